@@ -1,1 +1,33 @@
+//! Segmill turns a company's customer extracts into customer segments, on a schedule.
+//!
+//! A table of contents, from the command line down; calls go down only (see ARCHITECTURE.md):
+//!
+//! - [`cli`]: one file a command
+//! - [`run`]: the order of the steps of a run
+//! - [`plan`]: project and values become what will run; [`graph`]: who reads whom
+//! - [`ingest`]: extracts become kept and rejected rows, by contract
+//! - [`segments`]: rules over the profile become memberships
+//! - [`publish`]: stage, check, commit; [`manifest`]: the record of a publication
+//! - [`report`]: what people and programs are told
+//! - [`generate`]: sample extracts of any size
+//! - [`engine`]: the DataFusion session; [`sql`]: parsed SQL and what is wrong with it
+//! - [`config`]: the project as types; [`storage`]: where files are
+//! - [`diagnostic`] and [`error`]: what is wrong, where, and who must act
 
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod diagnostic;
+pub mod engine;
+pub mod error;
+pub mod generate;
+pub mod graph;
+pub mod ingest;
+pub mod manifest;
+pub mod plan;
+pub mod publish;
+pub mod report;
+pub mod run;
+pub mod segments;
+pub mod sql;
+pub mod storage;

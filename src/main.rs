@@ -1,1 +1,7 @@
-fn main(){}
+//! The command line: parse, call, exit status.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    segmill::cli::main()
+}

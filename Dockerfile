@@ -1,0 +1,28 @@
+# Two stages: one builds, the other holds the binary and nothing to build with.
+#
+#   docker build -t segmill .
+#   docker run --rm -v "$PWD:/project" segmill run --as-of 2011-12-10
+#
+# Another image with Rust 1.95 or newer can build: --build-arg BUILDER=registry.example/rust:1.95
+ARG BUILDER=docker.io/library/rust:1.95-slim-bookworm
+ARG BASE=docker.io/library/debian:bookworm-slim
+
+FROM ${BUILDER} AS build
+WORKDIR /build
+COPY Cargo.toml Cargo.lock ./
+COPY src src
+COPY pipelines pipelines
+COPY sql sql
+COPY tests/models tests/models
+COPY examples examples
+RUN cargo build --locked --profile dist --bin segmill
+
+FROM ${BASE}
+# The roots that TLS to object stores is checked against.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=build /build/target/dist/segmill /usr/local/bin/segmill
+# No name, no home, no shell: a number that owns nothing.
+USER 65532:65532
+WORKDIR /project
+ENTRYPOINT ["/usr/local/bin/segmill"]
+CMD ["--help"]

@@ -1,0 +1,37 @@
+-- Why: what one event is worth as of today: weight x 2^(-age / half-life).
+-- A row: one kind of event on one day of the window. Points are millionths, rounded once here,
+-- so that sums of them are exact in any order.
+with days as (
+    select
+        unnest(
+            -- Casts, because generate_series must know the types before the parameters are bound.
+            generate_series(
+                cast($as_of as date) - cast($engagement_window_days as bigint),
+                cast($as_of as date) - 1,
+                interval '1 day'
+            )
+        ) as event_date
+),
+
+ages as (
+    select
+        event_date,
+        $as_of - event_date as age_days
+    from days
+)
+
+select
+    w.channel,
+    w.event_type,
+    a.event_date,
+    cast(
+        round(
+            1000000
+            * cast(w.weight as double)
+            * power(cast(2 as double), -cast(a.age_days as double) / w.half_life_days)
+        ) as bigint
+    ) as points
+from reference.engagement_weights as w
+cross join ages as a
+-- What weighs nothing need not be looked up.
+where w.weight <> 0

@@ -1,0 +1,11 @@
+-- Why: a login is what ties an anonymous visitor to a person.
+-- A row: one pair of a visitor and a user that logged in there.
+select
+    visitor_id,
+    user_id
+from sources.web
+where visitor_id is not null
+    and user_id is not null
+group by
+    visitor_id,
+    user_id

@@ -1,0 +1,166 @@
+//! What can be typed.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use chrono::NaiveDate;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Customer extracts in, customer segments out.
+#[derive(Debug, Parser)]
+#[command(name = "segmill", version, about, max_term_width = 100, after_help = EXIT_CODES)]
+pub struct Arguments {
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+    /// How to tell the result: lines for people on standard error, or one JSON document on standard output
+    #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+   0  published, or nothing to do
+   1  a defect in Segmill: report it
+   2  the project is wrong (YAML, SQL, rules, arguments): a retry does not help
+   3  the data was refused (contract, check, reject budget): look at the data
+   4  another run published first: run again
+  75  a service was unavailable: retry later
+  99  extracts are missing: wait";
+
+/// A command.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Ingest, join, score, assign, check and publish
+    Run(RunArguments),
+    /// Check the project alone; no data is read
+    Validate(ProjectArguments),
+    /// Make a new project: the one that ships with Segmill, copied to a folder with its sample
+    Init(InitArguments),
+    /// Make extracts of any size, the same for the same seed
+    Generate(GenerateArguments),
+}
+
+/// How results are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Lines for people
+    Human,
+    /// One JSON document
+    Json,
+}
+
+/// The project and its parameters.
+#[derive(Debug, Clone, Args)]
+pub struct ProjectArguments {
+    /// The pipeline file
+    #[arg(default_value = "pipelines/customer_segments.yaml")]
+    pub pipeline: PathBuf,
+    /// Give a parameter another value than its default
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = name_and_value)]
+    pub parameters: Vec<(String, String)>,
+}
+
+/// What `run` takes.
+#[derive(Debug, Clone, Args)]
+pub struct RunArguments {
+    /// The project and its parameters
+    #[command(flatten)]
+    pub project: ProjectArguments,
+    /// The day that the publication is as of: nothing that happens on it or later counts
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub as_of: NaiveDate,
+    /// Where to publish, instead of where the pipeline file says: a path or URL
+    #[arg(long, value_name = "URL")]
+    pub destination: Option<String>,
+    /// Memory for the engine's operators, as `2GiB`; past it they spill to disk [default: 70% of what the machine or container has]
+    #[arg(long, value_name = "SIZE", value_parser = memory_size)]
+    pub memory_limit: Option<usize>,
+    /// Threads to work on [default: what the machine or container has]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+}
+
+/// What `init` takes.
+#[derive(Debug, Clone, Args)]
+pub struct InitArguments {
+    /// The folder to make
+    pub folder: PathBuf,
+}
+
+/// What `generate` takes.
+#[derive(Debug, Clone, Args)]
+pub struct GenerateArguments {
+    /// The folder to write crm, email, orders, survey and web into
+    pub folder: PathBuf,
+    /// How many customers, with orders of their own
+    #[arg(long, value_name = "COUNT", required_unless_present = "orders", conflicts_with = "orders")]
+    pub customers: Option<u64>,
+    /// Take the customers of these orders (a Parquet file laid out as the sample's) and make the other extracts for them
+    #[arg(long, value_name = "FILE")]
+    pub orders: Option<PathBuf>,
+    /// Another seed makes other people
+    #[arg(long, default_value_t = 42)]
+    pub seed: u64,
+    /// The first day of events
+    #[arg(long, value_name = "YYYY-MM-DD", default_value = "2010-12-01")]
+    pub from: NaiveDate,
+    /// The last day of events
+    #[arg(long, value_name = "YYYY-MM-DD", default_value = "2011-12-12")]
+    pub to: NaiveDate,
+    /// Write e-mail events as Parquet instead of compressed NDJSON
+    #[arg(long)]
+    pub email_parquet: bool,
+}
+
+impl ProjectArguments {
+    /// The parameters given, the last of a name counting.
+    pub fn overrides(&self) -> BTreeMap<String, String> {
+        self.parameters.iter().cloned().collect()
+    }
+}
+
+fn name_and_value(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// A size with a unit: `512MiB`, `2GB`, `1.5GiB`; without one, bytes.
+fn memory_size(text: &str) -> Result<usize, String> {
+    const WRONG: &str = "write it as 512MiB or 2GB";
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: f64 = number.parse().map_err(|_| WRONG)?;
+    let factor: f64 = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "kb" => 1e3,
+        "mb" => 1e6,
+        "gb" => 1e9,
+        "kib" | "k" => 1024.0,
+        "mib" | "m" => 1024.0 * 1024.0,
+        "gib" | "g" => 1024.0 * 1024.0 * 1024.0,
+        _ => return Err(WRONG.to_owned()),
+    };
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a size in bytes, which saturates")]
+    let bytes = (number * factor) as usize;
+    if bytes < 16 * 1024 * 1024 { Err("give it 16MiB at least".to_owned()) } else { Ok(bytes) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(memory_size("1.5GiB"), Ok(1_610_612_736));
+        assert_eq!(memory_size("512MB"), Ok(512_000_000));
+        assert!(memory_size("12").is_err());
+        assert!(memory_size("lots").is_err());
+    }
+}

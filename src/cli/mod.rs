@@ -1,0 +1,54 @@
+//! The command line: one file a command. People's text goes to standard error, a result asked for as JSON to standard output.
+
+mod arguments;
+mod generate;
+mod init;
+mod run;
+mod terminal;
+mod validate;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::config::Environment;
+use crate::error::{Error, ExitStatus};
+use arguments::{Arguments, Command};
+use terminal::Terminal;
+
+/// Parses the arguments, runs the command and gives the exit status.
+pub fn main() -> ExitCode {
+    #[allow(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    let environment: Environment =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+    let arguments = Arguments::parse();
+    start_log();
+    let terminal = Terminal::new(arguments.format, &environment);
+    let result = match arguments.command {
+        Command::Run(arguments) => run::command(arguments, environment, &terminal),
+        Command::Validate(arguments) => validate::command(&arguments, &environment, &terminal),
+        Command::Init(arguments) => init::command(&arguments, &terminal),
+        Command::Generate(arguments) => generate::command(arguments, &terminal),
+    };
+    match result {
+        Ok(()) => ExitStatus::Success.into(),
+        Err(error) => {
+            terminal.fail(&error);
+            error.exit_status().into()
+        }
+    }
+}
+
+/// A runtime for the commands that read and write.
+fn runtime(threads: usize) -> Result<tokio::runtime::Runtime, Error> {
+    let built = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
+    built.map_err(|error| Error::defect(format!("the runtime did not start: {error}")))
+}
+
+/// Logs go to standard error when `SEGMILL_LOG` asks for them (as `SEGMILL_LOG=debug`), apart from messages for people.
+fn start_log() {
+    let filter = tracing_subscriber::EnvFilter::builder().with_env_var("SEGMILL_LOG").with_default_directive(tracing::Level::ERROR.into());
+    let subscriber = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter.from_env_lossy()).finish();
+    // A log that a host program has set up already stays.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}

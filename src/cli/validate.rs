@@ -1,0 +1,25 @@
+//! `segmill validate`: the project alone, no data read.
+
+use serde_json::json;
+
+use super::arguments::ProjectArguments;
+use super::terminal::Terminal;
+use crate::config::{self, Environment};
+use crate::error::Result;
+use crate::plan;
+
+/// Runs the command.
+pub fn command(arguments: &ProjectArguments, environment: &Environment, terminal: &Terminal) -> Result<()> {
+    let project = config::load(&arguments.pipeline, environment)?;
+    // Types do not depend on the day, so any will do.
+    let values = config::bind(&project, chrono::NaiveDate::default(), &arguments.overrides())?;
+    let plan = super::runtime(1)?.block_on(plan::plan(project, values))?;
+    let (sources, models) = (plan.contracts.len(), plan.models.len());
+    let segments: usize = plan.rules.iter().map(|set| set.rules.len()).sum();
+    let name = &plan.project.pipeline.name.value;
+    terminal.tell(
+        || format!("{name} is valid: {sources} sources, {models} models, {segments} segments in {} sets", plan.rules.len()),
+        || json!({ "status": "valid", "exit_code": 0, "pipeline": name, "sources": sources, "models": models, "segments": segments }),
+    );
+    Ok(())
+}

@@ -1,0 +1,216 @@
+//! Reads a project from its folder: the pipeline file, then every SQL file of its layers.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::pipeline::Pipeline;
+use crate::diagnostic::{Diagnostic, SourceFile, Span};
+use crate::error::{Error, Result};
+
+/// The variables of the process, read once at its start.
+pub type Environment = BTreeMap<String, String>;
+
+/// Limits on what is read from a project, so that a stray file cannot exhaust memory.
+const MAX_TEXT_BYTES: u64 = 4 * 1024 * 1024;
+
+/// A project: a pipeline file and the SQL models beside it.
+#[derive(Debug)]
+pub struct Project {
+    /// The folder that `pipelines/` and `sql/` are in; locations in the file are relative to it.
+    pub root: PathBuf,
+    /// The text of the pipeline file.
+    pub file: Arc<SourceFile>,
+    /// What it says.
+    pub pipeline: Pipeline,
+    /// The SQL models, by name.
+    pub models: Vec<Model>,
+    /// SHA-256 of the pipeline file and all models, in hexadecimal.
+    pub digest: String,
+}
+
+/// A SQL model: one file, one table.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// The folder it is in, which is its schema; none for a file directly in `sql/`.
+    pub schema: Option<String>,
+    /// The file's name without `.sql`, which is its table.
+    pub table: String,
+    /// Its text.
+    pub file: Arc<SourceFile>,
+}
+
+impl Model {
+    /// The name that SQL reads it by: `features.orders`, or `customers` for a file directly in `sql/`.
+    pub fn name(&self) -> String {
+        match &self.schema {
+            Some(schema) => format!("{schema}.{}", self.table),
+            None => self.table.clone(),
+        }
+    }
+}
+
+/// Reads the project that a pipeline file belongs to.
+///
+/// # Errors
+/// [`Error::Project`] when a file cannot be read or is not what it should be.
+pub fn load(pipeline: &Path, environment: &Environment) -> Result<Project> {
+    let root = root_of(pipeline);
+    let file = Arc::new(SourceFile { path: shown(pipeline), text: read_text(pipeline)? });
+    let pipeline = parse(&file, environment)?;
+    let models = read_models(&root)?;
+    if models.is_empty() {
+        let folder = shown(&root.join("sql"));
+        return Err(Error::from(
+            Diagnostic::error("no-models", format!("there are no SQL models in {folder}"))
+                .hint("a project keeps its models in `sql/` beside `pipelines/`; `segmill init DIR` makes one that runs"),
+        ));
+    }
+    let digest = digest(&file, &models);
+    Ok(Project { root, file, pipeline, models, digest })
+}
+
+/// The folder above `pipelines/`, or the file's own folder when it lies elsewhere.
+fn root_of(pipeline: &Path) -> PathBuf {
+    let folder = pipeline.parent().unwrap_or(Path::new(""));
+    let root = if folder.ends_with("pipelines") { folder.parent().unwrap_or(Path::new("")) } else { folder };
+    if root.as_os_str().is_empty() { PathBuf::from(".") } else { root.to_owned() }
+}
+
+/// Parses the text of a pipeline file; `${NAME}` in its values is read from the environment after parsing.
+fn parse(file: &Arc<SourceFile>, environment: &Environment) -> Result<Pipeline> {
+    let properties: HashMap<String, String> = environment.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    let options = serde_yaml::options! { with_snippet: false, strict_booleans: true }.with_properties(properties);
+    serde_yaml::from_str_with_options(&file.text, options).map_err(|error| Error::from(syntax(file, &error)))
+}
+
+fn syntax(file: &Arc<SourceFile>, error: &serde_yaml::Error) -> Diagnostic {
+    use serde_yaml::Error as Yaml;
+
+    let span = error.location().filter(|place| place.line() > 0).map(|place| {
+        let length = usize::try_from(place.span().len()).unwrap_or(1);
+        Span::at(file, usize::try_from(place.line()).unwrap_or(1), usize::try_from(place.column()).unwrap_or(1), length)
+    });
+    let located = |diagnostic: Diagnostic| match span.clone() {
+        Some(span) => diagnostic.at(span),
+        None => diagnostic,
+    };
+    match error.without_snippet() {
+        Yaml::SerdeUnknownField { field, expected, .. } => {
+            // The parser withholds names that may come from the environment; the file's own text holds none of its values.
+            let field = span.as_ref().map_or(field.as_str(), |span| &span.file.text[span.bytes.clone()]);
+            located(Diagnostic::error("unknown-key", format!("`{field}` is not a key here")))
+                .label("not known")
+                .did_you_mean(field, expected.iter().copied())
+        }
+        Yaml::SerdeMissingField { field, .. } => {
+            located(Diagnostic::error("missing-key", format!("the key `{field}` is missing"))).label("in this mapping")
+        }
+        Yaml::SerdeUnknownVariant { variant, expected, .. } => {
+            located(Diagnostic::error("unknown-value", format!("`{variant}` is not one of the values that fit here")))
+                .label("not known")
+                .did_you_mean(variant, expected.iter().copied())
+        }
+        Yaml::DuplicateMappingKey { key, .. } => {
+            let name = key.as_deref().unwrap_or("this key");
+            located(Diagnostic::error("duplicate-key", format!("`{name}` stands twice in one mapping"))).label("the second one")
+        }
+        Yaml::UnresolvedProperty { name, .. } => located(Diagnostic::error("unset-variable", format!("the environment has no `{name}`")))
+            .label("read from the environment here")
+            .hint(format!("set it, or give a default: `${{{name}:-default}}`")),
+        other => located(Diagnostic::error("invalid-yaml", plain(&other.to_string()))),
+    }
+}
+
+/// A message without the position it ends in, which the frame shows.
+fn plain(message: &str) -> String {
+    message.split(" at line ").next().unwrap_or(message).trim_end_matches(':').to_owned()
+}
+
+fn read_models(root: &Path) -> Result<Vec<Model>> {
+    let top = root.join("sql");
+    let mut models = Vec::new();
+    for entry in read_folder(&top)? {
+        if entry.is_dir() {
+            let schema = name_of(&entry);
+            for file in read_folder(&entry)? {
+                if is_sql(&file) {
+                    models.push(read_model(Some(schema.clone()), &file)?);
+                }
+            }
+        } else if is_sql(&entry) {
+            models.push(read_model(None, &entry)?);
+        }
+    }
+    Ok(models)
+}
+
+fn read_model(schema: Option<String>, path: &Path) -> Result<Model> {
+    let file = Arc::new(SourceFile { path: shown(path), text: read_text(path)? });
+    let table = name_of(path);
+    if !table.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
+        return Err(Error::from(
+            Diagnostic::error("model-name", format!("{} does not name a table", file.path))
+                .hint("use lower-case letters, digits and underscores, so that SQL needs no quotes"),
+        ));
+    }
+    Ok(Model { schema, table, file })
+}
+
+fn is_sql(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "sql")
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The entries of a folder in order of name; none when there is no such folder.
+fn read_folder(folder: &Path) -> Result<Vec<PathBuf>> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let entries = std::fs::read_dir(folder).and_then(|entries| entries.map(|entry| entry.map(|e| e.path())).collect::<Result<Vec<_>, _>>());
+    let mut entries = entries.map_err(|error| unreadable(folder, &error))?;
+    entries.sort();
+    Ok(entries)
+}
+
+fn read_text(path: &Path) -> Result<String> {
+    let length = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?.len();
+    if length > MAX_TEXT_BYTES {
+        let limit = MAX_TEXT_BYTES / 1024 / 1024;
+        return Err(Error::argument("file-too-large", format!("{} is larger than {limit} MiB", shown(path))));
+    }
+    std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Error {
+    let why = match error.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        std::io::ErrorKind::InvalidData => "it is not UTF-8 text".to_owned(),
+        _ => error.to_string(),
+    };
+    Error::argument("unreadable-file", format!("cannot read {}: {why}", shown(path)))
+}
+
+fn shown(path: &Path) -> String {
+    path.strip_prefix("./").unwrap_or(path).display().to_string()
+}
+
+fn digest(pipeline: &SourceFile, models: &[Model]) -> String {
+    let mut hash = Sha256::new();
+    let mut add = |name: &str, text: &str| {
+        for part in [name, text] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part.as_bytes());
+        }
+    };
+    add("pipeline", &pipeline.text);
+    for model in models {
+        add(&model.name(), &model.file.text);
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}

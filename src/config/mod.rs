@@ -1,0 +1,13 @@
+//! The project as types: the pipeline file, the SQL models beside it, and the values of this run.
+
+mod load;
+mod pipeline;
+mod values;
+
+pub use load::{Environment, Model, Project, load};
+pub use pipeline::{
+    Channel, Check, Column, ColumnType, Outputs, Parameter, Pipeline, ReferenceTable, RejectBudget, Segment, SegmentSet, SetKind, Severity,
+    Source, SourceFormat, TableOutput,
+};
+pub(crate) use values::span_of;
+pub use values::{Values, bind, parse_scalar};

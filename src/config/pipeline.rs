@@ -1,0 +1,440 @@
+//! The pipeline file as types. Every key that is not named here is an error.
+
+use std::fmt;
+use std::str::FromStr;
+
+use arrow::datatypes::{DataType, TimeUnit};
+use indexmap::IndexMap;
+use serde::de::{self, Deserializer, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use serde_yaml::Spanned;
+
+/// A pipeline: what is read, with which parameters, who belongs to which segment, and what is published.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pipeline {
+    /// The version of this format; 1.
+    pub version: Spanned<u32>,
+    /// The pipeline's name, as run records and summaries show it.
+    pub name: Spanned<String>,
+    /// What the pipeline is for.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// The IANA time zone that days are counted in; UTC unless said.
+    #[serde(default)]
+    pub time_zone: Option<Spanned<String>>,
+    /// Values that SQL reads as `$name` and `--param name=value` overrides.
+    #[serde(default)]
+    pub parameters: IndexMap<String, Parameter>,
+    /// Small tables kept in this file, which SQL reads as `reference.name`.
+    #[serde(default)]
+    pub reference: IndexMap<String, ReferenceTable>,
+    /// The extracts, which SQL reads as `sources.name`.
+    pub sources: IndexMap<String, Source>,
+    /// Sets of segments over the customer profile.
+    #[serde(default)]
+    pub segments: IndexMap<String, SegmentSet>,
+    /// What must hold of the outputs before they are published.
+    #[serde(default)]
+    pub checks: Vec<Check>,
+    /// What is published, and where.
+    pub outputs: Outputs,
+}
+
+/// A value that SQL reads as `$name`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parameter {
+    /// Its type.
+    #[serde(rename = "type")]
+    pub column_type: ColumnType,
+    /// Its value unless `--param` gives another.
+    pub default: Spanned<String>,
+    /// The smallest value allowed (integers).
+    #[serde(default)]
+    pub min: Option<i64>,
+    /// The largest value allowed (integers).
+    #[serde(default)]
+    pub max: Option<i64>,
+    /// What it does, with its unit.
+    #[serde(default)]
+    pub description: Option<String>,
+}
+
+/// A small table kept in the pipeline file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReferenceTable {
+    /// What a row means.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// Names and types of the columns, in order.
+    pub columns: IndexMap<String, ColumnType>,
+    /// The rows, each with a value for every column.
+    pub rows: Vec<Spanned<Vec<Option<String>>>>,
+}
+
+/// An extract made by another system, and the contract it must keep.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// What a row means and who makes it.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// A path or URL of the files, with `*`, `?` and `**`: a local path, `file://`, `s3://`, `gs://`, `az://` or `http(s)://`.
+    pub location: Spanned<String>,
+    /// The files' format; told from their names unless said.
+    #[serde(default)]
+    pub format: Option<SourceFormat>,
+    /// The column that says when the row's event happened. Rows at or after the as-of day are out of window.
+    pub event_time: Spanned<String>,
+    /// Columns that name a row. Of rows with an equal key one is kept: the latest by event time.
+    #[serde(default)]
+    pub key: Vec<Spanned<String>>,
+    /// How many rows may be rejected before the run is refused.
+    #[serde(default)]
+    pub reject_budget: RejectBudget,
+    /// The columns that are read; others in the files are ignored.
+    pub columns: IndexMap<String, Column>,
+}
+
+/// A column of an extract. A type alone is short for a column with nothing else said.
+#[derive(Debug, Clone)]
+pub struct Column {
+    /// Its type.
+    pub column_type: ColumnType,
+    /// Its name in the files, if another.
+    pub from: Option<String>,
+    /// Whether a row without a value is rejected.
+    pub required: bool,
+    /// Whether files may lack the column altogether.
+    pub optional: bool,
+    /// The only values accepted, if any are named.
+    pub accepted: Vec<String>,
+    /// Whether its values are personal data, which never reach a message or a report.
+    pub personal: bool,
+}
+
+/// The type of a column or parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColumnType {
+    /// Text.
+    String,
+    /// A whole number of 64 bits.
+    Integer,
+    /// An exact number: so many digits in all, so many after the point.
+    Decimal {
+        /// Digits in all.
+        precision: u8,
+        /// Digits after the point.
+        scale: i8,
+    },
+    /// A day.
+    Date,
+    /// A moment, to the microsecond. Without an offset it is taken in the pipeline's time zone.
+    Timestamp,
+    /// True or false.
+    Boolean,
+    /// A binary floating-point number. Sums of these depend on their order: prefer decimals.
+    Double,
+}
+
+/// The format of an extract's files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceFormat {
+    /// Comma-separated values with a header line (RFC 4180).
+    Csv,
+    /// One JSON object a line.
+    Ndjson,
+    /// Apache Parquet.
+    Parquet,
+}
+
+/// How many rows of a source may be rejected before the run is refused.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RejectBudget {
+    /// The share of the rows read, from 0 to 1.
+    #[serde(default = "default_reject_share")]
+    pub share: f64,
+    /// The number of rows.
+    #[serde(default = "default_reject_rows")]
+    pub rows: u64,
+}
+
+/// A set of segments.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SegmentSet {
+    /// Whether a customer is in exactly one segment of the set or in any number.
+    pub kind: SetKind,
+    /// What the set is for.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// The segments; in an exclusive set the first whose rule matches wins.
+    pub segments: Vec<Segment>,
+}
+
+/// How the segments of a set relate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SetKind {
+    /// Every customer is in exactly one: the first whose rule matches.
+    Exclusive,
+    /// A customer is in every one whose rule matches, which may be none.
+    Overlapping,
+}
+
+/// A group of customers alike in a way that changes what one would say to them.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Segment {
+    /// Its name, unique in the set.
+    pub name: Spanned<String>,
+    /// A SQL boolean expression over the customer profile.
+    pub when: Spanned<String>,
+    /// What these customers are like.
+    pub description: String,
+    /// What to do with them.
+    pub action: String,
+    /// The channel to do it through.
+    pub channel: Channel,
+}
+
+/// A way to reach a customer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Channel {
+    /// E-mail.
+    Email,
+    /// Text message.
+    Sms,
+    /// Letter.
+    Post,
+    /// On the site or in the app, when the customer comes.
+    Web,
+    /// Not to be contacted.
+    None,
+}
+
+/// What must hold of the outputs, as written, before they are published.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Check {
+    /// Its name.
+    pub name: Spanned<String>,
+    /// Whether a failure refuses the run or is only told.
+    #[serde(default)]
+    pub severity: Severity,
+    /// A query over the outputs that must return no row.
+    pub sql: Spanned<String>,
+}
+
+/// What a failed check does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The run is refused and publishes nothing.
+    #[default]
+    Fail,
+    /// The run goes on and tells.
+    Warn,
+}
+
+/// What is published, and where.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outputs {
+    /// A path or URL under which publications are kept.
+    pub destination: Spanned<String>,
+    /// The tables.
+    pub tables: IndexMap<String, TableOutput>,
+}
+
+/// A table that is published.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TableOutput {
+    /// The model it holds.
+    pub model: Spanned<String>,
+    /// The columns it is sorted by; together they must name a row.
+    pub sort: Vec<Spanned<String>>,
+}
+
+impl ColumnType {
+    /// The Arrow type that the engine holds it as; moments carry the pipeline's time zone.
+    pub fn arrow(self, time_zone: &str) -> DataType {
+        match self {
+            ColumnType::String => DataType::Utf8,
+            ColumnType::Integer => DataType::Int64,
+            ColumnType::Decimal { precision, scale } => DataType::Decimal128(precision, scale),
+            ColumnType::Date => DataType::Date32,
+            ColumnType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some(time_zone.into())),
+            ColumnType::Boolean => DataType::Boolean,
+            ColumnType::Double => DataType::Float64,
+        }
+    }
+}
+
+impl FromStr for ColumnType {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "string" => Ok(ColumnType::String),
+            "integer" => Ok(ColumnType::Integer),
+            "date" => Ok(ColumnType::Date),
+            "timestamp" => Ok(ColumnType::Timestamp),
+            "boolean" => Ok(ColumnType::Boolean),
+            "double" => Ok(ColumnType::Double),
+            other => parse_decimal(other).ok_or_else(|| {
+                format!("`{other}` is not a type: use string, integer, decimal(precision,scale), date, timestamp, boolean or double")
+            }),
+        }
+    }
+}
+
+fn parse_decimal(text: &str) -> Option<ColumnType> {
+    let inner = text.strip_prefix("decimal(")?.strip_suffix(')')?;
+    let (precision, scale) = inner.split_once(',')?;
+    let (precision, scale) = (precision.trim().parse::<u8>().ok()?, scale.trim().parse::<i8>().ok()?);
+    let fits = (1..=38).contains(&precision) && scale >= 0 && scale.unsigned_abs() <= precision;
+    fits.then_some(ColumnType::Decimal { precision, scale })
+}
+
+impl fmt::Display for ColumnType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ColumnType::String => f.write_str("string"),
+            ColumnType::Integer => f.write_str("integer"),
+            ColumnType::Decimal { precision, scale } => write!(f, "decimal({precision},{scale})"),
+            ColumnType::Date => f.write_str("date"),
+            ColumnType::Timestamp => f.write_str("timestamp"),
+            ColumnType::Boolean => f.write_str("boolean"),
+            ColumnType::Double => f.write_str("double"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ColumnType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for Column {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Long {
+            #[serde(rename = "type")]
+            column_type: ColumnType,
+            #[serde(default)]
+            from: Option<String>,
+            #[serde(default)]
+            required: bool,
+            #[serde(default)]
+            optional: bool,
+            #[serde(default)]
+            accepted: Vec<String>,
+            #[serde(default)]
+            personal: bool,
+            #[serde(default, rename = "description")]
+            _description: Option<String>,
+        }
+
+        struct ShortOrLong;
+
+        impl<'de> Visitor<'de> for ShortOrLong {
+            type Value = Column;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a type, as `string`, or a column, as `{type: string, required: true}`")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Column, E> {
+                let column_type = text.parse().map_err(de::Error::custom)?;
+                Ok(Column { column_type, from: None, required: false, optional: false, accepted: Vec::new(), personal: false })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Column, A::Error> {
+                let Long { column_type, from, required, optional, accepted, personal, .. } =
+                    Long::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                Ok(Column { column_type, from, required, optional, accepted, personal })
+            }
+        }
+
+        deserializer.deserialize_any(ShortOrLong)
+    }
+}
+
+impl SourceFormat {
+    /// The format that a file's name tells, leaving off a compression's ending.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(name);
+        match name.rsplit('.').next()? {
+            "csv" => Some(SourceFormat::Csv),
+            "ndjson" | "jsonl" | "json" => Some(SourceFormat::Ndjson),
+            "parquet" => Some(SourceFormat::Parquet),
+            _ => None,
+        }
+    }
+}
+
+impl Default for RejectBudget {
+    fn default() -> Self {
+        RejectBudget { share: default_reject_share(), rows: default_reject_rows() }
+    }
+}
+
+fn default_reject_share() -> f64 {
+    0.01
+}
+
+fn default_reject_rows() -> u64 {
+    100_000
+}
+
+impl fmt::Display for SetKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SetKind::Exclusive => "exclusive",
+            SetKind::Overlapping => "overlapping",
+        })
+    }
+}
+
+impl fmt::Display for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Channel::Email => "email",
+            Channel::Sms => "sms",
+            Channel::Post => "post",
+            Channel::Web => "web",
+            Channel::None => "none",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_are_read_and_shown_alike() {
+        for text in ["string", "integer", "decimal(18,3)", "date", "timestamp", "boolean", "double"] {
+            assert_eq!(text.parse::<ColumnType>().unwrap().to_string(), text);
+        }
+        for text in ["decimal", "decimal(0,0)", "decimal(39,2)", "decimal(4,5)", "int", "String"] {
+            assert!(text.parse::<ColumnType>().unwrap_err().contains("is not a type"), "{text}");
+        }
+    }
+
+    #[test]
+    fn formats_are_told_from_names() {
+        assert_eq!(SourceFormat::from_name("a/2011-12.ndjson.gz"), Some(SourceFormat::Ndjson));
+        assert_eq!(SourceFormat::from_name("contacts.csv.zst"), Some(SourceFormat::Csv));
+        assert_eq!(SourceFormat::from_name("notes.txt"), None);
+    }
+}

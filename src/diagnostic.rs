@@ -1,0 +1,195 @@
+//! A problem of the project, with its place: message, span, hint, and the frame that shows them.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use annotate_snippets::renderer::DecorStyle;
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+
+/// A text file of the project, kept so that a problem can show the line it is on.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SourceFile {
+    /// As a person would type it, from the project's root.
+    pub path: String,
+    /// The whole text.
+    pub text: String,
+}
+
+/// A place in a text file, as a range of bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    /// The file.
+    pub file: Arc<SourceFile>,
+    /// Bytes from the file's beginning.
+    pub bytes: Range<usize>,
+}
+
+/// What to do about a problem, in one sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hint(pub String);
+
+/// One problem of the project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// A stable name for this kind of problem, as `unknown-table`.
+    pub code: &'static str,
+    /// What is wrong.
+    pub message: String,
+    /// Where.
+    pub span: Option<Span>,
+    /// Why, shown beside the caret.
+    pub label: Option<String>,
+    /// What to do.
+    pub hint: Option<Hint>,
+}
+
+impl SourceFile {
+    /// Byte offset of a line and column, both from 1, the column counted in characters.
+    pub fn offset(&self, line: usize, column: usize) -> usize {
+        let start = self.line_start(line);
+        let rest = &self.text[start..];
+        let rest = rest.split('\n').next().unwrap_or_default();
+        start + rest.char_indices().nth(column.saturating_sub(1)).map_or(rest.len(), |(at, _)| at)
+    }
+
+    /// Line and column, both from 1, of a byte offset.
+    pub fn line_and_column(&self, offset: usize) -> (usize, usize) {
+        let before = &self.text[..self.text.floor_char_boundary(offset)];
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        (line, column)
+    }
+
+    fn line_start(&self, line: usize) -> usize {
+        if line <= 1 {
+            return 0;
+        }
+        self.text.match_indices('\n').nth(line - 2).map_or(self.text.len(), |(at, _)| at + 1)
+    }
+}
+
+impl Span {
+    /// The span of `length` bytes at a line and column, both from 1.
+    pub fn at(file: &Arc<SourceFile>, line: usize, column: usize, length: usize) -> Self {
+        let start = file.offset(line, column);
+        let end = file.text.ceil_char_boundary((start + length.max(1)).min(file.text.len()));
+        Span { file: Arc::clone(file), bytes: start..end.max(start) }
+    }
+}
+
+impl Diagnostic {
+    /// A problem without a place.
+    pub fn error(code: &'static str, message: impl Into<String>) -> Self {
+        Diagnostic { code, message: message.into(), span: None, label: None, hint: None }
+    }
+
+    /// Says where.
+    pub fn at(mut self, span: Span) -> Self {
+        self.span = Some(span);
+        self
+    }
+
+    /// Says why, beside the caret.
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// Says what to do.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(Hint(hint.into()));
+        self
+    }
+
+    /// Offers the nearest of the names that would have been right, or else all of them.
+    pub fn did_you_mean<'a>(self, wrong: &str, right: impl IntoIterator<Item = &'a str>) -> Self {
+        match suggestion(wrong, right) {
+            Some(hint) => self.hint(hint),
+            None => self,
+        }
+    }
+
+    /// The problem as people read it: message, code frame with a caret, hint.
+    pub fn render(&self, colour: bool) -> String {
+        let mut group = Level::ERROR
+            .primary_title(self.message.as_str())
+            .id(self.code)
+            .elements([] as [Snippet<'_, annotate_snippets::Annotation<'_>>; 0]);
+        if let Some(span) = &self.span {
+            let annotation = AnnotationKind::Primary.span(span.bytes.clone()).label(self.label.as_deref());
+            group = group.element(Snippet::source(span.file.text.as_str()).path(span.file.path.as_str()).annotation(annotation));
+        }
+        if let Some(Hint(hint)) = &self.hint {
+            group = group.element(Level::HELP.message(hint.as_str()));
+        }
+        let renderer = if colour { Renderer::styled().decor_style(DecorStyle::Unicode) } else { Renderer::plain() };
+        renderer.render(&[group])
+    }
+}
+
+/// "did you mean …?" for the nearest name, or the list of the names when none is near.
+pub fn suggestion<'a>(wrong: &str, right: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let names: Vec<&str> = right.into_iter().collect();
+    let nearest = names
+        .iter()
+        .map(|name| (strsim::jaro_winkler(&wrong.to_lowercase(), &name.to_lowercase()), *name))
+        .max_by(|a, b| a.0.total_cmp(&b.0).then_with(|| b.1.cmp(a.1)));
+    match nearest {
+        Some((likeness, name)) if likeness > 0.8 => Some(format!("did you mean `{name}`?")),
+        Some(_) if names.len() <= 12 => Some(format!("there is {}", list(&names))),
+        _ => None,
+    }
+}
+
+/// Names as prose: `a`, `b` and `c`.
+pub fn list(names: &[&str]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match quoted.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+        None => "nothing".to_owned(),
+    }
+}
+
+impl fmt::Display for Hint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(span) = &self.span {
+            let (line, column) = span.file.line_and_column(span.bytes.start);
+            write!(f, "{}:{line}:{column}: ", span.file.path)?;
+        }
+        write!(f, "{} [{}]", self.message, self.code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_and_columns_agree_past_wide_characters() {
+        let file = SourceFile { path: "a.sql".into(), text: "één\nselect ü from x\n".into() };
+        let offset = file.offset(2, 8);
+        assert_eq!(&file.text[offset..offset + 2], "ü");
+        assert_eq!(file.line_and_column(offset), (2, 8));
+    }
+
+    #[test]
+    fn the_frame_shows_file_line_caret_and_hint() {
+        let file = Arc::new(SourceFile { path: "sql/a.sql".into(), text: "select order_dat\nfrom staging.orders\n".into() });
+        let diagnostic = Diagnostic::error("unknown-column", "there is no column `order_dat`")
+            .at(Span::at(&file, 1, 8, 9))
+            .label("not a column of `staging.orders`")
+            .did_you_mean("order_dat", ["order_date", "quantity"]);
+        let frame = diagnostic.render(false);
+        for part in ["error[unknown-column]", "sql/a.sql:1:8", "^^^^^^^^^ not a column", "did you mean `order_date`?"] {
+            assert!(frame.contains(part), "{part} is missing from\n{frame}");
+        }
+    }
+}

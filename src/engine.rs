@@ -1,0 +1,270 @@
+//! The DataFusion session: its memory and threads, the tables it knows, and running a model in it.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use datafusion::catalog::{MemorySchemaProvider, TableProvider};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{ScalarValue, TableReference};
+use datafusion::datasource::{MemTable, ViewTable};
+use datafusion::error::DataFusionError;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast::{self, VisitMut, VisitorMut};
+
+use crate::error::{Error, Result};
+
+/// The largest number of memory consumers that an out-of-memory error names.
+const NAMED_CONSUMERS: usize = 5;
+
+/// What a run may use.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Threads, which is also the number of partitions that work is split into.
+    pub threads: usize,
+    /// Bytes that the engine's operators may hold together; past them they spill.
+    pub memory_bytes: usize,
+}
+
+/// A DataFusion session with the tables of one run.
+#[derive(Clone)]
+pub struct Engine {
+    context: SessionContext,
+}
+
+impl Engine {
+    /// A session without tables.
+    ///
+    /// # Errors
+    /// [`Error::Defect`] when DataFusion refuses its configuration.
+    pub fn new(limits: Limits, time_zone: &str) -> Result<Self> {
+        let mut config =
+            SessionConfig::new().with_target_partitions(limits.threads).with_information_schema(false).with_collect_statistics(true);
+        let options = config.options_mut();
+        options.execution.time_zone = Some(time_zone.to_owned());
+        options.execution.parquet.pushdown_filters = false;
+        // Small enough that a join of two sorted inputs fits a small limit.
+        options.execution.sort_spill_reservation_bytes = 1024 * 1024;
+        options.sql_parser.collect_spans = true;
+        let top = std::num::NonZeroUsize::new(NAMED_CONSUMERS).unwrap_or(std::num::NonZeroUsize::MIN);
+        let pool = TrackConsumersPool::new(FairSpillPool::new(limits.memory_bytes), top);
+        let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc();
+        let runtime = runtime.map_err(|error| Error::defect(format!("the engine did not start: {error}")))?;
+        let state = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
+        Ok(Engine { context: SessionContext::new_with_state(state) })
+    }
+
+    /// Makes a table readable by SQL, in place of one of the same name.
+    ///
+    /// # Errors
+    /// [`Error::Defect`] when the catalog refuses it.
+    pub fn register(&self, name: &str, table: Arc<dyn TableProvider>) -> Result<()> {
+        let reference = TableReference::parse_str(name);
+        if let Some(schema) = reference.schema() {
+            self.ensure_schema(schema)?;
+        }
+        let registered = self.context.deregister_table(reference.clone()).and_then(|_| self.context.register_table(reference, table));
+        registered.map(|_| ()).map_err(|error| Error::defect(format!("the table {name} was not registered: {error}")))
+    }
+
+    /// Makes batches readable by SQL.
+    ///
+    /// # Errors
+    /// As [`Engine::register`].
+    pub fn register_batches(&self, name: &str, schema: SchemaRef, batches: Vec<RecordBatch>) -> Result<()> {
+        let table = MemTable::try_new(schema, spread(batches, self.threads()));
+        let table = table.map_err(|error| Error::defect(format!("the table {name} was not built: {error}")))?;
+        self.register(name, Arc::new(table))
+    }
+
+    /// Makes a query readable by SQL without computing it: it is computed where it is read.
+    ///
+    /// # Errors
+    /// As [`Engine::register`].
+    pub fn register_view(&self, name: &str, plan: LogicalPlan) -> Result<()> {
+        self.register(name, Arc::new(ViewTable::new(plan, None)))
+    }
+
+    /// Forgets a table and frees what it held.
+    pub fn forget(&self, name: &str) {
+        // A table that is not there needs no forgetting.
+        let _ = self.context.deregister_table(TableReference::parse_str(name));
+    }
+
+    /// Plans a statement with its parameters bound.
+    ///
+    /// # Errors
+    /// DataFusion's own, for the caller to put beside the SQL.
+    pub async fn plan(&self, statement: &Statement, parameters: &BTreeMap<String, ScalarValue>) -> Result<LogicalPlan, DataFusionError> {
+        let bound = bind(statement.clone(), parameters)?;
+        self.context.state().statement_to_plan(bound).await
+    }
+
+    /// Checks the types of a planned query, which planning alone does not.
+    ///
+    /// # Errors
+    /// DataFusion's own.
+    pub fn check_types(&self, plan: &LogicalPlan) -> Result<(), DataFusionError> {
+        self.context.state().optimize(plan).map(|_| ())
+    }
+
+    /// A planned query, ready to run.
+    pub fn frame(&self, plan: LogicalPlan) -> DataFrame {
+        DataFrame::new(self.context.state(), plan)
+    }
+
+    /// Runs a query to its end; the rows, and their columns as they came out.
+    ///
+    /// # Errors
+    /// DataFusion's own.
+    pub async fn collect(&self, frame: DataFrame) -> Result<(SchemaRef, Vec<RecordBatch>), DataFusionError> {
+        let plan = frame.create_physical_plan().await?;
+        let schema = plan.schema();
+        let batches = datafusion::physical_plan::collect(plan, self.context.task_ctx()).await?;
+        Ok((schema, batches))
+    }
+
+    /// A query over registered tables.
+    ///
+    /// # Errors
+    /// DataFusion's own.
+    pub async fn query(&self, sql: &str) -> Result<DataFrame, DataFusionError> {
+        self.context.sql(sql).await
+    }
+
+    /// The DataFusion session, for what this type does not wrap.
+    pub fn context(&self) -> &SessionContext {
+        &self.context
+    }
+
+    /// A boolean rule over a table's columns, ready to evaluate.
+    ///
+    /// # Errors
+    /// DataFusion's own.
+    pub fn rule(&self, sql: &str, schema: &datafusion::common::DFSchema) -> Result<(Expr, Arc<dyn PhysicalExpr>), DataFusionError> {
+        let logical = self.context.state().create_logical_expr(sql, schema)?;
+        let physical = self.context.create_physical_expr(logical.clone(), schema)?;
+        Ok((logical, physical))
+    }
+
+    /// How many partitions work is split into.
+    pub fn threads(&self) -> usize {
+        self.context.state().config().target_partitions()
+    }
+
+    fn ensure_schema(&self, name: &str) -> Result<()> {
+        let catalog = self.context.catalog("datafusion").ok_or_else(|| Error::defect("the engine has no catalog"))?;
+        if catalog.schema(name).is_none() {
+            let registered = catalog.register_schema(name, Arc::new(MemorySchemaProvider::new()));
+            registered.map_err(|error| Error::defect(format!("the schema {name} was not registered: {error}")))?;
+        }
+        Ok(())
+    }
+}
+
+/// How often a query reads each table: once for each time the table is scanned.
+pub fn reads(plan: &LogicalPlan) -> Result<BTreeMap<String, usize>, DataFusionError> {
+    let mut reads = BTreeMap::new();
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            *reads.entry(scan.table_name.to_string()).or_default() += 1;
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(reads)
+}
+
+/// Deals batches out over partitions, so that a table in memory is read by all threads.
+fn spread(batches: Vec<RecordBatch>, partitions: usize) -> Vec<Vec<RecordBatch>> {
+    let mut dealt = vec![Vec::new(); partitions.max(1)];
+    let count = dealt.len();
+    for (position, batch) in batches.into_iter().enumerate() {
+        dealt[position % count].push(batch);
+    }
+    dealt
+}
+
+/// Puts typed literals in the place of `$parameters` in a parsed statement. The text of a value is never parsed as SQL.
+fn bind(mut statement: Statement, parameters: &BTreeMap<String, ScalarValue>) -> Result<Statement, DataFusionError> {
+    if let Statement::Statement(inner) = &mut statement
+        && let ControlFlow::Break(error) = inner.visit(&mut Binder { parameters })
+    {
+        return Err(error);
+    }
+    Ok(statement)
+}
+
+struct Binder<'a> {
+    parameters: &'a BTreeMap<String, ScalarValue>,
+}
+
+impl VisitorMut for Binder<'_> {
+    type Break = DataFusionError;
+
+    fn pre_visit_expr(&mut self, expr: &mut ast::Expr) -> ControlFlow<Self::Break> {
+        let ast::Expr::Value(ast::ValueWithSpan { value: ast::Value::Placeholder(placeholder), .. }) = expr else {
+            return ControlFlow::Continue(());
+        };
+        let value = self.parameters.get(placeholder.trim_start_matches('$'));
+        match value.map(literal) {
+            Some(Ok(bound)) => *expr = bound,
+            Some(Err(error)) => return ControlFlow::Break(error),
+            None => return ControlFlow::Break(DataFusionError::Plan(format!("there is no parameter `{placeholder}`"))),
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// A value as a typed SQL literal.
+fn literal(value: &ScalarValue) -> Result<ast::Expr, DataFusionError> {
+    let quoted = |text: String| ast::Expr::Value(ast::Value::SingleQuotedString(text).into());
+    let cast = |text: String, data_type: ast::DataType| ast::Expr::Cast {
+        kind: ast::CastKind::Cast,
+        expr: Box::new(quoted(text)),
+        data_type,
+        array: false,
+        format: None,
+    };
+    Ok(match value {
+        ScalarValue::Utf8(Some(text)) => quoted(text.clone()),
+        ScalarValue::Boolean(Some(truth)) => ast::Expr::Value(ast::Value::Boolean(*truth).into()),
+        ScalarValue::Int64(Some(number)) => cast(number.to_string(), ast::DataType::BigInt(None)),
+        ScalarValue::Float64(Some(number)) => cast(number.to_string(), ast::DataType::Double(ast::ExactNumberInfo::None)),
+        ScalarValue::Date32(Some(_)) => cast(value.to_string(), ast::DataType::Date),
+        ScalarValue::Decimal128(Some(_), precision, scale) => {
+            let info = ast::ExactNumberInfo::PrecisionAndScale(u64::from(*precision), i64::from(*scale));
+            cast(
+                ScalarValue::to_array(value).and_then(|array| Ok(arrow::util::display::array_value_to_string(&array, 0)?))?,
+                ast::DataType::Decimal(info),
+            )
+        }
+        ScalarValue::TimestampMicrosecond(Some(_), _) => cast(
+            ScalarValue::to_array(value).and_then(|array| Ok(arrow::util::display::array_value_to_string(&array, 0)?))?,
+            ast::DataType::Timestamp(None, ast::TimezoneInfo::Tz),
+        ),
+        other => return Err(DataFusionError::Plan(format!("a parameter cannot be a {}", other.data_type()))),
+    })
+}
+
+/// The memory of this machine, or of the container when that allows less, in bytes.
+pub fn memory_at_hand() -> usize {
+    let read = |path: &str| std::fs::read_to_string(path).ok();
+    let number = |text: String| text.trim().parse::<usize>().ok();
+    let kibibytes =
+        |text: String| text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse::<usize>().ok());
+    let machine = read("/proc/meminfo").and_then(kibibytes).map(|kib| kib * 1024);
+    // Control groups, version 2 and version 1; without a limit the first says `max` and the second a huge number.
+    let container = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
+        .into_iter()
+        .filter_map(|path| read(path).and_then(number))
+        .min();
+    machine.into_iter().chain(container).min().unwrap_or(2 * 1024 * 1024 * 1024)
+}

@@ -1,0 +1,159 @@
+//! Errors divided by who must act: each kind maps to one exit status that an orchestrator can branch on.
+
+use std::fmt;
+
+use crate::diagnostic::{Diagnostic, Hint};
+
+/// The result of everything in Segmill that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, by who must act on it.
+#[derive(Debug)]
+pub enum Error {
+    /// The project is wrong: YAML, SQL, rules or arguments. Holds every problem that was found.
+    Project(Vec<Diagnostic>),
+    /// The data was refused: a contract, a check or a reject budget.
+    Refused(Message),
+    /// Another run published first.
+    Conflict(Message),
+    /// A service did not answer after retries.
+    Unavailable(Message),
+    /// Extracts are missing or stale.
+    Missing(Message),
+    /// A defect in Segmill.
+    Defect(Message),
+}
+
+/// What happened, the lines that show it, and what to do about it. Never holds personal data.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Message {
+    /// One sentence: what happened, and to what.
+    pub what: String,
+    /// The particulars, a line each.
+    pub details: Vec<String>,
+    /// What to do.
+    pub hint: Option<Hint>,
+}
+
+/// The exit status of the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitStatus {
+    /// Published, or nothing to do.
+    Success = 0,
+    /// A defect in Segmill.
+    Defect = 1,
+    /// The project is wrong; a retry does not help.
+    Project = 2,
+    /// The data was refused; a retry does not help.
+    Refused = 3,
+    /// Another run published first; run again.
+    Conflict = 4,
+    /// A service was unavailable (`EX_TEMPFAIL`); retry later.
+    Unavailable = 75,
+    /// Extracts are missing or stale (Airflow's default skip code); wait.
+    Missing = 99,
+}
+
+impl Error {
+    /// The exit status that tells an orchestrator what to do.
+    pub fn exit_status(&self) -> ExitStatus {
+        match self {
+            Error::Project(_) => ExitStatus::Project,
+            Error::Refused(_) => ExitStatus::Refused,
+            Error::Conflict(_) => ExitStatus::Conflict,
+            Error::Unavailable(_) => ExitStatus::Unavailable,
+            Error::Missing(_) => ExitStatus::Missing,
+            Error::Defect(_) => ExitStatus::Defect,
+        }
+    }
+
+    /// A project problem that has no place in a file, as a wrong argument has none.
+    pub fn argument(code: &'static str, what: impl Into<String>) -> Self {
+        Error::Project(vec![Diagnostic::error(code, what)])
+    }
+
+    /// Something that cannot happen did.
+    pub fn defect(what: impl Into<String>) -> Self {
+        Error::Defect(Message::new(what).hint("this is a defect in Segmill: please report it with the command you ran"))
+    }
+
+    /// The word that names this kind in JSON.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Error::Project(_) => "project",
+            Error::Refused(_) => "refused",
+            Error::Conflict(_) => "conflict",
+            Error::Unavailable(_) => "unavailable",
+            Error::Missing(_) => "missing",
+            Error::Defect(_) => "defect",
+        }
+    }
+}
+
+impl Message {
+    /// A message of one sentence.
+    pub fn new(what: impl Into<String>) -> Self {
+        Message { what: what.into(), details: Vec::new(), hint: None }
+    }
+
+    /// Adds a line of particulars.
+    pub fn detail(mut self, line: impl Into<String>) -> Self {
+        self.details.push(line.into());
+        self
+    }
+
+    /// Says what to do.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(Hint(hint.into()));
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Project(diagnostics) => {
+                for (position, diagnostic) in diagnostics.iter().enumerate() {
+                    if position > 0 {
+                        f.write_str("; ")?;
+                    }
+                    write!(f, "{diagnostic}")?;
+                }
+                Ok(())
+            }
+            Error::Refused(message)
+            | Error::Conflict(message)
+            | Error::Unavailable(message)
+            | Error::Missing(message)
+            | Error::Defect(message) => write!(f, "{message}"),
+        }
+    }
+}
+
+impl fmt::Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)?;
+        for line in &self.details {
+            write!(f, "\n  {line}")?;
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "\n  hint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<Diagnostic> for Error {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Error::Project(vec![diagnostic])
+    }
+}
+
+impl From<ExitStatus> for std::process::ExitCode {
+    fn from(status: ExitStatus) -> Self {
+        std::process::ExitCode::from(status as u8)
+    }
+}

@@ -1,0 +1,230 @@
+//! Who reads whom: dependencies between models, taken from their parsed SQL, in the order they run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+
+use datafusion::sql::parser::Statement;
+use datafusion::sql::resolve::resolve_table_references;
+use datafusion::sql::sqlparser::ast::{self, Spanned as _, Visit, Visitor};
+
+use crate::config::{Model, Project};
+use crate::diagnostic::{Diagnostic, list};
+use crate::error::{Error, Result};
+use crate::sql::{self, span_of};
+
+/// The layers from left to right. A model reads its own layer and those to the left of it.
+pub const LAYERS: [&str; 4] = ["staging", "identity", "features", "scores"];
+/// The schema of the extracts.
+pub const SOURCES: &str = "sources";
+/// The schema of the tables kept in the pipeline file.
+pub const REFERENCE: &str = "reference";
+/// The customer profile, which segment rules read.
+pub const PROFILE: &str = "customers";
+/// Who is in which segment: made from the segment rules, after the profile.
+pub const MEMBERSHIP: &str = "segment_membership";
+/// What the pipeline file says of every segment.
+pub const SEGMENTS: &str = "segments";
+
+/// A model with its parsed statement and what it reads.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// The model.
+    pub model: Model,
+    /// Its parsed statement.
+    pub statement: Statement,
+    /// The names of the tables it reads, of every kind.
+    pub reads: BTreeSet<String>,
+}
+
+/// Where a table stands on the road of a row: it may read what stands at or before its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    Given,
+    Layer(usize),
+    Profile,
+    Membership,
+    Last,
+}
+
+/// Parses every model and puts them in an order in which each comes after what it reads.
+///
+/// # Errors
+/// [`Error::Project`] with every problem: SQL that does not parse, tables that do not exist, layers read from right
+/// to left, unknown parameters and cycles.
+pub fn build(project: &Project) -> Result<Vec<Node>> {
+    let mut problems = Vec::new();
+    let known = known_tables(project);
+    let mut nodes = Vec::new();
+    for model in &project.models {
+        if let Some(schema) = &model.schema
+            && !LAYERS.contains(&schema.as_str())
+        {
+            problems.push(
+                Diagnostic::error("unknown-layer", format!("{} is in no layer", model.file.path))
+                    .hint(format!("the folders of `sql/` are {}", list(&LAYERS))),
+            );
+            continue;
+        }
+        match sql::parse(&model.file) {
+            Ok(statement) => match check(project, model, &statement, &known) {
+                Ok(reads) => nodes.push(Node { model: model.clone(), statement, reads }),
+                Err(found) => problems.extend(found),
+            },
+            Err(problem) => problems.push(problem),
+        }
+    }
+    let profile = project.models.iter().find(|model| model.name() == PROFILE);
+    if profile.is_none() {
+        problems.push(
+            Diagnostic::error("no-profile", "there is no model `customers`")
+                .hint("segment rules read the customer profile, one row a customer: write `sql/customers.sql`"),
+        );
+    }
+    if problems.is_empty() { order(nodes) } else { Err(Error::Project(problems)) }
+}
+
+/// Checks what one model reads, and gives the names.
+fn check(
+    project: &Project,
+    model: &Model,
+    statement: &Statement,
+    known: &BTreeMap<String, Place>,
+) -> Result<BTreeSet<String>, Vec<Diagnostic>> {
+    let mut problems = Vec::new();
+    let references = resolve_table_references(statement, true).map(|(tables, _)| tables).unwrap_or_default();
+    let reads: BTreeSet<String> = references.iter().map(ToString::to_string).collect();
+    let own = place_of(model);
+    let mentions = mentions(statement);
+    for name in &reads {
+        let span = mentions.tables.iter().find(|(table, _)| table == name).and_then(|(_, span)| span_of(&model.file, *span));
+        let located = |diagnostic: Diagnostic| match span.clone() {
+            Some(span) => diagnostic.at(span),
+            None => diagnostic,
+        };
+        match known.get(name) {
+            None => {
+                let names = known.keys().map(String::as_str);
+                problems.push(located(
+                    Diagnostic::error("unknown-table", format!("there is no table `{name}`")).label("not known").did_you_mean(name, names),
+                ));
+            }
+            Some(place) if *place > own => problems.push(located(
+                Diagnostic::error("layer-order", format!("`{}` reads `{name}`, which comes after it", model.name()))
+                    .label("stands to the right")
+                    .hint(
+                        "layers are read from left to right: sources, staging, identity, features, scores, customers, segment_membership",
+                    ),
+            )),
+            Some(_) => {}
+        }
+    }
+    for (name, span) in &mentions.parameters {
+        let declared = project.pipeline.parameters.keys().map(String::as_str).chain(["as_of"]);
+        if !declared.clone().any(|parameter| parameter == name) {
+            let problem = Diagnostic::error("unknown-parameter", format!("there is no parameter `${name}`"))
+                .label("not declared")
+                .did_you_mean(name, declared);
+            problems.push(match span_of(&model.file, *span) {
+                Some(span) => problem.at(span),
+                None => problem,
+            });
+        }
+    }
+    if problems.is_empty() { Ok(reads) } else { Err(problems) }
+}
+
+/// Puts models in order of their reads, by name among equals; a cycle is a problem.
+fn order(nodes: Vec<Node>) -> Result<Vec<Node>> {
+    let mut waiting: BTreeMap<String, Node> = nodes.into_iter().map(|node| (node.model.name(), node)).collect();
+    let mut ordered = Vec::with_capacity(waiting.len());
+    while !waiting.is_empty() {
+        // The leftmost layer first, so that steps read like the road of a row.
+        let ready = waiting
+            .iter()
+            .filter(|(_, node)| !node.reads.iter().any(|read| waiting.contains_key(read)))
+            .min_by_key(|(name, node)| (place_of(&node.model), (*name).clone()))
+            .map(|(name, _)| name.clone());
+        match ready.and_then(|name| waiting.remove(&name)) {
+            Some(node) => ordered.push(node),
+            None => return Err(cycle(&waiting).into()),
+        }
+    }
+    Ok(ordered)
+}
+
+/// The cycle that the first of the models that wait for each other is on.
+fn cycle(waiting: &BTreeMap<String, Node>) -> Diagnostic {
+    let next = |name: &String| waiting.get(name).and_then(|node| node.reads.iter().find(|read| waiting.contains_key(*read))).cloned();
+    let mut path: Vec<String> = waiting.keys().next().cloned().into_iter().collect();
+    while let Some(name) = path.last().and_then(next) {
+        if let Some(start) = path.iter().position(|seen| *seen == name) {
+            path.drain(..start);
+            path.push(name);
+            break;
+        }
+        path.push(name);
+    }
+    let diagnostic = Diagnostic::error("cycle", format!("models read each other in a circle: {}", path.join(" → ")));
+    let place = waiting.get(path.first().map_or("", String::as_str)).and_then(|node| {
+        let mentions = mentions(&node.statement);
+        let (_, span) = mentions.tables.iter().find(|(table, _)| path.get(1) == Some(table))?;
+        span_of(&node.model.file, *span)
+    });
+    match place {
+        Some(span) => diagnostic.at(span).label("the circle begins here"),
+        None => diagnostic,
+    }
+}
+
+/// Every table that a model may name, with its place.
+fn known_tables(project: &Project) -> BTreeMap<String, Place> {
+    let sources = project.pipeline.sources.keys().map(|name| (format!("{SOURCES}.{name}"), Place::Given));
+    let reference = project.pipeline.reference.keys().map(|name| (format!("{REFERENCE}.{name}"), Place::Given));
+    let models = project.models.iter().map(|model| (model.name(), place_of(model)));
+    let made = [(SEGMENTS.to_owned(), Place::Given), (MEMBERSHIP.to_owned(), Place::Membership)];
+    sources.chain(reference).chain(models).chain(made).collect()
+}
+
+fn place_of(model: &Model) -> Place {
+    match &model.schema {
+        Some(schema) => Place::Layer(LAYERS.iter().position(|layer| layer == schema).unwrap_or(LAYERS.len())),
+        None if model.table == PROFILE => Place::Profile,
+        None => Place::Last,
+    }
+}
+
+/// Whether a model can only run once customers have their segments.
+pub fn after_membership(model: &Model) -> bool {
+    place_of(model) == Place::Last
+}
+
+/// The tables and parameters that a statement mentions, with their places.
+struct Mentions {
+    tables: Vec<(String, datafusion::sql::sqlparser::tokenizer::Span)>,
+    parameters: Vec<(String, datafusion::sql::sqlparser::tokenizer::Span)>,
+}
+
+impl Visitor for Mentions {
+    type Break = ();
+
+    fn pre_visit_relation(&mut self, relation: &ast::ObjectName) -> ControlFlow<()> {
+        self.tables.push((relation.to_string(), relation.span()));
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &ast::Expr) -> ControlFlow<()> {
+        if let ast::Expr::Value(ast::ValueWithSpan { value: ast::Value::Placeholder(name), span }) = expr {
+            self.parameters.push((name.trim_start_matches('$').to_owned(), *span));
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn mentions(statement: &Statement) -> Mentions {
+    let mut mentions = Mentions { tables: Vec::new(), parameters: Vec::new() };
+    if let Statement::Statement(inner) = statement {
+        // The visitor never breaks off.
+        let _ = inner.visit(&mut mentions);
+    }
+    mentions
+}

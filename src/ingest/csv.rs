@@ -1,0 +1,313 @@
+//! CSV extracts (RFC 4180): columns are found by the header's names, and a record that does not parse costs only itself.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::csv::ReaderBuilder;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+
+use super::contract::Contract;
+use super::text::{Block, Record};
+use crate::diagnostic::list;
+use crate::error::{Error, Message, Result};
+
+/// The names of a CSV file's columns, in order.
+#[derive(Debug, Clone)]
+pub struct Header {
+    /// All of the file's columns.
+    pub names: Vec<String>,
+    schema: SchemaRef,
+    /// For every column of the contract its position in the file.
+    positions: Vec<Option<usize>>,
+    /// The positions that are read, in the file's order.
+    projection: Vec<usize>,
+}
+
+/// Records of a block as columns of text, and those that could not be.
+pub struct Decoded {
+    /// An array for every column of the contract that the file has.
+    pub columns: Vec<Option<ArrayRef>>,
+    /// How many records they hold.
+    pub rows: usize,
+    /// Records that do not parse, and why.
+    pub bad: Vec<(Record, &'static str)>,
+    /// The records that the arrays hold, when they are not simply all of the block's.
+    pub records: Option<Vec<Record>>,
+}
+
+impl Header {
+    /// Reads the header line and finds the contract's columns in it.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when the line does not parse, names a column twice or lacks one that must be there.
+    pub fn parse(line: &[u8], contract: &Contract, shown: &str) -> Result<Self> {
+        let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+        let refused = |what: String| Error::Refused(Message::new(format!("{shown}: {what}")));
+        let fields = fields(line).ok_or_else(|| refused("the header line does not parse".to_owned()))?;
+        let names: Vec<String> = fields.into_iter().map(|name| name.trim().to_owned()).collect();
+        let mut positions = Vec::new();
+        let mut missing = Vec::new();
+        for column in &contract.columns {
+            let mut found = names.iter().enumerate().filter(|(_, name)| **name == column.from).map(|(at, _)| at);
+            let position = found.next();
+            if found.next().is_some() {
+                return Err(refused(format!("the header names `{}` twice", column.from)));
+            }
+            if position.is_none() && !column.optional {
+                missing.push(column.from.as_str());
+            }
+            positions.push(position);
+        }
+        if !missing.is_empty() {
+            let there = names.iter().map(String::as_str).collect::<Vec<_>>();
+            let message = Message::new(format!("{shown}: the header lacks {}", list(&missing))).detail(format!("it has {}", list(&there)));
+            return Err(Error::Refused(
+                message.hint("correct `from` in the contract, or say `optional: true` where a file may lack the column"),
+            ));
+        }
+        let mut projection: Vec<usize> = positions.iter().flatten().copied().collect();
+        projection.sort_unstable();
+        projection.dedup();
+        let schema = Arc::new(Schema::new(names.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect::<Vec<_>>()));
+        Ok(Header { names, schema, positions, projection })
+    }
+
+    /// Decodes a block: all at once if it is clean, and record by record if it is not.
+    ///
+    /// # Errors
+    /// [`Error::Defect`] when records that parse singly do not parse together.
+    pub fn decode(&self, block: &Block) -> Result<Decoded> {
+        if ends_outside_quotes(&block.bytes)
+            && let Ok(batch) = self.decode_bytes(&block.bytes)
+        {
+            return Ok(self.decoded(batch, Vec::new(), None));
+        }
+        let mut good = Vec::with_capacity(block.bytes.len());
+        let mut records = Vec::new();
+        let mut bad = Vec::new();
+        for (record, fault) in checked_records(block, self.names.len()) {
+            match fault {
+                Some(reason) => bad.push((record, reason)),
+                None => {
+                    good.extend_from_slice(&block.bytes[record.bytes.clone()]);
+                    good.push(b'\n');
+                    records.push(record);
+                }
+            }
+        }
+        let batch = self.decode_bytes(&good).map_err(|error| Error::defect(format!("a checked record did not parse: {error}")))?;
+        Ok(self.decoded(batch, bad, Some(records)))
+    }
+
+    fn decoded(&self, batch: RecordBatch, bad: Vec<(Record, &'static str)>, records: Option<Vec<Record>>) -> Decoded {
+        let column = |position: &Option<usize>| {
+            let index = self.projection.binary_search(&(*position)?).ok()?;
+            Some(Arc::clone(batch.column(index)))
+        };
+        Decoded { columns: self.positions.iter().map(column).collect(), rows: batch.num_rows(), bad, records }
+    }
+
+    fn decode_bytes(&self, bytes: &[u8]) -> Result<RecordBatch, arrow::error::ArrowError> {
+        let lines = memchr::memchr_iter(b'\n', bytes).count() + 1;
+        let builder = ReaderBuilder::new(Arc::clone(&self.schema)).with_projection(self.projection.clone()).with_batch_size(lines);
+        let mut decoder = builder.build_decoder();
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let taken = decoder.decode(rest)?;
+            if taken == 0 {
+                break;
+            }
+            rest = &rest[taken..];
+        }
+        // An empty read is the end of input, which completes a last record without a line end.
+        decoder.decode(&[])?;
+        let empty = || {
+            RecordBatch::new_empty(Arc::new(Schema::new(
+                self.projection.iter().map(|&at| self.schema.field(at).clone()).collect::<Vec<_>>(),
+            )))
+        };
+        Ok(decoder.flush()?.unwrap_or_else(empty))
+    }
+
+    /// A record as a JSON object, personal values left out; none when it does not parse.
+    pub fn masked(&self, record: &[u8], contract: &Contract) -> Option<String> {
+        let fields = fields(record)?;
+        if fields.len() != self.names.len() {
+            return None;
+        }
+        let personal = |name: &str| contract.columns.iter().any(|column| column.personal && column.from == name);
+        let object: serde_json::Map<_, _> = self
+            .names
+            .iter()
+            .zip(fields)
+            .map(|(name, value)| (name.clone(), if personal(name) { super::reader::MASK.into() } else { value.into() }))
+            .collect();
+        Some(serde_json::Value::Object(object).to_string())
+    }
+}
+
+/// Where the last whole record of some bytes ends.
+pub fn last_boundary(bytes: &[u8]) -> Option<usize> {
+    if memchr::memchr(b'"', bytes).is_none() {
+        return memchr::memrchr(b'\n', bytes).map(|at| at + 1);
+    }
+    let mut scanner = Scanner::default();
+    let mut last = None;
+    for (at, &byte) in bytes.iter().enumerate() {
+        if scanner.step(byte) {
+            last = Some(at + 1);
+        }
+    }
+    last
+}
+
+/// The records of a block as they stand, blank lines left out.
+pub fn records(block: &Block) -> Vec<Record> {
+    let mut found = Vec::new();
+    let mut place = (0, block.first_line);
+    while let Some((record, next)) = next_record(block, place) {
+        found.extend(record);
+        place = next;
+    }
+    found
+}
+
+fn ends_outside_quotes(bytes: &[u8]) -> bool {
+    if memchr::memchr(b'"', bytes).is_none() {
+        return true;
+    }
+    let mut scanner = Scanner::default();
+    for &byte in bytes {
+        scanner.step(byte);
+    }
+    scanner.state != State::Quoted
+}
+
+/// Every record of a block with what is wrong with it. A record over several lines that does not parse is probably one with a
+/// quote that was never closed: only its first line is at fault, and reading goes on with the next.
+fn checked_records(block: &Block, width: usize) -> Vec<(Record, Option<&'static str>)> {
+    let mut found = Vec::new();
+    let mut place = (0, block.first_line);
+    while let Some((record, next)) = next_record(block, place) {
+        place = next;
+        let Some(record) = record else { continue };
+        let bytes = &block.bytes[record.bytes.clone()];
+        let Some(reason) = fault(bytes, width) else {
+            found.push((record, None));
+            continue;
+        };
+        match memchr::memchr(b'\n', bytes) {
+            Some(end) => {
+                place = (record.bytes.start + end + 1, record.line + 1);
+                let first = Record { bytes: record.bytes.start..record.bytes.start + end, line: record.line };
+                found.push((first, Some("unclosed-quote")));
+            }
+            None => found.push((record, Some(reason))),
+        }
+    }
+    found
+}
+
+fn fault(record: &[u8], width: usize) -> Option<&'static str> {
+    if record.len() > super::text::MAX_RECORD_BYTES {
+        return Some("record-too-long");
+    }
+    if std::str::from_utf8(record).is_err() {
+        return Some("invalid-utf8");
+    }
+    if !ends_outside_quotes(record) {
+        return Some("unclosed-quote");
+    }
+    match fields(record) {
+        Some(fields) if fields.len() == width => None,
+        Some(fields) if fields.len() < width => Some("too-few-fields"),
+        Some(_) => Some("too-many-fields"),
+        None => Some("invalid-csv"),
+    }
+}
+
+/// The record at a place, none for a blank line, and the place after it.
+#[allow(clippy::type_complexity, reason = "a place is an offset and a line")]
+fn next_record(block: &Block, (start, line): (usize, u64)) -> Option<(Option<Record>, (usize, u64))> {
+    let rest = block.bytes.get(start..).filter(|rest| !rest.is_empty())?;
+    let mut scanner = Scanner::default();
+    let length = rest.iter().position(|&byte| scanner.step(byte)).map_or(rest.len(), |at| at + 1);
+    let lines = memchr::memchr_iter(b'\n', &rest[..length]).count() as u64;
+    let content = rest[..length].strip_suffix(b"\n").unwrap_or(&rest[..length]);
+    let content = content.strip_suffix(b"\r").unwrap_or(content);
+    let record = (!content.is_empty()).then(|| Record { bytes: start..start + content.len(), line });
+    Some((record, (start + length, line + lines)))
+}
+
+fn fields(record: &[u8]) -> Option<Vec<String>> {
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(record);
+    let mut fields = csv::StringRecord::new();
+    reader.read_record(&mut fields).ok().filter(|read| *read)?;
+    Some(fields.iter().map(str::to_owned).collect())
+}
+
+/// Where in a record a byte stands. A quote opens only at a field's beginning.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum State {
+    #[default]
+    FieldStart,
+    Plain,
+    Quoted,
+    QuoteInQuoted,
+}
+
+#[derive(Debug, Default)]
+struct Scanner {
+    state: State,
+}
+
+impl Scanner {
+    /// Takes a byte; true when it ends a record.
+    #[inline]
+    fn step(&mut self, byte: u8) -> bool {
+        self.state = match (self.state, byte) {
+            (State::Quoted, b'"') => State::QuoteInQuoted,
+            (State::Quoted, _) => State::Quoted,
+            (State::QuoteInQuoted, b'"') => State::Quoted,
+            (State::FieldStart, b'"') => State::Quoted,
+            (_, b'\n') => {
+                self.state = State::FieldStart;
+                return true;
+            }
+            (_, b',') => State::FieldStart,
+            _ => State::Plain,
+        };
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(text: &str) -> Block {
+        Block { bytes: text.as_bytes().to_vec(), first_line: 2 }
+    }
+
+    fn lines_and_faults(text: &str, width: usize) -> Vec<(u64, Option<&'static str>)> {
+        checked_records(&block(text), width).into_iter().map(|(record, fault)| (record.line, fault)).collect()
+    }
+
+    #[test]
+    fn records_keep_their_lines_across_quoted_line_ends() {
+        let text = "a,\"b\nb\"\r\n\nc,\"d \"\"e\"\"\"\n";
+        assert_eq!(lines_and_faults(text, 2), [(2, None), (5, None)]);
+        assert_eq!(last_boundary(b"a,b\nc,\"d\n"), Some(4));
+    }
+
+    #[test]
+    fn an_unclosed_quote_costs_one_line() {
+        let text = "a,b\nc,\"d\ne,f\ng,h\n";
+        assert_eq!(lines_and_faults(text, 2), [(2, None), (3, Some("unclosed-quote")), (4, None), (5, None)]);
+    }
+
+    #[test]
+    fn fields_are_counted() {
+        assert_eq!(lines_and_faults("a\nb,c\nd,e,f\n", 2), [(2, Some("too-few-fields")), (3, None), (4, Some("too-many-fields"))]);
+    }
+}

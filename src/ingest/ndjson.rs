@@ -1,0 +1,138 @@
+//! NDJSON extracts: one JSON object a line; a line that is none costs only itself.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::json::ReaderBuilder;
+use serde_json::Value;
+
+use super::contract::Contract;
+use super::csv::Decoded;
+use super::text::{Block, Record};
+use crate::error::{Error, Result};
+
+/// Decodes the contract's columns out of JSON lines.
+#[derive(Debug, Clone)]
+pub struct Lines {
+    schema: SchemaRef,
+    /// For every column of the contract its position in the schema.
+    positions: Vec<usize>,
+    names: Vec<String>,
+}
+
+impl Lines {
+    /// A decoder for a contract.
+    pub fn new(contract: &Contract) -> Self {
+        let mut names: Vec<String> = Vec::new();
+        let mut positions = Vec::new();
+        for column in &contract.columns {
+            let position = names.iter().position(|name| *name == column.from);
+            positions.push(position.unwrap_or(names.len()));
+            if position.is_none() {
+                names.push(column.from.clone());
+            }
+        }
+        let fields: Vec<_> = names.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect();
+        Lines { schema: Arc::new(Schema::new(fields)), positions, names }
+    }
+
+    /// Decodes a block: all at once if it is clean, and line by line if it is not.
+    ///
+    /// # Errors
+    /// [`Error::Defect`] when lines that parse singly do not parse together.
+    pub fn decode(&self, block: &Block) -> Result<Decoded> {
+        if let Ok(batch) = self.decode_bytes(&block.bytes) {
+            return Ok(self.decoded(&batch, Vec::new(), None));
+        }
+        let mut good = Vec::with_capacity(block.bytes.len());
+        let mut kept = Vec::new();
+        let mut bad = Vec::new();
+        for record in records(block) {
+            let line = &block.bytes[record.bytes.clone()];
+            match self.fault(line) {
+                Some(reason) => bad.push((record, reason)),
+                None => {
+                    good.extend_from_slice(line);
+                    good.push(b'\n');
+                    kept.push(record);
+                }
+            }
+        }
+        let batch = self.decode_bytes(&good).map_err(|error| Error::defect(format!("a checked line did not parse: {error}")))?;
+        Ok(self.decoded(&batch, bad, Some(kept)))
+    }
+
+    fn decoded(&self, batch: &RecordBatch, bad: Vec<(Record, &'static str)>, records: Option<Vec<Record>>) -> Decoded {
+        let columns: Vec<Option<ArrayRef>> = self.positions.iter().map(|&at| Some(Arc::clone(batch.column(at)))).collect();
+        Decoded { columns, rows: batch.num_rows(), bad, records }
+    }
+
+    fn decode_bytes(&self, bytes: &[u8]) -> Result<RecordBatch, arrow::error::ArrowError> {
+        let lines = memchr::memchr_iter(b'\n', bytes).count() + 1;
+        let builder = ReaderBuilder::new(Arc::clone(&self.schema)).with_batch_size(lines).with_coerce_primitive(true);
+        let mut decoder = builder.build_decoder()?;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let taken = decoder.decode(rest)?;
+            if taken == 0 {
+                break;
+            }
+            rest = &rest[taken..];
+        }
+        let batch = decoder.flush()?.unwrap_or_else(|| RecordBatch::new_empty(Arc::clone(&self.schema)));
+        // Several objects on one line, or one over several, would put rows out of step with lines.
+        if batch.num_rows() == memchr::memchr_iter(b'\n', bytes).count() + usize::from(!bytes.ends_with(b"\n") && !bytes.is_empty()) {
+            Ok(batch)
+        } else {
+            Err(arrow::error::ArrowError::JsonError("lines and objects differ in number".to_owned()))
+        }
+    }
+
+    fn fault(&self, line: &[u8]) -> Option<&'static str> {
+        if line.len() > super::text::MAX_RECORD_BYTES {
+            return Some("record-too-long");
+        }
+        if std::str::from_utf8(line).is_err() {
+            return Some("invalid-utf8");
+        }
+        match serde_json::from_slice::<Value>(line) {
+            Ok(Value::Object(object)) => {
+                let nested = |name: &String| matches!(object.get(name), Some(Value::Array(_) | Value::Object(_)));
+                if self.names.iter().any(nested) { Some("nested-value") } else { self.decode_bytes(line).err().map(|_| "invalid-json") }
+            }
+            Ok(_) => Some("not-an-object"),
+            Err(_) => Some("invalid-json"),
+        }
+    }
+}
+
+/// Where the last whole line of some bytes ends.
+pub fn last_boundary(bytes: &[u8]) -> Option<usize> {
+    memchr::memrchr(b'\n', bytes).map(|at| at + 1)
+}
+
+/// The lines of a block, blank ones left out.
+pub fn records(block: &Block) -> Vec<Record> {
+    let mut start = 0;
+    let mut found = Vec::new();
+    for (number, line) in block.bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
+        let content = line.trim_ascii_end();
+        if !content.is_empty() {
+            found.push(Record { bytes: start..start + content.len(), line: block.first_line + number as u64 });
+        }
+        start += line.len();
+    }
+    found
+}
+
+/// A line as it was, personal values left out; none when it is not a JSON object.
+pub fn masked(line: &[u8], contract: &Contract) -> Option<String> {
+    let Ok(Value::Object(mut object)) = serde_json::from_slice(line) else { return None };
+    for column in contract.columns.iter().filter(|column| column.personal) {
+        if let Some(value) = object.get_mut(&column.from) {
+            *value = super::reader::MASK.into();
+        }
+    }
+    Some(Value::Object(object).to_string())
+}

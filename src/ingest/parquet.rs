@@ -1,0 +1,172 @@
+//! Parquet extracts: columns are found by name, row groups are read one by one, and only the columns that matter are decoded.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
+use object_store::{ObjectStore, ObjectStoreExt};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStream, ParquetRecordBatchStreamBuilder};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+
+use super::contract::Contract;
+use crate::diagnostic::list;
+use crate::error::{Error, Message, Result};
+use crate::storage::{self, File};
+
+/// Footers fetched at once.
+const FOOTERS_AT_ONCE: usize = 16;
+
+/// A row group of a Parquet file.
+#[derive(Debug, Clone)]
+pub struct RowGroup {
+    /// The file.
+    pub file: File,
+    /// The file's footer.
+    pub footer: ArrowReaderMetadata,
+    /// Its place in the file.
+    pub index: usize,
+    /// The number of its first row in the file, from 1.
+    pub first_row: u64,
+    /// For every column of the contract its place in the file.
+    pub positions: Arc<Vec<Option<usize>>>,
+}
+
+impl RowGroup {
+    /// How many rows it has.
+    pub fn rows(&self) -> u64 {
+        u64::try_from(self.footer.metadata().row_group(self.index).num_rows()).unwrap_or_default()
+    }
+}
+
+/// The row groups of some files, in order.
+///
+/// # Errors
+/// [`Error::Refused`] when a file is no Parquet, is damaged, or lacks a column.
+pub async fn row_groups(files: &[File], contract: &Contract) -> Result<Vec<RowGroup>> {
+    let footers = futures::stream::iter(files).map(|file| async move {
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let loaded = ArrowReaderMetadata::load_async(&mut reader(file), options).await;
+        loaded.map_err(|error| damaged(file, error)).and_then(|footer| split(file, footer, contract))
+    });
+    Ok(footers.buffered(FOOTERS_AT_ONCE).try_collect::<Vec<_>>().await?.concat())
+}
+
+fn split(file: &File, footer: ArrowReaderMetadata, contract: &Contract) -> Result<Vec<RowGroup>> {
+    let fields = footer.schema().fields();
+    let positions: Vec<_> = contract.columns.iter().map(|column| fields.find(&column.from).map(|(at, _)| at)).collect();
+    let missing = |(column, position): (&super::contract::ContractColumn, &Option<usize>)| {
+        (position.is_none() && !column.optional).then(|| column.from.clone())
+    };
+    let missing: Vec<String> = contract.columns.iter().zip(&positions).filter_map(missing).collect();
+    if !missing.is_empty() {
+        let there: Vec<&str> = fields.iter().map(|field| field.name().as_str()).collect();
+        let missing: Vec<&str> = missing.iter().map(String::as_str).collect();
+        let message = Message::new(format!("{} lacks {}", file.shown, list(&missing))).detail(format!("it has {}", list(&there)));
+        return Err(Error::Refused(
+            message.hint("correct `from` in the contract, or say `optional: true` where a file may lack the column"),
+        ));
+    }
+    let positions = Arc::new(positions);
+    let mut first_row = 1;
+    let mut groups = Vec::new();
+    for index in 0..footer.metadata().num_row_groups() {
+        let group = RowGroup { file: file.clone(), footer: footer.clone(), index, first_row, positions: Arc::clone(&positions) };
+        first_row += group.rows();
+        groups.push(group);
+    }
+    Ok(groups)
+}
+
+/// Reads a row group batch by batch, with an array for every column of the contract that is needed.
+pub struct Batches {
+    stream: ParquetRecordBatchStream<Ranges>,
+    file: File,
+    /// For every column of the contract its place in the batches.
+    columns: Vec<Option<usize>>,
+}
+
+impl Batches {
+    /// Begins to read the columns that are asked for or can be at fault.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when the file is damaged.
+    pub fn open(group: RowGroup, contract: &Contract, projection: &[usize], batch_rows: usize) -> Result<Self> {
+        let fields = group.footer.schema().fields().clone();
+        let needed = |(position, column): (usize, &super::contract::ContractColumn)| {
+            let at = group.positions[position]?;
+            let needed = projection.contains(&position) || position == contract.event_time || column.can_fail(fields[at].data_type());
+            needed.then_some(at)
+        };
+        let needed: Vec<Option<usize>> = contract.columns.iter().enumerate().map(needed).collect();
+        let mut roots: Vec<usize> = needed.iter().flatten().copied().collect();
+        roots.sort_unstable();
+        roots.dedup();
+        let columns = needed.iter().map(|at| at.and_then(|at| roots.binary_search(&at).ok())).collect();
+        let mask = ProjectionMask::roots(group.footer.metadata().file_metadata().schema_descr(), roots);
+        let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(reader(&group.file), group.footer);
+        let stream = builder.with_projection(mask).with_row_groups(vec![group.index]).with_batch_size(batch_rows).build();
+        let stream = stream.map_err(|error| damaged(&group.file, error))?;
+        Ok(Batches { stream, file: group.file, columns })
+    }
+
+    /// The next rows; none at the end.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when the file is damaged.
+    pub async fn next(&mut self) -> Result<Option<(Vec<Option<ArrayRef>>, usize)>> {
+        let batch: Option<RecordBatch> = self.stream.try_next().await.map_err(|error| damaged(&self.file, error))?;
+        Ok(batch.map(|batch| {
+            let columns = self.columns.iter().map(|at| at.map(|at| Arc::clone(batch.column(at)))).collect();
+            (columns, batch.num_rows())
+        }))
+    }
+}
+
+fn reader(file: &File) -> Ranges {
+    Ranges(file.clone())
+}
+
+/// Reads a file's byte ranges for the Parquet decoder.
+struct Ranges(File);
+
+impl AsyncFileReader for Ranges {
+    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, parquet::errors::Result<Bytes>> {
+        self.0.store.get_range(&self.0.meta.location, range).map_err(carried).boxed()
+    }
+
+    fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, parquet::errors::Result<Vec<Bytes>>> {
+        async move { self.0.store.get_ranges(&self.0.meta.location, &ranges).await.map_err(carried) }.boxed()
+    }
+
+    fn get_metadata<'a>(
+        &'a mut self,
+        options: Option<&'a ArrowReaderOptions>,
+    ) -> BoxFuture<'a, parquet::errors::Result<Arc<ParquetMetaData>>> {
+        async move {
+            let size = self.0.meta.size;
+            ParquetMetaDataReader::new().with_arrow_reader_options(options).load_and_finish(self, size).await.map(Arc::new)
+        }
+        .boxed()
+    }
+}
+
+fn carried(error: object_store::Error) -> ParquetError {
+    ParquetError::External(Box::new(error))
+}
+
+fn damaged(file: &File, error: ParquetError) -> Error {
+    let hint = "the file is damaged or cut short: fetch it again";
+    match error {
+        ParquetError::External(cause) => match cause.downcast::<object_store::Error>() {
+            Ok(error) => storage::failure("read", &file.shown, *error),
+            Err(cause) => Error::Refused(Message::new(format!("{} is not readable as Parquet: {cause}", file.shown)).hint(hint)),
+        },
+        error => Error::Refused(Message::new(format!("{} is not readable as Parquet: {error}", file.shown)).hint(hint)),
+    }
+}

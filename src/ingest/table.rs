@@ -1,0 +1,146 @@
+//! A source as a table that DataFusion scans: its pieces are shared out among the threads, each row is read once.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::stats::Precision;
+use datafusion::common::{ColumnStatistics, Statistics};
+use datafusion::error::Result as EngineResult;
+use datafusion::execution::TaskContext;
+use datafusion::logical_expr::{Expr, TableType};
+use datafusion::physical_plan::stream::RecordBatchReceiverStream;
+use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
+use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream};
+
+use super::Extract;
+use super::contract::Contract;
+use super::ledger::Collector;
+use super::parquet;
+use super::reader::{Scan, Unit, carried};
+use crate::config::SourceFormat;
+use crate::error::Result;
+
+/// Batches that wait between a reader and the operator above it.
+const BATCHES_AHEAD: usize = 2;
+
+/// A source that can be scanned once.
+#[derive(Debug)]
+pub struct SourceTable {
+    contract: Arc<Contract>,
+    collector: Arc<Collector>,
+    units: Vec<Unit>,
+    rows: Precision<usize>,
+}
+
+impl SourceTable {
+    /// Opens a source: reads the footers of its Parquet files.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Refused`] when a file is damaged or lacks a column.
+    pub async fn open(extract: &Extract, collector: Arc<Collector>) -> Result<Self> {
+        let is_parquet = |format: &SourceFormat| *format == SourceFormat::Parquet;
+        let columnar: Vec<_> = extract.files.iter().filter(|(_, format)| is_parquet(format)).map(|(file, _)| file.clone()).collect();
+        let groups = parquet::row_groups(&columnar, &extract.contract).await?;
+        let rows: u64 = groups.iter().map(parquet::RowGroup::rows).sum();
+        let text = extract.files.iter().filter(|(_, format)| !is_parquet(format)).map(|(file, format)| Unit::Text(file.clone(), *format));
+        let bytes: u64 = extract.files.iter().map(|(file, _)| file.meta.size).sum();
+        let rows = if columnar.len() == extract.files.len() { rows } else { bytes / 100 };
+        let units: Vec<Unit> = groups.into_iter().map(|group| Unit::RowGroup(Box::new(group))).chain(text).collect();
+        collector.expect(units.len());
+        let rows = Precision::Inexact(usize::try_from(rows).unwrap_or(usize::MAX));
+        Ok(SourceTable { contract: Arc::clone(&extract.contract), collector, units, rows })
+    }
+
+    /// What a row must be.
+    pub fn contract(&self) -> &Arc<Contract> {
+        &self.contract
+    }
+
+    /// Where its rows are counted.
+    pub fn collector(&self) -> &Arc<Collector> {
+        &self.collector
+    }
+}
+
+#[async_trait]
+impl TableProvider for SourceTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.contract.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn statistics(&self) -> Option<Statistics> {
+        let columns = vec![ColumnStatistics::new_unknown(); self.contract.columns.len()];
+        Some(Statistics { num_rows: self.rows, total_byte_size: Precision::Absent, column_statistics: columns })
+    }
+
+    async fn scan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _filters: &[Expr],
+        _limit: Option<usize>,
+    ) -> EngineResult<Arc<dyn ExecutionPlan>> {
+        let projection = projection.cloned().unwrap_or_else(|| (0..self.contract.columns.len()).collect());
+        let schema: SchemaRef = Arc::new(self.contract.schema.project(&projection)?);
+        let options = session.config_options();
+        let scan = Arc::new(Scan {
+            contract: Arc::clone(&self.contract),
+            collector: Arc::clone(&self.collector),
+            projection,
+            schema: Arc::clone(&schema),
+            batch_rows: options.execution.batch_size.into(),
+        });
+        let queue = Arc::new(Mutex::new(self.units.iter().cloned().collect::<VecDeque<_>>()));
+        let partitions = self.units.len().clamp(1, options.execution.target_partitions.max(1));
+        let partition = || Arc::new(Partition { scan: Arc::clone(&scan), queue: Arc::clone(&queue) }) as Arc<dyn PartitionStream>;
+        let partitions = (0..partitions).map(|_| partition()).collect();
+        Ok(Arc::new(StreamingTableExec::try_new(schema, partitions, None, [], false, None)?))
+    }
+}
+
+/// One thread's share of a scan: whatever unit comes next.
+struct Partition {
+    scan: Arc<Scan>,
+    queue: Arc<Mutex<VecDeque<Unit>>>,
+}
+
+impl fmt::Debug for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "source {}", self.scan.contract.source)
+    }
+}
+
+impl PartitionStream for Partition {
+    fn schema(&self) -> &SchemaRef {
+        &self.scan.schema
+    }
+
+    fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let mut builder = RecordBatchReceiverStream::builder(Arc::clone(&self.scan.schema), BATCHES_AHEAD);
+        let (scan, queue, sink) = (Arc::clone(&self.scan), Arc::clone(&self.queue), builder.tx());
+        builder.spawn(async move {
+            loop {
+                let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                let Some(unit) = next else { return Ok(()) };
+                match scan.read(unit, &sink).await {
+                    Ok(true) => scan.collector.finish_piece(),
+                    Ok(false) => return Ok(()),
+                    Err(error) => {
+                        let carried = carried(&error);
+                        scan.collector.fail(error);
+                        return Err(carried);
+                    }
+                }
+            }
+        });
+        builder.build()
+    }
+}

@@ -1,0 +1,291 @@
+//! What will run: models in order with their types checked, each kept as a table or computed where it is read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::catalog::TableProvider;
+use datafusion::datasource::empty::EmptyTable;
+
+use crate::config::{Project, ReferenceTable, Values, span_of};
+use crate::diagnostic::Diagnostic;
+use crate::engine::{self, Engine, Limits};
+use crate::error::{Error, Result};
+use crate::graph::{self, MEMBERSHIP, Node, PROFILE, REFERENCE, SEGMENTS, SOURCES};
+use crate::ingest::{self, Contract};
+use crate::segments::{self, RuleSet};
+use crate::sql;
+
+/// Enough to check a project; no data is read.
+const PLANNING: Limits = Limits { threads: 1, memory_bytes: 64 * 1024 * 1024 };
+
+/// Everything that a run needs to know before it reads data.
+pub struct Plan {
+    /// The project.
+    pub project: Project,
+    /// Its values for this run.
+    pub values: Values,
+    /// The sources' contracts, in the order of the pipeline file.
+    pub contracts: Vec<Arc<Contract>>,
+    /// The sources that are read as a whole before any model, because they have a key or several readers.
+    pub whole_sources: BTreeSet<String>,
+    /// The models, each after what it reads.
+    pub models: Vec<PlannedModel>,
+    /// The segment sets with their rules compiled.
+    pub rules: Vec<RuleSet>,
+}
+
+/// A model and how it is computed.
+#[derive(Debug, Clone)]
+pub struct PlannedModel {
+    /// The model and what it reads.
+    pub node: Node,
+    /// Its columns.
+    pub schema: SchemaRef,
+    /// Whether it is computed where it is read, rather than kept as a table: a staging model that is read once.
+    pub inline: bool,
+    /// The tables that nothing reads after this model.
+    pub frees: Vec<String>,
+}
+
+/// Plans a run: parses, orders and type-checks the whole project.
+///
+/// # Errors
+/// [`Error::Project`] with everything that is wrong with it.
+pub async fn plan(project: Project, values: Values) -> Result<Plan> {
+    let mut problems = Vec::new();
+    let contracts = gather(&mut problems, ingest::contracts(&project, &values))?.unwrap_or_default();
+    let nodes = gather(&mut problems, graph::build(&project))?.unwrap_or_default();
+    let engine = Engine::new(PLANNING, values.time_zone.name())?;
+    gather(&mut problems, register_reference(&engine, &project, &values))?;
+    if !problems.is_empty() {
+        return Err(Error::Project(problems));
+    }
+    for contract in &contracts {
+        engine.register(&format!("{SOURCES}.{}", contract.source), empty(Arc::clone(&contract.schema)))?;
+    }
+    engine.register(MEMBERSHIP, empty(segments::membership_schema()))?;
+    let checked = check_models(&engine, nodes, &values, &mut problems).await?;
+    let profile = checked.models.iter().find(|model| model.node.model.name() == PROFILE);
+    let mut rules = Vec::new();
+    if let Some(profile) = profile {
+        rules = gather(&mut problems, segments::compile(&project, &engine, &profile.schema))?.unwrap_or_default();
+    }
+    check_outputs(&project, &values, &checked.models, &mut problems).await?;
+    if !problems.is_empty() {
+        return Err(Error::Project(problems));
+    }
+    let whole_sources = whole_sources(&project, &contracts, &checked.reads)?;
+    let models = keep_or_inline(checked);
+    Ok(Plan { project, values, contracts, whole_sources, models, rules })
+}
+
+/// Registers the tables kept in the pipeline file, and the one that describes the segments.
+///
+/// # Errors
+/// [`Error::Project`] with every row that has the wrong number of values or a value of the wrong type.
+pub fn register_reference(engine: &Engine, project: &Project, values: &Values) -> Result<()> {
+    let mut problems = Vec::new();
+    for (name, table) in &project.pipeline.reference {
+        match reference_batch(project, name, table, values) {
+            Ok(batch) => engine.register_batches(&format!("{REFERENCE}.{name}"), batch.schema(), vec![batch])?,
+            Err(found) => problems.extend(found),
+        }
+    }
+    let described = segments::describe(&project.pipeline)?;
+    engine.register_batches(SEGMENTS, described.schema(), vec![described])?;
+    if problems.is_empty() { Ok(()) } else { Err(Error::Project(problems)) }
+}
+
+/// The models that could be checked, with how often each table is read.
+struct CheckedModels {
+    models: Vec<PlannedModel>,
+    reads: BTreeMap<String, usize>,
+}
+
+async fn check_models(engine: &Engine, nodes: Vec<Node>, values: &Values, problems: &mut Vec<Diagnostic>) -> Result<CheckedModels> {
+    let mut checked = CheckedModels { models: Vec::new(), reads: BTreeMap::new() };
+    let mut failed = BTreeSet::new();
+    for node in nodes {
+        let name = node.model.name();
+        // A model that reads a wrong one would only repeat its problem.
+        if node.reads.iter().any(|read| failed.contains(read)) {
+            failed.insert(name);
+            continue;
+        }
+        let planned = engine.plan(&node.statement, &values.parameters).await;
+        let planned = match planned.and_then(|planned| engine.check_types(&planned).map(|()| planned)) {
+            Ok(planned) => planned,
+            Err(error) => {
+                problems.extend(sql::problems(&node.model.file, &error));
+                failed.insert(name);
+                continue;
+            }
+        };
+        let schema: SchemaRef = Arc::new(planned.schema().as_arrow().clone());
+        for (table, times) in engine::reads(&planned).map_err(|error| Error::defect(error.to_string()))? {
+            *checked.reads.entry(table).or_default() += times;
+        }
+        engine.register(&name, empty(Arc::clone(&schema)))?;
+        checked.models.push(PlannedModel { node, schema, inline: false, frees: Vec::new() });
+    }
+    Ok(checked)
+}
+
+/// Decides which models are kept as tables, and after which step each table is of no more use.
+fn keep_or_inline(checked: CheckedModels) -> Vec<PlannedModel> {
+    let CheckedModels { mut models, reads } = checked;
+    for model in &mut models {
+        let staging = model.node.model.schema.as_deref() == Some(graph::LAYERS[0]);
+        model.inline = staging && reads.get(&model.node.model.name()) == Some(&1);
+    }
+    // Whoever reads an inline model reads what that one reads.
+    let mut last_reader: BTreeMap<String, usize> = BTreeMap::new();
+    let mut reach: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (position, model) in models.iter().enumerate() {
+        let mut all = model.node.reads.clone();
+        for read in &model.node.reads {
+            all.extend(reach.get(read).into_iter().flatten().cloned());
+        }
+        if model.inline {
+            reach.insert(model.node.model.name(), all);
+        } else {
+            last_reader.extend(all.into_iter().map(|read| (read, position)));
+        }
+    }
+    for (table, position) in last_reader {
+        let made_later = [PROFILE, MEMBERSHIP, SEGMENTS].contains(&table.as_str());
+        if !made_later {
+            models[position].frees.push(table);
+        }
+    }
+    models
+}
+
+fn whole_sources(project: &Project, contracts: &[Arc<Contract>], reads: &BTreeMap<String, usize>) -> Result<BTreeSet<String>> {
+    let mut whole = BTreeSet::new();
+    let mut problems = Vec::new();
+    for contract in contracts {
+        let name = format!("{SOURCES}.{}", contract.source);
+        match reads.get(&name) {
+            None => {
+                let mut problem = Diagnostic::error("unused-source", format!("no model reads `{name}`"))
+                    .hint("read it in a staging model, or leave it out, so that every row of every source is accounted for");
+                if let Some(source) = project.pipeline.sources.get(&contract.source) {
+                    problem = problem.at(span_of(&project.file, &source.location));
+                }
+                problems.push(problem);
+            }
+            Some(times) if *times > 1 || !contract.key.is_empty() => {
+                whole.insert(contract.source.clone());
+            }
+            Some(_) => {}
+        }
+    }
+    if problems.is_empty() { Ok(whole) } else { Err(Error::Project(problems)) }
+}
+
+/// Checks that outputs name models and columns, and that checks are queries over outputs.
+async fn check_outputs(project: &Project, values: &Values, models: &[PlannedModel], problems: &mut Vec<Diagnostic>) -> Result<()> {
+    let engine = Engine::new(PLANNING, values.time_zone.name())?;
+    let membership = segments::membership_schema();
+    for (name, output) in &project.pipeline.outputs.tables {
+        let model = models.iter().find(|model| model.node.model.name() == output.model.value).map(|model| &model.schema);
+        let schema = model.or((output.model.value == MEMBERSHIP).then_some(&membership));
+        let Some(schema) = schema else {
+            // A model that is there but wrong has been told already.
+            if project.models.iter().all(|model| model.name() != output.model.value) {
+                let names: Vec<String> = project.models.iter().map(crate::config::Model::name).chain([MEMBERSHIP.to_owned()]).collect();
+                problems.push(
+                    Diagnostic::error("unknown-model", format!("the output `{name}` names no model: `{}`", output.model.value))
+                        .at(span_of(&project.file, &output.model))
+                        .did_you_mean(&output.model.value, names.iter().map(String::as_str)),
+                );
+            }
+            continue;
+        };
+        for column in &output.sort {
+            if schema.column_with_name(&column.value).is_none() {
+                let names = schema.fields().iter().map(|field| field.name().as_str());
+                problems.push(
+                    Diagnostic::error("unknown-column", format!("the output `{name}` has no column `{}` to sort by", column.value))
+                        .at(span_of(&project.file, column))
+                        .did_you_mean(&column.value, names),
+                );
+            }
+        }
+        engine.register(name, empty(Arc::clone(schema)))?;
+    }
+    if !problems.is_empty() {
+        return Ok(());
+    }
+    for check in &project.pipeline.checks {
+        if let Err(error) = engine.query(&check.sql.value).await {
+            let file =
+                Arc::new(crate::diagnostic::SourceFile { path: format!("check `{}`", check.name.value), text: check.sql.value.clone() });
+            let told = sql::problems(&file, &error).into_iter().map(|problem| Diagnostic {
+                span: Some(span_of(&project.file, &check.sql)),
+                message: format!("the check `{}`: {}", check.name.value, problem.message),
+                ..problem
+            });
+            problems.extend(told);
+        }
+    }
+    Ok(())
+}
+
+fn reference_batch(project: &Project, name: &str, table: &ReferenceTable, values: &Values) -> Result<RecordBatch, Vec<Diagnostic>> {
+    let mut problems = Vec::new();
+    let width = table.columns.len();
+    for row in table.rows.iter().filter(|row| row.value.len() != width) {
+        problems.push(
+            Diagnostic::error("reference-width", format!("a row of `{name}` has {} values for {width} columns", row.value.len()))
+                .at(span_of(&project.file, row)),
+        );
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let mut arrays = Vec::new();
+    for (position, (column, column_type)) in table.columns.iter().enumerate() {
+        let texts: ArrayRef = Arc::new(table.rows.iter().map(|row| row.value[position].clone()).collect::<StringArray>());
+        let options = CastOptions { safe: true, ..CastOptions::default() };
+        let typed = cast_with_options(&texts, &column_type.arrow(values.time_zone.name()), &options).unwrap_or_else(|_| Arc::clone(&texts));
+        for (at, row) in table.rows.iter().enumerate() {
+            if let Some(text) = &row.value[position]
+                && typed.is_null(at)
+            {
+                problems.push(
+                    Diagnostic::error("reference-type", format!("`{text}` is no {column_type}, as the column `{column}` of `{name}` is"))
+                        .at(span_of(&project.file, row)),
+                );
+            }
+        }
+        arrays.push(typed);
+    }
+    let fields: Vec<_> =
+        table.columns.iter().map(|(name, column_type)| Field::new(name, column_type.arrow(values.time_zone.name()), true)).collect();
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
+        .map_err(|error| vec![Diagnostic::error("reference-type", error.to_string())])
+}
+
+fn empty(schema: SchemaRef) -> Arc<dyn TableProvider> {
+    Arc::new(EmptyTable::new(schema))
+}
+
+/// Adds a result's problems to the others, so that all are told at once; other errors end the planning.
+fn gather<T>(problems: &mut Vec<Diagnostic>, result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(Error::Project(found)) => {
+            problems.extend(found);
+            Ok(None)
+        }
+        Err(other) => Err(other),
+    }
+}

@@ -1,0 +1,190 @@
+//! Writes one table as Parquet. The bytes depend on the rows alone, not on how they were cut into batches.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::compute::BatchCoalescer;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::row::{OwnedRow, RowConverter, SortField};
+use bytes::Bytes;
+use datafusion::execution::SendableRecordBatchStream;
+use futures::future::BoxFuture;
+use futures::{FutureExt, TryStreamExt};
+use object_store::ObjectStore;
+use object_store::buffered::BufWriter;
+use object_store::path::Path;
+use parquet::arrow::async_writer::{AsyncArrowWriter, AsyncFileWriter};
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use sha2::{Digest, Sha256};
+use tokio::io::AsyncWriteExt;
+
+use crate::error::{Error, Message, Result};
+use crate::manifest::Column;
+use crate::storage;
+
+/// Rows handed to the writer at once: always as many, so that pages end at the same rows.
+const WRITE_ROWS: usize = 8192;
+/// Rows to a row group: large enough to compress well, small enough to skip by statistics.
+const ROW_GROUP_ROWS: usize = 131_072;
+
+/// What was written.
+pub struct Written {
+    pub rows: u64,
+    pub bytes: u64,
+    pub sha256: String,
+    pub columns: Vec<Column>,
+}
+
+/// Writes rows, which must come in order of `key`, to a new file.
+///
+/// # Errors
+/// [`Error::Refused`] when two rows have one key; otherwise as writing to the store fails.
+pub async fn parquet(
+    store: Arc<dyn ObjectStore>,
+    path: Path,
+    shown: &str,
+    table: &str,
+    key: &[String],
+    mut rows: SendableRecordBatchStream,
+) -> Result<Written> {
+    let schema = published_schema(&rows.schema());
+    let sink = Hashing { inner: BufWriter::new(store, path), hash: Sha256::new(), bytes: 0 };
+    let mut writer = AsyncArrowWriter::try_new(sink, Arc::clone(&schema), Some(properties())).map_err(|error| unwritten(shown, error))?;
+    let mut coalescer = BatchCoalescer::new(Arc::clone(&schema), WRITE_ROWS);
+    let mut unique = Unique::new(table, key, &schema)?;
+    let mut count = 0;
+    while let Some(batch) = rows.try_next().await.map_err(|error| failed(table, &error))? {
+        let batch = published(&schema, &batch)?;
+        unique.check(&batch)?;
+        count += batch.num_rows() as u64;
+        coalescer.push_batch(batch).map_err(defect)?;
+        while let Some(full) = coalescer.next_completed_batch() {
+            writer.write(&full).await.map_err(|error| unwritten(shown, error))?;
+        }
+    }
+    coalescer.finish_buffered_batch().map_err(defect)?;
+    while let Some(rest) = coalescer.next_completed_batch() {
+        writer.write(&rest).await.map_err(|error| unwritten(shown, error))?;
+    }
+    writer.finish().await.map_err(|error| unwritten(shown, error))?;
+    let sink = writer.into_inner();
+    let column = |field: &Arc<Field>| Column { name: field.name().clone(), column_type: type_name(field.data_type()) };
+    Ok(Written {
+        rows: count,
+        bytes: sink.bytes,
+        sha256: sink.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+        columns: schema.fields().iter().map(column).collect(),
+    })
+}
+
+fn properties() -> WriterProperties {
+    WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(3).unwrap_or_default()))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_created_by(format!("segmill {}", env!("CARGO_PKG_VERSION")))
+        .build()
+}
+
+/// The schema with types that every warehouse loads: plain text, UTC moments, signed integers.
+fn published_schema(schema: &Schema) -> SchemaRef {
+    let published = |data_type: &DataType| match data_type {
+        DataType::Utf8View | DataType::LargeUtf8 | DataType::Dictionary(..) | DataType::Null => DataType::Utf8,
+        DataType::Timestamp(_, Some(_)) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        DataType::Timestamp(_, None) => DataType::Timestamp(TimeUnit::Microsecond, None),
+        DataType::UInt8 | DataType::UInt16 | DataType::UInt32 | DataType::UInt64 | DataType::Int8 | DataType::Int16 => DataType::Int64,
+        other => other.clone(),
+    };
+    let field = |field: &Arc<Field>| Field::new(field.name(), published(field.data_type()), field.is_nullable());
+    Arc::new(Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>()))
+}
+
+fn published(schema: &SchemaRef, batch: &RecordBatch) -> Result<RecordBatch> {
+    let cast = |(field, array): (&Arc<Field>, &ArrayRef)| arrow::compute::cast(array, field.data_type());
+    let arrays = schema.fields().iter().zip(batch.columns()).map(cast).collect::<Result<Vec<_>, _>>().map_err(defect)?;
+    RecordBatch::try_new(Arc::clone(schema), arrays).map_err(defect)
+}
+
+/// A column's type in the words of the pipeline file.
+fn type_name(data_type: &DataType) -> String {
+    match data_type {
+        DataType::Utf8 => "string".to_owned(),
+        DataType::Int64 | DataType::Int32 => "integer".to_owned(),
+        DataType::Decimal128(precision, scale) => format!("decimal({precision},{scale})"),
+        DataType::Date32 => "date".to_owned(),
+        DataType::Timestamp(..) => "timestamp".to_owned(),
+        DataType::Boolean => "boolean".to_owned(),
+        DataType::Float64 => "double".to_owned(),
+        other => other.to_string().to_lowercase(),
+    }
+}
+
+/// Refuses two neighbouring rows with one key. Rows come in order of the key, so equal ones are neighbours.
+struct Unique<'a> {
+    table: &'a str,
+    key: &'a [String],
+    converter: RowConverter,
+    columns: Vec<usize>,
+    last: Option<OwnedRow>,
+}
+
+impl<'a> Unique<'a> {
+    fn new(table: &'a str, key: &'a [String], schema: &Schema) -> Result<Self> {
+        let columns = key.iter().map(|name| schema.index_of(name)).collect::<Result<Vec<_>, _>>().map_err(defect)?;
+        let fields = columns.iter().map(|&at| SortField::new(schema.field(at).data_type().clone())).collect();
+        Ok(Unique { table, key, converter: RowConverter::new(fields).map_err(defect)?, columns, last: None })
+    }
+
+    fn check(&mut self, batch: &RecordBatch) -> Result<()> {
+        if self.columns.is_empty() || batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let arrays: Vec<ArrayRef> = self.columns.iter().map(|&at| Arc::clone(batch.column(at))).collect();
+        let rows = self.converter.convert_columns(&arrays).map_err(defect)?;
+        let first_repeats = self.last.as_ref().is_some_and(|last| last.row() == rows.row(0));
+        if first_repeats || (1..rows.num_rows()).any(|at| rows.row(at - 1) == rows.row(at)) {
+            let what = format!("two rows of the output `{}` have the same {}", self.table, self.key.join(", "));
+            return Err(Error::Refused(Message::new(what).hint("its `sort` columns must name a row: aggregate the model to one row each")));
+        }
+        self.last = Some(rows.row(rows.num_rows() - 1).owned());
+        Ok(())
+    }
+}
+
+/// A file of the store that keeps count and a digest of what is written to it.
+struct Hashing {
+    inner: BufWriter,
+    hash: Sha256,
+    bytes: u64,
+}
+
+impl AsyncFileWriter for Hashing {
+    fn write(&mut self, bytes: Bytes) -> BoxFuture<'_, parquet::errors::Result<()>> {
+        self.hash.update(&bytes);
+        self.bytes += bytes.len() as u64;
+        async move { self.inner.put(bytes).await.map_err(|error| parquet::errors::ParquetError::External(Box::new(error))) }.boxed()
+    }
+
+    fn complete(&mut self) -> BoxFuture<'_, parquet::errors::Result<()>> {
+        async move { self.inner.shutdown().await.map_err(|error| parquet::errors::ParquetError::External(Box::new(error))) }.boxed()
+    }
+}
+
+fn unwritten(shown: &str, error: parquet::errors::ParquetError) -> Error {
+    let parquet::errors::ParquetError::External(cause) = error else {
+        return Error::defect(format!("{shown} was not written: {error}"));
+    };
+    match cause.downcast::<object_store::Error>() {
+        Ok(error) => storage::failure("write", shown, *error),
+        Err(cause) => Error::Unavailable(Message::new(format!("cannot write {shown}")).detail(cause.to_string()).hint("retry later")),
+    }
+}
+
+fn failed(table: &str, error: &datafusion::error::DataFusionError) -> Error {
+    Error::Refused(Message::new(format!("the output `{table}` failed: {}", error.strip_backtrace())))
+}
+
+fn defect(error: arrow::error::ArrowError) -> Error {
+    Error::defect(format!("an output was not written: {error}"))
+}

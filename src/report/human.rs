@@ -1,0 +1,129 @@
+//! Summaries and errors as lines for people.
+
+use std::fmt::Write as _;
+
+use indicatif::{HumanBytes, HumanCount};
+
+use crate::error::Error;
+use crate::run::Outcome;
+
+/// The width of a bar in the list of segments.
+const BAR: u64 = 24;
+/// The steps that a summary names: the slowest.
+const STEPS_SHOWN: usize = 6;
+
+/// The summary of a run.
+pub fn outcome(outcome: &Outcome) -> String {
+    let mut text = String::new();
+    // Writing to a string does not fail.
+    let _ = write_outcome(&mut text, outcome);
+    text
+}
+
+fn write_outcome(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
+    let commit = &outcome.published.commit;
+    writeln!(text, "{} as of {}", outcome.pipeline, commit.as_of)?;
+
+    writeln!(text, "\nSources {:>17} {:>12} {:>10} {:>12} {:>14}", "read", "kept", "rejected", "duplicates", "out of window")?;
+    for source in &commit.sources {
+        let counts = [source.rows_read, source.rows_kept, source.rows_rejected, source.rows_deduplicated, source.rows_out_of_window];
+        let [read, kept, rejected, deduplicated, out] = counts.map(count);
+        writeln!(text, "  {:<12} {read:>10} {kept:>12} {rejected:>10} {deduplicated:>12} {out:>14}", source.source)?;
+    }
+
+    writeln!(text, "\nSegments of {} customers", HumanCount(outcome.customers))?;
+    let width = outcome.segments.iter().map(|size| size.segment.len()).max().unwrap_or(0);
+    let mut set = None;
+    for size in &outcome.segments {
+        if set != Some(&size.segment_set) {
+            writeln!(text, "  {}", size.segment_set)?;
+            set = Some(&size.segment_set);
+        }
+        let (share, bar) = (share(size.customers, outcome.customers), bar(size.customers, outcome.customers));
+        writeln!(text, "    {:<width$} {:>10} {share:>7}  {bar}", size.segment, HumanCount(size.customers).to_string())?;
+    }
+
+    let width = commit.tables.keys().map(String::len).max().unwrap_or(0);
+    writeln!(text, "\nOutputs")?;
+    for (name, table) in &commit.tables {
+        let bytes: u64 = table.files.iter().map(|file| file.bytes).sum();
+        let places = outcome.published.tables_shown.get(name).map(|places| places.join(" ")).unwrap_or_default();
+        let (rows, bytes) = (HumanCount(table.rows).to_string(), HumanBytes(bytes).to_string());
+        writeln!(text, "  {name:<width$} {rows:>10} rows {bytes:>12}  {places}")?;
+    }
+
+    let warnings: Vec<_> = outcome.published.verdicts.iter().filter(|verdict| !verdict.passed).collect();
+    let passed = outcome.published.verdicts.len() - warnings.len();
+    writeln!(text, "\nChecks  {passed} passed, {} warned", warnings.len())?;
+    for warning in warnings {
+        writeln!(text, "  warning: {} ({} rows)", warning.check, HumanCount(warning.rows))?;
+    }
+
+    let mut slowest: Vec<_> = outcome.steps.iter().collect();
+    slowest.sort_by_key(|step| std::cmp::Reverse(step.elapsed_ms));
+    let width = slowest.iter().take(STEPS_SHOWN).map(|step| step.name.len()).max().unwrap_or(0);
+    writeln!(text, "\nTime    {} in {} steps; the longest:", seconds(outcome.elapsed_ms), outcome.steps.len())?;
+    for step in slowest.into_iter().take(STEPS_SHOWN) {
+        writeln!(text, "  {:<width$} {:>9} {:>12} rows", step.name, seconds(step.elapsed_ms), HumanCount(step.rows).to_string())?;
+    }
+
+    writeln!(text, "\nPublished as number {}: {}", commit.number, outcome.published.commit_shown)
+}
+
+/// An error with all that it has to say.
+pub fn error(error: &Error, colour: bool) -> String {
+    match error {
+        Error::Project(diagnostics) => {
+            let mut text: String = diagnostics.iter().map(|diagnostic| format!("{}\n\n", diagnostic.render(colour))).collect();
+            let _ = match diagnostics.len() {
+                1 => write!(text, "1 problem"),
+                count => write!(text, "{count} problems"),
+            };
+            text
+        }
+        Error::Refused(message) => format!("refused: {message}"),
+        Error::Conflict(message) => format!("conflict: {message}"),
+        Error::Unavailable(message) => format!("unavailable: {message}"),
+        Error::Missing(message) => format!("missing: {message}"),
+        Error::Defect(message) => format!("defect: {message}"),
+    }
+}
+
+/// A count; nothing at all is shown as a dot, so that the eye finds what is there.
+fn count(rows: u64) -> String {
+    if rows == 0 { "·".to_owned() } else { HumanCount(rows).to_string() }
+}
+
+/// A share with one digit after the point.
+fn share(part: u64, whole: u64) -> String {
+    let tenths = (part * 1000 + whole / 2) / whole.max(1);
+    format!("{}.{}%", tenths / 10, tenths % 10)
+}
+
+fn bar(part: u64, whole: u64) -> String {
+    let eighths = part * BAR * 8 / whole.max(1);
+    let full = usize::try_from(eighths / 8).unwrap_or(0);
+    let rest = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"][usize::try_from(eighths % 8).unwrap_or(0)];
+    let bar = format!("{}{rest}", "█".repeat(full));
+    if bar.is_empty() && part > 0 { "▏".to_owned() } else { bar }
+}
+
+fn seconds(milliseconds: u64) -> String {
+    format!("{}.{:02} s", milliseconds / 1000, milliseconds % 1000 / 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_and_bars_are_rounded_alike() {
+        assert_eq!(share(1, 3), "33.3%");
+        assert_eq!(share(2, 3), "66.7%");
+        assert_eq!(share(0, 0), "0.0%");
+        assert_eq!(bar(1, 2), "█".repeat(12));
+        assert_eq!(bar(1, 100_000), "▏");
+        assert_eq!(bar(0, 5), "");
+        assert_eq!(seconds(61_234), "61.23 s");
+    }
+}

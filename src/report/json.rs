@@ -1,0 +1,67 @@
+//! Results and errors as one JSON document, for programs.
+
+use serde_json::{Value, json};
+
+use crate::diagnostic::Diagnostic;
+use crate::error::{Error, Message};
+use crate::run::Outcome;
+
+/// Everything that the summary of a run shows.
+pub fn outcome(outcome: &Outcome) -> Value {
+    let commit = &outcome.published.commit;
+    let places = &outcome.published.tables_shown;
+    let table = |(name, table): (&String, &crate::manifest::Table)| json!({ "table": name, "rows": table.rows, "columns": table.columns, "files": table.files, "urls": places.get(name) });
+    json!({
+        "status": "published",
+        "exit_code": 0,
+        "pipeline": outcome.pipeline,
+        "as_of": commit.as_of,
+        "number": commit.number,
+        "run_id": commit.run_id,
+        "commit": outcome.published.commit_shown,
+        "segmill_version": commit.segmill_version,
+        "project_digest": commit.project_digest,
+        "parameters": commit.parameters,
+        "sources": commit.sources,
+        "customers": outcome.customers,
+        "segments": outcome.segments,
+        "outputs": commit.tables.iter().map(table).collect::<Vec<_>>(),
+        "checks": outcome.published.verdicts,
+        "steps": outcome.steps,
+        "elapsed_ms": outcome.elapsed_ms,
+    })
+}
+
+/// An error, with a place for each of its problems.
+pub fn error(error: &Error) -> Value {
+    let exit_code = error.exit_status() as u8;
+    let problems = match error {
+        Error::Project(diagnostics) => diagnostics.iter().map(problem).collect(),
+        Error::Refused(message)
+        | Error::Conflict(message)
+        | Error::Unavailable(message)
+        | Error::Missing(message)
+        | Error::Defect(message) => {
+            vec![told(message)]
+        }
+    };
+    json!({ "status": error.kind(), "exit_code": exit_code, "problems": problems })
+}
+
+fn problem(diagnostic: &Diagnostic) -> Value {
+    let place = diagnostic.span.as_ref().map(|span| {
+        let (line, column) = span.file.line_and_column(span.bytes.start);
+        json!({ "file": span.file.path, "line": line, "column": column })
+    });
+    json!({
+        "code": diagnostic.code,
+        "message": diagnostic.message,
+        "place": place,
+        "label": diagnostic.label,
+        "hint": diagnostic.hint.as_ref().map(ToString::to_string),
+    })
+}
+
+fn told(message: &Message) -> Value {
+    json!({ "message": message.what, "details": message.details, "hint": message.hint.as_ref().map(ToString::to_string) })
+}

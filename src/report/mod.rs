@@ -1,0 +1,9 @@
+//! What people and programs are told: progress while a run works, its summary in lines or as JSON, its errors.
+
+mod human;
+mod json;
+mod progress;
+
+pub use human::{error as human_error, outcome as human_outcome};
+pub use json::{error as json_error, outcome as json_outcome};
+pub use progress::Progress;

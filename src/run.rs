@@ -1,0 +1,341 @@
+//! The order of the steps, readable top to bottom: what a row passes from its extract to its publication.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema};
+use chrono::NaiveDate;
+use datafusion::common::ScalarValue;
+use datafusion::dataframe::DataFrame;
+use datafusion::error::DataFusionError;
+use datafusion::prelude::ident;
+
+use crate::clock::{self, Stopwatch};
+use crate::config::{self, Environment, Values};
+use crate::diagnostic::Diagnostic;
+use crate::engine::{Engine, Limits};
+use crate::error::{Error, Message, Result};
+use crate::graph::{self, MEMBERSHIP, PROFILE, SOURCES};
+use crate::ingest::{self, Collector, Ledger, SourceTable};
+use crate::manifest::{self, Commit};
+use crate::plan::{self, Plan, PlannedModel};
+use crate::publish::{Published, Staging};
+use crate::report::Progress;
+use crate::segments::{self, CUSTOMER_ID, SegmentSize};
+use crate::storage::{Location, Stores};
+
+/// The table of rejected rows, which every publication has beside its outputs.
+pub const REJECTED: &str = "rejected";
+
+/// What a run was asked to do.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The pipeline file.
+    pub pipeline: PathBuf,
+    /// The day that the publication is as of.
+    pub as_of: NaiveDate,
+    /// Where to publish, instead of where the pipeline file says.
+    pub destination: Option<String>,
+    /// Parameters that differ from their defaults.
+    pub parameters: BTreeMap<String, String>,
+    /// What the run may use.
+    pub limits: Limits,
+    /// The variables of the process.
+    pub environment: Environment,
+}
+
+/// What a run did.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// What was published.
+    pub published: Published,
+    /// The segments with their sizes, by set, in order of the pipeline file.
+    pub segments: Vec<SegmentSize>,
+    /// How many customers there are.
+    pub customers: u64,
+    /// The steps in order.
+    pub steps: Vec<Step>,
+    /// How long the run took.
+    pub elapsed_ms: u64,
+}
+
+/// A step of a run.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Step {
+    /// What was done, as a model's name.
+    pub name: String,
+    /// Rows that it gave.
+    pub rows: u64,
+    /// How long it took.
+    pub elapsed_ms: u64,
+}
+
+/// Runs a pipeline for a day and publishes its outputs.
+///
+/// # Errors
+/// Every kind of [`Error`]; whatever fails, nothing is published.
+pub async fn run(request: &Request, progress: &Progress) -> Result<Outcome> {
+    let total = Stopwatch::start();
+    let project = config::load(&request.pipeline, &request.environment)?;
+    let values = config::bind(&project, request.as_of, &request.parameters)?;
+    let stores = Stores::new(request.environment.clone());
+    let destination = destination(request, &project, &stores)?;
+    let plan = plan::plan(project, values).await?;
+
+    let engine = Engine::new(request.limits, plan.values.time_zone.name())?;
+    let mut steps = Steps { done: Vec::new(), progress };
+    let mut staging = Staging::new(destination, run_id(request.as_of));
+
+    let sources = read_sources(&plan, &engine, &stores, &mut steps).await?;
+    plan::register_reference(&engine, &plan.project, &plan.values)?;
+    compute_models(&plan, &engine, &sources, &mut steps, |model| !graph::after_membership(&model.node.model)).await?;
+
+    let ledgers = account(&plan, &sources, &mut staging, &engine).await?;
+
+    let (segments, customers) = assign_segments(&plan, &engine, &mut steps).await?;
+    compute_models(&plan, &engine, &sources, &mut steps, |model| graph::after_membership(&model.node.model)).await?;
+
+    stage_outputs(&plan, &engine, &mut staging, &mut steps).await?;
+    let checking = Stopwatch::start();
+    let checked =
+        staging.finish().check(&Engine::new(request.limits, plan.values.time_zone.name())?, &plan.project.pipeline.checks).await?;
+    steps.end("check outputs", checked.verdicts().len() as u64, checking);
+    let published = checked.publish(|number, tables| commit(&plan, number, tables, ledgers)).await?;
+
+    Ok(Outcome {
+        pipeline: plan.project.pipeline.name.value.clone(),
+        customers,
+        segments,
+        published,
+        steps: steps.done,
+        elapsed_ms: total.elapsed_ms(),
+    })
+}
+
+/// A source while a run reads it.
+struct OpenSource {
+    extract: ingest::Extract,
+    collector: Arc<Collector>,
+}
+
+/// Makes every source readable: those with a key or several readers are read now, the others while their reader runs.
+async fn read_sources(plan: &Plan, engine: &Engine, stores: &Stores, steps: &mut Steps<'_>) -> Result<Vec<OpenSource>> {
+    let extracts = ingest::find(&plan.project, &plan.contracts, stores).await?;
+    let mut sources = Vec::new();
+    for extract in extracts {
+        let name = format!("{SOURCES}.{}", extract.contract.source);
+        let collector = Arc::new(Collector::default());
+        steps.progress.watch(&collector);
+        let table = SourceTable::open(&extract, Arc::clone(&collector)).await?;
+        if plan.whole_sources.contains(&extract.contract.source) {
+            let reading = steps.begin(&name);
+            let batches = ingest::read_whole(engine, table).await?;
+            steps.end(&name, rows_of(&batches), reading);
+            engine.register_batches(&name, Arc::clone(&extract.contract.schema), batches)?;
+        } else {
+            engine.register(&name, Arc::new(table))?;
+        }
+        sources.push(OpenSource { extract, collector });
+    }
+    Ok(sources)
+}
+
+/// Computes the models that are wanted, in order, each once.
+async fn compute_models(
+    plan: &Plan,
+    engine: &Engine,
+    sources: &[OpenSource],
+    steps: &mut Steps<'_>,
+    wanted: impl Fn(&PlannedModel) -> bool,
+) -> Result<()> {
+    for model in plan.models.iter().filter(|model| wanted(model)) {
+        let name = model.node.model.name();
+        let failed = |error: DataFusionError| failure(&name, &error, sources);
+        let logical = engine.plan(&model.node.statement, &plan.values.parameters).await.map_err(failed)?;
+        if model.inline {
+            engine.register_view(&name, logical)?;
+            continue;
+        }
+        let computing = steps.begin(&name);
+        let frame = engine.frame(logical);
+        // The profile is kept in order, because memberships are written in its order.
+        let frame = if name == PROFILE { sorted(frame, &[CUSTOMER_ID.to_owned()]).map_err(failed)? } else { frame };
+        let (schema, batches) = engine.collect(frame).await.map_err(failed)?;
+        steps.end(&name, rows_of(&batches), computing);
+        engine.register_batches(&name, schema, batches)?;
+        for table in &model.frees {
+            engine.forget(table);
+        }
+    }
+    Ok(())
+}
+
+/// Closes the books: every row of every source is accounted for, and no source is over its budget.
+async fn account(plan: &Plan, sources: &[OpenSource], staging: &mut Staging, engine: &Engine) -> Result<Vec<Ledger>> {
+    let mut ledgers = Vec::new();
+    let mut rejects = Vec::new();
+    let mut over = Vec::new();
+    for source in sources {
+        let contract = &source.extract.contract;
+        let collector = ingest::complete(engine, &source.extract, &source.collector).await?;
+        let ledger = collector.ledger(&contract.source, source.extract.files.len());
+        if !ledger.adds_up() {
+            return Err(Error::defect(format!("the rows of the source `{}` do not add up: {ledger:?}", contract.source)));
+        }
+        if ledger.over(contract.reject_budget) {
+            over.push(over_budget(&ledger, &collector.rejects()));
+        }
+        rejects.extend(collector.rejects().into_iter().map(|reject| (contract.source.clone(), reject)));
+        ledgers.push(ledger);
+    }
+    let rejected = rejected_batch(&rejects)?;
+    let schema = rejected.schema();
+    engine.register_batches(REJECTED, schema, vec![rejected])?;
+    let key = ["source", "file", "row_number"].map(str::to_owned);
+    let rows = async { sorted(engine.context().table(REJECTED).await?, &key)?.execute_stream().await }.await;
+    let rows = rows.map_err(|error| failure(REJECTED, &error, sources))?;
+    staging.table(REJECTED, &key, rows).await?;
+    if over.is_empty() {
+        debug_assert_eq!(ledgers.len(), plan.contracts.len());
+        return Ok(ledgers);
+    }
+    let shown = staging.shown(REJECTED).unwrap_or_default();
+    let message = Message { what: "too many rows were rejected".to_owned(), details: over, hint: None };
+    Err(Error::Refused(message.hint(format!("nothing was published; every rejected row is in {shown}"))))
+}
+
+fn over_budget(ledger: &Ledger, rejects: &[ingest::Reject]) -> String {
+    let mut reasons: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    for reject in rejects {
+        *reasons.entry((reject.reason, reject.column.as_deref().unwrap_or("whole row"))).or_default() += 1;
+    }
+    let mut reasons: Vec<_> = reasons.into_iter().collect();
+    reasons.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let shown: Vec<String> = reasons.iter().take(3).map(|((reason, column), count)| format!("{count} × {reason} ({column})")).collect();
+    format!("{}: {} of {} rows, {}", ledger.source, ledger.rows_rejected, ledger.rows_read, shown.join(", "))
+}
+
+/// Puts every customer of the profile into segments, and tells their sizes and how many customers there are.
+async fn assign_segments(plan: &Plan, engine: &Engine, steps: &mut Steps<'_>) -> Result<(Vec<SegmentSize>, u64)> {
+    let assigning = steps.begin(MEMBERSHIP);
+    let profile = async { sorted(engine.context().table(PROFILE).await?, &[CUSTOMER_ID.to_owned()])?.collect().await }.await;
+    let profile = profile.map_err(|error| failure(PROFILE, &error, &[]))?;
+    let memberships = segments::assign(&plan.rules, &profile)?;
+    let sizes = segments::sizes(&plan.rules, &memberships);
+    steps.end(MEMBERSHIP, rows_of(&memberships), assigning);
+    engine.register_batches(MEMBERSHIP, segments::membership_schema(), memberships)?;
+    Ok((sizes, rows_of(&profile)))
+}
+
+async fn stage_outputs(plan: &Plan, engine: &Engine, staging: &mut Staging, steps: &mut Steps<'_>) -> Result<()> {
+    for (name, output) in &plan.project.pipeline.outputs.tables {
+        let step = format!("write {name}");
+        let writing = steps.begin(&step);
+        let key: Vec<String> = output.sort.iter().map(|column| column.value.clone()).collect();
+        let rows = async { sorted(engine.context().table(output.model.value.as_str()).await?, &key)?.execute_stream().await }.await;
+        let rows = staging.table(name, &key, rows.map_err(|error| failure(name, &error, &[]))?).await?;
+        steps.end(&step, rows, writing);
+    }
+    Ok(())
+}
+
+fn commit(plan: &Plan, number: u64, tables: BTreeMap<String, manifest::Table>, sources: Vec<Ledger>) -> Commit {
+    let run_id = tables.values().flat_map(|table| &table.files).find_map(|file| file.path.split('/').nth(1)).unwrap_or_default();
+    Commit {
+        format: manifest::FORMAT,
+        number,
+        pipeline: plan.project.pipeline.name.value.clone(),
+        as_of: plan.values.as_of.to_string(),
+        run_id: run_id.to_owned(),
+        segmill_version: env!("CARGO_PKG_VERSION").to_owned(),
+        project_digest: plan.project.digest.clone(),
+        parameters: shown_parameters(&plan.values),
+        tables,
+        sources,
+    }
+}
+
+fn shown_parameters(values: &Values) -> BTreeMap<String, String> {
+    let shown = |value: &ScalarValue| value.to_array().ok().and_then(|array| arrow::util::display::array_value_to_string(&array, 0).ok());
+    values.parameters.iter().map(|(name, value)| (name.clone(), shown(value).unwrap_or_default())).collect()
+}
+
+fn destination(request: &Request, project: &config::Project, stores: &Stores) -> Result<Location> {
+    match &request.destination {
+        // What a person types is relative to where they are; what the file says, to the project.
+        Some(typed) => stores.open(typed, std::path::Path::new("")),
+        None => stores.open(&project.pipeline.outputs.destination.value, &project.root),
+    }
+}
+
+/// A name for this run that no other run has.
+fn run_id(as_of: NaiveDate) -> String {
+    let now = clock::now();
+    let unique = u64::from(std::process::id()) << 32 | u64::from(now.timestamp_subsec_nanos());
+    format!("{as_of}-{}-{unique:016x}", now.format("%Y%m%dT%H%M%SZ"))
+}
+
+fn sorted(frame: DataFrame, columns: &[String]) -> datafusion::error::Result<DataFrame> {
+    frame.sort(columns.iter().map(|column| ident(column).sort(true, false)).collect())
+}
+
+fn rejected_batch(rejects: &[(String, ingest::Reject)]) -> Result<RecordBatch> {
+    let text = |value: &dyn Fn(&(String, ingest::Reject)) -> Option<String>| {
+        Arc::new(rejects.iter().map(value).collect::<StringArray>()) as ArrayRef
+    };
+    let columns: Vec<(&str, ArrayRef, bool)> = vec![
+        ("source", text(&|(source, _)| Some(source.clone())), false),
+        ("file", text(&|(_, reject)| Some(reject.file.clone())), false),
+        ("row_number", Arc::new(rejects.iter().map(|(_, reject)| i64::try_from(reject.row_number).ok()).collect::<Int64Array>()), false),
+        ("column", text(&|(_, reject)| reject.column.clone()), true),
+        ("reason", text(&|(_, reject)| Some(reject.reason.to_owned())), false),
+        ("raw", text(&|(_, reject)| Some(reject.raw.clone())), false),
+    ];
+    let fields: Vec<_> = columns.iter().map(|(name, array, nullable)| Field::new(*name, array.data_type().clone(), *nullable)).collect();
+    debug_assert!(fields.iter().all(|field: &Field| matches!(field.data_type(), DataType::Utf8 | DataType::Int64)));
+    let arrays = columns.into_iter().map(|(_, array, _)| array).collect();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).map_err(|error| Error::defect(error.to_string()))
+}
+
+fn rows_of(batches: &[RecordBatch]) -> u64 {
+    batches.iter().map(|batch| batch.num_rows() as u64).sum()
+}
+
+/// What a failure of the engine means: a source's own failure if one has any, else that of the model.
+fn failure(model: &str, error: &DataFusionError, sources: &[OpenSource]) -> Error {
+    if let Some(error) = sources.iter().find_map(|source| source.collector.failure()) {
+        return error;
+    }
+    match error.find_root() {
+        DataFusionError::ResourcesExhausted(why) => {
+            Diagnostic::error("memory-limit", format!("`{model}` needs more memory than the limit allows: {why}"))
+                .hint("raise `--memory-limit`, or lower `--threads`")
+                .into()
+        }
+        _ => Error::Refused(
+            Message::new(format!("`{model}` failed on this data: {}", error.strip_backtrace()))
+                .hint("the model's SQL meets a value that it cannot work with"),
+        ),
+    }
+}
+
+/// The steps done so far, told to whoever watches.
+struct Steps<'a> {
+    done: Vec<Step>,
+    progress: &'a Progress,
+}
+
+impl Steps<'_> {
+    fn begin(&self, name: &str) -> Stopwatch {
+        self.progress.step(name);
+        Stopwatch::start()
+    }
+
+    fn end(&mut self, name: &str, rows: u64, since: Stopwatch) {
+        self.done.push(Step { name: name.to_owned(), rows, elapsed_ms: since.elapsed_ms() });
+    }
+}

@@ -1,0 +1,219 @@
+//! Segment rules over the customer profile, and who is in which segment.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray};
+use arrow::compute::{and, and_not, filter, or, prep_null_mask_filter};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::DFSchema;
+use datafusion::physical_expr::PhysicalExpr;
+
+use crate::config::{Pipeline, Project, SetKind, span_of};
+use crate::diagnostic::{Diagnostic, SourceFile, Span};
+use crate::engine::Engine;
+use crate::error::{Error, Message, Result};
+use crate::graph::PROFILE;
+use crate::sql;
+
+/// The column that names a customer.
+pub const CUSTOMER_ID: &str = "customer_id";
+
+/// A set of segments with its rules compiled.
+#[derive(Debug)]
+pub struct RuleSet {
+    /// The set's name.
+    pub name: String,
+    /// How its segments relate.
+    pub kind: SetKind,
+    /// Its segments with their rules, in order of priority.
+    pub rules: Vec<(String, Arc<dyn PhysicalExpr>)>,
+}
+
+/// The size of a segment.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct SegmentSize {
+    /// The set.
+    pub segment_set: String,
+    /// The segment.
+    pub segment: String,
+    /// Its members.
+    pub customers: u64,
+}
+
+/// Who is in a segment: `customer_id`, `segment_set`, `segment`.
+pub fn membership_schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        Field::new(CUSTOMER_ID, DataType::Utf8, false),
+        Field::new("segment_set", DataType::Utf8, false),
+        Field::new("segment", DataType::Utf8, false),
+    ]))
+}
+
+/// The segments as the pipeline file describes them, a row each, in its order.
+///
+/// # Errors
+/// [`Error::Defect`] when the rows do not fit their schema.
+pub fn describe(pipeline: &Pipeline) -> Result<RecordBatch> {
+    let rows: Vec<_> = pipeline
+        .segments
+        .iter()
+        .flat_map(|(set, declared)| declared.segments.iter().enumerate().map(move |(at, segment)| (set, declared, at, segment)))
+        .collect();
+    let texts = |text: &dyn Fn(usize) -> String| Arc::new((0..rows.len()).map(|at| Some(text(at))).collect::<StringArray>()) as ArrayRef;
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("segment_set", texts(&|at| rows[at].0.clone())),
+        ("segment", texts(&|at| rows[at].3.name.value.clone())),
+        ("set_kind", texts(&|at| rows[at].1.kind.to_string())),
+        ("priority", Arc::new(rows.iter().map(|row| i64::try_from(row.2 + 1).ok()).collect::<Int64Array>())),
+        ("description", texts(&|at| rows[at].3.description.clone())),
+        ("action", texts(&|at| rows[at].3.action.clone())),
+        ("channel", texts(&|at| rows[at].3.channel.to_string())),
+    ];
+    let fields: Vec<_> = columns.iter().map(|(name, array)| Field::new(*name, array.data_type().clone(), false)).collect();
+    let arrays = columns.into_iter().map(|(_, array)| array).collect();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).map_err(|error| Error::defect(error.to_string()))
+}
+
+/// Compiles the rules of every set against the columns of the profile.
+///
+/// # Errors
+/// [`Error::Project`] with every rule that does not parse, reads a column that is not there, or is no condition.
+pub fn compile(project: &Project, engine: &Engine, profile: &SchemaRef) -> Result<Vec<RuleSet>> {
+    let mut problems = Vec::new();
+    let mut sets = Vec::new();
+    if profile
+        .column_with_name(CUSTOMER_ID)
+        .is_none_or(|(_, field)| field.data_type() != &DataType::Utf8 && field.data_type() != &DataType::Utf8View)
+    {
+        problems.push(
+            Diagnostic::error("no-customer-id", format!("the profile `{PROFILE}` has no text column `{CUSTOMER_ID}`"))
+                .hint("a row of the profile is a customer, named by `customer_id`"),
+        );
+    }
+    let schema = DFSchema::try_from(profile.as_ref().clone()).map_err(|error| Error::defect(error.to_string()))?;
+    for (set, declared) in &project.pipeline.segments {
+        let mut rules = Vec::new();
+        for segment in &declared.segments {
+            let name = &segment.name.value;
+            if rules.iter().any(|(known, _)| known == name) {
+                let problem = Diagnostic::error("duplicate-segment", format!("the set `{set}` has two segments `{name}`"));
+                problems.push(problem.at(span_of(&project.file, &segment.name)).label("the second one"));
+            }
+            match rule(engine, &schema, &segment.when.value) {
+                Ok(compiled) => rules.push((name.clone(), compiled)),
+                Err(found) => problems.extend(found.into_iter().map(|problem| in_yaml(project, &segment.when, problem))),
+            }
+        }
+        sets.push(RuleSet { name: set.clone(), kind: declared.kind, rules });
+    }
+    if problems.is_empty() { Ok(sets) } else { Err(Error::Project(problems)) }
+}
+
+fn rule(engine: &Engine, schema: &DFSchema, text: &str) -> Result<Arc<dyn PhysicalExpr>, Vec<Diagnostic>> {
+    let file = Arc::new(SourceFile { path: "rule".to_owned(), text: text.to_owned() });
+    let (_, physical) = engine.rule(text, schema).map_err(|error| sql::problems(&file, &error))?;
+    match physical.data_type(schema.as_arrow()) {
+        Ok(DataType::Boolean) => Ok(physical),
+        Ok(other) => {
+            Err(vec![Diagnostic::error("rule-type", format!("this rule is a {other}, not a condition")).hint("compare it with something")])
+        }
+        Err(error) => Err(sql::problems(&file, &error)),
+    }
+}
+
+/// Moves a problem of a rule's text to the rule's place in the pipeline file.
+fn in_yaml(project: &Project, when: &serde_yaml::Spanned<String>, problem: Diagnostic) -> Diagnostic {
+    let whole = span_of(&project.file, when);
+    let shown = &project.file.text[whole.bytes.clone()];
+    let shift =
+        if shown.starts_with(&when.value) { Some(0) } else { shown.get(1..).filter(|inner| inner.starts_with(&when.value)).map(|_| 1) };
+    let span = match (&problem.span, shift) {
+        (Some(inner), Some(shift)) => {
+            let start = whole.bytes.start + shift + inner.bytes.start;
+            Span { file: Arc::clone(&project.file), bytes: start..start + inner.bytes.len() }
+        }
+        _ => whole,
+    };
+    Diagnostic { span: Some(span), ..problem }
+}
+
+/// Puts every customer into segments. The profile's batches must be in order of customer; the result is in order of set,
+/// segment (by priority) and customer.
+///
+/// # Errors
+/// [`Error::Refused`] when an exclusive set leaves customers out, or a rule fails on a row.
+pub fn assign(sets: &[RuleSet], profile: &[RecordBatch]) -> Result<Vec<RecordBatch>> {
+    let mut memberships = Vec::new();
+    for set in sets {
+        let mut members: Vec<Vec<ArrayRef>> = vec![Vec::new(); set.rules.len()];
+        let mut left_out = 0;
+        for batch in profile {
+            let mut taken = BooleanArray::from(vec![false; batch.num_rows()]);
+            for (position, (segment, rule)) in set.rules.iter().enumerate() {
+                let matched = matches(set, segment, rule, batch)?;
+                let mine = match set.kind {
+                    SetKind::Exclusive => and_not(&matched, &taken).map_err(defect)?,
+                    SetKind::Overlapping => matched.clone(),
+                };
+                taken = or(&taken, &matched).map_err(defect)?;
+                members[position].push(filter(customer_ids(batch)?, &mine).map_err(defect)?);
+            }
+            left_out += batch.num_rows() - taken.true_count();
+        }
+        if set.kind == SetKind::Exclusive && left_out > 0 {
+            let what = format!("{left_out} customers match no segment of the exclusive set `{}`", set.name);
+            return Err(Error::Refused(
+                Message::new(what).hint("add a last segment with `when: \"true\"`, or rules for the missing cases"),
+            ));
+        }
+        for ((segment, _), ids) in set.rules.iter().zip(members) {
+            for ids in ids.into_iter().filter(|ids| !ids.is_empty()) {
+                memberships.push(membership(&set.name, segment, ids)?);
+            }
+        }
+    }
+    Ok(memberships)
+}
+
+/// The size of every segment, in the order of the sets and their priorities.
+pub fn sizes(sets: &[RuleSet], memberships: &[RecordBatch]) -> Vec<SegmentSize> {
+    let mut sizes: Vec<SegmentSize> = Vec::new();
+    for set in sets {
+        let names = set.rules.iter().map(|(segment, _)| segment.clone());
+        sizes.extend(names.map(|segment| SegmentSize { segment_set: set.name.clone(), segment, customers: 0 }));
+    }
+    // A batch of memberships is of one segment.
+    for batch in memberships.iter().filter(|batch| batch.num_rows() > 0) {
+        let (set, segment) = (batch.column(1).as_string::<i32>().value(0), batch.column(2).as_string::<i32>().value(0));
+        if let Some(size) = sizes.iter_mut().find(|size| size.segment_set == set && size.segment == segment) {
+            size.customers += batch.num_rows() as u64;
+        }
+    }
+    sizes
+}
+
+/// Which rows a rule matches; a rule that is neither true nor false does not.
+fn matches(set: &RuleSet, segment: &str, rule: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> Result<BooleanArray> {
+    let evaluated = rule.evaluate(batch).and_then(|value| value.into_array(batch.num_rows()));
+    let evaluated = evaluated.map_err(|error| {
+        let what = format!("the rule of the segment `{}` in the set `{}` failed: {}", segment, set.name, error.strip_backtrace());
+        Error::Refused(Message::new(what).hint("guard the rule against such values, as with `nullif`"))
+    })?;
+    let mask = evaluated.as_boolean();
+    if mask.null_count() > 0 { Ok(prep_null_mask_filter(mask)) } else { and(mask, mask).map_err(defect) }
+}
+
+fn customer_ids(batch: &RecordBatch) -> Result<&ArrayRef> {
+    batch.column_by_name(CUSTOMER_ID).ok_or_else(|| Error::defect("the profile lost its customer_id"))
+}
+
+fn membership(set: &str, segment: &str, ids: ArrayRef) -> Result<RecordBatch> {
+    let rows = ids.len();
+    let ids = arrow::compute::cast(&ids, &DataType::Utf8).map_err(defect)?;
+    let constant = |text: &str| Arc::new(StringArray::from(vec![text; rows])) as ArrayRef;
+    RecordBatch::try_new(membership_schema(), vec![ids, constant(set), constant(segment)]).map_err(defect)
+}
+
+fn defect(error: arrow::error::ArrowError) -> Error {
+    Error::defect(format!("segments were not assigned: {error}"))
+}

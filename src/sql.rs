@@ -1,0 +1,131 @@
+//! SQL text parsed, and what DataFusion says against it, at its place in the file.
+
+use std::sync::Arc;
+
+use datafusion::common::{Column, SchemaError};
+use datafusion::config::Dialect;
+use datafusion::error::DataFusionError;
+use datafusion::sql::parser::{DFParserBuilder, Statement};
+use datafusion::sql::sqlparser::ast;
+use datafusion::sql::sqlparser::dialect::dialect_from_str;
+
+use crate::diagnostic::{Diagnostic, SourceFile, Span};
+
+/// Parses one SQL query; anything else than one query is a problem.
+pub fn parse(file: &Arc<SourceFile>) -> Result<Statement, Diagnostic> {
+    let dialect = dialect_from_str(Dialect::Generic).ok_or_else(|| Diagnostic::error("sql-syntax", "the SQL dialect is not known"))?;
+    let parsed =
+        DFParserBuilder::new(file.text.as_str()).with_dialect(dialect.as_ref()).build().and_then(|mut parser| parser.parse_statements());
+    let mut statements = parsed.map_err(|error| syntax(file, &error.strip_backtrace()))?;
+    match (statements.pop_front(), statements.is_empty()) {
+        (Some(Statement::Statement(statement)), true) if matches!(*statement, ast::Statement::Query(_)) => {
+            Ok(Statement::Statement(statement))
+        }
+        (first, _) => {
+            let what = if first.is_none() { "there is no query in this file" } else { "this is not one query" };
+            Err(Diagnostic::error("not-a-query", what)
+                .at(Span { file: Arc::clone(file), bytes: 0..file.text.lines().next().map_or(0, str::len) })
+                .hint("a model is one `select` (or `with … select`) statement"))
+        }
+    }
+}
+
+/// A syntax error at the place that the parser's message ends with.
+fn syntax(file: &Arc<SourceFile>, message: &str) -> Diagnostic {
+    let message = message.lines().next().unwrap_or_default();
+    let (text, place) = message.split_once(" at Line: ").map_or((message, None), |(text, place)| (text, Some(place)));
+    let text = text.rsplit("sql parser error: ").next().unwrap_or(text);
+    let text = text.trim_start_matches("SQL error: ").trim_start_matches("ParserError(\"").trim_start_matches("TokenizerError(\"");
+    let diagnostic = Diagnostic::error("sql-syntax", format!("SQL syntax: {text}"));
+    let numbers = place.and_then(|place| {
+        let (line, column) = place.split_once(", Column: ")?;
+        let column: String = column.chars().take_while(char::is_ascii_digit).collect();
+        Some((line.parse().ok()?, column.parse().ok()?))
+    });
+    let (line, column) = numbers.unwrap_or_else(|| file.line_and_column(file.text.trim_end().len()));
+    let start = file.offset(line, column);
+    let token = file.text[start..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').count();
+    diagnostic.at(Span::at(file, line, column, token.max(1)))
+}
+
+/// A span of the SQL parser as a span of the file; none when the parser knew no place.
+pub fn span_of(file: &Arc<SourceFile>, span: datafusion::sql::sqlparser::tokenizer::Span) -> Option<Span> {
+    let position = |line: u64, column: u64| Some((usize::try_from(line).ok().filter(|l| *l > 0)?, usize::try_from(column).ok()?));
+    let (line, column) = position(span.start.line, span.start.column)?;
+    let start = file.offset(line, column);
+    let (line, column) = position(span.end.line, span.end.column)?;
+    let end = file.offset(line, column).max(start + 1).min(file.text.len());
+    Some(Span { file: Arc::clone(file), bytes: start..end.max(start) })
+}
+
+/// What DataFusion says against a query, as one diagnostic for each thing it found.
+pub fn problems(file: &Arc<SourceFile>, error: &DataFusionError) -> Vec<Diagnostic> {
+    match error {
+        DataFusionError::Collection(errors) => errors.iter().flat_map(|error| problems(file, error)).collect(),
+        DataFusionError::Shared(error) => problems(file, error),
+        DataFusionError::Context(_, error) => problems(file, error),
+        DataFusionError::Diagnostic(found, error) => {
+            let span = found.span.and_then(|span| span_of(file, span.into_parser()));
+            let mut inner = problems(file, error);
+            if let (Some(diagnostic), Some(span)) = (inner.first_mut(), span) {
+                diagnostic.span = Some(span);
+                diagnostic.label.get_or_insert_with(|| found.message.clone());
+            }
+            inner
+        }
+        DataFusionError::SchemaError(error, _) => vec![schema_problem(file, error)],
+        other => {
+            let message = other.strip_backtrace();
+            let message = message.lines().next().unwrap_or_default();
+            let message = message.trim_start_matches("Error during planning: ").trim_start_matches("type_coercion\ncaused by\n");
+            vec![Diagnostic::error("sql-meaning", message).at(whole(file))]
+        }
+    }
+}
+
+fn schema_problem(file: &Arc<SourceFile>, error: &SchemaError) -> Diagnostic {
+    match error {
+        SchemaError::FieldNotFound { field, valid_fields } => {
+            let found = mention(file, field);
+            let names: Vec<&str> = valid_fields.iter().map(Column::name).collect();
+            let diagnostic = Diagnostic::error("unknown-column", format!("there is no column `{}`", field.flat_name()))
+                .label("not a column here")
+                .did_you_mean(field.name(), names);
+            diagnostic.at(found.unwrap_or_else(|| whole(file)))
+        }
+        other => Diagnostic::error("sql-meaning", other.to_string()).at(whole(file)),
+    }
+}
+
+/// Where a column stands in the text, when DataFusion does not say: the first time its name does.
+fn mention(file: &Arc<SourceFile>, column: &Column) -> Option<Span> {
+    let first = column.spans().first().and_then(|span| span_of(file, span.into_parser()));
+    first.or_else(|| {
+        let at = file.text.find(column.name())?;
+        Some(Span { file: Arc::clone(file), bytes: at..at + column.name().len() })
+    })
+}
+
+/// The first line that is no comment, for problems of a query as a whole.
+fn whole(file: &Arc<SourceFile>) -> Span {
+    let mut start = 0;
+    for line in file.text.split_inclusive('\n') {
+        if !line.trim().is_empty() && !line.trim_start().starts_with("--") {
+            return Span { file: Arc::clone(file), bytes: start..start + line.trim_end().len() };
+        }
+        start += line.len();
+    }
+    Span { file: Arc::clone(file), bytes: 0..0 }
+}
+
+/// DataFusion's spans and its parser's say the same with other types.
+trait IntoParser {
+    fn into_parser(self) -> datafusion::sql::sqlparser::tokenizer::Span;
+}
+
+impl IntoParser for datafusion::common::Span {
+    fn into_parser(self) -> datafusion::sql::sqlparser::tokenizer::Span {
+        use datafusion::sql::sqlparser::tokenizer::{Location, Span};
+        Span::new(Location::new(self.start.line, self.start.column), Location::new(self.end.line, self.end.column))
+    }
+}

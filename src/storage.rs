@@ -1,0 +1,260 @@
+//! Where files are: local paths and object stores behind one interface, and what their failures mean.
+
+use std::collections::BTreeMap;
+use std::path::{Component, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::TryStreamExt;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, ObjectStoreScheme};
+use url::Url;
+
+use crate::config::Environment;
+use crate::error::{Error, Message, Result};
+
+/// The most files that one source may have.
+const MAX_FILES: usize = 100_000;
+
+/// Opens stores, each once.
+#[derive(Debug)]
+pub struct Stores {
+    environment: Environment,
+    opened: Mutex<BTreeMap<String, Arc<dyn ObjectStore>>>,
+}
+
+/// A place in a store.
+#[derive(Debug, Clone)]
+pub struct Location {
+    /// The store.
+    pub store: Arc<dyn ObjectStore>,
+    /// The place in it; with wildcards when the location has some.
+    pub path: String,
+    /// What to put before a path of the store so that people and tools can use it.
+    pub shown_prefix: String,
+}
+
+/// A file of a store.
+#[derive(Debug, Clone)]
+pub struct File {
+    /// The store.
+    pub store: Arc<dyn ObjectStore>,
+    /// Its path, size and version there.
+    pub meta: ObjectMeta,
+    /// Its path or URL, as people would type it.
+    pub shown: String,
+}
+
+impl Stores {
+    /// Stores that take their credentials and endpoints from these variables.
+    pub fn new(environment: Environment) -> Self {
+        Stores { environment, opened: Mutex::default() }
+    }
+
+    /// Opens the place that a path or URL names; a relative path starts at `root`.
+    ///
+    /// # Errors
+    /// [`Error::Project`] when the URL has no meaning or the store's configuration is incomplete.
+    pub fn open(&self, text: &str, root: &std::path::Path) -> Result<Location> {
+        match Url::parse(text) {
+            Ok(url) if url.scheme() == "file" => {
+                let path = url.to_file_path().map_err(|()| invalid(text, "it is no absolute path"))?;
+                Ok(self.local(text, path))
+            }
+            // A single letter is a drive, not a scheme.
+            Ok(url) if url.scheme().len() > 1 => self.remote(text, &url),
+            _ => Ok(self.local(text, root.join(text))),
+        }
+    }
+
+    fn local(&self, text: &str, path: PathBuf) -> Location {
+        let absolute = clean(&std::path::absolute(&path).unwrap_or(path));
+        let shown_prefix = match std::env::current_dir() {
+            Ok(here) if absolute.starts_with(&here) && !std::path::Path::new(text).is_absolute() => format!("{}/", here.display()),
+            _ => String::new(),
+        };
+        let store = self.cached("file:///", || Ok(Arc::new(LocalFileSystem::new())));
+        let store = store.unwrap_or_else(|_| Arc::new(LocalFileSystem::new()));
+        let path = absolute.to_string_lossy().trim_start_matches('/').to_owned();
+        let shown_prefix = if shown_prefix.is_empty() { "/".to_owned() } else { shown_prefix };
+        Location { store, path, shown_prefix }
+    }
+
+    fn remote(&self, text: &str, url: &Url) -> Result<Location> {
+        let (_, path) = ObjectStoreScheme::parse(url).map_err(|error| invalid(text, &error.to_string()))?;
+        let origin = text[..text.len() - trailing(text, path.as_ref())].trim_end_matches('/').to_owned();
+        let store = self.cached(&origin, || {
+            let (store, _) = object_store::parse_url_opts(url, self.environment.iter().map(|(k, v)| (k.to_lowercase(), v.clone())))
+                .map_err(|error| invalid(text, &error.to_string()))?;
+            Ok(Arc::from(store))
+        })?;
+        // Wildcards come percent-encoded out of a URL; the text has them as typed.
+        let typed = text[origin.len()..].trim_matches('/').to_owned();
+        Ok(Location { store, path: typed, shown_prefix: format!("{origin}/") })
+    }
+
+    fn cached(&self, key: &str, open: impl FnOnce() -> Result<Arc<dyn ObjectStore>>) -> Result<Arc<dyn ObjectStore>> {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(store) = opened.get(key) {
+            return Ok(Arc::clone(store));
+        }
+        let store = open()?;
+        opened.insert(key.to_owned(), Arc::clone(&store));
+        Ok(store)
+    }
+}
+
+impl Location {
+    /// A place below this one.
+    pub fn join(&self, below: &str) -> Path {
+        Path::from(format!("{}/{below}", self.path.trim_end_matches('/')))
+    }
+
+    /// A path of the store as people and tools would write it.
+    pub fn shown(&self, path: &Path) -> String {
+        let full = format!("/{path}");
+        match full.strip_prefix(&self.shown_prefix) {
+            Some(relative) => relative.to_owned(),
+            None if self.shown_prefix == "/" => full,
+            None => format!("{}{path}", self.shown_prefix),
+        }
+    }
+
+    /// The files here: those that match the wildcards, or the one file, in order of path.
+    ///
+    /// # Errors
+    /// As [`failure`]; [`Error::Refused`] when there are too many files.
+    pub async fn files(&self) -> Result<Vec<File>> {
+        let wildcard = self.path.find(['*', '?', '[']);
+        let Some(wildcard) = wildcard else {
+            let path = Path::from(self.path.as_str());
+            return match self.store.head(&path).await {
+                Ok(meta) => Ok(vec![self.file(meta)]),
+                Err(object_store::Error::NotFound { .. }) => Ok(Vec::new()),
+                Err(error) => Err(failure("read", &self.shown(&path), error)),
+            };
+        };
+        let pattern = glob::Pattern::new(&self.path).map_err(|error| invalid(&self.path, error.msg))?;
+        let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::default() };
+        let folder = self.path[..wildcard].rsplit_once('/').map_or("", |(folder, _)| folder);
+        let folder = Path::from(folder);
+        let mut files = Vec::new();
+        let mut listing = self.store.list(Some(&folder));
+        loop {
+            match listing.try_next().await {
+                Ok(Some(meta)) if pattern.matches_with(meta.location.as_ref(), options) => files.push(self.file(meta)),
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(object_store::Error::NotFound { .. }) => break,
+                Err(error) => return Err(failure("list", &self.shown(&folder), error)),
+            }
+            if files.len() > MAX_FILES {
+                return Err(Error::Refused(
+                    Message::new(format!("more than {MAX_FILES} files match {}", self.path)).hint("narrow the location"),
+                ));
+            }
+        }
+        files.sort_by(|a, b| a.meta.location.cmp(&b.meta.location));
+        Ok(files)
+    }
+
+    fn file(&self, meta: ObjectMeta) -> File {
+        File { store: Arc::clone(&self.store), shown: self.shown(&meta.location), meta }
+    }
+}
+
+/// What a store's failure means for who must act. Never repeats a URL's query or a credential.
+pub fn failure(action: &str, shown: &str, error: object_store::Error) -> Error {
+    use object_store::Error as Store;
+
+    let what = format!("cannot {action} {shown}");
+    match error {
+        Store::NotFound { .. } => Error::Missing(Message::new(format!("{what}: it is not there"))),
+        Store::PermissionDenied { .. } | Store::Unauthenticated { .. } => Error::Project(vec![
+            crate::diagnostic::Diagnostic::error("access-denied", format!("{what}: access was denied"))
+                .hint("check the credentials in the environment and what they allow"),
+        ]),
+        Store::AlreadyExists { .. } | Store::Precondition { .. } => Error::Conflict(Message::new(format!("{what}: it exists already"))),
+        other => Error::Unavailable(Message::new(what).detail(root_cause(&other)).hint("retry later")),
+    }
+}
+
+/// The innermost error's sentence: the outer ones repeat URLs, which may carry signatures.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+fn invalid(text: &str, why: &str) -> Error {
+    let text = text.split('?').next().unwrap_or_default();
+    crate::diagnostic::Diagnostic::error("invalid-location", format!("`{text}` is not a location: {why}"))
+        .hint("use a path, or file://, s3://, gs://, az:// or http(s)://")
+        .into()
+}
+
+/// How many bytes of the text's end the store's path takes, as typed.
+fn trailing(text: &str, path: &str) -> usize {
+    let segments = path.split('/').filter(|segment| !segment.is_empty()).count();
+    let trimmed = text.trim_end_matches('/');
+    let mut start = trimmed.len();
+    for _ in 0..segments {
+        start = trimmed[..start].rfind('/').unwrap_or(0);
+    }
+    text.len() - start
+}
+
+/// A path without `.` and `..`, as object stores know none.
+fn clean(path: &std::path::Path) -> PathBuf {
+    let mut cleaned = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                cleaned.pop();
+            }
+            other => cleaned.push(other),
+        }
+    }
+    cleaned
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn opened(text: &str) -> Location {
+        let environment = Environment::from([("AWS_REGION".into(), "eu-west-1".into())]);
+        Stores::new(environment).open(text, std::path::Path::new("/data")).unwrap()
+    }
+
+    #[test]
+    fn paths_and_urls_open_with_their_wildcards() {
+        assert_eq!(opened("crm/*.csv").path, "data/crm/*.csv");
+        assert_eq!(opened("../x/./a.csv").path, "x/a.csv");
+        assert_eq!(opened("file:///srv/a/*.csv").path, "srv/a/*.csv");
+        let s3 = opened("s3://bucket/web/2011-*.parquet");
+        assert_eq!((s3.path.as_str(), s3.shown_prefix.as_str()), ("web/2011-*.parquet", "s3://bucket/"));
+        assert_eq!(opened("https://example.com/a/b.csv").shown_prefix, "https://example.com/");
+    }
+
+    #[tokio::test]
+    async fn a_star_does_not_cross_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a.csv", "b.csv", "c.txt", "deep/d.csv"] {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "x").unwrap();
+        }
+        let files = |pattern: &str| {
+            let location = opened(&format!("{}/{pattern}", folder.path().display()));
+            async move { location.files().await.unwrap().iter().map(|f| f.meta.location.filename().unwrap().to_owned()).collect::<Vec<_>>() }
+        };
+        assert_eq!(files("*.csv").await, ["a.csv", "b.csv"]);
+        assert_eq!(files("**/*.csv").await, ["a.csv", "b.csv", "d.csv"]);
+        assert_eq!(files("c.txt").await, ["c.txt"]);
+        assert!(files("none/*.csv").await.is_empty());
+    }
+}

@@ -1,0 +1,16 @@
+//! One integration-test binary, because each links DataFusion. A module a promise.
+
+/// The command line: exit codes, help, what is told to whom.
+mod command_line;
+/// Promise 2: nothing that happens at or after the as-of day changes an output.
+mod no_look_ahead;
+/// Promise 1: the same extracts give the same bytes, whatever the threads, the order of rows or their split over files.
+mod same_in_same_out;
+/// The shipped job on the real orders: reference numbers from outside.
+mod sample_job;
+/// Running the binary, reading what it wrote.
+mod support;
+/// The code keeps its own rules.
+mod tidy;
+/// The shipped extracts, cut up anew.
+mod transform;

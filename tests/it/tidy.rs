@@ -1,0 +1,95 @@
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::support::package;
+
+/// The floors of the building, top first. Calls go down: a module uses modules of its own floor or lower ones.
+const FLOORS: [&[&str]; 6] = [
+    &["cli"],
+    &["run", "generate"],
+    &["plan", "report"],
+    &["graph", "ingest", "segments", "publish"],
+    &["engine", "sql", "config", "manifest", "storage", "clock"],
+    &["diagnostic", "error"],
+];
+
+/// What may look up, and why.
+const EXCEPTIONS: [(&str, &str, &str); 2] = [
+    ("report", "run", "a report shows the outcome of a run, whose type stands beside what makes it"),
+    ("manifest", "ingest", "a commit holds the ledgers as ingest counts them"),
+];
+
+#[test]
+fn imports_go_down() {
+    let floor: BTreeMap<&str, usize> =
+        FLOORS.iter().enumerate().flat_map(|(at, names)| names.iter().map(move |name| (*name, at))).collect();
+    let mut wrong = Vec::new();
+    for file in rust_files(&package().join("src")) {
+        let module = module_of(&file);
+        if ["main", "lib"].contains(&module.as_str()) {
+            continue;
+        }
+        let own = *floor.get(module.as_str()).unwrap_or_else(|| panic!("the module {module} has no floor"));
+        let text = std::fs::read_to_string(&file).unwrap();
+        for used in text.match_indices("crate::").map(|(at, _)| identifier(&text[at + "crate::".len()..])) {
+            let Some(&theirs) = floor.get(used) else { continue };
+            let excepted = EXCEPTIONS.iter().any(|(from, to, _)| *from == module && *to == used);
+            if theirs < own && !excepted {
+                wrong.push(format!("{} uses {used}", file.display()));
+            }
+        }
+    }
+    wrong.dedup();
+    assert!(wrong.is_empty(), "imports that go up:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_module_opens_by_saying_what_it_is() {
+    for file in rust_files(&package().join("src")) {
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.starts_with("//! "), "{} has no first sentence", file.display());
+    }
+}
+
+#[test]
+fn models_open_by_saying_what_they_are_and_are_laid_out_alike() {
+    let mut models = 0;
+    for file in files(&package().join("sql"), "sql") {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let shown = file.display();
+        assert!(text.starts_with("-- "), "{shown} has no first sentence");
+        assert!(text.ends_with('\n') && !text.contains('\t'), "{shown} ends without a line end or has tabs");
+        assert!(text.lines().all(|line| line.len() <= 120 && line == line.trim_end()), "{shown} has a long line or trailing space");
+        models += 1;
+    }
+    assert!(models > 20);
+}
+
+fn module_of(file: &Path) -> String {
+    let inside = file.strip_prefix(package().join("src")).unwrap();
+    let first = inside.components().next().unwrap().as_os_str().to_str().unwrap();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+fn identifier(text: &str) -> &str {
+    let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
+    &text[..end]
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    files(folder, "rs")
+}
+
+fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path, extension));
+        } else if path.extension().is_some_and(|e| e == extension) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
