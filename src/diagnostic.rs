@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use annotate_snippets::renderer::DecorStyle;
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use annotate_snippets::{Annotation, AnnotationKind, Level, Renderer, Snippet};
 
 /// A text file of the project, kept so that a problem can show the line it is on.
 #[derive(Debug, PartialEq, Eq)]
@@ -112,19 +112,18 @@ impl Diagnostic {
 
     /// The problem as people read it: message, code frame with a caret, hint.
     pub fn render(&self, colour: bool) -> String {
-        let mut group = Level::ERROR
-            .primary_title(self.message.as_str())
-            .id(self.code)
-            .elements([] as [Snippet<'_, annotate_snippets::Annotation<'_>>; 0]);
-        if let Some(span) = &self.span {
-            let annotation = AnnotationKind::Primary.span(span.bytes.clone()).label(self.label.as_deref());
-            group = group.element(Snippet::source(span.file.text.as_str()).path(span.file.path.as_str()).annotation(annotation));
-        }
-        if let Some(Hint(hint)) = &self.hint {
-            group = group.element(Level::HELP.message(hint.as_str()));
-        }
         let renderer = if colour { Renderer::styled().decor_style(DecorStyle::Unicode) } else { Renderer::plain() };
-        renderer.render(&[group])
+        let title = Level::ERROR.primary_title(self.message.as_str()).id(self.code);
+        let Some(span) = &self.span else {
+            // Without a frame above it, the hint's bar would hang in the air.
+            let text = renderer.render(&[title.elements([] as [Snippet<'_, Annotation<'_>>; 0])]);
+            return self.hint.as_ref().map_or(text.clone(), |hint| format!("{text}\n  = help: {hint}"));
+        };
+        let annotation = AnnotationKind::Primary.span(span.bytes.clone()).label(self.label.as_deref());
+        let snippet = Snippet::source(span.file.text.as_str()).path(span.file.path.as_str()).annotation(annotation);
+        let group = title.element(snippet);
+        let help = self.hint.as_ref().map(|Hint(hint)| Level::HELP.message(hint.as_str()));
+        renderer.render(&[group.elements(help)])
     }
 }
 

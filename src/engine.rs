@@ -171,6 +171,9 @@ impl Engine {
 }
 
 /// How often a query reads each table: once for each time the table is scanned.
+///
+/// # Errors
+/// DataFusion's own.
 pub fn reads(plan: &LogicalPlan) -> Result<BTreeMap<String, usize>, DataFusionError> {
     let mut reads = BTreeMap::new();
     plan.apply_with_subqueries(|node| {

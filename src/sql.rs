@@ -11,7 +11,10 @@ use datafusion::sql::sqlparser::dialect::dialect_from_str;
 
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
 
-/// Parses one SQL query; anything else than one query is a problem.
+/// Parses one SQL query.
+///
+/// # Errors
+/// A syntax error at its place, and anything else than one query.
 pub fn parse(file: &Arc<SourceFile>) -> Result<Statement, Diagnostic> {
     let dialect = dialect_from_str(Dialect::Generic).ok_or_else(|| Diagnostic::error("sql-syntax", "the SQL dialect is not known"))?;
     let parsed =

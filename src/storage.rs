@@ -11,6 +11,7 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, ObjectStoreScheme};
 use url::Url;
 
 use crate::config::Environment;
+use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Message, Result};
 
 /// The most files that one source may have.
@@ -30,8 +31,19 @@ pub struct Location {
     pub store: Arc<dyn ObjectStore>,
     /// The place in it; with wildcards when the location has some.
     pub path: String,
-    /// What to put before a path of the store so that people and tools can use it.
-    pub shown_prefix: String,
+    /// How people and tools write a path of the store.
+    pub written: Written,
+}
+
+/// How people and tools write a path of a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Written {
+    /// A local path from the root.
+    Absolute,
+    /// A local path from this folder, where it is below it.
+    From(String),
+    /// A URL that begins so, without a slash at the end.
+    Url(String),
 }
 
 /// A file of a store.
@@ -69,15 +81,15 @@ impl Stores {
 
     fn local(&self, text: &str, path: PathBuf) -> Location {
         let absolute = clean(&std::path::absolute(&path).unwrap_or(path));
-        let shown_prefix = match std::env::current_dir() {
-            Ok(here) if absolute.starts_with(&here) && !std::path::Path::new(text).is_absolute() => format!("{}/", here.display()),
-            _ => String::new(),
+        let typed_absolute = std::path::Path::new(text).is_absolute() || text.starts_with("file:");
+        let written = match std::env::current_dir() {
+            Ok(here) if !typed_absolute && absolute.starts_with(&here) => Written::From(format!("{}/", here.display())),
+            _ => Written::Absolute,
         };
         let store = self.cached("file:///", || Ok(Arc::new(LocalFileSystem::new())));
         let store = store.unwrap_or_else(|_| Arc::new(LocalFileSystem::new()));
         let path = absolute.to_string_lossy().trim_start_matches('/').to_owned();
-        let shown_prefix = if shown_prefix.is_empty() { "/".to_owned() } else { shown_prefix };
-        Location { store, path, shown_prefix }
+        Location { store, path, written }
     }
 
     fn remote(&self, text: &str, url: &Url) -> Result<Location> {
@@ -90,7 +102,7 @@ impl Stores {
         })?;
         // Wildcards come percent-encoded out of a URL; the text has them as typed.
         let typed = text[origin.len()..].trim_matches('/').to_owned();
-        Ok(Location { store, path: typed, shown_prefix: format!("{origin}/") })
+        Ok(Location { store, path: typed, written: Written::Url(origin) })
     }
 
     fn cached(&self, key: &str, open: impl FnOnce() -> Result<Arc<dyn ObjectStore>>) -> Result<Arc<dyn ObjectStore>> {
@@ -112,11 +124,10 @@ impl Location {
 
     /// A path of the store as people and tools would write it.
     pub fn shown(&self, path: &Path) -> String {
-        let full = format!("/{path}");
-        match full.strip_prefix(&self.shown_prefix) {
-            Some(relative) => relative.to_owned(),
-            None if self.shown_prefix == "/" => full,
-            None => format!("{}{path}", self.shown_prefix),
+        match &self.written {
+            Written::Absolute => format!("/{path}"),
+            Written::From(here) => format!("/{path}").strip_prefix(here.as_str()).map_or_else(|| format!("/{path}"), str::to_owned),
+            Written::Url(origin) => format!("{origin}/{path}"),
         }
     }
 
@@ -168,29 +179,42 @@ pub fn failure(action: &str, shown: &str, error: object_store::Error) -> Error {
     use object_store::Error as Store;
 
     let what = format!("cannot {action} {shown}");
+    let denied = || {
+        Diagnostic::error("access-denied", format!("{what}: access was denied"))
+            .hint("check the credentials in the environment, whether they have expired, and what they allow")
+            .into()
+    };
     match error {
         Store::NotFound { .. } => Error::Missing(Message::new(format!("{what}: it is not there"))),
-        Store::PermissionDenied { .. } | Store::Unauthenticated { .. } => Error::Project(vec![
-            crate::diagnostic::Diagnostic::error("access-denied", format!("{what}: access was denied"))
-                .hint("check the credentials in the environment and what they allow"),
-        ]),
+        Store::PermissionDenied { .. } | Store::Unauthenticated { .. } => denied(),
         Store::AlreadyExists { .. } | Store::Precondition { .. } => Error::Conflict(Message::new(format!("{what}: it exists already"))),
-        other => Error::Unavailable(Message::new(what).detail(root_cause(&other)).hint("retry later")),
+        other => {
+            let cause = root_cause(&other);
+            // Listing reports every refusal alike; only the text tells which it was.
+            match cause.split_once("status code: ").and_then(|(_, status)| status.get(..3)) {
+                Some("401" | "403") => denied(),
+                Some("404") => Diagnostic::error("no-such-bucket", format!("{what}: there is no such bucket or container"))
+                    .hint("create it, or correct the location")
+                    .into(),
+                _ => Error::Unavailable(Message::new(what).detail(cause).hint("retry later")),
+            }
+        }
     }
 }
 
-/// The innermost error's sentence: the outer ones repeat URLs, which may carry signatures.
+/// The innermost error's sentence: the outer ones repeat URLs, which may carry signatures, and what follows it is a server's page.
 fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    cause.to_string()
+    let text = cause.to_string();
+    text.lines().next().and_then(|line| line.split('<').next()).unwrap_or_default().trim_end_matches([' ', ':']).to_owned()
 }
 
 fn invalid(text: &str, why: &str) -> Error {
     let text = text.split('?').next().unwrap_or_default();
-    crate::diagnostic::Diagnostic::error("invalid-location", format!("`{text}` is not a location: {why}"))
+    Diagnostic::error("invalid-location", format!("`{text}` is not a location: {why}"))
         .hint("use a path, or file://, s3://, gs://, az:// or http(s)://")
         .into()
 }
@@ -236,8 +260,10 @@ mod tests {
         assert_eq!(opened("../x/./a.csv").path, "x/a.csv");
         assert_eq!(opened("file:///srv/a/*.csv").path, "srv/a/*.csv");
         let s3 = opened("s3://bucket/web/2011-*.parquet");
-        assert_eq!((s3.path.as_str(), s3.shown_prefix.as_str()), ("web/2011-*.parquet", "s3://bucket/"));
-        assert_eq!(opened("https://example.com/a/b.csv").shown_prefix, "https://example.com/");
+        assert_eq!((s3.path.as_str(), s3.written.clone()), ("web/2011-*.parquet", Written::Url("s3://bucket".into())));
+        assert_eq!(s3.shown(&Path::from("web/a.parquet")), "s3://bucket/web/a.parquet");
+        assert_eq!(opened("/srv/a.csv").shown(&Path::from("srv/a.csv")), "/srv/a.csv");
+        assert_eq!(opened("https://example.com/a/b.csv").written, Written::Url("https://example.com".into()));
     }
 
     #[tokio::test]

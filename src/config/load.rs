@@ -212,5 +212,5 @@ fn digest(pipeline: &SourceFile, models: &[Model]) -> String {
     for model in models {
         add(&model.name(), &model.file.text);
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:x}", hash.finalize())
 }

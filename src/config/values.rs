@@ -112,8 +112,7 @@ fn time_zone(project: &Project) -> Result<Tz, Diagnostic> {
 fn first_moment(day: NaiveDate, zone: Tz) -> DateTime<Utc> {
     let midnight = day.and_time(chrono::NaiveTime::MIN);
     (0..=24 * 4)
-        .filter_map(|quarters| zone.from_local_datetime(&(midnight + chrono::TimeDelta::minutes(15 * quarters))).earliest())
-        .next()
+        .find_map(|quarters| zone.from_local_datetime(&(midnight + chrono::TimeDelta::minutes(15 * quarters))).earliest())
         .map_or_else(|| midnight.and_utc(), |moment| moment.with_timezone(&Utc))
 }
 

@@ -182,13 +182,13 @@ fn run_all(jobs: &[Job], threads: usize, work: impl Fn(&Job) -> Result<Written, 
                     let result = work(job);
                     failed.fetch_or(result.is_err(), Ordering::Relaxed);
                     // A poisoned lock still holds whole results: pushing cannot stop half way.
-                    let mut done = done.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+                    let mut done = done.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                     done.push((position, result));
                 }
             });
         }
     });
-    let mut done = done.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let mut done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     done.sort_by_key(|(position, _)| *position);
     done.into_iter().map(|(_, result)| result).collect()
 }

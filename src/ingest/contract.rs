@@ -151,7 +151,7 @@ impl Contract {
         faults.sort_by_key(|fault| (fault.row, fault.column));
         faults.dedup_by_key(|fault| fault.row);
         let arrays = projection.iter().map(|&at| typed[at].clone().unwrap_or_else(|| new_null_array(&self.columns[at].data_type, rows)));
-        let keep = self.keep(rows, out_of_window.as_ref(), &faults);
+        let keep = kept_rows(rows, out_of_window.as_ref(), &faults);
         let arrays: Vec<ArrayRef> = arrays.collect();
         let kept = match keep {
             // A required column may hold nulls in rows that are at fault, so the filter comes before the schema.
@@ -181,17 +181,6 @@ impl Contract {
             None => values,
         };
         (values.count_set_bits() > 0).then(|| BooleanArray::new(values, None))
-    }
-
-    fn keep(&self, rows: usize, out_of_window: Option<&BooleanArray>, faults: &[Fault]) -> Option<BooleanArray> {
-        if out_of_window.is_none() && faults.is_empty() {
-            return None;
-        }
-        let mut keep: Vec<bool> = (0..rows).map(|row| !out_of_window.is_some_and(|out| out.value(row))).collect();
-        for fault in faults {
-            keep[fault.row] = false;
-        }
-        Some(BooleanArray::from(keep))
     }
 }
 
@@ -292,6 +281,18 @@ impl ContractColumn {
             ColumnType::Double => "not-a-number",
         }
     }
+}
+
+/// Which rows are neither out of window nor at fault; none when all are kept.
+fn kept_rows(rows: usize, out_of_window: Option<&BooleanArray>, faults: &[Fault]) -> Option<BooleanArray> {
+    if out_of_window.is_none() && faults.is_empty() {
+        return None;
+    }
+    let mut keep: Vec<bool> = (0..rows).map(|row| !out_of_window.is_some_and(|out| out.value(row))).collect();
+    for fault in faults {
+        keep[fault.row] = false;
+    }
+    Some(BooleanArray::from(keep))
 }
 
 fn batch(schema: &SchemaRef, arrays: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {

@@ -73,7 +73,7 @@ pub async fn parquet(
     Ok(Written {
         rows: count,
         bytes: sink.bytes,
-        sha256: sink.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+        sha256: format!("{:x}", sink.hash.finalize()),
         columns: schema.fields().iter().map(column).collect(),
     })
 }

@@ -43,13 +43,16 @@ fn write_outcome(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
         writeln!(text, "    {:<width$} {:>10} {share:>7}  {bar}", size.segment, HumanCount(size.customers).to_string())?;
     }
 
-    let width = commit.tables.keys().map(String::len).max().unwrap_or(0);
-    writeln!(text, "\nOutputs")?;
+    let places: Vec<&String> = outcome.published.tables_shown.values().flatten().collect();
+    let folder = places.first().and_then(|place| place.rsplit_once('/')).map_or("", |(folder, _)| folder);
+    let width = places.iter().map(|place| place.len() - folder.len() - 1).max().unwrap_or(0);
+    writeln!(text, "\nOutputs in {folder}")?;
     for (name, table) in &commit.tables {
-        let bytes: u64 = table.files.iter().map(|file| file.bytes).sum();
-        let places = outcome.published.tables_shown.get(name).map(|places| places.join(" ")).unwrap_or_default();
-        let (rows, bytes) = (HumanCount(table.rows).to_string(), HumanBytes(bytes).to_string());
-        writeln!(text, "  {name:<width$} {rows:>10} rows {bytes:>12}  {places}")?;
+        for (file, place) in table.files.iter().zip(&outcome.published.tables_shown[name]) {
+            let file_name = place.rsplit('/').next().unwrap_or(place);
+            let (rows, bytes) = (HumanCount(file.rows).to_string(), HumanBytes(file.bytes).to_string());
+            writeln!(text, "  {file_name:<width$} {rows:>12} rows {bytes:>12}")?;
+        }
     }
 
     let warnings: Vec<_> = outcome.published.verdicts.iter().filter(|verdict| !verdict.passed).collect();
@@ -74,12 +77,13 @@ fn write_outcome(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
 pub fn error(error: &Error, colour: bool) -> String {
     match error {
         Error::Project(diagnostics) => {
-            let mut text: String = diagnostics.iter().map(|diagnostic| format!("{}\n\n", diagnostic.render(colour))).collect();
-            let _ = match diagnostics.len() {
-                1 => write!(text, "1 problem"),
-                count => write!(text, "{count} problems"),
-            };
-            text
+            let mut frames: Vec<String> = diagnostics.iter().map(|diagnostic| diagnostic.render(colour)).collect();
+            frames.push(if diagnostics.len() == 1 { "1 problem".to_owned() } else { format!("{} problems", diagnostics.len()) });
+            frames.join(
+                "
+
+",
+            )
         }
         Error::Refused(message) => format!("refused: {message}"),
         Error::Conflict(message) => format!("conflict: {message}"),

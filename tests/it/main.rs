@@ -1,4 +1,5 @@
 //! One integration-test binary, because each links DataFusion. A module a promise.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 /// The command line: exit codes, help, what is told to whom.
 mod command_line;
@@ -6,6 +7,8 @@ mod command_line;
 mod no_look_ahead;
 /// Promise 1: the same extracts give the same bytes, whatever the threads, the order of rows or their split over files.
 mod same_in_same_out;
+/// The committed sample and the generator that made it.
+mod sample_data;
 /// The shipped job on the real orders: reference numbers from outside.
 mod sample_job;
 /// Running the binary, reading what it wrote.

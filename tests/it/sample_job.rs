@@ -1,6 +1,6 @@
 use crate::support::{default_sample, sample};
 
-/// Computed from the published data set with other tools: pandas and DuckDB agree on them.
+/// Computed from the published data set with other tools: `pandas` and `DuckDB` agree on them.
 #[test]
 fn reference_numbers_of_the_real_orders_hold() {
     let publication = sample();

@@ -120,7 +120,7 @@ fn columnar(folder: &Path, name: &'static str, time: &str) -> Source {
     let table = concat_batches(&batches[0].schema(), &batches).unwrap();
     let times = table.column_by_name(time).unwrap();
     let time = |at: usize| times.is_valid(at).then(|| array_value_to_string(times, at).unwrap());
-    let rows = (0..table.num_rows()).map(|at| Row { time: time(at), content: Content::Columnar(at as u32) }).collect();
+    let rows = (0_u32..).zip(0..table.num_rows()).map(|(row, at)| Row { time: time(at), content: Content::Columnar(row) }).collect();
     Source { folder: name, ending: "parquet", header: Vec::new(), table: Some(table), rows }
 }
 

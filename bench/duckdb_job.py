@@ -1,0 +1,729 @@
+"""The computation of the shipped pipeline as one would write it for DuckDB.
+
+usage: duckdb_job.py EXTRACTS AS_OF OUT_DIR
+"""
+
+import sys
+from pathlib import Path
+from string import Template
+
+import duckdb
+
+import project as shipped
+
+TYPES = {"string": "varchar", "integer": "bigint", "timestamp": "timestamptz", "date": "date", "boolean": "boolean"}
+
+MACROS = """
+-- A timestamptz is cast to a date through the time zone database, which is slow; these are all in UTC.
+create macro utc_day(moment) as make_timestamp(epoch_us(moment))::date;
+create macro yyyymmdd(day) as year(day) * 10000 + month(day) * 100 + day(day);
+-- Exact, half up. DuckDB divides decimals as doubles.
+create macro quotient(n, d) as (2 * n::hugeint + d) // (2 * d);
+"""
+
+# Everything that is read more than once is a table; tables are no larger than one row an identifier
+# and set-up. Events stay in their files and are read twice at most.
+MODELS = """
+create temp table engagement_points as
+select
+    channel,
+    event_type,
+    as_of_day::date as event_date,
+    round(1000000 * weight::double * pow(2::double, -($as_of - event_date)::double / half_life_days))::bigint as points
+from engagement_weights, generate_series($as_of - $engagement_window_days, $as_of - 1, interval 1 day) as days (as_of_day)
+where weight <> 0;
+
+-- Orders ---------------------------------------------------------------------------------------
+
+create temp table orders as
+select
+    customer_id::varchar as customer_id,
+    min(ordered_at)::date as order_date,
+    max(nullif(country, 'Unspecified')) as country,
+    bool_or(is_sale) as is_sale,
+    coalesce(sum(amount) filter (is_sale), 0)::decimal(18, 3) as gross,
+    coalesce(-sum(amount) filter (not is_sale), 0)::decimal(18, 3) as refunded
+from (
+    select
+        *,
+        quantity * unit_price as amount,
+        quantity > 0 and unit_price > 0 and order_id not like 'C%' as is_sale
+    from order_lines
+    where customer_id is not null
+) as lines
+group by lines.customer_id, order_id;
+
+create temp table buyers as
+select
+    customer_id,
+    count(*) filter (is_sale) as lifetime_orders,
+    min(order_date) filter (is_sale) as first_order_date,
+    max(order_date) filter (is_sale) as last_order_date,
+    arg_max(country, (order_date, country)) filter (country is not null) as country,
+    sum(gross)::decimal(18, 3) as gross_lifetime,
+    sum(refunded)::decimal(18, 3) as refunded,
+    $as_of - max(order_date) filter (in_window) as recency_days,
+    count(*) filter (in_window) as frequency,
+    coalesce(sum(gross) filter (in_window), 0)::decimal(18, 3) as monetary,
+    sum(points) filter (is_sale)::bigint as points
+from (select *, is_sale and order_date >= $as_of - $rfm_window_days as in_window from orders)
+left join engagement_points on channel = 'order' and event_date = order_date
+group by customer_id;
+
+create temp table products as
+select customer_id::varchar as customer_id, count(distinct product_code) as products
+from order_lines
+anti join service_codes using (product_code)
+where customer_id is not null and quantity > 0 and unit_price > 0 and order_id not like 'C%'
+group by order_lines.customer_id;
+
+create temp table order_scores as
+with cuts as (
+    select
+        quantile_cont(recency_days::double, [0.2, 0.4, 0.6, 0.8]) as recency,
+        quantile_cont(frequency::double, [0.2, 0.4, 0.6, 0.8]) as frequency,
+        quantile_cont(monetary::double, [0.2, 0.4, 0.6, 0.8]) as monetary
+    from buyers
+    where buyers.frequency > 0
+),
+returns as (
+    select customer_id, max(order_date) as last_return_date
+    from (
+        select
+            customer_id,
+            order_date,
+            order_date - lag(order_date) over (partition by customer_id order by order_date) as silent_days
+        from orders
+        where is_sale
+    )
+    where silent_days > $lapsed_after_days
+    group by customer_id
+)
+select
+    customer_id,
+    case when b.frequency > 0 then 5 - len(list_filter(c.recency, lambda cut: b.recency_days > cut)) else 0 end as r_score,
+    case when b.frequency > 0 then 1 + len(list_filter(c.frequency, lambda cut: b.frequency > cut)) else 0 end as f_score,
+    case when b.frequency > 0 then 1 + len(list_filter(c.monetary, lambda cut: b.monetary::double > cut)) else 0 end as m_score,
+    case
+        when lifetime_orders = 0 then 'prospect'
+        when $as_of - last_order_date > $lapsed_after_days then 'lapsed'
+        when $as_of - last_order_date > $lapsing_after_days then 'lapsing'
+        when last_return_date >= $as_of - $lapsing_after_days then 'won_back'
+        when first_order_date >= $as_of - $new_for_days then 'new'
+        else 'active'
+    end as lifecycle_stage
+from buyers as b
+cross join cuts as c
+left join returns using (customer_id);
+
+-- Contacts -------------------------------------------------------------------------------------
+
+create temp table contacts as
+with refusals as (
+    select
+        contact_id,
+        max(updated_at) filter (email_consent is not true) as email_refused_at,
+        max(updated_at) filter (sms_consent is not true) as sms_refused_at
+    from contact_versions
+    group by contact_id
+),
+latest as (
+    select
+        contact_id,
+        min(updated_at) as first_seen_at,
+        max(updated_at) as updated_at,
+        min(updated_at) filter (email_refused_at is null or updated_at > email_refused_at) as email_consent_since,
+        min(updated_at) filter (sms_refused_at is null or updated_at > sms_refused_at) as sms_consent_since
+    from contact_versions
+    join refusals using (contact_id)
+    group by contact_id
+)
+select
+    contact_id as customer_id,
+    updated_at,
+    utc_day(first_seen_at) as first_contact_date,
+    case
+        when birth_date between $as_of - 120 * 365 and $as_of then (yyyymmdd($as_of) - yyyymmdd(birth_date)) // 10000
+    end as age,
+    gender, income_band, education, job_title, household_size, city, region, country,
+    loyalty_card is not null as has_loyalty_card,
+    coalesce(email_consent, false) as email_consent,
+    coalesce(sms_consent, false) as sms_consent,
+    coalesce(post_consent, false) as post_consent,
+    email_consent_since,
+    sms_consent_since
+from contact_versions
+join latest using (contact_id, updated_at);
+
+create temp table addresses as
+with dialled as (
+    select contact_id, updated_at, regexp_replace(replace(phone, '(0)', ''), '[^0-9+]', '', 'g') as digits
+    from contact_versions
+    where phone is not null
+),
+addresses as (
+    select contact_id, updated_at, 'email' as kind, lower(trim(email)) as address
+    from contact_versions
+    where email is not null
+    union all
+    select
+        contact_id,
+        updated_at,
+        'phone' as kind,
+        case
+            when starts_with(digits, '+') then digits
+            when starts_with(digits, '00') then '+' || digits[3:]
+            when starts_with(digits, '0') then '+' || '$default_calling_code' || digits[2:]
+            else '+' || digits
+        end as address
+    from dialled
+    where regexp_full_match(address, '[+][1-9][0-9]{7,14}')
+)
+select contact_id as customer_id, kind, address, max(updated_at) as last_seen_at
+from addresses
+group by all;
+
+-- Events ---------------------------------------------------------------------------------------
+
+create temp table visits as
+select
+    visitor_id,
+    user_id,
+    coalesce(platform, '') as platform,
+    coalesce(device, '') as device,
+    coalesce(os, '') as os,
+    coalesce(browser, '') as browser,
+    count(*) as events,
+    count(*) filter (event_type = 'product_view') as product_views,
+    count(*) filter (event_type = 'add_to_cart') as add_to_carts,
+    min(event_date) as first_visit_date,
+    max(event_date) as last_visit_date,
+    max(event_date) filter (event_type = 'add_to_cart') as last_cart_date,
+    sum(points)::bigint as points
+from (select *, utc_day(occurred_at) as event_date from web)
+left join (from engagement_points where channel = 'web') using (event_type, event_date)
+group by all;
+
+create temp table category_views as
+select visitor_id, user_id, category, count(*) as views
+from web
+where category is not null
+group by all;
+
+-- By the address as it was written first, so that it is tidied once and not for every message.
+create temp table messages as
+with as_written as (
+    select
+        channel,
+        email,
+        phone,
+        count(*) filter (event_type = 'sent') as sends,
+        count(*) filter (event_type = 'click') as clicks,
+        count(*) filter (event_type = 'complaint') as complaints,
+        coalesce(bool_or(event_type = 'bounce' and bounce_type = 'hard'), false) as has_bounced,
+        max(occurred_at) filter (event_type = 'unsubscribe') as unsubscribed_at,
+        min(event_date) as first_message_date,
+        sum(points) as points
+    from (select * rename (event as event_type), utc_day(occurred_at) as event_date from email)
+    left join engagement_points using (channel, event_type, event_date)
+    group by channel, email, phone
+)
+select
+    channel,
+    case channel when 'sms' then trim(phone) else lower(trim(email)) end as address,
+    sum(sends)::bigint as sends,
+    sum(clicks)::bigint as clicks,
+    sum(complaints)::bigint as complaints,
+    bool_or(has_bounced) as has_bounced,
+    max(unsubscribed_at) as unsubscribed_at,
+    min(first_message_date) as first_message_date,
+    sum(points)::bigint as points
+from as_written
+where address is not null
+group by all;
+
+create temp table answers as
+select distinct lower(trim(email)) as address, question, answer, responded_at
+from survey
+where email is not null
+    and case question
+        when 'nps' then try_cast(answer as bigint) between 0 and 10
+        when 'csat' then try_cast(answer as bigint) between 1 and 5
+        else true
+    end;
+
+-- Identity -------------------------------------------------------------------------------------
+
+create temp table known_customers as
+select customer_id, bool_or(has_orders) as has_orders
+from (
+    select customer_id, true as has_orders from buyers
+    union all
+    select customer_id, false from contacts
+    union all
+    select distinct user_id, false from visits where user_id is not null
+)
+group by customer_id;
+
+-- Who holds an address: who gave it last, then who orders, then the smaller number.
+create temp table holders as
+select
+    kind,
+    address,
+    arg_min(customer_id, (last_seen_at <> updated_at, not has_orders, length(customer_id), customer_id)) as customer_id
+from addresses
+join contacts using (customer_id)
+join known_customers using (customer_id)
+group by kind, address;
+
+create temp table emails as
+select
+    address,
+    coalesce(h.customer_id, 'email:' || sha256(address)[:20]) as customer_id
+from (
+    select address from addresses where kind = 'email'
+    union
+    select address from messages where channel = 'email'
+    union
+    select address from answers
+)
+left join (from holders where kind = 'email') as h using (address)
+where regexp_matches(address, '^[^@[:space:]]+@[^@[:space:]]+[.][^@[:space:]]+$$')
+    and not exists (from junk_emails where address like pattern);
+
+create temp table recipients as
+select 'email' as channel, address, customer_id from emails
+union all
+select 'sms' as channel, address, customer_id from holders where kind = 'phone';
+
+create temp table visitors as
+select visitor_id, min(user_id) as owner
+from visits
+where user_id is not null
+group by visitor_id
+having min(user_id) = max(user_id);
+
+-- A customer's events --------------------------------------------------------------------------
+
+create temp table customer_web as
+with setups as (
+    select
+        coalesce(user_id, owner) as customer_id, platform, device, os, browser,
+        sum(events)::bigint as events,
+        sum(product_views)::bigint as product_views,
+        sum(add_to_carts)::bigint as add_to_carts,
+        min(first_visit_date) as first_visit_date,
+        max(last_visit_date) as last_visit_date,
+        max(last_cart_date) as last_cart_date,
+        sum(points)::bigint as points
+    from visits
+    left join visitors using (visitor_id)
+    where coalesce(user_id, owner) is not null
+    group by all
+)
+select
+    customer_id,
+    max({
+        events: events, last_visit_date: last_visit_date,
+        platform: platform, device: device, os: os, browser: browser
+    }) as primary_setup,
+    count(*) as setups,
+    sum(events)::bigint as web_events,
+    sum(product_views)::bigint as product_views,
+    sum(add_to_carts)::bigint as add_to_carts,
+    min(first_visit_date) as first_visit_date,
+    $as_of - max(last_visit_date) as days_since_last_visit,
+    $as_of - max(last_cart_date) as days_since_last_cart,
+    sum(points)::bigint as points
+from setups
+group by customer_id;
+
+create temp table customer_categories as
+select customer_id, arg_max(category, (views, category)) as top_category, count(*) as categories
+from (
+    select coalesce(user_id, owner) as customer_id, category, sum(views) as views
+    from category_views
+    left join visitors using (visitor_id)
+    where coalesce(user_id, owner) is not null
+    group by all
+)
+group by customer_id;
+
+create temp table customer_messages as
+select
+    customer_id,
+    coalesce(sum(sends) filter (channel = 'email'), 0)::bigint as email_sends,
+    coalesce(sum(clicks) filter (channel = 'email'), 0)::bigint as email_clicks,
+    coalesce(sum(complaints) filter (channel = 'email'), 0) > 0 as has_complained_of_email,
+    max(unsubscribed_at) filter (channel = 'email') as email_unsubscribed_at,
+    coalesce(sum(sends) filter (channel = 'sms'), 0)::bigint as sms_sends,
+    coalesce(sum(clicks) filter (channel = 'sms'), 0)::bigint as sms_clicks,
+    coalesce(sum(complaints) filter (channel = 'sms'), 0) > 0 as has_complained_of_sms,
+    max(unsubscribed_at) filter (channel = 'sms') as sms_unsubscribed_at,
+    min(first_message_date) as first_message_date,
+    sum(points)::bigint as points
+from messages
+join recipients using (channel, address)
+group by customer_id;
+
+create temp table customer_answers as
+with theirs as (
+    select
+        customer_id, question, answer, responded_at,
+        rank() over (partition by customer_id, question order by responded_at desc) as age
+    from answers
+    join emails using (address)
+)
+select
+    customer_id,
+    max(try_cast(answer as bigint)) filter (question = 'nps' and age = 1) as nps,
+    max(try_cast(answer as bigint)) filter (question = 'csat' and age = 1) as csat,
+    max(answer) filter (question = 'top_need' and age = 1) as top_need,
+    max(answer) filter (question = 'lifestyle' and age = 1) as lifestyle,
+    string_agg(distinct answer, ',' order by answer) filter (question = 'interest' and age = 1) as interests,
+    utc_day(min(responded_at)) as first_response_date
+from theirs
+group by customer_id;
+
+-- A respondent's response counts once, however many questions it answers.
+create temp table customer_responses as
+select customer_id, sum(points)::bigint as points
+from (select distinct address, utc_day(responded_at) as event_date from answers)
+join engagement_points using (event_date)
+join emails using (address)
+where channel = 'survey'
+group by customer_id;
+
+create temp table engagement as
+select
+    customer_id,
+    sum(points)::bigint as points,
+    coalesce(sum(points) filter (area = 'web'), 0)::bigint as web_points,
+    coalesce(sum(points) filter (area = 'message'), 0)::bigint as message_points,
+    coalesce(sum(points) filter (area = 'order'), 0)::bigint as order_points,
+    coalesce(sum(points) filter (area = 'survey'), 0)::bigint as survey_points
+from (
+    select customer_id, 'web' as area, points from customer_web
+    union all
+    select customer_id, 'message', points from customer_messages
+    union all
+    select customer_id, 'order', points from buyers
+    union all
+    select customer_id, 'survey', points from customer_responses
+)
+group by customer_id;
+
+-- Permissions ----------------------------------------------------------------------------------
+
+create temp table permissions as
+with reachable as (
+    select
+        a.customer_id,
+        bool_or(a.kind = 'email') as has_email,
+        bool_or(a.kind = 'phone') as has_phone
+    from addresses as a
+    join contacts as c on c.customer_id = a.customer_id and c.updated_at = a.last_seen_at
+    join recipients as r
+        on r.customer_id = a.customer_id
+        and r.address = a.address
+        and r.channel = case a.kind when 'phone' then 'sms' else 'email' end
+    left join messages as m on m.channel = r.channel and m.address = r.address
+    where m.has_bounced is not true
+    group by a.customer_id
+),
+permissions as (
+    select
+        customer_id,
+        email_consent and has_email is true and has_complained_of_email is not true
+            and (email_unsubscribed_at is null or (email_consent_since > email_unsubscribed_at) is true) as can_email,
+        sms_consent and has_phone is true and has_complained_of_sms is not true
+            and (sms_unsubscribed_at is null or (sms_consent_since > sms_unsubscribed_at) is true) as can_sms,
+        post_consent as can_post,
+        case when can_email and email_sends >= $channel_min_sends then
+            1000000 * (least(email_clicks, email_sends) + $channel_prior_responses)
+            // (email_sends + $channel_prior_responses + $channel_prior_silences)
+        end as email_rate,
+        case when can_sms and sms_sends >= $channel_min_sends then
+            1000000 * (least(sms_clicks, sms_sends) + $channel_prior_responses)
+            // (sms_sends + $channel_prior_responses + $channel_prior_silences)
+        end as sms_rate
+    from contacts
+    left join reachable using (customer_id)
+    left join customer_messages using (customer_id)
+)
+select
+    customer_id, can_email, can_sms, can_post,
+    case
+        when sms_rate > coalesce(email_rate, -1) then 'sms'
+        when can_email then 'email'
+        when can_sms then 'sms'
+        when can_post then 'post'
+        else 'none'
+    end as preferred_channel
+from permissions;
+
+-- The profile ----------------------------------------------------------------------------------
+
+create temp table customers as
+with everybody as (
+    select customer_id from known_customers
+    union
+    select customer_id from emails
+)
+select
+    e.customer_id,
+    c.customer_id is not null as is_contact,
+    coalesce(b.lifetime_orders > 0, false) as has_orders,
+    least(
+        c.first_contact_date, b.first_order_date, w.first_visit_date, m.first_message_date, s.first_response_date
+    ) as first_seen_date,
+    c.age, c.gender, c.income_band, c.education, c.job_title, c.household_size,
+    coalesce(c.country, b.country) as country,
+    c.region,
+    c.city,
+    nullif(w.primary_setup.platform, '') as primary_platform,
+    nullif(w.primary_setup.device, '') as primary_device,
+    nullif(w.primary_setup.os, '') as primary_os,
+    nullif(w.primary_setup.browser, '') as primary_browser,
+    coalesce(w.setups, 0) as setups,
+    coalesce(b.lifetime_orders, 0) as lifetime_orders,
+    b.first_order_date,
+    b.last_order_date,
+    $as_of - b.last_order_date as days_since_last_order,
+    (
+        quotient((b.gross_lifetime * 1000)::bigint, nullif(10 * b.lifetime_orders, 0))::decimal(16, 0) * 0.01
+    )::decimal(18, 2) as average_order_value,
+    (
+        quotient(10 * (b.last_order_date - b.first_order_date), nullif(b.lifetime_orders - 1, 0))::decimal(8, 0) * 0.1
+    )::decimal(9, 1) as average_days_between_orders,
+    coalesce(p.products, 0) as products,
+    coalesce(c.has_loyalty_card, false) as has_loyalty_card,
+    b.recency_days,
+    coalesce(b.frequency, 0) as frequency,
+    coalesce(b.monetary, 0)::decimal(18, 3) as monetary,
+    coalesce(o.r_score, 0)::bigint as r_score,
+    coalesce(o.f_score, 0)::bigint as f_score,
+    coalesce(o.m_score, 0)::bigint as m_score,
+    coalesce(w.web_events, 0) as web_events,
+    coalesce(w.product_views, 0) as product_views,
+    coalesce(w.add_to_carts, 0) as add_to_carts,
+    w.days_since_last_visit,
+    w.days_since_last_cart,
+    coalesce(k.categories, 0) as categories,
+    (coalesce(g.points, 0)::decimal(18, 0) * 0.000001)::decimal(18, 6) as engagement_score,
+    (coalesce(g.web_points, 0)::decimal(18, 0) * 0.000001)::decimal(18, 6) as web_engagement,
+    (coalesce(g.message_points, 0)::decimal(18, 0) * 0.000001)::decimal(18, 6) as message_engagement,
+    (coalesce(g.order_points, 0)::decimal(18, 0) * 0.000001)::decimal(18, 6) as order_engagement,
+    (coalesce(g.survey_points, 0)::decimal(18, 0) * 0.000001)::decimal(18, 6) as survey_engagement,
+    case
+        when g.points >= $high_engagement * 1000000 then 'high'
+        when g.points >= $medium_engagement * 1000000 then 'medium'
+        when g.points > 0 then 'low'
+        else 'none'
+    end as engagement_level,
+    coalesce(m.email_sends, 0) as email_sends,
+    coalesce(m.email_clicks, 0) as email_clicks,
+    coalesce(m.sms_sends, 0) as sms_sends,
+    coalesce(m.sms_clicks, 0) as sms_clicks,
+    s.lifestyle,
+    s.interests,
+    k.top_category,
+    s.top_need,
+    coalesce(b.gross_lifetime, 0)::decimal(18, 3) as gross_lifetime,
+    coalesce(b.refunded, 0)::decimal(18, 3) as refunded,
+    coalesce(b.gross_lifetime - b.refunded, 0)::decimal(18, 3) as net_lifetime,
+    coalesce(o.lifecycle_stage, 'prospect') as lifecycle_stage,
+    s.nps,
+    case when s.nps >= 9 then 'promoter' when s.nps >= 7 then 'passive' when s.nps >= 0 then 'detractor' end as nps_group,
+    s.csat,
+    coalesce(c.email_consent, false) as email_consent,
+    coalesce(c.sms_consent, false) as sms_consent,
+    coalesce(c.post_consent, false) as post_consent,
+    coalesce(a.can_email, false) as can_email,
+    coalesce(a.can_sms, false) as can_sms,
+    coalesce(a.can_post, false) as can_post,
+    coalesce(a.preferred_channel, 'none') as preferred_channel
+from everybody as e
+left join contacts as c using (customer_id)
+left join buyers as b using (customer_id)
+left join products as p using (customer_id)
+left join customer_web as w using (customer_id)
+left join customer_categories as k using (customer_id)
+left join customer_messages as m using (customer_id)
+left join customer_answers as s using (customer_id)
+left join order_scores as o using (customer_id)
+left join engagement as g using (customer_id)
+left join permissions as a using (customer_id);
+"""
+
+SUMMARY = """
+create temp table segment_summary as
+with members as (
+    select
+        segment_set,
+        segment,
+        count(*) as customers,
+        sum(monetary) as revenue,
+        sum(net_lifetime) as net_lifetime,
+        (sum(gross_lifetime) * 1000)::hugeint as gross_thousandths,
+        sum(lifetime_orders) as orders,
+        count(*) filter (frequency > 0) as buyers,
+        sum(r_score) as r_scores,
+        sum(f_score) as f_scores,
+        sum(m_score) as m_scores,
+        (sum(engagement_score) * 1000000)::hugeint as points,
+        count(*) filter (can_email) as can_email,
+        count(*) filter (can_sms) as can_sms,
+        count(*) filter (can_post) as can_post
+    from segment_membership
+    join customers using (customer_id)
+    group by all
+)
+select
+    segment_set, segment, set_kind, priority::bigint as priority, description, action, channel,
+    coalesce(m.customers, 0) as customers,
+    (
+        quotient(1000000 * coalesce(m.customers, 0), nullif((select count(*) from customers), 0))::decimal(9, 0) * 0.000001
+    )::decimal(9, 6) as share,
+    coalesce(m.revenue, 0)::decimal(18, 3) as revenue,
+    coalesce(m.net_lifetime, 0)::decimal(18, 3) as net_lifetime,
+    (quotient(gross_thousandths, nullif(10 * orders, 0))::decimal(16, 0) * 0.01)::decimal(18, 2) as average_order_value,
+    (quotient(100 * r_scores, nullif(buyers, 0))::decimal(7, 0) * 0.01)::decimal(9, 2) as mean_r_score,
+    (quotient(100 * f_scores, nullif(buyers, 0))::decimal(7, 0) * 0.01)::decimal(9, 2) as mean_f_score,
+    (quotient(100 * m_scores, nullif(buyers, 0))::decimal(7, 0) * 0.01)::decimal(9, 2) as mean_m_score,
+    (quotient(points, 10000 * m.customers)::decimal(16, 0) * 0.01)::decimal(18, 2) as mean_engagement,
+    coalesce(m.can_email, 0) as can_email,
+    coalesce(m.can_sms, 0) as can_sms,
+    coalesce(m.can_post, 0) as can_post
+from segments
+left join members as m using (segment_set, segment);
+"""
+
+
+def contract(project: shipped.Project, source: str) -> str:
+    """The condition that a row of a source meets to be kept."""
+    conditions = [f"{name} is not null" for name in project.required(source)]
+    for name, values in project.accepted(source).items():
+        conditions.append(f"({name} is null or {name} in ({', '.join(map(text, values))}))")
+    return " and ".join(conditions)
+
+
+def text(value: object) -> str:
+    """A text literal."""
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def read_sources(db: duckdb.DuckDBPyConnection, project: shipped.Project, extracts: Path) -> None:
+    """Declares Parquet extracts as views, so that a query reads the columns that it needs, and reads the text extracts."""
+    as_of = f"timestamptz '{project.as_of} 00:00:00+00'"
+
+    def typed(source: str) -> str:
+        names = {name: TYPES[column["type"]] for name, column in project.columns[source].items()}
+        return "{" + ", ".join(f"{name}: '{kind}'" for name, kind in names.items()) + "}"
+
+    def read_csv(source: str, folder: str) -> str:
+        return (
+            f"read_csv('{extracts}/{folder}/*.csv', header = true, auto_detect = false, delim = ',', quote = '\"', escape = '\"',"
+            f" columns = {typed(source)}, ignore_errors = true)"
+        )
+
+    db.execute(
+        f"""
+        create temp view order_lines as
+        select
+            InvoiceNo as order_id, StockCode as product_code, Quantity::int as quantity, InvoiceDate as ordered_at,
+            UnitPrice::decimal(18, 3) as unit_price, CustomerID as customer_id, Country as country
+        from read_parquet('{extracts}/orders/*.parquet')
+        where ordered_at < timestamp '{project.as_of}' and {contract(project, "orders")}
+        """
+    )
+    db.execute(
+        f"""
+        create temp view web as
+        from read_parquet('{extracts}/web/*.parquet')
+        where occurred_at < {as_of} and {contract(project, "web")}
+        """
+    )
+    # A view would not do for text: a column that a query does not read is not parsed, and so not checked.
+    # Of versions with one key, equal in all columns here, one is kept.
+    db.execute(
+        f"""
+        create temp table contact_versions as
+        select distinct on (contact_id, updated_at) *
+        from {read_csv("contacts", "crm")}
+        where updated_at < {as_of} and {contract(project, "contacts")}
+        """
+    )
+    db.execute(
+        f"""
+        create temp table survey as
+        from {read_csv("survey", "survey")}
+        where responded_at < {as_of} and {contract(project, "survey")}
+        """
+    )
+    is_json = any((extracts / "email").glob("*.ndjson*"))
+    email = (
+        f"read_json('{extracts}/email/*', format = 'newline_delimited', columns = {typed('email')}, ignore_errors = true)"
+        if is_json
+        else f"read_parquet('{extracts}/email/*.parquet')"
+    )
+    db.execute(
+        f"""
+        create temp view email as
+        from {email}
+        where occurred_at < {as_of} and {contract(project, "email")}
+        """
+    )
+
+
+def read_reference(db: duckdb.DuckDBPyConnection, project: shipped.Project) -> None:
+    """Makes tables of the weights and lists in the pipeline file, and of its segments."""
+    db.execute("create temp table engagement_weights (channel text, event_type text, weight decimal(9, 3), half_life_days bigint)")
+    db.executemany("insert into engagement_weights values (?, ?, ?, ?)", project.reference["engagement_weights"])
+    db.execute("create temp table junk_emails (pattern text)")
+    db.executemany("insert into junk_emails values (?)", project.reference["junk_emails"])
+    db.execute("create temp table service_codes (product_code text)")
+    db.executemany("insert into service_codes values (?)", [row[:1] for row in project.reference["service_codes"]])
+    db.execute(
+        """create temp table segments (
+            segment_set text, segment text, set_kind text, priority int, description text, action text, channel text
+        )"""
+    )
+    db.executemany(
+        "insert into segments values (?, ?, ?, ?, ?, ?, ?)",
+        [[s.segment_set, s.segment, s.set_kind, s.priority, s.description, s.action, s.channel] for s in project.segments],
+    )
+
+
+def assign(db: duckdb.DuckDBPyConnection, project: shipped.Project) -> None:
+    """Puts the customers into segments: one of each exclusive set, and every one of an overlapping set that fits."""
+    queries = []
+    for name, segments in project.sets("exclusive").items():
+        cases = " ".join(f"when {s.when} then {text(s.segment)}" for s in segments)
+        queries.append(f"select customer_id, {text(name)} as segment_set, case {cases} end as segment from customers")
+    for name, segments in project.sets("overlapping").items():
+        queries.extend(
+            f"select customer_id, {text(name)} as segment_set, {text(s.segment)} as segment from customers where {s.when}"
+            for s in segments
+        )
+    db.execute(f"create temp table segment_membership as {' union all '.join(queries)}")
+
+
+def main(extracts: Path, as_of: str, out: Path) -> None:
+    """Runs the job."""
+    project = shipped.load(as_of)
+    out.mkdir(parents=True, exist_ok=True)
+    db = duckdb.connect()
+    db.execute("set timezone = 'UTC'")
+    db.execute(MACROS)
+    read_reference(db, project)
+    read_sources(db, project, extracts)
+    db.execute(Template(MODELS).substitute(project.parameters, as_of=f"date '{as_of}'"))
+    assign(db, project)
+    db.execute(SUMMARY)
+    for table, key in shipped.KEYS.items():
+        db.execute(f"copy (from {table} order by {', '.join(key)}) to '{out / table}.parquet' (format parquet, compression zstd)")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))
