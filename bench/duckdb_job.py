@@ -621,9 +621,12 @@ def read_sources(db: duckdb.DuckDBPyConnection, project: shipped.Project, extrac
         names = {name: TYPES[column["type"]] for name, column in project.columns[source].items()}
         return "{" + ", ".join(f"{name}: '{kind}'" for name, kind in names.items()) + "}"
 
-    def read_csv(source: str, folder: str) -> str:
+    def path(pattern: str) -> str:
+        return text(extracts / pattern)
+
+    def read_csv(source: str, pattern: str) -> str:
         return (
-            f"read_csv('{extracts}/{folder}/*.csv', header = true, auto_detect = false, delim = ',', quote = '\"', escape = '\"',"
+            f"read_csv({path(pattern)}, header = true, auto_detect = false, delim = ',', quote = '\"', escape = '\"',"
             f" columns = {typed(source)}, ignore_errors = true)"
         )
 
@@ -633,14 +636,14 @@ def read_sources(db: duckdb.DuckDBPyConnection, project: shipped.Project, extrac
         select
             InvoiceNo as order_id, StockCode as product_code, Quantity::int as quantity, InvoiceDate as ordered_at,
             UnitPrice::decimal(18, 3) as unit_price, CustomerID as customer_id, Country as country
-        from read_parquet('{extracts}/orders/*.parquet')
+        from read_parquet({path("orders/*.parquet")})
         where ordered_at < timestamp '{project.as_of}' and {contract(project, "orders")}
         """
     )
     db.execute(
         f"""
         create temp view web as
-        from read_parquet('{extracts}/web/*.parquet')
+        from read_parquet({path("web/*.parquet")})
         where occurred_at < {as_of} and {contract(project, "web")}
         """
     )
@@ -650,22 +653,22 @@ def read_sources(db: duckdb.DuckDBPyConnection, project: shipped.Project, extrac
         f"""
         create temp table contact_versions as
         select distinct on (contact_id, updated_at) *
-        from {read_csv("contacts", "crm")}
+        from {read_csv("contacts", "crm/*.csv")}
         where updated_at < {as_of} and {contract(project, "contacts")}
         """
     )
     db.execute(
         f"""
         create temp table survey as
-        from {read_csv("survey", "survey")}
+        from {read_csv("survey", "survey/*.csv")}
         where responded_at < {as_of} and {contract(project, "survey")}
         """
     )
     is_json = any((extracts / "email").glob("*.ndjson*"))
     email = (
-        f"read_json('{extracts}/email/*', format = 'newline_delimited', columns = {typed('email')}, ignore_errors = true)"
+        f"read_json({path('email/*.ndjson*')}, format = 'newline_delimited', columns = {typed('email')}, ignore_errors = true)"
         if is_json
-        else f"read_parquet('{extracts}/email/*.parquet')"
+        else f"read_parquet({path('email/*.parquet')})"
     )
     db.execute(
         f"""
@@ -722,7 +725,8 @@ def main(extracts: Path, as_of: str, out: Path) -> None:
     assign(db, project)
     db.execute(SUMMARY)
     for table, key in shipped.KEYS.items():
-        db.execute(f"copy (from {table} order by {', '.join(key)}) to '{out / table}.parquet' (format parquet, compression zstd)")
+        file = text(out / f"{table}.parquet")
+        db.execute(f"copy (from {table} order by {', '.join(key)}) to {file} (format parquet, compression zstd)")
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def decimal(units: pl.Expr, precision: int, scale: int) -> pl.Expr:
 
 def units(amount: pl.Expr, scale: int) -> pl.Expr:
     """A decimal as a whole number of its smallest units."""
-    return (amount * 10**scale).cast(pl.Int64)
+    return (amount * lit(10**scale)).cast(pl.Int64)
 
 
 class Sources:
@@ -149,7 +149,9 @@ def text_lines(path: Path) -> pl.LazyFrame:
 def parsed(rows: pl.LazyFrame, **columns: pl.Expr) -> pl.LazyFrame:
     """Rows with some columns parsed, less those that do not parse."""
     return (
-        rows.with_columns(pl.all_horizontal(*(e.is_null() == col(n).is_null() for n, e in columns.items())).alias("parses"), **columns)
+        rows.with_columns(
+            pl.all_horizontal(*(e.is_null() == col(n).is_null() for n, e in columns.items())).alias("parses"), **columns
+        )
         .filter("parses")
         .drop("parses")
     )
@@ -645,7 +647,8 @@ def assign(project: shipped.Project, customers: pl.LazyFrame) -> pl.LazyFrame:
         members.append(customers.select("customer_id", segment_set=lit(name), segment=first))
     for name, segments in project.sets("overlapping").items():
         members.extend(
-            customers.filter(pl.sql_expr(s.when)).select("customer_id", segment_set=lit(name), segment=lit(s.segment)) for s in segments
+            customers.filter(pl.sql_expr(s.when)).select("customer_id", segment_set=lit(name), segment=lit(s.segment))
+            for s in segments
         )
     return pl.concat(members)
 
@@ -728,14 +731,24 @@ def main(extracts: Path, as_of: str, out: Path) -> None:
         .agg(col("customer_id").first())
     )
     owners = (
-        logins.group_by("visitor_id").agg(owner=col("user_id").min(), last=col("user_id").max()).filter(col("owner") == col("last")).drop("last")
+        logins.group_by("visitor_id")
+        .agg(owner=col("user_id").min(), last=col("user_id").max())
+        .filter(col("owner") == col("last"))
+        .drop("last")
     )
     known, holders, owners = collect(known, holders, owners)
     of_email = col("channel") == "email"
-    known_emails = [addresses.filter(of_email).select("address"), messages.filter(of_email).select("address"), answers.select("address")]
+    known_emails = [
+        addresses.filter(of_email).select("address"),
+        messages.filter(of_email).select("address"),
+        answers.select("address"),
+    ]
     emails = resolve_emails(project, pl.concat(known_emails), holders)
     recipients = pl.concat(
-        [emails.select("address", "customer_id", channel=lit("email")), holders.filter(~of_email).select("address", "customer_id", "channel")]
+        [
+            emails.select("address", "customer_id", channel=lit("email")),
+            holders.filter(~of_email).select("address", "customer_id", "channel"),
+        ]
     )
 
     (of_customers,) = collect(customer_messages(messages, recipients))

@@ -94,7 +94,7 @@ pub async fn run(request: &Request, progress: &Progress) -> Result<Outcome> {
     plan::register_reference(&engine, &plan.project, &plan.values)?;
     compute_models(&plan, &engine, &sources, &mut steps, |model| !graph::after_membership(&model.node.model)).await?;
 
-    let ledgers = account(&plan, &sources, &mut staging, &engine).await?;
+    let ledgers = account(&sources, &mut staging, &engine).await?;
 
     let (segments, customers) = assign_segments(&plan, &engine, &mut steps).await?;
     compute_models(&plan, &engine, &sources, &mut steps, |model| graph::after_membership(&model.node.model)).await?;
@@ -175,10 +175,11 @@ async fn compute_models(
 }
 
 /// Closes the books: every row of every source is accounted for, and no source is over its budget.
-async fn account(plan: &Plan, sources: &[OpenSource], staging: &mut Staging, engine: &Engine) -> Result<Vec<Ledger>> {
+async fn account(sources: &[OpenSource], staging: &mut Staging, engine: &Engine) -> Result<Vec<Ledger>> {
     let mut ledgers = Vec::new();
     let mut rejects = Vec::new();
-    let mut over = Vec::new();
+    let mut refused = Vec::new();
+    let mut stale = Vec::new();
     for source in sources {
         let contract = &source.extract.contract;
         let collector = ingest::complete(engine, &source.extract, &source.collector).await?;
@@ -187,8 +188,12 @@ async fn account(plan: &Plan, sources: &[OpenSource], staging: &mut Staging, eng
             return Err(Error::defect(format!("the rows of the source `{}` do not add up: {ledger:?}", contract.source)));
         }
         if ledger.over(contract.reject_budget) {
-            over.push(over_budget(&ledger, &collector.rejects()));
+            refused.push(over_budget(&ledger, &collector.rejects()));
         }
+        if ledger.rows_read < contract.min_rows {
+            refused.push(format!("{}: {} rows, and there must be {}", contract.source, ledger.rows_read, contract.min_rows));
+        }
+        stale.extend(ingest::stale_rows(contract, &collector));
         rejects.extend(collector.rejects().into_iter().map(|reject| (contract.source.clone(), reject)));
         ledgers.push(ledger);
     }
@@ -199,13 +204,12 @@ async fn account(plan: &Plan, sources: &[OpenSource], staging: &mut Staging, eng
     let rows = async { sorted(engine.context().table(REJECTED).await?, &key)?.execute_stream().await }.await;
     let rows = rows.map_err(|error| failure(REJECTED, &error, sources))?;
     staging.table(REJECTED, &key, rows).await?;
-    if over.is_empty() {
-        debug_assert_eq!(ledgers.len(), plan.contracts.len());
-        return Ok(ledgers);
+    if !refused.is_empty() {
+        let shown = staging.shown(REJECTED).unwrap_or_default();
+        let message = Message { what: "the extracts were refused".to_owned(), details: refused, hint: None };
+        return Err(Error::Refused(message.hint(format!("nothing was published; every rejected row is in {shown}"))));
     }
-    let shown = staging.shown(REJECTED).unwrap_or_default();
-    let message = Message { what: "too many rows were rejected".to_owned(), details: over, hint: None };
-    Err(Error::Refused(message.hint(format!("nothing was published; every rejected row is in {shown}"))))
+    if stale.is_empty() { Ok(ledgers) } else { Err(ingest::not_there_yet(stale)) }
 }
 
 fn over_budget(ledger: &Ledger, rejects: &[ingest::Reject]) -> String {
@@ -216,7 +220,7 @@ fn over_budget(ledger: &Ledger, rejects: &[ingest::Reject]) -> String {
     let mut reasons: Vec<_> = reasons.into_iter().collect();
     reasons.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     let shown: Vec<String> = reasons.iter().take(3).map(|((reason, column), count)| format!("{count} × {reason} ({column})")).collect();
-    format!("{}: {} of {} rows, {}", ledger.source, ledger.rows_rejected, ledger.rows_read, shown.join(", "))
+    format!("{}: {} of {} rows rejected, over its budget: {}", ledger.source, ledger.rows_rejected, ledger.rows_read, shown.join(", "))
 }
 
 /// Puts every customer of the profile into segments, and tells their sizes and how many customers there are.

@@ -6,8 +6,8 @@ mod values;
 
 pub use load::{Environment, Model, Project, load};
 pub use pipeline::{
-    Channel, Check, Column, ColumnType, Outputs, Parameter, Pipeline, ReferenceTable, RejectBudget, Segment, SegmentSet, SetKind, Severity,
-    Source, SourceFormat, TableOutput,
+    Channel, Check, Column, ColumnType, Freshness, Outputs, Parameter, Pipeline, ReferenceTable, RejectBudget, Segment, SegmentSet,
+    SetKind, Severity, Source, SourceFormat, TableOutput, UnknownColumns,
 };
 pub(crate) use values::span_of;
 pub use values::{Values, bind, parse_scalar};

@@ -94,8 +94,44 @@ pub struct Source {
     /// How many rows may be rejected before the run is refused.
     #[serde(default)]
     pub reject_budget: RejectBudget,
-    /// The columns that are read; others in the files are ignored.
+    /// What to do with columns of the files that are not named below.
+    #[serde(default)]
+    pub unknown_columns: UnknownColumns,
+    /// How old the newest of the extract may be before the run waits for a newer one (exit 99).
+    #[serde(default)]
+    pub freshness: Freshness,
+    /// The fewest files there must be; with fewer the run waits (exit 99).
+    #[serde(default = "one")]
+    pub min_files: u64,
+    /// The fewest rows there must be; with fewer the run is refused. An empty extract is accepted unless this says otherwise.
+    #[serde(default)]
+    pub min_rows: u64,
+    /// The columns that are read.
     pub columns: IndexMap<String, Column>,
+}
+
+/// What to do with columns that a contract does not name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UnknownColumns {
+    /// They are not read.
+    #[default]
+    Ignore,
+    /// The run is refused; in NDJSON, the row is rejected.
+    Refuse,
+}
+
+/// How old the newest of an extract may be, in days before the as-of day. The as-of day counts, not the clock, so that a
+/// backfill of an old day asks for that day's extracts.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Freshness {
+    /// The newest event within the window.
+    #[serde(default)]
+    pub newest_row_days: Option<u32>,
+    /// The newest file's time of last change.
+    #[serde(default)]
+    pub newest_file_days: Option<u32>,
 }
 
 /// A column of an extract. A type alone is short for a column with nothing else said.
@@ -103,16 +139,35 @@ pub struct Source {
 pub struct Column {
     /// Its type.
     pub column_type: ColumnType,
-    /// Its name in the files, if another.
-    pub from: Option<String>,
+    /// Its names in the files, if others: the first of them that a file has.
+    pub from: Vec<String>,
     /// Whether a row without a value is rejected.
     pub required: bool,
     /// Whether files may lack the column altogether.
     pub optional: bool,
     /// The only values accepted, if any are named.
     pub accepted: Vec<String>,
+    /// How text extracts write it, if not as ISO 8601 or as `1234.56`: for a date or timestamp a pattern as `%d/%m/%Y %H:%M`, for a
+    /// number how 1234.56 is written, as `1.234,56`.
+    pub format: Option<Spanned<String>>,
+    /// The smallest value accepted.
+    pub min: Option<Spanned<String>>,
+    /// The largest value accepted.
+    pub max: Option<Spanned<String>>,
+    /// A regular expression that the whole value must match.
+    pub pattern: Option<Spanned<String>>,
     /// Whether its values are personal data, which never reach a message or a report.
     pub personal: bool,
+}
+
+/// One name or several.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(untagged)]
+enum Names {
+    #[default]
+    None,
+    One(String),
+    Several(Vec<String>),
 }
 
 /// The type of a column or parameter.
@@ -330,8 +385,10 @@ impl<'de> Deserialize<'de> for Column {
         struct Long {
             #[serde(rename = "type")]
             column_type: ColumnType,
+            #[serde(default, rename = "description")]
+            _description: Option<String>,
             #[serde(default)]
-            from: Option<String>,
+            from: Names,
             #[serde(default)]
             required: bool,
             #[serde(default)]
@@ -339,9 +396,15 @@ impl<'de> Deserialize<'de> for Column {
             #[serde(default)]
             accepted: Vec<String>,
             #[serde(default)]
+            format: Option<Spanned<String>>,
+            #[serde(default)]
+            min: Option<Spanned<String>>,
+            #[serde(default)]
+            max: Option<Spanned<String>>,
+            #[serde(default)]
+            pattern: Option<Spanned<String>>,
+            #[serde(default)]
             personal: bool,
-            #[serde(default, rename = "description")]
-            _description: Option<String>,
         }
 
         struct ShortOrLong;
@@ -354,18 +417,49 @@ impl<'de> Deserialize<'de> for Column {
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Column, E> {
-                let column_type = text.parse().map_err(de::Error::custom)?;
-                Ok(Column { column_type, from: None, required: false, optional: false, accepted: Vec::new(), personal: false })
+                text.parse().map(Column::of_type).map_err(de::Error::custom)
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Column, A::Error> {
-                let Long { column_type, from, required, optional, accepted, personal, .. } =
-                    Long::deserialize(de::value::MapAccessDeserializer::new(map))?;
-                Ok(Column { column_type, from, required, optional, accepted, personal })
+                let long = Long::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                Ok(Column {
+                    from: match long.from {
+                        Names::None => Vec::new(),
+                        Names::One(name) => vec![name],
+                        Names::Several(names) => names,
+                    },
+                    required: long.required,
+                    optional: long.optional,
+                    accepted: long.accepted,
+                    format: long.format,
+                    min: long.min,
+                    max: long.max,
+                    pattern: long.pattern,
+                    personal: long.personal,
+                    ..Column::of_type(long.column_type)
+                })
             }
         }
 
         deserializer.deserialize_any(ShortOrLong)
+    }
+}
+
+impl Column {
+    /// A column of which nothing but the type is said.
+    fn of_type(column_type: ColumnType) -> Self {
+        Column {
+            column_type,
+            from: Vec::new(),
+            required: false,
+            optional: false,
+            accepted: Vec::new(),
+            format: None,
+            min: None,
+            max: None,
+            pattern: None,
+            personal: false,
+        }
     }
 }
 
@@ -386,6 +480,10 @@ impl Default for RejectBudget {
     fn default() -> Self {
         RejectBudget { share: default_reject_share(), rows: default_reject_rows() }
     }
+}
+
+fn one() -> u64 {
+    1
 }
 
 fn default_reject_share() -> f64 {

@@ -1,15 +1,16 @@
 //! What a row of a source must be. Whole batches are cast and checked at once; only the rows at fault are looked at singly.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array};
-use arrow::compute::{CastOptions, cast_with_options, filter_record_batch};
+use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef, TimestampMicrosecondType};
+use chrono::NaiveDate;
 
-use crate::config::{ColumnType, RejectBudget, Source, Values};
-use crate::diagnostic::{Diagnostic, SourceFile};
-use crate::error::{Error, Result};
+use super::column::ContractColumn;
+use crate::config::{ColumnType, Freshness, RejectBudget, Source, UnknownColumns, Values};
+use crate::diagnostic::{Diagnostic, SourceFile, list};
+use crate::error::{Error, Message, Result};
 
 /// A source's contract, compiled for one run.
 #[derive(Debug)]
@@ -26,26 +27,18 @@ pub struct Contract {
     pub key: Vec<usize>,
     /// How many rows may be rejected.
     pub reject_budget: RejectBudget,
+    /// What to do with columns that are not named here.
+    pub unknown_columns: UnknownColumns,
+    /// How old the newest may be.
+    pub freshness: Freshness,
+    /// The fewest files there must be.
+    pub min_files: u64,
+    /// The fewest rows there must be.
+    pub min_rows: u64,
+    /// The day that the run is as of.
+    pub as_of_day: NaiveDate,
     /// The first moment that no longer counts, in microseconds since 1970, and its day, in days since then.
     as_of: (i64, i32),
-}
-
-/// One column of a contract.
-#[derive(Debug)]
-pub struct ContractColumn {
-    /// Its name in SQL.
-    pub name: String,
-    /// Its name in the files.
-    pub from: String,
-    /// Whether a row without a value is rejected.
-    pub required: bool,
-    /// Whether files may lack it.
-    pub optional: bool,
-    /// Whether its values are personal data.
-    pub personal: bool,
-    column_type: ColumnType,
-    data_type: DataType,
-    accepted: BTreeSet<String>,
 }
 
 /// Why a row is not kept.
@@ -68,17 +61,20 @@ pub struct Checked {
     pub out_of_window: u64,
     /// The rows at fault.
     pub faults: Vec<Fault>,
+    /// The latest event among the rows that are kept, in microseconds since 1970.
+    pub newest_micros: Option<i64>,
 }
 
 impl Contract {
     /// Compiles the contract of a source for a run.
     ///
     /// # Errors
-    /// Every name in it that is not one of its columns, and an event time that is no time.
+    /// Everything in it that has no meaning: names of no column, formats, bounds and patterns that do not parse, an event time that is no time.
     pub fn new(file: &Arc<SourceFile>, name: &str, source: &Source, values: &Values) -> Result<Self, Vec<Diagnostic>> {
         let time_zone = values.time_zone.name();
-        let columns: Vec<_> = source.columns.iter().map(|(name, column)| ContractColumn::new(name, column, time_zone)).collect();
         let mut problems = Vec::new();
+        let compile = |(name, column): (&String, &crate::config::Column)| ContractColumn::new(file, name, column, time_zone, &mut problems);
+        let columns: Vec<_> = source.columns.iter().map(compile).collect();
         let mut position = |name: &serde_yaml::Spanned<String>, role: &str| {
             let found = source.columns.get_index_of(&name.value);
             if found.is_none() {
@@ -114,6 +110,11 @@ impl Contract {
             event_time: event_time.unwrap_or_default(),
             key,
             reject_budget: source.reject_budget,
+            unknown_columns: source.unknown_columns,
+            freshness: source.freshness,
+            min_files: source.min_files,
+            min_rows: source.min_rows,
+            as_of_day: values.as_of,
             as_of: (values.as_of_instant.timestamp_micros(), days),
         })
     }
@@ -121,6 +122,20 @@ impl Contract {
     /// Whether any column holds personal data.
     pub fn has_personal(&self) -> bool {
         self.columns.iter().any(|column| column.personal)
+    }
+
+    /// Refuses a file with columns that the contract does not name, when it says so.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] naming them.
+    pub fn refuse_unknown(&self, shown: &str, names: &[&str]) -> Result<()> {
+        let known = |name: &&&str| self.columns.iter().flat_map(|column| &column.names).any(|known| known == **name);
+        let unknown: Vec<&str> = names.iter().filter(|name| !known(name)).copied().collect();
+        if self.unknown_columns == UnknownColumns::Ignore || unknown.is_empty() {
+            return Ok(());
+        }
+        let message = Message::new(format!("{shown} has columns that the contract does not name: {}", list(&unknown)));
+        Err(Error::Refused(message.hint("name them in the contract, or say `unknown_columns: ignore`")))
     }
 
     /// Casts and checks a batch.
@@ -141,7 +156,7 @@ impl Contract {
         let mut faults = Vec::new();
         for (position, column) in self.columns.iter().enumerate() {
             if let (Some(raw), Some(typed)) = (&raw[position], &typed[position]) {
-                column.faults(position, raw, typed, &mut faults);
+                column.faults(position, raw, typed, &mut faults)?;
             }
         }
         if let Some(out) = &out_of_window {
@@ -164,8 +179,22 @@ impl Contract {
             }
             None => batch(schema, arrays, rows)?,
         };
+        let newest_micros = typed[self.event_time].as_ref().and_then(|array| self.newest(array));
         let out_of_window = out_of_window.map_or(0, |out| out.true_count() as u64);
-        Ok(Checked { kept, out_of_window, faults })
+        Ok(Checked { kept, out_of_window, faults, newest_micros })
+    }
+
+    /// The latest event before the as-of day, in microseconds since 1970.
+    fn newest(&self, event_time: &ArrayRef) -> Option<i64> {
+        const DAY_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
+        let (instant, day) = self.as_of;
+        match event_time.data_type() {
+            DataType::Date32 => {
+                let latest = event_time.as_primitive::<Date32Type>().iter().flatten().filter(|value| *value < day).max();
+                latest.map(|value| i64::from(value) * DAY_MICROS)
+            }
+            _ => event_time.as_primitive::<TimestampMicrosecondType>().iter().flatten().filter(|value| *value < instant).max(),
+        }
     }
 
     /// Which rows happened at or after the as-of day; none when no row did.
@@ -181,105 +210,6 @@ impl Contract {
             None => values,
         };
         (values.count_set_bits() > 0).then(|| BooleanArray::new(values, None))
-    }
-}
-
-impl ContractColumn {
-    fn new(name: &str, column: &crate::config::Column, time_zone: &str) -> Self {
-        ContractColumn {
-            name: name.to_owned(),
-            from: column.from.clone().unwrap_or_else(|| name.to_owned()),
-            required: column.required,
-            optional: column.optional,
-            personal: column.personal,
-            column_type: column.column_type,
-            data_type: column.column_type.arrow(time_zone),
-            accepted: column.accepted.iter().cloned().collect(),
-        }
-    }
-
-    /// Whether values of this type in a file can be at fault, so that they must be read even where no model asks for them.
-    pub fn can_fail(&self, in_file: &DataType) -> bool {
-        let same = match (&self.data_type, in_file) {
-            (DataType::Timestamp(..), DataType::Timestamp(..)) => true,
-            (DataType::Utf8, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Int64 | DataType::Int32) => true,
-            (ours, theirs) => ours == theirs,
-        };
-        self.required || !self.accepted.is_empty() || !same
-    }
-
-    /// The values as the contract's type; a value that is not one becomes null.
-    fn cast(&self, array: &ArrayRef) -> Result<ArrayRef> {
-        if array.data_type() == &self.data_type {
-            return Ok(Arc::clone(array));
-        }
-        let options = CastOptions { safe: true, ..CastOptions::default() };
-        let cast = cast_with_options(array, &self.data_type, &options).map_err(|_| {
-            let what = format!("the column `{}` is a {} in the files, which is no {}", self.from, array.data_type(), self.column_type);
-            Error::argument("column-type", what)
-        })?;
-        // A fraction is no whole number, and the cast would drop it.
-        if array.data_type().is_floating() && self.data_type == DataType::Int64 {
-            let defect = |error: arrow::error::ArrowError| Error::defect(error.to_string());
-            let back = cast_with_options(&cast, array.data_type(), &options).map_err(defect)?;
-            let same = arrow::compute::kernels::cmp::eq(&back, array).map_err(defect)?;
-            let lost = arrow::compute::not(&same).map_err(defect)?;
-            if lost.true_count() > 0 {
-                return arrow::compute::nullif(&cast, &lost).map_err(defect);
-            }
-        }
-        Ok(cast)
-    }
-
-    fn faults(&self, position: usize, raw: &ArrayRef, typed: &ArrayRef, faults: &mut Vec<Fault>) {
-        let fault = |row, reason| Fault { row, column: position, reason };
-        if typed.null_count() > raw.null_count() {
-            let reason = self.not_of_type();
-            faults.extend((0..typed.len()).filter(|&row| typed.is_null(row) && raw.is_valid(row)).map(|row| fault(row, reason)));
-        }
-        if self.required && raw.null_count() > 0 {
-            faults.extend((0..raw.len()).filter(|&row| raw.is_null(row)).map(|row| fault(row, "missing-value")));
-        }
-        if !self.accepted.is_empty() {
-            self.not_accepted(typed, |row| faults.push(fault(row, "not-accepted")));
-        }
-    }
-
-    /// Calls `found` with each row whose value is none of those accepted; a missing value is not at fault here.
-    fn not_accepted(&self, typed: &ArrayRef, mut found: impl FnMut(usize)) {
-        let Some(strings) = typed.as_string_opt::<i32>() else {
-            for row in (0..typed.len()).filter(|&row| typed.is_valid(row)) {
-                let text = arrow::util::display::array_value_to_string(typed, row).unwrap_or_default();
-                if !self.accepted.contains(&text) {
-                    found(row);
-                }
-            }
-            return;
-        };
-        // Enumerations are few, short, and come in runs.
-        let mut last = "";
-        let mut last_accepted = self.accepted.contains(last);
-        for (row, value) in strings.iter().enumerate() {
-            let Some(value) = value else { continue };
-            if value != last {
-                (last, last_accepted) = (value, self.accepted.contains(value));
-            }
-            if !last_accepted {
-                found(row);
-            }
-        }
-    }
-
-    fn not_of_type(&self) -> &'static str {
-        match self.column_type {
-            ColumnType::String => "not-text",
-            ColumnType::Integer => "not-an-integer",
-            ColumnType::Decimal { .. } => "not-a-decimal",
-            ColumnType::Date => "not-a-date",
-            ColumnType::Timestamp => "not-a-timestamp",
-            ColumnType::Boolean => "not-a-boolean",
-            ColumnType::Double => "not-a-number",
-        }
     }
 }
 

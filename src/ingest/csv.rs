@@ -41,20 +41,18 @@ impl Header {
     /// # Errors
     /// [`Error::Refused`] when the line does not parse, names a column twice or lacks one that must be there.
     pub fn parse(line: &[u8], contract: &Contract, shown: &str) -> Result<Self> {
-        let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
         let refused = |what: String| Error::Refused(Message::new(format!("{shown}: {what}")));
         let fields = fields(line).ok_or_else(|| refused("the header line does not parse".to_owned()))?;
         let names: Vec<String> = fields.into_iter().map(|name| name.trim().to_owned()).collect();
+        if let Some(twice) = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)).map(|(_, name)| name) {
+            return Err(refused(format!("the header names `{twice}` twice")));
+        }
         let mut positions = Vec::new();
         let mut missing = Vec::new();
         for column in &contract.columns {
-            let mut found = names.iter().enumerate().filter(|(_, name)| **name == column.from).map(|(at, _)| at);
-            let position = found.next();
-            if found.next().is_some() {
-                return Err(refused(format!("the header names `{}` twice", column.from)));
-            }
+            let position = column.find(|wanted| names.iter().position(|name| name == wanted));
             if position.is_none() && !column.optional {
-                missing.push(column.from.as_str());
+                missing.push(column.in_files());
             }
             positions.push(position);
         }
@@ -65,6 +63,7 @@ impl Header {
                 message.hint("correct `from` in the contract, or say `optional: true` where a file may lack the column"),
             ));
         }
+        contract.refuse_unknown(shown, &names.iter().map(String::as_str).collect::<Vec<_>>())?;
         let mut projection: Vec<usize> = positions.iter().flatten().copied().collect();
         projection.sort_unstable();
         projection.dedup();
@@ -135,7 +134,7 @@ impl Header {
         if fields.len() != self.names.len() {
             return None;
         }
-        let personal = |name: &str| contract.columns.iter().any(|column| column.personal && column.from == name);
+        let personal = |name: &str| contract.columns.iter().any(|column| column.personal && column.names.iter().any(|known| known == name));
         let object: serde_json::Map<_, _> = self
             .names
             .iter()

@@ -1,6 +1,6 @@
 //! What became of every row of a source: read = kept + rejected + deduplicated + out of window.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -46,7 +46,7 @@ pub struct Reject {
 }
 
 /// Counts the rows of one source while it is read, from several threads.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Collector {
     read: AtomicU64,
     kept: AtomicU64,
@@ -54,11 +54,37 @@ pub struct Collector {
     out_of_window: AtomicU64,
     /// Pieces of the source that have not been read to their end.
     unread: AtomicU64,
+    newest_micros: AtomicI64,
     rejects: Mutex<Vec<Reject>>,
     failure: Mutex<Option<Error>>,
 }
 
+impl Default for Collector {
+    fn default() -> Self {
+        Collector {
+            read: AtomicU64::new(0),
+            kept: AtomicU64::new(0),
+            deduplicated: AtomicU64::new(0),
+            out_of_window: AtomicU64::new(0),
+            unread: AtomicU64::new(0),
+            newest_micros: AtomicI64::new(i64::MIN),
+            rejects: Mutex::default(),
+            failure: Mutex::default(),
+        }
+    }
+}
+
 impl Collector {
+    /// Remembers when the latest event happened.
+    pub fn see(&self, newest_micros: i64) {
+        self.newest_micros.fetch_max(newest_micros, Ordering::Relaxed);
+    }
+
+    /// The latest event seen, in microseconds since 1970; none when there was no row.
+    pub fn newest_micros(&self) -> Option<i64> {
+        Some(self.newest_micros.load(Ordering::Relaxed)).filter(|micros| *micros != i64::MIN)
+    }
+
     /// Counts rows read and what became of them.
     pub fn count(&self, read: u64, kept: u64, out_of_window: u64) {
         self.read.fetch_add(read, Ordering::Relaxed);

@@ -1,5 +1,6 @@
 //! From extracts to kept rows and rejected rows: finds the files, reads each row once, casts and checks it against its contract.
 
+mod column;
 mod contract;
 mod csv;
 mod deduplicate;
@@ -60,19 +61,54 @@ pub async fn find(project: &Project, contracts: &[Arc<Contract>], stores: &Store
     for ((name, source), contract) in project.pipeline.sources.iter().zip(contracts) {
         let location = stores.open(&source.location.value, &project.root)?;
         let files = location.files().await?;
-        if files.is_empty() {
-            missing.push(format!("{name}: no file matches {}", source.location.value));
+        if let Some(why) = missing_or_stale(contract, &files, &source.location.value) {
+            missing.push(format!("{name}: {why}"));
             continue;
         }
         let files = files.into_iter().map(|file| with_format(name, source, file)).collect::<Result<Vec<_>>>()?;
         extracts.push(Extract { contract: Arc::clone(contract), files });
     }
-    if missing.is_empty() {
-        return Ok(extracts);
+    if missing.is_empty() { Ok(extracts) } else { Err(not_there_yet(missing)) }
+}
+
+/// Says that extracts are missing or stale, and that waiting helps.
+pub fn not_there_yet(which: Vec<String>) -> Error {
+    let what = if which.len() == 1 {
+        "an extract is missing or stale".to_owned()
+    } else {
+        format!("{} extracts are missing or stale", which.len())
+    };
+    let message = Message { what, details: which, hint: None };
+    Error::Missing(message.hint("wait for them, or correct the source's `location`, `min_files` or `freshness` in the pipeline file"))
+}
+
+/// What is wrong with the files of a source, so that the run must wait.
+fn missing_or_stale(contract: &Contract, files: &[File], location: &str) -> Option<String> {
+    match files.len() as u64 {
+        0 => return Some(format!("no file matches {location}")),
+        count if count < contract.min_files => {
+            return Some(format!("{count} files match {location}, and there must be {}", contract.min_files));
+        }
+        _ => {}
     }
-    let what = if missing.len() == 1 { "an extract is missing".to_owned() } else { format!("{} extracts are missing", missing.len()) };
-    let message = Message { what, details: missing, hint: None };
-    Err(Error::Missing(message.hint("wait for them, or correct `location` in the pipeline file")))
+    let allowed = contract.freshness.newest_file_days?;
+    let newest = files.iter().map(|file| file.meta.last_modified.date_naive()).max()?;
+    stale("the newest file", newest, contract, allowed)
+}
+
+/// What is wrong with the rows of a source that has been read, so that the run must wait.
+pub fn stale_rows(contract: &Contract, collector: &Collector) -> Option<String> {
+    let allowed = contract.freshness.newest_row_days?;
+    let Some(micros) = collector.newest_micros() else {
+        return Some(format!("{}: there is no row before {}", contract.source, contract.as_of_day));
+    };
+    let newest = chrono::DateTime::from_timestamp_micros(micros)?.date_naive();
+    stale("the newest row", newest, contract, allowed).map(|why| format!("{}: {why}", contract.source))
+}
+
+fn stale(what: &str, newest: chrono::NaiveDate, contract: &Contract, allowed: u32) -> Option<String> {
+    let age = (contract.as_of_day - newest).num_days();
+    (age > i64::from(allowed)).then(|| format!("{what} is of {newest}, {age} days before {}; it may be {allowed}", contract.as_of_day))
 }
 
 fn with_format(name: &str, source: &Source, file: File) -> Result<(File, SourceFormat)> {

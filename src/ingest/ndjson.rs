@@ -10,15 +10,17 @@ use serde_json::Value;
 use super::contract::Contract;
 use super::csv::Decoded;
 use super::text::{Block, Record};
+use crate::config::UnknownColumns;
 use crate::error::{Error, Result};
 
 /// Decodes the contract's columns out of JSON lines.
 #[derive(Debug, Clone)]
 pub struct Lines {
     schema: SchemaRef,
-    /// For every column of the contract its position in the schema.
-    positions: Vec<usize>,
+    /// For every column of the contract the positions of its names in the schema: the first with a value counts.
+    positions: Vec<Vec<usize>>,
     names: Vec<String>,
+    refuse_unknown: bool,
 }
 
 impl Lines {
@@ -27,14 +29,17 @@ impl Lines {
         let mut names: Vec<String> = Vec::new();
         let mut positions = Vec::new();
         for column in &contract.columns {
-            let position = names.iter().position(|name| *name == column.from);
-            positions.push(position.unwrap_or(names.len()));
-            if position.is_none() {
-                names.push(column.from.clone());
-            }
+            let mut place = |wanted: &String| {
+                names.iter().position(|name| name == wanted).unwrap_or_else(|| {
+                    names.push(wanted.clone());
+                    names.len() - 1
+                })
+            };
+            positions.push(column.names.iter().map(&mut place).collect());
         }
         let fields: Vec<_> = names.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect();
-        Lines { schema: Arc::new(Schema::new(fields)), positions, names }
+        let refuse_unknown = contract.unknown_columns == UnknownColumns::Refuse;
+        Lines { schema: Arc::new(Schema::new(fields)), positions, names, refuse_unknown }
     }
 
     /// Decodes a block: all at once if it is clean, and line by line if it is not.
@@ -43,7 +48,7 @@ impl Lines {
     /// [`Error::Defect`] when lines that parse singly do not parse together.
     pub fn decode(&self, block: &Block) -> Result<Decoded> {
         if let Ok(batch) = self.decode_bytes(&block.bytes) {
-            return Ok(self.decoded(&batch, Vec::new(), None));
+            return self.decoded(&batch, Vec::new(), None);
         }
         let mut good = Vec::with_capacity(block.bytes.len());
         let mut kept = Vec::new();
@@ -60,17 +65,30 @@ impl Lines {
             }
         }
         let batch = self.decode_bytes(&good).map_err(|error| Error::defect(format!("a checked line did not parse: {error}")))?;
-        Ok(self.decoded(&batch, bad, Some(kept)))
+        self.decoded(&batch, bad, Some(kept))
     }
 
-    fn decoded(&self, batch: &RecordBatch, bad: Vec<(Record, &'static str)>, records: Option<Vec<Record>>) -> Decoded {
-        let columns: Vec<Option<ArrayRef>> = self.positions.iter().map(|&at| Some(Arc::clone(batch.column(at)))).collect();
-        Decoded { columns, rows: batch.num_rows(), bad, records }
+    fn decoded(&self, batch: &RecordBatch, bad: Vec<(Record, &'static str)>, records: Option<Vec<Record>>) -> Result<Decoded> {
+        let column = |positions: &Vec<usize>| -> Result<Option<ArrayRef>> {
+            let mut arrays = positions.iter().map(|&at| Arc::clone(batch.column(at)));
+            let first = arrays.next();
+            let coalesce = |first: ArrayRef, next: ArrayRef| {
+                let present = arrow::compute::is_not_null(&first)?;
+                arrow::compute::kernels::zip::zip(&present, &first, &next)
+            };
+            let joined = first.map(|first| arrays.try_fold(first, coalesce)).transpose();
+            joined.map_err(|error| Error::defect(format!("renamed columns were not joined: {error}")))
+        };
+        let columns = self.positions.iter().map(column).collect::<Result<_>>()?;
+        Ok(Decoded { columns, rows: batch.num_rows(), bad, records })
     }
 
     fn decode_bytes(&self, bytes: &[u8]) -> Result<RecordBatch, arrow::error::ArrowError> {
         let lines = memchr::memchr_iter(b'\n', bytes).count() + 1;
-        let builder = ReaderBuilder::new(Arc::clone(&self.schema)).with_batch_size(lines).with_coerce_primitive(true);
+        let builder = ReaderBuilder::new(Arc::clone(&self.schema))
+            .with_batch_size(lines)
+            .with_coerce_primitive(true)
+            .with_strict_mode(self.refuse_unknown);
         let mut decoder = builder.build_decoder()?;
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -99,7 +117,14 @@ impl Lines {
         match serde_json::from_slice::<Value>(line) {
             Ok(Value::Object(object)) => {
                 let nested = |name: &String| matches!(object.get(name), Some(Value::Array(_) | Value::Object(_)));
-                if self.names.iter().any(nested) { Some("nested-value") } else { self.decode_bytes(line).err().map(|_| "invalid-json") }
+                let unknown = |name: &String| self.refuse_unknown && !self.names.contains(name);
+                if self.names.iter().any(nested) {
+                    Some("nested-value")
+                } else if object.keys().any(unknown) {
+                    Some("unknown-column")
+                } else {
+                    self.decode_bytes(line).err().map(|_| "invalid-json")
+                }
             }
             Ok(_) => Some("not-an-object"),
             Err(_) => Some("invalid-json"),
@@ -129,8 +154,8 @@ pub fn records(block: &Block) -> Vec<Record> {
 /// A line as it was, personal values left out; none when it is not a JSON object.
 pub fn masked(line: &[u8], contract: &Contract) -> Option<String> {
     let Ok(Value::Object(mut object)) = serde_json::from_slice(line) else { return None };
-    for column in contract.columns.iter().filter(|column| column.personal) {
-        if let Some(value) = object.get_mut(&column.from) {
+    for name in contract.columns.iter().filter(|column| column.personal).flat_map(|column| &column.names) {
+        if let Some(value) = object.get_mut(name) {
             *value = super::reader::MASK.into();
         }
     }

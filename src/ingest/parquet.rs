@@ -14,6 +14,7 @@ use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStream, Pa
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
+use super::column::ContractColumn;
 use super::contract::Contract;
 use crate::diagnostic::list;
 use crate::error::{Error, Message, Result};
@@ -59,9 +60,9 @@ pub async fn row_groups(files: &[File], contract: &Contract) -> Result<Vec<RowGr
 
 fn split(file: &File, footer: ArrowReaderMetadata, contract: &Contract) -> Result<Vec<RowGroup>> {
     let fields = footer.schema().fields();
-    let positions: Vec<_> = contract.columns.iter().map(|column| fields.find(&column.from).map(|(at, _)| at)).collect();
-    let missing = |(column, position): (&super::contract::ContractColumn, &Option<usize>)| {
-        (position.is_none() && !column.optional).then(|| column.from.clone())
+    let positions: Vec<_> = contract.columns.iter().map(|column| column.find(|name| fields.find(name)).map(|(at, _)| at)).collect();
+    let missing = |(column, position): (&ContractColumn, &Option<usize>)| {
+        (position.is_none() && !column.optional).then(|| column.in_files().to_owned())
     };
     let missing: Vec<String> = contract.columns.iter().zip(&positions).filter_map(missing).collect();
     if !missing.is_empty() {
@@ -72,6 +73,8 @@ fn split(file: &File, footer: ArrowReaderMetadata, contract: &Contract) -> Resul
             message.hint("correct `from` in the contract, or say `optional: true` where a file may lack the column"),
         ));
     }
+    let names: Vec<&str> = fields.iter().map(|field| field.name().as_str()).collect();
+    contract.refuse_unknown(&file.shown, &names)?;
     let positions = Arc::new(positions);
     let mut first_row = 1;
     let mut groups = Vec::new();
@@ -98,7 +101,7 @@ impl Batches {
     /// [`Error::Refused`] when the file is damaged.
     pub fn open(group: RowGroup, contract: &Contract, projection: &[usize], batch_rows: usize) -> Result<Self> {
         let fields = group.footer.schema().fields().clone();
-        let needed = |(position, column): (usize, &super::contract::ContractColumn)| {
+        let needed = |(position, column): (usize, &ContractColumn)| {
             let at = group.positions[position]?;
             let needed = projection.contains(&position) || position == contract.event_time || column.can_fail(fields[at].data_type());
             needed.then_some(at)

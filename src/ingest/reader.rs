@@ -90,6 +90,7 @@ impl Scan {
                 return Ok(false);
             }
         }
+        self.settle_break(file, &mut blocks)?;
         Ok(true)
     }
 
@@ -104,7 +105,16 @@ impl Scan {
                 return Ok(false);
             }
         }
+        self.settle_break(file, &mut blocks)?;
         Ok(true)
+    }
+
+    /// Rejects the record in which a damaged file breaks off.
+    fn settle_break(&self, file: &File, blocks: &mut Blocks) -> Result<()> {
+        let Some((rest, line)) = blocks.breaks_off() else { return Ok(()) };
+        let (file, raw) = (file.shown.clone(), self.unparsed(&rest));
+        self.collector.count(1, 0, 0);
+        self.collector.reject(&self.contract.source, [Reject { file, row_number: line, column: None, reason: "damaged-compression", raw }])
     }
 
     /// Checks the records of a block, keeps those at fault with their text, and gives the others.
@@ -145,6 +155,9 @@ impl Scan {
     ) -> Result<RecordBatch> {
         let checked = self.contract.check(columns, rows, &self.projection, &self.schema)?;
         self.collector.count(rows as u64 + bad.len() as u64, checked.kept.num_rows() as u64, checked.out_of_window);
+        if let Some(newest) = checked.newest_micros {
+            self.collector.see(newest);
+        }
         if !bad.is_empty() || !checked.faults.is_empty() {
             self.collector.reject(&self.contract.source, bad.into_iter().chain(checked.faults.iter().map(reject)))?;
         }
@@ -179,7 +192,7 @@ impl Scan {
             } else {
                 arrow::util::display::array_value_to_string(array, row).map_or(serde_json::Value::Null, Into::into)
             };
-            object.insert(column.from.clone(), value);
+            object.insert(column.in_files().to_owned(), value);
         }
         serde_json::Value::Object(object).to_string()
     }

@@ -6,8 +6,9 @@ use std::ops::Range;
 use bytes::Bytes;
 use object_store::ObjectStoreExt;
 use tokio::task::JoinHandle;
+use zstd::stream::raw::Operation;
 
-use crate::error::{Error, Message, Result};
+use crate::error::{Error, Result};
 use crate::storage::{self, File};
 
 /// Bytes fetched at once; the next are fetched while these are decoded.
@@ -44,8 +45,8 @@ pub struct Blocks {
     fetched: Bytes,
     pending: Vec<u8>,
     line: u64,
-    shown: String,
     ended: bool,
+    damaged: bool,
 }
 
 impl Blocks {
@@ -56,13 +57,13 @@ impl Blocks {
     pub fn open(file: &File) -> Result<Self> {
         let codec = Codec::from_name(file.meta.location.as_ref())?;
         let fetch = Fetch { file: file.clone(), next: 0, ahead: None };
-        Ok(Blocks { fetch, codec, fetched: Bytes::new(), pending: Vec::new(), line: 1, shown: file.shown.clone(), ended: false })
+        Ok(Blocks { fetch, codec, fetched: Bytes::new(), pending: Vec::new(), line: 1, ended: false, damaged: false })
     }
 
     /// The next block, up to the last place where `boundary` says that a record ends.
     ///
     /// # Errors
-    /// As reading the store fails; [`Error::Refused`] when the compressed data is corrupt.
+    /// As reading the store fails.
     pub async fn next(&mut self, boundary: impl Fn(&[u8]) -> Option<usize>) -> Result<Option<Block>> {
         loop {
             if self.pending.len() >= BLOCK_BYTES || self.ended {
@@ -70,6 +71,7 @@ impl Blocks {
                     let rest = self.pending.split_off(end);
                     let bytes = std::mem::replace(&mut self.pending, rest);
                     let first_line = self.line;
+                    let bytes = if first_line == 1 { without_byte_order_mark(bytes) } else { bytes };
                     self.line += memchr::memchr_iter(b'\n', &bytes).count() as u64;
                     return Ok(Some(Block { bytes, first_line }));
                 }
@@ -86,7 +88,7 @@ impl Blocks {
         if self.pending.is_empty() {
             return None;
         }
-        if self.ended && self.pending.len() <= BLOCK_BYTES {
+        if self.ended && self.pending.len() <= BLOCK_BYTES && !self.damaged {
             return Some(self.pending.len());
         }
         // Blocks end where they would whatever the sizes of the fetches, so that rows fall into the same blocks every time.
@@ -95,11 +97,17 @@ impl Blocks {
             let all = memchr::memchr(b'\n', &self.pending[window.len()..]).map(|at| window.len() + at + 1);
             match all {
                 Some(end) if self.pending.len() > MAX_RECORD_BYTES + BLOCK_BYTES || self.ended => Some(end),
-                None if self.ended => Some(self.pending.len()),
+                None if self.ended => (!self.damaged).then_some(self.pending.len()),
                 _ if self.pending.len() > MAX_RECORD_BYTES + BLOCK_BYTES => Some(self.pending.len()),
                 _ => None,
             }
         })
+    }
+
+    /// What is left of a file whose compression is damaged: the record that it breaks off in, which is at fault. Whatever
+    /// could be decompressed before it has been given as blocks. None when the file is whole.
+    pub fn breaks_off(&mut self) -> Option<(Vec<u8>, u64)> {
+        self.damaged.then(|| (std::mem::take(&mut self.pending), self.line))
     }
 
     async fn fill(&mut self) -> Result<()> {
@@ -107,21 +115,31 @@ impl Blocks {
             match self.fetch.next().await? {
                 Some(bytes) => self.fetched = bytes,
                 None => {
-                    self.codec.finish(&mut self.pending).map_err(|error| corrupt(&self.shown, &error))?;
-                    self.ended = true;
+                    let finished = self.codec.finish(&mut self.pending);
+                    self.end(finished.is_err());
                     return Ok(());
                 }
             }
         }
         let some = self.fetched.split_to(self.fetched.len().min(INFLATE_BYTES));
-        self.codec.feed(&some, &mut self.pending).map_err(|error| corrupt(&self.shown, &error))
+        if self.codec.feed(&some, &mut self.pending).is_err() {
+            self.end(true);
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, damaged: bool) {
+        self.ended = true;
+        self.damaged = damaged;
     }
 }
 
-fn corrupt(shown: &str, error: &std::io::Error) -> Error {
-    Error::Refused(
-        Message::new(format!("{shown} cannot be decompressed: {error}")).hint("the file is damaged or cut short: fetch it again"),
-    )
+/// Some programs open a UTF-8 file with a mark that is no part of its text.
+fn without_byte_order_mark(bytes: Vec<u8>) -> Vec<u8> {
+    match bytes.strip_prefix(b"\xef\xbb\xbf") {
+        Some(text) => text.to_vec(),
+        None => bytes,
+    }
 }
 
 /// Fetches a file range by range, one range ahead.
@@ -153,7 +171,31 @@ impl Fetch {
 enum Codec {
     Plain,
     Gzip(Box<flate2::write::MultiGzDecoder<Vec<u8>>>),
-    Zstd(Box<zstd::stream::write::Decoder<'static, Vec<u8>>>),
+    Zstd(Box<Zstd>),
+}
+
+/// A zstd decompressor that knows whether its input is complete, which the streaming one of the crate does not tell.
+struct Zstd {
+    decoder: zstd::stream::raw::Decoder<'static>,
+    buffer: Vec<u8>,
+    complete: bool,
+}
+
+impl Zstd {
+    fn feed(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) -> std::io::Result<()> {
+        loop {
+            let status = self.decoder.run_on_buffers(bytes, &mut self.buffer)?;
+            out.extend_from_slice(&self.buffer[..status.bytes_written]);
+            bytes = &bytes[status.bytes_read..];
+            self.complete = status.remaining == 0;
+            if self.complete && !bytes.is_empty() {
+                // Another frame follows.
+                self.decoder.reinit()?;
+            } else if bytes.is_empty() && status.bytes_written < self.buffer.len() {
+                return Ok(());
+            }
+        }
+    }
 }
 
 impl Codec {
@@ -162,40 +204,39 @@ impl Codec {
             return Ok(Codec::Gzip(Box::new(flate2::write::MultiGzDecoder::new(Vec::new()))));
         }
         if name.ends_with(".zst") {
-            let decoder = zstd::stream::write::Decoder::new(Vec::new());
-            return decoder.map(|d| Codec::Zstd(Box::new(d))).map_err(|error| Error::defect(format!("zstd did not start: {error}")));
+            let decoder = zstd::stream::raw::Decoder::new().map_err(|error| Error::defect(format!("zstd did not start: {error}")))?;
+            return Ok(Codec::Zstd(Box::new(Zstd { decoder, buffer: vec![0; INFLATE_BYTES], complete: true })));
         }
         Ok(Codec::Plain)
     }
 
+    /// Decompresses some bytes; what could be decompressed before a damage is kept.
     fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> std::io::Result<()> {
         match self {
-            Codec::Plain => out.extend_from_slice(bytes),
+            Codec::Plain => {
+                out.extend_from_slice(bytes);
+                Ok(())
+            }
             Codec::Gzip(decoder) => {
-                decoder.write_all(bytes)?;
+                let fed = decoder.write_all(bytes);
                 out.append(decoder.get_mut());
+                fed
             }
-            Codec::Zstd(decoder) => {
-                decoder.write_all(bytes)?;
-                decoder.flush()?;
-                out.append(decoder.get_mut());
-            }
+            Codec::Zstd(decoder) => decoder.feed(bytes, out),
         }
-        Ok(())
     }
 
+    /// Ends the input; fails when the compressed data is not complete.
     fn finish(&mut self, out: &mut Vec<u8>) -> std::io::Result<()> {
         match self {
-            Codec::Plain => {}
+            Codec::Plain => Ok(()),
             Codec::Gzip(decoder) => {
-                decoder.try_finish()?;
+                let finished = decoder.try_finish();
                 out.append(decoder.get_mut());
+                finished
             }
-            Codec::Zstd(decoder) => {
-                decoder.flush()?;
-                out.append(decoder.get_mut());
-            }
+            Codec::Zstd(decoder) if decoder.complete => Ok(()),
+            Codec::Zstd(_) => Err(std::io::ErrorKind::UnexpectedEof.into()),
         }
-        Ok(())
     }
 }

@@ -82,7 +82,7 @@ fn exit_codes_tell_who_must_act() {
     std::fs::write(&contacts, format!("{header}\n{}", "1,yesterday\n".repeat(10))).unwrap();
     let (status, _, stderr) = run(&[]);
     assert_eq!(status, 3, "{stderr}");
-    assert!(stderr.contains("too many rows were rejected") && stderr.contains("10 of 10 rows"), "{stderr}");
+    assert!(stderr.contains("the extracts were refused") && stderr.contains("10 of 10 rows rejected"), "{stderr}");
     assert!(!project.join("out/commits").exists(), "a refused run publishes nothing");
 }
 

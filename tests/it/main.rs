@@ -1,6 +1,8 @@
 //! One integration-test binary, because each links DataFusion. A module a promise.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+/// Promises 3 and 8: every row is accounted for, a bad one costs only itself, and personal data stay out of sight.
+mod broken_extracts;
 /// The command line: exit codes, help, what is told to whom.
 mod command_line;
 /// Promise 2: nothing that happens at or after the as-of day changes an output.

@@ -1,5 +1,3 @@
-use std::path::Path;
-
 use crate::support::{Publication, package, segmill};
 use crate::transform::{Extracts, Row};
 
@@ -22,21 +20,6 @@ fn deleting_every_later_event_changes_no_output_byte() {
         assert_eq!(without.ledger(source)[4], 0, "{source}");
     }
     assert!(with.bytes() == without.bytes(), "an output differs");
-}
-
-/// An event in the day's first moment does not count, and one in the last before it does.
-#[test]
-fn a_day_begins_with_its_first_moment() {
-    let folder = tempfile::tempdir().unwrap();
-    let edge = |time: &str| time.starts_with("2011-10-10");
-    let extracts =
-        Extracts::read(&package().join("examples/data")).retain(|row| row.time.as_deref().is_some_and(|time| time < "2011-10-11"));
-    assert!(extracts.rows().any(|row| row.time.as_deref().is_some_and(edge)), "the sample has events on the day itself");
-    extracts.write(folder.path(), 1);
-    let run = |as_of: &str| Publication::of(Path::new(folder.path()), as_of, &[]);
-    let (day, next) = (run("2011-10-10"), run("2011-10-11"));
-    assert!(day.ledger("orders")[4] > 0);
-    assert_eq!(next.ledger("orders")[4], 0);
 }
 
 /// The first moment of 2011-06-10 in London is 23:00 UTC the day before; in every format the row at that moment is out.

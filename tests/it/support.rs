@@ -102,6 +102,18 @@ pub fn default_sample() -> &'static Publication {
     SAMPLE.get_or_init(|| Publication::of(&package().join("examples/data"), SAMPLE_AS_OF, &[]))
 }
 
+/// Asks Parquet files a question; they are the table `t`.
+pub fn rows_of_parquet(files: &[PathBuf], sql: &str) -> Vec<Vec<String>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let context = SessionContext::new();
+        let files: Vec<String> = files.iter().map(|file| file.to_str().unwrap().to_owned()).collect();
+        let frame = context.read_parquet(files, ParquetReadOptions::default()).await.unwrap();
+        context.register_table("t", frame.into_view()).unwrap();
+        rows(&context.sql(sql).await.unwrap().collect().await.unwrap())
+    })
+}
+
 fn rows(batches: &[RecordBatch]) -> Vec<Vec<String>> {
     let cell = |array: &dyn Array, row| arrow::util::display::array_value_to_string(array, row).unwrap();
     batches

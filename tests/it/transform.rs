@@ -49,10 +49,6 @@ impl Extracts {
         ])
     }
 
-    pub fn rows(&self) -> impl Iterator<Item = &Row> {
-        self.0.iter().flat_map(|source| &source.rows)
-    }
-
     pub fn retain(mut self, keep: impl Fn(&Row) -> bool) -> Extracts {
         for source in &mut self.0 {
             source.rows.retain(&keep);
