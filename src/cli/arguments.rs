@@ -26,7 +26,7 @@ Exit codes:
    3  the data was refused (contract, check, reject budget): look at the data
    4  another run published first: run again
   75  a service was unavailable: retry later
-  99  extracts are missing: wait";
+  99  extracts are missing or stale: wait";
 
 /// A command.
 #[derive(Debug, Subcommand)]
