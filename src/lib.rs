@@ -4,6 +4,7 @@
 //!
 //! - [`cli`]: one file a command
 //! - [`run`]: the order of the steps of a run
+//! - [`cases`]: the project's own tests
 //! - [`plan`]: project and values become what will run; [`graph`]: who reads whom
 //! - [`ingest`]: extracts become kept and rejected rows, by contract
 //! - [`segments`]: rules over the profile become memberships
@@ -14,6 +15,7 @@
 //! - [`config`]: the project as types; [`storage`]: where files are
 //! - [`diagnostic`] and [`error`]: what is wrong, where, and who must act
 
+pub mod cases;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -24,7 +24,7 @@ const PLANNING: Limits = Limits { threads: 1, memory_bytes: 64 * 1024 * 1024 };
 /// Everything that a run needs to know before it reads data.
 pub struct Plan {
     /// The project.
-    pub project: Project,
+    pub project: Arc<Project>,
     /// Its values for this run.
     pub values: Values,
     /// The sources' contracts, in the order of the pipeline file.
@@ -54,7 +54,7 @@ pub struct PlannedModel {
 ///
 /// # Errors
 /// [`Error::Project`] with everything that is wrong with it.
-pub async fn plan(project: Project, values: Values) -> Result<Plan> {
+pub async fn plan(project: Arc<Project>, values: Values) -> Result<Plan> {
     let mut problems = Vec::new();
     let contracts = gather(&mut problems, ingest::contracts(&project, &values))?.unwrap_or_default();
     let nodes = gather(&mut problems, graph::build(&project))?.unwrap_or_default();

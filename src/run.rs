@@ -80,7 +80,7 @@ pub struct Step {
 /// Every kind of [`Error`]; whatever fails, nothing is published.
 pub async fn run(request: &Request, progress: &Progress) -> Result<Outcome> {
     let total = Stopwatch::start();
-    let project = config::load(&request.pipeline, &request.environment)?;
+    let project = Arc::new(config::load(&request.pipeline, &request.environment)?);
     let values = config::bind(&project, request.as_of, &request.parameters)?;
     let stores = Stores::new(request.environment.clone());
     let destination = destination(request, &project, &stores)?;

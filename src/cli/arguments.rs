@@ -35,6 +35,8 @@ pub enum Command {
     Run(RunArguments),
     /// Check the project alone; no data is read
     Validate(ProjectArguments),
+    /// Run the project's own given/expect cases, in `tests/models`, through the real engine
+    Test(ProjectArguments),
     /// Make a new project: the one that ships with Segmill, copied to a folder with its sample
     Init(InitArguments),
     /// Make extracts of any size, the same for the same seed

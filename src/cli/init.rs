@@ -8,9 +8,10 @@ use super::terminal::Terminal;
 use crate::error::{Error, Result};
 
 /// The folders that make up the shipped project.
-static SHIPPED: [(&str, Dir<'static>); 3] = [
+static SHIPPED: [(&str, Dir<'static>); 4] = [
     ("pipelines", include_dir!("$CARGO_MANIFEST_DIR/pipelines")),
     ("sql", include_dir!("$CARGO_MANIFEST_DIR/sql")),
+    ("tests/models", include_dir!("$CARGO_MANIFEST_DIR/tests/models")),
     ("examples", include_dir!("$CARGO_MANIFEST_DIR/examples")),
 ];
 

@@ -5,6 +5,7 @@ mod generate;
 mod init;
 mod run;
 mod terminal;
+mod test;
 mod validate;
 
 use std::process::ExitCode;
@@ -25,13 +26,14 @@ pub fn main() -> ExitCode {
     start_log();
     let terminal = Terminal::new(arguments.format, &environment);
     let result = match arguments.command {
-        Command::Run(arguments) => run::command(arguments, environment, &terminal),
-        Command::Validate(arguments) => validate::command(&arguments, &environment, &terminal),
-        Command::Init(arguments) => init::command(&arguments, &terminal),
-        Command::Generate(arguments) => generate::command(arguments, &terminal),
+        Command::Run(arguments) => run::command(arguments, environment, &terminal).map(|()| ExitStatus::Success),
+        Command::Validate(arguments) => validate::command(&arguments, &environment, &terminal).map(|()| ExitStatus::Success),
+        Command::Test(arguments) => test::command(&arguments, &environment, &terminal),
+        Command::Init(arguments) => init::command(&arguments, &terminal).map(|()| ExitStatus::Success),
+        Command::Generate(arguments) => generate::command(arguments, &terminal).map(|()| ExitStatus::Success),
     };
     match result {
-        Ok(()) => ExitStatus::Success.into(),
+        Ok(status) => status.into(),
         Err(error) => {
             terminal.fail(&error);
             error.exit_status().into()

@@ -1,5 +1,7 @@
 //! `segmill validate`: the project alone, no data read.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::arguments::ProjectArguments;
@@ -10,7 +12,7 @@ use crate::plan;
 
 /// Runs the command.
 pub fn command(arguments: &ProjectArguments, environment: &Environment, terminal: &Terminal) -> Result<()> {
-    let project = config::load(&arguments.pipeline, environment)?;
+    let project = Arc::new(config::load(&arguments.pipeline, environment)?);
     // Types do not depend on the day, so any will do.
     let values = config::bind(&project, chrono::NaiveDate::default(), &arguments.overrides())?;
     let plan = super::runtime(1)?.block_on(plan::plan(project, values))?;

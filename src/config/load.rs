@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use super::pipeline::Pipeline;
@@ -59,7 +60,7 @@ impl Model {
 pub fn load(pipeline: &Path, environment: &Environment) -> Result<Project> {
     let root = root_of(pipeline);
     let file = Arc::new(SourceFile { path: shown(pipeline), text: read_text(pipeline)? });
-    let pipeline = parse(&file, environment)?;
+    let pipeline: Pipeline = parse(&file, environment)?;
     let models = read_models(&root)?;
     if models.is_empty() {
         let folder = shown(&root.join("sql"));
@@ -79,8 +80,11 @@ fn root_of(pipeline: &Path) -> PathBuf {
     if root.as_os_str().is_empty() { PathBuf::from(".") } else { root.to_owned() }
 }
 
-/// Parses the text of a pipeline file; `${NAME}` in its values is read from the environment after parsing.
-fn parse(file: &Arc<SourceFile>, environment: &Environment) -> Result<Pipeline> {
+/// Parses a YAML file; `${NAME}` in its values is read from the environment after parsing.
+///
+/// # Errors
+/// [`Error::Project`] with the place of what is wrong.
+pub fn parse<T: DeserializeOwned>(file: &Arc<SourceFile>, environment: &Environment) -> Result<T> {
     let properties: HashMap<String, String> = environment.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     let options = serde_yaml::options! { with_snippet: false, strict_booleans: true }.with_properties(properties);
     serde_yaml::from_str_with_options(&file.text, options).map_err(|error| Error::from(syntax(file, &error)))
@@ -165,6 +169,15 @@ fn is_sql(path: &Path) -> bool {
 
 fn name_of(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The text files of a folder with this ending, in order of name; none when there is no such folder.
+///
+/// # Errors
+/// [`Error::Project`] when one cannot be read.
+pub fn read_files(folder: &Path, ending: &str) -> Result<Vec<Arc<SourceFile>>> {
+    let files = read_folder(folder)?.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == ending));
+    files.map(|path| Ok(Arc::new(SourceFile { path: shown(&path), text: read_text(&path)? }))).collect()
 }
 
 /// The entries of a folder in order of name; none when there is no such folder.

@@ -4,7 +4,7 @@ mod load;
 mod pipeline;
 mod values;
 
-pub use load::{Environment, Model, Project, load};
+pub use load::{Environment, Model, Project, load, parse, read_files};
 pub use pipeline::{
     Channel, Check, Column, ColumnType, Freshness, Outputs, Parameter, Pipeline, ReferenceTable, RejectBudget, Segment, SegmentSet,
     SetKind, Severity, Source, SourceFormat, TableOutput, UnknownColumns,

@@ -11,7 +11,8 @@ mod reader;
 mod table;
 mod text;
 
-pub use contract::Contract;
+pub use contract::{Contract, Fault};
+pub use deduplicate::keep_latest;
 pub use ledger::{Collector, Ledger, Reject};
 pub use table::SourceTable;
 
@@ -133,7 +134,7 @@ pub async fn read_whole(engine: &Engine, table: SourceTable) -> Result<Vec<Recor
     if contract.key.is_empty() {
         return Ok(batches);
     }
-    deduplicate::keep_latest(&contract, batches, &collector)
+    keep_latest(&contract, batches, &collector)
 }
 
 /// The counts of a source of which every row has been read. A join may leave off reading when it knows that nothing can

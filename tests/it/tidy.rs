@@ -6,7 +6,7 @@ use crate::support::package;
 /// The floors of the building, top first. Calls go down: a module uses modules of its own floor or lower ones.
 const FLOORS: [&[&str]; 6] = [
     &["cli"],
-    &["run", "generate"],
+    &["run", "cases", "generate"],
     &["plan", "report"],
     &["graph", "ingest", "segments", "publish"],
     &["engine", "sql", "config", "manifest", "storage", "clock"],

@@ -1,0 +1,322 @@
+//! The project's own tests: given rows go through the real engine, and what comes out is compared with what is expected.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, RecordBatch, StringArray};
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::SchemaRef;
+use arrow::util::display::array_value_to_string;
+use chrono::NaiveDate;
+use indexmap::IndexMap;
+use serde::Deserialize;
+use serde_yaml::Spanned;
+
+use crate::config::{self, Project, span_of};
+use crate::diagnostic::{Diagnostic, SourceFile};
+use crate::engine::{Engine, Limits};
+use crate::error::{Error, Message, Result};
+use crate::graph::{MEMBERSHIP, PROFILE, SOURCES};
+use crate::ingest;
+use crate::plan::{self, Plan};
+use crate::segments;
+
+/// Cases are small.
+const LIMITS: Limits = Limits { threads: 2, memory_bytes: 256 * 1024 * 1024 };
+/// What stands for a missing value in a difference.
+const NULL: &str = "∅";
+
+/// A row by column. A column that is not named is null where it is given, and not compared where none of the expected rows names it.
+type Row = Spanned<IndexMap<String, Option<String>>>;
+
+/// A case as a file in `tests/models` writes it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    /// What must hold.
+    name: Spanned<String>,
+    /// The model that is asked, or `segment_membership` for the segment rules.
+    model: Spanned<String>,
+    /// The day that it is asked as of.
+    as_of: Spanned<String>,
+    /// Parameters that differ from their defaults.
+    #[serde(default)]
+    parameters: BTreeMap<String, String>,
+    /// Rows by table: sources, or models in the place of what they would compute. What is not given has no rows, or is computed.
+    #[serde(default)]
+    given: IndexMap<String, Vec<Row>>,
+    /// The rows that must come out, in any order.
+    expect: Vec<Row>,
+}
+
+/// What became of a case.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Verdict {
+    /// The file.
+    pub file: String,
+    /// The model.
+    pub model: String,
+    /// The case.
+    pub case: String,
+    /// The columns that were compared.
+    pub columns: Vec<String>,
+    /// Rows that were expected and did not come out.
+    pub missing: Vec<Vec<String>>,
+    /// Rows that came out and were not expected.
+    pub unexpected: Vec<Vec<String>>,
+}
+
+impl Verdict {
+    /// Whether what came out is what was expected.
+    pub fn passed(&self) -> bool {
+        self.missing.is_empty() && self.unexpected.is_empty()
+    }
+}
+
+/// Runs every case of the files in `tests/models`.
+///
+/// # Errors
+/// [`Error::Project`] with everything that is wrong with the cases themselves; a difference is no error.
+pub async fn run(project: &Arc<Project>) -> Result<Vec<Verdict>> {
+    let folder = project.root.join("tests/models");
+    let mut verdicts = Vec::new();
+    for file in config::read_files(&folder, "yaml")? {
+        let cases: Vec<Case> = config::parse(&file, &config::Environment::new())?;
+        for case in cases {
+            verdicts.push(run_case(project, &file, case).await?);
+        }
+    }
+    if verdicts.is_empty() {
+        let what = format!("there are no cases in {}", shown(&folder));
+        return Err(Diagnostic::error("no-cases", what).hint("write given rows and expected rows, as the shipped project does").into());
+    }
+    Ok(verdicts)
+}
+
+async fn run_case(project: &Arc<Project>, file: &Arc<SourceFile>, case: Case) -> Result<Verdict> {
+    let as_of: NaiveDate = case.as_of.value.parse().map_err(|_| {
+        Error::from(
+            Diagnostic::error("invalid-day", format!("`{}` is not a day", case.as_of.value))
+                .at(span_of(file, &case.as_of))
+                .hint("write it as 2011-12-10"),
+        )
+    })?;
+    let values = config::bind(project, as_of, &case.parameters)?;
+    let plan = plan::plan(Arc::clone(project), values).await?;
+    let bench = Bench { engine: Engine::new(LIMITS, plan.values.time_zone.name())?, plan: &plan, file, case: &case };
+    plan::register_reference(&bench.engine, project, &plan.values)?;
+    bench.check_names()?;
+    let found = bench.compute().await?;
+    bench.compare(&found)
+}
+
+/// A case on the engine.
+struct Bench<'a> {
+    engine: Engine,
+    plan: &'a Plan,
+    file: &'a Arc<SourceFile>,
+    case: &'a Case,
+}
+
+impl Bench<'_> {
+    /// Every table that is given, and the model that is asked, must be there.
+    fn check_names(&self) -> Result<()> {
+        let sources = self.plan.contracts.iter().map(|contract| format!("{SOURCES}.{}", contract.source));
+        let models = self.plan.models.iter().map(|model| model.node.model.name());
+        let known: BTreeSet<String> = sources.chain(models).collect();
+        let names = known.iter().map(String::as_str);
+        let wrong =
+            |name: &str| Diagnostic::error("unknown-table", format!("there is no table `{name}`")).did_you_mean(name, names.clone());
+        let model = &self.case.model;
+        let mut problems: Vec<Diagnostic> = Vec::new();
+        if !known.contains(&model.value) && model.value != MEMBERSHIP {
+            problems.push(wrong(&model.value).at(span_of(self.file, model)));
+        }
+        for (name, rows) in self.case.given.iter().filter(|(name, _)| !known.contains(*name)) {
+            let problem = wrong(name);
+            problems.push(match rows.first() {
+                Some(row) => problem.at(span_of(self.file, row)),
+                None => problem.at(span_of(self.file, &self.case.name)),
+            });
+        }
+        if problems.is_empty() { Ok(()) } else { Err(Error::Project(problems)) }
+    }
+
+    /// Computes the model from what is given.
+    async fn compute(&self) -> Result<Vec<RecordBatch>> {
+        let target = if self.case.model.value == MEMBERSHIP { PROFILE } else { self.case.model.value.as_str() };
+        let needed = self.needed(target);
+        for contract in self.plan.contracts.iter().filter(|contract| needed.contains(&format!("{SOURCES}.{}", contract.source))) {
+            let name = format!("{SOURCES}.{}", contract.source);
+            let kept = self.given_source(&name, contract)?;
+            self.engine.register_batches(&name, Arc::clone(&contract.schema), kept)?;
+        }
+        let mut found = Vec::new();
+        for model in self.plan.models.iter().filter(|model| needed.contains(&model.node.model.name())) {
+            let name = model.node.model.name();
+            let (schema, batches) = match self.case.given.get(&name) {
+                Some(rows) => {
+                    let given = self.typed(&name, rows, &model.schema)?;
+                    (given.schema(), vec![given])
+                }
+                None => {
+                    let computed = async {
+                        let planned = self.engine.plan(&model.node.statement, &self.plan.values.parameters).await?;
+                        self.engine.collect(self.engine.frame(planned)).await
+                    };
+                    computed.await.map_err(|error| {
+                        Error::Refused(Message::new(format!(
+                            "`{name}` failed in the case `{}`: {}",
+                            self.case.name.value,
+                            error.strip_backtrace()
+                        )))
+                    })?
+                }
+            };
+            if name == target {
+                found.clone_from(&batches);
+            }
+            self.engine.register_batches(&name, schema, batches)?;
+        }
+        if self.case.model.value == MEMBERSHIP { segments::assign(&self.plan.rules, &found) } else { Ok(found) }
+    }
+
+    /// The tables that a model needs, itself among them. What is given needs nothing.
+    fn needed(&self, target: &str) -> BTreeSet<String> {
+        let mut needed = BTreeSet::new();
+        let mut waiting = vec![target.to_owned()];
+        while let Some(name) = waiting.pop() {
+            let given = self.case.given.contains_key(&name);
+            if needed.insert(name.clone()) && !given {
+                let node = self.plan.models.iter().find(|model| model.node.model.name() == name);
+                waiting.extend(node.into_iter().flat_map(|model| model.node.reads.iter().cloned()));
+            }
+        }
+        needed
+    }
+
+    /// The given rows of a source after its contract: cast, checked, within the window, without duplicates.
+    fn given_source(&self, name: &str, contract: &ingest::Contract) -> Result<Vec<RecordBatch>> {
+        let none = Vec::new();
+        let rows = self.case.given.get(name).unwrap_or(&none);
+        let columns: Vec<&str> = contract.columns.iter().map(|column| column.name.as_str()).collect();
+        self.check_columns(name, rows, &columns)?;
+        let raw: Vec<Option<ArrayRef>> = columns.iter().map(|column| Some(texts(rows, column))).collect();
+        let all: Vec<usize> = (0..columns.len()).collect();
+        let checked = contract.check(&raw, rows.len(), &all, &contract.schema)?;
+        let broken = |fault: &ingest::Fault| {
+            let column = columns[fault.column];
+            Diagnostic::error("broken-case", format!("a given row breaks the contract of `{name}`: {} in `{column}`", fault.reason))
+                .at(span_of(self.file, &rows[fault.row]))
+        };
+        if !checked.faults.is_empty() {
+            return Err(Error::Project(checked.faults.iter().map(broken).collect()));
+        }
+        ingest::keep_latest(contract, vec![checked.kept], &ingest::Collector::default())
+    }
+
+    /// Given rows of a model, with the types that it would compute.
+    fn typed(&self, name: &str, rows: &[Row], schema: &SchemaRef) -> Result<RecordBatch> {
+        let columns: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        self.check_columns(name, rows, &columns)?;
+        let mut arrays = Vec::new();
+        for field in schema.fields() {
+            let texts = texts(rows, field.name());
+            let options = CastOptions { safe: true, ..CastOptions::default() };
+            let typed = cast_with_options(&texts, field.data_type(), &options).map_err(|error| Error::defect(error.to_string()))?;
+            if let Some(row) = (0..rows.len()).find(|&row| typed.is_null(row) && texts.is_valid(row)) {
+                let what = format!("a given `{}` of `{name}` is no {}", field.name(), field.data_type());
+                return Err(Diagnostic::error("broken-case", what).at(span_of(self.file, &rows[row])).into());
+            }
+            arrays.push(typed);
+        }
+        let nullable: Vec<_> = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
+        let schema = Arc::new(arrow::datatypes::Schema::new(nullable));
+        RecordBatch::try_new(schema, arrays).map_err(|error| Error::defect(error.to_string()))
+    }
+
+    fn check_columns(&self, name: &str, rows: &[Row], columns: &[&str]) -> Result<()> {
+        let unknown = |row: &Row| {
+            let wrong = row.value.keys().find(|key| !columns.contains(&key.as_str()))?;
+            let problem = Diagnostic::error("unknown-column", format!("`{name}` has no column `{wrong}`"));
+            Some(problem.at(span_of(self.file, row)).did_you_mean(wrong, columns.iter().copied()))
+        };
+        let problems: Vec<Diagnostic> = rows.iter().filter_map(unknown).collect();
+        if problems.is_empty() { Ok(()) } else { Err(Error::Project(problems)) }
+    }
+
+    /// Compares what came out with what was expected, on the columns that the expected rows name.
+    fn compare(&self, found: &[RecordBatch]) -> Result<Verdict> {
+        let mut columns: Vec<String> = Vec::new();
+        for name in self.case.expect.iter().flat_map(|row| row.value.keys()) {
+            if !columns.contains(name) {
+                columns.push(name.clone());
+            }
+        }
+        if let Some(batch) = found.first() {
+            let schema = batch.schema();
+            let known: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+            self.check_columns(&self.case.model.value, &self.case.expect, &known)?;
+            if columns.is_empty() {
+                columns = known.iter().map(|name| (*name).to_owned()).collect();
+            }
+        }
+        let expected = self.case.expect.iter().map(|row| cells(&columns, |name| row.value.get(name).cloned().flatten())).collect();
+        let mut out = Vec::new();
+        for batch in found {
+            let arrays: Vec<_> = columns.iter().filter_map(|name| batch.column_by_name(name)).collect();
+            for row in 0..batch.num_rows() {
+                let cell = |array: &&ArrayRef| {
+                    if array.is_null(row) { NULL.to_owned() } else { array_value_to_string(array, row).unwrap_or_default() }
+                };
+                out.push(arrays.iter().map(cell).collect());
+            }
+        }
+        let (missing, unexpected) = difference(expected, out);
+        Ok(Verdict {
+            file: self.file.path.clone(),
+            model: self.case.model.value.clone(),
+            case: self.case.name.value.clone(),
+            columns,
+            missing,
+            unexpected,
+        })
+    }
+}
+
+/// A column of given rows as text.
+fn texts(rows: &[Row], column: &str) -> ArrayRef {
+    Arc::new(rows.iter().map(|row| row.value.get(column).cloned().flatten()).collect::<StringArray>())
+}
+
+fn cells(columns: &[String], value: impl Fn(&String) -> Option<String>) -> Vec<String> {
+    columns.iter().map(|column| value(column).unwrap_or_else(|| NULL.to_owned())).collect()
+}
+
+/// What is only in the first and what is only in the second, in order; a row may be there several times.
+fn difference(mut expected: Vec<Vec<String>>, found: Vec<Vec<String>>) -> (Vec<Vec<String>>, Vec<Vec<String>>) {
+    let mut unexpected = Vec::new();
+    for row in found {
+        match expected.iter().position(|other| same(other, &row)) {
+            Some(at) => drop(expected.remove(at)),
+            None => unexpected.push(row),
+        }
+    }
+    expected.sort();
+    unexpected.sort();
+    (expected, unexpected)
+}
+
+/// Whether two rows say the same: numbers may differ in the zeros they end with.
+fn same(one: &[String], other: &[String]) -> bool {
+    let plain = |text: &str| -> String {
+        let numeric = text.contains('.') && text.trim_start_matches('-').chars().all(|c| c.is_ascii_digit() || c == '.');
+        if numeric { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text.to_owned() }
+    };
+    one.len() == other.len() && one.iter().zip(other).all(|(a, b)| plain(a) == plain(b))
+}
+
+fn shown(path: &Path) -> String {
+    path.strip_prefix("./").unwrap_or(path).display().to_string()
+}
