@@ -7,14 +7,14 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::{MemorySchemaProvider, TableProvider};
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{ScalarValue, TableReference};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchema, ScalarValue, TableReference};
 use datafusion::datasource::{MemTable, ViewTable};
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
@@ -145,14 +145,39 @@ impl Engine {
         &self.context
     }
 
-    /// A boolean rule over a table's columns, ready to evaluate.
+    /// Parses a condition.
     ///
     /// # Errors
     /// DataFusion's own.
-    pub fn rule(&self, sql: &str, schema: &datafusion::common::DFSchema) -> Result<(Expr, Arc<dyn PhysicalExpr>), DataFusionError> {
-        let logical = self.context.state().create_logical_expr(sql, schema)?;
-        let physical = self.context.create_physical_expr(logical.clone(), schema)?;
-        Ok((logical, physical))
+    pub fn parse_rule(&self, text: &str) -> Result<ast::Expr, DataFusionError> {
+        let state = self.context.state();
+        let dialect = state.config_options().sql_parser.dialect;
+        state.sql_to_expr(text, &dialect)
+    }
+
+    /// A parsed condition over a table's columns, with its parameters bound.
+    ///
+    /// # Errors
+    /// DataFusion's own.
+    pub fn rule(
+        &self,
+        mut parsed: ast::Expr,
+        parameters: &BTreeMap<String, ScalarValue>,
+        schema: &DFSchema,
+    ) -> Result<Expr, DataFusionError> {
+        if let ControlFlow::Break(error) = parsed.visit(&mut Binder { parameters }) {
+            return Err(error);
+        }
+        let parsed = ast::ExprWithAlias { expr: parsed, alias: None };
+        self.context.state().create_logical_expr_from_sql_expr(parsed, schema)
+    }
+
+    /// An expression over a table's columns, ready to evaluate.
+    ///
+    /// # Errors
+    /// DataFusion's own.
+    pub fn physical(&self, expr: Expr, schema: &DFSchema) -> Result<Arc<dyn PhysicalExpr>, DataFusionError> {
+        self.context.create_physical_expr(expr, schema)
     }
 
     /// How many partitions work is split into.
@@ -183,6 +208,37 @@ pub fn reads(plan: &LogicalPlan) -> Result<BTreeMap<String, usize>, DataFusionEr
         Ok(TreeNodeRecursion::Continue)
     })?;
     Ok(reads)
+}
+
+/// The functions that may give another value for the same arguments, as `random` and `now` do: with them the same extracts would
+/// not give the same outputs.
+pub fn unrepeatable(expressions: &[Expr]) -> Vec<String> {
+    let mut names = Vec::new();
+    for expression in expressions {
+        let walked = expression.apply(|part| {
+            if let Expr::ScalarFunction(function) = part
+                && function.func.signature().volatility != Volatility::Immutable
+            {
+                names.push(function.func.name().to_owned());
+            }
+            Ok(TreeNodeRecursion::Continue)
+        });
+        debug_assert!(walked.is_ok());
+    }
+    names
+}
+
+/// As [`unrepeatable`], anywhere in a plan.
+///
+/// # Errors
+/// DataFusion's own.
+pub fn unrepeatable_in(plan: &LogicalPlan) -> Result<Vec<String>, DataFusionError> {
+    let mut names = Vec::new();
+    plan.apply_with_subqueries(|node| {
+        names.extend(unrepeatable(&node.expressions()));
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(names)
 }
 
 /// Deals batches out over partitions, so that a table in memory is read by all threads.

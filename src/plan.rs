@@ -21,6 +21,9 @@ use crate::sql;
 /// Enough to check a project; no data is read.
 const PLANNING: Limits = Limits { threads: 1, memory_bytes: 64 * 1024 * 1024 };
 
+/// The version of the pipeline file's format.
+const PIPELINE_VERSION: u32 = 1;
+
 /// Everything that a run needs to know before it reads data.
 pub struct Plan {
     /// The project.
@@ -56,6 +59,11 @@ pub struct PlannedModel {
 /// [`Error::Project`] with everything that is wrong with it.
 pub async fn plan(project: Arc<Project>, values: Values) -> Result<Plan> {
     let mut problems = Vec::new();
+    let version = &project.pipeline.version;
+    if version.value != PIPELINE_VERSION {
+        let problem = Diagnostic::error("unsupported-version", format!("this Segmill reads pipeline files of version {PIPELINE_VERSION}"));
+        problems.push(problem.at(span_of(&project.file, version)).label("another version"));
+    }
     let contracts = gather(&mut problems, ingest::contracts(&project, &values))?.unwrap_or_default();
     let nodes = gather(&mut problems, graph::build(&project))?.unwrap_or_default();
     let engine = Engine::new(PLANNING, values.time_zone.name())?;
@@ -71,7 +79,7 @@ pub async fn plan(project: Arc<Project>, values: Values) -> Result<Plan> {
     let profile = checked.models.iter().find(|model| model.node.model.name() == PROFILE);
     let mut rules = Vec::new();
     if let Some(profile) = profile {
-        rules = gather(&mut problems, segments::compile(&project, &engine, &profile.schema))?.unwrap_or_default();
+        rules = gather(&mut problems, segments::compile(&project, &values, &engine, &profile.schema))?.unwrap_or_default();
     }
     check_outputs(&project, &values, &checked.models, &mut problems).await?;
     if !problems.is_empty() {
@@ -124,6 +132,8 @@ async fn check_models(engine: &Engine, nodes: Vec<Node>, values: &Values, proble
                 continue;
             }
         };
+        let unrepeatable = engine::unrepeatable_in(&planned).map_err(|error| Error::defect(error.to_string()))?;
+        problems.extend(unrepeatable.iter().map(|function| sql::unrepeatable(&node.model.file, function)));
         let schema: SchemaRef = Arc::new(planned.schema().as_arrow().clone());
         for (table, times) in engine::reads(&planned).map_err(|error| Error::defect(error.to_string()))? {
             *checked.reads.entry(table).or_default() += times;
@@ -206,7 +216,11 @@ async fn check_outputs(project: &Project, values: &Values, models: &[PlannedMode
             }
             continue;
         };
-        for column in &output.sort {
+        for (at, column) in output.sort.iter().enumerate() {
+            if output.sort[..at].iter().any(|other| other.value == column.value) {
+                let problem = Diagnostic::error("duplicate-column", format!("the output `{name}` sorts by `{}` twice", column.value));
+                problems.push(problem.at(span_of(&project.file, column)).label("the second time"));
+            }
             if schema.column_with_name(&column.value).is_none() {
                 let names = schema.fields().iter().map(|field| field.name().as_str());
                 problems.push(

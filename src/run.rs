@@ -24,6 +24,7 @@ use crate::plan::{self, Plan, PlannedModel};
 use crate::publish::{Published, Staging};
 use crate::report::Progress;
 use crate::segments::{self, CUSTOMER_ID, SegmentSize};
+use crate::sql;
 use crate::storage::{Location, Stores};
 
 /// The table of rejected rows, which every publication has beside its outputs.
@@ -321,7 +322,7 @@ fn failure(model: &str, error: &DataFusionError, sources: &[OpenSource]) -> Erro
                 .into()
         }
         _ => Error::Refused(
-            Message::new(format!("`{model}` failed on this data: {}", error.strip_backtrace()))
+            Message::new(format!("`{model}` failed on this data: {}", sql::discreet(error)))
                 .hint("the model's SQL meets a value that it cannot work with"),
         ),
     }

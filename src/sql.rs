@@ -51,6 +51,46 @@ fn syntax(file: &Arc<SourceFile>, message: &str) -> Diagnostic {
     diagnostic.at(Span::at(file, line, column, token.max(1)))
 }
 
+/// A syntax error of a segment rule, at its place in the rule.
+pub fn rule_syntax(file: &Arc<SourceFile>, error: &DataFusionError) -> Diagnostic {
+    syntax(file, &error.strip_backtrace())
+}
+
+/// A function whose value changes from run to run.
+pub fn unrepeatable(file: &Arc<SourceFile>, name: &str) -> Diagnostic {
+    // Written without parentheses, as in SQL's standard, or with them.
+    let at = file.text.to_lowercase().find(name);
+    let bytes = at.map_or(0..0, |at| at..at + name.len());
+    Diagnostic::error("unrepeatable", format!("`{name}` gives another value every time, so the same extracts would give other outputs"))
+        .at(Span { file: Arc::clone(file), bytes })
+        .hint("count from `$as_of`, which is the same in every run for a day")
+}
+
+/// What DataFusion says of a failure on data, without the values that it repeats: they may be personal.
+pub fn discreet(error: &DataFusionError) -> String {
+    let mut said = String::new();
+    let message = error.strip_backtrace();
+    let mut quoted = false;
+    for token in message.split_inclusive(|c: char| c.is_whitespace() || "'(),:;".contains(c)) {
+        let (word, end) = token.split_at(token.trim_end_matches(|c: char| c.is_whitespace() || "'(),:;".contains(c)).len());
+        let number = word.trim_start_matches('-').starts_with(|c: char| c.is_ascii_digit());
+        if quoted {
+            // The closing quote ends what is left out.
+            said.push_str(if end.contains('\'') { end } else { "" });
+        } else {
+            said.push_str(if number { "…" } else { word });
+            said.push_str(end);
+            if end.contains('\'') {
+                said.push('…');
+            }
+        }
+        if end.matches('\'').count() % 2 == 1 {
+            quoted = !quoted;
+        }
+    }
+    said
+}
+
 /// A span of the SQL parser as a span of the file; none when the parser knew no place.
 pub fn span_of(file: &Arc<SourceFile>, span: datafusion::sql::sqlparser::tokenizer::Span) -> Option<Span> {
     let position = |line: u64, column: u64| Some((usize::try_from(line).ok().filter(|l| *l > 0)?, usize::try_from(column).ok()?));
@@ -130,5 +170,19 @@ impl IntoParser for datafusion::common::Span {
     fn into_parser(self) -> datafusion::sql::sqlparser::tokenizer::Span {
         use datafusion::sql::sqlparser::tokenizer::{Location, Span};
         Span::new(Location::new(self.start.line, self.start.column), Location::new(self.end.line, self.end.column))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_stay_out_of_what_is_told_of_a_failure() {
+        let said = |message: &str| discreet(&DataFusionError::Execution(message.to_owned()));
+        let told = said("Cannot cast string 'miguel o.k. wright10@mail.example' to value of Int64 type");
+        assert!(told.ends_with("Cannot cast string '…' to value of Int64 type"), "{told}");
+        let told = said("Can't cast value 19790230 to type Int8, at 'x'");
+        assert!(!told.contains("1979") && !told.contains("'x'"), "{told}");
     }
 }

@@ -1,6 +1,7 @@
 //! Where files are: local paths and object stores behind one interface, and what their failures mean.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Component, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -190,6 +191,16 @@ pub fn failure(action: &str, shown: &str, error: object_store::Error) -> Error {
         Store::AlreadyExists { .. } | Store::Precondition { .. } => Error::Conflict(Message::new(format!("{what}: it exists already"))),
         other => {
             let cause = root_cause(&other);
+            if let Some(error) = io_error(&other)
+                && matches!(
+                    error.kind(),
+                    ErrorKind::PermissionDenied | ErrorKind::NotADirectory | ErrorKind::ReadOnlyFilesystem | ErrorKind::NotFound
+                )
+            {
+                return Diagnostic::error("unusable-place", format!("{what}: {cause}"))
+                    .hint("name a folder that can be written to, or correct its permissions")
+                    .into();
+            }
             // Listing reports every refusal alike; only the text tells which it was.
             match cause.split_once("status code: ").and_then(|(_, status)| status.get(..3)) {
                 Some("401" | "403") => denied(),
@@ -200,6 +211,18 @@ pub fn failure(action: &str, shown: &str, error: object_store::Error) -> Error {
             }
         }
     }
+}
+
+/// The operating system's error within another, if there is one.
+fn io_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a std::io::Error> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(found) = error.downcast_ref::<std::io::Error>() {
+            return Some(found);
+        }
+        cause = error.source();
+    }
+    None
 }
 
 /// The innermost error's sentence: the outer ones repeat URLs, which may carry signatures, and what follows it is a server's page.

@@ -70,7 +70,7 @@ pub struct RunArguments {
     #[command(flatten)]
     pub project: ProjectArguments,
     /// The day that the publication is as of: nothing that happens on it or later counts
-    #[arg(long, value_name = "YYYY-MM-DD")]
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
     pub as_of: NaiveDate,
     /// Where to publish, instead of where the pipeline file says: a path or URL
     #[arg(long, value_name = "URL")]
@@ -105,10 +105,10 @@ pub struct GenerateArguments {
     #[arg(long, default_value_t = 42)]
     pub seed: u64,
     /// The first day of events
-    #[arg(long, value_name = "YYYY-MM-DD", default_value = "2010-12-01")]
+    #[arg(long, value_name = "YYYY-MM-DD", default_value = "2010-12-01", value_parser = day)]
     pub from: NaiveDate,
     /// The last day of events
-    #[arg(long, value_name = "YYYY-MM-DD", default_value = "2011-12-12")]
+    #[arg(long, value_name = "YYYY-MM-DD", default_value = "2011-12-12", value_parser = day)]
     pub to: NaiveDate,
     /// Write e-mail events as Parquet instead of compressed NDJSON
     #[arg(long)]
@@ -125,6 +125,10 @@ impl ProjectArguments {
 fn name_and_value(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
+}
+
+fn day(text: &str) -> Result<NaiveDate, String> {
+    text.parse().map_err(|_| "write a day that exists as 2011-12-10".to_owned())
 }
 
 /// A size with a unit: `512MiB`, `2GB`, `1.5GiB`; without one, bytes.

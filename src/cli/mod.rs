@@ -14,7 +14,7 @@ use clap::Parser;
 
 use crate::config::Environment;
 use crate::error::{Error, ExitStatus};
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Command, Format};
 use terminal::Terminal;
 
 /// Parses the arguments, runs the command and gives the exit status.
@@ -22,7 +22,10 @@ pub fn main() -> ExitCode {
     #[allow(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     let environment: Environment =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return refuse_arguments(&error, &environment),
+    };
     start_log();
     let terminal = Terminal::new(arguments.format, &environment);
     let result = match arguments.command {
@@ -39,6 +42,21 @@ pub fn main() -> ExitCode {
             error.exit_status().into()
         }
     }
+}
+
+/// Tells what is wrong with the arguments, or the help or version that they ask for.
+fn refuse_arguments(error: &clap::Error, environment: &Environment) -> ExitCode {
+    let json = std::env::args_os().collect::<Vec<_>>().windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json")
+        || std::env::args_os().any(|argument| argument == "--format=json");
+    if json && error.use_stderr() {
+        let said = error.to_string();
+        let what = said.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        Terminal::new(Format::Json, environment).fail(&Error::argument("invalid-arguments", what));
+        return ExitStatus::Project.into();
+    }
+    // A reader that has gone away is no failure.
+    let _ = error.print();
+    if error.use_stderr() { ExitStatus::Project.into() } else { ExitStatus::Success.into() }
 }
 
 /// A runtime for the commands that read and write.

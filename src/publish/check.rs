@@ -74,7 +74,7 @@ impl Staged {
 async fn ask(engine: &Engine, check: &Check) -> Result<(Verdict, String)> {
     let asked = async { engine.query(&check.sql.value).await?.collect().await };
     let batches = asked.await.map_err(|error| {
-        Error::Refused(Message::new(format!("the check `{}` did not run: {}", check.name.value, error.strip_backtrace())))
+        Error::Refused(Message::new(format!("the check `{}` did not run: {}", check.name.value, crate::sql::discreet(&error))))
     })?;
     let rows: usize = batches.iter().map(arrow::array::RecordBatch::num_rows).sum();
     let first: Vec<_> = batches

@@ -182,7 +182,7 @@ fn unwritten(shown: &str, error: parquet::errors::ParquetError) -> Error {
 }
 
 fn failed(table: &str, error: &datafusion::error::DataFusionError) -> Error {
-    Error::Refused(Message::new(format!("the output `{table}` failed: {}", error.strip_backtrace())))
+    Error::Refused(Message::new(format!("the output `{table}` failed: {}", crate::sql::discreet(error))))
 }
 
 fn defect(error: arrow::error::ArrowError) -> Error {

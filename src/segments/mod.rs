@@ -1,5 +1,7 @@
 //! Segment rules over the customer profile, and who is in which segment.
 
+mod rule;
+
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray};
@@ -8,8 +10,8 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::DFSchema;
 use datafusion::physical_expr::PhysicalExpr;
 
-use crate::config::{Pipeline, Project, SetKind, span_of};
-use crate::diagnostic::{Diagnostic, SourceFile, Span};
+use crate::config::{Pipeline, Project, SetKind, Values, span_of};
+use crate::diagnostic::{Diagnostic, Span};
 use crate::engine::Engine;
 use crate::error::{Error, Message, Result};
 use crate::graph::PROFILE;
@@ -78,7 +80,7 @@ pub fn describe(pipeline: &Pipeline) -> Result<RecordBatch> {
 ///
 /// # Errors
 /// [`Error::Project`] with every rule that does not parse, reads a column that is not there, or is no condition.
-pub fn compile(project: &Project, engine: &Engine, profile: &SchemaRef) -> Result<Vec<RuleSet>> {
+pub fn compile(project: &Project, values: &Values, engine: &Engine, profile: &SchemaRef) -> Result<Vec<RuleSet>> {
     let mut problems = Vec::new();
     let mut sets = Vec::new();
     if profile
@@ -99,7 +101,7 @@ pub fn compile(project: &Project, engine: &Engine, profile: &SchemaRef) -> Resul
                 let problem = Diagnostic::error("duplicate-segment", format!("the set `{set}` has two segments `{name}`"));
                 problems.push(problem.at(span_of(&project.file, &segment.name)).label("the second one"));
             }
-            match rule(engine, &schema, &segment.when.value) {
+            match rule::compile(engine, &schema, &values.parameters, &segment.when.value) {
                 Ok(compiled) => rules.push((name.clone(), compiled)),
                 Err(found) => problems.extend(found.into_iter().map(|problem| in_yaml(project, &segment.when, problem))),
             }
@@ -107,18 +109,6 @@ pub fn compile(project: &Project, engine: &Engine, profile: &SchemaRef) -> Resul
         sets.push(RuleSet { name: set.clone(), kind: declared.kind, rules });
     }
     if problems.is_empty() { Ok(sets) } else { Err(Error::Project(problems)) }
-}
-
-fn rule(engine: &Engine, schema: &DFSchema, text: &str) -> Result<Arc<dyn PhysicalExpr>, Vec<Diagnostic>> {
-    let file = Arc::new(SourceFile { path: "rule".to_owned(), text: text.to_owned() });
-    let (_, physical) = engine.rule(text, schema).map_err(|error| sql::problems(&file, &error))?;
-    match physical.data_type(schema.as_arrow()) {
-        Ok(DataType::Boolean) => Ok(physical),
-        Ok(other) => {
-            Err(vec![Diagnostic::error("rule-type", format!("this rule is a {other}, not a condition")).hint("compare it with something")])
-        }
-        Err(error) => Err(sql::problems(&file, &error)),
-    }
 }
 
 /// Moves a problem of a rule's text to the rule's place in the pipeline file.
@@ -196,7 +186,7 @@ pub fn sizes(sets: &[RuleSet], memberships: &[RecordBatch]) -> Vec<SegmentSize> 
 fn matches(set: &RuleSet, segment: &str, rule: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> Result<BooleanArray> {
     let evaluated = rule.evaluate(batch).and_then(|value| value.into_array(batch.num_rows()));
     let evaluated = evaluated.map_err(|error| {
-        let what = format!("the rule of the segment `{}` in the set `{}` failed: {}", segment, set.name, error.strip_backtrace());
+        let what = format!("the rule of the segment `{}` in the set `{}` failed: {}", segment, set.name, sql::discreet(&error));
         Error::Refused(Message::new(what).hint("guard the rule against such values, as with `nullif`"))
     })?;
     let mask = evaluated.as_boolean();
