@@ -130,10 +130,14 @@ impl Diagnostic {
 /// "did you mean …?" for the nearest name, or the list of the names when none is near.
 pub fn suggestion<'a>(wrong: &str, right: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let names: Vec<&str> = right.into_iter().collect();
+    let distance = |name: &str| strsim::osa_distance(&wrong.to_lowercase(), &name.to_lowercase());
+    let likeness = |name: &str| strsim::jaro_winkler(&wrong.to_lowercase(), &name.to_lowercase());
+    // Few wrong letters first; among equally many, the likest beginning.
     let nearest = names
         .iter()
-        .map(|name| (strsim::jaro_winkler(&wrong.to_lowercase(), &name.to_lowercase()), *name))
-        .max_by(|a, b| a.0.total_cmp(&b.0).then_with(|| b.1.cmp(a.1)));
+        .copied()
+        .min_by(|a, b| distance(a).cmp(&distance(b)).then_with(|| likeness(b).total_cmp(&likeness(a))).then_with(|| a.cmp(b)));
+    let nearest = nearest.map(|name| (likeness(name), name));
     match nearest {
         Some((likeness, name)) if likeness > 0.8 => Some(format!("did you mean `{name}`?")),
         Some(_) if names.len() <= 12 => Some(format!("there is {}", list(&names))),
@@ -177,6 +181,16 @@ mod tests {
         let offset = file.offset(2, 8);
         assert_eq!(&file.text[offset..offset + 2], "ü");
         assert_eq!(file.line_and_column(offset), (2, 8));
+    }
+
+    #[test]
+    fn the_name_with_the_fewest_wrong_letters_is_suggested() {
+        let names = ["lapsing_after_days", "lapsed_after_days", "new_for_days"];
+        assert_eq!(suggestion("lapsd_after_days", names).as_deref(), Some("did you mean `lapsed_after_days`?"));
+        assert_eq!(
+            suggestion("customers", names).as_deref(),
+            Some("there is `lapsing_after_days`, `lapsed_after_days` and `new_for_days`")
+        );
     }
 
     #[test]

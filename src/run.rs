@@ -58,6 +58,8 @@ pub struct Outcome {
     pub segments: Vec<SegmentSize>,
     /// How many customers there are.
     pub customers: u64,
+    /// What somebody should look at although the run went through.
+    pub warnings: Vec<String>,
     /// The steps in order.
     pub steps: Vec<Step>,
     /// How long the run took.
@@ -95,7 +97,7 @@ pub async fn run(request: &Request, progress: &Progress) -> Result<Outcome> {
     plan::register_reference(&engine, &plan.project, &plan.values)?;
     compute_models(&plan, &engine, &sources, &mut steps, |model| !graph::after_membership(&model.node.model)).await?;
 
-    let ledgers = account(&sources, &mut staging, &engine).await?;
+    let (ledgers, warnings) = account(&sources, &mut staging, &engine).await?;
 
     let (segments, customers) = assign_segments(&plan, &engine, &mut steps).await?;
     compute_models(&plan, &engine, &sources, &mut steps, |model| graph::after_membership(&model.node.model)).await?;
@@ -110,6 +112,7 @@ pub async fn run(request: &Request, progress: &Progress) -> Result<Outcome> {
     Ok(Outcome {
         pipeline: plan.project.pipeline.name.value.clone(),
         customers,
+        warnings,
         segments,
         published,
         steps: steps.done,
@@ -176,11 +179,12 @@ async fn compute_models(
 }
 
 /// Closes the books: every row of every source is accounted for, and no source is over its budget.
-async fn account(sources: &[OpenSource], staging: &mut Staging, engine: &Engine) -> Result<Vec<Ledger>> {
+async fn account(sources: &[OpenSource], staging: &mut Staging, engine: &Engine) -> Result<(Vec<Ledger>, Vec<String>)> {
     let mut ledgers = Vec::new();
     let mut rejects = Vec::new();
     let mut refused = Vec::new();
     let mut stale = Vec::new();
+    let mut warnings = Vec::new();
     for source in sources {
         let contract = &source.extract.contract;
         let collector = ingest::complete(engine, &source.extract, &source.collector).await?;
@@ -195,6 +199,13 @@ async fn account(sources: &[OpenSource], staging: &mut Staging, engine: &Engine)
             refused.push(format!("{}: {} rows, and there must be {}", contract.source, ledger.rows_read, contract.min_rows));
         }
         stale.extend(ingest::stale_rows(contract, &collector));
+        if ledger.rows_read == 0 {
+            warnings.push(format!("{}: the extract is empty", contract.source));
+        }
+        let broken_off = collector.rejects().into_iter().filter(|reject| reject.reason == ingest::DAMAGED);
+        warnings.extend(broken_off.map(|reject| {
+            format!("{}: {} is damaged from line {} on; what follows could not be read", contract.source, reject.file, reject.row_number)
+        }));
         rejects.extend(collector.rejects().into_iter().map(|reject| (contract.source.clone(), reject)));
         ledgers.push(ledger);
     }
@@ -210,7 +221,7 @@ async fn account(sources: &[OpenSource], staging: &mut Staging, engine: &Engine)
         let message = Message { what: "the extracts were refused".to_owned(), details: refused, hint: None };
         return Err(Error::Refused(message.hint(format!("nothing was published; every rejected row is in {shown}"))));
     }
-    if stale.is_empty() { Ok(ledgers) } else { Err(ingest::not_there_yet(stale)) }
+    if stale.is_empty() { Ok((ledgers, warnings)) } else { Err(ingest::not_there_yet(stale)) }
 }
 
 fn over_budget(ledger: &Ledger, rejects: &[ingest::Reject]) -> String {

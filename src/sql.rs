@@ -131,9 +131,12 @@ fn schema_problem(file: &Arc<SourceFile>, error: &SchemaError) -> Diagnostic {
         SchemaError::FieldNotFound { field, valid_fields } => {
             let found = mention(file, field);
             let names: Vec<&str> = valid_fields.iter().map(Column::name).collect();
-            let diagnostic = Diagnostic::error("unknown-column", format!("there is no column `{}`", field.flat_name()))
+            let mut diagnostic = Diagnostic::error("unknown-column", format!("there is no column `{}`", field.flat_name()))
                 .label("not a column here")
                 .did_you_mean(field.name(), names);
+            if diagnostic.hint.is_none() {
+                diagnostic = diagnostic.hint(format!("if it is text, put it in single quotes: '{}'", field.name()));
+            }
             diagnostic.at(found.unwrap_or_else(|| whole(file)))
         }
         other => Diagnostic::error("sql-meaning", other.to_string()).at(whole(file)),

@@ -1,7 +1,6 @@
 //! Where files are: local paths and object stores behind one interface, and what their failures mean.
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
 use std::path::{Component, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -154,6 +153,8 @@ impl Location {
         let mut listing = self.store.list(Some(&folder));
         loop {
             match listing.try_next().await {
+                // As with a shell's wildcards, hidden files do not match.
+                Ok(Some(meta)) if meta.location.filename().is_some_and(|name| name.starts_with('.')) => {}
                 Ok(Some(meta)) if pattern.matches_with(meta.location.as_ref(), options) => files.push(self.file(meta)),
                 Ok(Some(_)) => {}
                 Ok(None) => break,
@@ -191,38 +192,38 @@ pub fn failure(action: &str, shown: &str, error: object_store::Error) -> Error {
         Store::AlreadyExists { .. } | Store::Precondition { .. } => Error::Conflict(Message::new(format!("{what}: it exists already"))),
         other => {
             let cause = root_cause(&other);
-            if let Some(error) = io_error(&other)
-                && matches!(
-                    error.kind(),
-                    ErrorKind::PermissionDenied | ErrorKind::NotADirectory | ErrorKind::ReadOnlyFilesystem | ErrorKind::NotFound
-                )
-            {
-                return Diagnostic::error("unusable-place", format!("{what}: {cause}"))
-                    .hint("name a folder that can be written to, or correct its permissions")
-                    .into();
-            }
             // Listing reports every refusal alike; only the text tells which it was.
             match cause.split_once("status code: ").and_then(|(_, status)| status.get(..3)) {
                 Some("401" | "403") => denied(),
                 Some("404") => Diagnostic::error("no-such-bucket", format!("{what}: there is no such bucket or container"))
                     .hint("create it, or correct the location")
                     .into(),
-                _ => Error::Unavailable(Message::new(what).detail(cause).hint("retry later")),
+                _ => broken(action, shown, &other),
             }
         }
     }
 }
 
-/// The operating system's error within another, if there is one.
-fn io_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a std::io::Error> {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if let Some(found) = error.downcast_ref::<std::io::Error>() {
-            return Some(found);
+/// What a failure below a store means: a place that can never be used is the project's, anything else may pass.
+pub fn broken(action: &str, shown: &str, error: &(dyn std::error::Error + 'static)) -> Error {
+    use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
+
+    let what = format!("cannot {action} {shown}");
+    let cause = root_cause(error);
+    match io_error(error).map(std::io::Error::kind) {
+        Some(PermissionDenied | NotADirectory | ReadOnlyFilesystem | NotFound) => {
+            Diagnostic::error("unusable-place", format!("{what}: {cause}"))
+                .hint("name a folder that can be written to, or correct its permissions")
+                .into()
         }
-        cause = error.source();
+        _ => Error::Unavailable(Message::new(what).detail(cause).hint("retry later")),
     }
-    None
+}
+
+/// The operating system's error within another: the innermost, because outer ones only carry it.
+fn io_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a std::io::Error> {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    chain.filter_map(|error| error.downcast_ref::<std::io::Error>()).last()
 }
 
 /// The innermost error's sentence: the outer ones repeat URLs, which may carry signatures, and what follows it is a server's page.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
-use super::pipeline::Pipeline;
+use super::pipeline::{ColumnType, Pipeline};
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
 use crate::error::{Error, Result};
 
@@ -113,6 +113,7 @@ fn syntax(file: &Arc<SourceFile>, error: &serde_yaml::Error) -> Diagnostic {
             located(Diagnostic::error("missing-key", format!("the key `{field}` is missing"))).label("in this mapping")
         }
         Yaml::SerdeUnknownVariant { variant, expected, .. } => {
+            let variant = span.as_ref().map_or(variant.as_str(), |span| &span.file.text[span.bytes.clone()]);
             located(Diagnostic::error("unknown-value", format!("`{variant}` is not one of the values that fit here")))
                 .label("not known")
                 .did_you_mean(variant, expected.iter().copied())
@@ -124,7 +125,16 @@ fn syntax(file: &Arc<SourceFile>, error: &serde_yaml::Error) -> Diagnostic {
         Yaml::UnresolvedProperty { name, .. } => located(Diagnostic::error("unset-variable", format!("the environment has no `{name}`")))
             .label("read from the environment here")
             .hint(format!("set it, or give a default: `${{{name}:-default}}`")),
-        other => located(Diagnostic::error("invalid-yaml", plain(&other.to_string()))),
+        other => {
+            let written = span.as_ref().map(|span| &span.file.text[span.bytes.clone()]).filter(|text| !text.contains('\n'));
+            // The parser withholds what is wrong with a value that may come from the environment; of a type it can be told.
+            if let Some(Err(why)) = written.map(|text| text.trim_matches(['\'', '"']).parse::<ColumnType>())
+                && other.to_string().contains("interpolated")
+            {
+                return located(Diagnostic::error("unknown-type", why)).label("not a type");
+            }
+            located(Diagnostic::error("invalid-yaml", plain(&other.to_string())))
+        }
     }
 }
 

@@ -83,7 +83,11 @@ pub(crate) fn span_of<T>(file: &Arc<SourceFile>, value: &Spanned<T>) -> Span {
 
 fn value_of(name: &str, parameter: &Parameter, text: &str) -> Result<ScalarValue, Diagnostic> {
     let value = parse_scalar(text, parameter.column_type, "UTC").ok_or_else(|| {
-        Diagnostic::error("parameter-type", format!("the parameter `{name}` is no {}", parameter.column_type)).label("this value")
+        Diagnostic::error(
+            "parameter-type",
+            format!("`{text}`, given for the parameter `{name}`, is not of its type {}", parameter.column_type),
+        )
+        .label("this value")
     })?;
     if let ScalarValue::Int64(Some(number)) = value {
         let (min, max) = (parameter.min.unwrap_or(i64::MIN), parameter.max.unwrap_or(i64::MAX));

@@ -14,6 +14,7 @@ mod text;
 pub use contract::{Contract, Fault};
 pub use deduplicate::keep_latest;
 pub use ledger::{Collector, Ledger, Reject};
+pub use reader::DAMAGED;
 pub use table::SourceTable;
 
 use std::sync::Arc;

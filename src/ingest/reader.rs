@@ -18,6 +18,9 @@ use crate::storage::File;
 /// What stands in the place of a personal value.
 pub const MASK: &str = "***";
 
+/// The reason of the record in which a damaged file breaks off.
+pub const DAMAGED: &str = "damaged-compression";
+
 /// A piece of a source that one thread reads.
 #[derive(Debug, Clone)]
 pub enum Unit {
@@ -114,7 +117,7 @@ impl Scan {
         let Some((rest, line)) = blocks.breaks_off() else { return Ok(()) };
         let (file, raw) = (file.shown.clone(), self.unparsed(&rest));
         self.collector.count(1, 0, 0);
-        self.collector.reject(&self.contract.source, [Reject { file, row_number: line, column: None, reason: "damaged-compression", raw }])
+        self.collector.reject(&self.contract.source, [Reject { file, row_number: line, column: None, reason: DAMAGED, raw }])
     }
 
     /// Checks the records of a block, keeps those at fault with their text, and gives the others.

@@ -177,7 +177,7 @@ fn unwritten(shown: &str, error: parquet::errors::ParquetError) -> Error {
     };
     match cause.downcast::<object_store::Error>() {
         Ok(error) => storage::failure("write", shown, *error),
-        Err(cause) => Error::Unavailable(Message::new(format!("cannot write {shown}")).detail(cause.to_string()).hint("retry later")),
+        Err(cause) => storage::broken("write", shown, &*cause),
     }
 }
 

@@ -62,6 +62,13 @@ fn write_outcome(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
         writeln!(text, "  warning: {} ({} rows)", warning.check, HumanCount(warning.rows))?;
     }
 
+    if !outcome.warnings.is_empty() {
+        writeln!(text, "\nLook at")?;
+        for warning in &outcome.warnings {
+            writeln!(text, "  {warning}")?;
+        }
+    }
+
     let mut slowest: Vec<_> = outcome.steps.iter().collect();
     slowest.sort_by_key(|step| std::cmp::Reverse(step.elapsed_ms));
     let width = slowest.iter().take(STEPS_SHOWN).map(|step| step.name.len()).max().unwrap_or(0);

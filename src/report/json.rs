@@ -26,6 +26,7 @@ pub fn outcome(outcome: &Outcome) -> Value {
         "customers": outcome.customers,
         "segments": outcome.segments,
         "outputs": commit.tables.iter().map(table).collect::<Vec<_>>(),
+        "warnings": outcome.warnings,
         "checks": outcome.published.verdicts,
         "steps": outcome.steps,
         "elapsed_ms": outcome.elapsed_ms,

@@ -146,3 +146,105 @@ fn copy_of_project(folder: &Path) -> std::path::PathBuf {
     assert_eq!(status, 0);
     folder.join("project")
 }
+
+/// A value that a model or rule cannot work with is not repeated: it may be personal.
+#[test]
+fn a_failing_model_does_not_repeat_the_value_it_fails_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let project = copy_of_project(folder.path());
+    let leak = "-- Fails on the first address.\nselect contact_id as customer_id, cast(email as bigint) as e from sources.contacts where email is not null\n";
+    std::fs::write(project.join("sql/features/leak.sql"), leak).unwrap();
+    let (status, _, stderr) = code(&project, &["run", "--as-of", "2011-12-10"]);
+    assert_eq!(status, 3, "{stderr}");
+    assert!(stderr.contains("`features.leak` failed on this data") && stderr.contains("'…'"), "{stderr}");
+    assert!(!stderr.contains("example") && !stderr.contains('@'), "{stderr}");
+}
+
+/// Each mistake in a rule with the part of its frame that must be there.
+#[test]
+fn mistakes_in_rules_are_told_before_data_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let project = copy_of_project(folder.path());
+    let pipeline = project.join("pipelines/customer_segments.yaml");
+    let text = std::fs::read_to_string(&pipeline).unwrap();
+    for (rule, expected) in [
+        ("r_score = 'high'", "`r_score`, which is a number"),
+        ("city > 5", "`city`, which is text"),
+        ("first_order_date > '2011-31-12'", "write a day as '2011-12-10'"),
+        ("city in (1, 2)", "[rule-type]"),
+        ("can_email = 'yes'", "use the column by itself"),
+        ("r_score", "not a condition"),
+        ("sum(monetary) > 5", "[rule-aggregate]"),
+        ("exists (select 1)", "[rule-subquery]"),
+        ("can_email city", "SQL syntax: Expected: end of expression"),
+        ("random() < 0.5", "[unrepeatable]"),
+        ("first_order_date > $asof - 30", "did you mean `as_of`?"),
+        ("city = London", "put it in single quotes: 'london'"),
+    ] {
+        std::fs::write(&pipeline, text.replacen("when: frequency = 0 and has_orders", &format!("when: {rule}"), 1)).unwrap();
+        let (status, _, stderr) = code(&project, &["validate"]);
+        assert_eq!(status, 2, "{rule}: {stderr}");
+        assert!(stderr.contains(expected) && stderr.contains("customer_segments.yaml:215:"), "{rule}: {stderr}");
+    }
+    std::fs::write(&pipeline, text.replacen("when: frequency = 0 and has_orders", "when: last_order_date < $as_of - $rfm_window_days", 1))
+        .unwrap();
+    assert_eq!(code(&project, &["validate"]).0, 0, "a rule may read parameters");
+}
+
+#[test]
+fn mistakes_in_the_file_are_told_in_its_own_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let project = copy_of_project(folder.path());
+    let pipeline = project.join("pipelines/customer_segments.yaml");
+    let text = std::fs::read_to_string(&pipeline).unwrap();
+    for (from, to, expected) in [
+        ("version: 1", "version: 2", "[unsupported-version]"),
+        ("quantity: {from: Quantity, type: integer", "quantity: {from: Quantity, type: int", "`int` is not a type: use string, integer"),
+        ("kind: exclusive", "kind: exclusiv", "did you mean `exclusive`?"),
+        ("sort: [customer_id]", "sort: [customer_id, customer_id]", "[duplicate-column]"),
+        ("time_zone: UTC", "time_zone: Europe/Londn", "did you mean `Europe/London`?"),
+        ("model: customers,", "model: custmers,", "did you mean `customers`?"),
+        ("event_time: ordered_at", "event_time: quantity", "[event-time-type]"),
+    ] {
+        assert!(text.contains(from), "{from}");
+        std::fs::write(&pipeline, text.replacen(from, to, 1)).unwrap();
+        let (status, _, stderr) = code(&project, &["validate"]);
+        assert_eq!(status, 2, "{to}: {stderr}");
+        assert!(stderr.contains(expected), "{to}: {stderr}");
+    }
+}
+
+#[test]
+fn wrong_arguments_are_json_too_when_json_is_asked_for() {
+    let (status, stdout, stderr) = code(package(), &["run", "--format", "json", "--as-of", "2011-13-01"]);
+    assert_eq!((status, stderr.as_str()), (2, ""));
+    let told: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(told["exit_code"], 2);
+    assert!(told["problems"][0]["message"].as_str().unwrap().contains("write a day that exists as 2011-12-10"), "{stdout}");
+}
+
+/// A place that can never be written to is no outage.
+#[test]
+fn an_unusable_destination_is_not_to_be_retried() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let destination = file.join("out");
+    let (status, _, stderr) = code(package(), &["run", "--as-of", "2011-12-10", "--destination", destination.to_str().unwrap()]);
+    assert_eq!(status, 2, "{stderr}");
+    assert!(stderr.contains("[unusable-place]"), "{stderr}");
+}
+
+#[test]
+fn the_shipped_cases_pass_and_a_wrong_one_shows_its_difference() {
+    let folder = tempfile::tempdir().unwrap();
+    let project = copy_of_project(folder.path());
+    let (status, _, stderr) = code(&project, &["test"]);
+    assert_eq!(status, 0, "{stderr}");
+    let cases = project.join("tests/models/rfm.yaml");
+    let text = std::fs::read_to_string(&cases).unwrap();
+    std::fs::write(&cases, text.replacen("{customer_id: b, r_score: 5", "{customer_id: b, r_score: 4", 1)).unwrap();
+    let (status, _, stderr) = code(&project, &["test"]);
+    assert_eq!(status, 2);
+    assert!(stderr.contains("FAILED scores.rfm") && stderr.contains("- expected") && stderr.contains("+ found"), "{stderr}");
+}
