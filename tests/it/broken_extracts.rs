@@ -41,7 +41,7 @@ fn csv_row(changes: &[(&str, &str)]) -> String {
 }
 
 fn json_row(changes: &[(&str, &str)]) -> String {
-    let mut values = vec![
+    let mut values = [
         ("id", "\"x\""),
         ("at", "\"2011-06-01T10:00:00Z\""),
         ("day", "\"2011-05-01\""),
@@ -126,7 +126,7 @@ fn text_cases() -> Vec<TextCase> {
     csv("empty", b"", [0, 0, 0, 0], vec![]);
     csv(
         "other_order",
-        format!("more,code,kind,email,qty,amount,day,at,id\n,ABC,a,e,3,1,2011-05-01,2011-06-01T10:00:00Z,x\n").as_bytes(),
+        b"more,code,kind,email,qty,amount,day,at,id\n,ABC,a,e,3,1,2011-05-01,2011-06-01T10:00:00Z,x\n",
         [1, 1, 0, 0],
         vec![],
     );
