@@ -94,3 +94,15 @@ fn audiences_hold_only_customers_that_may_be_reached() {
     );
     assert!(wrong.is_empty(), "{wrong:?}");
 }
+
+/// A model that several others read is computed once, and every other model that is no view once too.
+#[test]
+fn every_model_is_computed_once() {
+    let steps = sample().result["steps"].as_array().unwrap();
+    let mut names: Vec<&str> = steps.iter().map(|step| step["name"].as_str().unwrap()).collect();
+    assert!(names.contains(&"identity.customers") && names.contains(&"staging.orders"), "{names:?}");
+    let all = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), all, "a step stands twice");
+}
