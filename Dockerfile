@@ -15,12 +15,12 @@ COPY pipelines pipelines
 COPY sql sql
 COPY tests/models tests/models
 COPY examples examples
-RUN cargo build --locked --release --bin segmill
+RUN cargo build --locked --release --bin segmill && strip target/release/segmill -o /segmill
 
 FROM ${BASE}
 # The roots that TLS to object stores is checked against.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
-COPY --from=build /build/target/release/segmill /usr/local/bin/segmill
+COPY --from=build /segmill /usr/local/bin/segmill
 # No name, no home, no shell: a number that owns nothing.
 USER 65532:65532
 WORKDIR /project
