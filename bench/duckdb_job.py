@@ -59,7 +59,7 @@ select
     count(*) filter (is_sale) as lifetime_orders,
     min(order_date) filter (is_sale) as first_order_date,
     max(order_date) filter (is_sale) as last_order_date,
-    arg_max(country, (order_date, country)) filter (country is not null) as country,
+    arg_max(country, (order_date, country)) filter (is_sale and country is not null) as country,
     sum(gross)::decimal(18, 3) as gross_lifetime,
     sum(refunded)::decimal(18, 3) as refunded,
     $as_of - max(order_date) filter (in_window) as recency_days,

@@ -197,7 +197,7 @@ def order_features(project: shipped.Project, lines: pl.LazyFrame, points: pl.Laz
     sale_date = only(col("is_sale"), col("order_date"))
     of_orders = points.filter(col("channel") == "order").select(order_date="event_date", order_points="points")
     countries = (
-        orders.filter(col("country").is_not_null())
+        orders.filter(col("is_sale") & col("country").is_not_null())
         .sort("customer_id", "order_date", "country")
         .group_by("customer_id")
         .agg(col("country").last())

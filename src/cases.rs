@@ -50,6 +50,15 @@ struct Case {
     expect: Vec<Row>,
 }
 
+impl Case {
+    fn day(&self, file: &Arc<SourceFile>) -> Result<NaiveDate> {
+        self.as_of.value.parse().map_err(|_| {
+            let problem = Diagnostic::error("invalid-day", format!("`{}` is not a day", self.as_of.value));
+            problem.at(span_of(file, &self.as_of)).hint("write it as 2011-12-10").into()
+        })
+    }
+}
+
 /// What became of a case.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Verdict {
@@ -81,10 +90,17 @@ impl Verdict {
 pub async fn run(project: &Arc<Project>) -> Result<Vec<Verdict>> {
     let folder = project.root.join("tests/models");
     let mut verdicts = Vec::new();
+    // Most cases share their day and parameters, and so their plan.
+    let mut plans: BTreeMap<(NaiveDate, BTreeMap<String, String>), Plan> = BTreeMap::new();
     for file in config::read_files(&folder, "yaml")? {
         let cases: Vec<Case> = config::parse(&file, &config::Environment::new())?;
         for case in cases {
-            verdicts.push(run_case(project, &file, case).await?);
+            let key = (case.day(&file)?, case.parameters.clone());
+            if !plans.contains_key(&key) {
+                let values = config::bind(project, key.0, &key.1)?;
+                plans.insert(key.clone(), plan::plan(Arc::clone(project), values).await?);
+            }
+            verdicts.push(run_case(&plans[&key], &file, &case).await?);
         }
     }
     if verdicts.is_empty() {
@@ -94,18 +110,9 @@ pub async fn run(project: &Arc<Project>) -> Result<Vec<Verdict>> {
     Ok(verdicts)
 }
 
-async fn run_case(project: &Arc<Project>, file: &Arc<SourceFile>, case: Case) -> Result<Verdict> {
-    let as_of: NaiveDate = case.as_of.value.parse().map_err(|_| {
-        Error::from(
-            Diagnostic::error("invalid-day", format!("`{}` is not a day", case.as_of.value))
-                .at(span_of(file, &case.as_of))
-                .hint("write it as 2011-12-10"),
-        )
-    })?;
-    let values = config::bind(project, as_of, &case.parameters)?;
-    let plan = plan::plan(Arc::clone(project), values).await?;
-    let bench = Bench { engine: Engine::new(LIMITS, plan.values.time_zone.name())?, plan: &plan, file, case: &case };
-    plan::register_reference(&bench.engine, project, &plan.values)?;
+async fn run_case(plan: &Plan, file: &Arc<SourceFile>, case: &Case) -> Result<Verdict> {
+    let bench = Bench { engine: Engine::new(LIMITS, plan.values.time_zone.name())?, plan, file, case };
+    plan::register_reference(&bench.engine, &plan.project, &plan.values)?;
     bench.check_names()?;
     let found = bench.compute().await?;
     bench.compare(&found)
@@ -177,6 +184,10 @@ impl Bench<'_> {
             if name == target {
                 found.clone_from(&batches);
             }
+            if name == PROFILE && needed.contains(MEMBERSHIP) {
+                let memberships = segments::assign(&self.plan.rules, &batches)?;
+                self.engine.register_batches(MEMBERSHIP, segments::membership_schema(), memberships)?;
+            }
             self.engine.register_batches(&name, schema, batches)?;
         }
         if self.case.model.value == MEMBERSHIP { segments::assign(&self.plan.rules, &found) } else { Ok(found) }
@@ -191,6 +202,8 @@ impl Bench<'_> {
             if needed.insert(name.clone()) && !given {
                 let node = self.plan.models.iter().find(|model| model.node.model.name() == name);
                 waiting.extend(node.into_iter().flat_map(|model| model.node.reads.iter().cloned()));
+                // Memberships are made from the profile.
+                waiting.extend((name == MEMBERSHIP).then(|| PROFILE.to_owned()));
             }
         }
         needed

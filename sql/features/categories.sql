@@ -1,5 +1,5 @@
 -- Why: the categories a customer looks at, as a sign of interest.
--- A row: one customer who has looked at a category. Ties for the top go by name.
+-- A row: one customer who has looked at a category. Ties for the top go to the name that sorts last.
 with views as (
     select
         i.customer_id,

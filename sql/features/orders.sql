@@ -23,9 +23,9 @@ totals as (
         count(*) filter (where is_sale) as lifetime_orders,
         min(order_date) filter (where is_sale) as first_order_date,
         max(order_date) filter (where is_sale) as last_order_date,
-        -- The country of the last order; the date has ten characters, a bar follows.
+        -- The country of the last sale, not of a cancellation; the date has ten characters, a bar follows.
         substr(
-            max(concat(cast(order_date as varchar), '|', country)) filter (where country is not null),
+            max(concat(cast(order_date as varchar), '|', country)) filter (where is_sale and country is not null),
             12
         ) as country,
         cast(sum(gross_amount) as decimal(18, 3)) as gross_lifetime,

@@ -1,6 +1,6 @@
 -- Why: what a customer does on the site and in the app, and with what.
 -- A row: one customer with at least one web event.
--- The primary set-up is the one with the most events; ties go to the one used last, then by name.
+-- The primary set-up is the one with the most events; ties go to the one used last, then to the name that sorts last.
 with setups as (
     select
         i.customer_id,

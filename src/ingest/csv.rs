@@ -1,5 +1,6 @@
 //! CSV extracts (RFC 4180): columns are found by the header's names, and a record that does not parse costs only itself.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
@@ -217,12 +218,21 @@ fn fault(record: &[u8], width: usize) -> Option<&'static str> {
     if !ends_outside_quotes(record) {
         return Some("unclosed-quote");
     }
-    match fields(record) {
-        Some(fields) if fields.len() == width => None,
-        Some(fields) if fields.len() < width => Some("too-few-fields"),
-        Some(_) => Some("too-many-fields"),
-        None => Some("invalid-csv"),
+    match field_count(record).cmp(&width) {
+        Ordering::Equal => None,
+        Ordering::Less => Some("too-few-fields"),
+        Ordering::Greater => Some("too-many-fields"),
     }
+}
+
+fn field_count(record: &[u8]) -> usize {
+    let mut scanner = Scanner::default();
+    let separates = |&&byte: &&u8| {
+        let quoted = scanner.state == State::Quoted;
+        scanner.step(byte);
+        byte == b',' && !quoted
+    };
+    1 + record.iter().filter(separates).count()
 }
 
 /// The record at a place, none for a blank line, and the place after it.

@@ -132,9 +132,6 @@ pub async fn read_whole(engine: &Engine, table: SourceTable) -> Result<Vec<Recor
     let frame = engine.context().read_table(Arc::new(table)).map_err(|error| Error::defect(error.to_string()))?;
     let read = async { frame.execute_stream().await?.try_collect::<Vec<_>>().await };
     let batches = read.await.map_err(|error| collector.failure().unwrap_or_else(|| Error::defect(error.to_string())))?;
-    if contract.key.is_empty() {
-        return Ok(batches);
-    }
     keep_latest(&contract, batches, &collector)
 }
 

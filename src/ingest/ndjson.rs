@@ -50,22 +50,27 @@ impl Lines {
         if let Ok(batch) = self.decode_bytes(&block.bytes) {
             return self.decoded(&batch, Vec::new(), None);
         }
-        let mut good = Vec::with_capacity(block.bytes.len());
-        let mut kept = Vec::new();
-        let mut bad = Vec::new();
+        let (kept, bad) = Self::sift(block, |line| self.fault(line));
+        if let Ok(batch) = self.decode_bytes(&joined(block, &kept)) {
+            return self.decoded(&batch, bad, Some(kept));
+        }
+        // Some line is a JSON object and still does not decode: each is tried by itself.
+        let (kept, bad) = Self::sift(block, |line| self.fault(line).or_else(|| self.decode_bytes(line).err().map(|_| "invalid-json")));
+        let batch = self.decode_bytes(&joined(block, &kept));
+        let batch = batch.map_err(|error| Error::defect(format!("a checked line did not parse: {error}")))?;
+        self.decoded(&batch, bad, Some(kept))
+    }
+
+    /// Parts the lines of a block into those without and those with a fault.
+    fn sift(block: &Block, fault: impl Fn(&[u8]) -> Option<&'static str>) -> (Vec<Record>, Vec<(Record, &'static str)>) {
+        let (mut kept, mut bad) = (Vec::new(), Vec::new());
         for record in records(block) {
-            let line = &block.bytes[record.bytes.clone()];
-            match self.fault(line) {
+            match fault(&block.bytes[record.bytes.clone()]) {
                 Some(reason) => bad.push((record, reason)),
-                None => {
-                    good.extend_from_slice(line);
-                    good.push(b'\n');
-                    kept.push(record);
-                }
+                None => kept.push(record),
             }
         }
-        let batch = self.decode_bytes(&good).map_err(|error| Error::defect(format!("a checked line did not parse: {error}")))?;
-        self.decoded(&batch, bad, Some(kept))
+        (kept, bad)
     }
 
     fn decoded(&self, batch: &RecordBatch, bad: Vec<(Record, &'static str)>, records: Option<Vec<Record>>) -> Result<Decoded> {
@@ -123,13 +128,18 @@ impl Lines {
                 } else if object.keys().any(unknown) {
                     Some("unknown-column")
                 } else {
-                    self.decode_bytes(line).err().map(|_| "invalid-json")
+                    None
                 }
             }
             Ok(_) => Some("not-an-object"),
             Err(_) => Some("invalid-json"),
         }
     }
+}
+
+/// Some lines of a block, each with a line end.
+fn joined(block: &Block, records: &[Record]) -> Vec<u8> {
+    records.iter().flat_map(|record| block.bytes[record.bytes.clone()].iter().chain(b"\n")).copied().collect()
 }
 
 /// Where the last whole line of some bytes ends.
