@@ -7,7 +7,8 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
-use super::pipeline::{ColumnType, Pipeline};
+use super::column::ColumnType;
+use super::pipeline::Pipeline;
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
 use crate::error::{Error, Result};
 

@@ -1,13 +1,15 @@
 //! The project as types: the pipeline file, the SQL models beside it, and the values of this run.
 
+mod column;
 mod load;
 mod pipeline;
 mod values;
 
+pub use column::{Column, ColumnType};
 pub use load::{Environment, Model, Project, load, parse, read_files};
 pub use pipeline::{
-    Channel, Check, Column, ColumnType, Freshness, Outputs, Parameter, Pipeline, ReferenceTable, RejectBudget, Segment, SegmentSet,
-    SetKind, Severity, Source, SourceFormat, TableOutput, UnknownColumns,
+    Channel, Check, Freshness, Outputs, Parameter, Pipeline, ReferenceTable, RejectBudget, Segment, SegmentSet, SetKind, Severity, Source,
+    SourceFormat, TableOutput, UnknownColumns,
 };
 pub(crate) use values::span_of;
 pub use values::{Values, bind, parse_scalar};

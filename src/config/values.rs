@@ -10,8 +10,9 @@ use chrono_tz::Tz;
 use datafusion::common::ScalarValue;
 use serde_yaml::Spanned;
 
+use super::column::ColumnType;
 use super::load::Project;
-use super::pipeline::{ColumnType, Parameter};
+use super::pipeline::Parameter;
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
 use crate::error::{Error, Result};
 

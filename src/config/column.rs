@@ -1,0 +1,230 @@
+//! Columns of an extract and their types, as the pipeline file says them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use arrow::datatypes::{DataType, TimeUnit};
+use serde::Deserialize;
+use serde::de::{self, Deserializer, MapAccess, Visitor};
+use serde_yaml::Spanned;
+
+/// A column of an extract. A type alone is short for a column with nothing else said.
+#[derive(Debug, Clone)]
+pub struct Column {
+    /// Its type.
+    pub column_type: ColumnType,
+    /// Its names in the files, if others: the first of them that a file has.
+    pub from: Vec<String>,
+    /// Whether a row without a value is rejected.
+    pub required: bool,
+    /// Whether files may lack the column altogether.
+    pub optional: bool,
+    /// The only values accepted, if any are named.
+    pub accepted: Vec<String>,
+    /// How text extracts write it, if not as ISO 8601 or as `1234.56`: for a date or timestamp a pattern as `%d/%m/%Y %H:%M`, for a
+    /// number how 1234.56 is written, as `1.234,56`.
+    pub format: Option<Spanned<String>>,
+    /// The smallest value accepted.
+    pub min: Option<Spanned<String>>,
+    /// The largest value accepted.
+    pub max: Option<Spanned<String>>,
+    /// A regular expression that the whole value must match.
+    pub pattern: Option<Spanned<String>>,
+    /// Whether its values are personal data, which never reach a message or a report.
+    pub personal: bool,
+}
+
+/// One name or several.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(untagged)]
+enum Names {
+    #[default]
+    None,
+    One(String),
+    Several(Vec<String>),
+}
+
+/// The type of a column or parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColumnType {
+    /// Text.
+    String,
+    /// A whole number of 64 bits.
+    Integer,
+    /// An exact number: so many digits in all, so many after the point.
+    Decimal {
+        /// Digits in all.
+        precision: u8,
+        /// Digits after the point.
+        scale: i8,
+    },
+    /// A day.
+    Date,
+    /// A moment, to the microsecond. Without an offset it is taken in the pipeline's time zone.
+    Timestamp,
+    /// True or false.
+    Boolean,
+    /// A binary floating-point number. Sums of these depend on their order: prefer decimals.
+    Double,
+}
+
+impl ColumnType {
+    /// The Arrow type that the engine holds it as; moments carry the pipeline's time zone.
+    pub fn arrow(self, time_zone: &str) -> DataType {
+        match self {
+            ColumnType::String => DataType::Utf8,
+            ColumnType::Integer => DataType::Int64,
+            ColumnType::Decimal { precision, scale } => DataType::Decimal128(precision, scale),
+            ColumnType::Date => DataType::Date32,
+            ColumnType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some(time_zone.into())),
+            ColumnType::Boolean => DataType::Boolean,
+            ColumnType::Double => DataType::Float64,
+        }
+    }
+}
+
+impl FromStr for ColumnType {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "string" => Ok(ColumnType::String),
+            "integer" => Ok(ColumnType::Integer),
+            "date" => Ok(ColumnType::Date),
+            "timestamp" => Ok(ColumnType::Timestamp),
+            "boolean" => Ok(ColumnType::Boolean),
+            "double" => Ok(ColumnType::Double),
+            other => parse_decimal(other).ok_or_else(|| {
+                format!("`{other}` is not a type: use string, integer, decimal(precision,scale), date, timestamp, boolean or double")
+            }),
+        }
+    }
+}
+
+fn parse_decimal(text: &str) -> Option<ColumnType> {
+    let inner = text.strip_prefix("decimal(")?.strip_suffix(')')?;
+    let (precision, scale) = inner.split_once(',')?;
+    let (precision, scale) = (precision.trim().parse::<u8>().ok()?, scale.trim().parse::<i8>().ok()?);
+    let fits = (1..=38).contains(&precision) && scale >= 0 && scale.unsigned_abs() <= precision;
+    fits.then_some(ColumnType::Decimal { precision, scale })
+}
+
+impl fmt::Display for ColumnType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ColumnType::String => f.write_str("string"),
+            ColumnType::Integer => f.write_str("integer"),
+            ColumnType::Decimal { precision, scale } => write!(f, "decimal({precision},{scale})"),
+            ColumnType::Date => f.write_str("date"),
+            ColumnType::Timestamp => f.write_str("timestamp"),
+            ColumnType::Boolean => f.write_str("boolean"),
+            ColumnType::Double => f.write_str("double"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ColumnType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for Column {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Long {
+            #[serde(rename = "type")]
+            column_type: ColumnType,
+            #[serde(default, rename = "description")]
+            _description: Option<String>,
+            #[serde(default)]
+            from: Names,
+            #[serde(default)]
+            required: bool,
+            #[serde(default)]
+            optional: bool,
+            #[serde(default)]
+            accepted: Vec<String>,
+            #[serde(default)]
+            format: Option<Spanned<String>>,
+            #[serde(default)]
+            min: Option<Spanned<String>>,
+            #[serde(default)]
+            max: Option<Spanned<String>>,
+            #[serde(default)]
+            pattern: Option<Spanned<String>>,
+            #[serde(default)]
+            personal: bool,
+        }
+
+        struct ShortOrLong;
+
+        impl<'de> Visitor<'de> for ShortOrLong {
+            type Value = Column;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a type, as `string`, or a column, as `{type: string, required: true}`")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Column, E> {
+                text.parse().map(Column::of_type).map_err(de::Error::custom)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Column, A::Error> {
+                let long = Long::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                Ok(Column {
+                    from: match long.from {
+                        Names::None => Vec::new(),
+                        Names::One(name) => vec![name],
+                        Names::Several(names) => names,
+                    },
+                    required: long.required,
+                    optional: long.optional,
+                    accepted: long.accepted,
+                    format: long.format,
+                    min: long.min,
+                    max: long.max,
+                    pattern: long.pattern,
+                    personal: long.personal,
+                    ..Column::of_type(long.column_type)
+                })
+            }
+        }
+
+        deserializer.deserialize_any(ShortOrLong)
+    }
+}
+
+impl Column {
+    /// A column of which nothing but the type is said.
+    fn of_type(column_type: ColumnType) -> Self {
+        Column {
+            column_type,
+            from: Vec::new(),
+            required: false,
+            optional: false,
+            accepted: Vec::new(),
+            format: None,
+            min: None,
+            max: None,
+            pattern: None,
+            personal: false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_are_read_and_shown_alike() {
+        for text in ["string", "integer", "decimal(18,3)", "date", "timestamp", "boolean", "double"] {
+            assert_eq!(text.parse::<ColumnType>().unwrap().to_string(), text);
+        }
+        for text in ["decimal", "decimal(0,0)", "decimal(39,2)", "decimal(4,5)", "int", "String"] {
+            assert!(text.parse::<ColumnType>().unwrap_err().contains("is not a type"), "{text}");
+        }
+    }
+}
