@@ -247,6 +247,25 @@ fn damaged_files_are_named_with_what_is_wrong() {
     }
 }
 
+/// A join with nothing on its other side need not read its extract; the ledger counts its rows all the same.
+#[test]
+fn rows_that_no_join_asked_for_are_counted() {
+    let project = tempfile::tempdir().unwrap();
+    project_of(project.path(), &[("nobody", "nobody.csv"), ("events", "events.csv")]);
+    let rows = format!("{}\n", csv_row(&[])).repeat(20_000);
+    write(project.path(), "extracts/nobody.csv", format!("{HEADER}\n").as_bytes());
+    write(project.path(), "extracts/events.csv", format!("{HEADER}\n{rows}{}\n", csv_row(&[("qty", "bad")])).as_bytes());
+    let join = "-- Nobody.\nselect distinct e.id as customer_id from sources.nobody as n inner join sources.events as e on e.id = n.id\n";
+    write(project.path(), "sql/customers.sql", join.as_bytes());
+    let output = run(project.path());
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{told}");
+    let result: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(result["customers"], 0);
+    let events = result["sources"].as_array().unwrap().iter().find(|ledger| ledger["source"] == "events").unwrap();
+    assert_eq!(["rows_read", "rows_kept", "rows_rejected"].map(|key| events[key].as_u64().unwrap()), [20_001, 20_000, 1], "{events}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
