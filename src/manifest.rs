@@ -32,6 +32,8 @@ pub struct Commit {
     pub tables: BTreeMap<String, Table>,
     /// What became of the rows of every source.
     pub sources: Vec<Ledger>,
+    /// The number of the publication of every as-of day, this one among them, once this commit is there.
+    pub publications: BTreeMap<String, u64>,
 }
 
 /// A published table.

@@ -272,6 +272,7 @@ fn commit(plan: &Plan, number: u64, tables: BTreeMap<String, manifest::Table>, s
         parameters: shown_parameters(&plan.values),
         tables,
         sources,
+        publications: BTreeMap::new(),
     }
 }
 

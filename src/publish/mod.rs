@@ -13,15 +13,16 @@
 //! ```
 
 mod check;
+mod publications;
 mod write;
 
 pub use check::Verdict;
+pub use publications::Publications;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::execution::SendableRecordBatchStream;
-use futures::TryStreamExt;
 use object_store::{PutMode, PutOptions, PutPayload};
 
 use crate::error::{Error, Message, Result};
@@ -103,11 +104,14 @@ impl Checked {
     pub async fn publish(self, describe: impl FnOnce(u64, BTreeMap<String, Table>) -> Commit) -> Result<Published> {
         let Checked { staging, verdicts } = self;
         let destination = &staging.destination;
-        let number = latest_commit(destination).await? + 1;
-        let commit = describe(number, staging.tables.clone());
+        let known = Publications::read(destination).await?;
+        let number = known.newest_number() + 1;
+        let mut commit = describe(number, staging.tables.clone());
+        commit.publications = known.by_day().into_iter().map(|(day, number)| (day.to_string(), number)).collect();
+        commit.publications.insert(commit.as_of.clone(), number);
         let mut text = serde_json::to_vec_pretty(&commit).map_err(|error| Error::defect(format!("the commit was not written: {error}")))?;
         text.push(b'\n');
-        let path = destination.join(&format!("commits/{number:08}.json"));
+        let path = publications::commit_path(destination, number);
         let shown = destination.shown(&path);
         let created = destination.store.put_opts(&path, PutPayload::from(text), PutOptions::from(PutMode::Create)).await;
         match created {
@@ -122,17 +126,4 @@ impl Checked {
         let tables_shown = commit.tables.iter().map(|(name, table)| (name.clone(), shown_files(table))).collect();
         Ok(Published { commit, commit_shown: shown, tables_shown, verdicts })
     }
-}
-
-/// The number of the latest commit; 0 when there is none.
-async fn latest_commit(destination: &Location) -> Result<u64> {
-    let folder = destination.join("commits");
-    let listed = destination.store.list(Some(&folder)).try_collect::<Vec<_>>().await;
-    let files = match listed {
-        Ok(files) => files,
-        Err(object_store::Error::NotFound { .. }) => Vec::new(),
-        Err(error) => return Err(storage::failure("list", &destination.shown(&folder), error)),
-    };
-    let number = |name: &str| name.strip_suffix(".json")?.parse::<u64>().ok();
-    Ok(files.iter().filter_map(|file| number(file.location.filename()?)).max().unwrap_or(0))
 }
