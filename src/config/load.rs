@@ -130,7 +130,7 @@ fn syntax(file: &Arc<SourceFile>, error: &serde_yaml::Error) -> Diagnostic {
             let written = span.as_ref().map(|span| &span.file.text[span.bytes.clone()]).filter(|text| !text.contains('\n'));
             // The parser withholds what is wrong with a value that may come from the environment; of a type it can be told.
             if let Some(Err(why)) = written.map(|text| text.trim_matches(['\'', '"']).parse::<ColumnType>())
-                && other.to_string().contains("interpolated")
+                && ["interpolated", "is not a type"].iter().any(|said| other.to_string().contains(said))
             {
                 return located(Diagnostic::error("unknown-type", why)).label("not a type");
             }

@@ -5,6 +5,8 @@
 mod broken_extracts;
 /// The command line: exit codes, help, what is told to whom.
 mod command_line;
+/// Promise 6: every mistake is told at its place, with why and what to do: `tests/errors`.
+mod errors;
 /// Promise 2: nothing that happens at or after the as-of day changes an output.
 mod no_look_ahead;
 /// Promise 1: the same extracts give the same bytes, whatever the threads, the order of rows or their split over files.

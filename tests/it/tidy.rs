@@ -1,6 +1,7 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use crate::errors;
 use crate::support::package;
 
 /// The floors of the building, top first. Calls go down: a module uses modules of its own floor or lower ones.
@@ -17,6 +18,20 @@ const FLOORS: [&[&str]; 6] = [
 const EXCEPTIONS: [(&str, &str, &str); 2] = [
     ("report", "run", "a report shows the outcome of a run, whose type stands beside what makes it"),
     ("manifest", "ingest", "a commit holds the ledgers as ingest counts them"),
+];
+
+/// Mistakes that a folder cannot show, and why.
+const ELSEWHERE: [(&str, &str); 10] = [
+    ("access-denied", "needs a store that refuses"),
+    ("no-such-bucket", "needs a store that answers"),
+    ("unusable-place", "is told with the name of the run: `command_line` holds it"),
+    ("column-type", "needs a Parquet extract"),
+    ("memory-limit", "needs more data than a limit allows"),
+    ("file-too-large", "needs a file of megabytes"),
+    ("invalid-arguments", "is told by JSON alone: `command_line` holds it"),
+    ("folder-in-use", "is told by `init`: `command_line` holds it"),
+    ("unwritable-folder", "is told by `init`, and needs a folder that refuses"),
+    ("not-generated", "is told by `generate`"),
 ];
 
 #[test]
@@ -63,6 +78,49 @@ fn models_open_by_saying_what_they_are_and_are_laid_out_alike() {
         models += 1;
     }
     assert!(models > 20);
+}
+
+/// A kind of mistake that no case shows would go unread.
+#[test]
+fn every_code_has_a_case() {
+    let shown: BTreeSet<String> =
+        errors::cases().iter().flat_map(|case| codes_after(&read(&case.join("expected.txt")), &["error[", "warning["])).collect();
+    let mut missing = codes_of_source();
+    missing.retain(|code| !shown.contains(code) && !ELSEWHERE.iter().any(|(elsewhere, _)| elsewhere == code));
+    assert!(missing.is_empty(), "no case under tests/errors shows {missing:?}");
+    let needless: Vec<_> = ELSEWHERE.iter().filter(|(code, _)| shown.contains(*code)).collect();
+    assert!(needless.is_empty(), "these have a case now: {needless:?}");
+}
+
+/// Every code that the source gives a problem.
+fn codes_of_source() -> BTreeSet<String> {
+    let mut codes = BTreeSet::new();
+    for file in rust_files(&package().join("src")) {
+        let text = read(&file);
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        codes.extend(codes_after(code, &["Diagnostic::error(", "Diagnostic::warning(", "Error::argument("]));
+    }
+    assert!(codes.len() > 40, "only {} codes were found", codes.len());
+    codes
+}
+
+/// The codes that stand right after one of some texts, in quotes or not.
+fn codes_after(text: &str, before: &[&str]) -> Vec<String> {
+    let mut codes = Vec::new();
+    for before in before {
+        for (at, _) in text.match_indices(before) {
+            let rest = text[at + before.len()..].trim_start().trim_start_matches('"');
+            let code: String = rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect();
+            if !code.is_empty() && rest[code.len()..].starts_with(['"', ']']) {
+                codes.push(code);
+            }
+        }
+    }
+    codes
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap()
 }
 
 fn module_of(file: &Path) -> String {

@@ -1,0 +1,2 @@
+-- A.
+select customer_id from features.b

@@ -1,0 +1,2 @@
+-- B.
+select customer_id from features.a

@@ -1,0 +1,2 @@
+-- Orders.
+select f.customer_id from features.orders as f

@@ -1,0 +1,2 @@
+-- Orders.
+delete from staging.orders

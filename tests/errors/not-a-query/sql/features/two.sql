@@ -1,0 +1,3 @@
+-- Two.
+select 1 as one;
+select 2 as two

@@ -1,0 +1,2 @@
+-- Orders.
+select customer_id from staging.orders

@@ -1,0 +1,3 @@
+-- Orders.
+select order_id, customer_id, country, amount, cast(ordered_at as date) as order_date
+from sources.ordrs

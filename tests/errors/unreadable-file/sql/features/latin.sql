@@ -1,0 +1,2 @@
+-- Café.
+select 1 as one
