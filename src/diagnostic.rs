@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use annotate_snippets::renderer::DecorStyle;
-use annotate_snippets::{Annotation, AnnotationKind, Level, Renderer, Snippet};
+use annotate_snippets::{Annotation, AnnotationKind, Renderer, Snippet};
 
 /// A text file of the project, kept so that a problem can show the line it is on.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,6 +42,19 @@ pub struct Diagnostic {
     pub label: Option<String>,
     /// What to do.
     pub hint: Option<Hint>,
+    /// Whether the project can run all the same.
+    pub level: Level,
+    /// Other places of the same file that belong to it, each with what it is.
+    pub also: Vec<(Span, String)>,
+}
+
+/// How bad a problem is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// The project cannot run.
+    Error,
+    /// The project runs, and somebody should look.
+    Warning,
 }
 
 impl SourceFile {
@@ -81,7 +94,12 @@ impl Span {
 impl Diagnostic {
     /// A problem without a place.
     pub fn error(code: &'static str, message: impl Into<String>) -> Self {
-        Diagnostic { code, message: message.into(), span: None, label: None, hint: None }
+        Diagnostic { code, message: message.into(), span: None, label: None, hint: None, level: Level::Error, also: Vec::new() }
+    }
+
+    /// Something to look at, without a place.
+    pub fn warning(code: &'static str, message: impl Into<String>) -> Self {
+        Diagnostic { level: Level::Warning, ..Diagnostic::error(code, message) }
     }
 
     /// Says where.
@@ -102,6 +120,12 @@ impl Diagnostic {
         self
     }
 
+    /// Adds another place of the same file that belongs to it.
+    pub fn also(mut self, span: Span, label: impl Into<String>) -> Self {
+        self.also.push((span, label.into()));
+        self
+    }
+
     /// Offers the nearest of the names that would have been right, or else all of them.
     pub fn did_you_mean<'a>(self, wrong: &str, right: impl IntoIterator<Item = &'a str>) -> Self {
         match suggestion(wrong, right) {
@@ -113,16 +137,21 @@ impl Diagnostic {
     /// The problem as people read it: message, code frame with a caret, hint.
     pub fn render(&self, colour: bool) -> String {
         let renderer = if colour { Renderer::styled().decor_style(DecorStyle::Unicode) } else { Renderer::plain() };
-        let title = Level::ERROR.primary_title(self.message.as_str()).id(self.code);
+        let level = match self.level {
+            Level::Error => annotate_snippets::Level::ERROR,
+            Level::Warning => annotate_snippets::Level::WARNING,
+        };
+        let title = level.primary_title(self.message.as_str()).id(self.code);
         let Some(span) = &self.span else {
             // Without a frame above it, the hint's bar would hang in the air.
             let text = renderer.render(&[title.elements([] as [Snippet<'_, Annotation<'_>>; 0])]);
             return self.hint.as_ref().map_or(text.clone(), |hint| format!("{text}\n  = help: {hint}"));
         };
         let annotation = AnnotationKind::Primary.span(span.bytes.clone()).label(self.label.as_deref());
-        let snippet = Snippet::source(span.file.text.as_str()).path(span.file.path.as_str()).annotation(annotation);
+        let also = self.also.iter().map(|(span, label)| AnnotationKind::Context.span(span.bytes.clone()).label(label.as_str()));
+        let snippet = Snippet::source(span.file.text.as_str()).path(span.file.path.as_str()).annotation(annotation).annotations(also);
         let group = title.element(snippet);
-        let help = self.hint.as_ref().map(|Hint(hint)| Level::HELP.message(hint.as_str()));
+        let help = self.hint.as_ref().map(|Hint(hint)| annotate_snippets::Level::HELP.message(hint.as_str()));
         renderer.render(&[group.elements(help)])
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Span};
 use crate::error::{Error, Message};
 use crate::run::Outcome;
 
@@ -49,18 +49,23 @@ pub fn error(error: &Error) -> Value {
     json!({ "status": error.kind(), "exit_code": exit_code, "problems": problems })
 }
 
-fn problem(diagnostic: &Diagnostic) -> Value {
-    let place = diagnostic.span.as_ref().map(|span| {
+/// A problem of the project, with its places.
+pub fn problem(diagnostic: &Diagnostic) -> Value {
+    let place = |span: &Span| {
         let (line, column) = span.file.line_and_column(span.bytes.start);
         json!({ "file": span.file.path, "line": line, "column": column })
-    });
-    json!({
+    };
+    let mut told = json!({
         "code": diagnostic.code,
         "message": diagnostic.message,
-        "place": place,
+        "place": diagnostic.span.as_ref().map(place),
         "label": diagnostic.label,
         "hint": diagnostic.hint.as_ref().map(ToString::to_string),
-    })
+    });
+    if !diagnostic.also.is_empty() {
+        told["also"] = diagnostic.also.iter().map(|(span, label)| json!({ "place": place(span), "label": label })).collect();
+    }
+    told
 }
 
 fn told(message: &Message) -> Value {

@@ -5,5 +5,5 @@ mod json;
 mod progress;
 
 pub use human::{error as human_error, outcome as human_outcome};
-pub use json::{error as json_error, outcome as json_outcome};
+pub use json::{error as json_error, outcome as json_outcome, problem as json_problem};
 pub use progress::Progress;
