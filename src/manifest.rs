@@ -1,7 +1,8 @@
 //! The record of a publication: which files make it up, and what they were made from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
 use crate::ingest::Ledger;
@@ -18,8 +19,8 @@ pub struct Commit {
     pub number: u64,
     /// The pipeline's name.
     pub pipeline: String,
-    /// The day that the publication is as of (`YYYY-MM-DD`).
-    pub as_of: String,
+    /// The day that the publication is as of.
+    pub as_of: NaiveDate,
     /// The run that made it.
     pub run_id: String,
     /// The version of Segmill that made it.
@@ -33,7 +34,7 @@ pub struct Commit {
     /// What became of the rows of every source.
     pub sources: Vec<Ledger>,
     /// The number of the publication of every as-of day, this one among them, once this commit is there.
-    pub publications: BTreeMap<String, u64>,
+    pub publications: BTreeMap<NaiveDate, u64>,
 }
 
 /// A published table.
@@ -45,6 +46,13 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// Its files in order.
     pub files: Vec<DataFile>,
+    /// Where the day's rows are for readers that list folders, from the destination: `TABLE/as_of=DAY/TABLE.parquet`.
+    pub folder_path: String,
+    /// The list of its files' URLs, a line each, from the destination.
+    pub urls_path: String,
+    /// The list of its files as Redshift's `COPY … MANIFEST` takes it, from the destination; on S3 only.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub redshift_manifest_path: Option<String>,
 }
 
 /// A column of a published table.
@@ -68,4 +76,15 @@ pub struct DataFile {
     pub rows: u64,
     /// SHA-256 of its bytes, in hexadecimal.
     pub sha256: String,
+}
+
+/// A note that a run leaves while it changes a day, for whoever comes after it if it dies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pending {
+    /// The run.
+    pub run_id: String,
+    /// The day.
+    pub as_of: NaiveDate,
+    /// The tables whose folders it changes.
+    pub tables: BTreeSet<String>,
 }

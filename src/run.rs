@@ -21,7 +21,7 @@ use crate::graph::{self, MEMBERSHIP, PROFILE, SOURCES};
 use crate::ingest::{self, Collector, Ledger, SourceTable};
 use crate::manifest::{self, Commit};
 use crate::plan::{self, Plan, PlannedModel};
-use crate::publish::{Published, Staging};
+use crate::publish::{self, Publications, Published, Staging};
 use crate::report::Progress;
 use crate::segments::{self, CUSTOMER_ID, SegmentSize};
 use crate::sql;
@@ -91,7 +91,9 @@ pub async fn run(request: &Request, progress: &Progress) -> Result<Outcome> {
 
     let engine = Engine::new(request.limits, plan.values.time_zone.name())?;
     let mut steps = Steps { done: Vec::new(), progress };
-    let mut staging = Staging::new(destination, run_id(request.as_of));
+    publish::settle(&destination).await?;
+    let seen = Publications::read(&destination).await?;
+    let mut staging = Staging::new(destination, run_id(request.as_of), request.as_of, seen);
 
     let sources = read_sources(&plan, &engine, &stores, &mut steps).await?;
     plan::register_reference(&engine, &plan.project, &plan.values)?;
@@ -107,7 +109,7 @@ pub async fn run(request: &Request, progress: &Progress) -> Result<Outcome> {
     let checked =
         staging.finish().check(&Engine::new(request.limits, plan.values.time_zone.name())?, &plan.project.pipeline.checks).await?;
     steps.end("check outputs", checked.verdicts().len() as u64, checking);
-    let published = checked.publish(|number, tables| commit(&plan, number, tables, ledgers)).await?;
+    let published = checked.publish(|tables| commit(&plan, tables, ledgers)).await?;
 
     Ok(Outcome {
         pipeline: plan.project.pipeline.name.value.clone(),
@@ -259,13 +261,13 @@ async fn stage_outputs(plan: &Plan, engine: &Engine, staging: &mut Staging, step
     Ok(())
 }
 
-fn commit(plan: &Plan, number: u64, tables: BTreeMap<String, manifest::Table>, sources: Vec<Ledger>) -> Commit {
+fn commit(plan: &Plan, tables: BTreeMap<String, manifest::Table>, sources: Vec<Ledger>) -> Commit {
     let run_id = tables.values().flat_map(|table| &table.files).find_map(|file| file.path.split('/').nth(1)).unwrap_or_default();
     Commit {
         format: manifest::FORMAT,
-        number,
+        number: 0,
         pipeline: plan.project.pipeline.name.value.clone(),
-        as_of: plan.values.as_of.to_string(),
+        as_of: plan.values.as_of,
         run_id: run_id.to_owned(),
         segmill_version: env!("CARGO_PKG_VERSION").to_owned(),
         project_digest: plan.project.digest.clone(),

@@ -86,8 +86,8 @@ impl Stores {
             Ok(here) if !typed_absolute && absolute.starts_with(&here) => Written::From(format!("{}/", here.display())),
             _ => Written::Absolute,
         };
-        let store = self.cached("file:///", || Ok(Arc::new(LocalFileSystem::new())));
-        let store = store.unwrap_or_else(|_| Arc::new(LocalFileSystem::new()));
+        let store = self.cached("file:///", || Ok(Arc::new(LocalFileSystem::new().with_automatic_cleanup(true))));
+        let store = store.unwrap_or_else(|_| Arc::new(LocalFileSystem::new().with_automatic_cleanup(true)));
         let path = absolute.to_string_lossy().trim_start_matches('/').to_owned();
         Location { store, path, written }
     }
@@ -116,7 +116,43 @@ impl Stores {
     }
 }
 
+/// How a file of a store becomes another at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CopiesBy {
+    /// The store copies files up to this size in one step that either has happened or has not.
+    Store {
+        /// The largest file.
+        up_to_bytes: u64,
+    },
+    /// Its copies may be seen before they are whole: what is uploaded shows when it is complete.
+    Upload,
+}
+
 impl Location {
+    /// How this store makes a file another.
+    pub fn copies_by(&self) -> CopiesBy {
+        match &self.written {
+            // A hard link that is renamed.
+            Written::Absolute | Written::From(_) => CopiesBy::Store { up_to_bytes: u64::MAX },
+            // S3's CopyObject takes up to 5 GiB. Azure's Copy Blob may go on after it has answered.
+            Written::Url(origin) if ["s3://", "s3a://", "gs://", "memory:"].iter().any(|scheme| origin.starts_with(scheme)) => {
+                CopiesBy::Store { up_to_bytes: 5 << 30 }
+            }
+            Written::Url(_) => CopiesBy::Upload,
+        }
+    }
+
+    /// The URL of a path, as tools take it.
+    pub fn url(&self, path: &Path) -> String {
+        match &self.written {
+            Written::Absolute | Written::From(_) => {
+                Url::from_file_path(format!("/{path}")).map_or_else(|()| format!("file:///{path}"), String::from)
+            }
+            // Hadoop's other name for the same.
+            Written::Url(origin) => format!("{}/{path}", origin.replacen("s3a://", "s3://", 1)),
+        }
+    }
+
     /// A place below this one.
     pub fn join(&self, below: &str) -> Path {
         Path::from(format!("{}/{below}", self.path.trim_end_matches('/')))

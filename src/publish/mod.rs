@@ -8,31 +8,41 @@
 //! Only [`Checked`] has `publish`, so what was not checked cannot be published. At the destination:
 //!
 //! ```text
-//! runs/RUN_ID/TABLE.parquet   what one run wrote; of no meaning until a commit names it
-//! commits/00000001.json       a publication (see [`crate::manifest::Commit`]), created only if it is not there
+//! runs/RUN_ID/TABLE.parquet          what one run wrote; of no meaning until a commit names it
+//! runs/RUN_ID/load/                  lists of those files, as loaders take them
+//! commits/00000001.json              a publication (see [`crate::manifest::Commit`]), created only if it is not there
+//! pending/RUN_ID.json                there while a run publishes; left behind by one that died
+//! TABLE/as_of=DAY/TABLE.parquet      a copy of the day's publication, for readers that only list folders
 //! ```
 
 mod check;
+mod commit;
+mod folders;
+mod loads;
+mod pending;
 mod publications;
 mod write;
 
 pub use check::Verdict;
+pub use pending::settle;
 pub use publications::Publications;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use datafusion::execution::SendableRecordBatchStream;
-use object_store::{PutMode, PutOptions, PutPayload};
-
 use crate::error::{Error, Message, Result};
 use crate::manifest::{Commit, DataFile, Table};
-use crate::storage::{self, Location};
+use crate::storage::Location;
+use chrono::NaiveDate;
+use datafusion::execution::SendableRecordBatchStream;
 
 /// The tables that a run has written so far.
 pub struct Staging {
     destination: Location,
     run_id: String,
+    as_of: NaiveDate,
+    /// What was published when the run began.
+    seen: Publications,
     tables: BTreeMap<String, Table>,
 }
 
@@ -59,9 +69,9 @@ pub struct Published {
 }
 
 impl Staging {
-    /// Begins to stage a run's tables.
-    pub fn new(destination: Location, run_id: String) -> Self {
-        Staging { destination, run_id, tables: BTreeMap::new() }
+    /// Begins to stage a run's tables, for a day, on top of what it saw published.
+    pub fn new(destination: Location, run_id: String, as_of: NaiveDate, seen: Publications) -> Self {
+        Staging { destination, run_id, as_of, seen, tables: BTreeMap::new() }
     }
 
     /// Writes a table, whose rows must come in order of `key`.
@@ -75,7 +85,15 @@ impl Staging {
         let written = write::parquet(Arc::clone(&self.destination.store), location, &shown, name, key, rows).await?;
         let rows = written.rows;
         let file = DataFile { path, bytes: written.bytes, rows, sha256: written.sha256 };
-        self.tables.insert(name.to_owned(), Table { rows, columns: written.columns, files: vec![file] });
+        let table = Table {
+            rows,
+            columns: written.columns,
+            files: vec![file],
+            folder_path: folders::path(name, self.as_of),
+            urls_path: loads::urls_path(&self.run_id, name),
+            redshift_manifest_path: loads::redshift_manifest_path(&self.destination, &self.run_id, name),
+        };
+        self.tables.insert(name.to_owned(), table);
         Ok(rows)
     }
 
@@ -97,33 +115,44 @@ impl Checked {
         &self.verdicts
     }
 
-    /// Publishes the tables by creating the next commit file, which `describe` fills in.
+    /// Publishes the tables: makes the lists that loaders take, creates the next commit file, which `describe` fills in,
+    /// and brings the day's folders up to date.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when another run published first; otherwise as writing to the store fails.
-    pub async fn publish(self, describe: impl FnOnce(u64, BTreeMap<String, Table>) -> Commit) -> Result<Published> {
+    /// [`Error::Conflict`] when another run published first; otherwise as the store fails. What failed after the
+    /// commit says so.
+    pub async fn publish(self, describe: impl FnOnce(BTreeMap<String, Table>) -> Commit) -> Result<Published> {
         let Checked { staging, verdicts } = self;
-        let destination = &staging.destination;
-        let known = Publications::read(destination).await?;
-        let number = known.newest_number() + 1;
-        let mut commit = describe(number, staging.tables.clone());
-        commit.publications = known.by_day().into_iter().map(|(day, number)| (day.to_string(), number)).collect();
-        commit.publications.insert(commit.as_of.clone(), number);
-        let mut text = serde_json::to_vec_pretty(&commit).map_err(|error| Error::defect(format!("the commit was not written: {error}")))?;
-        text.push(b'\n');
-        let path = publications::commit_path(destination, number);
-        let shown = destination.shown(&path);
-        let created = destination.store.put_opts(&path, PutPayload::from(text), PutOptions::from(PutMode::Create)).await;
-        match created {
-            Ok(_) => {}
-            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
-                let message = Message::new(format!("another run published {shown} first; this one published nothing"));
-                return Err(Error::Conflict(message.hint("run again: it will see what the other run published")));
-            }
-            Err(error) => return Err(storage::failure("create", &shown, error)),
+        let Staging { destination, seen, tables, .. } = staging;
+        for table in tables.values() {
+            loads::write(&destination, table).await?;
         }
+        let (commit, note) = commit::create(&destination, describe(tables), &seen).await?;
+        let commit_shown = destination.shown(&publications::commit_path(&destination, commit.number));
+        let settled = async {
+            folders::refresh(&destination, note.as_of, &note.tables).await?;
+            pending::remove(&destination, &note.run_id).await
+        };
+        settled.await.map_err(|error| behind(&commit_shown, error))?;
         let shown_files = |table: &Table| table.files.iter().map(|file| destination.shown(&destination.join(&file.path))).collect();
         let tables_shown = commit.tables.iter().map(|(name, table)| (name.clone(), shown_files(table))).collect();
-        Ok(Published { commit, commit_shown: shown, tables_shown, verdicts })
+        Ok(Published { commit, commit_shown, tables_shown, verdicts })
     }
+}
+
+/// A failure after the commit: the tables are published, and readers of the folders do not see them yet.
+fn behind(commit_shown: &str, error: Error) -> Error {
+    let why = error.to_string();
+    Error::Unavailable(
+        Message::new(format!("published as {commit_shown}, but the folders by day are not up to date"))
+            .detail(why.lines().next().unwrap_or_default())
+            .hint("run again: it publishes nothing and brings them up to date"),
+    )
+}
+
+/// A small document, for people too.
+fn to_json(document: &impl serde::Serialize) -> Result<Vec<u8>> {
+    let mut text = serde_json::to_vec_pretty(document).map_err(|error| Error::defect(format!("a document was not written: {error}")))?;
+    text.push(b'\n');
+    Ok(text)
 }

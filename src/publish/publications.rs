@@ -49,8 +49,7 @@ impl Publications {
 
     /// The number of the publication of every as-of day.
     pub fn by_day(&self) -> BTreeMap<NaiveDate, u64> {
-        let Some(newest) = &self.newest else { return BTreeMap::new() };
-        newest.publications.iter().filter_map(|(day, number)| Some((day.parse().ok()?, *number))).collect()
+        self.newest.as_ref().map(|newest| newest.publications.clone()).unwrap_or_default()
     }
 
     /// The number of the publication of a day.
@@ -97,6 +96,18 @@ impl Publications {
         match &self.newest {
             Some(newest) if newest.number == number => Ok(newest.clone()),
             _ => read_commit(&self.destination, number).await,
+        }
+    }
+
+    /// The commit of a number at a destination, if there is one.
+    ///
+    /// # Errors
+    /// As [`Publications::read`].
+    pub async fn commit_at(destination: &Location, number: u64) -> Result<Option<Commit>> {
+        match read_commit(destination, number).await {
+            Ok(commit) => Ok(Some(commit)),
+            Err(Error::Missing(_)) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -207,13 +218,13 @@ mod tests {
     async fn publish(destination: &Location, as_of: &str) {
         let known = Publications::read(destination).await.unwrap();
         let number = known.newest_number() + 1;
-        let mut publications: BTreeMap<_, _> = known.by_day().into_iter().map(|(day, number)| (day.to_string(), number)).collect();
-        publications.insert(as_of.to_owned(), number);
+        let mut publications = known.by_day();
+        publications.insert(day(as_of), number);
         let commit = Commit {
             format: manifest::FORMAT,
             number,
             pipeline: "p".into(),
-            as_of: as_of.into(),
+            as_of: day(as_of),
             run_id: format!("run-{number}"),
             segmill_version: "0".into(),
             project_digest: String::new(),

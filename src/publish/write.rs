@@ -46,16 +46,40 @@ pub async fn parquet(
     shown: &str,
     table: &str,
     key: &[String],
-    mut rows: SendableRecordBatchStream,
+    rows: SendableRecordBatchStream,
 ) -> Result<Written> {
     let schema = published_schema(&rows.schema());
-    let sink = Hashing { inner: BufWriter::new(store, path), hash: Sha256::new(), bytes: 0 };
+    let sink = Hashing { inner: BufWriter::new(store, path), hash: Sha256::new(), bytes: 0, ended: false };
     let mut writer = AsyncArrowWriter::try_new(sink, Arc::clone(&schema), Some(properties())).map_err(|error| unwritten(shown, error))?;
-    let mut coalescer = BatchCoalescer::new(Arc::clone(&schema), WRITE_ROWS);
-    let mut unique = Unique::new(table, key, &schema)?;
+    let written = write_rows(&mut writer, &schema, shown, table, key, rows).await;
+    let mut sink = writer.into_inner();
+    if written.is_err() && !sink.ended {
+        // An upload that is left unfinished is billed until somebody ends it.
+        let _ = sink.inner.abort().await;
+    }
+    let column = |field: &Arc<Field>| Column { name: field.name().clone(), column_type: type_name(field.data_type()) };
+    Ok(Written {
+        rows: written?,
+        bytes: sink.bytes,
+        sha256: format!("{:x}", sink.hash.finalize()),
+        columns: schema.fields().iter().map(column).collect(),
+    })
+}
+
+/// Writes the rows and ends the file; how many there were.
+async fn write_rows(
+    writer: &mut AsyncArrowWriter<Hashing>,
+    schema: &SchemaRef,
+    shown: &str,
+    table: &str,
+    key: &[String],
+    mut rows: SendableRecordBatchStream,
+) -> Result<u64> {
+    let mut coalescer = BatchCoalescer::new(Arc::clone(schema), WRITE_ROWS);
+    let mut unique = Unique::new(table, key, schema)?;
     let mut count = 0;
     while let Some(batch) = rows.try_next().await.map_err(|error| failed(table, &error))? {
-        let batch = published(&schema, &batch)?;
+        let batch = published(schema, &batch)?;
         unique.check(&batch)?;
         count += batch.num_rows() as u64;
         coalescer.push_batch(batch).map_err(defect)?;
@@ -68,14 +92,7 @@ pub async fn parquet(
         writer.write(&rest).await.map_err(|error| unwritten(shown, error))?;
     }
     writer.finish().await.map_err(|error| unwritten(shown, error))?;
-    let sink = writer.into_inner();
-    let column = |field: &Arc<Field>| Column { name: field.name().clone(), column_type: type_name(field.data_type()) };
-    Ok(Written {
-        rows: count,
-        bytes: sink.bytes,
-        sha256: format!("{:x}", sink.hash.finalize()),
-        columns: schema.fields().iter().map(column).collect(),
-    })
+    Ok(count)
 }
 
 fn properties() -> WriterProperties {
@@ -157,6 +174,8 @@ struct Hashing {
     inner: BufWriter,
     hash: Sha256,
     bytes: u64,
+    /// Whether its end was asked for; then there is nothing left to abort.
+    ended: bool,
 }
 
 impl AsyncFileWriter for Hashing {
@@ -167,6 +186,7 @@ impl AsyncFileWriter for Hashing {
     }
 
     fn complete(&mut self) -> BoxFuture<'_, parquet::errors::Result<()>> {
+        self.ended = true;
         async move { self.inner.shutdown().await.map_err(|error| parquet::errors::ParquetError::External(Box::new(error))) }.boxed()
     }
 }

@@ -21,7 +21,7 @@ const EXCEPTIONS: [(&str, &str, &str); 2] = [
 ];
 
 /// Mistakes that a folder cannot show, and why.
-const ELSEWHERE: [(&str, &str); 10] = [
+const ELSEWHERE: &[(&str, &str)] = &[
     ("access-denied", "needs a store that refuses"),
     ("no-such-bucket", "needs a store that answers"),
     ("unusable-place", "is told with the name of the run: `command_line` holds it"),
@@ -32,6 +32,9 @@ const ELSEWHERE: [(&str, &str); 10] = [
     ("folder-in-use", "is told by `init`: `command_line` holds it"),
     ("unwritable-folder", "is told by `init`, and needs a folder that refuses"),
     ("not-generated", "is told by `generate`"),
+    ("newer-publication", "needs a destination that a newer version wrote: `publish/publications.rs` holds it"),
+    ("not-a-commit", "needs a destination that somebody else wrote: `publish/publications.rs` holds it"),
+    ("store-without-conditions", "needs a store that ignores conditions"),
 ];
 
 #[test]

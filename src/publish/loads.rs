@@ -1,0 +1,55 @@
+//! Lists of a table's files in the forms that loaders take. They are written before the commit, which names them: whoever
+//! finds a list through a commit finds it whole.
+
+use object_store::{ObjectStoreExt, PutPayload};
+use serde_json::json;
+
+use crate::error::Result;
+use crate::manifest::Table;
+use crate::storage::{self, Location};
+
+/// Where the list of a table's URLs is, from the destination.
+pub fn urls_path(run_id: &str, table: &str) -> String {
+    format!("runs/{run_id}/load/{table}.urls.txt")
+}
+
+/// Where a table's list for Redshift is, from the destination; none where Redshift cannot read.
+pub fn redshift_manifest_path(destination: &Location, run_id: &str, table: &str) -> Option<String> {
+    let on_s3 = destination.url(&destination.join(table)).starts_with("s3://");
+    on_s3.then(|| format!("runs/{run_id}/load/{table}.manifest"))
+}
+
+/// Writes the lists of a table.
+///
+/// # Errors
+/// As the store fails.
+pub async fn write(destination: &Location, table: &Table) -> Result<()> {
+    put(destination, &table.urls_path, urls(destination, table).into_bytes()).await?;
+    match &table.redshift_manifest_path {
+        Some(path) => put(destination, path, super::to_json(&redshift_manifest(destination, table))?).await,
+        None => Ok(()),
+    }
+}
+
+/// The URLs of a table's files, a line each.
+pub fn urls(destination: &Location, table: &Table) -> String {
+    table.files.iter().map(|file| destination.url(&destination.join(&file.path)) + "\n").collect()
+}
+
+/// A table's files as Redshift's `COPY … FORMAT AS PARQUET MANIFEST` takes them, which wants the length of each.
+pub fn redshift_manifest(destination: &Location, table: &Table) -> serde_json::Value {
+    let entry = |file: &crate::manifest::DataFile| {
+        json!({
+            "url": destination.url(&destination.join(&file.path)),
+            "mandatory": true,
+            "meta": { "content_length": file.bytes },
+        })
+    };
+    json!({ "entries": table.files.iter().map(entry).collect::<Vec<_>>() })
+}
+
+async fn put(destination: &Location, path: &str, bytes: Vec<u8>) -> Result<()> {
+    let path = destination.join(path);
+    let put = destination.store.put(&path, PutPayload::from(bytes)).await;
+    put.map(|_| ()).map_err(|error| storage::failure("write", &destination.shown(&path), error))
+}
