@@ -7,6 +7,7 @@
 //! - [`cases`]: the project's own tests
 //! - [`plan`]: project and values become what will run; [`graph`]: who reads whom
 //! - [`ingest`]: extracts become kept and rejected rows, by contract
+//! - [`identity`]: pairs of identifiers become customers
 //! - [`segments`]: rules over the profile become memberships
 //! - [`publish`]: stage, check, commit; [`manifest`]: the record of a publication
 //! - [`report`]: what people and programs are told
@@ -24,6 +25,7 @@ pub mod engine;
 pub mod error;
 pub mod generate;
 pub mod graph;
+pub mod identity;
 pub mod ingest;
 pub mod manifest;
 pub mod plan;

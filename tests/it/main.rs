@@ -7,6 +7,8 @@ mod broken_extracts;
 mod command_line;
 /// Promise 6: every mistake is told at its place, with why and what to do: `tests/errors`.
 mod errors;
+/// Promise 9: the identity step gives the same customers whatever the order of its edges, keeps strangers apart, and ids stable.
+mod identity_operator;
 /// Promise 2: nothing that happens at or after the as-of day changes an output.
 mod no_look_ahead;
 /// Promise 1: the same extracts give the same bytes, whatever the threads, the order of rows or their split over files.

@@ -9,7 +9,7 @@ const FLOORS: [&[&str]; 6] = [
     &["cli"],
     &["run", "cases", "generate"],
     &["plan", "report"],
-    &["graph", "ingest", "segments", "publish"],
+    &["graph", "ingest", "identity", "segments", "publish"],
     &["engine", "sql", "config", "manifest", "storage", "clock"],
     &["diagnostic", "error"],
 ];

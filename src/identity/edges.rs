@@ -1,0 +1,201 @@
+//! Edges from Arrow batches: pairs of identifiers seen together, kept as numbers beside their source and dates.
+
+use std::borrow::Cow;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
+
+use super::intern::{Interner, NOBODY, Side};
+use super::rules::Rules;
+use crate::error::{Error, Message, Result};
+
+/// When nothing is known of a time: later than all others, so that what is known counts.
+pub(super) const UNKNOWN: i64 = i64::MAX;
+/// How many sources edges may come from: a source is kept in one byte.
+const MAX_SOURCES: usize = 255;
+
+/// What became of an edge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub(super) enum Verdict {
+    /// It makes its two identifiers one customer's.
+    Ties,
+    /// An identifier of it stands for nobody.
+    Blocked,
+    /// It was last seen too long ago.
+    Expired,
+    /// It ended before its identifier passed to another holder.
+    PassedOn,
+    /// An identifier of it has too many holders.
+    Shared,
+    /// With it a customer would have too many of a type.
+    Cut,
+}
+
+/// The edges of a batch, column by column.
+pub(super) struct Chunk {
+    pub(super) ends: Vec<[u32; 2]>,
+    pub(super) kinds: Vec<[u8; 2]>,
+    pub(super) sources: Vec<u8>,
+    pub(super) first: Vec<i64>,
+    pub(super) last: Vec<i64>,
+    /// Edges that have ended, by position, and when. Few have.
+    pub(super) ended: Vec<(u32, i64)>,
+    pub(super) verdicts: Vec<Verdict>,
+}
+
+/// The names of the sources that edges come from; those of the trust order first.
+#[derive(Debug)]
+pub(super) struct Sources {
+    names: Mutex<Vec<String>>,
+}
+
+/// The columns of `identity.edges`. Where `other` is null, the row says that the identifier was seen, alone.
+pub fn edges_schema() -> SchemaRef {
+    let text = |name: &str, nullable| Field::new(name, DataType::Utf8, nullable);
+    let time = |name: &str| Field::new(name, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true);
+    Arc::new(Schema::new(vec![
+        text("identifier_type", false),
+        text("identifier", false),
+        text("other_type", true),
+        text("other", true),
+        text("source", false),
+        time("first_seen_at"),
+        time("last_seen_at"),
+        time("ended_at"),
+    ]))
+}
+
+impl Sources {
+    pub(super) fn new(rules: &Rules) -> Self {
+        Sources { names: Mutex::new(rules.trust.clone()) }
+    }
+
+    fn number(&self, name: &str) -> Result<u8> {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = names.iter().position(|known| known == name).unwrap_or_else(|| {
+            names.push(name.to_owned());
+            names.len() - 1
+        });
+        let number = u8::try_from(at).ok().filter(|at| usize::from(*at) < MAX_SOURCES);
+        number.ok_or_else(|| Error::Refused(Message::new(format!("`identity.edges` names more than {MAX_SOURCES} sources"))))
+    }
+
+    pub(super) fn finish(self) -> Vec<String> {
+        self.names.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads a batch: interns its identifiers and gives the edges among them.
+pub(super) fn read(rules: &Rules, interner: &Interner, sources: &Sources, batch: &RecordBatch) -> Result<Chunk> {
+    let rows = batch.num_rows();
+    let first = times(batch, "first_seen_at")?;
+    let last = times(batch, "last_seen_at")?;
+    let ended = times(batch, "ended_at")?;
+    let mut ends = Vec::with_capacity(2);
+    for (kind, identifier) in [("identifier_type", "identifier"), ("other_type", "other")] {
+        let (names, values) = (texts(batch, kind)?, texts(batch, identifier)?);
+        let values: Vec<Option<&str>> = (0..rows).map(|row| text_at(&values, row).filter(|_| names.is_valid(row))).collect();
+        let kinds = kinds(rules, &names, &values)?;
+        let (numbers, blocked) = interner.intern(rules, &Side { kinds: &kinds, texts: &values, seen: &first })?;
+        ends.push((kinds, numbers, blocked));
+    }
+    let named = texts(batch, "source")?;
+    let mut known: Option<(&str, u8)> = None;
+    let mut chunk = Chunk::with_capacity(rows);
+    for row in 0..rows {
+        let [one, other] = [0, 1].map(|side: usize| ends[side].1[row]);
+        if one == NOBODY || other == NOBODY || one == other {
+            continue;
+        }
+        let name = text_at(&named, row).unwrap_or("unknown");
+        let source = match known {
+            Some((same, number)) if same == name => number,
+            _ => sources.number(name)?,
+        };
+        known = Some((name, source));
+        let pair = [ends[0].0[row], ends[1].0[row]];
+        // What is not known of its end is that it has been seen at its beginning.
+        let seen_last = if last[row] == UNKNOWN { first[row] } else { last[row] };
+        let expired = |kind: u8| rules.rule(kind).valid_micros.is_some_and(|valid| seen_last < rules.as_of_micros.saturating_sub(valid));
+        let verdict = if ends[0].2[row] || ends[1].2[row] {
+            Verdict::Blocked
+        } else if pair.iter().any(|kind| expired(*kind)) {
+            Verdict::Expired
+        } else {
+            Verdict::Ties
+        };
+        if ended[row] != UNKNOWN {
+            chunk.ended.push((u32::try_from(chunk.ends.len()).unwrap_or(u32::MAX), ended[row]));
+        }
+        chunk.ends.push([one, other]);
+        chunk.kinds.push(pair);
+        chunk.sources.push(source);
+        chunk.first.push(first[row]);
+        chunk.last.push(seen_last);
+        chunk.verdicts.push(verdict);
+    }
+    Ok(chunk)
+}
+
+impl Chunk {
+    fn with_capacity(rows: usize) -> Self {
+        Chunk {
+            ends: Vec::with_capacity(rows),
+            kinds: Vec::with_capacity(rows),
+            sources: Vec::with_capacity(rows),
+            first: Vec::with_capacity(rows),
+            last: Vec::with_capacity(rows),
+            ended: Vec::new(),
+            verdicts: Vec::with_capacity(rows),
+        }
+    }
+}
+
+/// The type of each row's identifier.
+fn kinds(rules: &Rules, names: &StringArray, values: &[Option<&str>]) -> Result<Vec<u8>> {
+    let mut known: Option<(&str, u8)> = None;
+    let mut kinds = vec![0; values.len()];
+    for (row, kind) in kinds.iter_mut().enumerate().filter(|(row, _)| values[*row].is_some()) {
+        let name = names.value(row);
+        *kind = match known {
+            Some((same, number)) if same == name => number,
+            _ => rules.type_of(name).ok_or_else(|| undeclared(rules, name))?,
+        };
+        known = Some((name, *kind));
+    }
+    Ok(kinds)
+}
+
+fn undeclared(rules: &Rules, name: &str) -> Error {
+    let declared: Vec<&str> = rules.types.iter().map(|rule| rule.name.as_str()).collect();
+    let message = Message::new(format!("`identity.edges` gives identifiers of the type `{name}`, which is not declared"));
+    Error::Refused(message.hint(format!("`identity.types` of the pipeline file declares {}", crate::diagnostic::list(&declared))))
+}
+
+fn text_at(texts: &StringArray, row: usize) -> Option<&str> {
+    (texts.is_valid(row) && !texts.value(row).is_empty()).then(|| texts.value(row))
+}
+
+fn texts<'a>(batch: &'a RecordBatch, name: &str) -> Result<Cow<'a, StringArray>> {
+    let column = column(batch, name)?;
+    if let Some(texts) = column.as_string_opt::<i32>() {
+        return Ok(Cow::Borrowed(texts));
+    }
+    let texts = cast(column, &DataType::Utf8).map_err(|error| Error::defect(format!("`identity.edges`: {error}")))?;
+    Ok(Cow::Owned(texts.as_string::<i32>().clone()))
+}
+
+/// Microseconds since 1970; the largest number where there is none.
+fn times(batch: &RecordBatch, name: &str) -> Result<Vec<i64>> {
+    let wanted = DataType::Timestamp(TimeUnit::Microsecond, None);
+    let moments = cast(column(batch, name)?, &wanted).map_err(|error| Error::defect(format!("`identity.edges`: {error}")))?;
+    let moments = moments.as_primitive::<TimestampMicrosecondType>().reinterpret_cast::<Int64Type>();
+    Ok((0..moments.len()).map(|row| if moments.is_valid(row) { moments.value(row) } else { UNKNOWN }).collect())
+}
+
+fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
+    batch.column_by_name(name).ok_or_else(|| Error::defect(format!("`identity.edges` lost its column `{name}`")))
+}

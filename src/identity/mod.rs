@@ -1,0 +1,131 @@
+//! Who is who: pairs of identifiers seen together become customers, with guards against strangers who share one.
+//!
+//! ```text
+//! batches ─▶ intern ─▶ numbers, edges ─▶ blocked · expired · passed on · shared ─▶ join ─▶ cut ─▶ name ─▶ customers
+//!                                                 └──────────────────────────────────────▶ conflicts     aliases
+//! ```
+//!
+//! Every identifier is kept once and known by 32 bits; components are found by union–find. Time grows with the number of edges,
+//! but for the sorting of what had to be cut or was merged. What comes out depends on the set of rows alone, not on their order,
+//! their split into batches or the number of threads:
+//!
+//! - a customer's id is made from its oldest identifier, so later ones do not change it, and of two customers who become one
+//!   the older one's stays; the other is told as an alias, with the moment of the tie that joined them;
+//! - nothing is remembered from run to run: the ids of a day follow from the extracts of that day.
+
+mod components;
+mod edges;
+mod explain;
+mod guards;
+mod ids;
+mod intern;
+mod rules;
+mod tables;
+
+use std::sync::{Mutex, PoisonError};
+
+use arrow::array::RecordBatch;
+
+use crate::error::Result;
+use components::Sets;
+use edges::{Chunk, Sources};
+use guards::{Cuts, SharedNode};
+use ids::Alias;
+use intern::{Interner, Nodes};
+
+pub use edges::edges_schema;
+pub use explain::{DroppedTie, Explained, Leaf, Tie};
+pub use rules::{BlockList, MAX_TYPES, Rules, TypeRule, masked};
+pub use tables::{aliases_schema, conflicts_schema, customers_schema};
+
+/// Collects edges. Batches may be pushed by several threads at once.
+pub struct Resolver {
+    rules: Rules,
+    threads: usize,
+    interner: Interner,
+    sources: Sources,
+    chunks: Mutex<Vec<Chunk>>,
+}
+
+/// Who is who.
+pub struct Resolution {
+    rules: Rules,
+    sources: Vec<String>,
+    nodes: Nodes,
+    chunks: Vec<Chunk>,
+    sets: Sets,
+    /// The identifier that names each set, by root.
+    names: Vec<u32>,
+    shared: Vec<SharedNode>,
+    cuts: Cuts,
+    aliases: Vec<Alias>,
+}
+
+/// How many there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Counts {
+    /// Distinct identifiers.
+    pub identifiers: u64,
+    /// Rows that tied two identifiers.
+    pub edges: u64,
+    /// Customers.
+    pub customers: u64,
+    /// Identifiers that stand for nobody, or that too many share.
+    pub identifiers_set_aside: u64,
+    /// Ties that were not made, for any reason.
+    pub ties_set_aside: u64,
+    /// Customers that became one with an older one.
+    pub merged: u64,
+}
+
+impl Resolver {
+    /// A resolver without edges.
+    pub fn new(rules: Rules, threads: usize) -> Self {
+        let sources = Sources::new(&rules);
+        Resolver { rules, threads: threads.max(1), interner: Interner::new(), sources, chunks: Mutex::default() }
+    }
+
+    /// Takes a batch of edges, with the columns of [`edges_schema`].
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Refused`] with a type that is not declared, or with more than can be numbered.
+    pub fn push(&self, batch: &RecordBatch) -> Result<()> {
+        let chunk = edges::read(&self.rules, &self.interner, &self.sources, batch)?;
+        if !chunk.ends.is_empty() {
+            self.chunks.lock().unwrap_or_else(PoisonError::into_inner).push(chunk);
+        }
+        Ok(())
+    }
+
+    /// Finds the customers.
+    pub fn finish(self) -> Resolution {
+        let Resolver { rules, threads, interner, sources, chunks } = self;
+        let mut chunks = chunks.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut nodes = interner.finish();
+        let sets = Sets::apart(nodes.bound);
+        guards::pass_on(&rules, &mut nodes, &mut chunks);
+        let shared = guards::join(&rules, &mut nodes, &mut chunks, &sets, threads);
+        let cuts = guards::cut(&rules, &nodes, &mut chunks, &sets);
+        let names = ids::names(&rules, &nodes, &sets);
+        let aliases = ids::aliases(&rules, &nodes, &mut chunks, &sets, &names, threads);
+        Resolution { rules, sources: sources.finish(), nodes, chunks, sets, names, shared, cuts, aliases }
+    }
+}
+
+/// Does something with every chunk, on several threads.
+fn parallel<R: Send>(chunks: &mut [Chunk], threads: usize, work: impl Fn(&mut Chunk) -> R + Sync) -> Vec<R> {
+    let queue = Mutex::new(chunks.iter_mut());
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let on_one_thread = || std::iter::from_fn(next).map(&work).collect::<Vec<R>>();
+    std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(on_one_thread)).collect();
+        let mut done = on_one_thread();
+        for other in others {
+            match other.join() {
+                Ok(theirs) => done.extend(theirs),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        done
+    })
+}
