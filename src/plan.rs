@@ -10,12 +10,12 @@ use datafusion::catalog::TableProvider;
 use datafusion::datasource::empty::EmptyTable;
 
 use crate::config::{Project, ReferenceTable, Values, span_of};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Level};
 use crate::engine::{self, Engine, Limits};
 use crate::error::{Error, Result};
 use crate::graph::{self, MEMBERSHIP, Node, PROFILE, REFERENCE, SEGMENTS, SOURCES};
 use crate::ingest::{self, Contract};
-use crate::segments::{self, RuleSet};
+use crate::segments::{self, Domains, Proof, RuleSet};
 use crate::sql;
 
 /// Enough to check a project; no data is read.
@@ -38,6 +38,17 @@ pub struct Plan {
     pub models: Vec<PlannedModel>,
     /// The segment sets with their rules compiled.
     pub rules: Vec<RuleSet>,
+    /// What is known of the profile.
+    pub domains: Domains,
+    /// What was proved of every set.
+    pub proofs: Vec<Proof>,
+}
+
+impl Plan {
+    /// What somebody should look at although the project runs.
+    pub fn warnings(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.proofs.iter().flat_map(|proof| &proof.problems)
+    }
 }
 
 /// A model and how it is computed.
@@ -77,9 +88,16 @@ pub async fn plan(project: Arc<Project>, values: Values) -> Result<Plan> {
     engine.register(MEMBERSHIP, empty(segments::membership_schema()))?;
     let checked = check_models(&engine, nodes, &values, &mut problems).await?;
     let profile = checked.models.iter().find(|model| model.node.model.name() == PROFILE);
-    let mut rules = Vec::new();
+    let (mut rules, mut domains, mut proofs) = (Vec::new(), Domains::default(), Vec::new());
     if let Some(profile) = profile {
-        rules = gather(&mut problems, segments::compile(&project, &values, &engine, &profile.schema))?.unwrap_or_default();
+        let known = gather(&mut problems, Domains::compile(&project, &values, &engine, &profile.schema))?;
+        let compiled = gather(&mut problems, segments::compile(&project, &values, &engine, &profile.schema))?;
+        if let (Some(known), Some(compiled)) = (known, compiled) {
+            proofs = segments::prove(&project, &values, &engine, &profile.schema, &known)?;
+            let errors = proofs.iter_mut().flat_map(|proof| proof.problems.extract_if(.., |problem| problem.level == Level::Error));
+            problems.extend(errors);
+            (rules, domains) = (compiled, known);
+        }
     }
     check_outputs(&project, &values, &checked.models, &mut problems).await?;
     if !problems.is_empty() {
@@ -87,7 +105,7 @@ pub async fn plan(project: Arc<Project>, values: Values) -> Result<Plan> {
     }
     let whole_sources = whole_sources(&project, &contracts, &checked.reads)?;
     let models = keep_or_inline(checked);
-    Ok(Plan { project, values, contracts, whole_sources, models, rules })
+    Ok(Plan { project, values, contracts, whole_sources, models, rules, domains, proofs })
 }
 
 /// Registers the tables kept in the pipeline file, and the one that describes the segments.

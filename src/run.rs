@@ -99,8 +99,9 @@ pub async fn run(request: &Request, progress: &Progress) -> Result<Outcome> {
     plan::register_reference(&engine, &plan.project, &plan.values)?;
     compute_models(&plan, &engine, &sources, &mut steps, |model| !graph::after_membership(&model.node.model)).await?;
 
-    let (ledgers, warnings) = account(&sources, &mut staging, &engine).await?;
+    let (ledgers, mut warnings) = account(&sources, &mut staging, &engine).await?;
 
+    warnings.extend(plan.warnings().map(ToString::to_string));
     let (segments, customers) = assign_segments(&plan, &engine, &mut steps).await?;
     compute_models(&plan, &engine, &sources, &mut steps, |model| graph::after_membership(&model.node.model)).await?;
 
@@ -242,6 +243,7 @@ async fn assign_segments(plan: &Plan, engine: &Engine, steps: &mut Steps<'_>) ->
     let assigning = steps.begin(MEMBERSHIP);
     let profile = async { sorted(engine.context().table(PROFILE).await?, &[CUSTOMER_ID.to_owned()])?.collect().await }.await;
     let profile = profile.map_err(|error| failure(PROFILE, &error, &[]))?;
+    plan.domains.verify(&profile)?;
     let memberships = segments::assign(&plan.rules, &profile)?;
     let sizes = segments::sizes(&plan.rules, &memberships);
     steps.end(MEMBERSHIP, rows_of(&memberships), assigning);

@@ -30,6 +30,11 @@ impl Terminal {
         self.live && self.format == Format::Human
     }
 
+    /// Whether text for people may be coloured.
+    pub fn has_colour(&self) -> bool {
+        self.colour
+    }
+
     /// Tells a result in the form asked for.
     pub fn tell(&self, human: impl FnOnce() -> String, json: impl FnOnce() -> Value) {
         match self.format {

@@ -9,6 +9,7 @@ use super::terminal::Terminal;
 use crate::config::{self, Environment};
 use crate::error::Result;
 use crate::plan;
+use crate::report;
 
 /// Runs the command.
 pub fn command(arguments: &ProjectArguments, environment: &Environment, terminal: &Terminal) -> Result<()> {
@@ -19,9 +20,24 @@ pub fn command(arguments: &ProjectArguments, environment: &Environment, terminal
     let (sources, models) = (plan.contracts.len(), plan.models.len());
     let segments: usize = plan.rules.iter().map(|set| set.rules.len()).sum();
     let name = &plan.project.pipeline.name.value;
+    let warnings: Vec<_> = plan.warnings().collect();
     terminal.tell(
-        || format!("{name} is valid: {sources} sources, {models} models, {segments} segments in {} sets", plan.rules.len()),
-        || json!({ "status": "valid", "exit_code": 0, "pipeline": name, "sources": sources, "models": models, "segments": segments }),
+        || {
+            let frames: String = warnings.iter().map(|warning| warning.render(terminal.has_colour()) + "\n\n").collect();
+            let proved = plan.proofs.iter().filter(|proof| proof.cells.is_some()).count();
+            let sets = plan.rules.len();
+            format!(
+                "{frames}{name} is valid: {sources} sources, {models} models, {segments} segments in {sets} sets, {proved} of them proved"
+            )
+        },
+        || {
+            let proofs: Vec<_> =
+                plan.proofs.iter().map(|proof| json!({ "segment_set": proof.segment_set, "cells": proof.cells })).collect();
+            json!({
+                "status": "valid", "exit_code": 0, "pipeline": name, "sources": sources, "models": models, "segments": segments,
+                "proofs": proofs, "warnings": warnings.iter().map(|warning| report::json_problem(warning)).collect::<Vec<_>>(),
+            })
+        },
     );
     Ok(())
 }

@@ -3,6 +3,7 @@
 mod column;
 mod load;
 mod pipeline;
+mod profile;
 mod values;
 
 pub use column::{Column, ColumnType};
@@ -11,5 +12,6 @@ pub use pipeline::{
     Channel, Check, Freshness, Outputs, Parameter, Pipeline, ReferenceTable, RejectBudget, Segment, SegmentSet, SetKind, Severity, Source,
     SourceFormat, TableOutput, UnknownColumns,
 };
-pub(crate) use values::span_of;
+pub use profile::{Domain, Profile};
 pub use values::{Values, bind, parse_scalar};
+pub(crate) use values::{key_span, span_of};

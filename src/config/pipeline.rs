@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_yaml::Spanned;
 
 use super::column::{Column, ColumnType};
+use super::profile::Profile;
 
 /// A pipeline: what is read, with which parameters, who belongs to which segment, and what is published.
 #[derive(Debug, Deserialize)]
@@ -30,6 +31,9 @@ pub struct Pipeline {
     pub reference: IndexMap<String, ReferenceTable>,
     /// The extracts, which SQL reads as `sources.name`.
     pub sources: IndexMap<String, Source>,
+    /// What is known of the customer profile that segment rules read.
+    #[serde(default)]
+    pub profile: Profile,
     /// Sets of segments over the customer profile.
     #[serde(default)]
     pub segments: IndexMap<String, SegmentSet>,
@@ -161,8 +165,8 @@ pub struct RejectBudget {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SegmentSet {
-    /// Whether a customer is in exactly one segment of the set or in any number.
-    pub kind: SetKind,
+    /// In how many segments of the set a customer is.
+    pub kind: Spanned<SetKind>,
     /// What the set is for.
     #[serde(default)]
     pub description: Option<String>,
@@ -176,6 +180,8 @@ pub struct SegmentSet {
 pub enum SetKind {
     /// Every customer is in exactly one: the first whose rule matches.
     Exclusive,
+    /// Every customer is in exactly one: the only one whose rule matches, so the order of the rules means nothing.
+    Partition,
     /// A customer is in every one whose rule matches, which may be none.
     Overlapping,
 }
@@ -291,6 +297,7 @@ impl fmt::Display for SetKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             SetKind::Exclusive => "exclusive",
+            SetKind::Partition => "partition",
             SetKind::Overlapping => "overlapping",
         })
     }

@@ -82,6 +82,15 @@ pub(crate) fn span_of<T>(file: &Arc<SourceFile>, value: &Spanned<T>) -> Span {
     Span::at(file, number(place.line()), number(place.column()), number(place.span().len()))
 }
 
+/// The span of a key in the pipeline file, found before its value.
+pub(crate) fn key_span<T>(file: &Arc<SourceFile>, key: &str, value: &Spanned<T>) -> Span {
+    let place = span_of(file, value);
+    match file.text[..place.bytes.start].rfind(key) {
+        Some(start) => Span { bytes: start..start + key.len(), ..place },
+        None => place,
+    }
+}
+
 fn value_of(name: &str, parameter: &Parameter, text: &str) -> Result<ScalarValue, Diagnostic> {
     let value = parse_scalar(text, parameter.column_type, "UTC").ok_or_else(|| {
         Diagnostic::error(

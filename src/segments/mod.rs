@@ -1,6 +1,11 @@
 //! Segment rules over the customer profile, and who is in which segment.
 
+mod domain;
+mod prove;
 mod rule;
+
+pub use domain::Domains;
+pub use prove::{Proof, prove};
 
 use std::sync::Arc;
 
@@ -65,7 +70,7 @@ pub fn describe(pipeline: &Pipeline) -> Result<RecordBatch> {
     let columns: Vec<(&str, ArrayRef)> = vec![
         ("segment_set", texts(&|at| rows[at].0.clone())),
         ("segment", texts(&|at| rows[at].3.name.value.clone())),
-        ("set_kind", texts(&|at| rows[at].1.kind.to_string())),
+        ("set_kind", texts(&|at| rows[at].1.kind.value.to_string())),
         ("priority", Arc::new(rows.iter().map(|row| i64::try_from(row.2 + 1).ok()).collect::<Int64Array>())),
         ("description", texts(&|at| rows[at].3.description.clone())),
         ("action", texts(&|at| rows[at].3.action.clone())),
@@ -106,7 +111,7 @@ pub fn compile(project: &Project, values: &Values, engine: &Engine, profile: &Sc
                 Err(found) => problems.extend(found.into_iter().map(|problem| in_yaml(project, &segment.when, problem))),
             }
         }
-        sets.push(RuleSet { name: set.clone(), kind: declared.kind, rules });
+        sets.push(RuleSet { name: set.clone(), kind: declared.kind.value, rules });
     }
     if problems.is_empty() { Ok(sets) } else { Err(Error::Project(problems)) }
 }
@@ -131,27 +136,34 @@ fn in_yaml(project: &Project, when: &serde_yaml::Spanned<String>, problem: Diagn
 /// segment (by priority) and customer.
 ///
 /// # Errors
-/// [`Error::Refused`] when an exclusive set leaves customers out, or a rule fails on a row.
+/// [`Error::Refused`] when an exclusive set or a partition leaves customers out, two rules of a partition match one, or a rule fails
+/// on a row.
 pub fn assign(sets: &[RuleSet], profile: &[RecordBatch]) -> Result<Vec<RecordBatch>> {
     let mut memberships = Vec::new();
     for set in sets {
         let mut members: Vec<Vec<ArrayRef>> = vec![Vec::new(); set.rules.len()];
-        let mut left_out = 0;
+        let (mut left_out, mut claimed) = (0, 0);
         for batch in profile {
             let mut taken = BooleanArray::from(vec![false; batch.num_rows()]);
             for (position, (segment, rule)) in set.rules.iter().enumerate() {
                 let matched = matches(set, segment, rule, batch)?;
                 let mine = match set.kind {
                     SetKind::Exclusive => and_not(&matched, &taken).map_err(defect)?,
-                    SetKind::Overlapping => matched.clone(),
+                    SetKind::Partition | SetKind::Overlapping => matched.clone(),
                 };
+                claimed += and(&matched, &taken).map_err(defect)?.true_count();
                 taken = or(&taken, &matched).map_err(defect)?;
                 members[position].push(filter(customer_ids(batch)?, &mine).map_err(defect)?);
             }
             left_out += batch.num_rows() - taken.true_count();
         }
-        if set.kind == SetKind::Exclusive && left_out > 0 {
-            let what = format!("{left_out} customers match no segment of the exclusive set `{}`", set.name);
+        if set.kind == SetKind::Partition && claimed > 0 {
+            let what = format!("rules of the partition `{}` match customers that another one matches, {claimed} times", set.name);
+            let hint = "narrow the rules, or make the set `kind: exclusive`, where the first rule that matches wins";
+            return Err(Error::Refused(Message::new(what).hint(hint)));
+        }
+        if set.kind != SetKind::Overlapping && left_out > 0 {
+            let what = format!("{left_out} customers match no segment of the {} set `{}`", set.kind, set.name);
             return Err(Error::Refused(
                 Message::new(what).hint("add a last segment with `when: \"true\"`, or rules for the missing cases"),
             ));

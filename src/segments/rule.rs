@@ -7,9 +7,10 @@ use std::sync::Arc;
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{Expr, ExprSchemable, Operator};
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::sql::sqlparser::ast::{self, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{self, Visit, VisitMut, Visitor, VisitorMut};
 
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
 use crate::engine::{self, Engine};
@@ -54,6 +55,37 @@ pub fn compile(
             Err(vec![problem.at(whole()).hint("compare it with something")])
         }
         Err(error) => Err(sql::problems(&file, &error)),
+    }
+}
+
+/// A rule that compiles, as an expression that leaves the as-of day open: the column [`AS_OF_COLUMN`] stands for it.
+///
+/// # Errors
+/// DataFusion's own.
+pub fn of_any_day(
+    engine: &Engine,
+    schema: &DFSchema,
+    parameters: &BTreeMap<String, ScalarValue>,
+    text: &str,
+) -> Result<Expr, DataFusionError> {
+    let mut parsed = engine.parse_rule(text)?;
+    let _ = VisitMut::visit(&mut parsed, &mut OpenDay);
+    engine.rule(parsed, parameters, schema)
+}
+
+/// The column that stands for the as-of day in rules of any day.
+pub const AS_OF_COLUMN: &str = "$as_of";
+
+struct OpenDay;
+
+impl VisitorMut for OpenDay {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut ast::Expr) -> ControlFlow<()> {
+        if matches!(expr, ast::Expr::Value(ast::ValueWithSpan { value: ast::Value::Placeholder(name), .. }) if name == AS_OF_COLUMN) {
+            *expr = ast::Expr::Identifier(ast::Ident::with_quote('"', AS_OF_COLUMN));
+        }
+        ControlFlow::Continue(())
     }
 }
 
@@ -157,7 +189,8 @@ fn mismatch(file: &Arc<SourceFile>, (left, one): (&Expr, Kind), (right, other): 
         })
 }
 
-fn is_comparison(operator: Operator) -> bool {
+/// Whether an operator compares two values.
+pub fn is_comparison(operator: Operator) -> bool {
     use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
     matches!(operator, Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom)
 }

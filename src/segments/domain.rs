@@ -1,0 +1,252 @@
+//! What is known of the profile's columns, typed; and whether the profile that came out keeps to it.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Datum, RecordBatch, Scalar, StringArray};
+use arrow::compute::kernels::cmp;
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::physical_expr::PhysicalExpr;
+
+use super::{in_yaml, rule};
+use crate::config::{Domain, Project, Values, key_span, span_of};
+use crate::diagnostic::Diagnostic;
+use crate::engine::Engine;
+use crate::error::{Error, Message, Result};
+use crate::graph::PROFILE;
+use crate::sql;
+
+/// What is known of the profile.
+#[derive(Debug, Default)]
+pub struct Domains {
+    columns: Vec<ColumnDomain>,
+    always: Vec<Always>,
+}
+
+/// The values that a column may have.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ColumnDomain {
+    pub name: String,
+    pub data_type: DataType,
+    pub required: bool,
+    /// The only values there are; none when they are not listed.
+    pub accepted: Vec<ScalarValue>,
+    pub min: Option<ScalarValue>,
+    pub max: Option<ScalarValue>,
+}
+
+/// A condition that is true for every customer.
+#[derive(Debug)]
+pub(super) struct Always {
+    pub text: String,
+    condition: Arc<dyn PhysicalExpr>,
+}
+
+impl Domains {
+    /// What is known of the columns of the profile.
+    ///
+    /// # Errors
+    /// [`Error::Project`] with every column that is not there, every value that is not of its column's type, and every
+    /// condition that does not compile.
+    pub fn compile(project: &Project, values: &Values, engine: &Engine, profile: &SchemaRef) -> Result<Self> {
+        let mut problems = Vec::new();
+        let mut domains = Domains::default();
+        for (name, declared) in &project.pipeline.profile.columns {
+            let place = key_span(&project.file, name, declared);
+            let Some((_, field)) = profile.column_with_name(name) else {
+                let names = profile.fields().iter().map(|field| field.name().as_str());
+                let problem = Diagnostic::error("unknown-column", format!("the profile `{PROFILE}` has no column `{name}`"));
+                problems.push(problem.at(place).label("not a column of it").did_you_mean(name, names));
+                continue;
+            };
+            match column(project, name, &declared.value, field.data_type()) {
+                Ok(column) => domains.columns.push(column),
+                Err(found) => problems.extend(found),
+            }
+        }
+        let schema = DFSchema::try_from(profile.as_ref().clone()).map_err(|error| Error::defect(error.to_string()))?;
+        for condition in &project.pipeline.profile.always {
+            match rule::compile(engine, &schema, &values.parameters, &condition.value) {
+                Ok(compiled) => domains.always.push(Always { text: condition.value.clone(), condition: compiled }),
+                Err(found) => problems.extend(found.into_iter().map(|problem| in_yaml(project, condition, problem))),
+            }
+        }
+        if problems.is_empty() { Ok(domains) } else { Err(Error::Project(problems)) }
+    }
+
+    #[cfg(test)]
+    pub(super) fn of(columns: Vec<ColumnDomain>) -> Self {
+        Domains { columns, always: Vec::new() }
+    }
+
+    pub(super) fn column(&self, name: &str) -> Option<&ColumnDomain> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    pub(super) fn always(&self) -> impl Iterator<Item = &str> {
+        self.always.iter().map(|always| always.text.as_str())
+    }
+
+    /// Holds a computed profile to what was declared of it: rules were proved with that.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with every declaration that does not hold and how many customers it does not hold for; no value is told.
+    pub fn verify(&self, profile: &[RecordBatch]) -> Result<()> {
+        let mut broken = Vec::new();
+        for column in &self.columns {
+            let mut faults = Faults::default();
+            for batch in profile {
+                if let Some(array) = batch.column_by_name(&column.name) {
+                    faults.add(column, array).map_err(|error| Error::defect(format!("the profile was not checked: {error}")))?;
+                }
+            }
+            broken.extend(faults.told(column));
+        }
+        for always in &self.always {
+            let mut customers = 0;
+            for batch in profile {
+                let asked = always.condition.evaluate(batch).and_then(|value| value.into_array(batch.num_rows()));
+                let asked = asked.map_err(|error| {
+                    let what =
+                        format!("what always holds of the profile, `{}`, could not be asked: {}", always.text, sql::discreet(&error));
+                    Error::Refused(Message::new(what).hint("guard the condition against such values, as with `nullif`"))
+                })?;
+                customers += batch.num_rows() - asked.as_boolean().true_count();
+            }
+            if customers > 0 {
+                broken.push(format!("`{}` is not true for {}", always.text, customers_of(customers)));
+            }
+        }
+        if broken.is_empty() {
+            return Ok(());
+        }
+        let what = format!("`{PROFILE}` is not what `profile` in the pipeline file says it always is");
+        let hint =
+            "nothing was published; correct the SQL that computes the column, or the declaration that segment rules were proved with";
+        Err(Error::Refused(Message { what, details: broken, hint: None }.hint(hint)))
+    }
+}
+
+impl ColumnDomain {
+    /// Which of some values may be there; null may not be told here.
+    pub(super) fn admits(&self, array: &ArrayRef) -> Result<BooleanArray, arrow::error::ArrowError> {
+        let mut admitted = BooleanArray::from(vec![self.accepted.is_empty(); array.len()]);
+        for value in &self.accepted {
+            admitted = arrow::compute::or(&admitted, &against(array, value, |a, b| cmp::not_distinct(a, b))?)?;
+        }
+        if let Some(min) = &self.min {
+            admitted = arrow::compute::and(&admitted, &against(array, min, |a, b| cmp::gt_eq(a, b))?)?;
+        }
+        if let Some(max) = &self.max {
+            admitted = arrow::compute::and(&admitted, &against(array, max, |a, b| cmp::lt_eq(a, b))?)?;
+        }
+        Ok(admitted)
+    }
+}
+
+/// In how many rows a column is not what was declared of it, by what was declared.
+#[derive(Debug, Default)]
+struct Faults {
+    missing: usize,
+    too_small: usize,
+    too_large: usize,
+    not_accepted: usize,
+}
+
+impl Faults {
+    fn add(&mut self, column: &ColumnDomain, array: &ArrayRef) -> Result<(), arrow::error::ArrowError> {
+        if column.required {
+            self.missing += array.null_count();
+        }
+        if let Some(min) = &column.min {
+            self.too_small += against(array, min, |a, b| cmp::lt(a, b))?.true_count();
+        }
+        if let Some(max) = &column.max {
+            self.too_large += against(array, max, |a, b| cmp::gt(a, b))?.true_count();
+        }
+        if !column.accepted.is_empty() {
+            let mut known = array.null_count();
+            for value in &column.accepted {
+                known += against(array, value, |a, b| cmp::eq(a, b))?.true_count();
+            }
+            self.not_accepted += array.len() - known;
+        }
+        Ok(())
+    }
+
+    fn told(&self, column: &ColumnDomain) -> Vec<String> {
+        let bound = |value: &Option<ScalarValue>| value.as_ref().map(ToString::to_string).unwrap_or_default();
+        let faults = [
+            (self.missing, "has no value, though it is required".to_owned()),
+            (self.too_small, format!("is below {}", bound(&column.min))),
+            (self.too_large, format!("is above {}", bound(&column.max))),
+            (self.not_accepted, "is none of the accepted values".to_owned()),
+        ];
+        let found = faults.into_iter().filter(|(customers, _)| *customers > 0);
+        found.map(|(customers, what)| format!("`{}` {what}, for {}", column.name, customers_of(customers))).collect()
+    }
+}
+
+fn customers_of(count: usize) -> String {
+    if count == 1 { "1 customer".to_owned() } else { format!("{count} customers") }
+}
+
+type Compare = fn(&dyn Datum, &dyn Datum) -> Result<BooleanArray, arrow::error::ArrowError>;
+
+/// Compares an array with a value of its type, or of one that the engine holds alike.
+fn against(array: &ArrayRef, value: &ScalarValue, compare: Compare) -> Result<BooleanArray, arrow::error::ArrowError> {
+    let value = value.cast_to(array.data_type()).and_then(|value| value.to_array())?;
+    compare(array, &Scalar::new(value))
+}
+
+/// A column's declaration as values of the column's type.
+fn column(project: &Project, name: &str, declared: &Domain, data_type: &DataType) -> Result<ColumnDomain, Vec<Diagnostic>> {
+    let mut problems = Vec::new();
+    let ordered = data_type.is_numeric() || data_type.is_temporal();
+    let mut typed = |given: &serde_yaml::Spanned<String>, bound: bool| {
+        let wrong = |what: String| Diagnostic::error("profile-domain", what).at(span_of(&project.file, given));
+        if bound && !ordered {
+            problems.push(wrong(format!("`{name}` is neither a number nor a date, and has no smallest or largest value")).label("a bound"));
+            return None;
+        }
+        let value = typed_as(&given.value, data_type);
+        if value.is_none() {
+            let kind = kind_of(data_type);
+            problems.push(wrong(format!("`{}` is no value of `{name}`, which is {kind}", given.value)).label("of another type"));
+        }
+        value
+    };
+    let accepted: Vec<ScalarValue> = declared.accepted.iter().filter_map(|given| typed(given, false)).collect();
+    let min = declared.min.as_ref().and_then(|given| typed(given, true));
+    let max = declared.max.as_ref().and_then(|given| typed(given, true));
+    if let (Some(least), Some(most), Some(given)) = (&min, &max, &declared.max)
+        && least > most
+    {
+        let problem = Diagnostic::error("profile-domain", format!("the largest `{name}` is smaller than the smallest"));
+        problems.push(problem.at(span_of(&project.file, given)).label("below `min`"));
+    }
+    if let (Some(given), true) = (declared.accepted.first(), declared.min.is_some() || declared.max.is_some()) {
+        let problem = Diagnostic::error("profile-domain", format!("`{name}` has both a list of accepted values and bounds"));
+        problems.push(problem.at(span_of(&project.file, given)).label("and `min` or `max`").hint("say either"));
+    }
+    let column = ColumnDomain { name: name.to_owned(), data_type: data_type.clone(), required: declared.required, accepted, min, max };
+    if problems.is_empty() { Ok(column) } else { Err(problems) }
+}
+
+/// A text as a value of a column's type; none when it is not one.
+fn typed_as(text: &str, data_type: &DataType) -> Option<ScalarValue> {
+    let text: ArrayRef = Arc::new(StringArray::from(vec![text]));
+    let typed = cast_with_options(&text, data_type, &CastOptions { safe: true, ..CastOptions::default() }).ok()?;
+    if typed.is_null(0) { None } else { ScalarValue::try_from_array(&typed, 0).ok() }
+}
+
+fn kind_of(data_type: &DataType) -> &'static str {
+    match data_type {
+        DataType::Boolean => "true or false",
+        other if other.is_integer() => "a whole number",
+        other if other.is_numeric() => "a number",
+        other if other.is_temporal() => "a date",
+        _ => "text",
+    }
+}
