@@ -327,3 +327,10 @@ pub fn memory_at_hand() -> usize {
         .min();
     machine.into_iter().chain(container).min().unwrap_or(2 * 1024 * 1024 * 1024)
 }
+
+/// The most memory that this process has had so far, where the system tells.
+pub fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let kibibytes: u64 = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok())?;
+    Some(kibibytes * 1024)
+}

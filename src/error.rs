@@ -20,8 +20,19 @@ pub enum Error {
     Unavailable(Message),
     /// Extracts are missing or stale.
     Missing(Message),
+    /// A signal stopped the run.
+    Stopped(Signal, Message),
     /// A defect in Segmill.
     Defect(Message),
+}
+
+/// A signal that asks a run to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// Ctrl-C (`SIGINT`).
+    Interrupt,
+    /// What an orchestrator sends (`SIGTERM`).
+    Terminate,
 }
 
 /// What happened, the lines that show it, and what to do about it. Never holds personal data.
@@ -53,6 +64,10 @@ pub enum ExitStatus {
     Unavailable = 75,
     /// Extracts are missing or stale (Airflow's default skip code); wait.
     Missing = 99,
+    /// Stopped by Ctrl-C: 128 and the signal's number, as shells have it.
+    Interrupted = 130,
+    /// Stopped by `SIGTERM`.
+    Terminated = 143,
 }
 
 impl Error {
@@ -64,6 +79,8 @@ impl Error {
             Error::Conflict(_) => ExitStatus::Conflict,
             Error::Unavailable(_) => ExitStatus::Unavailable,
             Error::Missing(_) => ExitStatus::Missing,
+            Error::Stopped(Signal::Interrupt, _) => ExitStatus::Interrupted,
+            Error::Stopped(Signal::Terminate, _) => ExitStatus::Terminated,
             Error::Defect(_) => ExitStatus::Defect,
         }
     }
@@ -86,6 +103,7 @@ impl Error {
             Error::Conflict(_) => "conflict",
             Error::Unavailable(_) => "unavailable",
             Error::Missing(_) => "missing",
+            Error::Stopped(..) => "stopped",
             Error::Defect(_) => "defect",
         }
     }
@@ -126,6 +144,7 @@ impl fmt::Display for Error {
             | Error::Conflict(message)
             | Error::Unavailable(message)
             | Error::Missing(message)
+            | Error::Stopped(_, message)
             | Error::Defect(message) => write!(f, "{message}"),
         }
     }

@@ -11,6 +11,7 @@
 //! - [`segments`]: rules over the profile become memberships
 //! - [`publish`]: stage, check, commit; [`manifest`]: the record of a publication
 //! - [`report`]: what people and programs are told
+//! - [`record`]: what a run read, did and came to
 //! - [`generate`]: sample extracts of any size
 //! - [`engine`]: the DataFusion session; [`sql`]: parsed SQL and what is wrong with it
 //! - [`config`]: the project as types; [`storage`]: where files are
@@ -30,6 +31,7 @@ pub mod ingest;
 pub mod manifest;
 pub mod plan;
 pub mod publish;
+pub mod record;
 pub mod report;
 pub mod run;
 pub mod segments;

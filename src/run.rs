@@ -12,20 +12,21 @@ use datafusion::dataframe::DataFrame;
 use datafusion::error::DataFusionError;
 use datafusion::prelude::ident;
 
-use crate::clock::{self, Stopwatch};
+use crate::clock::Stopwatch;
 use crate::config::{self, Environment, Values};
 use crate::diagnostic::Diagnostic;
 use crate::engine::{Engine, Limits};
 use crate::error::{Error, Message, Result};
 use crate::graph::{self, MEMBERSHIP, PROFILE, SOURCES};
 use crate::ingest::{self, Collector, Ledger, SourceTable};
-use crate::manifest::{self, Commit};
+use crate::manifest::{self, Commit, Input};
 use crate::plan::{self, Plan, PlannedModel};
 use crate::publish::{self, Publications, Published, Staging};
+use crate::record::{Recorder, Step};
 use crate::report::Progress;
 use crate::segments::{self, CUSTOMER_ID, SegmentSize};
 use crate::sql;
-use crate::storage::{Location, Stores};
+use crate::storage::Stores;
 
 /// The table of rejected rows, which every publication has beside its outputs.
 pub const REJECTED: &str = "rejected";
@@ -39,6 +40,8 @@ pub struct Request {
     pub as_of: NaiveDate,
     /// Where to publish, instead of where the pipeline file says.
     pub destination: Option<String>,
+    /// Whether to publish although nothing has changed.
+    pub force: bool,
     /// Parameters that differ from their defaults.
     pub parameters: BTreeMap<String, String>,
     /// What the run may use.
@@ -66,61 +69,118 @@ pub struct Outcome {
     pub elapsed_ms: u64,
 }
 
-/// A step of a run.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Step {
-    /// What was done, as a model's name.
-    pub name: String,
-    /// Rows that it gave.
-    pub rows: u64,
-    /// How long it took.
-    pub elapsed_ms: u64,
+/// A run that would publish again what is published.
+#[derive(Debug)]
+pub struct Unchanged {
+    /// The run.
+    pub run_id: String,
+    /// The publication that stays.
+    pub commit: Commit,
+    /// Where its commit file is.
+    pub commit_shown: String,
 }
 
-/// Runs a pipeline for a day and publishes its outputs.
+/// What a run came to.
+#[derive(Debug)]
+pub enum Done {
+    /// It published.
+    Published(Box<Outcome>),
+    /// Nothing has changed, so it published nothing.
+    Unchanged(Box<Unchanged>),
+}
+
+/// Runs a pipeline for a day, publishes its outputs unless they are published already, and writes the record of it.
 ///
 /// # Errors
-/// Every kind of [`Error`]; whatever fails, nothing is published.
-pub async fn run(request: &Request, progress: &Progress) -> Result<Outcome> {
-    let total = Stopwatch::start();
+/// Every kind of [`Error`]; whatever fails before the commit, nothing is published.
+pub async fn run(request: &Request, stores: &Stores, progress: &Progress, recorder: &Recorder) -> Result<Done> {
+    let result = attempt(request, stores, progress, recorder).await;
+    if !recorder.is_stopped() {
+        recorder.close(result.as_ref().map(Done::number)).await;
+    }
+    result
+}
+
+async fn attempt(request: &Request, stores: &Stores, progress: &Progress, recorder: &Recorder) -> Result<Done> {
     let project = Arc::new(config::load(&request.pipeline, &request.environment)?);
     let values = config::bind(&project, request.as_of, &request.parameters)?;
-    let stores = Stores::new(request.environment.clone());
-    let destination = destination(request, &project, &stores)?;
+    let destination = publish::destination(request.destination.as_deref(), &project, stores)?;
+    recorder.goes_to(&destination);
     let plan = plan::plan(project, values).await?;
 
-    let engine = Engine::new(request.limits, plan.values.time_zone.name())?;
-    let mut steps = Steps { done: Vec::new(), progress };
+    // Days that a run died over are put right before anything is compared or read.
     publish::settle(&destination).await?;
     let seen = Publications::read(&destination).await?;
-    let mut staging = Staging::new(destination, run_id(request.as_of), request.as_of, seen);
+    let extracts = ingest::find(&plan.project, &plan.contracts, stores).await?;
+    let fingerprint = note_inputs(request, &plan, &extracts, recorder);
+    if !request.force
+        && let Some(commit) = seen.of(request.as_of).await?.filter(|commit| commit.fingerprint == fingerprint)
+    {
+        let commit_shown = publish::commit_shown(&destination, commit.number);
+        return Ok(Done::Unchanged(Box::new(Unchanged { run_id: recorder.run_id(), commit, commit_shown })));
+    }
 
-    let sources = read_sources(&plan, &engine, &stores, &mut steps).await?;
+    let engine = Engine::new(request.limits, plan.values.time_zone.name())?;
+    let mut steps = Steps { recorder, progress };
+    let mut staging = Staging::new(destination, recorder.run_id(), request.as_of, seen);
+
+    let sources = read_sources(&plan, &engine, extracts, &mut steps).await?;
     plan::register_reference(&engine, &plan.project, &plan.values)?;
     compute_models(&plan, &engine, &sources, &mut steps, |model| !graph::after_membership(&model.node.model)).await?;
 
-    let (ledgers, mut warnings) = account(&sources, &mut staging, &engine).await?;
+    let (ledgers, mut warnings) = account(&sources, &mut staging, &engine, recorder).await?;
 
     warnings.extend(plan.warnings().map(ToString::to_string));
     let (segments, customers) = assign_segments(&plan, &engine, &mut steps).await?;
     compute_models(&plan, &engine, &sources, &mut steps, |model| graph::after_membership(&model.node.model)).await?;
 
     stage_outputs(&plan, &engine, &mut staging, &mut steps).await?;
-    let checking = Stopwatch::start();
+    let checking = steps.begin("check outputs");
     let checked =
         staging.finish().check(&Engine::new(request.limits, plan.values.time_zone.name())?, &plan.project.pipeline.checks).await?;
     steps.end("check outputs", checked.verdicts().len() as u64, checking);
-    let published = checked.publish(|tables| commit(&plan, tables, ledgers)).await?;
+    recorder.note(|record| record.checks = checked.verdicts().to_vec());
 
-    Ok(Outcome {
+    let publishing = steps.begin("publish");
+    recorder.begin_publishing()?;
+    let published = checked.publish(|tables| commit(&plan, recorder.run_id(), fingerprint, tables, ledgers)).await?;
+    steps.end("publish", published.commit.tables.len() as u64, publishing);
+
+    Ok(Done::Published(Box::new(Outcome {
         pipeline: plan.project.pipeline.name.value.clone(),
         customers,
         warnings,
         segments,
         published,
-        steps: steps.done,
-        elapsed_ms: total.elapsed_ms(),
-    })
+        steps: recorder.steps(),
+        elapsed_ms: recorder.elapsed_ms(),
+    })))
+}
+
+impl Done {
+    /// The number of the publication, and whether this run made it.
+    fn number(&self) -> (u64, bool) {
+        match self {
+            Done::Published(outcome) => (outcome.published.commit.number, true),
+            Done::Unchanged(unchanged) => (unchanged.commit.number, false),
+        }
+    }
+}
+
+/// Writes down what the outputs will depend on; its digest.
+fn note_inputs(request: &Request, plan: &Plan, extracts: &[ingest::Extract], recorder: &Recorder) -> String {
+    let inputs: Vec<Input> = extracts.iter().flat_map(ingest::inputs).collect();
+    let parameters = shown_parameters(&plan.values);
+    let variables = config::variables(&plan.project, &request.environment);
+    let fingerprint = manifest::fingerprint(&plan.project.digest, &variables, &parameters, &inputs);
+    recorder.note(|record| {
+        record.pipeline = Some(plan.project.pipeline.name.value.clone());
+        record.project_digest = Some(plan.project.digest.clone());
+        record.fingerprint = Some(fingerprint.clone());
+        record.parameters = parameters;
+        record.inputs = inputs;
+    });
+    fingerprint
 }
 
 /// A source while a run reads it.
@@ -130,8 +190,7 @@ struct OpenSource {
 }
 
 /// Makes every source readable: those with a key or several readers are read now, the others while their reader runs.
-async fn read_sources(plan: &Plan, engine: &Engine, stores: &Stores, steps: &mut Steps<'_>) -> Result<Vec<OpenSource>> {
-    let extracts = ingest::find(&plan.project, &plan.contracts, stores).await?;
+async fn read_sources(plan: &Plan, engine: &Engine, extracts: Vec<ingest::Extract>, steps: &mut Steps<'_>) -> Result<Vec<OpenSource>> {
     let mut sources = Vec::new();
     for extract in extracts {
         let name = format!("{SOURCES}.{}", extract.contract.source);
@@ -182,7 +241,12 @@ async fn compute_models(
 }
 
 /// Closes the books: every row of every source is accounted for, and no source is over its budget.
-async fn account(sources: &[OpenSource], staging: &mut Staging, engine: &Engine) -> Result<(Vec<Ledger>, Vec<String>)> {
+async fn account(
+    sources: &[OpenSource],
+    staging: &mut Staging,
+    engine: &Engine,
+    recorder: &Recorder,
+) -> Result<(Vec<Ledger>, Vec<String>)> {
     let mut ledgers = Vec::new();
     let mut rejects = Vec::new();
     let mut refused = Vec::new();
@@ -212,6 +276,7 @@ async fn account(sources: &[OpenSource], staging: &mut Staging, engine: &Engine)
         rejects.extend(collector.rejects().into_iter().map(|reject| (contract.source.clone(), reject)));
         ledgers.push(ledger);
     }
+    recorder.note(|record| record.sources.clone_from(&ledgers));
     let rejected = rejected_batch(&rejects)?;
     let schema = rejected.schema();
     engine.register_batches(REJECTED, schema, vec![rejected])?;
@@ -263,17 +328,17 @@ async fn stage_outputs(plan: &Plan, engine: &Engine, staging: &mut Staging, step
     Ok(())
 }
 
-fn commit(plan: &Plan, tables: BTreeMap<String, manifest::Table>, sources: Vec<Ledger>) -> Commit {
-    let run_id = tables.values().flat_map(|table| &table.files).find_map(|file| file.path.split('/').nth(1)).unwrap_or_default();
+fn commit(plan: &Plan, run_id: String, fingerprint: String, tables: BTreeMap<String, manifest::Table>, sources: Vec<Ledger>) -> Commit {
     Commit {
         format: manifest::FORMAT,
         number: 0,
         pipeline: plan.project.pipeline.name.value.clone(),
         as_of: plan.values.as_of,
-        run_id: run_id.to_owned(),
+        run_id,
         segmill_version: env!("CARGO_PKG_VERSION").to_owned(),
         project_digest: plan.project.digest.clone(),
         parameters: shown_parameters(&plan.values),
+        fingerprint,
         tables,
         sources,
         publications: BTreeMap::new(),
@@ -283,21 +348,6 @@ fn commit(plan: &Plan, tables: BTreeMap<String, manifest::Table>, sources: Vec<L
 fn shown_parameters(values: &Values) -> BTreeMap<String, String> {
     let shown = |value: &ScalarValue| value.to_array().ok().and_then(|array| arrow::util::display::array_value_to_string(&array, 0).ok());
     values.parameters.iter().map(|(name, value)| (name.clone(), shown(value).unwrap_or_default())).collect()
-}
-
-fn destination(request: &Request, project: &config::Project, stores: &Stores) -> Result<Location> {
-    match &request.destination {
-        // What a person types is relative to where they are; what the file says, to the project.
-        Some(typed) => stores.open(typed, std::path::Path::new("")),
-        None => stores.open(&project.pipeline.outputs.destination.value, &project.root),
-    }
-}
-
-/// A name for this run that no other run has.
-fn run_id(as_of: NaiveDate) -> String {
-    let now = clock::now();
-    let unique = u64::from(std::process::id()) << 32 | u64::from(now.timestamp_subsec_nanos());
-    format!("{as_of}-{}-{unique:016x}", now.format("%Y%m%dT%H%M%SZ"))
 }
 
 fn sorted(frame: DataFrame, columns: &[String]) -> datafusion::error::Result<DataFrame> {
@@ -345,17 +395,22 @@ fn failure(model: &str, error: &DataFusionError, sources: &[OpenSource]) -> Erro
 
 /// The steps done so far, told to whoever watches.
 struct Steps<'a> {
-    done: Vec<Step>,
+    recorder: &'a Recorder,
     progress: &'a Progress,
 }
 
 impl Steps<'_> {
     fn begin(&self, name: &str) -> Stopwatch {
         self.progress.step(name);
+        self.recorder.note(|record| record.unfinished_step = Some(name.to_owned()));
         Stopwatch::start()
     }
 
-    fn end(&mut self, name: &str, rows: u64, since: Stopwatch) {
-        self.done.push(Step { name: name.to_owned(), rows, elapsed_ms: since.elapsed_ms() });
+    fn end(&self, name: &str, rows: u64, since: Stopwatch) {
+        let step = Step { name: name.to_owned(), rows, elapsed_ms: since.elapsed_ms() };
+        self.recorder.note(|record| {
+            record.steps.push(step);
+            record.unfinished_step = None;
+        });
     }
 }

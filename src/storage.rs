@@ -142,6 +142,35 @@ impl Location {
         }
     }
 
+    /// Parts of files below here that a process left on a local disk as it died, last written before a moment, with their
+    /// sizes. They are named as a file with `#` and a number after it, and no listing shows them. Other stores keep
+    /// unfinished uploads out of sight, and end them by a rule of their own.
+    pub fn unfinished_files(&self, before: chrono::DateTime<chrono::Utc>) -> Vec<(PathBuf, u64)> {
+        if matches!(self.written, Written::Url(_)) {
+            return Vec::new();
+        }
+        let mut found = Vec::new();
+        let mut folders = vec![PathBuf::from(format!("/{}", self.path))];
+        while let Some(folder) = folders.pop() {
+            let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+            for entry in entries.flatten() {
+                let (path, Ok(meta)) = (entry.path(), entry.metadata()) else { continue };
+                if meta.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let name = entry.file_name().to_string_lossy().into_owned();
+                let unfinished = name.rsplit_once('#').is_some_and(|(_, number)| number.parse::<u32>().is_ok());
+                let written = meta.modified().map(chrono::DateTime::<chrono::Utc>::from);
+                if unfinished && written.is_ok_and(|written| written <= before) {
+                    found.push((path, meta.len()));
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+
     /// The URL of a path, as tools take it.
     pub fn url(&self, path: &Path) -> String {
         match &self.written {

@@ -6,6 +6,11 @@ use std::path::PathBuf;
 use chrono::NaiveDate;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::days::DaysArguments;
+use crate::config::{self, Environment};
+use crate::error::Error;
+use crate::storage::{Location, Stores};
+
 /// Customer extracts in, customer segments out.
 #[derive(Debug, Parser)]
 #[command(name = "segmill", version, about, max_term_width = 100, after_help = EXIT_CODES)]
@@ -26,7 +31,8 @@ Exit codes:
    3  the data was refused (contract, check, reject budget): look at the data
    4  another run published first: run again
   75  a service was unavailable: retry later
-  99  extracts are missing or stale: wait";
+  99  extracts are missing or stale: wait
+ 130  stopped by Ctrl-C; 143 by SIGTERM: run again";
 
 /// A command.
 #[derive(Debug, Subcommand)]
@@ -37,6 +43,10 @@ pub enum Command {
     Validate(ProjectArguments),
     /// Run the project's own given/expect cases, in `tests/models`, through the real engine
     Test(ProjectArguments),
+    /// The files of a publication: for people, as JSON, as URLs, as a Redshift load manifest
+    Outputs(OutputsArguments),
+    /// What no publication needs any more: shown, and with `--remove` removed
+    Clean(CleanArguments),
     /// Make a new project: the one that ships with Segmill, copied to a folder with its sample
     Init(InitArguments),
     /// Make extracts of any size, the same for the same seed
@@ -50,6 +60,10 @@ pub enum Format {
     Human,
     /// One JSON document
     Json,
+    /// `outputs` only: the URLs of the files, a line each
+    Urls,
+    /// `outputs` only: the manifest that Redshift's COPY takes
+    Redshift,
 }
 
 /// The project and its parameters.
@@ -69,9 +83,15 @@ pub struct RunArguments {
     /// The project and its parameters
     #[command(flatten)]
     pub project: ProjectArguments,
-    /// The day that the publication is as of: nothing that happens on it or later counts
-    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
-    pub as_of: NaiveDate,
+    /// The day, or the days in order
+    #[command(flatten)]
+    pub days: DaysArguments,
+    /// Publish although nothing has changed since the day was published
+    #[arg(long)]
+    pub force: bool,
+    /// Keep the run's record in this local file too, whatever becomes of the run
+    #[arg(long, value_name = "FILE", conflicts_with = "from")]
+    pub record: Option<PathBuf>,
     /// Where to publish, instead of where the pipeline file says: a path or URL
     #[arg(long, value_name = "URL")]
     pub destination: Option<String>,
@@ -81,6 +101,49 @@ pub struct RunArguments {
     /// Threads to work on [default: what the machine or container has]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
+}
+
+/// Where publications are.
+#[derive(Debug, Clone, Args)]
+pub struct PlaceArguments {
+    /// The pipeline file that names the destination
+    #[arg(default_value = "pipelines/customer_segments.yaml")]
+    pub pipeline: PathBuf,
+    /// The destination, instead of where the pipeline file says: a path or URL
+    #[arg(long, value_name = "URL")]
+    pub destination: Option<String>,
+}
+
+/// What `outputs` takes.
+#[derive(Debug, Clone, Args)]
+pub struct OutputsArguments {
+    /// Where
+    #[command(flatten)]
+    pub place: PlaceArguments,
+    /// The publication of this day
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
+    pub as_of: Option<NaiveDate>,
+    /// The publication of the latest day; so it is when no day is named
+    #[arg(long, conflicts_with = "as_of")]
+    pub latest: bool,
+    /// One table alone
+    #[arg(long, value_name = "NAME")]
+    pub table: Option<String>,
+}
+
+/// What `clean` takes.
+#[derive(Debug, Clone, Args)]
+pub struct CleanArguments {
+    /// Where
+    #[command(flatten)]
+    pub place: PlaceArguments,
+    /// Remove what is shown
+    #[arg(long)]
+    pub remove: bool,
+    /// Leave what was superseded, or last written by a run that has not published, more recently than this: longer than
+    /// any run or reader takes
+    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = grace)]
+    pub grace: chrono::Duration,
 }
 
 /// What `init` takes.
@@ -115,6 +178,19 @@ pub struct GenerateArguments {
     pub email_parquet: bool,
 }
 
+impl PlaceArguments {
+    /// Opens the destination; the project is read only when it must tell where that is.
+    ///
+    /// # Errors
+    /// As reading the project, or opening the location, fails.
+    pub fn open(&self, environment: &Environment, stores: &Stores) -> Result<Location, Error> {
+        match &self.destination {
+            Some(typed) => stores.open(typed, std::path::Path::new("")),
+            None => crate::publish::destination(None, &config::load(&self.pipeline, environment)?, stores),
+        }
+    }
+}
+
 impl ProjectArguments {
     /// The parameters given, the last of a name counting.
     pub fn overrides(&self) -> BTreeMap<String, String> {
@@ -127,8 +203,23 @@ fn name_and_value(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
-fn day(text: &str) -> Result<NaiveDate, String> {
+pub(super) fn day(text: &str) -> Result<NaiveDate, String> {
     text.parse().map_err(|_| "write a day that exists as 2011-12-10".to_owned())
+}
+
+/// A time with a unit: `7d`, `12h`, `30m`, `0s`.
+fn grace(text: &str) -> Result<chrono::Duration, String> {
+    const WRONG: &str = "write it as 7d, 12h, 30m or 0s";
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).ok_or(WRONG)?);
+    let number: i64 = number.parse().map_err(|_| WRONG)?;
+    let seconds = match unit {
+        "d" => 24 * 60 * 60,
+        "h" => 60 * 60,
+        "m" => 60,
+        "s" => 1,
+        _ => return Err(WRONG.to_owned()),
+    };
+    number.checked_mul(seconds).and_then(chrono::Duration::try_seconds).ok_or_else(|| WRONG.to_owned())
 }
 
 /// A size with a unit: `512MiB`, `2GB`, `1.5GiB`; without one, bytes.
@@ -160,6 +251,13 @@ mod tests {
     fn the_command_line_is_well_formed() {
         use clap::CommandFactory;
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn times_have_units() {
+        assert_eq!(grace("7d"), Ok(chrono::Duration::days(7)));
+        assert_eq!(grace("0s"), Ok(chrono::Duration::zero()));
+        assert!(["7", "d", "-1d", "99999999999999999d"].iter().all(|text| grace(text).is_err()));
     }
 
     #[test]

@@ -1,9 +1,13 @@
 //! The command line: one file a command. People's text goes to standard error, a result asked for as JSON to standard output.
 
 mod arguments;
+mod clean;
+mod days;
 mod generate;
 mod init;
+mod outputs;
 mod run;
+mod signals;
 mod terminal;
 mod test;
 mod validate;
@@ -28,10 +32,17 @@ pub fn main() -> ExitCode {
     };
     start_log();
     let terminal = Terminal::new(arguments.format, &environment);
+    if matches!(arguments.format, Format::Urls | Format::Redshift) && !matches!(arguments.command, Command::Outputs(_)) {
+        let error = Error::argument("format-of-outputs", "`urls` and `redshift` are formats of `segmill outputs` alone");
+        Terminal::new(Format::Human, &environment).fail(&error);
+        return error.exit_status().into();
+    }
     let result = match arguments.command {
-        Command::Run(arguments) => run::command(arguments, environment, &terminal).map(|()| ExitStatus::Success),
+        Command::Run(arguments) => run::command(arguments, environment, &terminal),
         Command::Validate(arguments) => validate::command(&arguments, &environment, &terminal).map(|()| ExitStatus::Success),
         Command::Test(arguments) => test::command(&arguments, &environment, &terminal),
+        Command::Outputs(arguments) => outputs::command(&arguments, environment, &terminal).map(|()| ExitStatus::Success),
+        Command::Clean(arguments) => clean::command(&arguments, environment, &terminal).map(|()| ExitStatus::Success),
         Command::Init(arguments) => init::command(&arguments, &terminal).map(|()| ExitStatus::Success),
         Command::Generate(arguments) => generate::command(arguments, &terminal).map(|()| ExitStatus::Success),
     };

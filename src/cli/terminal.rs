@@ -25,6 +25,16 @@ impl Terminal {
         Terminal { format, live, colour }
     }
 
+    /// The form asked for.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Prints a result as it is.
+    pub fn print(&self, text: &str) {
+        write_line(&mut std::io::stdout(), text);
+    }
+
     /// Whether a line may be redrawn while work goes on.
     pub fn is_live(&self) -> bool {
         self.live && self.format == Format::Human
@@ -38,8 +48,16 @@ impl Terminal {
     /// Tells a result in the form asked for.
     pub fn tell(&self, human: impl FnOnce() -> String, json: impl FnOnce() -> Value) {
         match self.format {
-            Format::Human => write_line(&mut std::io::stderr(), &human()),
+            // Lists of files are results; beside them there is only text for people.
+            Format::Human | Format::Urls | Format::Redshift => write_line(&mut std::io::stderr(), &human()),
             Format::Json => write_line(&mut std::io::stdout(), &format!("{:#}", json())),
+        }
+    }
+
+    /// Says something to people while work goes on.
+    pub fn say(&self, line: &str) {
+        if self.format == Format::Human {
+            write_line(&mut std::io::stderr(), line);
         }
     }
 

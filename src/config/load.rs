@@ -74,6 +74,13 @@ pub fn load(pipeline: &Path, environment: &Environment) -> Result<Project> {
     Ok(Project { root, file, pipeline, models, digest })
 }
 
+/// The variables that a project's pipeline file reads, with the values that they have.
+pub fn variables<'a>(project: &'a Project, environment: &'a Environment) -> BTreeMap<&'a str, &'a str> {
+    let named = project.file.text.split("${").skip(1);
+    let name = |rest: &'a str| &rest[..rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len())];
+    named.map(name).filter_map(|name| Some((name, environment.get(name)?.as_str()))).collect()
+}
+
 /// The folder above `pipelines/`, or the file's own folder when it lies elsewhere.
 fn root_of(pipeline: &Path) -> PathBuf {
     let folder = pipeline.parent().unwrap_or(Path::new(""));

@@ -7,7 +7,7 @@ mod profile;
 mod values;
 
 pub use column::{Column, ColumnType};
-pub use load::{Environment, Model, Project, load, parse, read_files};
+pub use load::{Environment, Model, Project, load, parse, read_files, variables};
 pub use pipeline::{
     Channel, Check, Freshness, Outputs, Parameter, Pipeline, ReferenceTable, RejectBudget, Segment, SegmentSet, SetKind, Severity, Source,
     SourceFormat, TableOutput, UnknownColumns,

@@ -26,6 +26,7 @@ use crate::config::{Project, Source, SourceFormat, Values};
 use crate::diagnostic::Diagnostic;
 use crate::engine::Engine;
 use crate::error::{Error, Message, Result};
+use crate::manifest::Input;
 use crate::storage::{File, Stores};
 
 /// A source with its contract and the files that were found for it.
@@ -96,6 +97,17 @@ fn missing_or_stale(contract: &Contract, files: &[File], location: &str) -> Opti
     let allowed = contract.freshness.newest_file_days?;
     let newest = files.iter().map(|file| file.meta.last_modified.date_naive()).max()?;
     stale("the newest file", newest, contract, allowed)
+}
+
+/// The files of an extract, each with what tells this version of it from another.
+pub fn inputs(extract: &Extract) -> Vec<Input> {
+    let input = |(file, _): &(File, SourceFormat)| Input {
+        source: extract.contract.source.clone(),
+        file: file.shown.clone(),
+        bytes: file.meta.size,
+        version: file.meta.e_tag.clone().unwrap_or_else(|| file.meta.last_modified.to_rfc3339()),
+    };
+    extract.files.iter().map(input).collect()
 }
 
 /// What is wrong with the rows of a source that has been read, so that the run must wait.

@@ -16,9 +16,10 @@
 //! ```
 
 mod check;
+pub mod clean;
 mod commit;
 mod folders;
-mod loads;
+pub mod loads;
 mod pending;
 mod publications;
 mod write;
@@ -30,11 +31,17 @@ pub use publications::Publications;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use object_store::ObjectStoreExt;
+
+use crate::config::Project;
 use crate::error::{Error, Message, Result};
 use crate::manifest::{Commit, DataFile, Table};
-use crate::storage::Location;
+use crate::storage::{self, Location, Stores};
 use chrono::NaiveDate;
 use datafusion::execution::SendableRecordBatchStream;
+
+/// The folder of what runs write.
+const RUNS: &str = "runs";
 
 /// The tables that a run has written so far.
 pub struct Staging {
@@ -126,9 +133,10 @@ impl Checked {
         let Staging { destination, seen, tables, .. } = staging;
         for table in tables.values() {
             loads::write(&destination, table).await?;
+            still_there(&destination, table).await?;
         }
         let (commit, note) = commit::create(&destination, describe(tables), &seen).await?;
-        let commit_shown = destination.shown(&publications::commit_path(&destination, commit.number));
+        let commit_shown = commit_shown(&destination, commit.number);
         let settled = async {
             folders::refresh(&destination, note.as_of, &note.tables).await?;
             pending::remove(&destination, &note.run_id).await
@@ -138,6 +146,37 @@ impl Checked {
         let tables_shown = commit.tables.iter().map(|(name, table)| (name.clone(), shown_files(table))).collect();
         Ok(Published { commit, commit_shown, tables_shown, verdicts })
     }
+}
+
+/// Sees that nobody has removed a table's files since they were checked, as a `clean` with too short a grace does.
+async fn still_there(destination: &Location, table: &Table) -> Result<()> {
+    for file in &table.files {
+        let path = destination.join(&file.path);
+        let shown = destination.shown(&path);
+        let meta = destination.store.head(&path).await.map_err(|error| storage::failure("publish", &shown, error))?;
+        if meta.size != file.bytes {
+            let message = Message::new(format!("{shown} has {} bytes where {} were written", meta.size, file.bytes));
+            return Err(Error::Unavailable(message.hint("somebody changed it; nothing was published; run again")));
+        }
+    }
+    Ok(())
+}
+
+/// Where a project's outputs go: where was typed, or else where the pipeline file says.
+///
+/// # Errors
+/// [`Error::Project`] when the location has no meaning.
+pub fn destination(typed: Option<&str>, project: &Project, stores: &Stores) -> Result<Location> {
+    match typed {
+        // What a person types is relative to where they are; what the file says, to the project.
+        Some(typed) => stores.open(typed, std::path::Path::new("")),
+        None => stores.open(&project.pipeline.outputs.destination.value, &project.root),
+    }
+}
+
+/// Where a commit file is, for people.
+pub fn commit_shown(destination: &Location, number: u64) -> String {
+    destination.shown(&publications::commit_path(destination, number))
 }
 
 /// A failure after the commit: the tables are published, and readers of the folders do not see them yet.

@@ -229,6 +229,7 @@ mod tests {
             segmill_version: "0".into(),
             project_digest: String::new(),
             parameters: BTreeMap::new(),
+            fingerprint: String::new(),
             tables: BTreeMap::new(),
             sources: Vec::new(),
             publications,

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use indicatif::{HumanBytes, HumanCount};
 
 use crate::error::Error;
-use crate::run::Outcome;
+use crate::run::{Outcome, Unchanged};
 
 /// The width of a bar in the list of segments.
 const BAR: u64 = 24;
@@ -80,6 +80,14 @@ fn write_outcome(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
     writeln!(text, "\nPublished as number {}: {}", commit.number, outcome.published.commit_shown)
 }
 
+/// What is told when a run would publish again what is published.
+pub fn unchanged(unchanged: &Unchanged) -> String {
+    format!(
+        "{} as of {}: nothing has changed since number {}: {}\nNothing was published. `--force` publishes all the same.",
+        unchanged.commit.pipeline, unchanged.commit.as_of, unchanged.commit.number, unchanged.commit_shown
+    )
+}
+
 /// An error with all that it has to say.
 pub fn error(error: &Error, colour: bool) -> String {
     match error {
@@ -96,6 +104,7 @@ pub fn error(error: &Error, colour: bool) -> String {
         Error::Conflict(message) => format!("conflict: {message}"),
         Error::Unavailable(message) => format!("unavailable: {message}"),
         Error::Missing(message) => format!("missing: {message}"),
+        Error::Stopped(_, message) => format!("stopped: {message}"),
         Error::Defect(message) => format!("defect: {message}"),
     }
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::diagnostic::{Diagnostic, Span};
 use crate::error::{Error, Message};
-use crate::run::Outcome;
+use crate::run::{Outcome, Unchanged};
 
 /// Everything that the summary of a run shows.
 pub fn outcome(outcome: &Outcome) -> Value {
@@ -33,6 +33,20 @@ pub fn outcome(outcome: &Outcome) -> Value {
     })
 }
 
+/// What is told when a run would publish again what is published.
+pub fn unchanged(unchanged: &Unchanged) -> Value {
+    let commit = &unchanged.commit;
+    json!({
+        "status": "unchanged",
+        "exit_code": 0,
+        "pipeline": commit.pipeline,
+        "as_of": commit.as_of,
+        "number": commit.number,
+        "run_id": unchanged.run_id,
+        "commit": unchanged.commit_shown,
+    })
+}
+
 /// An error, with a place for each of its problems.
 pub fn error(error: &Error) -> Value {
     let exit_code = error.exit_status() as u8;
@@ -42,6 +56,7 @@ pub fn error(error: &Error) -> Value {
         | Error::Conflict(message)
         | Error::Unavailable(message)
         | Error::Missing(message)
+        | Error::Stopped(_, message)
         | Error::Defect(message) => {
             vec![told(message)]
         }

@@ -4,6 +4,6 @@ mod human;
 mod json;
 mod progress;
 
-pub use human::{error as human_error, outcome as human_outcome};
-pub use json::{error as json_error, outcome as json_outcome, problem as json_problem};
+pub use human::{error as human_error, outcome as human_outcome, unchanged as human_unchanged};
+pub use json::{error as json_error, outcome as json_outcome, problem as json_problem, unchanged as json_unchanged};
 pub use progress::Progress;

@@ -11,6 +11,8 @@ mod errors;
 mod identity_operator;
 /// Promise 2: nothing that happens at or after the as-of day changes an output.
 mod no_look_ahead;
+/// Promises 4 and 5: a publication and what comes of it, on a local disk and through the command line.
+mod publishing;
 /// Promise 1: the same extracts give the same bytes, whatever the threads, the order of rows or their split over files.
 mod same_in_same_out;
 /// The committed sample and the generator that made it.
@@ -21,5 +23,7 @@ mod sample_job;
 mod support;
 /// The code keeps its own rules.
 mod tidy;
+/// A project of a few rows, for tests of what is around the models.
+mod tiny;
 /// The shipped extracts, cut up anew.
 mod transform;

@@ -8,7 +8,7 @@ use crate::support::package;
 const FLOORS: [&[&str]; 6] = [
     &["cli"],
     &["run", "cases", "generate"],
-    &["plan", "report"],
+    &["plan", "report", "record"],
     &["graph", "ingest", "identity", "segments", "publish"],
     &["engine", "sql", "config", "manifest", "storage", "clock"],
     &["diagnostic", "error"],
@@ -32,9 +32,14 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("folder-in-use", "is told by `init`: `command_line` holds it"),
     ("unwritable-folder", "is told by `init`, and needs a folder that refuses"),
     ("not-generated", "is told by `generate`"),
+    ("no-days", "is told by `run --from`: `publishing` holds it"),
+    ("too-many-days", "is told by `run --from`"),
+    ("one-table", "is told by `outputs`: `publishing` holds it"),
+    ("no-such-output", "is told by `outputs`: `publishing` holds it"),
+    ("format-of-outputs", "is told by the command line: `publishing` holds it"),
     ("newer-publication", "needs a destination that a newer version wrote: `publish/publications.rs` holds it"),
     ("not-a-commit", "needs a destination that somebody else wrote: `publish/publications.rs` holds it"),
-    ("store-without-conditions", "needs a store that ignores conditions"),
+    ("store-without-conditions", "needs a store that ignores conditions: `breaking` holds it"),
 ];
 
 #[test]

@@ -1,0 +1,85 @@
+//! The days that a run is for: one, or several in order.
+
+use chrono::{Days, Months, NaiveDate};
+use clap::{Args, ValueEnum};
+
+use crate::error::{Error, Result};
+
+/// The most days that one command goes through: over a hundred years of them.
+const MAX_DAYS: usize = 40_000;
+
+/// The days to publish.
+#[derive(Debug, Clone, Args)]
+pub struct DaysArguments {
+    /// The day that the publication is as of: nothing that happens on it or later counts
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = super::arguments::day, required_unless_present = "from", conflicts_with = "from")]
+    pub as_of: Option<NaiveDate>,
+    /// Publish several days, from this one on; days that are published and unchanged are skipped
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = super::arguments::day, requires = "to")]
+    pub from: Option<NaiveDate>,
+    /// The last day, if the steps meet it
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = super::arguments::day, requires = "from")]
+    pub to: Option<NaiveDate>,
+    /// The step from one day to the next
+    #[arg(long, value_enum, default_value_t = Every::Day, requires = "from")]
+    pub every: Every,
+}
+
+/// The step from one day to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Every {
+    /// Every day
+    Day,
+    /// The same day of every week
+    Week,
+    /// The same day of every month, or the month's last where it is shorter
+    Month,
+}
+
+impl DaysArguments {
+    /// Whether several days were asked for.
+    pub fn is_backfill(&self) -> bool {
+        self.from.is_some()
+    }
+
+    /// The days in order; one at least.
+    ///
+    /// # Errors
+    /// [`Error::Project`] when the last comes before the first.
+    pub fn days(&self) -> Result<Vec<NaiveDate>> {
+        let (Some(from), Some(to)) = (self.from, self.to) else { return Ok(self.as_of.into_iter().collect()) };
+        // Counted from the first each time, so that a short month does not pull the later ones forward.
+        let nth = |n: u32| match self.every {
+            Every::Day => from.checked_add_days(Days::new(u64::from(n))),
+            Every::Week => from.checked_add_days(Days::new(u64::from(n) * 7)),
+            Every::Month => from.checked_add_months(Months::new(n)),
+        };
+        let days: Vec<NaiveDate> = (0..).map_while(nth).take_while(|day| *day <= to).take(MAX_DAYS + 1).collect();
+        if days.is_empty() {
+            return Err(Error::argument("no-days", format!("there is no day from {from} to {to}")));
+        }
+        if days.len() > MAX_DAYS {
+            return Err(Error::argument("too-many-days", format!("there are more than {MAX_DAYS} days from {from} to {to}")));
+        }
+        Ok(days)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn days(from: &str, to: &str, every: Every) -> Vec<String> {
+        let day = |text: &str| Some(text.parse().unwrap());
+        let arguments = DaysArguments { as_of: None, from: day(from), to: day(to), every };
+        arguments.days().unwrap_or_default().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn months_keep_their_day_past_a_short_one() {
+        assert_eq!(days("2026-01-31", "2026-04-30", Every::Month), ["2026-01-31", "2026-02-28", "2026-03-31", "2026-04-30"]);
+        assert_eq!(days("2026-02-27", "2026-03-01", Every::Day), ["2026-02-27", "2026-02-28", "2026-03-01"]);
+        assert_eq!(days("2026-01-01", "2026-01-14", Every::Week), ["2026-01-01", "2026-01-08"]);
+        assert!(days("2026-01-02", "2026-01-01", Every::Day).is_empty());
+    }
+}

@@ -1,0 +1,98 @@
+//! `segmill outputs`: the files of a publication, for whatever loads them.
+
+use indicatif::{HumanBytes, HumanCount};
+use serde_json::{Value, json};
+
+use super::arguments::{Format, OutputsArguments};
+use super::terminal::Terminal;
+use crate::config::Environment;
+use crate::error::{Error, Message, Result};
+use crate::manifest::{Commit, DataFile, Table};
+use crate::publish::{self, Publications, loads};
+use crate::storage::{Location, Stores};
+
+/// Runs the command.
+pub fn command(arguments: &OutputsArguments, environment: Environment, terminal: &Terminal) -> Result<()> {
+    let destination = arguments.place.open(&environment, &Stores::new(environment.clone()))?;
+    let found = super::runtime(1)?.block_on(find(&destination, arguments))?;
+    let tables = wanted(&found, arguments.table.as_deref())?;
+    match terminal.format() {
+        Format::Urls => terminal.print(&tables.iter().map(|(_, table)| loads::urls(&destination, table)).collect::<String>()),
+        Format::Redshift => {
+            let entries: Vec<Value> = tables.iter().map(|(_, table)| loads::redshift_manifest(&destination, table)).collect();
+            match entries.as_slice() {
+                [one] => terminal.print(&format!("{one:#}")),
+                _ => return Err(Error::argument("one-table", "a load manifest is of one table: name it with `--table`")),
+            }
+        }
+        Format::Human | Format::Json => {
+            terminal.tell(|| lines(&destination, &found, &tables), || document(&destination, &found, &tables));
+        }
+    }
+    Ok(())
+}
+
+async fn find(destination: &Location, arguments: &OutputsArguments) -> Result<Commit> {
+    let known = Publications::read(destination).await?;
+    let found = match arguments.as_of {
+        Some(day) => known.of(day).await?,
+        None => known.latest().await?,
+    };
+    found.ok_or_else(|| {
+        let of = arguments.as_of.map_or_else(String::new, |day| format!(" as of {day}"));
+        let place = destination.shown(&destination.join(""));
+        Error::Missing(Message::new(format!("nothing{of} is published in {place}")).hint("`segmill run` publishes it"))
+    })
+}
+
+type Tables<'a> = Vec<(&'a String, &'a Table)>;
+
+fn wanted<'a>(commit: &'a Commit, table: Option<&str>) -> Result<Tables<'a>> {
+    let tables: Tables = commit.tables.iter().filter(|(name, _)| table.is_none_or(|table| table == name.as_str())).collect();
+    match table {
+        Some(table) if tables.is_empty() => {
+            let known = commit.tables.keys().map(String::as_str);
+            let problem =
+                crate::diagnostic::Diagnostic::error("no-such-output", format!("number {} has no table `{table}`", commit.number));
+            Err(problem.did_you_mean(table, known).into())
+        }
+        _ => Ok(tables),
+    }
+}
+
+fn lines(destination: &Location, commit: &Commit, tables: &Tables<'_>) -> String {
+    let mut text = format!("{} as of {}, number {}\n", commit.pipeline, commit.as_of, commit.number);
+    for (_, table) in tables {
+        for file in &table.files {
+            let (rows, bytes) = (HumanCount(file.rows).to_string(), HumanBytes(file.bytes).to_string());
+            text += &format!("{rows:>12} rows {bytes:>12}  {}\n", destination.shown(&destination.join(&file.path)));
+        }
+    }
+    text
+}
+
+fn document(destination: &Location, commit: &Commit, tables: &Tables<'_>) -> Value {
+    let url = |path: &String| destination.url(&destination.join(path));
+    let file = |file: &DataFile| json!({ "url": url(&file.path), "bytes": file.bytes, "rows": file.rows, "sha256": file.sha256 });
+    let table = |(name, table): &(&String, &Table)| {
+        json!({
+            "table": name,
+            "rows": table.rows,
+            "columns": table.columns,
+            "files": table.files.iter().map(file).collect::<Vec<_>>(),
+            "folder_file": url(&table.folder_path),
+            "url_list": url(&table.urls_path),
+            "redshift_manifest": table.redshift_manifest_path.as_ref().map(url),
+        })
+    };
+    json!({
+        "status": "published",
+        "exit_code": 0,
+        "pipeline": commit.pipeline,
+        "as_of": commit.as_of,
+        "number": commit.number,
+        "run_id": commit.run_id,
+        "commit": publish::commit_shown(destination, commit.number),
+        "tables": tables.iter().map(table).collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,228 @@
+//! The record of a run: what it was asked, what it read, did and came to. It is written whether the run succeeds, fails or
+//! is stopped, beside the outputs as `runs/RUN_ID/record.json`, and locally when asked for.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use chrono::{DateTime, NaiveDate, Utc};
+use object_store::{ObjectStoreExt, PutPayload};
+use serde::{Deserialize, Serialize};
+
+use crate::clock::{self, Stopwatch};
+use crate::engine::{self, Limits};
+use crate::error::{Error, Message, Result};
+use crate::ingest::Ledger;
+use crate::manifest::Input;
+use crate::publish::Verdict;
+use crate::storage::Location;
+
+/// The version of the record's format.
+const FORMAT: u32 = 1;
+
+/// What a run was asked, did and came to.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// The version of this format.
+    pub format: u32,
+    /// The run's name.
+    pub run_id: String,
+    /// The pipeline's name, once it was read.
+    pub pipeline: Option<String>,
+    /// The day that the run was for.
+    pub as_of: NaiveDate,
+    /// `published`, `unchanged`, or the word for what failed, as `refused`.
+    pub status: String,
+    /// The exit code.
+    pub exit_code: u8,
+    /// Why it failed, as people were told.
+    pub reason: Option<String>,
+    /// The number of the publication that the run made or left as it was.
+    pub publication: Option<u64>,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// When it ended.
+    pub ended_at: DateTime<Utc>,
+    /// How long it took.
+    pub elapsed_ms: u64,
+    /// The most memory that the process has had so far, where the system tells.
+    pub peak_memory_bytes: Option<u64>,
+    /// The memory that the engine's operators might use.
+    pub memory_limit_bytes: u64,
+    /// The threads that it worked on.
+    pub threads: usize,
+    /// The version of Segmill.
+    pub segmill_version: String,
+    /// The version of DataFusion.
+    pub datafusion_version: String,
+    /// SHA-256 of the pipeline file and the models.
+    pub project_digest: Option<String>,
+    /// The parameters' values.
+    pub parameters: BTreeMap<String, String>,
+    /// SHA-256 of all that the outputs depend on (see [`crate::manifest::fingerprint`]).
+    pub fingerprint: Option<String>,
+    /// The files of the extracts.
+    pub inputs: Vec<Input>,
+    /// What became of the rows of every source.
+    pub sources: Vec<Ledger>,
+    /// What was checked.
+    pub checks: Vec<Verdict>,
+    /// The steps done, in order.
+    pub steps: Vec<Step>,
+    /// The step that was not done when the run ended.
+    pub unfinished_step: Option<String>,
+}
+
+/// A step of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// What was done, as a model's name.
+    pub name: String,
+    /// Rows that it gave.
+    pub rows: u64,
+    /// How long it took.
+    pub elapsed_ms: u64,
+}
+
+const RUNNING: u8 = 0;
+const PUBLISHING: u8 = 1;
+const STOPPED: u8 = 2;
+
+/// Keeps a run's record while it goes on. Whoever stops the run closes the record from outside.
+#[derive(Debug)]
+pub struct Recorder {
+    record: Mutex<RunRecord>,
+    destination: Mutex<Option<Location>>,
+    /// [`RUNNING`], [`PUBLISHING`] or [`STOPPED`].
+    state: AtomicU8,
+    /// A local file to write it to as well.
+    local: Option<PathBuf>,
+    since: Stopwatch,
+}
+
+impl Recorder {
+    /// Begins the record of a run, whose name no other run has.
+    pub fn start(as_of: NaiveDate, limits: Limits, local: Option<PathBuf>) -> Self {
+        let now = clock::now();
+        let record = RunRecord {
+            format: FORMAT,
+            run_id: run_id(as_of, now),
+            pipeline: None,
+            as_of,
+            status: "running".to_owned(),
+            exit_code: 0,
+            reason: None,
+            publication: None,
+            started_at: now,
+            ended_at: now,
+            elapsed_ms: 0,
+            peak_memory_bytes: None,
+            memory_limit_bytes: limits.memory_bytes as u64,
+            threads: limits.threads,
+            segmill_version: env!("CARGO_PKG_VERSION").to_owned(),
+            datafusion_version: datafusion::DATAFUSION_VERSION.to_owned(),
+            project_digest: None,
+            parameters: BTreeMap::new(),
+            fingerprint: None,
+            inputs: Vec::new(),
+            sources: Vec::new(),
+            checks: Vec::new(),
+            steps: Vec::new(),
+            unfinished_step: None,
+        };
+        let (record, destination, state) = (Mutex::new(record), Mutex::default(), AtomicU8::new(RUNNING));
+        Recorder { record, destination, state, local, since: Stopwatch::start() }
+    }
+
+    /// The run's name.
+    pub fn run_id(&self) -> String {
+        self.lock().run_id.clone()
+    }
+
+    /// How long the run has gone on.
+    pub fn elapsed_ms(&self) -> u64 {
+        self.since.elapsed_ms()
+    }
+
+    /// Writes something down.
+    pub fn note(&self, write: impl FnOnce(&mut RunRecord)) {
+        write(&mut self.lock());
+    }
+
+    /// The steps done so far.
+    pub fn steps(&self) -> Vec<Step> {
+        self.lock().steps.clone()
+    }
+
+    /// Says where the outputs go, and the record with them.
+    pub fn goes_to(&self, destination: &Location) {
+        *self.destination.lock().unwrap_or_else(PoisonError::into_inner) = Some(destination.clone());
+    }
+
+    /// Says that the run is about to publish, unless it was stopped.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when it was; whoever stopped it tells why.
+    pub fn begin_publishing(&self) -> Result<()> {
+        let begun = self.state.compare_exchange(RUNNING, PUBLISHING, Ordering::SeqCst, Ordering::SeqCst);
+        begun.map(|_| ()).map_err(|_| Error::Conflict(Message::new("the run was stopped; nothing was published")))
+    }
+
+    /// Stops the run before it publishes; false when it has begun to.
+    pub fn stop(&self) -> bool {
+        self.state.compare_exchange(RUNNING, STOPPED, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+
+    /// Whether the run was stopped; then whoever stopped it closes the record.
+    pub fn is_stopped(&self) -> bool {
+        self.state.load(Ordering::SeqCst) == STOPPED
+    }
+
+    /// Ends the record with what the run came to and writes it: the number of its publication and whether it made it.
+    /// A record that cannot be written makes no run fail; the log tells.
+    pub async fn close(&self, result: Result<(u64, bool), &Error>) {
+        self.note(|record| {
+            record.ended_at = clock::now();
+            record.elapsed_ms = self.since.elapsed_ms();
+            record.peak_memory_bytes = engine::peak_memory();
+            match result {
+                Ok((number, made)) => {
+                    record.status = if made { "published" } else { "unchanged" }.to_owned();
+                    record.publication = Some(number);
+                }
+                Err(error) => {
+                    record.status = error.kind().to_owned();
+                    record.exit_code = error.exit_status() as u8;
+                    record.reason = Some(error.to_string());
+                }
+            }
+        });
+        let record = self.lock().clone();
+        let mut text = serde_json::to_vec_pretty(&record).unwrap_or_default();
+        text.push(b'\n');
+        if let Some(local) = &self.local
+            && let Err(error) = std::fs::write(local, &text)
+        {
+            tracing::error!("the run record was not written to {}: {error}", local.display());
+        }
+        let destination = self.destination.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(destination) = destination {
+            let path = destination.join(&format!("runs/{}/record.json", record.run_id));
+            if let Err(error) = destination.store.put(&path, PutPayload::from(text)).await {
+                let error = crate::storage::failure("write", &destination.shown(&path), error);
+                tracing::error!("the run record was not written: {error}");
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, RunRecord> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A name for a run that no other run has.
+fn run_id(as_of: NaiveDate, now: DateTime<Utc>) -> String {
+    let unique = u64::from(std::process::id()) << 32 | u64::from(now.timestamp_subsec_nanos());
+    format!("{as_of}-{}-{unique:016x}", now.format("%Y%m%dT%H%M%SZ"))
+}
