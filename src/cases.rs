@@ -11,9 +11,8 @@ use arrow::util::display::array_value_to_string;
 use chrono::NaiveDate;
 use indexmap::IndexMap;
 use serde::Deserialize;
-use serde_yaml::Spanned;
 
-use crate::config::{self, Project, span_of};
+use crate::config::{self, Part, Project, Spanned, span_of, span_of_part};
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::engine::{Engine, Limits};
 use crate::error::{Error, Message, Result};
@@ -45,12 +44,17 @@ struct Case {
     parameters: BTreeMap<String, String>,
     /// Rows by table: sources, or models in the place of what they would compute. What is not given has no rows, or is computed.
     #[serde(default)]
-    given: IndexMap<String, Vec<Row>>,
+    given: Option<Spanned<IndexMap<String, Vec<Row>>>>,
     /// The rows that must come out, in any order.
     expect: Vec<Row>,
 }
 
 impl Case {
+    /// The rows given for a table.
+    fn given(&self, table: &str) -> Option<&Vec<Row>> {
+        self.given.as_ref()?.value.get(table)
+    }
+
     fn day(&self, file: &Arc<SourceFile>) -> Result<NaiveDate> {
         self.as_of.value.parse().map_err(|_| {
             let problem = Diagnostic::error("invalid-day", format!("`{}` is not a day", self.as_of.value));
@@ -140,12 +144,9 @@ impl Bench<'_> {
         if !known.contains(&model.value) && model.value != MEMBERSHIP {
             problems.push(wrong(&model.value).at(span_of(self.file, model)));
         }
-        for (name, rows) in self.case.given.iter().filter(|(name, _)| !known.contains(*name)) {
-            let problem = wrong(name);
-            problems.push(match rows.first() {
-                Some(row) => problem.at(span_of(self.file, row)),
-                None => problem.at(span_of(self.file, &self.case.name)),
-            });
+        if let Some(given) = &self.case.given {
+            let unknown = given.value.keys().filter(|name| !known.contains(*name));
+            problems.extend(unknown.map(|name| wrong(name).at(span_of_part(self.file, given, Part::Key(name)))));
         }
         if problems.is_empty() { Ok(()) } else { Err(Error::Project(problems)) }
     }
@@ -162,7 +163,7 @@ impl Bench<'_> {
         let mut found = Vec::new();
         for model in self.plan.models.iter().filter(|model| needed.contains(&model.node.model.name())) {
             let name = model.node.model.name();
-            let (schema, batches) = match self.case.given.get(&name) {
+            let (schema, batches) = match self.case.given(&name) {
                 Some(rows) => {
                     let given = self.typed(&name, rows, &model.schema)?;
                     (given.schema(), vec![given])
@@ -198,7 +199,7 @@ impl Bench<'_> {
         let mut needed = BTreeSet::new();
         let mut waiting = vec![target.to_owned()];
         while let Some(name) = waiting.pop() {
-            let given = self.case.given.contains_key(&name);
+            let given = self.case.given(&name).is_some();
             if needed.insert(name.clone()) && !given {
                 let node = self.plan.models.iter().find(|model| model.node.model.name() == name);
                 waiting.extend(node.into_iter().flat_map(|model| model.node.reads.iter().cloned()));
@@ -212,7 +213,7 @@ impl Bench<'_> {
     /// The given rows of a source after its contract: cast, checked, within the window, without duplicates.
     fn given_source(&self, name: &str, contract: &ingest::Contract) -> Result<Vec<RecordBatch>> {
         let none = Vec::new();
-        let rows = self.case.given.get(name).unwrap_or(&none);
+        let rows = self.case.given(name).unwrap_or(&none);
         let columns: Vec<&str> = contract.columns.iter().map(|column| column.name.as_str()).collect();
         self.check_columns(name, rows, &columns)?;
         let raw: Vec<Option<ArrayRef>> = columns.iter().map(|column| Some(texts(rows, column))).collect();
@@ -220,8 +221,10 @@ impl Bench<'_> {
         let checked = contract.check(&raw, rows.len(), &all, &contract.schema)?;
         let broken = |fault: &ingest::Fault| {
             let column = columns[fault.column];
-            Diagnostic::error("broken-case", format!("a given row breaks the contract of `{name}`: {} in `{column}`", fault.reason))
-                .at(span_of(self.file, &rows[fault.row]))
+            Diagnostic::error("broken-case", format!("a given row breaks the contract of `{name}`"))
+                .at(span_of_part(self.file, &rows[fault.row], Part::Value(column)))
+                .label(format!("`{column}`: {}", fault.reason.replace('-', " ")))
+                .hint("give what the source's contract accepts, or else expect nothing of the row and leave it out")
         };
         if !checked.faults.is_empty() {
             return Err(Error::Project(checked.faults.iter().map(broken).collect()));
@@ -240,7 +243,8 @@ impl Bench<'_> {
             let typed = cast_with_options(&texts, field.data_type(), &options).map_err(|error| Error::defect(error.to_string()))?;
             if let Some(row) = (0..rows.len()).find(|&row| typed.is_null(row) && texts.is_valid(row)) {
                 let what = format!("a given `{}` of `{name}` is no {}", field.name(), field.data_type());
-                return Err(Diagnostic::error("broken-case", what).at(span_of(self.file, &rows[row])).into());
+                let place = span_of_part(self.file, &rows[row], Part::Value(field.name()));
+                return Err(Diagnostic::error("broken-case", what).at(place).into());
             }
             arrays.push(typed);
         }
@@ -253,7 +257,8 @@ impl Bench<'_> {
         let unknown = |row: &Row| {
             let wrong = row.value.keys().find(|key| !columns.contains(&key.as_str()))?;
             let problem = Diagnostic::error("unknown-column", format!("`{name}` has no column `{wrong}`"));
-            Some(problem.at(span_of(self.file, row)).did_you_mean(wrong, columns.iter().copied()))
+            let problem = problem.at(span_of_part(self.file, row, Part::Key(wrong))).label("not a column of it");
+            Some(problem.did_you_mean(wrong, columns.iter().copied()))
         };
         let problems: Vec<Diagnostic> = rows.iter().filter_map(unknown).collect();
         if problems.is_empty() { Ok(()) } else { Err(Error::Project(problems)) }

@@ -126,6 +126,13 @@ impl Diagnostic {
         self
     }
 
+    /// Moves a problem of a text to the file that the text stands in; `place` tells where a part of it, in bytes, stands.
+    pub fn moved(mut self, place: impl Fn(Range<usize>) -> Span) -> Self {
+        self.span = self.span.map(|span| place(span.bytes));
+        self.also = self.also.into_iter().map(|(span, label)| (place(span.bytes), label)).collect();
+        self
+    }
+
     /// Offers the nearest of the names that would have been right, or else all of them.
     pub fn did_you_mean<'a>(self, wrong: &str, right: impl IntoIterator<Item = &'a str>) -> Self {
         match suggestion(wrong, right) {

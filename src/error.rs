@@ -128,6 +128,21 @@ impl Message {
     }
 }
 
+/// Adds a result's problems to the others, so that all are told at once; other errors end it all.
+///
+/// # Errors
+/// Every error that is none of the project.
+pub fn gather<T>(problems: &mut Vec<Diagnostic>, result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(Error::Project(found)) => {
+            problems.extend(found);
+            Ok(None)
+        }
+        Err(other) => Err(other),
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

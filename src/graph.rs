@@ -121,9 +121,10 @@ fn check(
     for (name, span) in &mentions.parameters {
         let declared = project.pipeline.parameters.keys().map(String::as_str).chain(["as_of"]);
         if !declared.clone().any(|parameter| parameter == name) {
+            let written: Vec<String> = declared.map(|parameter| format!("${parameter}")).collect();
             let problem = Diagnostic::error("unknown-parameter", format!("there is no parameter `${name}`"))
                 .label("not declared")
-                .did_you_mean(name, declared);
+                .did_you_mean(&format!("${name}"), written.iter().map(String::as_str));
             problems.push(match span_of(&model.file, *span) {
                 Some(span) => problem.at(span),
                 None => problem,

@@ -9,10 +9,10 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::empty::EmptyTable;
 
-use crate::config::{Project, ReferenceTable, Values, span_of};
-use crate::diagnostic::{Diagnostic, Level};
+use crate::config::{Part, Project, ReferenceTable, Values, span_of, span_of_part, span_within};
+use crate::diagnostic::{Diagnostic, Level, list};
 use crate::engine::{self, Engine, Limits};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, gather};
 use crate::graph::{self, MEMBERSHIP, Node, PROFILE, REFERENCE, SEGMENTS, SOURCES};
 use crate::ingest::{self, Contract};
 use crate::segments::{self, Domains, Proof, RuleSet};
@@ -20,9 +20,6 @@ use crate::sql;
 
 /// Enough to check a project; no data is read.
 const PLANNING: Limits = Limits { threads: 1, memory_bytes: 64 * 1024 * 1024 };
-
-/// The version of the pipeline file's format.
-const PIPELINE_VERSION: u32 = 1;
 
 /// Everything that a run needs to know before it reads data.
 pub struct Plan {
@@ -70,11 +67,6 @@ pub struct PlannedModel {
 /// [`Error::Project`] with everything that is wrong with it.
 pub async fn plan(project: Arc<Project>, values: Values) -> Result<Plan> {
     let mut problems = Vec::new();
-    let version = &project.pipeline.version;
-    if version.value != PIPELINE_VERSION {
-        let problem = Diagnostic::error("unsupported-version", format!("this Segmill reads pipeline files of version {PIPELINE_VERSION}"));
-        problems.push(problem.at(span_of(&project.file, version)).label("another version"));
-    }
     let contracts = gather(&mut problems, ingest::contracts(&project, &values))?.unwrap_or_default();
     let nodes = gather(&mut problems, graph::build(&project))?.unwrap_or_default();
     let engine = Engine::new(PLANNING, values.time_zone.name())?;
@@ -257,12 +249,8 @@ async fn check_outputs(project: &Project, values: &Values, models: &[PlannedMode
         if let Err(error) = engine.query(&check.sql.value).await {
             let file =
                 Arc::new(crate::diagnostic::SourceFile { path: format!("check `{}`", check.name.value), text: check.sql.value.clone() });
-            let told = sql::problems(&file, &error).into_iter().map(|problem| Diagnostic {
-                span: Some(span_of(&project.file, &check.sql)),
-                message: format!("the check `{}`: {}", check.name.value, problem.message),
-                ..problem
-            });
-            problems.extend(told);
+            let told = sql::problems(&file, &error).into_iter();
+            problems.extend(told.map(|problem| problem.moved(|part| span_within(&project.file, &check.sql, part))));
         }
     }
     Ok(())
@@ -274,7 +262,8 @@ fn reference_batch(project: &Project, name: &str, table: &ReferenceTable, values
     for row in table.rows.iter().filter(|row| row.value.len() != width) {
         problems.push(
             Diagnostic::error("reference-width", format!("a row of `{name}` has {} values for {width} columns", row.value.len()))
-                .at(span_of(&project.file, row)),
+                .at(span_of(&project.file, row))
+                .hint(format!("its columns are {}", list(&table.columns.keys().map(String::as_str).collect::<Vec<_>>()))),
         );
     }
     if !problems.is_empty() {
@@ -291,7 +280,8 @@ fn reference_batch(project: &Project, name: &str, table: &ReferenceTable, values
             {
                 problems.push(
                     Diagnostic::error("reference-type", format!("`{text}` is no {column_type}, as the column `{column}` of `{name}` is"))
-                        .at(span_of(&project.file, row)),
+                        .at(span_of_part(&project.file, row, Part::Item(position)))
+                        .label(format!("not of type {column_type}")),
                 );
             }
         }
@@ -308,16 +298,4 @@ fn reference_batch(project: &Project, name: &str, table: &ReferenceTable, values
 
 fn empty(schema: SchemaRef) -> Arc<dyn TableProvider> {
     Arc::new(EmptyTable::new(schema))
-}
-
-/// Adds a result's problems to the others, so that all are told at once; other errors end the planning.
-fn gather<T>(problems: &mut Vec<Diagnostic>, result: Result<T>) -> Result<Option<T>> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(Error::Project(found)) => {
-            problems.extend(found);
-            Ok(None)
-        }
-        Err(other) => Err(other),
-    }
 }

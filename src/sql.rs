@@ -1,5 +1,6 @@
 //! SQL text parsed, and what DataFusion says against it, at its place in the file.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::common::{Column, SchemaError};
@@ -9,7 +10,7 @@ use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::dialect::dialect_from_str;
 
-use crate::diagnostic::{Diagnostic, SourceFile, Span};
+use crate::diagnostic::{Diagnostic, SourceFile, Span, list};
 
 /// Parses one SQL query.
 ///
@@ -25,10 +26,12 @@ pub fn parse(file: &Arc<SourceFile>) -> Result<Statement, Diagnostic> {
             Ok(Statement::Statement(statement))
         }
         (first, _) => {
-            let what = if first.is_none() { "there is no query in this file" } else { "this is not one query" };
-            Err(Diagnostic::error("not-a-query", what)
-                .at(Span { file: Arc::clone(file), bytes: 0..file.text.lines().next().map_or(0, str::len) })
-                .hint("a model is one `select` (or `with … select`) statement"))
+            let what = match first {
+                None => "there is no query in this file",
+                Some(_) if !statements.is_empty() => "there are several statements in this file",
+                Some(_) => "this is not a query",
+            };
+            Err(Diagnostic::error("not-a-query", what).at(whole(file)).hint("a model is one `select` (or `with … select`) statement"))
         }
     }
 }
@@ -39,7 +42,16 @@ fn syntax(file: &Arc<SourceFile>, message: &str) -> Diagnostic {
     let (text, place) = message.split_once(" at Line: ").map_or((message, None), |(text, place)| (text, Some(place)));
     let text = text.rsplit("sql parser error: ").next().unwrap_or(text);
     let text = text.trim_start_matches("SQL error: ").trim_start_matches("ParserError(\"").trim_start_matches("TokenizerError(\"");
-    let diagnostic = Diagnostic::error("sql-syntax", format!("SQL syntax: {text}"));
+    let text = text.trim_end_matches("\")");
+    let (what, label) = match text.strip_prefix("Expected: ").and_then(|text| text.split_once(", found: ")) {
+        Some((expected, "EOF")) => (format!("{} is missing", quoted(expected)), "the text ends here".to_owned()),
+        Some((expected, found)) => (format!("expected {}", quoted(expected)), format!("found {}", quoted(found))),
+        None => (text.to_owned(), String::new()),
+    };
+    let mut diagnostic = Diagnostic::error("sql-syntax", format!("SQL syntax: {what}"));
+    if !label.is_empty() {
+        diagnostic = diagnostic.label(label);
+    }
     let numbers = place.and_then(|place| {
         let (line, column) = place.split_once(", Column: ")?;
         let column: String = column.chars().take_while(char::is_ascii_digit).collect();
@@ -49,6 +61,12 @@ fn syntax(file: &Arc<SourceFile>, message: &str) -> Diagnostic {
     let start = file.offset(line, column);
     let token = file.text[start..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').count();
     diagnostic.at(Span::at(file, line, column, token.max(1)))
+}
+
+/// Punctuation and single words of the parser in code quotes; what it describes in words stays as it is.
+fn quoted(said: &str) -> String {
+    let described = said.contains(' ') || said.chars().next().is_some_and(char::is_lowercase) && said.len() > 12;
+    if described { said.to_owned() } else { format!("`{said}`") }
 }
 
 /// A syntax error of a segment rule, at its place in the rule.
@@ -121,7 +139,9 @@ pub fn problems(file: &Arc<SourceFile>, error: &DataFusionError) -> Vec<Diagnost
             let mut inner = problems(file, error);
             if let (Some(diagnostic), Some(span)) = (inner.first_mut(), span) {
                 diagnostic.span = Some(span);
-                diagnostic.label.get_or_insert_with(|| found.message.clone());
+                if !diagnostic.message.starts_with(found.message.as_str()) {
+                    diagnostic.label.get_or_insert_with(|| found.message.clone());
+                }
             }
             inner
         }
@@ -130,9 +150,48 @@ pub fn problems(file: &Arc<SourceFile>, error: &DataFusionError) -> Vec<Diagnost
             let message = other.strip_backtrace();
             let message = message.lines().next().unwrap_or_default();
             let message = message.trim_start_matches("Error during planning: ").trim_start_matches("type_coercion\ncaused by\n");
-            vec![Diagnostic::error("sql-meaning", message).at(whole(file))]
+            vec![meaning(file, message)]
         }
     }
+}
+
+/// What the engine says of a query's meaning, in our words where its own are hard to read.
+fn meaning(file: &Arc<SourceFile>, message: &str) -> Diagnostic {
+    if let Some((name, rest)) = message.strip_prefix("Invalid function '").and_then(|rest| rest.split_once("'.")) {
+        let problem = Diagnostic::error("unknown-function", format!("there is no function `{name}`"));
+        let problem = problem.at(call_of(file, name)).label("not known");
+        // What is near is told in the engine's words: Did you mean 'x'?
+        let near = rest.split_once("Did you mean '").and_then(|(_, near)| near.split_once('\'')).map(|(near, _)| near);
+        return match near.filter(|near| strsim::osa_distance(name, near) <= 3) {
+            Some(near) => problem.hint(format!("did you mean `{near}`?")),
+            None => problem.hint("the functions are those of Apache DataFusion"),
+        };
+    }
+    if let Some((_, rest)) = message.split_once("Function '")
+        && let Some((name, rest)) = rest.split_once('\'')
+        && let Some((_, received)) = rest.split_once("but received ")
+    {
+        let received = received.split([' ', '.', ',']).next().unwrap_or_default();
+        let wanted: BTreeSet<&str> = rest.split("requires ").skip(1).filter_map(|wanted| wanted.split(',').next()).collect();
+        let wanted: Vec<&str> = wanted.into_iter().collect();
+        return Diagnostic::error("argument-type", format!("`{name}` does not take a {received}"))
+            .at(call_of(file, name))
+            .label(format!("given a {received}"))
+            .hint(format!("it takes {}", list(&wanted)));
+    }
+    if message.contains("must appear in the GROUP BY clause") || message.contains("must be in GROUP BY") {
+        return Diagnostic::error("not-grouped", "this column is neither grouped by nor aggregated")
+            .at(whole(file))
+            .label("which of the group's values?")
+            .hint("add it to `group by`, or aggregate it, as in `max(…)`");
+    }
+    Diagnostic::error("sql-meaning", message.trim_start_matches("Internal error: ").trim_end_matches('.')).at(whole(file))
+}
+
+/// Where a function is called, as far as its name tells.
+fn call_of(file: &Arc<SourceFile>, name: &str) -> Span {
+    let at = file.text.to_lowercase().find(&format!("{}(", name.to_lowercase()));
+    at.map_or_else(|| whole(file), |at| Span { file: Arc::clone(file), bytes: at..at + name.len() })
 }
 
 fn schema_problem(file: &Arc<SourceFile>, error: &SchemaError) -> Diagnostic {
@@ -143,10 +202,18 @@ fn schema_problem(file: &Arc<SourceFile>, error: &SchemaError) -> Diagnostic {
             let mut diagnostic = Diagnostic::error("unknown-column", format!("there is no column `{}`", field.flat_name()))
                 .label("not a column here")
                 .did_you_mean(field.name(), names);
-            if diagnostic.hint.is_none() {
+            let in_double_quotes = found.as_ref().is_some_and(|span| file.text[span.bytes.clone()].starts_with('"'));
+            if diagnostic.hint.is_none() || in_double_quotes {
                 diagnostic = diagnostic.hint(format!("if it is text, put it in single quotes: '{}'", field.name()));
             }
             diagnostic.at(found.unwrap_or_else(|| whole(file)))
+        }
+        SchemaError::AmbiguousReference { field } => {
+            let name = field.name();
+            Diagnostic::error("ambiguous-column", format!("several tables have a column `{name}`"))
+                .at(mention(file, field).unwrap_or_else(|| whole(file)))
+                .label("of which?")
+                .hint(format!("write the table before it, as in `t.{name}`"))
         }
         other => Diagnostic::error("sql-meaning", other.to_string()).at(whole(file)),
     }

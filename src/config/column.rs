@@ -4,44 +4,50 @@ use std::fmt;
 use std::str::FromStr;
 
 use arrow::datatypes::{DataType, TimeUnit};
+use indexmap::IndexMap;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
-use serde_yaml::Spanned;
+
+use super::spanned::Spanned;
 
 /// A column of an extract. A type alone is short for a column with nothing else said.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Column {
     /// Its type.
+    #[serde(rename = "type")]
     pub column_type: ColumnType,
+    /// What it says, where its name does not.
+    #[serde(default)]
+    pub description: Option<String>,
     /// Its names in the files, if others: the first of them that a file has.
+    #[serde(default, deserialize_with = "one_or_several")]
     pub from: Vec<String>,
     /// Whether a row without a value is rejected.
+    #[serde(default)]
     pub required: bool,
     /// Whether files may lack the column altogether.
+    #[serde(default)]
     pub optional: bool,
     /// The only values accepted, if any are named.
+    #[serde(default)]
     pub accepted: Vec<String>,
     /// How text extracts write it, if not as ISO 8601 or as `1234.56`: for a date or timestamp a pattern as `%d/%m/%Y %H:%M`, for a
     /// number how 1234.56 is written, as `1.234,56`.
+    #[serde(default)]
     pub format: Option<Spanned<String>>,
     /// The smallest value accepted.
+    #[serde(default)]
     pub min: Option<Spanned<String>>,
     /// The largest value accepted.
+    #[serde(default)]
     pub max: Option<Spanned<String>>,
     /// A regular expression that the whole value must match.
+    #[serde(default)]
     pub pattern: Option<Spanned<String>>,
     /// Whether its values are personal data, which never reach a message or a report.
+    #[serde(default)]
     pub personal: bool,
-}
-
-/// One name or several.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(untagged)]
-enum Names {
-    #[default]
-    None,
-    One(String),
-    Several(Vec<String>),
 }
 
 /// The type of a column or parameter.
@@ -129,70 +135,51 @@ impl<'de> Deserialize<'de> for ColumnType {
     }
 }
 
-impl<'de> Deserialize<'de> for Column {
+/// A column as the pipeline file writes it: a type alone, or all that there is to say of it.
+struct ShortOrLong(Column);
+
+/// One name or several.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Names {
+    One(String),
+    Several(Vec<String>),
+}
+
+/// Reads columns, each short or long.
+pub(super) fn columns<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IndexMap<String, Column>, D::Error> {
+    let columns = IndexMap::<String, ShortOrLong>::deserialize(deserializer)?;
+    Ok(columns.into_iter().map(|(name, ShortOrLong(column))| (name, column)).collect())
+}
+
+fn one_or_several<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    Ok(match Names::deserialize(deserializer)? {
+        Names::One(name) => vec![name],
+        Names::Several(names) => names,
+    })
+}
+
+impl<'de> Deserialize<'de> for ShortOrLong {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Long {
-            #[serde(rename = "type")]
-            column_type: ColumnType,
-            #[serde(default, rename = "description")]
-            _description: Option<String>,
-            #[serde(default)]
-            from: Names,
-            #[serde(default)]
-            required: bool,
-            #[serde(default)]
-            optional: bool,
-            #[serde(default)]
-            accepted: Vec<String>,
-            #[serde(default)]
-            format: Option<Spanned<String>>,
-            #[serde(default)]
-            min: Option<Spanned<String>>,
-            #[serde(default)]
-            max: Option<Spanned<String>>,
-            #[serde(default)]
-            pattern: Option<Spanned<String>>,
-            #[serde(default)]
-            personal: bool,
-        }
+        struct Either;
 
-        struct ShortOrLong;
-
-        impl<'de> Visitor<'de> for ShortOrLong {
-            type Value = Column;
+        impl<'de> Visitor<'de> for Either {
+            type Value = ShortOrLong;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a type, as `string`, or a column, as `{type: string, required: true}`")
             }
 
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Column, E> {
-                text.parse().map(Column::of_type).map_err(de::Error::custom)
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<ShortOrLong, E> {
+                text.parse().map(|column_type| ShortOrLong(Column::of_type(column_type))).map_err(de::Error::custom)
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Column, A::Error> {
-                let long = Long::deserialize(de::value::MapAccessDeserializer::new(map))?;
-                Ok(Column {
-                    from: match long.from {
-                        Names::None => Vec::new(),
-                        Names::One(name) => vec![name],
-                        Names::Several(names) => names,
-                    },
-                    required: long.required,
-                    optional: long.optional,
-                    accepted: long.accepted,
-                    format: long.format,
-                    min: long.min,
-                    max: long.max,
-                    pattern: long.pattern,
-                    personal: long.personal,
-                    ..Column::of_type(long.column_type)
-                })
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ShortOrLong, A::Error> {
+                Column::deserialize(de::value::MapAccessDeserializer::new(map)).map(ShortOrLong)
             }
         }
 
-        deserializer.deserialize_any(ShortOrLong)
+        deserializer.deserialize_any(Either)
     }
 }
 
@@ -201,6 +188,7 @@ impl Column {
     fn of_type(column_type: ColumnType) -> Self {
         Column {
             column_type,
+            description: None,
             from: Vec::new(),
             required: false,
             optional: false,

@@ -1,19 +1,22 @@
 //! Reads a project from its folder: the pipeline file, then every SQL file of its layers.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
-use super::column::ColumnType;
 use super::pipeline::Pipeline;
-use crate::diagnostic::{Diagnostic, SourceFile, Span};
-use crate::error::{Error, Result};
+use super::yaml;
+use crate::diagnostic::{Diagnostic, SourceFile};
+use crate::error::{Error, Result, gather};
+use crate::sql;
 
 /// The variables of the process, read once at its start.
 pub type Environment = BTreeMap<String, String>;
+
+/// The version of the pipeline file's format.
+const PIPELINE_VERSION: u32 = 1;
 
 /// Limits on what is read from a project, so that a stray file cannot exhaust memory.
 const MAX_TEXT_BYTES: u64 = 4 * 1024 * 1024;
@@ -61,14 +64,23 @@ impl Model {
 pub fn load(pipeline: &Path, environment: &Environment) -> Result<Project> {
     let root = root_of(pipeline);
     let file = Arc::new(SourceFile { path: shown(pipeline), text: read_text(pipeline)? });
-    let pipeline: Pipeline = parse(&file, environment)?;
-    let models = read_models(&root)?;
-    if models.is_empty() {
+    let mut problems = Vec::new();
+    let parsed = gather(&mut problems, read_pipeline(&file, environment))?;
+    let models = read_models(&root, &mut problems)?;
+    let Some(pipeline) = parsed else {
+        // What models read cannot be told without the file, but whether they are SQL can.
+        problems.extend(models.iter().filter_map(|model| sql::parse(&model.file).err()));
+        return Err(Error::Project(problems));
+    };
+    if models.is_empty() && problems.is_empty() {
         let folder = shown(&root.join("sql"));
-        return Err(Error::from(
+        problems.push(
             Diagnostic::error("no-models", format!("there are no SQL models in {folder}"))
                 .hint("a project keeps its models in `sql/` beside `pipelines/`; `segmill init DIR` makes one that runs"),
-        ));
+        );
+    }
+    if !problems.is_empty() {
+        return Err(Error::Project(problems));
     }
     let digest = digest(&file, &models);
     Ok(Project { root, file, pipeline, models, digest })
@@ -81,6 +93,17 @@ pub fn variables<'a>(project: &'a Project, environment: &'a Environment) -> BTre
     named.map(name).filter_map(|name| Some((name, environment.get(name)?.as_str()))).collect()
 }
 
+/// Reads the pipeline file. Of one of another version nothing else is told, since other keys may be right there.
+fn read_pipeline(file: &Arc<SourceFile>, environment: &Environment) -> Result<Pipeline> {
+    if let Some((version, span)) = yaml::top_level(file, "version")
+        && version.parse::<u32>().is_ok_and(|version| version != PIPELINE_VERSION)
+    {
+        let what = format!("this Segmill reads pipeline files of version {PIPELINE_VERSION}");
+        return Err(Diagnostic::error("unsupported-version", what).at(span).label("another version").into());
+    }
+    yaml::parse(file, environment)
+}
+
 /// The folder above `pipelines/`, or the file's own folder when it lies elsewhere.
 fn root_of(pipeline: &Path) -> PathBuf {
     let folder = pipeline.parent().unwrap_or(Path::new(""));
@@ -88,83 +111,19 @@ fn root_of(pipeline: &Path) -> PathBuf {
     if root.as_os_str().is_empty() { PathBuf::from(".") } else { root.to_owned() }
 }
 
-/// Parses a YAML file; `${NAME}` in its values is read from the environment after parsing.
-///
-/// # Errors
-/// [`Error::Project`] with the place of what is wrong.
-pub fn parse<T: DeserializeOwned>(file: &Arc<SourceFile>, environment: &Environment) -> Result<T> {
-    let properties: HashMap<String, String> = environment.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-    let options = serde_yaml::options! { with_snippet: false, strict_booleans: true }.with_properties(properties);
-    serde_yaml::from_str_with_options(&file.text, options).map_err(|error| Error::from(syntax(file, &error)))
-}
-
-fn syntax(file: &Arc<SourceFile>, error: &serde_yaml::Error) -> Diagnostic {
-    use serde_yaml::Error as Yaml;
-
-    let span = error.location().filter(|place| place.line() > 0).map(|place| {
-        let length = usize::try_from(place.span().len()).unwrap_or(1);
-        Span::at(file, usize::try_from(place.line()).unwrap_or(1), usize::try_from(place.column()).unwrap_or(1), length)
-    });
-    let located = |diagnostic: Diagnostic| match span.clone() {
-        Some(span) => diagnostic.at(span),
-        None => diagnostic,
-    };
-    match error.without_snippet() {
-        Yaml::SerdeUnknownField { field, expected, .. } => {
-            // The parser withholds names that may come from the environment; the file's own text holds none of its values.
-            let field = span.as_ref().map_or(field.as_str(), |span| &span.file.text[span.bytes.clone()]);
-            located(Diagnostic::error("unknown-key", format!("`{field}` is not a key here")))
-                .label("not known")
-                .did_you_mean(field, expected.iter().copied())
-        }
-        Yaml::SerdeMissingField { field, .. } => {
-            located(Diagnostic::error("missing-key", format!("the key `{field}` is missing"))).label("in this mapping")
-        }
-        Yaml::SerdeUnknownVariant { variant, expected, .. } => {
-            let variant = span.as_ref().map_or(variant.as_str(), |span| &span.file.text[span.bytes.clone()]);
-            located(Diagnostic::error("unknown-value", format!("`{variant}` is not one of the values that fit here")))
-                .label("not known")
-                .did_you_mean(variant, expected.iter().copied())
-        }
-        Yaml::DuplicateMappingKey { key, .. } => {
-            let name = key.as_deref().unwrap_or("this key");
-            located(Diagnostic::error("duplicate-key", format!("`{name}` stands twice in one mapping"))).label("the second one")
-        }
-        Yaml::UnresolvedProperty { name, .. } => located(Diagnostic::error("unset-variable", format!("the environment has no `{name}`")))
-            .label("read from the environment here")
-            .hint(format!("set it, or give a default: `${{{name}:-default}}`")),
-        other => {
-            let written = span.as_ref().map(|span| &span.file.text[span.bytes.clone()]).filter(|text| !text.contains('\n'));
-            // The parser withholds what is wrong with a value that may come from the environment; of a type it can be told.
-            if let Some(Err(why)) = written.map(|text| text.trim_matches(['\'', '"']).parse::<ColumnType>())
-                && ["interpolated", "is not a type"].iter().any(|said| other.to_string().contains(said))
-            {
-                return located(Diagnostic::error("unknown-type", why)).label("not a type");
-            }
-            located(Diagnostic::error("invalid-yaml", plain(&other.to_string())))
-        }
-    }
-}
-
-/// A message without the position it ends in, which the frame shows.
-fn plain(message: &str) -> String {
-    message.split(" at line ").next().unwrap_or(message).trim_end_matches(':').to_owned()
-}
-
-fn read_models(root: &Path) -> Result<Vec<Model>> {
-    let top = root.join("sql");
-    let mut models = Vec::new();
-    for entry in read_folder(&top)? {
+fn read_models(root: &Path, problems: &mut Vec<Diagnostic>) -> Result<Vec<Model>> {
+    let mut files = Vec::new();
+    for entry in read_folder(&root.join("sql"))? {
         if entry.is_dir() {
             let schema = name_of(&entry);
-            for file in read_folder(&entry)? {
-                if is_sql(&file) {
-                    models.push(read_model(Some(schema.clone()), &file)?);
-                }
-            }
-        } else if is_sql(&entry) {
-            models.push(read_model(None, &entry)?);
+            files.extend(read_folder(&entry)?.into_iter().map(|file| (Some(schema.clone()), file)));
+        } else {
+            files.push((None, entry));
         }
+    }
+    let mut models = Vec::new();
+    for (schema, file) in files.into_iter().filter(|(_, file)| is_sql(file)) {
+        models.extend(gather(problems, read_model(schema, &file))?);
     }
     Ok(models)
 }

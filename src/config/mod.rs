@@ -4,14 +4,18 @@ mod column;
 mod load;
 mod pipeline;
 mod profile;
+mod spanned;
+mod tree;
 mod values;
+mod yaml;
 
 pub use column::{Column, ColumnType};
-pub use load::{Environment, Model, Project, load, parse, read_files, variables};
+pub use load::{Environment, Model, Project, load, read_files, variables};
 pub use pipeline::{
     Channel, Check, Freshness, Outputs, Parameter, Pipeline, ReferenceTable, RejectBudget, Segment, SegmentSet, SetKind, Severity, Source,
     SourceFormat, TableOutput, UnknownColumns,
 };
 pub use profile::{Domain, Profile};
+pub use spanned::Spanned;
 pub use values::{Values, bind, parse_scalar};
-pub(crate) use values::{key_span, span_of};
+pub use yaml::{Part, key_span, parse, span_of, span_of_part, span_within};

@@ -4,10 +4,10 @@ use std::fmt;
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
-use serde_yaml::Spanned;
 
-use super::column::{Column, ColumnType};
+use super::column::{Column, ColumnType, columns};
 use super::profile::Profile;
+use super::spanned::Spanned;
 
 /// A pipeline: what is read, with which parameters, who belongs to which segment, and what is published.
 #[derive(Debug, Deserialize)]
@@ -110,6 +110,7 @@ pub struct Source {
     #[serde(default)]
     pub min_rows: u64,
     /// The columns that are read.
+    #[serde(deserialize_with = "columns")]
     pub columns: IndexMap<String, Column>,
 }
 

@@ -2,7 +2,8 @@
 
 use indexmap::IndexMap;
 use serde::Deserialize;
-use serde_yaml::Spanned;
+
+use super::spanned::Spanned;
 
 /// What is known of the customer profile. Segment rules are proved with it before data is read, and every run holds the
 /// profile to it before a rule is asked.

@@ -8,12 +8,12 @@ use arrow::compute::{CastOptions, cast_with_options};
 use chrono::{DateTime, NaiveDate, TimeZone, Utc};
 use chrono_tz::Tz;
 use datafusion::common::ScalarValue;
-use serde_yaml::Spanned;
 
 use super::column::ColumnType;
 use super::load::Project;
 use super::pipeline::Parameter;
-use crate::diagnostic::{Diagnostic, SourceFile, Span};
+use super::yaml::span_of;
+use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
 
 /// The name that SQL reads the as-of day by.
@@ -75,29 +75,10 @@ pub fn parse_scalar(text: &str, column_type: ColumnType, time_zone: &str) -> Opt
     if typed.is_null(0) { None } else { ScalarValue::try_from_array(&typed, 0).ok() }
 }
 
-/// The span of a value in the pipeline file.
-pub(crate) fn span_of<T>(file: &Arc<SourceFile>, value: &Spanned<T>) -> Span {
-    let place = value.referenced;
-    let number = |n: u64| usize::try_from(n).unwrap_or(1);
-    Span::at(file, number(place.line()), number(place.column()), number(place.span().len()))
-}
-
-/// The span of a key in the pipeline file, found before its value.
-pub(crate) fn key_span<T>(file: &Arc<SourceFile>, key: &str, value: &Spanned<T>) -> Span {
-    let place = span_of(file, value);
-    match file.text[..place.bytes.start].rfind(key) {
-        Some(start) => Span { bytes: start..start + key.len(), ..place },
-        None => place,
-    }
-}
-
 fn value_of(name: &str, parameter: &Parameter, text: &str) -> Result<ScalarValue, Diagnostic> {
     let value = parse_scalar(text, parameter.column_type, "UTC").ok_or_else(|| {
-        Diagnostic::error(
-            "parameter-type",
-            format!("`{text}`, given for the parameter `{name}`, is not of its type {}", parameter.column_type),
-        )
-        .label("this value")
+        Diagnostic::error("parameter-type", format!("`{text}` is no {}, as the parameter `{name}` is", parameter.column_type))
+            .label(format!("not of type {}", parameter.column_type))
     })?;
     if let ScalarValue::Int64(Some(number)) = value {
         let (min, max) = (parameter.min.unwrap_or(i64::MIN), parameter.max.unwrap_or(i64::MAX));

@@ -251,7 +251,7 @@ impl Compiler<'_> {
         format
     }
 
-    fn bound(&mut self, bound: Option<&serde_yaml::Spanned<String>>) -> Option<Scalar<ArrayRef>> {
+    fn bound(&mut self, bound: Option<&crate::config::Spanned<String>>) -> Option<Scalar<ArrayRef>> {
         let bound = bound?;
         let ordered = !matches!(self.column.column_type, ColumnType::String | ColumnType::Boolean);
         let value = parse_scalar(&bound.value, self.column.column_type, self.time_zone).filter(|_| ordered);

@@ -75,7 +75,7 @@ impl Contract {
         let mut problems = Vec::new();
         let compile = |(name, column): (&String, &crate::config::Column)| ContractColumn::new(file, name, column, time_zone, &mut problems);
         let columns: Vec<_> = source.columns.iter().map(compile).collect();
-        let mut position = |name: &serde_yaml::Spanned<String>, role: &str| {
+        let mut position = |name: &crate::config::Spanned<String>, role: &str| {
             let found = source.columns.get_index_of(&name.value);
             if found.is_none() {
                 problems.push(

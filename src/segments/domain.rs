@@ -9,8 +9,8 @@ use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::physical_expr::PhysicalExpr;
 
-use super::{in_yaml, rule};
-use crate::config::{Domain, Project, Values, key_span, span_of};
+use super::rule;
+use crate::config::{Domain, Project, Spanned, Values, key_span, span_of, span_within};
 use crate::diagnostic::Diagnostic;
 use crate::engine::Engine;
 use crate::error::{Error, Message, Result};
@@ -69,7 +69,9 @@ impl Domains {
         for condition in &project.pipeline.profile.always {
             match rule::compile(engine, &schema, &values.parameters, &condition.value) {
                 Ok(compiled) => domains.always.push(Always { text: condition.value.clone(), condition: compiled }),
-                Err(found) => problems.extend(found.into_iter().map(|problem| in_yaml(project, condition, problem))),
+                Err(found) => {
+                    problems.extend(found.into_iter().map(|problem| problem.moved(|part| span_within(&project.file, condition, part))))
+                }
             }
         }
         if problems.is_empty() { Ok(domains) } else { Err(Error::Project(problems)) }
@@ -204,7 +206,7 @@ fn against(array: &ArrayRef, value: &ScalarValue, compare: Compare) -> Result<Bo
 fn column(project: &Project, name: &str, declared: &Domain, data_type: &DataType) -> Result<ColumnDomain, Vec<Diagnostic>> {
     let mut problems = Vec::new();
     let ordered = data_type.is_numeric() || data_type.is_temporal();
-    let mut typed = |given: &serde_yaml::Spanned<String>, bound: bool| {
+    let mut typed = |given: &Spanned<String>, bound: bool| {
         let wrong = |what: String| Diagnostic::error("profile-domain", what).at(span_of(&project.file, given));
         if bound && !ordered {
             problems.push(wrong(format!("`{name}` is neither a number nor a date, and has no smallest or largest value")).label("a bound"));

@@ -15,8 +15,8 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::DFSchema;
 use datafusion::physical_expr::PhysicalExpr;
 
-use crate::config::{Pipeline, Project, SetKind, Values, span_of};
-use crate::diagnostic::{Diagnostic, Span};
+use crate::config::{Pipeline, Project, SetKind, Values, span_of, span_within};
+use crate::diagnostic::Diagnostic;
 use crate::engine::Engine;
 use crate::error::{Error, Message, Result};
 use crate::graph::PROFILE;
@@ -108,28 +108,14 @@ pub fn compile(project: &Project, values: &Values, engine: &Engine, profile: &Sc
             }
             match rule::compile(engine, &schema, &values.parameters, &segment.when.value) {
                 Ok(compiled) => rules.push((name.clone(), compiled)),
-                Err(found) => problems.extend(found.into_iter().map(|problem| in_yaml(project, &segment.when, problem))),
+                Err(found) => {
+                    problems.extend(found.into_iter().map(|problem| problem.moved(|part| span_within(&project.file, &segment.when, part))))
+                }
             }
         }
         sets.push(RuleSet { name: set.clone(), kind: declared.kind.value, rules });
     }
     if problems.is_empty() { Ok(sets) } else { Err(Error::Project(problems)) }
-}
-
-/// Moves a problem of a rule's text to the rule's place in the pipeline file.
-fn in_yaml(project: &Project, when: &serde_yaml::Spanned<String>, problem: Diagnostic) -> Diagnostic {
-    let whole = span_of(&project.file, when);
-    let shown = &project.file.text[whole.bytes.clone()];
-    let shift =
-        if shown.starts_with(&when.value) { Some(0) } else { shown.get(1..).filter(|inner| inner.starts_with(&when.value)).map(|_| 1) };
-    let span = match (&problem.span, shift) {
-        (Some(inner), Some(shift)) => {
-            let start = whole.bytes.start + shift + inner.bytes.start;
-            Span { file: Arc::clone(&project.file), bytes: start..start + inner.bytes.len() }
-        }
-        _ => whole,
-    };
-    Diagnostic { span: Some(span), ..problem }
 }
 
 /// Puts every customer into segments. The profile's batches must be in order of customer; the result is in order of set,

@@ -96,12 +96,13 @@ fn refuse_unknown_parameters(
 ) -> Result<(), Vec<Diagnostic>> {
     let mut mentions = Vec::new();
     let _ = parsed.visit(&mut Placeholders(&mut mentions));
+    let written: Vec<String> = parameters.keys().map(|parameter| format!("${parameter}")).collect();
     let unknown = mentions.iter().filter(|name| !parameters.contains_key(*name)).map(|name| {
         let at = file.text.find(&format!("${name}")).unwrap_or(0);
         Diagnostic::error("unknown-parameter", format!("there is no parameter `${name}`"))
             .at(Span { file: Arc::clone(file), bytes: at..at + name.len() + 1 })
             .label("not declared")
-            .did_you_mean(name, parameters.keys().map(String::as_str))
+            .did_you_mean(&format!("${name}"), written.iter().map(String::as_str))
     });
     let problems: Vec<Diagnostic> = unknown.collect();
     if problems.is_empty() { Ok(()) } else { Err(problems) }
@@ -179,7 +180,7 @@ fn mismatch(file: &Arc<SourceFile>, (left, one): (&Expr, Kind), (right, other): 
         _ => None,
     });
     let bytes = place.unwrap_or(0..file.text.len());
-    Diagnostic::error("rule-type", format!("this compares {} with {}", named(left, one), named(right, other)))
+    Diagnostic::error("rule-type", format!("this compares {}, with {}", named(left, one), named(right, other)))
         .at(Span { file: Arc::clone(file), bytes })
         .label(one.noun())
         .hint(match (one, other) {

@@ -105,7 +105,7 @@ fn all_problems_of_a_project_are_told_at_once() {
         "which comes after it",
         "sql/features/c.sql:2",
         "sql/features/d.sql:2:8",
-        "did you mean `rfm_window_days`?",
+        "did you mean `$rfm_window_days`?",
         "4 problems",
     ] {
         assert!(stderr.contains(part), "{part} is missing from\n{stderr}");
@@ -177,9 +177,9 @@ fn mistakes_in_rules_are_told_before_data_is_read() {
         ("r_score", "not a condition"),
         ("sum(monetary) > 5", "[rule-aggregate]"),
         ("exists (select 1)", "[rule-subquery]"),
-        ("can_email city", "SQL syntax: Expected: end of expression"),
+        ("can_email city", "SQL syntax: expected end of expression"),
         ("random() < 0.5", "[unrepeatable]"),
-        ("first_order_date > $asof - 30", "did you mean `as_of`?"),
+        ("first_order_date > $asof - 30", "did you mean `$as_of`?"),
         ("city = London", "put it in single quotes: 'london'"),
     ] {
         std::fs::write(&pipeline, text.replacen("when: frequency = 0 and has_orders", &format!("when: {rule}"), 1)).unwrap();

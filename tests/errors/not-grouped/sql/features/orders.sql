@@ -1,10 +1,10 @@
 -- A customer a row: what the orders say.
 select
     customer_id,
-    max(contry_of(country)) as country_code,
+    max(country) as country_code,
     count(*) as orders,
-    sum(country) as revenue,
+    sum(amount) as revenue,
     max(order_date) as last_order_date,
     $as_of - max(order_date) as days_since_last_order
 from staging.orders
-group by customer_id
+

@@ -1,0 +1,175 @@
+//! YAML text becomes a type, or everything that keeps it from becoming one.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+use super::column::ColumnType;
+use super::load::Environment;
+use super::spanned::Spanned;
+use super::tree;
+use crate::diagnostic::{Diagnostic, SourceFile, Span};
+use crate::error::{Error, Result};
+
+/// Reads a YAML file of the shape that a type says. `${NAME}` in its plain values is read from the environment after parsing,
+/// so a variable cannot change the document's structure.
+///
+/// # Errors
+/// [`Error::Project`] with everything that is wrong, at its place: the syntax, or else keys, types, values and variables.
+pub fn parse<T: DeserializeOwned>(file: &Arc<SourceFile>, environment: &Environment) -> Result<T> {
+    let properties: HashMap<String, String> = environment.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    let root = tree::read(&file.text).map_err(|broken| Error::from(syntax(file, &broken)))?;
+    if root.is_none() {
+        let problem = Diagnostic::error("invalid-yaml", format!("{} is empty", file.path));
+        return Err(problem.hint("`segmill init DIR` makes a project to start from").into());
+    }
+    serde_yaml::from_str_with_options(&file.text, options(properties)).map_err(|error| Error::from(refusal(file, &error)))
+}
+
+/// A value of the whole file, as it is written, and where it stands; none when there is no such value or no file to speak of.
+pub fn top_level(file: &Arc<SourceFile>, key: &str) -> Option<(String, Span)> {
+    let root = tree::read(&file.text).ok()??;
+    let value = &root.entries()?.iter().find(|entry| entry.key == key)?.value;
+    Some((value.text()?.to_owned(), Span { file: Arc::clone(file), bytes: value.bytes.clone() }))
+}
+
+/// Where a value stands in its file.
+pub fn span_of<T>(file: &Arc<SourceFile>, value: &Spanned<T>) -> Span {
+    let bytes = with_node(file, value.offset, |node| Some(node.shown(&file.text)));
+    Span { file: Arc::clone(file), bytes: bytes.unwrap_or(value.offset..value.offset) }
+}
+
+/// Where a part of a text, in bytes of it, stands in its file: the whole value where the part does not stand there as it is
+/// read, as when the environment gave it.
+pub fn span_within(file: &Arc<SourceFile>, value: &Spanned<String>, part: Range<usize>) -> Span {
+    let as_read = |node: &tree::Node| node.text() == Some(value.value.as_str());
+    let bytes = with_node(file, value.offset, |node| if as_read(node) { node.place_of(&file.text, part) } else { None });
+    bytes.map_or_else(|| span_of(file, value), |bytes| Span { file: Arc::clone(file), bytes })
+}
+
+/// Where the key of a value stands in its file.
+pub fn key_span<T>(file: &Arc<SourceFile>, key: &str, value: &Spanned<T>) -> Span {
+    let root = tree::read(&file.text).ok().flatten();
+    let place = root.and_then(|root| root.key_of(key, value.offset));
+    place.map_or_else(|| span_of(file, value), |bytes| Span { file: Arc::clone(file), bytes })
+}
+
+/// A part of a list or mapping.
+#[derive(Debug, Clone, Copy)]
+pub enum Part<'a> {
+    /// A key of a mapping.
+    Key(&'a str),
+    /// The value of a key.
+    Value(&'a str),
+    /// An item of a list, from 0.
+    Item(usize),
+}
+
+/// Where a part of a list or mapping stands in its file: the whole where there is no such part.
+pub fn span_of_part<T>(file: &Arc<SourceFile>, whole: &Spanned<T>, part: Part<'_>) -> Span {
+    let find = |node: &tree::Node| match (part, &node.content) {
+        (Part::Key(key), tree::Content::Mapping(entries)) => {
+            entries.iter().find(|entry| entry.key == key).map(|entry| entry.key_bytes.clone())
+        }
+        (Part::Value(key), tree::Content::Mapping(entries)) => {
+            entries.iter().find(|entry| entry.key == key).map(|entry| entry.value.shown(&file.text))
+        }
+        (Part::Item(at), tree::Content::Sequence(items)) => items.get(at).map(|item| item.shown(&file.text)),
+        _ => None,
+    };
+    let bytes = with_node(file, whole.offset, find);
+    bytes.map_or_else(|| span_of(file, whole), |bytes| Span { file: Arc::clone(file), bytes })
+}
+
+/// Places are asked for only where there is something to tell, so the tree is not kept.
+fn with_node<R>(file: &Arc<SourceFile>, offset: usize, ask: impl FnOnce(&tree::Node) -> Option<R>) -> Option<R> {
+    let root = tree::read(&file.text).ok()??;
+    root.beginning_at(offset).and_then(ask)
+}
+
+fn options(properties: HashMap<String, String>) -> serde_yaml::Options {
+    serde_yaml::options! { with_snippet: false, strict_booleans: true }.with_properties(properties)
+}
+
+/// A mistake in the syntax, with what usually lies behind it.
+fn syntax(file: &Arc<SourceFile>, broken: &tree::Broken) -> Diagnostic {
+    let text = &file.text;
+    let span = |start: usize, length: usize| {
+        let end = text.ceil_char_boundary((start + length.max(1)).min(text.len()));
+        Span { file: Arc::clone(file), bytes: start..end }
+    };
+    // At the end of the file there is nothing to underline but its last line's end.
+    let mut start = broken.offset.min(text.trim_end().len());
+    let tab = broken.why.contains("tab").then(|| text[start..].find('\t')).flatten();
+    start += tab.unwrap_or_default();
+    let token = text[start..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').map(char::len_utf8).sum();
+    let mut problem = Diagnostic::error("invalid-yaml", format!("YAML syntax: {}", broken.why)).at(span(start, token));
+    if let Some(bracket) = broken.bracket {
+        problem = problem.also(span(bracket, 1), "this is still open");
+    }
+    let quoted = broken.why.contains("quoted scalar");
+    match () {
+        () if tab.is_some() => problem.hint("indent with blanks, never with tabs"),
+        () if quoted => problem.hint("a quote before this is not closed, or stands within a text that is in such quotes"),
+        () if broken.bracket.is_some() => problem,
+        () => problem.hint(
+            "the keys of one mapping begin in one column, deeper than the key they belong to; a value with `: ` or ` #` in it needs quotes",
+        ),
+    }
+}
+
+/// What the reader says against a file.
+fn refusal(file: &Arc<SourceFile>, error: &serde_yaml::Error) -> Diagnostic {
+    use serde_yaml::Error as Yaml;
+
+    let span = error.location().filter(|place| place.line() > 0).map(|place| {
+        let length = usize::try_from(place.span().len()).unwrap_or(1);
+        Span::at(file, usize::try_from(place.line()).unwrap_or(1), usize::try_from(place.column()).unwrap_or(1), length)
+    });
+    let located = |diagnostic: Diagnostic| match span.clone() {
+        Some(span) => diagnostic.at(span),
+        None => diagnostic,
+    };
+    match error.without_snippet() {
+        Yaml::SerdeUnknownField { field, expected, .. } => {
+            // The parser withholds names that may come from the environment; the file's own text holds none of its values.
+            let field = span.as_ref().map_or(field.as_str(), |span| &span.file.text[span.bytes.clone()]);
+            located(Diagnostic::error("unknown-key", format!("`{field}` is not a key here")))
+                .label("not known")
+                .did_you_mean(field, expected.iter().copied())
+        }
+        Yaml::SerdeMissingField { field, .. } => {
+            located(Diagnostic::error("missing-key", format!("the key `{field}` is missing"))).label("in this mapping")
+        }
+        Yaml::SerdeUnknownVariant { variant, expected, .. } => {
+            let variant = span.as_ref().map_or(variant.as_str(), |span| &span.file.text[span.bytes.clone()]);
+            located(Diagnostic::error("unknown-value", format!("`{variant}` is not one of the values that fit here")))
+                .label("not known")
+                .did_you_mean(variant, expected.iter().copied())
+        }
+        Yaml::DuplicateMappingKey { key, .. } => {
+            let name = key.as_deref().unwrap_or("this key");
+            located(Diagnostic::error("duplicate-key", format!("`{name}` stands twice in one mapping"))).label("the second one")
+        }
+        Yaml::UnresolvedProperty { name, .. } => located(Diagnostic::error("unset-variable", format!("the environment has no `{name}`")))
+            .label("read from the environment here")
+            .hint(format!("set it, or give a default: `${{{name}:-default}}`")),
+        other => {
+            let written = span.as_ref().map(|span| &span.file.text[span.bytes.clone()]).filter(|text| !text.contains('\n'));
+            // The parser withholds what is wrong with a value that may come from the environment; of a type it can be told.
+            if let Some(Err(why)) = written.map(|text| text.trim_matches(['\'', '"']).parse::<ColumnType>())
+                && ["interpolated", "is not a type"].iter().any(|said| other.to_string().contains(said))
+            {
+                return located(Diagnostic::error("unknown-type", why)).label("not a type");
+            }
+            located(Diagnostic::error("invalid-yaml", plain(&other.to_string())))
+        }
+    }
+}
+
+/// A message without the position it ends in, which the frame shows.
+fn plain(message: &str) -> String {
+    message.split(" at line ").next().unwrap_or(message).trim_end_matches(':').to_owned()
+}

@@ -1,0 +1,5 @@
+-- Orders.
+select
+    customer_id,
+    count(* as orders
+from staging.orders

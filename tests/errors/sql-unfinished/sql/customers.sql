@@ -1,0 +1,2 @@
+-- The profile.
+select customer_id, (orders + 1
