@@ -11,6 +11,7 @@ use super::{Checked, Staged};
 use crate::config::{Check, Severity};
 use crate::engine::Engine;
 use crate::error::{Error, Message, Result};
+use crate::storage;
 
 /// The most offending rows that a message shows.
 const ROWS_SHOWN: usize = 3;
@@ -74,6 +75,9 @@ impl Staged {
 async fn ask(engine: &Engine, check: &Check) -> Result<(Verdict, String)> {
     let asked = async { engine.query(&check.sql.value).await?.collect().await };
     let batches = asked.await.map_err(|error| {
+        if let Some(error) = storage::failure_within("read back", "the staged outputs", &error) {
+            return error;
+        }
         Error::Refused(Message::new(format!("the check `{}` did not run: {}", check.name.value, crate::sql::discreet(&error))))
     })?;
     let rows: usize = batches.iter().map(arrow::array::RecordBatch::num_rows).sum();
@@ -89,5 +93,6 @@ async fn ask(engine: &Engine, check: &Check) -> Result<(Verdict, String)> {
 }
 
 fn unreadable(table: &str, error: &datafusion::error::DataFusionError) -> Error {
-    Error::defect(format!("the output `{table}` cannot be read back: {}", error.strip_backtrace()))
+    let at_store = storage::failure_within("read back", &format!("the staged output `{table}`"), error);
+    at_store.unwrap_or_else(|| Error::defect(format!("the output `{table}` cannot be read back: {}", error.strip_backtrace())))
 }

@@ -1,6 +1,8 @@
 //! One integration-test binary, because each links DataFusion. A module a promise.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+/// Promise 4: every storage call goes wrong once, runs race, and a store lies.
+mod breaking;
 /// Promises 3 and 8: every row is accounted for, a bad one costs only itself, and personal data stay out of sight.
 mod broken_extracts;
 /// The command line: exit codes, help, what is told to whom.
@@ -13,6 +15,8 @@ mod identity_operator;
 mod no_look_ahead;
 /// Promises 4 and 5: a publication and what comes of it, on a local disk and through the command line.
 mod publishing;
+/// The two kinds of readers, as the README tells them to read.
+mod readers;
 /// Promise 1: the same extracts give the same bytes, whatever the threads, the order of rows or their split over files.
 mod same_in_same_out;
 /// The committed sample and the generator that made it.

@@ -65,7 +65,6 @@ impl Tiny {
         for name in ["EXTRACTS", "DESTINATION", "SEGMILL_LOG"] {
             command.env_remove(name);
         }
-        command.env("ALLOW_HTTP", "true");
         command
     }
 

@@ -1,28 +1,25 @@
 //! Where files are: local paths and object stores behind one interface, and what their failures mean.
 
-use std::collections::BTreeMap;
-use std::path::{Component, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+mod failure;
+mod open;
+mod profile;
+
+pub use failure::{broken, failure, failure_within};
+pub use open::Stores;
+
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use futures::TryStreamExt;
-use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, ObjectStoreScheme};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use url::Url;
 
-use crate::config::Environment;
-use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Message, Result};
+use open::invalid;
 
 /// The most files that one source may have.
 const MAX_FILES: usize = 100_000;
-
-/// Opens stores, each once.
-#[derive(Debug)]
-pub struct Stores {
-    environment: Environment,
-    opened: Mutex<BTreeMap<String, Arc<dyn ObjectStore>>>,
-}
 
 /// A place in a store.
 #[derive(Debug, Clone)]
@@ -55,65 +52,6 @@ pub struct File {
     pub meta: ObjectMeta,
     /// Its path or URL, as people would type it.
     pub shown: String,
-}
-
-impl Stores {
-    /// Stores that take their credentials and endpoints from these variables.
-    pub fn new(environment: Environment) -> Self {
-        Stores { environment, opened: Mutex::default() }
-    }
-
-    /// Opens the place that a path or URL names; a relative path starts at `root`.
-    ///
-    /// # Errors
-    /// [`Error::Project`] when the URL has no meaning or the store's configuration is incomplete.
-    pub fn open(&self, text: &str, root: &std::path::Path) -> Result<Location> {
-        match Url::parse(text) {
-            Ok(url) if url.scheme() == "file" => {
-                let path = url.to_file_path().map_err(|()| invalid(text, "it is no absolute path"))?;
-                Ok(self.local(text, path))
-            }
-            // A single letter is a drive, not a scheme.
-            Ok(url) if url.scheme().len() > 1 => self.remote(text, &url),
-            _ => Ok(self.local(text, root.join(text))),
-        }
-    }
-
-    fn local(&self, text: &str, path: PathBuf) -> Location {
-        let absolute = clean(&std::path::absolute(&path).unwrap_or(path));
-        let typed_absolute = std::path::Path::new(text).is_absolute() || text.starts_with("file:");
-        let written = match std::env::current_dir() {
-            Ok(here) if !typed_absolute && absolute.starts_with(&here) => Written::From(format!("{}/", here.display())),
-            _ => Written::Absolute,
-        };
-        let store = self.cached("file:///", || Ok(Arc::new(LocalFileSystem::new().with_automatic_cleanup(true))));
-        let store = store.unwrap_or_else(|_| Arc::new(LocalFileSystem::new().with_automatic_cleanup(true)));
-        let path = absolute.to_string_lossy().trim_start_matches('/').to_owned();
-        Location { store, path, written }
-    }
-
-    fn remote(&self, text: &str, url: &Url) -> Result<Location> {
-        let (_, path) = ObjectStoreScheme::parse(url).map_err(|error| invalid(text, &error.to_string()))?;
-        let origin = text[..text.len() - trailing(text, path.as_ref())].trim_end_matches('/').to_owned();
-        let store = self.cached(&origin, || {
-            let (store, _) = object_store::parse_url_opts(url, self.environment.iter().map(|(k, v)| (k.to_lowercase(), v.clone())))
-                .map_err(|error| invalid(text, &error.to_string()))?;
-            Ok(Arc::from(store))
-        })?;
-        // Wildcards come percent-encoded out of a URL; the text has them as typed.
-        let typed = text[origin.len()..].trim_matches('/').to_owned();
-        Ok(Location { store, path: typed, written: Written::Url(origin) })
-    }
-
-    fn cached(&self, key: &str, open: impl FnOnce() -> Result<Arc<dyn ObjectStore>>) -> Result<Arc<dyn ObjectStore>> {
-        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(store) = opened.get(key) {
-            return Ok(Arc::clone(store));
-        }
-        let store = open()?;
-        opened.insert(key.to_owned(), Arc::clone(&store));
-        Ok(store)
-    }
 }
 
 /// How a file of a store becomes another at once.
@@ -241,102 +179,10 @@ impl Location {
     }
 }
 
-/// What a store's failure means for who must act. Never repeats a URL's query or a credential.
-pub fn failure(action: &str, shown: &str, error: object_store::Error) -> Error {
-    use object_store::Error as Store;
-
-    let what = format!("cannot {action} {shown}");
-    let denied = || {
-        Diagnostic::error("access-denied", format!("{what}: access was denied"))
-            .hint("check the credentials in the environment, whether they have expired, and what they allow")
-            .into()
-    };
-    match error {
-        Store::NotFound { .. } => Error::Missing(Message::new(format!("{what}: it is not there"))),
-        Store::PermissionDenied { .. } | Store::Unauthenticated { .. } => denied(),
-        Store::AlreadyExists { .. } | Store::Precondition { .. } => Error::Conflict(Message::new(format!("{what}: it exists already"))),
-        other => {
-            let cause = root_cause(&other);
-            // Listing reports every refusal alike; only the text tells which it was.
-            match cause.split_once("status code: ").and_then(|(_, status)| status.get(..3)) {
-                Some("401" | "403") => denied(),
-                Some("404") => Diagnostic::error("no-such-bucket", format!("{what}: there is no such bucket or container"))
-                    .hint("create it, or correct the location")
-                    .into(),
-                _ => broken(action, shown, &other),
-            }
-        }
-    }
-}
-
-/// What a failure below a store means: a place that can never be used is the project's, anything else may pass.
-pub fn broken(action: &str, shown: &str, error: &(dyn std::error::Error + 'static)) -> Error {
-    use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
-
-    let what = format!("cannot {action} {shown}");
-    let cause = root_cause(error);
-    match io_error(error).map(std::io::Error::kind) {
-        Some(PermissionDenied | NotADirectory | ReadOnlyFilesystem | NotFound) => {
-            Diagnostic::error("unusable-place", format!("{what}: {cause}"))
-                .hint("name a folder that can be written to, or correct its permissions")
-                .into()
-        }
-        _ => Error::Unavailable(Message::new(what).detail(cause).hint("retry later")),
-    }
-}
-
-/// The operating system's error within another: the innermost, because outer ones only carry it.
-fn io_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a std::io::Error> {
-    let chain = std::iter::successors(Some(error), |error| error.source());
-    chain.filter_map(|error| error.downcast_ref::<std::io::Error>()).last()
-}
-
-/// The innermost error's sentence: the outer ones repeat URLs, which may carry signatures, and what follows it is a server's page.
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    let text = cause.to_string();
-    text.lines().next().and_then(|line| line.split('<').next()).unwrap_or_default().trim_end_matches([' ', ':']).to_owned()
-}
-
-fn invalid(text: &str, why: &str) -> Error {
-    let text = text.split('?').next().unwrap_or_default();
-    Diagnostic::error("invalid-location", format!("`{text}` is not a location: {why}"))
-        .hint("use a path, or file://, s3://, gs://, az:// or http(s)://")
-        .into()
-}
-
-/// How many bytes of the text's end the store's path takes, as typed.
-fn trailing(text: &str, path: &str) -> usize {
-    let segments = path.split('/').filter(|segment| !segment.is_empty()).count();
-    let trimmed = text.trim_end_matches('/');
-    let mut start = trimmed.len();
-    for _ in 0..segments {
-        start = trimmed[..start].rfind('/').unwrap_or(0);
-    }
-    text.len() - start
-}
-
-/// A path without `.` and `..`, as object stores know none.
-fn clean(path: &std::path::Path) -> PathBuf {
-    let mut cleaned = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                cleaned.pop();
-            }
-            other => cleaned.push(other),
-        }
-    }
-    cleaned
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Environment;
 
     fn opened(text: &str) -> Location {
         let environment = Environment::from([("AWS_REGION".into(), "eu-west-1".into())]);

@@ -1,0 +1,192 @@
+//! What a store's failure means for who must act.
+
+use regex::Regex;
+
+use crate::diagnostic::Diagnostic;
+use crate::error::{Error, Message};
+
+/// What a store's failure means for who must act. Never repeats a URL's query, a credential or a server's page.
+pub fn failure(action: &str, shown: &str, error: object_store::Error) -> Error {
+    told(action, shown, &error)
+}
+
+/// What a failure means that a store may be at the bottom of; none when none is.
+pub fn failure_within(action: &str, shown: &str, error: &(dyn std::error::Error + 'static)) -> Option<Error> {
+    let mut chain = std::iter::successors(Some(error), |error| error.source());
+    let store = chain.find_map(|error| {
+        error.downcast_ref::<object_store::Error>().or_else(|| error.downcast_ref::<Box<object_store::Error>>().map(|boxed| &**boxed))
+    });
+    store.map(|error| told(action, shown, error))
+}
+
+fn told(action: &str, shown: &str, error: &object_store::Error) -> Error {
+    use object_store::Error as Store;
+
+    let what = format!("cannot {action} {shown}");
+    let said = chain(error);
+    // The store's own word is surer than the kind that the client made of it.
+    if let Some(error) = code(&said).and_then(|code| by_code(&what, code)) {
+        return error;
+    }
+    match error {
+        Store::NotFound { .. } => Error::Missing(Message::new(format!("{what}: it is not there"))),
+        Store::PermissionDenied { .. } | Store::Unauthenticated { .. } => denied(&what),
+        Store::AlreadyExists { .. } | Store::Precondition { .. } => Error::Conflict(Message::new(format!("{what}: it exists already"))),
+        Store::NotImplemented { .. } | Store::NotSupported { .. } => {
+            Diagnostic::error("unsupported-by-store", format!("{what}: this kind of store cannot do that"))
+                .hint("publish to a local disk, S3, Azure or GCS; HTTP is for reading")
+                .into()
+        }
+        other => match status(&said) {
+            // Listing reports every refusal alike; only the text tells which it was.
+            Some("401" | "403") => denied(&what),
+            Some("404") => no_bucket(&what),
+            _ => unavailable(action, shown, other, &said),
+        },
+    }
+}
+
+/// What the codes mean that stores put into their answers.
+fn by_code(what: &str, code: &str) -> Option<Error> {
+    Some(match code {
+        "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "RequestExpired" => {
+            Error::Unavailable(Message::new(format!("{what}: the credentials have expired")).hint("fetch new ones, then run again"))
+        }
+        "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "AuthenticationFailed" | "InvalidToken" | "InvalidAuthenticationInfo" => {
+            Diagnostic::error("wrong-credentials", format!("{what}: the store does not know these credentials ({code})"))
+                .hint("correct the access key and secret in the environment or profile; the machine's clock must be right too")
+                .into()
+        }
+        "RequestTimeTooSkewed" => Diagnostic::error("wrong-clock", format!("{what}: the store's clock and this machine's differ too much"))
+            .hint("set the machine's clock")
+            .into(),
+        "NoSuchBucket" | "ContainerNotFound" | "InvalidBucketName" => no_bucket(what),
+        "AccessDenied" | "AuthorizationFailure" | "AuthorizationPermissionMismatch" | "InsufficientAccountPermissions" => denied(what),
+        _ => return None,
+    })
+}
+
+fn denied(what: &str) -> Error {
+    Diagnostic::error("access-denied", format!("{what}: access was denied"))
+        .hint("check the credentials in the environment, whether they have expired, and what they allow")
+        .into()
+}
+
+fn no_bucket(what: &str) -> Error {
+    Diagnostic::error("no-such-bucket", format!("{what}: there is no such bucket or container"))
+        .hint("create it, or correct the location")
+        .into()
+}
+
+fn unavailable(action: &str, shown: &str, error: &(dyn std::error::Error + 'static), said: &str) -> Error {
+    match (broken(action, shown, error), attempts(said)) {
+        (Error::Unavailable(message), Some(attempts)) => Error::Unavailable(message.detail(attempts)),
+        (error, _) => error,
+    }
+}
+
+/// All that an error and those within it say. Not for showing: it repeats URLs, which may carry signatures.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let errors = std::iter::successors(Some(error), |error| error.source());
+    errors.map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+fn first<'a>(pattern: &str, text: &'a str) -> Option<regex::Captures<'a>> {
+    Regex::new(pattern).ok()?.captures(text)
+}
+
+/// The code of a store's answer, which S3, GCS and Azure put into XML.
+fn code(said: &str) -> Option<&str> {
+    Some(first("<Code>([A-Za-z]+)</Code>", said)?.get(1)?.as_str())
+}
+
+/// The HTTP status of a store's answer.
+fn status(said: &str) -> Option<&str> {
+    Some(first("status code: ([0-9]{3})", said)?.get(1)?.as_str())
+}
+
+/// How often and how long a request was tried, which the client says only in its text.
+fn attempts(said: &str) -> Option<String> {
+    let tried = first(r"in ([0-9.]+)(ms|s)\S*, after ([0-9]+) retries", said)?;
+    let amount: f64 = tried[1].parse().ok()?;
+    let seconds = if &tried[2] == "ms" { amount / 1000.0 } else { amount };
+    let retries: u64 = tried[3].parse().ok()?;
+    Some(format!("tried {} times in {seconds:.1} s", retries + 1))
+}
+
+/// What a failure below a store means: a place that can never be used is the project's, anything else may pass.
+pub fn broken(action: &str, shown: &str, error: &(dyn std::error::Error + 'static)) -> Error {
+    use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
+
+    let what = format!("cannot {action} {shown}");
+    let cause = root_cause(error);
+    match io_error(error).map(std::io::Error::kind) {
+        Some(PermissionDenied | NotADirectory | ReadOnlyFilesystem | NotFound) => {
+            Diagnostic::error("unusable-place", format!("{what}: {cause}"))
+                .hint("name a folder that can be written to, or correct its permissions")
+                .into()
+        }
+        _ => Error::Unavailable(Message::new(what).detail(cause).hint("retry later")),
+    }
+}
+
+/// The operating system's error within another: the innermost, because outer ones only carry it.
+fn io_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a std::io::Error> {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    chain.filter_map(|error| error.downcast_ref::<std::io::Error>()).last()
+}
+
+/// The innermost error's sentence: the outer ones repeat URLs, which may carry signatures, and what follows it is a server's page.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    let text = cause.to_string();
+    text.lines().next().and_then(|line| line.split('<').next()).unwrap_or_default().trim_end_matches([' ', ':']).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A failure as the client nests it: a line with the URL around what the server said.
+    #[derive(Debug, thiserror::Error)]
+    #[error("Error performing GET http://x/?X-Amz-Signature=AKSECRET in 12.34567s, after 7 retries, max_retries: 9, retry_timeout: 12s ")]
+    struct Requested(#[source] Answered);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Answered(String);
+
+    fn answered(answer: String) -> Error {
+        failure("read", "s3://shop/a.csv", object_store::Error::Generic { store: "S3", source: Requested(Answered(answer)).into() })
+    }
+
+    #[test]
+    fn a_store_s_answer_tells_who_must_act() {
+        let answer = |status: &str, code: &str| {
+            let body = format!("<Error><Code>{code}</Code><AWSAccessKeyId>AKSECRET</AWSAccessKeyId></Error>");
+            answered(format!("Server returned non-2xx status code: {status}: {body}"))
+        };
+        for (status, code, exit, part) in [
+            ("403 Forbidden", "SignatureDoesNotMatch", 2, "does not know these credentials"),
+            ("400 Bad Request", "ExpiredToken", 75, "have expired"),
+            ("404 Not Found", "NoSuchBucket", 2, "no such bucket"),
+            ("403 Forbidden", "AccessDenied", 2, "access was denied"),
+            ("403 Forbidden", "Unheard", 2, "access was denied"),
+            ("503 Slow Down", "SlowDown", 75, "status code: 503"),
+        ] {
+            let error = answer(status, code);
+            assert_eq!(error.exit_status() as u8, exit, "{code}");
+            assert!(error.to_string().contains(part), "{error}");
+            assert!(!error.to_string().contains("AKSECRET"), "{error}");
+        }
+    }
+
+    #[test]
+    fn attempts_and_elapsed_time_are_told() {
+        let error = answered("operation timed out".to_owned());
+        assert!(error.to_string().contains("tried 8 times in 12.3 s"), "{error}");
+    }
+}
