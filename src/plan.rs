@@ -15,6 +15,7 @@ use crate::engine::{self, Engine, Limits};
 use crate::error::{Error, Result, gather};
 use crate::graph::{self, MEMBERSHIP, Node, PROFILE, REFERENCE, SEGMENTS, SOURCES};
 use crate::ingest::{self, Contract};
+use crate::publish;
 use crate::segments::{self, Domains, Proof, RuleSet};
 use crate::sql;
 
@@ -211,6 +212,7 @@ fn whole_sources(project: &Project, contracts: &[Arc<Contract>], reads: &BTreeMa
 async fn check_outputs(project: &Project, values: &Values, models: &[PlannedModel], problems: &mut Vec<Diagnostic>) -> Result<()> {
     let engine = Engine::new(PLANNING, values.time_zone.name())?;
     let membership = segments::membership_schema();
+    let mut outputs = BTreeMap::new();
     for (name, output) in &project.pipeline.outputs.tables {
         let model = models.iter().find(|model| model.node.model.name() == output.model.value).map(|model| &model.schema);
         let schema = model.or((output.model.value == MEMBERSHIP).then_some(&membership));
@@ -241,16 +243,18 @@ async fn check_outputs(project: &Project, values: &Values, models: &[PlannedMode
             }
         }
         engine.register(name, empty(Arc::clone(schema)))?;
+        outputs.insert(name.clone(), publish::Output { schema: Arc::clone(schema) });
     }
+    problems.extend(publish::check_problems(project, &outputs));
     if !problems.is_empty() {
         return Ok(());
     }
     for check in &project.pipeline.checks {
-        if let Err(error) = engine.query(&check.sql.value).await {
-            let file =
-                Arc::new(crate::diagnostic::SourceFile { path: format!("check `{}`", check.name.value), text: check.sql.value.clone() });
+        let Some(query) = &check.sql else { continue };
+        if let Err(error) = engine.query(&query.value).await {
+            let file = Arc::new(crate::diagnostic::SourceFile { path: format!("check `{}`", check.name.value), text: query.value.clone() });
             let told = sql::problems(&file, &error).into_iter();
-            problems.extend(told.map(|problem| problem.moved(|part| span_within(&project.file, &check.sql, part))));
+            problems.extend(told.map(|problem| problem.moved(|part| span_within(&project.file, query, part))));
         }
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! The project as types: the pipeline file, the SQL models beside it, and the values of this run.
 
+mod check;
 mod column;
 mod load;
 mod pipeline;
@@ -9,11 +10,12 @@ mod tree;
 mod values;
 mod yaml;
 
+pub use check::{AcceptedValues, Change, Check, KINDS, Question, RowBounds, SegmentBounds, Severity, TableColumns};
 pub use column::{Column, ColumnType};
 pub use load::{Environment, Model, Project, load, read_files, variables};
 pub use pipeline::{
-    Channel, Check, Freshness, Outputs, Parameter, Pipeline, ReferenceTable, RejectBudget, Segment, SegmentSet, SetKind, Severity, Source,
-    SourceFormat, TableOutput, UnknownColumns,
+    Channel, Freshness, Outputs, Parameter, Pipeline, ReferenceTable, RejectBudget, Segment, SegmentSet, SetKind, Source, SourceFormat,
+    TableOutput, UnknownColumns,
 };
 pub use profile::{Domain, Profile};
 pub use spanned::Spanned;

@@ -5,6 +5,7 @@ use std::fmt;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use super::check::Check;
 use super::column::{Column, ColumnType, columns};
 use super::profile::Profile;
 use super::spanned::Spanned;
@@ -219,30 +220,6 @@ pub enum Channel {
     None,
 }
 
-/// What must hold of the outputs, as written, before they are published.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Check {
-    /// Its name.
-    pub name: Spanned<String>,
-    /// Whether a failure refuses the run or is only told.
-    #[serde(default)]
-    pub severity: Severity,
-    /// A query over the outputs that must return no row.
-    pub sql: Spanned<String>,
-}
-
-/// What a failed check does.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// The run is refused and publishes nothing.
-    #[default]
-    Fail,
-    /// The run goes on and tells.
-    Warn,
-}
-
 /// What is published, and where.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -261,6 +238,9 @@ pub struct TableOutput {
     pub model: Spanned<String>,
     /// The columns it is sorted by; together they must name a row.
     pub sort: Vec<Spanned<String>>,
+    /// Columns that hold personal data under another name than in the source that marks it: left out when rows are shown.
+    #[serde(default)]
+    pub personal: Vec<Spanned<String>>,
 }
 
 impl SourceFormat {

@@ -2,13 +2,14 @@
 //! at once when one commit file names them.
 //!
 //! ```text
-//! Staging ──table()──▶ Staging ──finish()──▶ Staged ──check()──▶ Checked ──publish()──▶ Published
+//! Staging ──table()──▶ Staging ──finish()──▶ Staged ──check()──▶ Asked ──passed()──▶ Checked ──publish()──▶ Published
 //! ```
 //!
 //! Only [`Checked`] has `publish`, so what was not checked cannot be published. At the destination:
 //!
 //! ```text
 //! runs/RUN_ID/TABLE.parquet          what one run wrote; of no meaning until a commit names it
+//! runs/RUN_ID/failed_checks/         the rows that checks objected to, personal values left out
 //! runs/RUN_ID/load/                  lists of those files, as loaders take them
 //! commits/00000001.json              a publication (see [`crate::manifest::Commit`]), created only if it is not there
 //! pending/RUN_ID.json                there while a run publishes; left behind by one that died
@@ -24,7 +25,7 @@ mod pending;
 mod publications;
 mod write;
 
-pub use check::Verdict;
+pub use check::{Asked, CheckOutcome, Output, Verdict, problems as check_problems};
 pub use pending::settle;
 pub use publications::Publications;
 
@@ -117,11 +118,6 @@ impl Staging {
 }
 
 impl Checked {
-    /// What was checked.
-    pub fn verdicts(&self) -> &[Verdict] {
-        &self.verdicts
-    }
-
     /// Publishes the tables: makes the lists that loaders take, creates the next commit file, which `describe` fills in,
     /// and brings the day's folders up to date.
     ///

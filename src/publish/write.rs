@@ -95,7 +95,8 @@ async fn write_rows(
     Ok(count)
 }
 
-fn properties() -> WriterProperties {
+/// How every table is written.
+pub fn properties() -> WriterProperties {
     WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(3).unwrap_or_default()))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))

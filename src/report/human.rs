@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use indicatif::{HumanBytes, HumanCount};
 
 use crate::error::Error;
+use crate::publish::CheckOutcome;
 use crate::run::{Outcome, Unchanged};
 
 /// The width of a bar in the list of segments.
@@ -55,11 +56,18 @@ fn write_outcome(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
         }
     }
 
-    let warnings: Vec<_> = outcome.published.verdicts.iter().filter(|verdict| !verdict.passed).collect();
-    let passed = outcome.published.verdicts.len() - warnings.len();
-    writeln!(text, "\nChecks  {passed} passed, {} warned", warnings.len())?;
-    for warning in warnings {
-        writeln!(text, "  warning: {} ({} rows)", warning.check, HumanCount(warning.rows))?;
+    let verdicts = &outcome.published.verdicts;
+    let of = |outcome: CheckOutcome| verdicts.iter().filter(move |verdict| verdict.outcome == outcome);
+    let [passed, warned, skipped] = [CheckOutcome::Passed, CheckOutcome::Failed, CheckOutcome::Skipped].map(|outcome| of(outcome).count());
+    writeln!(text, "\nChecks  {passed} passed, {warned} warned, {skipped} skipped")?;
+    for verdict in of(CheckOutcome::Failed) {
+        writeln!(text, "  warning: {}: {}", verdict.check, verdict.found)?;
+        if let Some(place) = &verdict.rows_kept_in {
+            writeln!(text, "           kept in {place}")?;
+        }
+    }
+    for verdict in of(CheckOutcome::Skipped) {
+        writeln!(text, "  skipped: {}: {}", verdict.check, verdict.found)?;
     }
 
     if !outcome.warnings.is_empty() {

@@ -13,6 +13,8 @@ mod errors;
 mod identity_operator;
 /// Promise 2: nothing that happens at or after the as-of day changes an output.
 mod no_look_ahead;
+/// Promise 4: what is published has passed its checks, and what has not is shown without personal data.
+mod output_checks;
 /// Promises 4 and 5: a publication and what comes of it, on a local disk and through the command line.
 mod publishing;
 /// The two kinds of readers, as the README tells them to read.

@@ -1,0 +1,198 @@
+//! Checks on outputs, as the pipeline file says them.
+
+use serde::{Deserialize, Serialize};
+
+use super::spanned::Spanned;
+
+/// What must hold of the outputs, as written, before they are published. A check says one of the kinds below.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Check {
+    /// Its name.
+    pub name: Spanned<String>,
+    /// What it is for.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// Whether a failure refuses the run or is only told.
+    #[serde(default)]
+    pub severity: Severity,
+    /// Columns that together name a row.
+    #[serde(default)]
+    pub unique: Option<TableColumns>,
+    /// Columns that always have a value.
+    #[serde(default)]
+    pub not_null: Option<TableColumns>,
+    /// The only values that a column has, null aside.
+    #[serde(default)]
+    pub accepted: Option<AcceptedValues>,
+    /// How many rows a table has.
+    #[serde(default)]
+    pub rows: Option<RowBounds>,
+    /// A query over the outputs that must return no row.
+    #[serde(default)]
+    pub sql: Option<Spanned<String>>,
+    /// How large segments are.
+    #[serde(default)]
+    pub segment_size: Option<SegmentBounds>,
+    /// How much may change from the publication of the nearest earlier day.
+    #[serde(default)]
+    pub change: Option<Change>,
+}
+
+/// Columns of an output.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TableColumns {
+    /// The output.
+    pub table: Spanned<String>,
+    /// Its columns.
+    pub columns: Vec<Spanned<String>>,
+}
+
+/// A column of an output and its values.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AcceptedValues {
+    /// The output.
+    pub table: Spanned<String>,
+    /// Its column.
+    pub column: Spanned<String>,
+    /// The values.
+    pub values: Vec<Spanned<String>>,
+}
+
+/// How many rows a table has.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RowBounds {
+    /// The output.
+    pub table: Spanned<String>,
+    /// The fewest.
+    #[serde(default)]
+    pub min: Option<u64>,
+    /// The most.
+    #[serde(default)]
+    pub max: Option<u64>,
+}
+
+/// How large a segment is, or each segment of a set.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SegmentBounds {
+    /// The set.
+    pub segment_set: Spanned<String>,
+    /// The segment; every one of the set unless said.
+    #[serde(default)]
+    pub segment: Option<Spanned<String>>,
+    /// The fewest customers.
+    #[serde(default)]
+    pub min_customers: Option<u64>,
+    /// The most customers.
+    #[serde(default)]
+    pub max_customers: Option<u64>,
+    /// The smallest share of all customers, from 0 to 1.
+    #[serde(default)]
+    pub min_share: Option<f64>,
+    /// The largest share of all customers, from 0 to 1.
+    #[serde(default)]
+    pub max_share: Option<f64>,
+}
+
+/// How much may change from the publication of the nearest earlier day; without one the check is skipped.
+///
+/// Of a `table`, the rows: `max_fall` and `max_rise`. Of a `column` of it, the values: `max_psi`. Of a `segment_set`, or one
+/// `segment` of it, the share of all customers: `max_points`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// The output.
+    #[serde(default)]
+    pub table: Option<Spanned<String>>,
+    /// Its column.
+    #[serde(default)]
+    pub column: Option<Spanned<String>>,
+    /// The set.
+    #[serde(default)]
+    pub segment_set: Option<Spanned<String>>,
+    /// The segment; every one of the set unless said.
+    #[serde(default)]
+    pub segment: Option<Spanned<String>>,
+    /// The largest share of its rows that the table may lose, as 0.1.
+    #[serde(default)]
+    pub max_fall: Option<f64>,
+    /// The largest share of its rows that the table may gain, as 0.5.
+    #[serde(default)]
+    pub max_rise: Option<f64>,
+    /// How far a segment's share of all customers may move either way, as 0.05 from 20% to 25%.
+    #[serde(default)]
+    pub max_points: Option<f64>,
+    /// The largest population stability index of the column; 0.1 is commonly taken as a moderate shift, 0.25 as a large one.
+    #[serde(default)]
+    pub max_psi: Option<f64>,
+}
+
+/// What a failed check does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The run is refused and publishes nothing.
+    #[default]
+    Fail,
+    /// The run goes on and tells.
+    Warn,
+}
+
+/// What a check asks.
+#[derive(Debug, Clone, Copy)]
+pub enum Question<'a> {
+    /// Columns that together name a row.
+    Unique(&'a TableColumns),
+    /// Columns that always have a value.
+    NotNull(&'a TableColumns),
+    /// The only values that a column has.
+    Accepted(&'a AcceptedValues),
+    /// How many rows a table has.
+    Rows(&'a RowBounds),
+    /// A query that must return no row.
+    Sql(&'a Spanned<String>),
+    /// How large segments are.
+    SegmentSize(&'a SegmentBounds),
+    /// How much may change.
+    Change(&'a Change),
+}
+
+/// The kinds of checks, as the pipeline file names them.
+pub const KINDS: [&str; 7] = ["unique", "not_null", "accepted", "rows", "sql", "segment_size", "change"];
+
+impl Check {
+    /// What it asks; none when it says no kind or several.
+    pub fn question(&self) -> Option<Question<'_>> {
+        let kinds = [
+            self.unique.as_ref().map(Question::Unique),
+            self.not_null.as_ref().map(Question::NotNull),
+            self.accepted.as_ref().map(Question::Accepted),
+            self.rows.as_ref().map(Question::Rows),
+            self.sql.as_ref().map(Question::Sql),
+            self.segment_size.as_ref().map(Question::SegmentSize),
+            self.change.as_ref().map(Question::Change),
+        ];
+        let mut said = kinds.into_iter().flatten();
+        let first = said.next();
+        if said.next().is_some() { None } else { first }
+    }
+}
+
+impl Question<'_> {
+    /// Its kind, as the pipeline file names it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Question::Unique(_) => KINDS[0],
+            Question::NotNull(_) => KINDS[1],
+            Question::Accepted(_) => KINDS[2],
+            Question::Rows(_) => KINDS[3],
+            Question::Sql(_) => KINDS[4],
+            Question::SegmentSize(_) => KINDS[5],
+            Question::Change(_) => KINDS[6],
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! One check asked: what it found, and which rows it objects to.
+
+use std::collections::BTreeMap;
+
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array};
+use datafusion::common::ScalarValue;
+use datafusion::dataframe::DataFrame;
+use datafusion::error::DataFusionError;
+use datafusion::functions_aggregate::expr_fn::count;
+use datafusion::logical_expr::lit;
+use datafusion::prelude::ident;
+
+use super::super::Staging;
+use super::offending::Offending;
+use super::personal::Personal;
+use super::shift::{self, Shift};
+use super::{CheckOutcome, EARLIER};
+use crate::config::{AcceptedValues, Change, Check, Pipeline, Question, RowBounds, SegmentBounds, Spanned, TableColumns};
+use crate::engine::Engine;
+use crate::error::{Error, Message, Result};
+use crate::graph::{MEMBERSHIP, PROFILE};
+use crate::manifest::Commit;
+use crate::sql;
+use crate::storage;
+
+/// What checks are asked of.
+pub struct Asker<'a> {
+    pub engine: &'a Engine,
+    pub pipeline: &'a Pipeline,
+    pub staging: &'a Staging,
+    pub personal: Personal,
+    /// The publication of the nearest earlier day.
+    pub earlier: Option<Commit>,
+}
+
+/// What a check found.
+pub struct Answer {
+    pub outcome: CheckOutcome,
+    pub found: String,
+    pub offending: Option<Offending>,
+}
+
+impl Answer {
+    fn of(failures: Vec<String>, passed: String) -> Self {
+        if failures.is_empty() {
+            Answer { outcome: CheckOutcome::Passed, found: passed, offending: None }
+        } else {
+            Answer { outcome: CheckOutcome::Failed, found: failures.join("; "), offending: None }
+        }
+    }
+
+    fn skipped(why: String) -> Self {
+        Answer { outcome: CheckOutcome::Skipped, found: why, offending: None }
+    }
+}
+
+/// Customers by segment, of one set, in one publication.
+struct Sizes {
+    customers: u64,
+    by_segment: BTreeMap<String, u64>,
+}
+
+impl Asker<'_> {
+    /// Asks a check.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when it cannot be asked of these rows.
+    pub async fn ask(&self, check: &Check) -> Result<Answer> {
+        let question = check.question().ok_or_else(|| Error::defect(format!("the check `{}` asks nothing", check.name.value)))?;
+        let asked = match question {
+            Question::Unique(of) => self.unique(of).await,
+            Question::NotNull(of) => self.not_null(of).await,
+            Question::Accepted(of) => self.accepted(of).await,
+            Question::Rows(of) => Ok(self.rows(of)),
+            Question::Sql(query) => self.query(query).await,
+            Question::SegmentSize(of) => self.segment_size(of).await,
+            Question::Change(of) => self.change(of).await,
+        };
+        asked.map_err(|error| {
+            if let Some(error) = storage::failure_within("read back", "the outputs", &error) {
+                return error;
+            }
+            let what = format!("the check `{}` did not run: {}", check.name.value, sql::discreet(&error));
+            Error::Refused(Message::new(what).hint("guard it against such values, as with `nullif`"))
+        })
+    }
+
+    async fn unique(&self, of: &TableColumns) -> Result<Answer, DataFusionError> {
+        let names: Vec<&str> = of.columns.iter().map(|column| column.value.as_str()).collect();
+        let columns: Vec<_> = names.iter().map(|name| ident(*name)).collect();
+        let query = self.table(&of.table).await?.aggregate(columns, vec![count(lit(1)).alias("rows")])?.filter(ident("rows").gt(lit(1)))?;
+        self.none_of(query, |rows| format!("{} of {} {} in several rows", counted(rows, "value"), names.join(", "), verb(rows, "stand")))
+            .await
+    }
+
+    async fn not_null(&self, of: &TableColumns) -> Result<Answer, DataFusionError> {
+        let names: Vec<&str> = of.columns.iter().map(|column| column.value.as_str()).collect();
+        let missing = names.iter().map(|name| ident(*name).is_null()).reduce(datafusion::logical_expr::Expr::or);
+        let query = self.table(&of.table).await?.filter(missing.unwrap_or_else(|| lit(false)))?;
+        self.none_of(self.with_key(query, &of.table, &names)?, |rows| {
+            format!("{} {} {}", counted(rows, "row"), verb(rows, "lack"), names.join(" or "))
+        })
+        .await
+    }
+
+    async fn accepted(&self, of: &AcceptedValues) -> Result<Answer, DataFusionError> {
+        let name = of.column.value.as_str();
+        let table = self.table(&of.table).await?;
+        let data_type = table.schema().field_with_unqualified_name(name)?.data_type().clone();
+        let values = of.values.iter().map(|value| ScalarValue::from(value.value.as_str()).cast_to(&data_type).map(lit));
+        let other = ident(name).in_list(values.collect::<Result<_, _>>()?, true);
+        let query = self.with_key(table.filter(other)?, &of.table, &[name])?;
+        self.none_of(query, |rows| format!("{} whose `{name}` is none of the accepted values", counted(rows, "row"))).await
+    }
+
+    fn rows(&self, of: &RowBounds) -> Answer {
+        let rows = self.staging.tables.get(&of.table.value).map_or(0, |table| table.rows);
+        Answer::of(outside(rows, of.min, of.max, "row").into_iter().collect(), counted(rows, "row"))
+    }
+
+    async fn query(&self, query: &Spanned<String>) -> Result<Answer, DataFusionError> {
+        let query = self.engine.query(&query.value).await?;
+        self.none_of(query, |rows| format!("the query returned {}", counted(rows, "row"))).await
+    }
+
+    async fn segment_size(&self, of: &SegmentBounds) -> Result<Answer, DataFusionError> {
+        let sizes = self.sizes(&of.segment_set.value, None).await?;
+        let mut failures = Vec::new();
+        for segment in self.segments(&of.segment_set.value, of.segment.as_ref()) {
+            let members = sizes.by_segment.get(segment).copied().unwrap_or(0);
+            let mut found: Vec<String> = outside(members, of.min_customers, of.max_customers, "customer").into_iter().collect();
+            let share = share_of(members, sizes.customers);
+            found.extend(
+                of.min_share.filter(|least| share < *least).map(|least| format!("{}, fewer than {}", percent(share), percent(least))),
+            );
+            found.extend(of.max_share.filter(|most| share > *most).map(|most| format!("{}, more than {}", percent(share), percent(most))));
+            failures.extend(found.into_iter().map(|found| format!("`{segment}` has {found}")));
+        }
+        Ok(Answer::of(failures, format!("{} in the set", counted(sizes.customers, "customer"))))
+    }
+
+    async fn change(&self, of: &Change) -> Result<Answer, DataFusionError> {
+        let Some(earlier) = &self.earlier else {
+            return Ok(Answer::skipped("there is no publication of an earlier day to compare with".to_owned()));
+        };
+        match (&of.table, &of.column, &of.segment_set) {
+            (Some(table), None, _) => Ok(self.row_change(of, table, earlier)),
+            (Some(table), Some(column), _) => self.value_change(of, table, column, earlier).await,
+            (_, _, Some(set)) => self.share_change(of, set, earlier).await,
+            (None, _, None) => Err(DataFusionError::Internal("a check of change names nothing".to_owned())),
+        }
+    }
+
+    fn row_change(&self, of: &Change, table: &Spanned<String>, earlier: &Commit) -> Answer {
+        let Some(before) = earlier.tables.get(&table.value).map(|table| table.rows).filter(|rows| *rows > 0) else {
+            return Answer::skipped(format!("{} has no rows of `{}`", publication(earlier), table.value));
+        };
+        let now = self.staging.tables.get(&table.value).map_or(0, |table| table.rows);
+        let change = share_of(now, before) - 1.0;
+        let found = format!("{} after {before} in {}, {}", counted(now, "row"), publication(earlier), signed_percent(change));
+        let too_few = of.max_fall.filter(|most| -change > *most).map(|most| format!("{found}, a fall of more than {}", percent(most)));
+        let too_many = of.max_rise.filter(|most| change > *most).map(|most| format!("{found}, a rise of more than {}", percent(most)));
+        Answer::of(too_few.into_iter().chain(too_many).collect(), found)
+    }
+
+    async fn share_change(&self, of: &Change, set: &Spanned<String>, earlier: &Commit) -> Result<Answer, DataFusionError> {
+        let (Some(most), Some(_)) = (of.max_points, self.membership().filter(|name| earlier.tables.contains_key(*name))) else {
+            return Ok(Answer::skipped(format!("{} has no memberships", publication(earlier))));
+        };
+        let before = self.sizes(&set.value, Some(earlier)).await?;
+        let now = self.sizes(&set.value, None).await?;
+        if before.customers == 0 || before.by_segment.is_empty() {
+            return Ok(Answer::skipped(format!("{} has no set `{}`", publication(earlier), set.value)));
+        }
+        let mut failures = Vec::new();
+        let mut largest: f64 = 0.0;
+        for segment in self.segments(&set.value, of.segment.as_ref()) {
+            let share = |sizes: &Sizes| share_of(sizes.by_segment.get(segment).copied().unwrap_or(0), sizes.customers);
+            let (old, new) = (share(&before), share(&now));
+            largest = largest.max((new - old).abs());
+            if (new - old).abs() > most {
+                failures.push(format!("`{segment}` went from {} to {}, by more than {most} of all customers", percent(old), percent(new)));
+            }
+        }
+        Ok(Answer::of(failures, format!("no share moved by more than {} since {}", percent(largest), publication(earlier))))
+    }
+
+    async fn value_change(
+        &self,
+        of: &Change,
+        table: &Spanned<String>,
+        column: &Spanned<String>,
+        earlier: &Commit,
+    ) -> Result<Answer, DataFusionError> {
+        let name = column.value.as_str();
+        let known = earlier.tables.get(&table.value).is_some_and(|table| table.columns.iter().any(|column| column.name == name));
+        let Some(most) = of.max_psi.filter(|_| known) else {
+            return Ok(Answer::skipped(format!("{} has no `{}.{name}`", publication(earlier), table.value)));
+        };
+        let before = self.engine.context().table(format!("{EARLIER}.{}", table.value)).await?;
+        let (before, now) = (values(before, name).await?, values(self.table(table).await?, name).await?);
+        let Ok(before) = arrow::compute::cast(&before, now.data_type()) else {
+            return Ok(Answer::skipped(format!("`{name}` was of another type in {}", publication(earlier))));
+        };
+        Ok(match shift::shift(&before, &now)? {
+            Shift::TooFewRows(fewest) => {
+                Answer::skipped(format!("fewer than {fewest} rows now or in {} say nothing", publication(earlier)))
+            }
+            Shift::Index(index) => {
+                let found = format!("the population stability index of `{name}` is {index:.4} since {}", publication(earlier));
+                let failed = (index > most).then(|| format!("{found}, above {most}"));
+                Answer::of(failed.into_iter().collect(), found)
+            }
+        })
+    }
+
+    /// Objects to every row of a query.
+    async fn none_of(&self, query: DataFrame, told: impl FnOnce(u64) -> String) -> Result<Answer, DataFusionError> {
+        let offending = Offending::of(query, &self.personal).await?;
+        Ok(match offending.count {
+            0 => Answer { outcome: CheckOutcome::Passed, found: "no row objected to".to_owned(), offending: None },
+            rows => Answer { outcome: CheckOutcome::Failed, found: told(rows), offending: Some(offending) },
+        })
+    }
+
+    async fn table(&self, name: &Spanned<String>) -> Result<DataFrame, DataFusionError> {
+        self.engine.context().table(name.value.as_str()).await
+    }
+
+    /// The key of an output and some columns of it.
+    fn with_key(&self, query: DataFrame, table: &Spanned<String>, columns: &[&str]) -> Result<DataFrame, DataFusionError> {
+        let key = self.pipeline.outputs.tables.get(&table.value).into_iter().flat_map(|output| &output.sort);
+        let mut names: Vec<&str> = key.map(|column| column.value.as_str()).collect();
+        names.extend(columns.iter().filter(|column| !names.contains(column)).copied().collect::<Vec<_>>());
+        query.select(names.into_iter().map(ident).collect::<Vec<_>>())
+    }
+
+    /// The segments that a check is about.
+    fn segments<'a>(&'a self, set: &str, one: Option<&'a Spanned<String>>) -> Vec<&'a str> {
+        match one {
+            Some(one) => vec![one.value.as_str()],
+            None => {
+                let segments = self.pipeline.segments.get(set).into_iter().flat_map(|set| &set.segments);
+                segments.map(|segment| segment.name.value.as_str()).collect()
+            }
+        }
+    }
+
+    /// The output that holds a model.
+    fn output_of(&self, model: &str) -> Option<&str> {
+        self.pipeline.outputs.tables.iter().find(|(_, table)| table.model.value == model).map(|(name, _)| name.as_str())
+    }
+
+    fn membership(&self) -> Option<&str> {
+        self.output_of(MEMBERSHIP)
+    }
+
+    /// How many customers a publication has, and how many each segment of a set; this run's unless an earlier one is named.
+    async fn sizes(&self, set: &str, earlier: Option<&Commit>) -> Result<Sizes, DataFusionError> {
+        let internal = || DataFusionError::Internal("the outputs lack customers or memberships".to_owned());
+        let (membership, profile) = (self.membership().ok_or_else(internal)?, self.output_of(PROFILE).ok_or_else(internal)?);
+        let tables = earlier.map_or(&self.staging.tables, |commit| &commit.tables);
+        let customers = tables.get(profile).map_or(0, |table| table.rows);
+        let table = earlier.map_or(membership.to_owned(), |_| format!("{EARLIER}.{membership}"));
+        let rows = self.engine.context().table(table).await?.filter(ident("segment_set").eq(lit(set)))?;
+        let counted = rows.aggregate(vec![ident("segment")], vec![count(lit(1)).alias("customers")])?;
+        let text = |name: &str| datafusion::logical_expr::cast(ident(name), arrow::datatypes::DataType::Utf8);
+        let mut by_segment = BTreeMap::new();
+        for batch in counted.select(vec![text("segment"), ident("customers")])?.collect().await? {
+            let (names, counts) = (batch.column(0).as_string::<i32>(), batch.column(1).as_any().downcast_ref::<Int64Array>());
+            for row in 0..batch.num_rows() {
+                let count = counts.map_or(0, |counts| counts.value(row));
+                by_segment.insert(names.value(row).to_owned(), u64::try_from(count).unwrap_or(0));
+            }
+        }
+        Ok(Sizes { customers, by_segment })
+    }
+}
+
+/// A column of a table as one array.
+async fn values(table: DataFrame, column: &str) -> Result<ArrayRef, DataFusionError> {
+    let query = table.select(vec![ident(column)])?;
+    let data_type = query.schema().field(0).data_type().clone();
+    let batches = query.collect().await?;
+    let arrays: Vec<&dyn Array> = batches.iter().map(|batch| batch.column(0).as_ref()).collect();
+    if arrays.is_empty() { Ok(arrow::array::new_empty_array(&data_type)) } else { Ok(arrow::compute::concat(&arrays)?) }
+}
+
+/// A count outside its bounds, in words.
+fn outside(count: u64, min: Option<u64>, max: Option<u64>, what: &str) -> Option<String> {
+    let below = min.filter(|min| count < *min).map(|min| format!("{}, fewer than {min}", counted(count, what)));
+    below.or_else(|| max.filter(|max| count > *max).map(|max| format!("{}, more than {max}", counted(count, what))))
+}
+
+fn counted(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+/// A verb as it goes with a count.
+fn verb(count: u64, plural: &str) -> String {
+    if count == 1 { format!("{plural}s") } else { plural.to_owned() }
+}
+
+fn publication(commit: &Commit) -> String {
+    format!("the publication as of {}", commit.as_of)
+}
+
+#[allow(clippy::cast_precision_loss, reason = "counts of rows are far below 2^52")]
+fn share_of(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1}%", share * 100.0)
+}
+
+fn signed_percent(share: f64) -> String {
+    format!("{:+.1}%", share * 100.0)
+}

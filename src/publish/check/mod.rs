@@ -1,0 +1,186 @@
+//! What must hold of the staged files, asked of the files as written.
+
+mod ask;
+mod offending;
+mod personal;
+mod plan;
+mod shift;
+
+pub use plan::{Output, problems};
+
+use std::sync::Arc;
+
+use datafusion::prelude::ParquetReadOptions;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::{Checked, Staged, Staging};
+use crate::config::{Check, Pipeline, Severity};
+use crate::engine::Engine;
+use crate::error::{Error, Message, Result};
+use crate::storage;
+use ask::Asker;
+use personal::Personal;
+
+/// The schema under which the tables of the publication before are readable.
+const EARLIER: &str = "earlier";
+
+/// What became of a check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// The check's name.
+    pub check: String,
+    /// What it asks, as `unique`.
+    pub kind: String,
+    /// What a failure does.
+    pub severity: Severity,
+    /// Whether it holds.
+    pub outcome: CheckOutcome,
+    /// What was found.
+    pub found: String,
+    /// How many rows it objects to.
+    pub rows: u64,
+    /// Where the first of those rows are kept.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rows_kept_in: Option<String>,
+}
+
+/// Whether a check holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CheckOutcome {
+    /// It does.
+    Passed,
+    /// It does not.
+    Failed,
+    /// There is nothing to compare with.
+    Skipped,
+}
+
+/// All tables of a run, and what their checks found.
+pub struct Asked {
+    staging: Staging,
+    verdicts: Vec<Verdict>,
+    /// The checks that failed and must hold, as people read them.
+    failures: Vec<String>,
+}
+
+impl Staged {
+    /// Asks every check of the files as written.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when one cannot be asked of these rows.
+    pub async fn check(self, engine: &Engine, pipeline: &Pipeline) -> Result<Asked> {
+        let staging = self.0;
+        register(engine, &staging).await?;
+        let compares = pipeline.checks.iter().any(|check| check.change.is_some());
+        let earlier = if compares { earlier(engine, &staging).await? } else { None };
+        let asker = Asker { engine, pipeline, staging: &staging, personal: Personal::of(pipeline), earlier };
+        let mut verdicts = Vec::new();
+        let mut failures = Vec::new();
+        for check in &pipeline.checks {
+            let answer = asker.ask(check).await?;
+            let kept_in = match &answer.offending {
+                Some(rows) => rows.keep(&staging, &check.name.value).await?,
+                None => None,
+            };
+            if answer.outcome == CheckOutcome::Failed && check.severity == Severity::Fail {
+                failures.push(failure(check, &answer, kept_in.as_deref()));
+            }
+            verdicts.push(Verdict {
+                check: check.name.value.clone(),
+                kind: check.question().map(|question| question.kind()).unwrap_or_default().to_owned(),
+                severity: check.severity,
+                outcome: answer.outcome,
+                rows: answer.offending.as_ref().map_or(0, |rows| rows.count),
+                found: answer.found,
+                rows_kept_in: kept_in,
+            });
+        }
+        Ok(Asked { staging, verdicts, failures })
+    }
+}
+
+impl Asked {
+    /// What became of every check.
+    pub fn verdicts(&self) -> &[Verdict] {
+        &self.verdicts
+    }
+
+    /// The tables as checked.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when a check failed that must hold, naming all that did.
+    pub fn passed(self) -> Result<Checked> {
+        let Asked { staging, verdicts, failures } = self;
+        if failures.is_empty() {
+            return Ok(Checked { staging, verdicts });
+        }
+        let what = if failures.len() == 1 {
+            "a check of the outputs failed".to_owned()
+        } else {
+            format!("{} checks of the outputs failed", failures.len())
+        };
+        let message = Message { what, details: failures, hint: None };
+        Err(Error::Refused(message.hint("nothing was published; look at what the checks found, then at the models that made it")))
+    }
+}
+
+/// A failed check as people read it: what was found, the first rows, and where the others are.
+fn failure(check: &Check, answer: &ask::Answer, kept_in: Option<&str>) -> String {
+    let mut told = format!("{}: {}", check.name.value, answer.found);
+    if let Some(rows) = answer.offending.as_ref().and_then(offending::Offending::shown) {
+        let indented: String = rows.lines().map(|line| format!("\n    {line}")).collect();
+        told += &format!(", as{indented}");
+    }
+    if let Some(place) = kept_in {
+        told += &format!("\n    kept in {place}");
+    }
+    told
+}
+
+/// Makes the staged files readable under their tables' names, and sees that they hold what was written.
+async fn register(engine: &Engine, staging: &Staging) -> Result<()> {
+    let store_url = store_url()?;
+    engine.context().register_object_store(&store_url, Arc::clone(&staging.destination.store));
+    for (name, table) in &staging.tables {
+        for file in &table.files {
+            let url = format!("{store_url}/{}", staging.destination.join(&file.path));
+            let registered = engine.context().register_parquet(name.as_str(), url, ParquetReadOptions::default()).await;
+            registered.map_err(|error| unreadable(name, &error))?;
+        }
+        let rows = async { engine.context().table(name.as_str()).await?.count().await }.await.map_err(|error| unreadable(name, &error))?;
+        if rows as u64 != table.rows {
+            return Err(Error::defect(format!("the output `{name}` has {rows} rows where {} were written", table.rows)));
+        }
+    }
+    Ok(())
+}
+
+/// The publication of the nearest earlier day, its tables readable under [`EARLIER`].
+async fn earlier(engine: &Engine, staging: &Staging) -> Result<Option<crate::manifest::Commit>> {
+    let Some(commit) = staging.seen.before(staging.as_of).await? else { return Ok(None) };
+    let store_url = store_url()?;
+    for (name, table) in &commit.tables {
+        let urls: Vec<String> = table.files.iter().map(|file| format!("{store_url}/{}", staging.destination.join(&file.path))).collect();
+        let frame = engine.context().read_parquet(urls, ParquetReadOptions::default()).await;
+        let frame = frame.map_err(|error| {
+            if let Some(error) = storage::failure_within("read", &format!("`{name}` of publication {}", commit.number), &error) {
+                return error;
+            }
+            let what = format!("the table `{name}` of publication {} cannot be read: {}", commit.number, crate::sql::discreet(&error));
+            Error::Refused(Message::new(what).hint("checks of change compare with it; restore its files, or leave those checks out"))
+        })?;
+        engine.register(&format!("{EARLIER}.{name}"), frame.into_view())?;
+    }
+    Ok(Some(commit))
+}
+
+fn store_url() -> Result<Url> {
+    Url::parse("staged://publication").map_err(|error| Error::defect(error.to_string()))
+}
+
+fn unreadable(table: &str, error: &datafusion::error::DataFusionError) -> Error {
+    let at_store = storage::failure_within("read back", &format!("the staged output `{table}`"), error);
+    at_store.unwrap_or_else(|| Error::defect(format!("the output `{table}` cannot be read back: {}", error.strip_backtrace())))
+}
