@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use object_store::{ObjectStoreExt, PutPayload};
@@ -84,6 +85,9 @@ pub struct Step {
     /// How long it took.
     pub elapsed_ms: u64,
 }
+
+/// How long writing the record may take: a store that does not answer has kept the run waiting already.
+const WRITES_WITHIN: Duration = Duration::from_secs(20);
 
 const RUNNING: u8 = 0;
 const PUBLISHING: u8 = 1;
@@ -188,11 +192,11 @@ impl Recorder {
             record.peak_memory_bytes = engine::peak_memory();
             match result {
                 Ok((number, made)) => {
-                    record.status = if made { "published" } else { "unchanged" }.to_owned();
+                    if made { "published" } else { "unchanged" }.clone_into(&mut record.status);
                     record.publication = Some(number);
                 }
                 Err(error) => {
-                    record.status = error.kind().to_owned();
+                    error.kind().clone_into(&mut record.status);
                     record.exit_code = error.exit_status() as u8;
                     record.reason = Some(error.to_string());
                 }
@@ -207,12 +211,19 @@ impl Recorder {
             tracing::error!("the run record was not written to {}: {error}", local.display());
         }
         let destination = self.destination.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(destination) = destination {
-            let path = destination.join(&format!("runs/{}/record.json", record.run_id));
-            if let Err(error) = destination.store.put(&path, PutPayload::from(text)).await {
-                let error = crate::storage::failure("write", &destination.shown(&path), error);
-                tracing::error!("the run record was not written: {error}");
-            }
+        let Some(destination) = destination else { return };
+        let path = destination.join(&format!("runs/{}/record.json", record.run_id));
+        let put = tokio::time::timeout(WRITES_WITHIN, destination.store.put(&path, PutPayload::from(text))).await;
+        let why = match put {
+            Ok(Ok(_)) => return,
+            Ok(Err(error)) => crate::storage::failure("write", &destination.shown(&path), error).to_string(),
+            Err(_) => format!("{} was not written within {} s", destination.shown(&path), WRITES_WITHIN.as_secs()),
+        };
+        // What failed the run is told already, and most often it is the same.
+        if record.exit_code == 0 {
+            tracing::error!("the run record was not written: {why}");
+        } else {
+            tracing::warn!("the run record was not written: {why}");
         }
     }
 

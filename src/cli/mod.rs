@@ -12,6 +12,7 @@ mod terminal;
 mod test;
 mod validate;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -79,7 +80,11 @@ fn runtime(threads: usize) -> Result<tokio::runtime::Runtime, Error> {
 /// Logs go to standard error when `SEGMILL_LOG` asks for them (as `SEGMILL_LOG=debug`), apart from messages for people.
 fn start_log() {
     let filter = tracing_subscriber::EnvFilter::builder().with_env_var("SEGMILL_LOG").with_default_directive(tracing::Level::ERROR.into());
-    let subscriber = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter.from_env_lossy()).finish();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_env_filter(filter.from_env_lossy())
+        .finish();
     // A log that a host program has set up already stays.
     let _ = tracing::subscriber::set_global_default(subscriber);
 }

@@ -17,11 +17,11 @@ pub fn command(arguments: &OutputsArguments, environment: Environment, terminal:
     let found = super::runtime(1)?.block_on(find(&destination, arguments))?;
     let tables = wanted(&found, arguments.table.as_deref())?;
     match terminal.format() {
-        Format::Urls => terminal.print(&tables.iter().map(|(_, table)| loads::urls(&destination, table)).collect::<String>()),
+        Format::Urls => Terminal::print(&tables.iter().map(|(_, table)| loads::urls(&destination, table)).collect::<String>()),
         Format::Redshift => {
             let entries: Vec<Value> = tables.iter().map(|(_, table)| loads::redshift_manifest(&destination, table)).collect();
             match entries.as_slice() {
-                [one] => terminal.print(&format!("{one:#}")),
+                [one] => Terminal::print(&format!("{one:#}")),
                 _ => return Err(Error::argument("one-table", "a load manifest is of one table: name it with `--table`")),
             }
         }

@@ -31,7 +31,7 @@ impl Terminal {
     }
 
     /// Prints a result as it is.
-    pub fn print(&self, text: &str) {
+    pub fn print(text: &str) {
         write_line(&mut std::io::stdout(), text);
     }
 

@@ -70,9 +70,9 @@ pub enum Why {
 pub async fn find(destination: &Location, grace: Duration) -> Result<Vec<Waste>> {
     // First what there is, then what is named: a run that publishes in between is seen to have done so.
     let now = clock::now();
-    let run_files = list(destination, RUNS).await?;
-    let commit_files = list(destination, COMMITS).await?;
-    let notes = list(destination, pending::PENDING).await?;
+    let run_files = destination.list(RUNS).await?;
+    let commit_files = destination.list(COMMITS).await?;
+    let notes = destination.list(pending::PENDING).await?;
     let known = Publications::read(destination).await?;
     let commits = known.all().await?;
     let mut waste = Found { destination, found: Vec::new() };
@@ -84,7 +84,7 @@ pub async fn find(destination: &Location, grace: Duration) -> Result<Vec<Waste>>
     for commit in &commits {
         published.insert(&commit.run_id);
         let since = superseded_at(destination, commit, &commits, &written);
-        if live.contains(&commit.number) || !since.is_some_and(|since| now - since >= grace) {
+        if live.contains(&commit.number) || since.is_none_or(|since| now - since < grace) {
             continue;
         }
         superseded.insert(&commit.run_id);
@@ -154,15 +154,6 @@ fn by_run<'a>(destination: &Location, files: &'a [ObjectMeta]) -> BTreeMap<&'a s
         }
     }
     runs
-}
-
-async fn list(destination: &Location, folder: &str) -> Result<Vec<ObjectMeta>> {
-    let folder = destination.join(folder);
-    match destination.store.list(Some(&folder)).try_collect().await {
-        Ok(files) => Ok(files),
-        Err(object_store::Error::NotFound { .. }) => Ok(Vec::new()),
-        Err(error) => Err(storage::failure("list", &destination.shown(&folder), error)),
-    }
 }
 
 /// What was found so far.

@@ -40,14 +40,8 @@ pub async fn remove(destination: &Location, run_id: &str) -> Result<()> {
 /// # Errors
 /// As the store fails.
 pub async fn all(destination: &Location) -> Result<Vec<(Pending, DateTime<Utc>)>> {
-    let folder = destination.join(PENDING);
-    let listed = match destination.store.list(Some(&folder)).try_collect::<Vec<_>>().await {
-        Ok(listed) => listed,
-        Err(object_store::Error::NotFound { .. }) => Vec::new(),
-        Err(error) => return Err(storage::failure("list", &destination.shown(&folder), error)),
-    };
     let mut notes = Vec::new();
-    for meta in listed {
+    for meta in destination.list(PENDING).await? {
         let failed = |error| storage::failure("read", &destination.shown(&meta.location), error);
         let bytes = match destination.store.get(&meta.location).await {
             Ok(found) => found.bytes().await.map_err(failed)?,

@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
-use futures::TryStreamExt;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
@@ -139,12 +138,7 @@ pub fn commit_path(destination: &Location, number: u64) -> Path {
 /// The numbers of the commit files, in order.
 async fn numbers(destination: &Location) -> Result<Vec<u64>> {
     let folder = destination.join(COMMITS);
-    let listed = destination.store.list(Some(&folder)).try_collect::<Vec<_>>().await;
-    let files = match listed {
-        Ok(files) => files,
-        Err(object_store::Error::NotFound { .. }) => Vec::new(),
-        Err(error) => return Err(storage::failure("list", &destination.shown(&folder), error)),
-    };
+    let files = destination.list(COMMITS).await?;
     let number = |path: &Path| {
         // Only what lies directly in the folder and is named as a commit is one.
         let name = path.as_ref().strip_prefix(folder.as_ref())?.strip_prefix('/')?;

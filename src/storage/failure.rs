@@ -46,6 +46,11 @@ fn told(action: &str, shown: &str, error: &object_store::Error) -> Error {
     }
 }
 
+/// Whether a listing found no folder, which is as good as an empty one; a bucket that is not there is not.
+pub fn is_no_folder(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::NotFound { .. }) && code(&chain(error)).is_none_or(|code| by_code("", code).is_none())
+}
+
 /// What the codes mean that stores put into their answers.
 fn by_code(what: &str, code: &str) -> Option<Error> {
     Some(match code {

@@ -67,6 +67,19 @@ pub enum CopiesBy {
 }
 
 impl Location {
+    /// All that is in a folder below here, in whatever order the store has; nothing when there is no such folder.
+    ///
+    /// # Errors
+    /// As [`failure`].
+    pub async fn list(&self, folder: &str) -> Result<Vec<ObjectMeta>> {
+        let folder = self.join(folder);
+        match self.store.list(Some(&folder)).try_collect().await {
+            Ok(files) => Ok(files),
+            Err(error) if failure::is_no_folder(&error) => Ok(Vec::new()),
+            Err(error) => Err(failure("list", &self.shown(&folder), error)),
+        }
+    }
+
     /// How this store makes a file another.
     pub fn copies_by(&self) -> CopiesBy {
         match &self.written {
@@ -161,7 +174,7 @@ impl Location {
                 Ok(Some(meta)) if pattern.matches_with(meta.location.as_ref(), options) => files.push(self.file(meta)),
                 Ok(Some(_)) => {}
                 Ok(None) => break,
-                Err(object_store::Error::NotFound { .. }) => break,
+                Err(error) if failure::is_no_folder(&error) => break,
                 Err(error) => return Err(failure("list", &self.shown(&folder), error)),
             }
             if files.len() > MAX_FILES {

@@ -19,7 +19,7 @@ use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
 
 /// How long a request is tried again before the store counts as unavailable, unless the variable says otherwise.
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_mins(2);
 const DEADLINE_VARIABLE: &str = "SEGMILL_STORE_DEADLINE_SECONDS";
 /// More than fit in any deadline, with pauses that grow to 15 seconds.
 const MAX_RETRIES: usize = 1000;

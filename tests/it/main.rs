@@ -25,6 +25,10 @@ mod same_in_same_out;
 mod sample_data;
 /// The shipped job on the real orders: reference numbers from outside.
 mod sample_job;
+/// Servers that tests start: stores, and a proxy that makes requests go wrong.
+mod servers;
+/// Promise 4 on every kind of store: one suite for all, races, kills, faults.
+mod stores;
 /// Running the binary, reading what it wrote.
 mod support;
 /// The code keeps its own rules.

@@ -26,7 +26,7 @@ fn commits(tiny: &Tiny) -> usize {
 }
 
 /// The files below a folder, hidden ones and unfinished ones too.
-fn files(folder: &Path) -> Vec<PathBuf> {
+pub fn files(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let mut found: Vec<PathBuf> = entries
         .flat_map(|entry| {

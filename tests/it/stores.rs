@@ -1,0 +1,363 @@
+use std::collections::BTreeMap;
+use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::StreamExt;
+use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+use rand::RngExt;
+use rand::SeedableRng;
+use segmill::config::Environment;
+use segmill::engine::{Engine, Limits};
+use segmill::error::Error;
+use segmill::manifest::Commit;
+use segmill::publish::{Publications, Staging, clean};
+use segmill::record::Recorder;
+use segmill::report::Progress;
+use segmill::run::{self, Done, Request};
+use segmill::storage::{Location, Stores};
+use serde_json::Value;
+
+use crate::readers::{commit_of, listed, resolved};
+use crate::servers::{Server, azure_variables, azurite, faulty, gcs, s3_variables, seaweed};
+use crate::tiny::{Tiny, orders};
+
+const DAY: &str = "2026-11-01";
+const LIMITS: Limits = Limits { threads: 1, memory_bytes: 64 << 20 };
+
+/// A store under test: where extracts and publications are in it, and the variables that lead there.
+struct Place {
+    url: String,
+    variables: Environment,
+}
+
+impl Place {
+    fn s3(server: &Server, folder: &str) -> Place {
+        Place { url: format!("s3://shop/{folder}"), variables: s3_variables(server.port) }
+    }
+
+    fn open(&self) -> Location {
+        Stores::new(self.variables.clone()).open(&self.url, std::path::Path::new("")).unwrap()
+    }
+
+    /// Writes the extract, when the store answers and has its bucket.
+    async fn fill(&self) -> (Arc<dyn ObjectStore>, String) {
+        let place = self.open();
+        let since = segmill::clock::Stopwatch::start();
+        while let Err(error) = place.store.put(&place.join("extracts/orders.csv"), PutPayload::from(orders())).await {
+            assert!(since.elapsed_ms() < 60_000, "{}: {error}", self.url);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let root = place.join("out").to_string();
+        (place.store, root)
+    }
+
+    fn environment(&self) -> Environment {
+        let mut environment = self.variables.clone();
+        environment.insert("EXTRACTS".to_owned(), format!("{}/extracts", self.url));
+        environment.insert("DESTINATION".to_owned(), format!("{}/out", self.url));
+        environment
+    }
+
+    async fn run(&self, tiny: &Tiny, stores: &Stores, edition: &str) -> Result<Done, Error> {
+        let request = Request {
+            pipeline: tiny.folder.path().join("pipelines/tiny.yaml"),
+            as_of: DAY.parse().unwrap(),
+            destination: None,
+            force: false,
+            parameters: BTreeMap::from([("edition".to_owned(), edition.to_owned())]),
+            limits: LIMITS,
+            environment: self.environment(),
+        };
+        let recorder = Recorder::start(request.as_of, LIMITS, None);
+        run::run(&request, stores, &Progress::on_terminal(false), &recorder).await
+    }
+
+    /// The binary, told of the place by its environment.
+    fn spawn(&self, tiny: &Tiny, edition: &str, more: &[(&str, &str)]) -> Child {
+        let mut command = tiny.command(&["run", "pipelines/tiny.yaml", "--as-of", DAY, "--threads", "1", "--format", "json"]);
+        command.args(["--param", &format!("edition={edition}")]).envs(self.environment()).envs(more.iter().copied());
+        command.stdout(Stdio::piped()).spawn().unwrap()
+    }
+}
+
+/// Waits for a run to end: its exit code and what it told.
+fn told(child: Child) -> (Option<i32>, Value) {
+    let output = child.wait_with_output().unwrap();
+    (output.status.code(), serde_json::from_slice(&output.stdout).unwrap_or_default())
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(future)
+}
+
+/// What must hold on every store, whatever it is.
+async fn conforms(place: &Place) {
+    let tiny = Tiny::new();
+    let (store, root) = place.fill().await;
+    let stores = Stores::new(place.variables.clone());
+    let seen = async |edition| {
+        assert_eq!((resolved(&store, &root, DAY).await, listed(&store, &root, DAY).await), (Some(edition), Some(edition)), "{}", place.url);
+    };
+    assert!(matches!(place.run(&tiny, &stores, "1").await.unwrap(), Done::Published(_)));
+    seen(1).await;
+    assert!(matches!(place.run(&tiny, &stores, "1").await.unwrap(), Done::Unchanged(_)), "again is free");
+    place.run(&tiny, &stores, "2").await.unwrap();
+    seen(2).await;
+
+    let outcomes = futures::future::join_all((0..4).map(|_| place.run(&tiny, &stores, "3"))).await;
+    let published = outcomes.iter().filter(|outcome| matches!(outcome, Ok(Done::Published(_)))).count();
+    let lost = outcomes.iter().filter(|outcome| matches!(outcome, Err(Error::Conflict(_)) | Ok(Done::Unchanged(_)))).count();
+    assert_eq!((published, lost), (1, 3), "{outcomes:?}");
+    seen(3).await;
+
+    large_table(&stores, place, &tiny).await;
+    seen(3).await;
+    let destination = stores.open(&format!("{}/out", place.url), std::path::Path::new("")).unwrap();
+    let waste = clean::find(&destination, chrono::Duration::zero()).await.unwrap();
+    assert!(waste.len() > 10, "two superseded publications, three runs that lost: {}", waste.len());
+    clean::remove(&destination, &waste).await.unwrap();
+    seen(3).await;
+    assert!(clean::find(&destination, chrono::Duration::zero()).await.unwrap().is_empty());
+}
+
+/// A table of many megabytes goes up in several parts, and its copy in the folders too.
+async fn large_table(stores: &Stores, place: &Place, tiny: &Tiny) {
+    let project = segmill::config::load(&tiny.folder.path().join("pipelines/tiny.yaml"), &place.environment()).unwrap();
+    let destination = stores.open(&format!("{}/large", place.url), std::path::Path::new("")).unwrap();
+    let day = DAY.parse().unwrap();
+    let seen = Publications::read(&destination).await.unwrap();
+    let mut staging = Staging::new(destination.clone(), "large".to_owned(), day, seen);
+    let mut random = rand_pcg::Pcg64Mcg::seed_from_u64(1);
+    let batch = |first: i64, random: &mut rand_pcg::Pcg64Mcg| {
+        let keys: ArrayRef = Arc::new((first..first + 100_000).collect::<Int64Array>());
+        let noise: ArrayRef = Arc::new((0..100_000).map(|_| random.random::<i64>()).collect::<Int64Array>());
+        RecordBatch::try_from_iter([("key", keys), ("noise", noise)]).unwrap()
+    };
+    let batches: Vec<_> = (0..20).map(|n| Ok(batch(n * 100_000, &mut random))).collect();
+    let schema = batches[0].as_ref().map(RecordBatch::schema).unwrap_or_else(|_: &datafusion::error::DataFusionError| unreachable!());
+    let rows = Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::iter(batches)));
+    staging.table("large", &["key".to_owned()], rows).await.unwrap();
+    let checked = staging.finish().check(&Engine::new(LIMITS, "UTC").unwrap(), &project.pipeline).await.unwrap().passed().unwrap();
+    let published = checked.publish(|tables| Commit {
+        format: segmill::manifest::FORMAT,
+        number: 0,
+        pipeline: "large".to_owned(),
+        as_of: day,
+        run_id: "large".to_owned(),
+        segmill_version: String::new(),
+        project_digest: String::new(),
+        parameters: BTreeMap::new(),
+        fingerprint: String::new(),
+        tables,
+        sources: Vec::new(),
+        publications: BTreeMap::new(),
+    });
+    let commit = published.await.unwrap().commit;
+    let table = &commit.tables["large"];
+    assert!(table.files[0].bytes > 12 << 20, "{} bytes", table.files[0].bytes);
+    let read = async |path: &str| destination.store.get(&destination.join(path)).await.unwrap().bytes().await.unwrap();
+    assert!(read(&table.files[0].path).await == read(&table.folder_path).await, "{}", place.url);
+}
+
+#[test]
+fn local_disks_and_memory_conform() {
+    let folder = tempfile::tempdir().unwrap();
+    block_on(async {
+        conforms(&Place { url: folder.path().to_str().unwrap().to_owned(), variables: BTreeMap::new() }).await;
+    });
+}
+
+#[test]
+#[ignore = "needs SeaweedFS: see CONTRIBUTING.md; .ci/run runs it"]
+fn s3_conforms() {
+    let server = seaweed();
+    block_on(conforms(&Place::s3(&server, "conforms")));
+}
+
+#[test]
+#[ignore = "needs Azurite: see CONTRIBUTING.md; .ci/run runs it"]
+fn azure_conforms() {
+    let server = azurite();
+    let place = Place { url: "az://shop/conforms".to_owned(), variables: azure_variables(server.port) };
+    block_on(conforms(&place));
+}
+
+#[test]
+#[ignore = "needs the GCS emulator: see CONTRIBUTING.md; .ci/run runs it"]
+fn extracts_are_read_from_gcs() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join("shop/extracts")).unwrap();
+    std::fs::write(folder.path().join("shop/extracts/orders.csv"), orders()).unwrap();
+    let server = gcs(folder);
+    let variables = [
+        ("GOOGLE_BASE_URL", format!("http://127.0.0.1:{}", server.port)),
+        ("GOOGLE_SKIP_SIGNATURE", "true".to_owned()),
+        ("EXTRACTS", "gs://shop/extracts".to_owned()),
+    ];
+    let tiny = Tiny::new();
+    let output = tiny.command(&["run", "pipelines/tiny.yaml", "--as-of", DAY, "--format", "json"]).envs(variables).output().unwrap();
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &result["sources"][0]["rows_kept"]), (Some(0), &75.into()), "{result}");
+}
+
+#[test]
+#[ignore = "needs SeaweedFS: see CONTRIBUTING.md; .ci/run runs it"]
+fn ten_thousand_files_are_listed_and_read() {
+    let server = seaweed();
+    let place = Place::s3(&server, "many");
+    block_on(async {
+        let (store, _) = place.fill().await;
+        let put = |n: usize| {
+            let store = Arc::clone(&store);
+            async move {
+                let text = format!("customer_id,ordered_at\nd{n:05},2026-10-01T10:00:00Z\n");
+                store.put(&format!("many/extracts/{n:05}.csv").into(), PutPayload::from(text)).await.unwrap();
+            }
+        };
+        futures::stream::iter(0..9_999).map(put).buffer_unordered(64).collect::<Vec<()>>().await;
+        let done = place.run(&Tiny::new(), &Stores::new(place.variables.clone()), "1").await.unwrap();
+        let Done::Published(outcome) = done else { panic!("nothing was published") };
+        let ledger = &outcome.published.commit.sources[0];
+        assert_eq!((ledger.files, ledger.rows_kept), (10_000, 75 + 9_999));
+    });
+}
+
+#[test]
+#[ignore = "needs SeaweedFS: see CONTRIBUTING.md; .ci/run runs it"]
+fn refusals_are_told_apart_and_secrets_kept() {
+    let server = seaweed();
+    let place = Place::s3(&server, "refusals");
+    block_on(place.fill());
+    let tiny = Tiny::new();
+    let no_bucket = ("DESTINATION", "s3://nowhere/out");
+    let deadline = ("SEGMILL_STORE_DEADLINE_SECONDS", "3");
+    for (more, status, part) in [
+        (vec![("AWS_SECRET_ACCESS_KEY", "HUSHHUSH")], 2, "does not know these credentials"),
+        (vec![("AWS_ACCESS_KEY_ID", "HUSHHUSH")], 2, "does not know these credentials"),
+        (vec![no_bucket], 2, "no such bucket"),
+        (vec![("EXTRACTS", "s3://elsewhere/extracts")], 2, "no such bucket"),
+        (vec![("AWS_ENDPOINT_URL", "http://127.0.0.1:9"), deadline], 75, "times in"),
+    ] {
+        let (code, error) = told(place.spawn(&tiny, "1", &more));
+        let text = error.to_string();
+        assert!(code == Some(status) && text.contains(part), "{more:?}: {code:?} {text}");
+        assert!(!text.contains("HUSHHUSH"), "{text}");
+    }
+}
+
+/// Processes that publish one day at once, while a reader of each kind looks all the time.
+#[test]
+#[ignore = "needs SeaweedFS: see CONTRIBUTING.md; .ci/run runs it"]
+fn of_processes_at_once_one_publishes_and_readers_see_whole_publications() {
+    let rounds: u64 = std::env::var("SEGMILL_TEST_ROUNDS").map_or(5, |rounds| rounds.parse().unwrap());
+    let server = seaweed();
+    let place = Place::s3(&server, "race");
+    let (store, root) = block_on(place.fill());
+    let tiny = Tiny::new();
+    assert_eq!(told(place.spawn(&tiny, "1", &[])).0, Some(0));
+    let done = AtomicBool::new(false);
+    let looked = std::thread::scope(|scope| {
+        let poller = scope.spawn(|| block_on(poll(&store, &root, &done)));
+        let mut lost = 0;
+        for round in 2..2 + rounds {
+            let runs: Vec<Child> = (0..8).map(|_| place.spawn(&tiny, &round.to_string(), &[])).collect();
+            let outcomes: Vec<(Option<i32>, Value)> = runs.into_iter().map(told).collect();
+            let of = |status: &str| outcomes.iter().filter(|(_, told)| told["status"] == status).count();
+            // A process that starts when another is done finds nothing to do.
+            assert_eq!((of("published"), of("conflict") + of("unchanged")), (1, 7), "round {round}: {outcomes:?}");
+            assert!(outcomes.iter().all(|(code, told)| *code == told["exit_code"].as_i64().map(|code| i32::try_from(code).unwrap())));
+            lost += of("conflict");
+            let found = block_on(async {
+                (resolved(&store, &root, DAY).await, listed(&store, &root, DAY).await, commit_of(&store, &root, DAY).await)
+            });
+            assert_eq!((found.0, found.1, found.2.map(|commit| commit.number)), (Some(round), Some(round), Some(round)));
+        }
+        done.store(true, Ordering::SeqCst);
+        eprintln!("{rounds} rounds of 8 processes; {lost} lost a race");
+        assert!(lost > 0, "no two were at it at once");
+        poller.join().unwrap()
+    });
+    eprintln!("readers looked {looked} times");
+    assert!(looked > 10);
+}
+
+/// Reads in both ways until told to stop; what is seen never goes back.
+async fn poll(store: &Arc<dyn ObjectStore>, root: &str, done: &AtomicBool) -> u64 {
+    let (mut looked, mut last) = (0, (None, None));
+    while !done.load(Ordering::SeqCst) {
+        let now = (resolved(store, root, DAY).await, listed(store, root, DAY).await);
+        assert!(now.0 >= last.0 && now.1 >= last.1, "readers saw {last:?}, then {now:?}");
+        last = now;
+        looked += 1;
+    }
+    looked
+}
+
+#[test]
+#[ignore = "needs SeaweedFS and mitmproxy: see CONTRIBUTING.md; .ci/run runs it"]
+fn a_network_that_fails_now_and_then_is_lived_with_and_one_that_always_fails_is_told() {
+    let server = seaweed();
+    let tiny = Tiny::new();
+    block_on(Place::s3(&server, "faults").fill());
+    let now_and_then = faulty(&server, 0.05);
+    let place = Place { variables: s3_variables(now_and_then.port), ..Place::s3(&server, "faults") };
+    for edition in 1..=5_u64 {
+        let (code, result) = told(place.spawn(&tiny, &edition.to_string(), &[]));
+        assert_eq!((code, &result["number"]), (Some(0), &edition.into()), "{result}");
+    }
+    let always = faulty(&server, 1.0);
+    let place = Place { variables: s3_variables(always.port), ..Place::s3(&server, "faults") };
+    let since = segmill::clock::Stopwatch::start();
+    let (code, error) = told(place.spawn(&tiny, "6", &[("SEGMILL_STORE_DEADLINE_SECONDS", "5")]));
+    assert_eq!(code, Some(75), "{error}");
+    assert!(error.to_string().contains("times in"), "{error}");
+    // The last request may begin just before the deadline; the record is tried as well, and given up.
+    assert!(since.elapsed_ms() < 30_000, "it took {} ms", since.elapsed_ms());
+}
+
+/// Processes are killed at any moment; the next run and the readers never notice.
+#[test]
+fn a_run_that_is_killed_at_any_moment_leaves_one_publication() {
+    let kills: u64 = std::env::var("SEGMILL_TEST_KILLS").map_or(15, |kills| kills.parse().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place { url: folder.path().to_str().unwrap().to_owned(), variables: BTreeMap::new() };
+    let tiny = Tiny::new();
+    let (store, root) = block_on(place.fill());
+    // As long as a run takes when nothing else holds it up, so that most kills come before its end.
+    let takes_ms = (0..4).map(|again| {
+        let since = segmill::clock::Stopwatch::start();
+        assert_eq!(told(place.spawn(&tiny, &(again % 2).to_string(), &[])).0, Some(0));
+        since.elapsed_ms()
+    });
+    let takes_ms = takes_ms.min().unwrap_or(100);
+    let mut random = rand_pcg::Pcg64Mcg::seed_from_u64(7);
+    let (mut last, mut cut) = (1, 0);
+    for edition in 2..2 + kills {
+        let mut child = place.spawn(&tiny, &edition.to_string(), &[]);
+        std::thread::sleep(Duration::from_micros(random.random_range(0..takes_ms * 1000)));
+        child.kill().unwrap();
+        let ended = child.wait().unwrap().code() == Some(0);
+        cut += u64::from(!ended);
+        let (commit, folders) = block_on(async { (resolved(&store, &root, DAY).await, listed(&store, &root, DAY).await) });
+        assert!(commit == Some(edition) || commit == Some(last) && !ended, "{commit:?} after {last}, then {edition}");
+        assert!(folders == commit || folders == Some(last), "{folders:?}");
+        last = commit.unwrap();
+        if edition % 5 == 0 {
+            // The next run mends what is behind, although it may have nothing to publish.
+            assert_eq!(told(place.spawn(&tiny, &last.to_string(), &[])).0, Some(0));
+            assert_eq!(block_on(listed(&store, &root, DAY)), Some(last));
+        }
+    }
+    eprintln!("{kills} kills, {cut} of them before the run was over");
+    assert_eq!(told(place.spawn(&tiny, &last.to_string(), &[])).0, Some(0));
+    let clean = tiny.segmill(&["clean", "--destination", &format!("{}/out", place.url), "--grace", "0s", "--remove"]);
+    assert!(clean.status.success());
+    let found = block_on(async { (resolved(&store, &root, DAY).await, listed(&store, &root, DAY).await) });
+    assert_eq!(found, (Some(last), Some(last)));
+    let left = crate::publishing::files(&folder.path().join("out"));
+    assert_eq!(left.len(), 1 + 3 * 2 + 1 + 3, "a commit, files with their lists, a record, folders: {left:#?}");
+}
