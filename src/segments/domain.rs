@@ -70,7 +70,7 @@ impl Domains {
             match rule::compile(engine, &schema, &values.parameters, &condition.value) {
                 Ok(compiled) => domains.always.push(Always { text: condition.value.clone(), condition: compiled }),
                 Err(found) => {
-                    problems.extend(found.into_iter().map(|problem| problem.moved(|part| span_within(&project.file, condition, part))))
+                    problems.extend(found.into_iter().map(|problem| problem.moved(|part| span_within(&project.file, condition, part))));
                 }
             }
         }

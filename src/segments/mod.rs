@@ -109,7 +109,7 @@ pub fn compile(project: &Project, values: &Values, engine: &Engine, profile: &Sc
             match rule::compile(engine, &schema, &values.parameters, &segment.when.value) {
                 Ok(compiled) => rules.push((name.clone(), compiled)),
                 Err(found) => {
-                    problems.extend(found.into_iter().map(|problem| problem.moved(|part| span_within(&project.file, &segment.when, part))))
+                    problems.extend(found.into_iter().map(|problem| problem.moved(|part| span_within(&project.file, &segment.when, part))));
                 }
             }
         }

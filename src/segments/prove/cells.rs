@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
 use arrow::compute::take;
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::Expr;
@@ -308,9 +308,25 @@ fn neighbours(value: &ScalarValue) -> Vec<ScalarValue> {
         }
         other => {
             let Some(number) = whole(other) else { return Vec::new() };
-            let beside = [-1, 0, 1].into_iter().filter_map(|step| number.checked_add(step));
+            // A moment may be compared as a day or in another zone.
+            let steps = match other.data_type() {
+                DataType::Timestamp(unit, _) => vec![-day_in(unit), -1, 0, 1, day_in(unit)],
+                _ => vec![-1, 0, 1],
+            };
+            let beside = steps.into_iter().filter_map(|step| number.checked_add(step));
             beside.filter_map(|number| from_whole(number, &other.data_type())).collect()
         }
+    }
+}
+
+/// A day in units of a moment.
+fn day_in(unit: TimeUnit) -> i64 {
+    const SECONDS: i64 = 24 * 60 * 60;
+    match unit {
+        TimeUnit::Second => SECONDS,
+        TimeUnit::Millisecond => SECONDS * 1_000,
+        TimeUnit::Microsecond => SECONDS * 1_000_000,
+        TimeUnit::Nanosecond => SECONDS * 1_000_000_000,
     }
 }
 

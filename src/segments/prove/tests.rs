@@ -26,6 +26,8 @@ impl Profile {
         fields.extend([Field::new("city", DataType::Utf8, true), Field::new("spent", DataType::Decimal128(18, 3), false)]);
         fields.extend([Field::new("member", DataType::Boolean, false), Field::new("consent", DataType::Boolean, true)]);
         fields.extend([Field::new("last_order", DataType::Date32, true), Field::new(AS_OF_COLUMN, DataType::Date32, false)]);
+        let moment = DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, Some("Europe/London".into()));
+        fields.push(Field::new("seen_at", moment, false));
         let whole = |value: i64| Some(ScalarValue::Int64(Some(value)));
         let domain = |name: &str, (min, max): (i64, i64), required: bool| ColumnDomain {
             name: name.to_owned(),
@@ -161,6 +163,9 @@ fn columns_without_a_domain_are_parted_at_the_constants() {
     assert_eq!(proved(&["days > 5 and days < 6"]).never, [0]);
     assert_eq!(proved(&["city = 'London' and city in ('Paris', 'Rome')"]).never, [0]);
     assert_eq!(proved(&["last_order < '2011-01-02' and last_order > '2011-01-01'"]).never, [0]);
+    assert!(proved(&["seen_at < date '2011-06-10'", "seen_at >= date '2011-06-10'"]).gap.is_none());
+    assert!(proved(&["seen_at > date '2011-06-10' and seen_at < '2011-06-10T06:00:00'"]).never.is_empty());
+    assert_eq!(proved(&["seen_at > '2011-06-10' and seen_at < '2011-06-09'"]).never, [0]);
     let taken = proved(&["days > 5", "days > 3", "days between 7 and 9"]).taken;
     assert_eq!(taken, [Taken { rule: 2, by: vec![0] }]);
 }
