@@ -214,6 +214,10 @@ async fn check_outputs(project: &Project, values: &Values, models: &[PlannedMode
     let membership = segments::membership_schema();
     let mut outputs = BTreeMap::new();
     for (name, output) in &project.pipeline.outputs.tables {
+        if let Some(why) = publish::unfit_name(name) {
+            let problem = Diagnostic::error("output-name", format!("an output cannot be called `{name}`: {why}"));
+            problems.push(problem.at(span_of(&project.file, &output.model)).label("of this output").hint("give it another name"));
+        }
         let model = models.iter().find(|model| model.node.model.name() == output.model.value).map(|model| &model.schema);
         let schema = model.or((output.model.value == MEMBERSHIP).then_some(&membership));
         let Some(schema) = schema else {

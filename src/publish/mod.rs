@@ -44,6 +44,16 @@ use datafusion::execution::SendableRecordBatchStream;
 /// The folder of what runs write.
 const RUNS: &str = "runs";
 
+/// Why a name is none for an output, whose folder stands beside those of the commits, or that cannot be a folder.
+pub fn unfit_name(table: &str) -> Option<&'static str> {
+    const TAKEN: [&str; 4] = [RUNS, publications::COMMITS, pending::PENDING, "rejected"];
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if TAKEN.contains(&table) {
+        return Some("Segmill keeps something of its own under that name at the destination");
+    }
+    (table.is_empty() || !table.chars().all(plain)).then_some("it has characters other than letters, digits, `_` and `-`")
+}
+
 /// The tables that a run has written so far.
 pub struct Staging {
     destination: Location,

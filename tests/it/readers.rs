@@ -17,7 +17,9 @@ pub async fn resolved(store: &Arc<dyn ObjectStore>, root: &str, as_of: &str) -> 
     assert_eq!(commit.tables.keys().map(String::as_str).collect::<Vec<_>>(), TABLES);
     for table in commit.tables.values() {
         for file in &table.files {
-            let bytes = read(store, &format!("{root}/{}", file.path).into()).await.expect("a commit names files that are there");
+            let bytes = read(store, &format!("{root}/{}", file.path).into())
+                .await
+                .unwrap_or_else(|| panic!("the commit names {}, which is not there", file.path));
             assert_eq!((bytes.len() as u64, sha256(&bytes)), (file.bytes, file.sha256.clone()), "{}", file.path);
         }
     }
@@ -54,7 +56,11 @@ pub async fn listed(store: &Arc<dyn ObjectStore>, root: &str, as_of: &str) -> Op
 }
 
 async fn read(store: &Arc<dyn ObjectStore>, path: &Path) -> Option<Vec<u8>> {
-    Some(store.get(path).await.ok()?.bytes().await.ok()?.to_vec())
+    match store.get(path).await {
+        Ok(found) => Some(found.bytes().await.unwrap_or_else(|error| panic!("{path}: {error}")).to_vec()),
+        Err(object_store::Error::NotFound { .. }) => None,
+        Err(error) => panic!("{path}: {error}"),
+    }
 }
 
 fn sha256(bytes: &[u8]) -> String {
