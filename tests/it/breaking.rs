@@ -22,6 +22,7 @@ use segmill::storage::Stores;
 use tokio::sync::Notify;
 
 use crate::readers::{commit_of, listed, resolved};
+use crate::support::tell;
 use crate::tiny::{Tiny, orders};
 
 const DAY: &str = "2026-11-01";
@@ -215,7 +216,7 @@ fn whatever_call_breaks_readers_see_one_publication_and_the_next_run_mends_the_r
             });
         }
     });
-    eprintln!("{} points: {calls} storage calls, {} of them writes", points.len(), writes.len());
+    tell(&format!("{} points: {calls} storage calls, {} of them writes", points.len(), writes.len()));
 }
 
 async fn survives(tiny: &Tiny, store: Arc<dyn ObjectStore>, point: (usize, How)) {

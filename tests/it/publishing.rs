@@ -136,7 +136,7 @@ fn a_signal_stops_a_run_and_its_record_says_so() {
         // Should the run end without asking, this does not wait for it for ever.
         let (send, receive) = std::sync::mpsc::channel();
         std::thread::spawn(move || send.send(server.accept().unwrap().0));
-        let mut asked = receive.recv_timeout(Duration::from_secs(60)).expect("the run asks the server");
+        let mut asked = receive.recv_timeout(Duration::from_mins(1)).expect("the run asks the server");
         assert!(asked.read(&mut [0; 1024]).unwrap() > 0);
         let since = segmill::clock::Stopwatch::start();
         assert!(Command::new("kill").args(["-s", signal, &running.id().to_string()]).status().unwrap().success());

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// How long a server has to answer.
-const STARTS_WITHIN: Duration = Duration::from_secs(60);
+const STARTS_WITHIN: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// A server of a test, which ends with it.
@@ -31,7 +31,7 @@ fn installed() -> PathBuf {
     PathBuf::from(folder.expect("SEGMILL_TEST_SERVERS names the folder of tests/servers/install.sh"))
 }
 
-/// SeaweedFS, which speaks S3, with the bucket `shop`.
+/// `SeaweedFS`, which speaks S3, with the bucket `shop`.
 pub fn seaweed() -> Server {
     let folder = tempfile::tempdir().unwrap();
     let identity = r#"{"identities":[{"name":"t","credentials":[{"accessKey":"AK","secretKey":"SK"}],"actions":["Admin","Read","List","Tagging","Write"]}]}"#;

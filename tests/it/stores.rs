@@ -23,6 +23,7 @@ use serde_json::Value;
 
 use crate::readers::{commit_of, listed, resolved};
 use crate::servers::{Server, azure_variables, azurite, faulty, gcs, s3_variables, seaweed};
+use crate::support::{number_of, tell};
 use crate::tiny::{Tiny, orders};
 
 const DAY: &str = "2026-11-01";
@@ -137,9 +138,9 @@ async fn large_table(stores: &Stores, place: &Place, tiny: &Tiny) {
         let noise: ArrayRef = Arc::new((0..100_000).map(|_| random.random::<i64>()).collect::<Int64Array>());
         RecordBatch::try_from_iter([("key", keys), ("noise", noise)]).unwrap()
     };
-    let batches: Vec<_> = (0..20).map(|n| Ok(batch(n * 100_000, &mut random))).collect();
-    let schema = batches[0].as_ref().map(RecordBatch::schema).unwrap_or_else(|_: &datafusion::error::DataFusionError| unreachable!());
-    let rows = Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::iter(batches)));
+    let batches: Vec<_> = (0..20).map(|n| batch(n * 100_000, &mut random)).collect();
+    let schema = batches[0].schema();
+    let rows = Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::iter(batches.into_iter().map(Ok))));
     staging.table("large", &["key".to_owned()], rows).await.unwrap();
     let checked = staging.finish().check(&Engine::new(LIMITS, "UTC").unwrap(), &project.pipeline).await.unwrap().passed().unwrap();
     let published = checked.publish(|tables| Commit {
@@ -253,7 +254,7 @@ fn refusals_are_told_apart_and_secrets_kept() {
 #[test]
 #[ignore = "needs SeaweedFS: see CONTRIBUTING.md; .ci/run runs it"]
 fn of_processes_at_once_one_publishes_and_readers_see_whole_publications() {
-    let rounds: u64 = std::env::var("SEGMILL_TEST_ROUNDS").map_or(5, |rounds| rounds.parse().unwrap());
+    let rounds: u64 = number_of("SEGMILL_TEST_ROUNDS", 5);
     let server = seaweed();
     let place = Place::s3(&server, "race");
     let (store, root) = block_on(place.fill());
@@ -277,11 +278,11 @@ fn of_processes_at_once_one_publishes_and_readers_see_whole_publications() {
             assert_eq!((found.0, found.1, found.2.map(|commit| commit.number)), (Some(round), Some(round), Some(round)));
         }
         done.store(true, Ordering::SeqCst);
-        eprintln!("{rounds} rounds of 8 processes; {lost} lost a race");
+        tell(&format!("{rounds} rounds of 8 processes; {lost} lost a race"));
         assert!(lost > 0, "no two were at it at once");
         poller.join().unwrap()
     });
-    eprintln!("readers looked {looked} times");
+    tell(&format!("readers looked {looked} times"));
     assert!(looked > 10);
 }
 
@@ -322,7 +323,7 @@ fn a_network_that_fails_now_and_then_is_lived_with_and_one_that_always_fails_is_
 /// Processes are killed at any moment; the next run and the readers never notice.
 #[test]
 fn a_run_that_is_killed_at_any_moment_leaves_one_publication() {
-    let kills: u64 = std::env::var("SEGMILL_TEST_KILLS").map_or(15, |kills| kills.parse().unwrap());
+    let kills: u64 = number_of("SEGMILL_TEST_KILLS", 15);
     let folder = tempfile::tempdir().unwrap();
     let place = Place { url: folder.path().to_str().unwrap().to_owned(), variables: BTreeMap::new() };
     let tiny = Tiny::new();
@@ -353,7 +354,7 @@ fn a_run_that_is_killed_at_any_moment_leaves_one_publication() {
             assert_eq!(block_on(listed(&store, &root, DAY)), Some(last));
         }
     }
-    eprintln!("{kills} kills, {cut} of them before the run was over, {committed} of these after its commit");
+    tell(&format!("{kills} kills, {cut} of them before the run was over, {committed} of these after its commit"));
     assert_eq!(told(place.spawn(&tiny, &last.to_string(), &[])).0, Some(0));
     let clean = tiny.segmill(&["clean", "--destination", &format!("{}/out", place.url), "--grace", "0s", "--remove"]);
     assert!(clean.status.success());

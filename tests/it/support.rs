@@ -30,6 +30,17 @@ pub fn segmill(folder: &Path, arguments: &[&str]) -> Output {
         .expect("the binary starts")
 }
 
+/// Says how much a test tried; shown with `--nocapture`.
+#[allow(clippy::disallowed_macros, reason = "a test's own count")]
+pub fn tell(tried: &str) {
+    eprintln!("{tried}");
+}
+
+/// A number from the environment, for more of a test than there is time for every day.
+pub fn number_of(variable: &str, otherwise: u64) -> u64 {
+    std::env::var_os(variable).map_or(otherwise, |text| text.to_str().unwrap().parse().unwrap())
+}
+
 /// A publication and the result that the run told as JSON.
 pub struct Publication {
     pub folder: TempDir,
