@@ -337,21 +337,25 @@ fn a_run_that_is_killed_at_any_moment_leaves_one_publication() {
     let takes_ms = takes_ms.min().unwrap_or(100);
     let mut random = rand_pcg::Pcg64Mcg::seed_from_u64(7);
     let (mut last, mut cut, mut committed) = (1, 0, 0);
+    let mut last_folders = Some(1);
     for edition in 2..2 + kills {
         let mut child = place.spawn(&tiny, &edition.to_string(), &[]);
-        std::thread::sleep(Duration::from_micros(random.random_range(0..takes_ms * 1250)));
+        std::thread::sleep(Duration::from_micros(random.random_range(0..takes_ms * 1600)));
         child.kill().unwrap();
         let ended = child.wait().unwrap().code() == Some(0);
         cut += u64::from(!ended);
         let (commit, folders) = block_on(async { (resolved(&store, &root, DAY).await, listed(&store, &root, DAY).await) });
         assert!(commit == Some(edition) || commit == Some(last) && !ended, "{commit:?} after {last}, then {edition}");
-        assert!(folders == commit || folders == Some(last), "{folders:?}");
+        // They stay behind until a run lives long enough to look after them, and never show anything but a publication.
+        assert!([commit, Some(last), last_folders].contains(&folders), "{folders:?} after {last_folders:?}, with the commit at {commit:?}");
+        last_folders = folders;
         last = commit.unwrap();
         committed += u64::from(last == edition && !ended);
         if edition % 5 == 0 {
             // The next run mends what is behind, although it may have nothing to publish.
             assert_eq!(told(place.spawn(&tiny, &last.to_string(), &[])).0, Some(0));
-            assert_eq!(block_on(listed(&store, &root, DAY)), Some(last));
+            last_folders = block_on(listed(&store, &root, DAY));
+            assert_eq!(last_folders, Some(last));
         }
     }
     tell(&format!("{kills} kills, {cut} of them before the run was over, {committed} of these after its commit"));
@@ -360,6 +364,8 @@ fn a_run_that_is_killed_at_any_moment_leaves_one_publication() {
     assert!(clean.status.success());
     let found = block_on(async { (resolved(&store, &root, DAY).await, listed(&store, &root, DAY).await) });
     assert_eq!(found, (Some(last), Some(last)));
-    let left = crate::publishing::files(&folder.path().join("out"));
-    assert_eq!(left.len(), 1 + 3 * 2 + 1 + 3, "a commit, files with their lists, a record, folders: {left:#?}");
+    let mut left = crate::publishing::files(&folder.path().join("out"));
+    // A run that was killed after its commit may have left none.
+    left.retain(|path| !path.ends_with("record.json"));
+    assert_eq!(left.len(), 1 + 3 * 2 + 3, "a commit, files with their lists, folders: {left:#?}");
 }
