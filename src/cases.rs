@@ -9,6 +9,7 @@ use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::SchemaRef;
 use arrow::util::display::array_value_to_string;
 use chrono::NaiveDate;
+use datafusion::error::DataFusionError;
 use indexmap::IndexMap;
 use serde::Deserialize;
 
@@ -158,7 +159,7 @@ impl Bench<'_> {
         for contract in self.plan.contracts.iter().filter(|contract| needed.contains(&format!("{SOURCES}.{}", contract.source))) {
             let name = format!("{SOURCES}.{}", contract.source);
             let kept = self.given_source(&name, contract)?;
-            self.engine.register_batches(&name, Arc::clone(&contract.schema), kept)?;
+            self.engine.register_encoded_batches(&name, Arc::clone(&contract.schema), kept)?;
         }
         let mut found = Vec::new();
         for model in self.plan.models.iter().filter(|model| needed.contains(&model.node.model.name())) {
@@ -218,7 +219,7 @@ impl Bench<'_> {
         self.check_columns(name, rows, &columns)?;
         let raw: Vec<Option<ArrayRef>> = columns.iter().map(|column| Some(texts(rows, column))).collect();
         let all: Vec<usize> = (0..columns.len()).collect();
-        let checked = contract.check(&raw, rows.len(), &all, &contract.schema)?;
+        let checked = contract.check(&raw, rows.len(), &all)?;
         let broken = |fault: &ingest::Fault| {
             let column = columns[fault.column];
             Diagnostic::error("broken-case", format!("a given row breaks the contract of `{name}`"))
@@ -229,7 +230,10 @@ impl Bench<'_> {
         if !checked.faults.is_empty() {
             return Err(Error::Project(checked.faults.iter().map(broken).collect()));
         }
-        ingest::keep_latest(contract, vec![checked.kept], &ingest::Collector::default())
+        let defect = |error: DataFusionError| Error::defect(error.to_string());
+        let kept = RecordBatch::try_new(Arc::clone(&contract.schema), checked.kept).map_err(|error| defect(error.into()))?;
+        let encoded = self.engine.encode(&kept).map_err(defect)?;
+        ingest::keep_latest(contract, self.engine.dictionary(), vec![encoded], &ingest::Collector::default())
     }
 
     /// Given rows of a model, with the types that it would compute.

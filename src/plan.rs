@@ -14,7 +14,7 @@ use crate::diagnostic::{Diagnostic, Level, list};
 use crate::engine::{self, Engine, Limits};
 use crate::error::{Error, Result, gather};
 use crate::graph::{self, MEMBERSHIP, Node, PROFILE, REFERENCE, SEGMENTS, SOURCES};
-use crate::ingest::{self, Contract};
+use crate::ingest::{self, Contract, Demand};
 use crate::publish;
 use crate::segments::{self, Domains, Proof, RuleSet};
 use crate::sql;
@@ -30,8 +30,8 @@ pub struct Plan {
     pub values: Values,
     /// The sources' contracts, in the order of the pipeline file.
     pub contracts: Vec<Arc<Contract>>,
-    /// The sources that are read as a whole before any model, because they have a key or several readers.
-    pub whole_sources: BTreeSet<String>,
+    /// What models read of each source.
+    pub demands: BTreeMap<String, Demand>,
     /// The models, each after what it reads.
     pub models: Vec<PlannedModel>,
     /// The segment sets with their rules compiled.
@@ -96,9 +96,9 @@ pub async fn plan(project: Arc<Project>, values: Values) -> Result<Plan> {
     if !problems.is_empty() {
         return Err(Error::Project(problems));
     }
-    let whole_sources = whole_sources(&project, &contracts, &checked.reads)?;
+    let demands = demands(&project, &contracts, &checked)?;
     let models = keep_or_inline(checked);
-    Ok(Plan { project, values, contracts, whole_sources, models, rules, domains, proofs })
+    Ok(Plan { project, values, contracts, demands, models, rules, domains, proofs })
 }
 
 /// Registers the tables kept in the pipeline file, and the one that describes the segments.
@@ -118,14 +118,15 @@ pub fn register_reference(engine: &Engine, project: &Project, values: &Values) -
     if problems.is_empty() { Ok(()) } else { Err(Error::Project(problems)) }
 }
 
-/// The models that could be checked, with how often each table is read.
+/// The models that could be checked, with how often each table is read, and which columns of it.
 struct CheckedModels {
     models: Vec<PlannedModel>,
     reads: BTreeMap<String, usize>,
+    columns: BTreeMap<String, BTreeSet<String>>,
 }
 
 async fn check_models(engine: &Engine, nodes: Vec<Node>, values: &Values, problems: &mut Vec<Diagnostic>) -> Result<CheckedModels> {
-    let mut checked = CheckedModels { models: Vec::new(), reads: BTreeMap::new() };
+    let mut checked = CheckedModels { models: Vec::new(), reads: BTreeMap::new(), columns: BTreeMap::new() };
     let mut failed = BTreeSet::new();
     for node in nodes {
         let name = node.model.name();
@@ -135,8 +136,8 @@ async fn check_models(engine: &Engine, nodes: Vec<Node>, values: &Values, proble
             continue;
         }
         let planned = engine.plan(&node.statement, &values.parameters).await;
-        let planned = match planned.and_then(|planned| engine.check_types(&planned).map(|()| planned)) {
-            Ok(planned) => planned,
+        let (planned, optimized) = match planned.and_then(|planned| Ok((engine.check_types(&planned)?, planned))) {
+            Ok((optimized, planned)) => (planned, optimized),
             Err(error) => {
                 problems.extend(sql::problems(&node.model.file, &error));
                 failed.insert(name);
@@ -149,6 +150,9 @@ async fn check_models(engine: &Engine, nodes: Vec<Node>, values: &Values, proble
         for (table, times) in engine::reads(&planned).map_err(|error| Error::defect(error.to_string()))? {
             *checked.reads.entry(table).or_default() += times;
         }
+        for (table, columns) in engine::columns_read(&optimized).map_err(|error| Error::defect(error.to_string()))? {
+            checked.columns.entry(table).or_default().extend(columns);
+        }
         engine.register(&name, empty(Arc::clone(&schema)))?;
         checked.models.push(PlannedModel { node, schema, inline: false, frees: Vec::new() });
     }
@@ -157,7 +161,7 @@ async fn check_models(engine: &Engine, nodes: Vec<Node>, values: &Values, proble
 
 /// Decides which models are kept as tables, and after which step each table is of no more use.
 fn keep_or_inline(checked: CheckedModels) -> Vec<PlannedModel> {
-    let CheckedModels { mut models, reads } = checked;
+    let CheckedModels { mut models, reads, .. } = checked;
     for model in &mut models {
         let staging = model.node.model.schema.as_deref() == Some(graph::LAYERS[0]);
         model.inline = staging && reads.get(&model.node.model.name()) == Some(&1);
@@ -185,27 +189,25 @@ fn keep_or_inline(checked: CheckedModels) -> Vec<PlannedModel> {
     models
 }
 
-fn whole_sources(project: &Project, contracts: &[Arc<Contract>], reads: &BTreeMap<String, usize>) -> Result<BTreeSet<String>> {
-    let mut whole = BTreeSet::new();
+/// What models read of each source. A source that nothing reads is a mistake: its rows could not be accounted for.
+fn demands(project: &Project, contracts: &[Arc<Contract>], checked: &CheckedModels) -> Result<BTreeMap<String, Demand>> {
+    let mut demands = BTreeMap::new();
     let mut problems = Vec::new();
     for contract in contracts {
         let name = format!("{SOURCES}.{}", contract.source);
-        match reads.get(&name) {
-            None => {
-                let mut problem = Diagnostic::error("unused-source", format!("no model reads `{name}`"))
-                    .hint("read it in a staging model, or leave it out, so that every row of every source is accounted for");
-                if let Some(source) = project.pipeline.sources.get(&contract.source) {
-                    problem = problem.at(span_of(&project.file, &source.location));
-                }
-                problems.push(problem);
-            }
-            Some(times) if *times > 1 || !contract.key.is_empty() => {
-                whole.insert(contract.source.clone());
-            }
-            Some(_) => {}
+        if let Some(&times) = checked.reads.get(&name) {
+            let columns = checked.columns.get(&name).cloned().unwrap_or_default();
+            demands.insert(contract.source.clone(), Demand { times, columns });
+            continue;
         }
+        let mut problem = Diagnostic::error("unused-source", format!("no model reads `{name}`"))
+            .hint("read it in a staging model, or leave it out, so that every row of every source is accounted for");
+        if let Some(source) = project.pipeline.sources.get(&contract.source) {
+            problem = problem.at(span_of(&project.file, &source.location));
+        }
+        problems.push(problem);
     }
-    if problems.is_empty() { Ok(whole) } else { Err(Error::Project(problems)) }
+    if problems.is_empty() { Ok(demands) } else { Err(Error::Project(problems)) }
 }
 
 /// Checks that outputs name models and columns, and that checks are queries over outputs.

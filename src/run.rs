@@ -18,7 +18,7 @@ use crate::diagnostic::Diagnostic;
 use crate::engine::{Engine, Limits};
 use crate::error::{Error, Message, Result};
 use crate::graph::{self, MEMBERSHIP, PROFILE, SOURCES};
-use crate::ingest::{self, Collector, Ledger, SourceTable};
+use crate::ingest::{self, Collector, Ledger};
 use crate::manifest::{self, Commit, Input};
 use crate::plan::{self, Plan, PlannedModel};
 use crate::publish::{self, Publications, Published, Staging};
@@ -189,21 +189,17 @@ struct OpenSource {
     collector: Arc<Collector>,
 }
 
-/// Makes every source readable: those with a key or several readers are read now, the others while their reader runs.
+/// Makes every source readable: some are read now, the others while their readers run.
 async fn read_sources(plan: &Plan, engine: &Engine, extracts: Vec<ingest::Extract>, steps: &mut Steps<'_>) -> Result<Vec<OpenSource>> {
     let mut sources = Vec::new();
     for extract in extracts {
         let name = format!("{SOURCES}.{}", extract.contract.source);
         let collector = Arc::new(Collector::default());
         steps.progress.watch(&collector);
-        let table = SourceTable::open(&extract, Arc::clone(&collector)).await?;
-        if plan.whole_sources.contains(&extract.contract.source) {
-            let reading = steps.begin(&name);
-            let batches = ingest::read_whole(engine, table).await?;
-            steps.end(&name, rows_of(&batches), reading);
-            engine.register_batches(&name, Arc::clone(&extract.contract.schema), batches)?;
-        } else {
-            engine.register(&name, Arc::new(table))?;
+        let demand = plan.demands.get(&extract.contract.source).cloned().unwrap_or_default();
+        let reading = steps.begin(&name);
+        if let Some(rows) = ingest::register(engine, &name, &extract, &demand, &collector).await? {
+            steps.end(&name, rows, reading);
         }
         sources.push(OpenSource { extract, collector });
     }
@@ -230,9 +226,8 @@ async fn compute_models(
         let frame = engine.frame(logical);
         // The profile is kept in order, because memberships are written in its order.
         let frame = if name == PROFILE { sorted(frame, &[CUSTOMER_ID.to_owned()]).map_err(failed)? } else { frame };
-        let (schema, batches) = engine.collect(frame).await.map_err(failed)?;
-        steps.end(&name, rows_of(&batches), computing);
-        engine.register_batches(&name, schema, batches)?;
+        let rows = engine.keep(&name, frame).await.map_err(failed)?;
+        steps.end(&name, rows, computing);
         for table in &model.frees {
             engine.forget(table);
         }
@@ -254,7 +249,8 @@ async fn account(
     let mut warnings = Vec::new();
     for source in sources {
         let contract = &source.extract.contract;
-        let collector = ingest::complete(engine, &source.extract, &source.collector).await?;
+        let collector = &source.collector;
+        ingest::complete(engine, &source.extract, collector).await?;
         let ledger = collector.ledger(&contract.source, source.extract.files.len());
         if !ledger.adds_up() {
             return Err(Error::defect(format!("the rows of the source `{}` do not add up: {ledger:?}", contract.source)));
@@ -265,7 +261,7 @@ async fn account(
         if ledger.rows_read < contract.min_rows {
             refused.push(format!("{}: {} rows, and there must be {}", contract.source, ledger.rows_read, contract.min_rows));
         }
-        stale.extend(ingest::stale_rows(contract, &collector));
+        stale.extend(ingest::stale_rows(contract, collector));
         if ledger.rows_read == 0 {
             warnings.push(format!("{}: the extract is empty", contract.source));
         }
@@ -281,7 +277,7 @@ async fn account(
     let schema = rejected.schema();
     engine.register_batches(REJECTED, schema, vec![rejected])?;
     let key = ["source", "file", "row_number"].map(str::to_owned);
-    let rows = async { sorted(engine.context().table(REJECTED).await?, &key)?.execute_stream().await }.await;
+    let rows = async { engine.stream(sorted(engine.context().table(REJECTED).await?, &key)?).await }.await;
     let rows = rows.map_err(|error| failure(REJECTED, &error, sources))?;
     staging.table(REJECTED, &key, rows).await?;
     if !refused.is_empty() {
@@ -306,8 +302,8 @@ fn over_budget(ledger: &Ledger, rejects: &[ingest::Reject]) -> String {
 /// Puts every customer of the profile into segments, and tells their sizes and how many customers there are.
 async fn assign_segments(plan: &Plan, engine: &Engine, steps: &mut Steps<'_>) -> Result<(Vec<SegmentSize>, u64)> {
     let assigning = steps.begin(MEMBERSHIP);
-    let profile = async { sorted(engine.context().table(PROFILE).await?, &[CUSTOMER_ID.to_owned()])?.collect().await }.await;
-    let profile = profile.map_err(|error| failure(PROFILE, &error, &[]))?;
+    let profile = async { engine.collect(sorted(engine.context().table(PROFILE).await?, &[CUSTOMER_ID.to_owned()])?).await }.await;
+    let (_, profile) = profile.map_err(|error| failure(PROFILE, &error, &[]))?;
     plan.domains.verify(&profile)?;
     let memberships = segments::assign(&plan.rules, &profile)?;
     let sizes = segments::sizes(&plan.rules, &memberships);
@@ -321,7 +317,7 @@ async fn stage_outputs(plan: &Plan, engine: &Engine, staging: &mut Staging, step
         let step = format!("write {name}");
         let writing = steps.begin(&step);
         let key: Vec<String> = output.sort.iter().map(|column| column.value.clone()).collect();
-        let rows = async { sorted(engine.context().table(output.model.value.as_str()).await?, &key)?.execute_stream().await }.await;
+        let rows = async { engine.stream(sorted(engine.context().table(output.model.value.as_str()).await?, &key)?).await }.await;
         let rows = staging.table(name, &key, rows.map_err(|error| failure(name, &error, &[]))?).await?;
         steps.end(&step, rows, writing);
     }

@@ -22,6 +22,9 @@ use crate::error::{Error, ExitStatus};
 use arguments::{Arguments, Command, Format};
 use terminal::Terminal;
 
+/// The stack of a thread. A statement is taken apart by recursion, and a model that unites hundreds of tables is that deep.
+const STACK_BYTES: usize = 32 * 1024 * 1024;
+
 /// Parses the arguments, runs the command and gives the exit status.
 pub fn main() -> ExitCode {
     #[allow(clippy::disallowed_methods, reason = "the one place that reads the environment")]
@@ -73,7 +76,7 @@ fn refuse_arguments(error: &clap::Error, environment: &Environment) -> ExitCode 
 
 /// A runtime for the commands that read and write.
 fn runtime(threads: usize) -> Result<tokio::runtime::Runtime, Error> {
-    let built = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
+    let built = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).thread_stack_size(STACK_BYTES).enable_all().build();
     built.map_err(|error| Error::defect(format!("the runtime did not start: {error}")))
 }
 

@@ -1,14 +1,15 @@
 //! One column of a contract: its names in files, its cast, and what its values must be.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Datum, PrimitiveArray, Scalar, StringArray, TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Datum, DictionaryArray, PrimitiveArray, Scalar, StringArray,
+    TimestampMicrosecondArray,
 };
 use arrow::compute::kernels::cmp;
 use arrow::compute::{CastOptions, cast_with_options, not, nullif};
-use arrow::datatypes::{DataType, Date32Type};
+use arrow::datatypes::{DataType, Date32Type, Int32Type};
 use chrono::{NaiveDate, NaiveDateTime, TimeZone};
 use chrono_tz::Tz;
 use regex::Regex;
@@ -87,13 +88,16 @@ impl ContractColumn {
     }
 
     /// Whether values of this type in a file can be at fault, so that they must be read even where no model asks for them.
-    pub fn can_fail(&self, in_file: &DataType) -> bool {
+    /// `has_nulls` tells whether some may be missing.
+    pub fn can_fail(&self, in_file: &DataType, has_nulls: bool) -> bool {
         let same = match (&self.data_type, in_file) {
             (DataType::Timestamp(..), DataType::Timestamp(..)) => true,
+            (DataType::Utf8, held) if is_keyed_text(held) => true,
             (DataType::Utf8, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Int64 | DataType::Int32) => true,
             (ours, theirs) => ours == theirs,
         };
-        !same || self.required || !self.accepted.is_empty() || self.min.is_some() || self.max.is_some() || self.pattern.is_some()
+        let may_miss = self.required && has_nulls;
+        !same || may_miss || !self.accepted.is_empty() || self.min.is_some() || self.max.is_some() || self.pattern.is_some()
     }
 
     /// The values as the contract's type; a value that is not one becomes null.
@@ -101,7 +105,7 @@ impl ContractColumn {
     /// # Errors
     /// [`Error::Project`] when no value of the array's type can be one of this type.
     pub fn cast(&self, array: &ArrayRef) -> Result<ArrayRef> {
-        if array.data_type() == &self.data_type {
+        if array.data_type() == &self.data_type || (self.data_type == DataType::Utf8 && is_keyed_text(array.data_type())) {
             return Ok(Arc::clone(array));
         }
         if let (Some(format), Some(texts)) = (&self.format, array.as_string_opt::<i32>()) {
@@ -155,6 +159,9 @@ impl ContractColumn {
     /// # Errors
     /// [`Error::Defect`] when values cannot be compared.
     pub fn faults(&self, position: usize, raw: &ArrayRef, typed: &ArrayRef, faults: &mut Vec<Fault>) -> Result<()> {
+        if let Some(keyed) = typed.as_dictionary_opt::<Int32Type>() {
+            return self.faults_of_keyed(position, keyed, faults);
+        }
         let mut fault = |row, reason| faults.push(Fault { row, column: position, reason });
         if typed.null_count() > raw.null_count() {
             let reason = self.not_of_type();
@@ -175,6 +182,24 @@ impl ContractColumn {
         if let (Some(pattern), Some(texts)) = (&self.pattern, typed.as_string_opt::<i32>()) {
             let wrong = |(row, text): (usize, Option<&str>)| text.is_some_and(|text| !pattern.is_match(text)).then_some(row);
             texts.iter().enumerate().filter_map(wrong).for_each(|row| fault(row, "pattern-mismatch"));
+        }
+        Ok(())
+    }
+
+    /// As [`ContractColumn::faults`], for a dictionary of text: each text is looked at once, and then only rows of a bad one.
+    fn faults_of_keyed(&self, position: usize, keyed: &DictionaryArray<Int32Type>, faults: &mut Vec<Fault>) -> Result<()> {
+        let mut of_values = Vec::new();
+        self.faults(position, keyed.values(), keyed.values(), &mut of_values)?;
+        if of_values.is_empty() && (!self.required || keyed.null_count() == 0) {
+            return Ok(());
+        }
+        let reasons: HashMap<usize, &'static str> = of_values.into_iter().map(|fault| (fault.row, fault.reason)).collect();
+        for (row, key) in keyed.keys().iter().enumerate() {
+            let reason = match key {
+                Some(key) => usize::try_from(key).ok().and_then(|key| reasons.get(&key).copied()),
+                None => self.required.then_some("missing-value"),
+            };
+            faults.extend(reason.map(|reason| Fault { row, column: position, reason }));
         }
         Ok(())
     }
@@ -284,6 +309,11 @@ impl Compiler<'_> {
 }
 
 const SAFE: CastOptions<'static> = CastOptions { safe: true, format_options: arrow::util::display::FormatOptions::new() };
+
+/// Whether values are texts held once each, as Parquet's dictionary pages do.
+fn is_keyed_text(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Dictionary(key, value) if **key == DataType::Int32 && **value == DataType::Utf8)
+}
 
 /// Whether a text is a chrono pattern with at least one part.
 fn is_pattern(text: &str) -> bool {

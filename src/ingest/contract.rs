@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array};
-use arrow::compute::filter_record_batch;
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, new_null_array};
+use arrow::compute::filter;
 use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef, TimestampMicrosecondType};
 use chrono::NaiveDate;
 
@@ -55,8 +55,10 @@ pub struct Fault {
 /// A batch after its check.
 #[derive(Debug)]
 pub struct Checked {
-    /// The rows that are kept, with the columns asked for.
-    pub kept: RecordBatch,
+    /// The columns asked for, with the rows that are kept.
+    pub kept: Vec<ArrayRef>,
+    /// How many rows are kept.
+    pub rows: usize,
     /// How many rows were out of window.
     pub out_of_window: u64,
     /// The rows at fault.
@@ -145,7 +147,7 @@ impl Contract {
     ///
     /// # Errors
     /// [`Error::Defect`] when arrays do not fit together.
-    pub fn check(&self, raw: &[Option<ArrayRef>], rows: usize, projection: &[usize], schema: &SchemaRef) -> Result<Checked> {
+    pub fn check(&self, raw: &[Option<ArrayRef>], rows: usize, projection: &[usize]) -> Result<Checked> {
         let typed: Vec<Option<ArrayRef>> = self
             .columns
             .iter()
@@ -165,23 +167,15 @@ impl Contract {
         // One row, one reason: that of its first column at fault.
         faults.sort_by_key(|fault| (fault.row, fault.column));
         faults.dedup_by_key(|fault| fault.row);
-        let arrays = projection.iter().map(|&at| typed[at].clone().unwrap_or_else(|| new_null_array(&self.columns[at].data_type, rows)));
-        let keep = kept_rows(rows, out_of_window.as_ref(), &faults);
-        let arrays: Vec<ArrayRef> = arrays.collect();
-        let kept = match keep {
-            // A required column may hold nulls in rows that are at fault, so the filter comes before the schema.
-            Some(keep) => {
-                let nullable: Vec<_> = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
-                let batch = batch(&Arc::new(Schema::new(nullable)), arrays, rows)?;
-                let filtered = filter_record_batch(&batch, &keep).map_err(|error| Error::defect(error.to_string()))?;
-                let kept = filtered.num_rows();
-                batch_of(schema, filtered, kept)?
-            }
-            None => batch(schema, arrays, rows)?,
+        let array = |&at: &usize| typed[at].clone().unwrap_or_else(|| new_null_array(&self.columns[at].data_type, rows));
+        let arrays = projection.iter().map(array);
+        let (kept, rows) = match kept_rows(rows, out_of_window.as_ref(), &faults) {
+            Some(keep) => (arrays.map(|array| filter(&array, &keep)).collect::<Result<_, _>>().map_err(defect)?, keep.true_count()),
+            None => (arrays.collect(), rows),
         };
         let newest_micros = typed[self.event_time].as_ref().and_then(|array| self.newest(array));
         let out_of_window = out_of_window.map_or(0, |out| out.true_count() as u64);
-        Ok(Checked { kept, out_of_window, faults, newest_micros })
+        Ok(Checked { kept, rows, out_of_window, faults, newest_micros })
     }
 
     /// The latest event before the as-of day, in microseconds since 1970.
@@ -225,12 +219,6 @@ fn kept_rows(rows: usize, out_of_window: Option<&BooleanArray>, faults: &[Fault]
     Some(BooleanArray::from(keep))
 }
 
-fn batch(schema: &SchemaRef, arrays: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
-    let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    RecordBatch::try_new_with_options(Arc::clone(schema), arrays, &options).map_err(|error| Error::defect(error.to_string()))
-}
-
-fn batch_of(schema: &SchemaRef, filtered: RecordBatch, rows: usize) -> Result<RecordBatch> {
-    let (_, arrays, _) = filtered.into_parts();
-    batch(schema, arrays, rows)
+fn defect(error: arrow::error::ArrowError) -> Error {
+    Error::defect(format!("rows were not checked: {error}"))
 }

@@ -1,7 +1,7 @@
 //! What became of every row of a source: read = kept + rejected + deduplicated + out of window.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -45,86 +45,100 @@ pub struct Reject {
     pub raw: String,
 }
 
-/// Counts the rows of one source while it is read, from several threads.
-#[derive(Debug)]
-pub struct Collector {
-    read: AtomicU64,
-    kept: AtomicU64,
-    deduplicated: AtomicU64,
-    out_of_window: AtomicU64,
-    /// Pieces of the source that have not been read to their end.
-    unread: AtomicU64,
-    newest_micros: AtomicI64,
-    rejects: Mutex<Vec<Reject>>,
-    failure: Mutex<Option<Error>>,
+/// What became of the rows of one piece of a source, while it is read.
+#[derive(Debug, Default)]
+pub struct Tally {
+    read: u64,
+    kept: u64,
+    out_of_window: u64,
+    newest_micros: Option<i64>,
+    rejects: Vec<Reject>,
 }
 
-impl Default for Collector {
-    fn default() -> Self {
-        Collector {
-            read: AtomicU64::new(0),
-            kept: AtomicU64::new(0),
-            deduplicated: AtomicU64::new(0),
-            out_of_window: AtomicU64::new(0),
-            unread: AtomicU64::new(0),
-            newest_micros: AtomicI64::new(i64::MIN),
-            rejects: Mutex::default(),
-            failure: Mutex::default(),
-        }
-    }
-}
-
-impl Collector {
-    /// Remembers when the latest event happened.
-    pub fn see(&self, newest_micros: i64) {
-        self.newest_micros.fetch_max(newest_micros, Ordering::Relaxed);
+impl Tally {
+    /// Counts rows read and what became of them, with the latest event among them.
+    pub fn count(&mut self, read: u64, kept: u64, out_of_window: u64, newest_micros: Option<i64>) {
+        self.read += read;
+        self.kept += kept;
+        self.out_of_window += out_of_window;
+        self.newest_micros = self.newest_micros.max(newest_micros);
     }
 
-    /// The latest event seen, in microseconds since 1970; none when there was no row.
-    pub fn newest_micros(&self) -> Option<i64> {
-        Some(self.newest_micros.load(Ordering::Relaxed)).filter(|micros| *micros != i64::MIN)
-    }
-
-    /// Counts rows read and what became of them.
-    pub fn count(&self, read: u64, kept: u64, out_of_window: u64) {
-        self.read.fetch_add(read, Ordering::Relaxed);
-        self.kept.fetch_add(kept, Ordering::Relaxed);
-        self.out_of_window.fetch_add(out_of_window, Ordering::Relaxed);
-    }
-
-    /// Says how many pieces there are to read.
-    pub fn expect(&self, pieces: usize) {
-        self.unread.store(pieces as u64, Ordering::Relaxed);
-    }
-
-    /// Says that a piece has been read to its end.
-    pub fn finish_piece(&self) {
-        self.unread.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// Whether every piece has been read to its end.
-    pub fn is_complete(&self) -> bool {
-        self.unread.load(Ordering::Relaxed) == 0
+    /// Adds what became of other rows.
+    ///
+    /// # Errors
+    /// As [`Tally::reject`].
+    pub fn add(&mut self, source: &str, other: Tally) -> Result<()> {
+        self.count(other.read, other.kept, other.out_of_window, other.newest_micros);
+        self.reject(source, other.rejects)
     }
 
     /// Keeps rejected rows.
     ///
     /// # Errors
     /// [`Error::Refused`] when there are so many that they cannot all be kept.
-    pub fn reject(&self, source: &str, rejects: impl IntoIterator<Item = Reject>) -> Result<()> {
-        let mut kept = self.rejects.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.extend(rejects);
-        if kept.len() as u64 > MAX_REJECTS {
-            let what = format!("more than {MAX_REJECTS} rows of the source `{source}` break its contract");
-            return Err(Error::Refused(Message::new(what).hint("look at the first of them: the extract's format has probably changed")));
+    pub fn reject(&mut self, source: &str, rejects: impl IntoIterator<Item = Reject>) -> Result<()> {
+        self.rejects.extend(rejects);
+        refuse_too_many(source, &self.rejects)
+    }
+}
+
+/// Adds up what became of the rows of one source. A piece counts once, however many models read it: when somebody has first read
+/// it to its end.
+#[derive(Debug, Default)]
+pub struct Collector {
+    rows_seen: AtomicU64,
+    totals: Mutex<Totals>,
+    failure: Mutex<Option<Error>>,
+}
+
+#[derive(Debug, Default)]
+struct Totals {
+    tally: Tally,
+    deduplicated: u64,
+    /// For every piece of the source whether it has been counted.
+    counted: Vec<bool>,
+}
+
+impl Collector {
+    /// Says how many pieces there are to read. Those that have been counted stay so.
+    pub fn expect(&self, pieces: usize) {
+        self.totals().counted.resize(pieces, false);
+    }
+
+    /// Shows that rows are being read; they count only with their piece.
+    pub fn see(&self, rows: u64) {
+        self.rows_seen.fetch_add(rows, Ordering::Relaxed);
+    }
+
+    /// Counts a piece that has been read to its end, unless it has been counted already.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when there are so many rejected rows that they cannot all be kept.
+    pub fn finish_piece(&self, source: &str, piece: usize, tally: Tally) -> Result<()> {
+        let mut totals = self.totals();
+        match totals.counted.get_mut(piece) {
+            Some(counted) if !*counted => *counted = true,
+            _ => return Ok(()),
         }
-        Ok(())
+        totals.tally.add(source, tally)
+    }
+
+    /// Whether every piece has been read to its end.
+    pub fn is_complete(&self) -> bool {
+        self.totals().counted.iter().all(|counted| *counted)
+    }
+
+    /// The latest event seen, in microseconds since 1970; none when there was no row.
+    pub fn newest_micros(&self) -> Option<i64> {
+        self.totals().tally.newest_micros
     }
 
     /// Takes rows that were counted as kept for duplicates instead.
     pub fn deduplicate(&self, rows: u64) {
-        self.kept.fetch_sub(rows, Ordering::Relaxed);
-        self.deduplicated.fetch_add(rows, Ordering::Relaxed);
+        let mut totals = self.totals();
+        totals.tally.kept -= rows;
+        totals.deduplicated += rows;
     }
 
     /// Remembers why reading failed, so that the reason survives its way through the engine.
@@ -137,30 +151,43 @@ impl Collector {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Rows read so far.
-    pub fn rows_read(&self) -> u64 {
-        self.read.load(Ordering::Relaxed)
+    /// Rows read so far, for people who wait.
+    pub fn rows_seen(&self) -> u64 {
+        self.rows_seen.load(Ordering::Relaxed)
     }
 
     /// The rejected rows, in order of file and row.
     pub fn rejects(&self) -> Vec<Reject> {
-        let mut rejects = self.rejects.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut rejects = self.totals().tally.rejects.clone();
         rejects.sort();
         rejects
     }
 
     /// The ledger of the source.
     pub fn ledger(&self, source: &str, files: usize) -> Ledger {
+        let totals = self.totals();
         Ledger {
             source: source.to_owned(),
             files: files as u64,
-            rows_read: self.rows_read(),
-            rows_kept: self.kept.load(Ordering::Relaxed),
-            rows_rejected: self.rejects.lock().unwrap_or_else(PoisonError::into_inner).len() as u64,
-            rows_deduplicated: self.deduplicated.load(Ordering::Relaxed),
-            rows_out_of_window: self.out_of_window.load(Ordering::Relaxed),
+            rows_read: totals.tally.read,
+            rows_kept: totals.tally.kept,
+            rows_rejected: totals.tally.rejects.len() as u64,
+            rows_deduplicated: totals.deduplicated,
+            rows_out_of_window: totals.tally.out_of_window,
         }
     }
+
+    fn totals(&self) -> MutexGuard<'_, Totals> {
+        self.totals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn refuse_too_many(source: &str, rejects: &[Reject]) -> Result<()> {
+    if rejects.len() as u64 > MAX_REJECTS {
+        let what = format!("more than {MAX_REJECTS} rows of the source `{source}` break its contract");
+        return Err(Error::Refused(Message::new(what).hint("look at the first of them: the extract's format has probably changed")));
+    }
+    Ok(())
 }
 
 impl Ledger {

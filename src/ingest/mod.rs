@@ -15,11 +15,11 @@ pub use contract::{Contract, Fault};
 pub use deduplicate::keep_latest;
 pub use ledger::{Collector, Ledger, Reject};
 pub use reader::DAMAGED;
-pub use table::SourceTable;
+use table::SourceTable;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
 use futures::TryStreamExt;
 
 use crate::config::{Project, Source, SourceFormat, Values};
@@ -134,17 +134,41 @@ fn with_format(name: &str, source: &Source, file: File) -> Result<(File, SourceF
     }
 }
 
-/// Reads a whole source into memory, without the rows whose key a later row repeats.
+/// Makes a source readable by SQL. It is read where models read it, as often as they do, unless it has a key, or has several readers and
+/// would be costly to read again: then the columns that models read are held in memory. The rows that are held; none where it streams.
 ///
 /// # Errors
 /// As reading its files fails.
-pub async fn read_whole(engine: &Engine, table: SourceTable) -> Result<Vec<RecordBatch>> {
-    let contract = Arc::clone(table.contract());
-    let collector = Arc::clone(table.collector());
-    let frame = engine.context().read_table(Arc::new(table)).map_err(|error| Error::defect(error.to_string()))?;
-    let read = async { frame.execute_stream().await?.try_collect::<Vec<_>>().await };
+pub async fn register(engine: &Engine, name: &str, extract: &Extract, demand: &Demand, collector: &Arc<Collector>) -> Result<Option<u64>> {
+    let contract = &extract.contract;
+    let table = SourceTable::open(extract, Arc::clone(collector), engine.dictionary()).await?;
+    if contract.key.is_empty() && (demand.times <= 1 || table.is_columnar()) {
+        engine.register_encoded(name, Arc::clone(&contract.schema), Arc::new(table))?;
+        return Ok(None);
+    }
+    let mut columns: Vec<usize> = (0..contract.columns.len()).filter(|at| demand.columns.contains(&contract.columns[*at].name)).collect();
+    columns.extend(contract.key.iter().chain([&contract.event_time]));
+    columns.sort_unstable();
+    columns.dedup();
+    let names: Vec<&str> = columns.iter().map(|&at| contract.columns[at].name.as_str()).collect();
+    let read = async {
+        let frame = engine.context().read_table(Arc::new(table))?.select_columns(&names)?;
+        frame.execute_stream().await?.try_collect::<Vec<_>>().await
+    };
     let batches = read.await.map_err(|error| collector.failure().unwrap_or_else(|| Error::defect(error.to_string())))?;
-    keep_latest(&contract, batches, &collector)
+    let batches = keep_latest(contract, engine.dictionary(), batches, collector)?;
+    let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
+    engine.register_columns(name, Arc::clone(&contract.schema), &columns, batches)?;
+    Ok(Some(rows))
+}
+
+/// What models read of a source.
+#[derive(Debug, Clone, Default)]
+pub struct Demand {
+    /// How often it is read.
+    pub times: usize,
+    /// The columns that are read.
+    pub columns: BTreeSet<String>,
 }
 
 /// The counts of a source of which every row has been read. A join may leave off reading when it knows that nothing can
@@ -152,13 +176,12 @@ pub async fn read_whole(engine: &Engine, table: SourceTable) -> Result<Vec<Recor
 ///
 /// # Errors
 /// As reading its files fails.
-pub async fn complete(engine: &Engine, extract: &Extract, collector: &Arc<Collector>) -> Result<Arc<Collector>> {
+pub async fn complete(engine: &Engine, extract: &Extract, collector: &Arc<Collector>) -> Result<()> {
     if collector.is_complete() {
-        return Ok(Arc::clone(collector));
+        return Ok(());
     }
-    let fresh = Arc::new(Collector::default());
-    let table = SourceTable::open(extract, Arc::clone(&fresh)).await?;
+    let table = SourceTable::open(extract, Arc::clone(collector), engine.dictionary()).await?;
     let count = async { engine.context().read_table(Arc::new(table))?.count().await };
-    count.await.map_err(|error| fresh.failure().unwrap_or_else(|| Error::defect(error.to_string())))?;
-    Ok(fresh)
+    count.await.map_err(|error| collector.failure().unwrap_or_else(|| Error::defect(error.to_string())))?;
+    Ok(())
 }

@@ -4,21 +4,26 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::{DataType, FieldRef, Schema};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
 use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowSelection};
 use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStream, ParquetRecordBatchStreamBuilder};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::statistics::Statistics;
 
 use super::column::ContractColumn;
 use super::contract::Contract;
 use crate::diagnostic::list;
 use crate::error::{Error, Message, Result};
 use crate::storage::{self, File};
+
+/// Rows to a batch of rejected ones.
+const ROWS_AT_ONCE: usize = 1024;
 
 /// Footers fetched at once.
 const FOOTERS_AT_ONCE: usize = 16;
@@ -43,6 +48,14 @@ impl RowGroup {
     pub fn rows(&self) -> u64 {
         u64::try_from(self.footer.metadata().row_group(self.index).num_rows()).unwrap_or_default()
     }
+
+    /// Whether values of a column may be missing; its statistics may know that none are.
+    fn may_have_nulls(&self, column: usize) -> bool {
+        let descriptor = self.footer.metadata().file_metadata().schema_descr();
+        let leaves = (0..descriptor.num_columns()).filter(|&leaf| descriptor.get_column_root_idx(leaf) == column);
+        let group = self.footer.metadata().row_group(self.index);
+        leaves.map(|leaf| group.column(leaf).statistics()).any(|known| known.and_then(Statistics::null_count_opt) != Some(0))
+    }
 }
 
 /// The row groups of some files, in order.
@@ -53,9 +66,42 @@ pub async fn row_groups(files: &[File], contract: &Contract) -> Result<Vec<RowGr
     let footers = futures::stream::iter(files).map(|file| async move {
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let loaded = ArrowReaderMetadata::load_async(&mut reader(file), options).await;
-        loaded.map_err(|error| damaged(file, error)).and_then(|footer| split(file, footer, contract))
+        let keyed = loaded.and_then(|footer| with_keyed_text(footer, contract));
+        keyed.map_err(|error| damaged(file, error)).and_then(|footer| split(file, footer, contract))
     });
     Ok(footers.buffered(FOOTERS_AT_ONCE).try_collect::<Vec<_>>().await?.concat())
+}
+
+/// A footer by which text columns are read as they are stored, each text once with a key for every row: texts are looked at and given
+/// their code once a row group.
+fn with_keyed_text(footer: ArrowReaderMetadata, contract: &Contract) -> parquet::errors::Result<ArrowReaderMetadata> {
+    let fields = footer.schema().fields();
+    let mut is_text = vec![false; fields.len()];
+    for column in contract.columns.iter().filter(|column| column.data_type == DataType::Utf8) {
+        if let Some((at, field)) = column.find(|name| fields.find(name)) {
+            is_text[at] = field.data_type() == &DataType::Utf8 && is_keyed(footer.metadata(), at);
+        }
+    }
+    let keyed = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+    let field = |(field, is_text): (&FieldRef, bool)| match is_text {
+        true => field.as_ref().clone().with_data_type(keyed.clone()),
+        false => field.as_ref().clone(),
+    };
+    let schema = Schema::new(fields.iter().zip(is_text).map(field).collect::<Vec<_>>());
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true).with_schema(Arc::new(schema));
+    ArrowReaderMetadata::try_new(Arc::clone(footer.metadata()), options)
+}
+
+/// Whether a column is stored as keys of a dictionary. Where a writer gave that up, because nearly every value differs, a dictionary
+/// would have to be made for every batch; then keys of at most four bytes cannot be all that a value takes.
+fn is_keyed(footer: &ParquetMetaData, column: usize) -> bool {
+    const KEY_BYTES: i64 = 4;
+    let descriptor = footer.file_metadata().schema_descr();
+    let leaves: Vec<usize> = (0..descriptor.num_columns()).filter(|&leaf| descriptor.get_column_root_idx(leaf) == column).collect();
+    let chunks = || footer.row_groups().iter().flat_map(|group| leaves.iter().map(|&leaf| group.column(leaf)));
+    let values: i64 = chunks().map(ColumnChunkMetaData::num_values).sum();
+    let bytes: i64 = chunks().map(ColumnChunkMetaData::uncompressed_size).sum();
+    chunks().all(|chunk| chunk.dictionary_page_offset().is_some()) && bytes < values.saturating_mul(2 * KEY_BYTES)
 }
 
 fn split(file: &File, footer: ArrowReaderMetadata, contract: &Contract) -> Result<Vec<RowGroup>> {
@@ -100,21 +146,40 @@ impl Batches {
     /// # Errors
     /// [`Error::Refused`] when the file is damaged.
     pub fn open(group: RowGroup, contract: &Contract, projection: &[usize], batch_rows: usize) -> Result<Self> {
-        let fields = group.footer.schema().fields().clone();
         let needed = |(position, column): (usize, &ContractColumn)| {
             let at = group.positions[position]?;
-            let needed = projection.contains(&position) || position == contract.event_time || column.can_fail(fields[at].data_type());
-            needed.then_some(at)
+            let field = group.footer.schema().field(at);
+            let wanted = projection.contains(&position) || position == contract.event_time;
+            (wanted || column.can_fail(field.data_type(), group.may_have_nulls(at))).then_some(at)
         };
-        let needed: Vec<Option<usize>> = contract.columns.iter().enumerate().map(needed).collect();
+        let needed = contract.columns.iter().enumerate().map(needed).collect();
+        Batches::new(group, needed, batch_rows, None)
+    }
+
+    /// Reads every column of some rows, which are counted from 0 and in order.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when the file is damaged.
+    pub fn of_rows(group: RowGroup, contract: &Contract, rows: &[usize]) -> Result<Self> {
+        let needed = (0..contract.columns.len()).map(|position| group.positions[position]).collect();
+        let total = usize::try_from(group.rows()).unwrap_or(usize::MAX);
+        let selection = RowSelection::from_consecutive_ranges(rows.iter().map(|&row| row..row + 1), total);
+        Batches::new(group, needed, ROWS_AT_ONCE, Some(selection))
+    }
+
+    /// `needed` is for every column of the contract its place in the file, if it is to be read.
+    fn new(group: RowGroup, needed: Vec<Option<usize>>, batch_rows: usize, selection: Option<RowSelection>) -> Result<Self> {
         let mut roots: Vec<usize> = needed.iter().flatten().copied().collect();
         roots.sort_unstable();
         roots.dedup();
         let columns = needed.iter().map(|at| at.and_then(|at| roots.binary_search(&at).ok())).collect();
         let mask = ProjectionMask::roots(group.footer.metadata().file_metadata().schema_descr(), roots);
         let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(reader(&group.file), group.footer);
-        let stream = builder.with_projection(mask).with_row_groups(vec![group.index]).with_batch_size(batch_rows).build();
-        let stream = stream.map_err(|error| damaged(&group.file, error))?;
+        let mut builder = builder.with_projection(mask).with_row_groups(vec![group.index]).with_batch_size(batch_rows);
+        if let Some(selection) = selection {
+            builder = builder.with_row_selection(selection);
+        }
+        let stream = builder.build().map_err(|error| damaged(&group.file, error))?;
         Ok(Batches { stream, file: group.file, columns })
     }
 

@@ -1,17 +1,20 @@
 //! Reads one piece of a source after the other, checks its rows against the contract, and hands the kept ones on.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch};
-use arrow::datatypes::SchemaRef;
+use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{FieldRef, SchemaRef};
+use tokio::task::JoinHandle;
 
-use super::contract::{Contract, Fault};
+use super::contract::{Checked, Contract, Fault};
 use super::csv::{self, Decoded, Header};
-use super::ledger::{Collector, Reject};
+use super::ledger::{Collector, Reject, Tally};
 use super::ndjson::{self, Lines};
 use super::parquet::{Batches, RowGroup};
 use super::text::{Block, Blocks, Record};
 use crate::config::SourceFormat;
+use crate::engine::{ChunkCodes, Dictionary};
 use crate::error::{Error, Result};
 use crate::storage::File;
 
@@ -30,143 +33,223 @@ pub enum Unit {
     RowGroup(Box<RowGroup>),
 }
 
-/// One scan of a source: what is asked for, and where the counts go.
+/// One scan of a source: what is asked for, and where the codes of its texts come from.
 #[derive(Debug)]
 pub struct Scan {
     /// What a row must be.
     pub contract: Arc<Contract>,
     /// Where the rows are counted.
     pub collector: Arc<Collector>,
+    /// The codes of texts.
+    pub dictionary: Arc<Dictionary>,
     /// The columns asked for.
     pub projection: Vec<usize>,
-    /// Their schema.
+    /// Their schema, with codes for text.
     pub schema: SchemaRef,
     /// Rows to a batch.
     pub batch_rows: usize,
+    /// Blocks of one text file that are looked at side by side.
+    pub blocks_at_once: usize,
 }
 
 /// Where the kept rows of a scan go.
 pub type Sink = tokio::sync::mpsc::Sender<datafusion::error::Result<RecordBatch>>;
 
 impl Scan {
-    /// Reads a unit to its end; false when it stopped before, because nobody takes the rows any more.
+    /// Reads a unit to its end and counts its rows; false when it stopped before, because nobody takes the rows any more.
     ///
     /// # Errors
     /// As reading the file fails.
-    pub async fn read(&self, unit: Unit, sink: &Sink) -> Result<bool> {
-        match unit {
-            Unit::RowGroup(group) => self.read_row_group(*group, sink).await,
-            Unit::Text(file, SourceFormat::Csv) => self.read_csv(&file, sink).await,
-            Unit::Text(file, _) => self.read_ndjson(&file, sink).await,
+    pub async fn read(self: &Arc<Self>, piece: usize, unit: Unit, sink: &Sink) -> Result<bool> {
+        let mut reading = Reading::new(self);
+        let ended = match unit {
+            Unit::RowGroup(group) => reading.row_group(*group, sink).await?,
+            Unit::Text(file, format) => reading.text(&file, format, sink).await?,
+        };
+        if ended {
+            self.collector.finish_piece(&self.contract.source, piece, reading.tally)?;
         }
+        Ok(ended)
+    }
+}
+
+/// A unit while it is read.
+struct Reading<'a> {
+    scan: &'a Arc<Scan>,
+    tally: Tally,
+    /// For every column asked for, codes that have been looked up already.
+    codes: Vec<ChunkCodes>,
+}
+
+impl<'a> Reading<'a> {
+    fn new(scan: &'a Arc<Scan>) -> Self {
+        Reading { scan, tally: Tally::default(), codes: scan.projection.iter().map(|_| ChunkCodes::default()).collect() }
     }
 
-    async fn read_row_group(&self, group: RowGroup, sink: &Sink) -> Result<bool> {
-        let mut row_number = group.first_row;
-        let file = group.file.shown.clone();
-        let mut batches = Batches::open(group, &self.contract, &self.projection, self.batch_rows)?;
+    async fn row_group(&mut self, group: RowGroup, sink: &Sink) -> Result<bool> {
+        let scan = self.scan;
+        let mut row = 0;
+        let mut faults: Vec<Fault> = Vec::new();
+        let mut batches = Batches::open(group.clone(), &scan.contract, &scan.projection, scan.batch_rows)?;
         while let Some((columns, rows)) = batches.next().await? {
-            let reject = |fault: &Fault| self.reject(&file, row_number + fault.row as u64, fault, self.masked_row(&columns, fault.row));
-            let kept = self.settle(&columns, rows, Vec::new(), reject)?;
-            if !self.send(kept, sink).await {
+            let checked = scan.contract.check(&columns, rows, &scan.projection)?;
+            faults.extend(checked.faults.iter().map(|fault| Fault { row: row + fault.row, ..*fault }));
+            let kept = self.settle(rows as u64, checked)?;
+            if !scan.send(kept, sink).await {
                 return Ok(false);
             }
-            row_number += rows as u64;
+            row += rows;
+        }
+        if !faults.is_empty() {
+            let rejects = scan.rejects_of(group, &faults).await?;
+            self.tally.reject(&scan.contract.source, rejects)?;
         }
         Ok(true)
     }
 
-    async fn read_csv(&self, file: &File, sink: &Sink) -> Result<bool> {
+    /// Reads a text file. Its blocks are found one after the other and looked at side by side, so that one large file keeps all threads busy.
+    async fn text(&mut self, file: &File, format: SourceFormat, sink: &Sink) -> Result<bool> {
+        let scan = self.scan;
         let mut blocks = Blocks::open(file)?;
-        let mut header: Option<Header> = None;
-        while let Some(mut block) = blocks.next(csv::last_boundary).await? {
-            if header.is_none() {
-                let Some(first) = csv::records(&block).into_iter().next() else { continue };
-                header = Some(Header::parse(&block.bytes[first.bytes.clone()], &self.contract, &file.shown)?);
-                drop_records_before(&mut block, first.bytes.end);
+        let mut text: Option<Arc<TextFile>> = None;
+        let mut settling: VecDeque<JoinHandle<Result<(Tally, RecordBatch)>>> = VecDeque::new();
+        loop {
+            let block = blocks.next(TextFile::boundary(format)).await?;
+            let ended = block.is_none();
+            if let Some(mut block) = block {
+                if text.is_none() {
+                    text = TextFile::open(scan, file, format, &mut block)?.map(Arc::new);
+                }
+                let Some(text) = text.clone() else { continue };
+                settling.push_back(tokio::spawn(async move { text.settle(&block) }));
             }
-            let Some(header) = &header else { continue };
-            let decoded = header.decode(&block)?;
-            let raw = |record: &Record| header.masked(&block.bytes[record.bytes.clone()], &self.contract);
-            let kept = self.settle_text(file, &block, decoded, csv::records, raw)?;
-            if !self.send(kept, sink).await {
-                return Ok(false);
+            while settling.len() > if ended { 0 } else { scan.blocks_at_once } {
+                let Some(settled) = settling.pop_front() else { break };
+                let (tally, kept) = settled.await.map_err(|error| Error::defect(format!("a block was not looked at: {error}")))??;
+                self.tally.add(&scan.contract.source, tally)?;
+                if !scan.send(kept, sink).await {
+                    return Ok(false);
+                }
+            }
+            if ended {
+                break;
             }
         }
         self.settle_break(file, &mut blocks)?;
         Ok(true)
     }
 
-    async fn read_ndjson(&self, file: &File, sink: &Sink) -> Result<bool> {
-        let mut blocks = Blocks::open(file)?;
-        let lines = Lines::new(&self.contract);
-        while let Some(block) = blocks.next(ndjson::last_boundary).await? {
-            let decoded = lines.decode(&block)?;
-            let raw = |record: &Record| ndjson::masked(&block.bytes[record.bytes.clone()], &self.contract);
-            let kept = self.settle_text(file, &block, decoded, ndjson::records, raw)?;
-            if !self.send(kept, sink).await {
-                return Ok(false);
-            }
-        }
-        self.settle_break(file, &mut blocks)?;
-        Ok(true)
+    /// Counts rows that were read and checked, and gives those that are kept, their texts as codes.
+    fn settle(&mut self, read: u64, checked: Checked) -> Result<RecordBatch> {
+        self.scan.collector.see(read);
+        self.tally.count(read, checked.rows as u64, checked.out_of_window, checked.newest_micros);
+        let encode = |((array, field), codes): ((ArrayRef, &FieldRef), &mut ChunkCodes)| match field.data_type() {
+            held if held == array.data_type() => Ok(array),
+            _ => codes.encode(&self.scan.dictionary, &array),
+        };
+        let arrays = checked.kept.into_iter().zip(self.scan.schema.fields()).zip(&mut self.codes).map(encode);
+        let arrays = arrays.collect::<Result<Vec<_>, _>>().map_err(|error| Error::defect(error.to_string()))?;
+        let options = RecordBatchOptions::new().with_row_count(Some(checked.rows));
+        let kept = RecordBatch::try_new_with_options(Arc::clone(&self.scan.schema), arrays, &options);
+        kept.map_err(|error| Error::defect(error.to_string()))
     }
 
     /// Rejects the record in which a damaged file breaks off.
-    fn settle_break(&self, file: &File, blocks: &mut Blocks) -> Result<()> {
+    fn settle_break(&mut self, file: &File, blocks: &mut Blocks) -> Result<()> {
         let Some((rest, line)) = blocks.breaks_off() else { return Ok(()) };
-        let (file, raw) = (file.shown.clone(), self.unparsed(&rest));
-        self.collector.count(1, 0, 0);
-        self.collector.reject(&self.contract.source, [Reject { file, row_number: line, column: None, reason: DAMAGED, raw }])
+        let (file, raw) = (file.shown.clone(), self.scan.unparsed(&rest));
+        self.tally.count(1, 0, 0, None);
+        self.tally.reject(&self.scan.contract.source, [Reject { file, row_number: line, column: None, reason: DAMAGED, raw }])
+    }
+}
+
+/// A text file whose blocks are looked at.
+struct TextFile {
+    scan: Arc<Scan>,
+    file: File,
+    lines: TextLines,
+}
+
+/// How the lines of a text file are read.
+enum TextLines {
+    Csv(Header),
+    Ndjson(Lines),
+}
+
+impl TextFile {
+    /// Where the last whole record of some bytes ends.
+    fn boundary(format: SourceFormat) -> fn(&[u8]) -> Option<usize> {
+        if format == SourceFormat::Csv { csv::last_boundary } else { ndjson::last_boundary }
     }
 
-    /// Checks the records of a block, keeps those at fault with their text, and gives the others.
-    fn settle_text(
-        &self,
-        file: &File,
-        block: &Block,
-        decoded: Decoded,
-        records: impl Fn(&Block) -> Vec<Record>,
-        raw: impl Fn(&Record) -> Option<String>,
-    ) -> Result<RecordBatch> {
+    /// Takes the header, if the format has one, from the first block; none when that has no record yet.
+    fn open(scan: &Arc<Scan>, file: &File, format: SourceFormat, block: &mut Block) -> Result<Option<Self>> {
+        let lines = if format == SourceFormat::Csv {
+            let Some(first) = csv::records(block).into_iter().next() else { return Ok(None) };
+            let header = Header::parse(&block.bytes[first.bytes.clone()], &scan.contract, &file.shown)?;
+            drop_records_before(block, first.bytes.end);
+            TextLines::Csv(header)
+        } else {
+            TextLines::Ndjson(Lines::new(&scan.contract))
+        };
+        Ok(Some(TextFile { scan: Arc::clone(scan), file: file.clone(), lines }))
+    }
+
+    fn decode(&self, block: &Block) -> Result<Decoded> {
+        match &self.lines {
+            TextLines::Csv(header) => header.decode(block),
+            TextLines::Ndjson(lines) => lines.decode(block),
+        }
+    }
+
+    fn records(&self, block: &Block) -> Vec<Record> {
+        match &self.lines {
+            TextLines::Csv(_) => csv::records(block),
+            TextLines::Ndjson(_) => ndjson::records(block),
+        }
+    }
+
+    /// A record as text, personal values left out; withheld where these cannot be told apart.
+    fn raw(&self, block: &Block, record: &Record) -> String {
+        let bytes = &block.bytes[record.bytes.clone()];
+        let masked = match &self.lines {
+            TextLines::Csv(header) => header.masked(bytes, &self.scan.contract),
+            TextLines::Ndjson(_) => ndjson::masked(bytes, &self.scan.contract),
+        };
+        masked.unwrap_or_else(|| self.scan.unparsed(bytes))
+    }
+
+    /// Checks the records of a block: what became of them, and those that are kept.
+    fn settle(&self, block: &Block) -> Result<(Tally, RecordBatch)> {
+        let scan = &self.scan;
+        let decoded = self.decode(block)?;
         let unparsed = |(record, reason): &(Record, &'static str)| Reject {
-            file: file.shown.clone(),
+            file: self.file.shown.clone(),
             row_number: record.line,
             column: None,
             reason,
-            raw: raw(record).unwrap_or_else(|| self.unparsed(&block.bytes[record.bytes.clone()])),
+            raw: self.raw(block, record),
         };
-        let bad: Vec<Reject> = decoded.bad.iter().map(unparsed).collect();
-        // Where each row stands is only worked out when one of them is at fault.
-        let standing = std::cell::OnceCell::new();
-        let reject = |fault: &Fault| {
-            let standing = standing.get_or_init(|| decoded.records.clone().unwrap_or_else(|| records(block)));
-            let record = standing.get(fault.row);
-            let text = record.and_then(&raw).unwrap_or_default();
-            self.reject(&file.shown, record.map_or(0, |record| record.line), fault, text)
-        };
-        self.settle(&decoded.columns, decoded.rows, bad, reject)
-    }
-
-    /// Checks rows, counts what became of them, keeps those at fault, and gives the others.
-    fn settle(
-        &self,
-        columns: &[Option<ArrayRef>],
-        rows: usize,
-        bad: Vec<Reject>,
-        reject: impl Fn(&Fault) -> Reject,
-    ) -> Result<RecordBatch> {
-        let checked = self.contract.check(columns, rows, &self.projection, &self.schema)?;
-        self.collector.count(rows as u64 + bad.len() as u64, checked.kept.num_rows() as u64, checked.out_of_window);
-        if let Some(newest) = checked.newest_micros {
-            self.collector.see(newest);
+        let mut rejects: Vec<Reject> = decoded.bad.iter().map(unparsed).collect();
+        let checked = scan.contract.check(&decoded.columns, decoded.rows, &scan.projection)?;
+        let read = (decoded.rows + rejects.len()) as u64;
+        if !checked.faults.is_empty() {
+            // Where each row stands is only worked out when one of them is at fault.
+            let standing = decoded.records.unwrap_or_else(|| self.records(block));
+            rejects.extend(checked.faults.iter().map(|fault| {
+                let record = standing.get(fault.row);
+                let raw = record.map(|record| self.raw(block, record)).unwrap_or_default();
+                scan.reject(&self.file.shown, record.map_or(0, |record| record.line), fault, raw)
+            }));
         }
-        if !bad.is_empty() || !checked.faults.is_empty() {
-            self.collector.reject(&self.contract.source, bad.into_iter().chain(checked.faults.iter().map(reject)))?;
-        }
-        Ok(checked.kept)
+        let mut reading = Reading::new(scan);
+        reading.tally.reject(&scan.contract.source, rejects)?;
+        let kept = reading.settle(read, checked)?;
+        Ok((reading.tally, kept))
     }
+}
 
+impl Scan {
     /// Hands rows on; false when nobody takes them any more.
     async fn send(&self, kept: RecordBatch, sink: &Sink) -> bool {
         for start in (0..kept.num_rows()).step_by(self.batch_rows) {
@@ -176,6 +259,23 @@ impl Scan {
             }
         }
         true
+    }
+
+    /// The rows of a row group that are at fault, with the values of all their columns, whichever columns were asked for.
+    async fn rejects_of(&self, group: RowGroup, faults: &[Fault]) -> Result<Vec<Reject>> {
+        let (file, first_row) = (group.file.shown.clone(), group.first_row);
+        let rows: Vec<usize> = faults.iter().map(|fault| fault.row).collect();
+        let mut batches = Batches::of_rows(group, &self.contract, &rows)?;
+        let mut rejects = Vec::new();
+        let mut faults = faults.iter();
+        while let Some((columns, rows)) = batches.next().await? {
+            rejects.extend(
+                (0..rows)
+                    .zip(&mut faults)
+                    .map(|(row, fault)| self.reject(&file, first_row + fault.row as u64, fault, self.masked_row(&columns, row))),
+            );
+        }
+        Ok(rejects)
     }
 
     fn reject(&self, file: &str, row_number: u64, fault: &Fault, raw: String) -> Reject {

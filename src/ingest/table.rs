@@ -1,4 +1,4 @@
-//! A source as a table that DataFusion scans: its pieces are shared out among the threads, each row is read once.
+//! A source as a table that DataFusion scans: its pieces are shared out among the threads, and a scan reads the columns it needs.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -22,16 +22,19 @@ use super::ledger::Collector;
 use super::parquet;
 use super::reader::{Scan, Unit, carried};
 use crate::config::SourceFormat;
+use crate::engine::{Dictionary, encoded_schema};
 use crate::error::Result;
 
 /// Batches that wait between a reader and the operator above it.
 const BATCHES_AHEAD: usize = 2;
 
-/// A source that can be scanned once.
+/// A source that can be scanned, with codes in the place of text.
 #[derive(Debug)]
 pub struct SourceTable {
     contract: Arc<Contract>,
+    schema: SchemaRef,
     collector: Arc<Collector>,
+    dictionary: Arc<Dictionary>,
     units: Vec<Unit>,
     rows: Precision<usize>,
 }
@@ -41,7 +44,7 @@ impl SourceTable {
     ///
     /// # Errors
     /// [`crate::error::Error::Refused`] when a file is damaged or lacks a column.
-    pub async fn open(extract: &Extract, collector: Arc<Collector>) -> Result<Self> {
+    pub async fn open(extract: &Extract, collector: Arc<Collector>, dictionary: &Arc<Dictionary>) -> Result<Self> {
         let is_parquet = |format: &SourceFormat| *format == SourceFormat::Parquet;
         let columnar: Vec<_> = extract.files.iter().filter(|(_, format)| is_parquet(format)).map(|(file, _)| file.clone()).collect();
         let groups = parquet::row_groups(&columnar, &extract.contract).await?;
@@ -52,24 +55,20 @@ impl SourceTable {
         let units: Vec<Unit> = groups.into_iter().map(|group| Unit::RowGroup(Box::new(group))).chain(text).collect();
         collector.expect(units.len());
         let rows = Precision::Inexact(usize::try_from(rows).unwrap_or(usize::MAX));
-        Ok(SourceTable { contract: Arc::clone(&extract.contract), collector, units, rows })
+        let schema = encoded_schema(&extract.contract.schema);
+        Ok(SourceTable { contract: Arc::clone(&extract.contract), schema, collector, dictionary: Arc::clone(dictionary), units, rows })
     }
 
-    /// What a row must be.
-    pub fn contract(&self) -> &Arc<Contract> {
-        &self.contract
-    }
-
-    /// Where its rows are counted.
-    pub fn collector(&self) -> &Arc<Collector> {
-        &self.collector
+    /// Whether reading it again costs little, because columns that are not needed are skipped.
+    pub fn is_columnar(&self) -> bool {
+        self.units.iter().all(|unit| matches!(unit, Unit::RowGroup(_)))
     }
 }
 
 #[async_trait]
 impl TableProvider for SourceTable {
     fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.contract.schema)
+        Arc::clone(&self.schema)
     }
 
     fn table_type(&self) -> TableType {
@@ -89,17 +88,20 @@ impl TableProvider for SourceTable {
         _limit: Option<usize>,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
         let projection = projection.cloned().unwrap_or_else(|| (0..self.contract.columns.len()).collect());
-        let schema: SchemaRef = Arc::new(self.contract.schema.project(&projection)?);
+        let schema: SchemaRef = Arc::new(self.schema.project(&projection)?);
         let options = session.config_options();
+        let threads = options.execution.target_partitions.max(1);
+        let partitions = self.units.len().clamp(1, threads);
         let scan = Arc::new(Scan {
             contract: Arc::clone(&self.contract),
             collector: Arc::clone(&self.collector),
+            dictionary: Arc::clone(&self.dictionary),
             projection,
             schema: Arc::clone(&schema),
             batch_rows: options.execution.batch_size.into(),
+            blocks_at_once: threads.div_ceil(partitions),
         });
-        let queue = Arc::new(Mutex::new(self.units.iter().cloned().collect::<VecDeque<_>>()));
-        let partitions = self.units.len().clamp(1, options.execution.target_partitions.max(1));
+        let queue = Arc::new(Mutex::new(self.units.iter().cloned().enumerate().collect::<VecDeque<_>>()));
         let partition = || Arc::new(Partition { scan: Arc::clone(&scan), queue: Arc::clone(&queue) }) as Arc<dyn PartitionStream>;
         let partitions = (0..partitions).map(|_| partition()).collect();
         Ok(Arc::new(StreamingTableExec::try_new(schema, partitions, None, [], false, None)?))
@@ -109,7 +111,7 @@ impl TableProvider for SourceTable {
 /// One thread's share of a scan: whatever unit comes next.
 struct Partition {
     scan: Arc<Scan>,
-    queue: Arc<Mutex<VecDeque<Unit>>>,
+    queue: Arc<Mutex<VecDeque<(usize, Unit)>>>,
 }
 
 impl fmt::Debug for Partition {
@@ -129,9 +131,9 @@ impl PartitionStream for Partition {
         builder.spawn(async move {
             loop {
                 let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-                let Some(unit) = next else { return Ok(()) };
-                match scan.read(unit, &sink).await {
-                    Ok(true) => scan.collector.finish_piece(),
+                let Some((piece, unit)) = next else { return Ok(()) };
+                match scan.read(piece, unit, &sink).await {
+                    Ok(true) => {}
                     Ok(false) => return Ok(()),
                     Err(error) => {
                         let carried = carried(&error);

@@ -1,9 +1,10 @@
 //! Writes one table as Parquet. The bytes depend on the rows alone, not on how they were cut into batches.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
-use arrow::compute::BatchCoalescer;
+use arrow::compute::{BatchCoalescer, SortOptions};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::row::{OwnedRow, RowConverter, SortField};
 use bytes::Bytes;
@@ -138,7 +139,10 @@ fn type_name(data_type: &DataType) -> String {
     }
 }
 
-/// Refuses two neighbouring rows with one key. Rows come in order of the key, so equal ones are neighbours.
+/// As the engine sorts outputs.
+const ORDER: SortOptions = SortOptions { descending: false, nulls_first: false };
+
+/// Refuses two rows with one key. Rows must come in order of the key, so equal ones are neighbours.
 struct Unique<'a> {
     table: &'a str,
     key: &'a [String],
@@ -150,7 +154,7 @@ struct Unique<'a> {
 impl<'a> Unique<'a> {
     fn new(table: &'a str, key: &'a [String], schema: &Schema) -> Result<Self> {
         let columns = key.iter().map(|name| schema.index_of(name)).collect::<Result<Vec<_>, _>>().map_err(defect)?;
-        let fields = columns.iter().map(|&at| SortField::new(schema.field(at).data_type().clone())).collect();
+        let fields = columns.iter().map(|&at| SortField::new_with_options(schema.field(at).data_type().clone(), ORDER)).collect();
         Ok(Unique { table, key, converter: RowConverter::new(fields).map_err(defect)?, columns, last: None })
     }
 
@@ -160,8 +164,13 @@ impl<'a> Unique<'a> {
         }
         let arrays: Vec<ArrayRef> = self.columns.iter().map(|&at| Arc::clone(batch.column(at))).collect();
         let rows = self.converter.convert_columns(&arrays).map_err(defect)?;
-        let first_repeats = self.last.as_ref().is_some_and(|last| last.row() == rows.row(0));
-        if first_repeats || (1..rows.num_rows()).any(|at| rows.row(at - 1) == rows.row(at)) {
+        let before = self.last.as_ref().map(OwnedRow::row);
+        let neighbours = before.into_iter().chain(rows.iter()).zip(rows.iter().skip(usize::from(self.last.is_none())));
+        let worst = neighbours.map(|(one, next)| one.cmp(&next)).max();
+        if worst == Some(Ordering::Greater) {
+            return Err(Error::defect(format!("the rows of the output `{}` are out of order", self.table)));
+        }
+        if worst == Some(Ordering::Equal) {
             let what = format!("two rows of the output `{}` have the same {}", self.table, self.key.join(", "));
             return Err(Error::Refused(Message::new(what).hint("its `sort` columns must name a row: aggregate the model to one row each")));
         }

@@ -24,7 +24,7 @@ impl Progress {
         if terminal {
             let watched = Arc::clone(&sources);
             let rows = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
-                let read: u64 = watched.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|source| source.rows_read()).sum();
+                let read: u64 = watched.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|source| source.rows_seen()).sum();
                 // A line that is not drawn is no failure.
                 let _ = write!(out, "{} rows read", HumanCount(read));
             };

@@ -195,7 +195,7 @@ fn every_kind_of_broken_file_costs_only_its_bad_rows() {
     }
     let output = run(project.path());
     let told = String::from_utf8(output.stdout.clone()).unwrap();
-    assert!(output.status.success(), "{told}");
+    assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
     let result: Value = serde_json::from_str(&told).unwrap();
     let rejected = rejected_rows(project.path(), &result);
 

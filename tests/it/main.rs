@@ -7,6 +7,8 @@ mod breaking;
 mod broken_extracts;
 /// The command line: exit codes, help, what is told to whom.
 mod command_line;
+/// Texts are numbers inside the engine, and nobody can tell.
+mod encoded_text;
 /// Promise 6: every mistake is told at its place, with why and what to do: `tests/errors`.
 mod errors;
 /// Promise 9: the identity step gives the same customers whatever the order of its edges, keeps strangers apart, and ids stable.

@@ -1,6 +1,14 @@
 //! The DataFusion session: its memory and threads, the tables it knows, and running a model in it.
 
-use std::collections::BTreeMap;
+mod dictionary;
+mod encoding;
+mod functions;
+mod table;
+
+pub use dictionary::{ChunkCodes, Dictionary};
+pub use table::{decoded_batch, encoded_schema};
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -16,11 +24,16 @@ use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream};
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{self, VisitMut, VisitorMut};
+use futures::StreamExt;
 
 use crate::error::{Error, Result};
+use encoding::Encoder;
+use table::{EncodedTable, NarrowTable, is_text};
 
 /// The largest number of memory consumers that an out-of-memory error names.
 const NAMED_CONSUMERS: usize = 5;
@@ -38,6 +51,20 @@ pub struct Limits {
 #[derive(Clone)]
 pub struct Engine {
     context: SessionContext,
+    dictionary: Arc<Dictionary>,
+}
+
+/// A planned query whose rows are codes where its answer has text.
+struct Answer {
+    plan: Arc<dyn ExecutionPlan>,
+    schema: SchemaRef,
+    dictionary: Arc<Dictionary>,
+}
+
+impl Answer {
+    fn decode(&self, batch: &RecordBatch) -> Result<RecordBatch, DataFusionError> {
+        table::decoded_batch(&self.dictionary, &self.schema, batch)
+    }
 }
 
 impl Engine {
@@ -59,7 +86,7 @@ impl Engine {
         let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc();
         let runtime = runtime.map_err(|error| Error::defect(format!("the engine did not start: {error}")))?;
         let state = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
-        Ok(Engine { context: SessionContext::new_with_state(state) })
+        Ok(Engine { context: SessionContext::new_with_state(state), dictionary: Arc::default() })
     }
 
     /// Makes a table readable by SQL, in place of one of the same name.
@@ -80,9 +107,53 @@ impl Engine {
     /// # Errors
     /// As [`Engine::register`].
     pub fn register_batches(&self, name: &str, schema: SchemaRef, batches: Vec<RecordBatch>) -> Result<()> {
-        let table = MemTable::try_new(schema, spread(batches, self.threads()));
+        let encoded: Result<Vec<_>, _> = batches.iter().map(|batch| self.encode(batch)).collect();
+        let encoded = encoded.map_err(|error| Error::defect(format!("the table {name} was not built: {error}")))?;
+        self.register_encoded_batches(name, schema, encoded)
+    }
+
+    /// A batch with codes in the place of text.
+    ///
+    /// # Errors
+    /// When there are more texts than codes.
+    pub fn encode(&self, batch: &RecordBatch) -> Result<RecordBatch, DataFusionError> {
+        table::encoded_batch(&self.dictionary, &encoded_schema(&batch.schema()), batch)
+    }
+
+    /// Makes a table readable by SQL that has codes of [`Engine::dictionary`] where SQL sees the text of `schema`.
+    ///
+    /// # Errors
+    /// As [`Engine::register`].
+    pub fn register_encoded(&self, name: &str, schema: SchemaRef, encoded: Arc<dyn TableProvider>) -> Result<()> {
+        self.register(name, Arc::new(EncodedTable::new(schema, encoded, Arc::clone(&self.dictionary))))
+    }
+
+    /// As [`Engine::register_encoded`], of batches.
+    ///
+    /// # Errors
+    /// As [`Engine::register`].
+    pub fn register_encoded_batches(&self, name: &str, schema: SchemaRef, batches: Vec<RecordBatch>) -> Result<()> {
+        let table = MemTable::try_new(encoded_schema(&schema), spread(batches, self.threads()));
         let table = table.map_err(|error| Error::defect(format!("the table {name} was not built: {error}")))?;
-        self.register(name, Arc::new(table))
+        self.register_encoded(name, schema, Arc::new(table))
+    }
+
+    /// As [`Engine::register_encoded_batches`], of a table of which only some columns are held, because nothing reads the others.
+    ///
+    /// # Errors
+    /// As [`Engine::register`].
+    pub fn register_columns(&self, name: &str, schema: SchemaRef, held: &[usize], batches: Vec<RecordBatch>) -> Result<()> {
+        let encoded = encoded_schema(&schema);
+        let narrow = encoded.project(held).map_err(|error| Error::defect(error.to_string()))?;
+        let table = MemTable::try_new(Arc::new(narrow), spread(batches, self.threads()));
+        let table = table.map_err(|error| Error::defect(format!("the table {name} was not built: {error}")))?;
+        let positions = (0..encoded.fields().len()).map(|at| held.iter().position(|column| *column == at)).collect();
+        self.register_encoded(name, schema, Arc::new(NarrowTable::new(encoded, positions, table)))
+    }
+
+    /// The codes of the texts in this engine's tables.
+    pub fn dictionary(&self) -> &Arc<Dictionary> {
+        &self.dictionary
     }
 
     /// Makes a query readable by SQL without computing it: it is computed where it is read.
@@ -108,12 +179,12 @@ impl Engine {
         self.context.state().statement_to_plan(bound).await
     }
 
-    /// Checks the types of a planned query, which planning alone does not.
+    /// Checks the types of a planned query, which planning alone does not; the query as it will run.
     ///
     /// # Errors
     /// DataFusion's own.
-    pub fn check_types(&self, plan: &LogicalPlan) -> Result<(), DataFusionError> {
-        self.context.state().optimize(plan).map(|_| ())
+    pub fn check_types(&self, plan: &LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
+        self.context.state().optimize(plan)
     }
 
     /// A planned query, ready to run.
@@ -126,10 +197,48 @@ impl Engine {
     /// # Errors
     /// DataFusion's own.
     pub async fn collect(&self, frame: DataFrame) -> Result<(SchemaRef, Vec<RecordBatch>), DataFusionError> {
-        let plan = frame.create_physical_plan().await?;
-        let schema = plan.schema();
+        let answer = self.answer(frame).await?;
+        let batches = datafusion::physical_plan::collect(Arc::clone(&answer.plan), self.context.task_ctx()).await?;
+        let batches = batches.iter().map(|batch| answer.decode(batch)).collect::<Result<_, _>>()?;
+        Ok((answer.schema, batches))
+    }
+
+    /// Runs a query and hands its rows on as they come.
+    ///
+    /// # Errors
+    /// DataFusion's own.
+    pub async fn stream(&self, frame: DataFrame) -> Result<SendableRecordBatchStream, DataFusionError> {
+        let answer = self.answer(frame).await?;
+        let schema = Arc::clone(&answer.schema);
+        let rows = datafusion::physical_plan::execute_stream(Arc::clone(&answer.plan), self.context.task_ctx())?;
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows.map(move |batch| answer.decode(&batch?)))))
+    }
+
+    /// Runs a query to its end and makes its rows readable by SQL; how many there are.
+    ///
+    /// # Errors
+    /// DataFusion's own.
+    pub async fn keep(&self, name: &str, frame: DataFrame) -> Result<u64, DataFusionError> {
+        let (state, plan) = frame.into_parts();
+        let optimized = state.optimize(&plan)?;
+        let texts: Vec<_> = optimized.schema().fields().iter().map(|field| Some(field.data_type().clone()).filter(is_text)).collect();
+        let encoded = Encoder::new(&state, &self.dictionary).encoded(optimized)?;
+        let plan = state.query_planner().create_physical_plan(&encoded, &state).await?;
+        let held = plan.schema();
+        let schema = table::decoded_schema(&held, &texts);
         let batches = datafusion::physical_plan::collect(plan, self.context.task_ctx()).await?;
-        Ok((schema, batches))
+        let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
+        let registered = self.register_encoded_batches(name, schema, batches);
+        registered.map(|()| rows).map_err(|error| DataFusionError::External(error.to_string().into()))
+    }
+
+    /// A query as DataFusion runs it. Codes are decoded after it and not in it, so that its rows stay in order.
+    async fn answer(&self, frame: DataFrame) -> Result<Answer, DataFusionError> {
+        let (state, plan) = frame.into_parts();
+        let encoded = Encoder::new(&state, &self.dictionary).rewrite(state.optimize(&plan)?)?;
+        let plan = state.query_planner().create_physical_plan(&encoded.plan, &state).await?;
+        let schema = table::decoded_schema(&plan.schema(), &encoded.columns);
+        Ok(Answer { plan, schema, dictionary: Arc::clone(&self.dictionary) })
     }
 
     /// A query over registered tables.
@@ -193,6 +302,23 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// The columns that an optimised query reads of each table.
+///
+/// # Errors
+/// DataFusion's own.
+pub fn columns_read(plan: &LogicalPlan) -> Result<BTreeMap<String, BTreeSet<String>>, DataFusionError> {
+    let mut read: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            let filtered = scan.filters.iter().flat_map(|filter| filter.column_refs().into_iter().map(|column| column.name.clone()));
+            let columns = scan.projected_schema.fields().iter().map(|field| field.name().clone()).chain(filtered);
+            read.entry(scan.table_name.to_string()).or_default().extend(columns);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(read)
 }
 
 /// How often a query reads each table: once for each time the table is scanned.

@@ -1,0 +1,280 @@
+//! The dictionary of a run: every text that the engine compares, groups or joins by, once, under a number.
+//!
+//! Equal texts have equal codes, whatever table or column they come from, so operators work on numbers instead of on text. Codes are given
+//! in the order in which texts are first seen, which depends on threads: nothing may sort by them or write them.
+
+use std::fmt;
+use std::hash::BuildHasher;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use arrow::array::builder::BinaryBuilder;
+use arrow::array::{Array, ArrayRef, AsArray, StringArray, UInt32Array};
+use arrow::datatypes::{DataType, Int32Type, UInt32Type};
+use datafusion::error::DataFusionError;
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+
+/// Bytes of entries that are allocated at once.
+const CHUNK_BYTES: usize = 1 << 20;
+/// Entries begin at multiples of this, so that their places fit 32 bits for 32 GiB of text.
+const ALIGNMENT_BYTES: usize = 8;
+/// What an entry has before its text: its code and the length of the text, each in four bytes.
+const HEADER_BYTES: usize = 8;
+/// The type of a code.
+pub const CODE: DataType = DataType::UInt32;
+
+/// Texts and their codes. It only grows, and lives as long as its engine.
+#[derive(Default)]
+pub struct Dictionary {
+    texts: RwLock<Texts>,
+}
+
+#[derive(Default)]
+struct Texts {
+    /// Entries one after the other. A text that is longer than a chunk has a longer one for itself.
+    chunks: Vec<Vec<u8>>,
+    /// For every code the place of its entry.
+    places: Vec<u32>,
+    /// The entries by hash. What is looked up lies in two places in memory, the slot here and the entry there, and no more.
+    slots: HashTable<Slot>,
+}
+
+/// Where an entry is, with half of its text's hash, so that the table grows without looking at texts.
+#[derive(Clone, Copy)]
+struct Slot {
+    hash: u32,
+    place: u32,
+}
+
+impl fmt::Debug for Dictionary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a dictionary of {} texts", self.read().places.len())
+    }
+}
+
+impl Dictionary {
+    /// The codes of texts, which are given new ones where they have none. The array may be of text or a dictionary of it.
+    ///
+    /// # Errors
+    /// When there are more texts than numbers.
+    pub fn encode(&self, texts: &ArrayRef) -> Result<ArrayRef, DataFusionError> {
+        let codes = match texts.data_type() {
+            DataType::Utf8 => self.encode_all(texts.as_string::<i32>().iter()),
+            DataType::LargeUtf8 => self.encode_all(texts.as_string::<i64>().iter()),
+            DataType::Utf8View => self.encode_all(texts.as_string_view().iter()),
+            DataType::Dictionary(..) => {
+                let texts = texts.as_dictionary_opt::<Int32Type>().ok_or_else(|| unencoded(texts.data_type()))?;
+                let values = self.encode(texts.values())?;
+                return Ok(arrow::compute::take(&values, texts.keys(), None)?);
+            }
+            other => return Err(unencoded(other)),
+        };
+        Ok(Arc::new(codes?))
+    }
+
+    /// The code of one text.
+    ///
+    /// # Errors
+    /// When there are more texts than numbers.
+    pub fn code(&self, text: &str) -> Result<u32, DataFusionError> {
+        self.write().add(hash(text), text)
+    }
+
+    /// The texts of codes, as an array of the type asked for.
+    ///
+    /// # Errors
+    /// When the type is none of text, or a number is no code.
+    pub fn decode(&self, codes: &UInt32Array, text_type: &DataType) -> Result<ArrayRef, DataFusionError> {
+        let known = self.read();
+        let mut bytes = BinaryBuilder::with_capacity(codes.len(), codes.len() * 16);
+        for code in codes {
+            match code {
+                Some(code) => bytes.append_value(known.bytes(code)?),
+                None => bytes.append_null(),
+            }
+        }
+        drop(known);
+        // Validated as a whole, which is faster than text by text.
+        let texts = StringArray::try_from_binary(bytes.finish())?;
+        if text_type == &DataType::Utf8 { Ok(Arc::new(texts)) } else { Ok(arrow::compute::cast(&texts, text_type)?) }
+    }
+
+    fn encode_all<'a>(&self, texts: impl Iterator<Item = Option<&'a str>>) -> Result<UInt32Array, DataFusionError> {
+        // Hashing goes before looking up, so that the processor has many places in memory to wait for at once. Equal texts often come
+        // in runs; only the first of a run is looked up.
+        let mut wanted: Vec<(u64, &str)> = Vec::new();
+        let mut rows: Vec<Option<u32>> = Vec::with_capacity(texts.size_hint().0);
+        for text in texts {
+            if let Some(text) = text
+                && wanted.last().is_none_or(|(_, last)| *last != text)
+            {
+                wanted.push((hash(text), text));
+            }
+            rows.push(text.map(|_| u32::try_from(wanted.len() - 1)).transpose().map_err(|_| too_many())?);
+        }
+        let known = self.read();
+        let mut codes: Vec<Option<u32>> = wanted.iter().map(|(hash, text)| known.find(*hash, text)).collect();
+        drop(known);
+        if codes.contains(&None) {
+            let mut growing = self.write();
+            for (code, (hash, text)) in codes.iter_mut().zip(&wanted) {
+                if code.is_none() {
+                    *code = Some(growing.add(*hash, text)?);
+                }
+            }
+        }
+        Ok(rows.into_iter().map(|row| codes[row? as usize]).collect())
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Texts> {
+        self.texts.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Texts> {
+        self.texts.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Texts {
+    fn find(&self, hash: u64, text: &str) -> Option<u32> {
+        let part = hash_part(hash);
+        let mut code = None;
+        self.slots.find(spread(part), |slot| {
+            if slot.hash != part {
+                return false;
+            }
+            match self.entry(slot.place) {
+                Some((found, bytes)) if bytes == text.as_bytes() => {
+                    code = Some(found);
+                    true
+                }
+                _ => false,
+            }
+        });
+        code
+    }
+
+    fn add(&mut self, hash: u64, text: &str) -> Result<u32, DataFusionError> {
+        if let Some(code) = self.find(hash, text) {
+            return Ok(code);
+        }
+        // The last two numbers are not given out: they stand for what is no code.
+        let code = u32::try_from(self.places.len()).ok().filter(|code| *code < u32::MAX - 1).ok_or_else(too_many)?;
+        let length = u32::try_from(text.len()).map_err(|_| too_many())?;
+        let bytes = (HEADER_BYTES + text.len()).next_multiple_of(ALIGNMENT_BYTES);
+        if self.chunks.last().is_none_or(|chunk| chunk.len() + bytes > CHUNK_BYTES) {
+            self.chunks.push(Vec::with_capacity(bytes.max(CHUNK_BYTES)));
+        }
+        let at = self.chunks.len() - 1;
+        let chunk = &mut self.chunks[at];
+        let place = (at * CHUNK_BYTES + chunk.len()) / ALIGNMENT_BYTES;
+        let place = u32::try_from(place).map_err(|_| too_many())?;
+        chunk.extend_from_slice(&code.to_le_bytes());
+        chunk.extend_from_slice(&length.to_le_bytes());
+        chunk.extend_from_slice(text.as_bytes());
+        chunk.resize(chunk.len().next_multiple_of(ALIGNMENT_BYTES), 0);
+        self.places.push(place);
+        let slot = Slot { hash: hash_part(hash), place };
+        self.slots.insert_unique(spread(slot.hash), slot, |slot| spread(slot.hash));
+        Ok(code)
+    }
+
+    fn bytes(&self, code: u32) -> Result<&[u8], DataFusionError> {
+        let entry = self.places.get(code as usize).and_then(|place| self.entry(*place));
+        entry.map(|(_, bytes)| bytes).ok_or_else(|| DataFusionError::Internal(format!("{code} is the code of no text")))
+    }
+
+    /// The code and the text at a place.
+    fn entry(&self, place: u32) -> Option<(u32, &[u8])> {
+        let position = place as usize * ALIGNMENT_BYTES;
+        let rest = self.chunks.get(position / CHUNK_BYTES)?.get(position % CHUNK_BYTES..)?;
+        let (code, rest) = rest.split_first_chunk::<4>()?;
+        let (length, rest) = rest.split_first_chunk::<4>()?;
+        Some((u32::from_le_bytes(*code), rest.get(..u32::from_le_bytes(*length) as usize)?))
+    }
+}
+
+/// Codes that have been worked out before, for the dictionary of one column chunk: its values are looked up once, not once a row.
+#[derive(Debug, Default)]
+pub struct ChunkCodes {
+    last: Option<(ArrayRef, UInt32Array)>,
+}
+
+impl ChunkCodes {
+    /// As [`Dictionary::encode`].
+    ///
+    /// # Errors
+    /// As [`Dictionary::encode`].
+    pub fn encode(&mut self, dictionary: &Dictionary, texts: &ArrayRef) -> Result<ArrayRef, DataFusionError> {
+        let Some(keyed) = texts.as_dictionary_opt::<Int32Type>() else { return dictionary.encode(texts) };
+        let values = keyed.values();
+        let known = self.last.as_ref().is_some_and(|(before, _)| before.to_data().ptr_eq(&values.to_data()));
+        if !known {
+            let codes = dictionary.encode(values)?.as_primitive::<UInt32Type>().clone();
+            self.last = Some((Arc::clone(values), codes));
+        }
+        match &self.last {
+            Some((_, codes)) => Ok(arrow::compute::take(codes, keyed.keys(), None)?),
+            None => dictionary.encode(texts),
+        }
+    }
+}
+
+fn unencoded(data_type: &DataType) -> DataFusionError {
+    DataFusionError::Internal(format!("{data_type} is not text"))
+}
+
+fn too_many() -> DataFusionError {
+    DataFusionError::ResourcesExhausted("there are more different texts than a run can hold: 32 GiB, or four thousand million".to_owned())
+}
+
+fn hash(text: &str) -> u64 {
+    // A fixed seed: the time that a run takes should not vary from run to run.
+    FixedState::with_seed(0).hash_one(text.as_bytes())
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "half a hash is wanted")]
+fn hash_part(hash: u64) -> u32 {
+    (hash >> 32) as u32 ^ hash as u32
+}
+
+/// Half a hash as a whole one: the table takes its position from the low bits and its tag from the high ones.
+fn spread(part: u32) -> u64 {
+    u64::from(part).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{DictionaryArray, StringArray, StringViewArray};
+
+    use super::*;
+
+    #[test]
+    fn texts_come_back_whatever_held_them() {
+        let dictionary = Dictionary::default();
+        let texts = vec![Some("a"), None, Some(""), Some("a"), Some("żółw"), Some("a")];
+        let plain: ArrayRef = Arc::new(StringArray::from(texts.clone()));
+        let views: ArrayRef = Arc::new(StringViewArray::from(texts.clone()));
+        let keyed: ArrayRef = Arc::new(texts.iter().copied().collect::<DictionaryArray<Int32Type>>());
+        let codes = dictionary.encode(&plain).unwrap();
+        assert_eq!(&codes, &dictionary.encode(&views).unwrap());
+        assert_eq!(&codes, &dictionary.encode(&keyed).unwrap());
+        assert_eq!(&codes, &ChunkCodes::default().encode(&dictionary, &keyed).unwrap());
+        let codes = codes.as_primitive::<UInt32Type>();
+        assert_eq!(codes.value(0), codes.value(3));
+        assert_ne!(codes.value(0), codes.value(2));
+        assert_eq!(&dictionary.decode(codes, &DataType::Utf8).unwrap(), &plain);
+        assert_eq!(&dictionary.decode(codes, &DataType::Utf8View).unwrap(), &views);
+    }
+
+    #[test]
+    fn a_dictionary_grows_beyond_its_first_chunk() {
+        let dictionary = Dictionary::default();
+        let texts: ArrayRef = Arc::new((0..200_000).map(|number| Some(format!("text {number}"))).collect::<StringArray>());
+        let codes = dictionary.encode(&texts).unwrap();
+        assert_eq!(&dictionary.decode(codes.as_primitive(), &DataType::Utf8).unwrap(), &texts);
+        let long = "x".repeat(3 * CHUNK_BYTES);
+        assert_eq!(dictionary.code(&long).unwrap(), 200_000);
+        assert_eq!(dictionary.code("text 7").unwrap(), codes.as_primitive::<UInt32Type>().value(7));
+    }
+}

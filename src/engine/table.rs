@@ -1,0 +1,169 @@
+//! A table whose texts are held as codes. SQL sees text; a plan that has been encoded reads the codes.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt32Type};
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::{ColumnStatistics, DFSchema, Statistics};
+use datafusion::datasource::MemTable;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::{Expr, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::prelude::ident;
+
+use super::dictionary::{CODE, Dictionary};
+use super::functions;
+
+/// Whether a column of this type is held as codes.
+pub fn is_text(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8)
+}
+
+/// The schema of a table with codes in the place of text.
+pub fn encoded_schema(schema: &Schema) -> SchemaRef {
+    let field = |field: &Arc<Field>| {
+        let encoded = if is_text(field.data_type()) { CODE } else { field.data_type().clone() };
+        field.as_ref().clone().with_data_type(encoded)
+    };
+    Arc::new(Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>()))
+}
+
+/// A batch with codes in the place of text.
+///
+/// # Errors
+/// As [`Dictionary::encode`] fails.
+pub fn encoded_batch(dictionary: &Dictionary, schema: &SchemaRef, batch: &RecordBatch) -> Result<RecordBatch> {
+    let encode = |array: &ArrayRef| {
+        if is_text(array.data_type()) { dictionary.encode(array) } else { Ok(Arc::clone(array)) }
+    };
+    let columns = batch.columns().iter().map(encode).collect::<Result<Vec<_>>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
+}
+
+/// A schema with text in the place of codes: for every column the type of text, none where it is no code.
+pub fn decoded_schema(schema: &Schema, texts: &[Option<DataType>]) -> SchemaRef {
+    let field = |(field, text): (&Arc<Field>, &Option<DataType>)| match text {
+        Some(text) => field.as_ref().clone().with_data_type(text.clone()),
+        None => field.as_ref().clone(),
+    };
+    Arc::new(Schema::new(schema.fields().iter().zip(texts).map(field).collect::<Vec<_>>()))
+}
+
+/// A batch with text in the place of codes, where the schema says text.
+///
+/// # Errors
+/// As [`Dictionary::decode`] fails.
+pub fn decoded_batch(dictionary: &Dictionary, schema: &SchemaRef, batch: &RecordBatch) -> Result<RecordBatch> {
+    let decode = |(field, array): (&Arc<Field>, &ArrayRef)| match array.as_primitive_opt::<UInt32Type>() {
+        Some(codes) if is_text(field.data_type()) => dictionary.decode(codes, field.data_type()),
+        _ => Ok(Arc::clone(array)),
+    };
+    let columns = schema.fields().iter().zip(batch.columns()).map(decode).collect::<Result<Vec<_>>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
+}
+
+/// A table that SQL sees with texts and that holds their codes.
+#[derive(Debug)]
+pub struct EncodedTable {
+    schema: SchemaRef,
+    encoded: Arc<dyn TableProvider>,
+    dictionary: Arc<Dictionary>,
+}
+
+impl EncodedTable {
+    /// A table with the columns of `schema`, whose texts `encoded` has as codes.
+    pub fn new(schema: SchemaRef, encoded: Arc<dyn TableProvider>, dictionary: Arc<Dictionary>) -> Self {
+        EncodedTable { schema, encoded, dictionary }
+    }
+
+    /// The table as it is held.
+    pub fn encoded(&self) -> &Arc<dyn TableProvider> {
+        &self.encoded
+    }
+}
+
+#[async_trait]
+impl TableProvider for EncodedTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let encoded = self.encoded.scan(session, projection, &[], limit).await?;
+        let schema = match projection {
+            Some(projection) => self.schema.project(projection)?,
+            None => self.schema.as_ref().clone(),
+        };
+        let encoded_schema = DFSchema::try_from(encoded.schema())?;
+        let decoded = schema.fields().iter().map(|field| {
+            let column = ident(field.name());
+            let column = if is_text(field.data_type()) { functions::decode(&self.dictionary, column, field.data_type()) } else { column };
+            Ok((session.create_physical_expr(column, &encoded_schema)?, field.name().clone()))
+        });
+        Ok(Arc::new(ProjectionExec::try_new(decoded.collect::<Result<Vec<_>>>()?, encoded)?))
+    }
+}
+
+/// A table of which only some columns are held, because nothing reads the others.
+#[derive(Debug)]
+pub struct NarrowTable {
+    schema: SchemaRef,
+    /// For every column its place among those that are held.
+    positions: Vec<Option<usize>>,
+    held: MemTable,
+}
+
+impl NarrowTable {
+    /// A table with the columns of `schema`, of which `held` has those that have a position.
+    pub fn new(schema: SchemaRef, positions: Vec<Option<usize>>, held: MemTable) -> Self {
+        NarrowTable { schema, positions, held }
+    }
+}
+
+#[async_trait]
+impl TableProvider for NarrowTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn statistics(&self) -> Option<Statistics> {
+        let known = self.held.statistics()?;
+        let columns = vec![ColumnStatistics::new_unknown(); self.positions.len()];
+        Some(Statistics { num_rows: known.num_rows, total_byte_size: known.total_byte_size, column_statistics: columns })
+    }
+
+    async fn scan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let all: Vec<usize> = (0..self.positions.len()).collect();
+        let held = |&at: &usize| {
+            let missing = || DataFusionError::Internal(format!("the column {} was not kept", self.schema.field(at).name()));
+            self.positions[at].ok_or_else(missing)
+        };
+        let positions = projection.unwrap_or(&all).iter().map(held).collect::<Result<Vec<_>>>()?;
+        self.held.scan(session, Some(&positions), filters, limit).await
+    }
+}
