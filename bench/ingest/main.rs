@@ -2,6 +2,8 @@
 //!
 //! usage: `cargo bench --bench ingest -- [ROWS]`. Ends with 1 when ingest takes more than 1.3 times as long.
 
+#![allow(clippy::disallowed_macros, clippy::disallowed_methods, reason = "a benchmark reads the clock and prints")]
+
 use std::error::Error;
 use std::fmt::Write as _;
 use std::path::Path;

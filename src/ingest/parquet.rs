@@ -83,9 +83,9 @@ fn with_keyed_text(footer: ArrowReaderMetadata, contract: &Contract) -> parquet:
         }
     }
     let keyed = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-    let field = |(field, is_text): (&FieldRef, bool)| match is_text {
-        true => field.as_ref().clone().with_data_type(keyed.clone()),
-        false => field.as_ref().clone(),
+    let field = |(field, is_text): (&FieldRef, bool)| {
+        let held = if is_text { keyed.clone() } else { field.data_type().clone() };
+        field.as_ref().clone().with_data_type(held)
     };
     let schema = Schema::new(fields.iter().zip(is_text).map(field).collect::<Vec<_>>());
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true).with_schema(Arc::new(schema));

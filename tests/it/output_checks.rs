@@ -234,7 +234,7 @@ fn personal_values_are_neither_shown_nor_kept() {
     assert_eq!(details.matches("kept in").count(), 3);
     for kept in details.split("kept in ").skip(1).map(|rest| rest.lines().next().unwrap()) {
         let file = shop.folder.path().join(kept);
-        let cells = rows_of_parquet(&[file.clone()], "select * from t").concat();
+        let cells = rows_of_parquet(std::slice::from_ref(&file), "select * from t").concat();
         assert!(cells.iter().any(|cell| cell == "•••") && cells.iter().all(|cell| !cell.contains("0900123")), "{kept}: {cells:?}");
         assert!(!String::from_utf8_lossy(&std::fs::read(file).unwrap()).contains("0900123"));
     }
