@@ -7,6 +7,7 @@ use arrow::array::{ArrayRef, RecordBatch};
 use arrow::csv::ReaderBuilder;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
+use super::column::ContractColumn;
 use super::contract::Contract;
 use super::text::{Block, Record};
 use crate::diagnostic::list;
@@ -45,6 +46,15 @@ impl Header {
         let refused = |what: String| Error::Refused(Message::new(format!("{shown}: {what}")));
         let fields = fields(line).ok_or_else(|| refused("the header line does not parse".to_owned()))?;
         let names: Vec<String> = fields.into_iter().map(|name| name.trim().to_owned()).collect();
+        // What stands there instead may be personal, so it is not repeated.
+        if !contract.columns.iter().flat_map(|column| &column.names).any(|name| names.contains(name)) {
+            let wanted: Vec<&str> = contract.columns.iter().map(ContractColumn::in_files).collect();
+            let message = Message::new(format!("{shown}: the first line names none of the contract's columns"));
+            let message = message.detail(format!("they are {}", list(&wanted)));
+            return Err(Error::Refused(
+                message.hint("does the file have a header line? If its columns are named otherwise, say so with `from`"),
+            ));
+        }
         if let Some(twice) = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)).map(|(_, name)| name) {
             return Err(refused(format!("the header names `{twice}` twice")));
         }

@@ -7,6 +7,8 @@ mod breaking;
 mod broken_extracts;
 /// The command line: exit codes, help, what is told to whom.
 mod command_line;
+/// Promise 8: personal values planted in every kind of failure are in nothing that it says or leaves.
+mod discretion;
 /// Texts are numbers inside the engine, and nobody can tell.
 mod encoded_text;
 /// Promise 6: every mistake is told at its place, with why and what to do: `tests/errors`.
