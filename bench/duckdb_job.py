@@ -37,7 +37,8 @@ where weight <> 0;
 
 create temp table orders as
 select
-    customer_id::varchar as customer_id,
+    customer_id::varchar as number,
+    min(ordered_at)::timestamptz as ordered_at,
     min(ordered_at)::date as order_date,
     max(nullif(country, 'Unspecified')) as country,
     bool_or(is_sale) as is_sale,
@@ -53,6 +54,335 @@ from (
 ) as lines
 group by lines.customer_id, order_id;
 
+-- Contacts -------------------------------------------------------------------------------------
+
+create temp table versions_in_force as
+with refusals as (
+    select
+        contact_id,
+        max(updated_at) filter (email_consent is not true) as email_refused_at,
+        max(updated_at) filter (sms_consent is not true) as sms_refused_at
+    from contact_versions
+    group by contact_id
+),
+latest as (
+    select
+        contact_id,
+        min(updated_at) as first_seen_at,
+        max(updated_at) as updated_at,
+        min(updated_at) filter (email_refused_at is null or updated_at > email_refused_at) as email_consent_since,
+        min(updated_at) filter (sms_refused_at is null or updated_at > sms_refused_at) as sms_consent_since
+    from contact_versions
+    join refusals using (contact_id)
+    group by contact_id
+)
+select
+    contact_id as number,
+    first_seen_at,
+    updated_at,
+    utc_day(first_seen_at) as first_contact_date,
+    case
+        when birth_date between $as_of - 120 * 365 and $as_of then (yyyymmdd($as_of) - yyyymmdd(birth_date)) // 10000
+    end as age,
+    gender, income_band, education, job_title, household_size, city, region, country,
+    loyalty_card is not null as has_loyalty_card,
+    coalesce(email_consent, false) as email_consent,
+    coalesce(sms_consent, false) as sms_consent,
+    coalesce(post_consent, false) as post_consent,
+    email_consent_since,
+    sms_consent_since
+from contact_versions
+join latest using (contact_id, updated_at);
+
+-- Who gave an address, since when, and when a later version left it out.
+create temp table addresses as
+with versions as (
+    select
+        contact_id as number,
+        updated_at,
+        lead(updated_at) over (partition by contact_id order by updated_at) as replaced_at,
+        lower(trim(email)) as email,
+        regexp_replace(replace(phone, '(0)', ''), '[^0-9+]', '', 'g') as digits
+    from contact_versions
+),
+given as (
+    select number, updated_at, replaced_at, 'email' as channel, email as address
+    from versions
+    where regexp_matches(email, '^[^@[:space:]]+@[^@[:space:]]+[.][^@[:space:]]+$$')
+    union all
+    select
+        number, updated_at, replaced_at, 'sms',
+        case
+            when starts_with(digits, '+') then digits
+            when starts_with(digits, '00') then '+' || digits[3:]
+            when starts_with(digits, '0') then '+$calling_code' || digits[2:]
+            else '+' || digits
+        end as phone
+    from versions
+    where regexp_full_match(phone, '[+][1-9][0-9]{7,14}')
+)
+select
+    number, channel, address,
+    min(updated_at) as first_seen_at,
+    case when count(*) = count(replaced_at) then max(replaced_at) end as given_up_at
+from given
+group by all;
+
+-- Events ---------------------------------------------------------------------------------------
+
+create temp table visits as
+select
+    visitor_id,
+    user_id,
+    coalesce(platform, '') as platform,
+    coalesce(device, '') as device,
+    coalesce(os, '') as os,
+    coalesce(browser, '') as browser,
+    count(*) as events,
+    count(*) filter (event_type = 'product_view') as product_views,
+    count(*) filter (event_type = 'add_to_cart') as add_to_carts,
+    min(event_date) as first_visit_date,
+    max(event_date) as last_visit_date,
+    max(event_date) filter (event_type = 'add_to_cart') as last_cart_date,
+    min(occurred_at) as first_seen_at,
+    sum(points)::bigint as points
+from (select *, utc_day(occurred_at) as event_date from web)
+left join (from engagement_points where channel = 'web') using (event_type, event_date)
+group by all;
+
+create temp table category_views as
+select visitor_id, user_id, category, count(*) as views
+from web
+where category is not null
+group by all;
+
+-- By the address as it was written first, so that it is tidied once and not for every message.
+create temp table messages as
+with as_written as (
+    select
+        channel,
+        email,
+        phone,
+        count(*) filter (event_type = 'sent') as sends,
+        count(*) filter (event_type = 'click') as clicks,
+        min(occurred_at) as first_message_at,
+        sum(points) as points
+    from (select * rename (event as event_type), utc_day(occurred_at) as event_date from email)
+    left join engagement_points using (channel, event_type, event_date)
+    group by channel, email, phone
+)
+select
+    channel,
+    case channel when 'sms' then trim(phone) else lower(trim(email)) end as address,
+    sum(sends)::bigint as sends,
+    sum(clicks)::bigint as clicks,
+    min(first_message_at) as first_message_at,
+    sum(points)::bigint as points
+from as_written
+where address is not null
+group by all;
+
+create temp table refusals as
+select channel, case channel when 'sms' then trim(phone) else lower(trim(email)) end as address, event as refusal, occurred_at
+from email
+where event in ('unsubscribe', 'complaint') or event = 'bounce' and bounce_type = 'hard';
+
+create temp table answers as
+select distinct lower(trim(email)) as address, question, answer, responded_at
+from survey
+where email is not null
+    and case question
+        when 'nps' then try_cast(answer as bigint) between 0 and 10
+        when 'csat' then try_cast(answer as bigint) between 1 and 5
+        else true
+    end;
+
+-- Identity -------------------------------------------------------------------------------------
+
+-- Ties of addresses to contacts that hold: no junk, and not given up before the next holder had it.
+create temp table ties as
+with usable as (
+    from addresses
+    where not (channel = 'email' and exists (from junk_emails where address like pattern))
+),
+kept as (
+    from usable as u
+    where given_up_at is null or not exists (
+        from usable as n
+        where n.channel = u.channel and n.address = u.address and n.number <> u.number and n.first_seen_at >= u.given_up_at
+    )
+)
+-- An address that three contacts have is nobody's.
+select *, count(*) over (partition by channel, address) <= 2 as holds
+from kept;
+
+-- A contact and the contact it is one person with: generated contacts have at most one such.
+create temp table twins as
+select distinct one.number, other.number as twin
+from ties as one
+join ties as other using (channel, address)
+where one.holds and one.number <> other.number;
+
+-- Everybody's number: that of the person's oldest identifier, if it is a number or an e-mail address.
+create temp table numbers as
+with seen as (
+    select number, ordered_at as first_seen_at from orders
+    union all
+    select number, first_seen_at from versions_in_force
+    union all
+    select user_id, first_seen_at from visits where user_id is not null
+),
+seen_addresses as (
+    select address, first_seen_at from addresses where channel = 'email'
+    union all
+    select address, first_message_at from messages where channel = 'email'
+    union all
+    select address, responded_at from answers
+),
+first_addresses as (
+    select address, min(first_seen_at) as first_seen_at
+    from seen_addresses
+    group by address
+),
+-- What was seen of an address before it passed on was another's.
+passed_on as (
+    select address, min(t.first_seen_at) as first_seen_at
+    from ties as t
+    join (select channel, address, count(*) as holders from addresses group by all) using (channel, address)
+    where channel = 'email'
+    group by all
+    having count(*) < max(holders)
+),
+identifiers as (
+    select number, min(first_seen_at) as first_seen_at, 0 as rank, number as name, number as id
+    from seen
+    group by number
+    union all
+    select
+        t.number, coalesce(p.first_seen_at, f.first_seen_at) as first_seen_at, 1 as rank, address as name,
+        'email:' || sha256(address)[:20] as id
+    from ties as t
+    join first_addresses as f using (address)
+    left join passed_on as p using (address)
+    where t.channel = 'email' and t.holds
+),
+of_both as (
+    from identifiers
+    union all
+    select w.twin as number, i.first_seen_at, i.rank, i.name, i.id
+    from identifiers as i
+    join twins as w using (number)
+)
+select number, arg_min(id, (first_seen_at, rank, name)) as customer_id
+from of_both
+group by number;
+
+create temp table contacts as
+with theirs as (
+    select n.customer_id, v.*
+    from versions_in_force as v
+    join numbers as n using (number)
+)
+select
+    * exclude (number, first_contact_date)
+    replace (
+        bool_or(has_loyalty_card) over person as has_loyalty_card,
+        bool_and(email_consent) over person as email_consent,
+        bool_and(sms_consent) over person as sms_consent,
+        bool_and(post_consent) over person as post_consent,
+        max(email_consent_since) over person as email_consent_since,
+        max(sms_consent_since) over person as sms_consent_since
+    ),
+    utc_day(min(first_seen_at) over person) as first_contact_date
+from theirs
+window person as (partition by customer_id)
+qualify row_number() over (partition by customer_id order by updated_at desc, number desc) = 1;
+
+create temp table recipients as
+select distinct channel, address, n.customer_id
+from ties
+join numbers as n using (number)
+where holds
+union all
+select 'email', address, 'email:' || sha256(address)[:20]
+from (select address from messages where channel = 'email' union select address from answers)
+anti join (from addresses where channel = 'email') using (address)
+where regexp_matches(address, '^[^@[:space:]]+@[^@[:space:]]+[.][^@[:space:]]+$$')
+    and not exists (from junk_emails where address like pattern);
+
+create temp table emails as
+select address, customer_id from recipients where channel = 'email';
+
+create temp table visitors as
+select visitor_id, min(customer_id) as owner
+from visits
+join numbers on number = user_id
+group by visitor_id
+having min(customer_id) = max(customer_id);
+
+-- Whose a refusal is: that of whoever had the address then.
+create temp table contact_refusals as
+with tenures as (
+    select
+        number, channel, address,
+        nullif(first_seen_at, min(first_seen_at) over (partition by channel, address)) as held_from,
+        case when given_up_at is not null then (
+            select min(greatest(a.given_up_at, n.first_seen_at))
+            from addresses as n
+            where n.channel = a.channel and n.address = a.address and n.number <> a.number
+                and (n.given_up_at is null or n.given_up_at > a.given_up_at)
+        ) end as held_to
+    from addresses as a
+)
+select number, channel, address, refusal, occurred_at
+from refusals
+join tenures using (channel, address)
+where (held_from is null or occurred_at >= held_from) and (held_to is null or occurred_at < held_to);
+
+create temp table customer_refusals as
+with suppressed as (
+    select n.customer_id, s.channel
+    from suppressions as s
+    join numbers as n on n.number = s.contact_id
+    union all
+    select n.customer_id, s.channel
+    from suppressions as s
+    join addresses as a on a.channel = 'email' and a.address = lower(trim(s.email))
+    join numbers as n using (number)
+    union all
+    select r.customer_id, s.channel
+    from suppressions as s
+    join recipients as r on r.channel = 'email' and r.address = lower(trim(s.email))
+    union all
+    select n.customer_id, s.channel
+    from suppressions as s
+    join addresses as a on a.channel = 'sms' and a.address = regexp_replace(s.phone, '[^0-9+]', '', 'g')
+    join numbers as n using (number)
+),
+theirs as (
+    select customer_id, channel, refusal, occurred_at
+    from contact_refusals
+    join numbers using (number)
+    union all
+    select customer_id, channel, refusal, occurred_at
+    from refusals
+    join recipients using (channel, address)
+    anti join addresses using (channel, address)
+    union all
+    select s.customer_id, c.channel, 'suppression', null
+    from suppressed as s
+    join (values ('email'), ('sms'), ('post')) as c (channel) on coalesce(s.channel, c.channel) = c.channel
+)
+select
+    customer_id, channel,
+    bool_or(refusal = 'suppression') as is_suppressed,
+    bool_or(refusal = 'complaint') as has_complained,
+    max(occurred_at) filter (refusal = 'unsubscribe') as unsubscribed_at
+from theirs
+group by all;
+
+-- A customer's orders --------------------------------------------------------------------------
+
 create temp table buyers as
 select
     customer_id,
@@ -66,16 +396,17 @@ select
     count(*) filter (in_window) as frequency,
     coalesce(sum(gross) filter (in_window), 0)::decimal(18, 3) as monetary,
     sum(points) filter (is_sale)::bigint as points
-from (select *, is_sale and order_date >= $as_of - $rfm_window_days as in_window from orders)
+from (select *, is_sale and order_date >= $as_of - $rfm_window_days as in_window from orders join numbers using (number))
 left join engagement_points on channel = 'order' and event_date = order_date
 group by customer_id;
 
 create temp table products as
-select customer_id::varchar as customer_id, count(distinct product_code) as products
-from order_lines
+select n.customer_id, count(distinct product_code) as products
+from order_lines as o
+join numbers as n on n.number = o.customer_id::varchar
 anti join service_codes using (product_code)
-where customer_id is not null and quantity > 0 and unit_price > 0 and order_id not like 'C%'
-group by order_lines.customer_id;
+where quantity > 0 and unit_price > 0 and order_id not like 'C%'
+group by n.customer_id;
 
 create temp table order_scores as
 with cuts as (
@@ -93,8 +424,7 @@ returns as (
             customer_id,
             order_date,
             order_date - lag(order_date) over (partition by customer_id order by order_date) as silent_days
-        from orders
-        where is_sale
+        from (select distinct customer_id, order_date from orders join numbers using (number) where is_sale)
     )
     where silent_days > $lapsed_after_days
     group by customer_id
@@ -116,199 +446,12 @@ from buyers as b
 cross join cuts as c
 left join returns using (customer_id);
 
--- Contacts -------------------------------------------------------------------------------------
-
-create temp table contacts as
-with refusals as (
-    select
-        contact_id,
-        max(updated_at) filter (email_consent is not true) as email_refused_at,
-        max(updated_at) filter (sms_consent is not true) as sms_refused_at
-    from contact_versions
-    group by contact_id
-),
-latest as (
-    select
-        contact_id,
-        min(updated_at) as first_seen_at,
-        max(updated_at) as updated_at,
-        min(updated_at) filter (email_refused_at is null or updated_at > email_refused_at) as email_consent_since,
-        min(updated_at) filter (sms_refused_at is null or updated_at > sms_refused_at) as sms_consent_since
-    from contact_versions
-    join refusals using (contact_id)
-    group by contact_id
-)
-select
-    contact_id as customer_id,
-    updated_at,
-    utc_day(first_seen_at) as first_contact_date,
-    case
-        when birth_date between $as_of - 120 * 365 and $as_of then (yyyymmdd($as_of) - yyyymmdd(birth_date)) // 10000
-    end as age,
-    gender, income_band, education, job_title, household_size, city, region, country,
-    loyalty_card is not null as has_loyalty_card,
-    coalesce(email_consent, false) as email_consent,
-    coalesce(sms_consent, false) as sms_consent,
-    coalesce(post_consent, false) as post_consent,
-    email_consent_since,
-    sms_consent_since
-from contact_versions
-join latest using (contact_id, updated_at);
-
-create temp table addresses as
-with dialled as (
-    select contact_id, updated_at, regexp_replace(replace(phone, '(0)', ''), '[^0-9+]', '', 'g') as digits
-    from contact_versions
-    where phone is not null
-),
-addresses as (
-    select contact_id, updated_at, 'email' as kind, lower(trim(email)) as address
-    from contact_versions
-    where email is not null
-    union all
-    select
-        contact_id,
-        updated_at,
-        'phone' as kind,
-        case
-            when starts_with(digits, '+') then digits
-            when starts_with(digits, '00') then '+' || digits[3:]
-            when starts_with(digits, '0') then '+' || '$default_calling_code' || digits[2:]
-            else '+' || digits
-        end as address
-    from dialled
-    where regexp_full_match(address, '[+][1-9][0-9]{7,14}')
-)
-select contact_id as customer_id, kind, address, max(updated_at) as last_seen_at
-from addresses
-group by all;
-
--- Events ---------------------------------------------------------------------------------------
-
-create temp table visits as
-select
-    visitor_id,
-    user_id,
-    coalesce(platform, '') as platform,
-    coalesce(device, '') as device,
-    coalesce(os, '') as os,
-    coalesce(browser, '') as browser,
-    count(*) as events,
-    count(*) filter (event_type = 'product_view') as product_views,
-    count(*) filter (event_type = 'add_to_cart') as add_to_carts,
-    min(event_date) as first_visit_date,
-    max(event_date) as last_visit_date,
-    max(event_date) filter (event_type = 'add_to_cart') as last_cart_date,
-    sum(points)::bigint as points
-from (select *, utc_day(occurred_at) as event_date from web)
-left join (from engagement_points where channel = 'web') using (event_type, event_date)
-group by all;
-
-create temp table category_views as
-select visitor_id, user_id, category, count(*) as views
-from web
-where category is not null
-group by all;
-
--- By the address as it was written first, so that it is tidied once and not for every message.
-create temp table messages as
-with as_written as (
-    select
-        channel,
-        email,
-        phone,
-        count(*) filter (event_type = 'sent') as sends,
-        count(*) filter (event_type = 'click') as clicks,
-        count(*) filter (event_type = 'complaint') as complaints,
-        coalesce(bool_or(event_type = 'bounce' and bounce_type = 'hard'), false) as has_bounced,
-        max(occurred_at) filter (event_type = 'unsubscribe') as unsubscribed_at,
-        min(event_date) as first_message_date,
-        sum(points) as points
-    from (select * rename (event as event_type), utc_day(occurred_at) as event_date from email)
-    left join engagement_points using (channel, event_type, event_date)
-    group by channel, email, phone
-)
-select
-    channel,
-    case channel when 'sms' then trim(phone) else lower(trim(email)) end as address,
-    sum(sends)::bigint as sends,
-    sum(clicks)::bigint as clicks,
-    sum(complaints)::bigint as complaints,
-    bool_or(has_bounced) as has_bounced,
-    max(unsubscribed_at) as unsubscribed_at,
-    min(first_message_date) as first_message_date,
-    sum(points)::bigint as points
-from as_written
-where address is not null
-group by all;
-
-create temp table answers as
-select distinct lower(trim(email)) as address, question, answer, responded_at
-from survey
-where email is not null
-    and case question
-        when 'nps' then try_cast(answer as bigint) between 0 and 10
-        when 'csat' then try_cast(answer as bigint) between 1 and 5
-        else true
-    end;
-
--- Identity -------------------------------------------------------------------------------------
-
-create temp table known_customers as
-select customer_id, bool_or(has_orders) as has_orders
-from (
-    select customer_id, true as has_orders from buyers
-    union all
-    select customer_id, false from contacts
-    union all
-    select distinct user_id, false from visits where user_id is not null
-)
-group by customer_id;
-
--- Who holds an address: who gave it last, then who orders, then the smaller number.
-create temp table holders as
-select
-    kind,
-    address,
-    arg_min(customer_id, (last_seen_at <> updated_at, not has_orders, length(customer_id), customer_id)) as customer_id
-from addresses
-join contacts using (customer_id)
-join known_customers using (customer_id)
-group by kind, address;
-
-create temp table emails as
-select
-    address,
-    coalesce(h.customer_id, 'email:' || sha256(address)[:20]) as customer_id
-from (
-    select address from addresses where kind = 'email'
-    union
-    select address from messages where channel = 'email'
-    union
-    select address from answers
-)
-left join (from holders where kind = 'email') as h using (address)
-where regexp_matches(address, '^[^@[:space:]]+@[^@[:space:]]+[.][^@[:space:]]+$$')
-    and not exists (from junk_emails where address like pattern);
-
-create temp table recipients as
-select 'email' as channel, address, customer_id from emails
-union all
-select 'sms' as channel, address, customer_id from holders where kind = 'phone';
-
-create temp table visitors as
-select visitor_id, min(user_id) as owner
-from visits
-where user_id is not null
-group by visitor_id
-having min(user_id) = max(user_id);
-
 -- A customer's events --------------------------------------------------------------------------
 
 create temp table customer_web as
 with setups as (
     select
-        coalesce(user_id, owner) as customer_id, platform, device, os, browser,
+        coalesce(n.customer_id, owner) as customer_id, platform, device, os, browser,
         sum(events)::bigint as events,
         sum(product_views)::bigint as product_views,
         sum(add_to_carts)::bigint as add_to_carts,
@@ -318,7 +461,8 @@ with setups as (
         sum(points)::bigint as points
     from visits
     left join visitors using (visitor_id)
-    where coalesce(user_id, owner) is not null
+    left join numbers as n on n.number = user_id
+    where coalesce(n.customer_id, owner) is not null
     group by all
 )
 select
@@ -341,10 +485,11 @@ group by customer_id;
 create temp table customer_categories as
 select customer_id, arg_max(category, (views, category)) as top_category, count(*) as categories
 from (
-    select coalesce(user_id, owner) as customer_id, category, sum(views) as views
+    select coalesce(n.customer_id, owner) as customer_id, category, sum(views) as views
     from category_views
     left join visitors using (visitor_id)
-    where coalesce(user_id, owner) is not null
+    left join numbers as n on n.number = user_id
+    where coalesce(n.customer_id, owner) is not null
     group by all
 )
 group by customer_id;
@@ -354,13 +499,9 @@ select
     customer_id,
     coalesce(sum(sends) filter (channel = 'email'), 0)::bigint as email_sends,
     coalesce(sum(clicks) filter (channel = 'email'), 0)::bigint as email_clicks,
-    coalesce(sum(complaints) filter (channel = 'email'), 0) > 0 as has_complained_of_email,
-    max(unsubscribed_at) filter (channel = 'email') as email_unsubscribed_at,
     coalesce(sum(sends) filter (channel = 'sms'), 0)::bigint as sms_sends,
     coalesce(sum(clicks) filter (channel = 'sms'), 0)::bigint as sms_clicks,
-    coalesce(sum(complaints) filter (channel = 'sms'), 0) > 0 as has_complained_of_sms,
-    max(unsubscribed_at) filter (channel = 'sms') as sms_unsubscribed_at,
-    min(first_message_date) as first_message_date,
+    utc_day(min(first_message_at)) as first_message_date,
     sum(points)::bigint as points
 from messages
 join recipients using (channel, address)
@@ -418,27 +559,50 @@ group by customer_id;
 create temp table permissions as
 with reachable as (
     select
-        a.customer_id,
-        bool_or(a.kind = 'email') as has_email,
-        bool_or(a.kind = 'phone') as has_phone
+        n.customer_id, a.channel,
+        bool_or(r.customer_id is not null and b.number is null) as works,
+        bool_or(b.number is not null) as has_bounced
     from addresses as a
-    join contacts as c on c.customer_id = a.customer_id and c.updated_at = a.last_seen_at
-    join recipients as r
-        on r.customer_id = a.customer_id
-        and r.address = a.address
-        and r.channel = case a.kind when 'phone' then 'sms' else 'email' end
-    left join messages as m on m.channel = r.channel and m.address = r.address
-    where m.has_bounced is not true
-    group by a.customer_id
+    join numbers as n using (number)
+    left join recipients as r on r.channel = a.channel and r.address = a.address and r.customer_id = n.customer_id
+    left join (select distinct number, channel, address from contact_refusals where refusal = 'bounce') as b
+        on b.number = a.number and b.channel = a.channel and b.address = a.address
+    where a.given_up_at is null
+    group by all
+),
+reasons as (
+    select
+        c.customer_id,
+        case
+            when e.is_suppressed then 'suppressed'
+            when e.has_complained then 'complaint'
+            when not email_consent then 'no_consent'
+            when e.unsubscribed_at is not null and (email_consent_since > e.unsubscribed_at) is not true then 'unsubscribed'
+            when ea.works is not true and ea.has_bounced then 'bounced'
+            when ea.works is not true then 'no_address'
+        end as no_email_reason,
+        case
+            when s.is_suppressed then 'suppressed'
+            when s.has_complained then 'complaint'
+            when not sms_consent then 'no_consent'
+            when s.unsubscribed_at is not null and (sms_consent_since > s.unsubscribed_at) is not true then 'unsubscribed'
+            when sa.works is not true and sa.has_bounced then 'bounced'
+            when sa.works is not true then 'no_address'
+        end as no_sms_reason,
+        case when p.is_suppressed then 'suppressed' when not post_consent then 'no_consent' end as no_post_reason,
+        no_email_reason is null as can_email,
+        no_sms_reason is null as can_sms,
+        no_post_reason is null as can_post
+    from contacts as c
+    left join customer_refusals as e on e.customer_id = c.customer_id and e.channel = 'email'
+    left join customer_refusals as s on s.customer_id = c.customer_id and s.channel = 'sms'
+    left join customer_refusals as p on p.customer_id = c.customer_id and p.channel = 'post'
+    left join reachable as ea on ea.customer_id = c.customer_id and ea.channel = 'email'
+    left join reachable as sa on sa.customer_id = c.customer_id and sa.channel = 'sms'
 ),
 permissions as (
     select
-        customer_id,
-        email_consent and has_email is true and has_complained_of_email is not true
-            and (email_unsubscribed_at is null or (email_consent_since > email_unsubscribed_at) is true) as can_email,
-        sms_consent and has_phone is true and has_complained_of_sms is not true
-            and (sms_unsubscribed_at is null or (sms_consent_since > sms_unsubscribed_at) is true) as can_sms,
-        post_consent as can_post,
+        *,
         case when can_email and email_sends >= $channel_min_sends then
             1000000 * (least(email_clicks, email_sends) + $channel_prior_responses)
             // (email_sends + $channel_prior_responses + $channel_prior_silences)
@@ -447,12 +611,11 @@ permissions as (
             1000000 * (least(sms_clicks, sms_sends) + $channel_prior_responses)
             // (sms_sends + $channel_prior_responses + $channel_prior_silences)
         end as sms_rate
-    from contacts
-    left join reachable using (customer_id)
+    from reasons
     left join customer_messages using (customer_id)
 )
 select
-    customer_id, can_email, can_sms, can_post,
+    customer_id, can_email, can_sms, can_post, no_email_reason, no_sms_reason, no_post_reason,
     case
         when sms_rate > coalesce(email_rate, -1) then 'sms'
         when can_email then 'email'
@@ -466,7 +629,7 @@ from permissions;
 
 create temp table customers as
 with everybody as (
-    select customer_id from known_customers
+    select customer_id from numbers
     union
     select customer_id from emails
 )
@@ -542,6 +705,9 @@ select
     coalesce(a.can_email, false) as can_email,
     coalesce(a.can_sms, false) as can_sms,
     coalesce(a.can_post, false) as can_post,
+    case when a.customer_id is null then 'no_contact' else a.no_email_reason end as no_email_reason,
+    case when a.customer_id is null then 'no_contact' else a.no_sms_reason end as no_sms_reason,
+    case when a.customer_id is null then 'no_contact' else a.no_post_reason end as no_post_reason,
     coalesce(a.preferred_channel, 'none') as preferred_channel
 from everybody as e
 left join contacts as c using (customer_id)
@@ -664,6 +830,12 @@ def read_sources(db: duckdb.DuckDBPyConnection, project: shipped.Project, extrac
         where responded_at < {as_of} and {contract(project, "survey")}
         """
     )
+    suppressions = (
+        read_csv("suppressions", "suppression/*.csv")
+        if any((extracts / "suppression").glob("*.csv"))
+        else "(select " + ", ".join(f"null::{TYPES[c['type']]} as {n}" for n, c in project.columns["suppressions"].items()) + " limit 0)"
+    )
+    db.execute(f"create temp table suppressions as from {suppressions} where suppressed_at < {as_of} and {contract(project, 'suppressions')}")
     is_json = any((extracts / "email").glob("*.ndjson*"))
     email = (
         f"read_json({path('email/*.ndjson*')}, format = 'newline_delimited', columns = {typed('email')}, ignore_errors = true)"
@@ -684,7 +856,7 @@ def read_reference(db: duckdb.DuckDBPyConnection, project: shipped.Project) -> N
     db.execute("create temp table engagement_weights (channel text, event_type text, weight decimal(9, 3), half_life_days bigint)")
     db.executemany("insert into engagement_weights values (?, ?, ?, ?)", project.reference["engagement_weights"])
     db.execute("create temp table junk_emails (pattern text)")
-    db.executemany("insert into junk_emails values (?)", project.reference["junk_emails"])
+    db.executemany("insert into junk_emails values (?)", [[entry.replace("*", "%")] for entry in project.blocked_emails])
     db.execute("create temp table service_codes (product_code text)")
     db.executemany("insert into service_codes values (?)", [row[:1] for row in project.reference["service_codes"]])
     db.execute(
@@ -721,7 +893,7 @@ def main(extracts: Path, as_of: str, out: Path) -> None:
     db.execute(MACROS)
     read_reference(db, project)
     read_sources(db, project, extracts)
-    db.execute(Template(MODELS).substitute(project.parameters, as_of=f"date '{as_of}'"))
+    db.execute(Template(MODELS).substitute(project.parameters, as_of=f"date '{as_of}'", calling_code=project.calling_code))
     assign(db, project)
     db.execute(SUMMARY)
     for table, key in shipped.KEYS.items():

@@ -15,6 +15,7 @@ import project as shipped
 
 MOMENT = "%Y-%m-%dT%H:%M:%SZ"
 UTC_MOMENT = pl.Datetime("us", "UTC")
+EMAIL = "^[^@[:space:]]+@[^@[:space:]]+[.][^@[:space:]]+$"
 SETUP = ["platform", "device", "os", "browser"]
 
 
@@ -130,6 +131,16 @@ class Sources:
         )
         return answers.filter(self.before("responded_at"), self.holds("survey"))
 
+    def suppressions(self) -> pl.LazyFrame:
+        """Orders not to write to somebody."""
+        schema = dict.fromkeys(self.project.columns["suppressions"], pl.String)
+        files = list((self.extracts / "suppression").glob("*.csv"))
+        orders = parsed(
+            pl.scan_csv(files, schema=schema) if files else pl.LazyFrame(schema=schema),
+            suppressed_at=col("suppressed_at").str.to_datetime(MOMENT, time_zone="UTC", time_unit="us", strict=False),
+        )
+        return orders.filter(self.before("suppressed_at"), self.holds("suppressions"))
+
     def before(self, column: str) -> pl.Expr:
         """Whether something happened before the as-of day."""
         return col(column) < datetime.combine(self.project.as_of, datetime.min.time(), UTC)
@@ -175,24 +186,31 @@ def engagement_points(project: shipped.Project) -> pl.LazyFrame:
     )
 
 
-def order_features(project: shipped.Project, lines: pl.LazyFrame, points: pl.LazyFrame) -> pl.LazyFrame:
-    """One row a customer with an order or refund. Money is in thousandths."""
-    p, as_of = project.parameters, project.as_of
+def whole_orders(project: shipped.Project, lines: pl.LazyFrame) -> list[pl.LazyFrame]:
+    """Orders by number of the customer, and the products that each number bought. Money is in thousandths."""
     is_sale = (col("quantity") > 0) & (col("unit_price") > 0) & ~col("order_id").str.starts_with("C")
     lines = lines.filter(col("customer_id").is_not_null()).with_columns(is_sale=is_sale, amount=col("quantity") * col("unit_price"))
     service_codes = [code for code, _ in project.reference["service_codes"]]
-    orders, products = collect(
+    number = col("customer_id").cast(pl.String)
+    return collect(
         lines.group_by("customer_id", "order_id").agg(
+            ordered_at=col("ordered_at").min().dt.cast_time_unit("us").dt.replace_time_zone("UTC"),
             order_date=col("ordered_at").min().dt.date(),
             country=col("country").max(),
             is_sale=col("is_sale").any(),
             gross=only(col("is_sale"), col("amount")).sum(),
             refunded=-only(~col("is_sale"), col("amount")).sum(),
-        ),
-        lines.filter(col("is_sale"), ~col("product_code").is_in(service_codes))
-        .group_by("customer_id")
-        .agg(products=col("product_code").n_unique().cast(pl.Int64)),
+        )
+        .with_columns(number=number)
+        .drop("customer_id"),
+        lines.filter(col("is_sale"), ~col("product_code").is_in(service_codes)).select("product_code", number=number).unique(),
     )
+
+
+def order_features(project: shipped.Project, orders: pl.LazyFrame, products: pl.LazyFrame, points: pl.LazyFrame) -> pl.LazyFrame:
+    """One row a customer with an order or refund."""
+    p, as_of = project.parameters, project.as_of
+    products = products.group_by("customer_id").agg(products=col("product_code").n_unique().cast(pl.Int64))
     in_window = col("is_sale") & (col("order_date") >= as_of - timedelta(days=p["rfm_window_days"]))
     sale_date = only(col("is_sale"), col("order_date"))
     of_orders = points.filter(col("channel") == "order").select(order_date="event_date", order_points="points")
@@ -204,6 +222,8 @@ def order_features(project: shipped.Project, lines: pl.LazyFrame, points: pl.Laz
     )
     returns = (
         orders.filter("is_sale")
+        .select("customer_id", "order_date")
+        .unique()
         .sort("customer_id", "order_date")
         .filter(col("order_date").diff().over("customer_id") > timedelta(days=p["lapsed_after_days"]))
         .group_by("customer_id")
@@ -227,7 +247,6 @@ def order_features(project: shipped.Project, lines: pl.LazyFrame, points: pl.Laz
         .join(products, on="customer_id", how="left")
         .join(returns, on="customer_id", how="left")
         .with_columns(
-            col("customer_id").cast(pl.String),
             days_since_last_order=(lit(as_of) - col("last_order_date")).dt.total_days(),
             recency_days=(lit(as_of) - col("last_window_date")).dt.total_days(),
         )
@@ -262,7 +281,7 @@ def cuts_below(name: str) -> pl.Expr:
 
 
 def contact_features(project: shipped.Project, versions: pl.LazyFrame) -> pl.LazyFrame:
-    """One row a contact, in its latest version."""
+    """One row a contact by number, in its latest version."""
     as_of = project.as_of
     consents = ("email_consent", "sms_consent")
     refused = {f"{c}_refused": only(~col(c).fill_null(False), col("updated_at")).max() for c in consents}
@@ -272,7 +291,7 @@ def contact_features(project: shipped.Project, versions: pl.LazyFrame) -> pl.Laz
         .group_by("contact_id")
         .agg(
             col("updated_at").max(),
-            first_contact_date=col("updated_at").min().dt.date(),
+            first_seen_at=col("updated_at").min(),
             **{f"{c}_since": only(stands[c], col("updated_at")).min() for c in consents},
         )
     )
@@ -282,14 +301,14 @@ def contact_features(project: shipped.Project, versions: pl.LazyFrame) -> pl.Laz
     facts = ["gender", "income_band", "education", "job_title", "household_size", "city", "region", "country"]
     return versions.join(latest, on=["contact_id", "updated_at"]).select(
         "updated_at",
-        "first_contact_date",
+        "first_seen_at",
         *facts,
         col("email_consent").fill_null(False),
         col("sms_consent").fill_null(False),
         col("post_consent").fill_null(False),
         "email_consent_since",
         "sms_consent_since",
-        customer_id="contact_id",
+        number="contact_id",
         is_contact=lit(True),
         has_loyalty_card=col("loyalty_card").is_not_null(),
         age=only(birth.is_between(as_of - timedelta(days=120 * 365), as_of), (today - born) // 10000),
@@ -297,7 +316,8 @@ def contact_features(project: shipped.Project, versions: pl.LazyFrame) -> pl.Laz
 
 
 def contact_addresses(project: shipped.Project, versions: pl.LazyFrame) -> pl.LazyFrame:
-    """One row for every address that a contact has or has had."""
+    """One row for every address that a contact has or has had: since when, and when a later version left it out."""
+    versions = versions.sort("contact_id", "updated_at").with_columns(replaced_at=col("updated_at").shift(-1).over("contact_id"))
     digits = col("digits")
     phone = (
         when(digits.str.starts_with("+"))
@@ -305,22 +325,25 @@ def contact_addresses(project: shipped.Project, versions: pl.LazyFrame) -> pl.La
         .when(digits.str.starts_with("00"))
         .then("+" + digits.str.slice(2))
         .when(digits.str.starts_with("0"))
-        .then(lit(f"+{project.parameters['default_calling_code']}") + digits.str.slice(1))
+        .then(lit(f"+{project.calling_code}") + digits.str.slice(1))
         .otherwise("+" + digits)
     )
-    emails = versions.filter(col("email").is_not_null()).select(
-        "contact_id", "updated_at", channel=lit("email"), address=tidy(col("email"))
+    emails = versions.select("contact_id", "updated_at", "replaced_at", channel=lit("email"), address=tidy(col("email"))).filter(
+        col("address").str.contains(EMAIL)
     )
     phones = (
         versions.filter(col("phone").is_not_null())
         .with_columns(digits=col("phone").str.replace_all("(0)", "", literal=True).str.replace_all("[^0-9+]", ""))
-        .select("contact_id", "updated_at", channel=lit("sms"), address=phone)
+        .select("contact_id", "updated_at", "replaced_at", channel=lit("sms"), address=phone)
         .filter(col("address").str.contains("^[+][1-9][0-9]{7,14}$"))
     )
     return (
         pl.concat([emails, phones])
-        .group_by(customer_id="contact_id", channel="channel", address="address")
-        .agg(last_seen_at=col("updated_at").max())
+        .group_by(number="contact_id", channel="channel", address="address")
+        .agg(
+            first_seen_at=col("updated_at").min(),
+            given_up_at=only(col("replaced_at").is_not_null().all(), col("replaced_at").max()),
+        )
     )
 
 
@@ -344,6 +367,7 @@ def web_features(events: pl.LazyFrame, points: pl.LazyFrame) -> tuple[pl.LazyFra
             first_visit_date=day.min(),
             last_visit_date=day.max(),
             last_cart_date=only(kind == "add_to_cart", day).max(),
+            first_seen_at=col("occurred_at").min(),
             points=col("points").sum(),
         )
     )
@@ -369,21 +393,26 @@ def message_features(events: pl.LazyFrame, points: pl.LazyFrame) -> pl.LazyFrame
         .agg(
             sends=count(kind == "sent"),
             clicks=count(kind == "click"),
-            complaints=count(kind == "complaint"),
-            hard_bounces=count((kind == "bounce") & (col("bounce_type") == "hard").fill_null(False)),
-            unsubscribed_at=only(kind == "unsubscribe", col("occurred_at")).max(),
-            first_message_date=col("event_date").min(),
+            first_message_at=col("occurred_at").min(),
             points=col("points").sum(),
         )
         .with_columns(address=address)
         .filter(col("address").is_not_null())
         .group_by("channel", "address")
         .agg(
-            col("sends", "clicks", "complaints", "hard_bounces", "points").sum(),
-            col("unsubscribed_at").max(),
-            col("first_message_date").min(),
+            col("sends", "clicks", "points").sum(),
+            col("first_message_at").min(),
         )
     )
+
+
+def message_refusals(events: pl.LazyFrame) -> pl.LazyFrame:
+    """Unsubscribes, complaints and hard bounces, by address."""
+    address = when(col("channel") == "sms").then(col("phone").str.strip_chars(" ")).otherwise(tidy(col("email")))
+    is_refusal = col("event").is_in(["unsubscribe", "complaint"]) | (
+        (col("event") == "bounce") & (col("bounce_type") == "hard").fill_null(False)
+    )
+    return events.filter(is_refusal).select("channel", "occurred_at", address=address, refusal="event")
 
 
 def survey_answers(answers: pl.LazyFrame) -> pl.LazyFrame:
@@ -403,25 +432,178 @@ def survey_answers(answers: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def resolve_emails(project: shipped.Project, known: pl.LazyFrame, holders: pl.LazyFrame) -> pl.LazyFrame:
-    """Which customer each usable e-mail address leads to."""
-    junk = pl.any_horizontal(pl.sql_expr(f"address like '{pattern}'") for (pattern,) in project.reference["junk_emails"])
-    emails = (
-        known.unique()
-        .filter(col("address").str.contains("^[^@[:space:]]+@[^@[:space:]]+[.][^@[:space:]]+$"), ~junk)
-        .join(holders.filter(col("channel") == "email").drop("channel"), on="address", how="left")
+def is_junk(project: shipped.Project) -> pl.Expr:
+    """Whether an e-mail address stands for nobody."""
+    patterns = (entry.replace("*", "%") for entry in project.blocked_emails)
+    return pl.any_horizontal(pl.sql_expr(f"address like '{pattern}'") for pattern in patterns)
+
+
+def hashed(addresses: pl.Series) -> pl.Series:
+    """The ids that hide e-mail addresses. Polars has no SHA-256."""
+    ids = [f"email:{hashlib.sha256(address.encode()).hexdigest()[:20]}" for address in addresses]
+    return pl.Series(ids, dtype=pl.String)
+
+
+def hold(project: shipped.Project, addresses: pl.LazyFrame) -> pl.LazyFrame:
+    """The ties of addresses to contacts that hold: no junk, not given up before the next holder had it, and of two at most."""
+    key = ["channel", "address"]
+    usable = addresses.filter((col("channel") != "email") | ~is_junk(project))
+    later = usable.select(*key, successor="number", taken_at="first_seen_at")
+    passed_on = (
+        usable.filter(col("given_up_at").is_not_null())
+        .join(later, on=key)
+        .filter(col("successor") != col("number"), col("taken_at") >= col("given_up_at"))
+    )
+    kept = usable.join(passed_on.select(*key, "number").unique(), on=[*key, "number"], how="anti")
+    holders = kept.group_by(key).agg(holders=pl.len(), kept_since=col("first_seen_at").min())
+    ever = addresses.group_by(key).agg(ever=pl.len())
+    return kept.join(holders, on=key).join(ever, on=key).with_columns(holds=col("holders") <= 2)
+
+
+def who_is_who(
+    project: shipped.Project,
+    seen: pl.LazyFrame,
+    seen_emails: pl.LazyFrame,
+    addresses: pl.LazyFrame,
+) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+    """The customer of every number, and of every address: named by the oldest identifier."""
+    key = ["channel", "address"]
+    (ties,) = collect(hold(project, addresses))
+    held = ties.filter("holds")
+    # Generated contacts are one person with one other at most.
+    pairs = held.select(*key, "number").join(held.select(*key, twin="number"), on=key)
+    twins = pairs.filter(col("number") != col("twin")).select("number", "twin").unique()
+    first_emails = seen_emails.group_by("address").agg(first_seen_at=col("first_seen_at").min())
+    emails = held.filter(col("channel") == "email").drop("first_seen_at").join(first_emails, on="address")
+    # What was seen of an address before it passed on was another's.
+    since = when(col("holders") < col("ever")).then(col("kept_since")).otherwise(col("first_seen_at"))
+    identifiers = pl.concat(
+        [
+            seen.group_by("number").agg(first_seen_at=col("first_seen_at").min()).with_columns(rank=0, name=col("number")),
+            emails.select("number", first_seen_at=since, rank=1, name="address"),
+        ]
+    )
+    of_twins = identifiers.join(twins, on="number").select("first_seen_at", "rank", "name", number="twin")
+    oldest = (
+        pl.concat([identifiers, of_twins.select("number", "first_seen_at", "rank", "name")])
+        .sort("number", "first_seen_at", "rank", "name")
+        .group_by("number")
+        .agg(col("rank").first(), col("name").first())
         .collect(engine="streaming")
     )
-    # Polars has no SHA-256. Only addresses that no contact has need one.
-    nobodys = emails.filter(col("customer_id").is_null()).select("address")
-    numbers = [f"email:{hashlib.sha256(address.encode()).hexdigest()[:20]}" for address in nobodys["address"]]
-    strangers = nobodys.with_columns(customer_id=pl.Series(numbers, dtype=pl.String))
-    return pl.concat([emails.drop_nulls("customer_id").select("address", "customer_id"), strangers]).lazy()
+    by_email = oldest.filter(col("rank") == 1).with_columns(hashed_name=hashed(oldest.filter(col("rank") == 1)["name"]))
+    numbers = pl.concat(
+        [
+            oldest.filter(col("rank") == 0).select("number", customer_id="name"),
+            by_email.select("number", customer_id="hashed_name"),
+        ]
+    ).lazy()
+    strangers = (
+        seen_emails.select("address")
+        .unique()
+        .join(addresses.filter(col("channel") == "email"), on="address", how="anti")
+        .filter(col("address").str.contains(EMAIL), ~is_junk(project))
+        .collect(engine="streaming")
+    )
+    strangers = strangers.with_columns(customer_id=hashed(strangers["address"]), channel=lit("email"))
+    recipients = pl.concat(
+        [
+            held.join(numbers, on="number").select(*key, "customer_id").unique(),
+            strangers.select(*key, "customer_id").lazy(),
+        ]
+    )
+    numbers, recipients = collect(numbers, recipients)
+    return numbers, recipients
+
+
+def merge_contacts(contacts: pl.LazyFrame, numbers: pl.LazyFrame) -> pl.LazyFrame:
+    """One row a customer: of several contacts the last updated speaks, and consent needs all."""
+    all_of = ["email_consent", "sms_consent", "post_consent"]
+    last_of = ["email_consent_since", "sms_consent_since"]
+    rest = ["is_contact", "age", "gender", "income_band", "education", "job_title", "household_size", "city", "region", "country"]
+    return (
+        contacts.join(numbers, on="number")
+        .sort("customer_id", "updated_at", "number")
+        .group_by("customer_id")
+        .agg(
+            col(*rest).last(),
+            col("has_loyalty_card").any(),
+            col(*all_of).all(),
+            col(*last_of).max(),
+            first_contact_date=col("first_seen_at").min().dt.date(),
+        )
+    )
+
+
+def refusals_by_contact(refusals: pl.LazyFrame, addresses: pl.LazyFrame) -> pl.LazyFrame:
+    """Whose a refusal is: that of whoever had the address then."""
+    key = ["channel", "address"]
+    others = addresses.select(*key, successor="number", taken_at="first_seen_at", left_at="given_up_at")
+    held_to = (
+        addresses.filter(col("given_up_at").is_not_null())
+        .join(others, on=key)
+        .filter(col("successor") != col("number"), col("left_at").is_null() | (col("left_at") > col("given_up_at")))
+        .group_by(*key, "number")
+        .agg(held_to=pl.max_horizontal("given_up_at", "taken_at").min())
+    )
+    is_first = col("first_seen_at") == col("first_seen_at").min().over(key)
+    tenures = addresses.with_columns(held_from=only(~is_first, col("first_seen_at"))).join(
+        held_to, on=[*key, "number"], how="left"
+    )
+    moment = col("occurred_at")
+    theirs = (col("held_from").is_null() | (moment >= col("held_from"))) & (col("held_to").is_null() | (moment < col("held_to")))
+    return refusals.join(tenures, on=key).filter(theirs).select(*key, "number", "refusal", "occurred_at")
+
+
+def customer_refusals(
+    refusals: pl.LazyFrame,
+    by_contact: pl.LazyFrame,
+    suppressions: pl.LazyFrame,
+    addresses: pl.LazyFrame,
+    numbers: pl.LazyFrame,
+    recipients: pl.LazyFrame,
+) -> pl.LazyFrame:
+    """What each customer refused, by channel."""
+    key = ["channel", "address"]
+    ordered = suppressions.select(
+        "contact_id",
+        order_channel="channel",
+        channel=when(col("email").is_not_null()).then(lit("email")).otherwise(lit("sms")),
+        address=when(col("email").is_not_null()).then(tidy(col("email"))).otherwise(col("phone").str.replace_all("[^0-9+]", "")),
+    )
+    suppressed = pl.concat(
+        [
+            ordered.join(numbers, left_on="contact_id", right_on="number").select("customer_id", channel="order_channel"),
+            ordered.filter(col("contact_id").is_null())
+            .join(addresses, on=key)
+            .join(numbers, on="number")
+            .select("customer_id", channel="order_channel"),
+            ordered.filter(col("contact_id").is_null())
+            .join(recipients, on=key)
+            .select("customer_id", channel="order_channel"),
+        ]
+    )
+    of_all = suppressed.with_columns(col("channel").fill_null("email sms post").str.split(" ")).explode("channel")
+    stated = pl.concat(
+        [
+            by_contact.join(numbers, on="number").select("customer_id", "channel", "refusal", "occurred_at"),
+            refusals.join(addresses, on=key, how="anti")
+            .join(recipients, on=key)
+            .select("customer_id", "channel", "refusal", "occurred_at"),
+            of_all.select("customer_id", "channel", refusal=lit("suppression"), occurred_at=lit(None, UTC_MOMENT)),
+        ]
+    )
+    kind = col("refusal")
+    return stated.group_by("customer_id", "channel").agg(
+        is_suppressed=(kind == "suppression").any(),
+        has_complained=(kind == "complaint").any(),
+        unsubscribed_at=only(kind == "unsubscribe", col("occurred_at")).max(),
+    )
 
 
 def customer_web(project: shipped.Project, visits: pl.LazyFrame, views: pl.LazyFrame, owners: pl.LazyFrame) -> list[pl.LazyFrame]:
     """What customers do on the site and in the app, and the categories they look at."""
-    by_owner = {"customer_id": pl.coalesce("user_id", "owner")}
+    by_owner = {"customer_id": pl.coalesce("user_customer_id", "owner")}
     setups = (
         visits.join(owners, on="visitor_id", how="left")
         .with_columns(**by_owner)
@@ -471,10 +653,9 @@ def customer_messages(messages: pl.LazyFrame, recipients: pl.LazyFrame) -> pl.La
             *(
                 only(of[channel], col(what)).sum().alias(f"{channel}_{what}")
                 for channel in of
-                for what in ("sends", "clicks", "complaints")
+                for what in ("sends", "clicks")
             ),
-            *(only(of[channel], col("unsubscribed_at")).max().alias(f"{channel}_unsubscribed_at") for channel in of),
-            first_message_date=col("first_message_date").min(),
+            first_message_date=col("first_message_at").min().dt.date(),
             message_points=col("points").sum(),
         )
     )
@@ -512,29 +693,55 @@ def permissions(
     project: shipped.Project,
     contacts: pl.LazyFrame,
     addresses: pl.LazyFrame,
+    numbers: pl.LazyFrame,
     recipients: pl.LazyFrame,
-    messages: pl.LazyFrame,
+    by_contact: pl.LazyFrame,
+    refused: pl.LazyFrame,
     of_customers: pl.LazyFrame,
 ) -> pl.LazyFrame:
-    """Who may be written to, by channel, and the channel to choose."""
+    """Who may be written to, by channel, if not, why, and the channel to choose."""
     p = project.parameters
+    key = ["channel", "address"]
+    bounced = by_contact.filter(col("refusal") == "bounce").select(*key, "number", has_bounced=lit(True)).unique()
     reachable = (
-        addresses.join(contacts.select("customer_id", last_seen_at="updated_at"), on=["customer_id", "last_seen_at"])
-        .join(recipients, on=["channel", "address", "customer_id"])
-        .join(messages.select("channel", "address", "hard_bounces"), on=["channel", "address"], how="left")
-        .filter(col("hard_bounces").fill_null(0) == 0)
-        .group_by("customer_id")
-        .agg(has_email=(col("channel") == "email").any(), has_sms=(col("channel") == "sms").any())
+        addresses.filter(col("given_up_at").is_null())
+        .join(numbers, on="number")
+        .join(recipients.with_columns(leads=lit(True)), on=[*key, "customer_id"], how="left")
+        .join(bounced, on=[*key, "number"], how="left")
+        .group_by("customer_id", "channel")
+        .agg(
+            works=(col("leads").fill_null(False) & ~col("has_bounced").fill_null(False)).any(),
+            bounced=col("has_bounced").fill_null(False).any(),
+        )
     )
+    joined = contacts
+    for channel in ("email", "sms", "post"):
+        for part in (reachable, refused):
+            of_channel = part.filter(col("channel") == channel).drop("channel")
+            names = [name for name in of_channel.collect_schema().names() if name != "customer_id"]
+            renamed = of_channel.rename({name: f"{channel}_{name}" for name in names})
+            joined = joined.join(renamed, on="customer_id", how="left")
 
-    def allowed(channel: str) -> pl.Expr:
+    def reason(channel: str) -> pl.Expr:
         unsubscribed = col(f"{channel}_unsubscribed_at")
-        renewed = (col(f"{channel}_consent_since") > unsubscribed).fill_null(False)
+        stated = (
+            when(col(f"{channel}_is_suppressed").fill_null(False))
+            .then(lit("suppressed"))
+            .when(col(f"{channel}_has_complained").fill_null(False))
+            .then(lit("complaint"))
+            .when(~col(f"{channel}_consent"))
+            .then(lit("no_consent"))
+        )
+        if channel == "post":
+            return stated
         return (
-            col(f"{channel}_consent")
-            & col(f"has_{channel}").fill_null(False)
-            & (col(f"{channel}_complaints").fill_null(0) == 0)
-            & (unsubscribed.is_null() | renewed)
+            stated.when(unsubscribed.is_not_null() & ~(col(f"{channel}_consent_since") > unsubscribed).fill_null(False))
+            .then(lit("unsubscribed"))
+            .when(col(f"{channel}_works").fill_null(False))
+            .then(lit(None, pl.String))
+            .when(col(f"{channel}_bounced").fill_null(False))
+            .then(lit("bounced"))
+            .otherwise(lit("no_address"))
         )
 
     def rate(channel: str) -> pl.Expr:
@@ -554,11 +761,12 @@ def permissions(
         .then(lit("post"))
         .otherwise(lit("none"))
     )
+    reasons = {f"no_{channel}_reason": reason(channel) for channel in ("email", "sms", "post")}
     return (
-        contacts.join(reachable, on="customer_id", how="left")
-        .join(of_customers, on="customer_id", how="left")
-        .with_columns(can_email=allowed("email"), can_sms=allowed("sms"), can_post=col("post_consent"))
-        .select("customer_id", "can_email", "can_sms", "can_post", preferred_channel=preferred)
+        joined.join(of_customers, on="customer_id", how="left")
+        .with_columns(**reasons)
+        .with_columns(col(f"no_{channel}_reason").is_null().alias(f"can_{channel}") for channel in ("email", "sms", "post"))
+        .select("customer_id", "can_email", "can_sms", "can_post", *reasons, may_be_reached=lit(True), preferred_channel=preferred)
     )
 
 
@@ -632,6 +840,10 @@ def profile(project: shipped.Project, everybody: pl.LazyFrame, parts: list[pl.La
         .alias("nps_group"),
         "csat",
         *no("email_consent", "sms_consent", "post_consent", "can_email", "can_sms", "can_post"),
+        *(
+            when(col("may_be_reached").is_null()).then(lit("no_contact")).otherwise(col(name)).alias(name)
+            for name in ("no_email_reason", "no_sms_reason", "no_post_reason")
+        ),
         col("preferred_channel").fill_null("none"),
     )
 
@@ -697,69 +909,55 @@ def main(extracts: Path, as_of: str, out: Path) -> None:
 
     (versions,) = collect(sources.contacts())
     visits, views = web_features(sources.web(), points)
-    buyers, contacts, addresses, messages, answers = collect(
-        order_features(project, sources.orders(), points),
+    orders, products = whole_orders(project, sources.orders())
+    contacts, addresses, messages, refusals, answers, suppressions = collect(
         contact_features(project, versions),
         contact_addresses(project, versions),
         message_features(sources.email(), points),
+        message_refusals(sources.email()),
         survey_answers(sources.survey()),
+        sources.suppressions(),
     )
 
     logins = visits.filter(col("user_id").is_not_null())
-    known = (
-        pl.concat(
-            [
-                buyers.select("customer_id", has_ordered=lit(True)),
-                contacts.select("customer_id", has_ordered=lit(False)),
-                logins.select(customer_id="user_id", has_ordered=lit(False)).unique(),
-            ]
-        )
-        .group_by("customer_id")
-        .agg(col("has_ordered").any())
-    )
-    # Who holds an address: who gave it last, then who orders, then the smaller number.
-    holders = (
-        addresses.join(contacts.select("customer_id", "updated_at"), on="customer_id")
-        .join(known, on="customer_id")
-        .sort(
-            col("last_seen_at") != col("updated_at"),
-            ~col("has_ordered"),
-            col("customer_id").str.len_chars(),
-            "customer_id",
-        )
-        .group_by("channel", "address")
-        .agg(col("customer_id").first())
+    of_email = col("channel") == "email"
+    seen = [
+        orders.select("number", first_seen_at="ordered_at"),
+        contacts.select("number", "first_seen_at"),
+        logins.select("first_seen_at", number="user_id").select("number", "first_seen_at"),
+    ]
+    seen_emails = [
+        addresses.filter(of_email).select("address", "first_seen_at"),
+        messages.filter(of_email).select("address", first_seen_at="first_message_at"),
+        answers.select("address", first_seen_at="responded_at"),
+    ]
+    numbers, recipients = who_is_who(project, pl.concat(seen), pl.concat(seen_emails), addresses)
+    emails = recipients.filter(of_email).select("address", "customer_id")
+    users = numbers.select(user_id="number", user_customer_id="customer_id")
+    visits, views, contacts, by_contact = collect(
+        visits.join(users, on="user_id", how="left"),
+        views.join(users, on="user_id", how="left"),
+        merge_contacts(contacts, numbers),
+        refusals_by_contact(refusals, addresses),
     )
     owners = (
-        logins.group_by("visitor_id")
-        .agg(owner=col("user_id").min(), last=col("user_id").max())
+        visits.filter(col("user_customer_id").is_not_null())
+        .group_by("visitor_id")
+        .agg(owner=col("user_customer_id").min(), last=col("user_customer_id").max())
         .filter(col("owner") == col("last"))
         .drop("last")
     )
-    known, holders, owners = collect(known, holders, owners)
-    of_email = col("channel") == "email"
-    known_emails = [
-        addresses.filter(of_email).select("address"),
-        messages.filter(of_email).select("address"),
-        answers.select("address"),
-    ]
-    emails = resolve_emails(project, pl.concat(known_emails), holders)
-    recipients = pl.concat(
-        [
-            emails.select("address", "customer_id", channel=lit("email")),
-            holders.filter(~of_email).select("address", "customer_id", "channel"),
-        ]
-    )
-
-    (of_customers,) = collect(customer_messages(messages, recipients))
-    everybody = pl.concat([known.select("customer_id"), emails.select("customer_id")]).unique()
+    buyers = order_features(project, orders.join(numbers, on="number"), products.join(numbers, on="number"), points)
+    refused = customer_refusals(refusals, by_contact, suppressions, addresses, numbers, recipients)
+    owners, buyers, refused, of_customers = collect(owners, buyers, refused, customer_messages(messages, recipients))
+    everybody = pl.concat([numbers.select("customer_id"), emails.select("customer_id")]).unique()
     parts = [
-        contacts.drop("updated_at"),
+        contacts,
         buyers,
         *customer_web(project, visits, views, owners),
         of_customers,
         customer_answers(answers, emails, points),
-        permissions(project, contacts, addresses, recipients, messages, of_customers),
+        permissions(project, contacts, addresses, numbers, recipients, by_contact, refused, of_customers),
     ]
     (customers,) = collect(profile(project, everybody, parts).sort(shipped.KEYS["customers"]))
     (membership,) = collect(assign(project, customers).sort(shipped.KEYS["segment_membership"]))

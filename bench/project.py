@@ -40,6 +40,12 @@ class Project:
     reference: dict[str, list[list[Any]]]
     columns: dict[str, dict[str, dict[str, Any]]]
     segments: list[Segment]
+    blocked_emails: list[str]
+
+    @property
+    def calling_code(self) -> str:
+        """The code of the country whose phone numbers are written without one."""
+        return {"GB": "44"}[self.parameters["default_region"]]
 
     def sets(self, kind: str) -> dict[str, list[Segment]]:
         """The segments of each set of a kind, `exclusive` or `overlapping`."""
@@ -58,6 +64,12 @@ class Project:
         return {name: column["accepted"] for name, column in self.columns[source].items() if "accepted" in column}
 
 
+def permitted(segment: dict[str, Any], permissions: dict[str, str]) -> str:
+    """A segment's rule, and the condition on which its channel may reach a customer."""
+    permission = permissions.get(segment["channel"])
+    return segment["when"] if permission is None else f"({segment['when']}) and {permission}"
+
+
 def load(as_of: str) -> Project:
     """Reads the pipeline file."""
     pipeline = yaml.safe_load(PIPELINE.read_text(encoding="utf-8"))
@@ -67,7 +79,7 @@ def load(as_of: str) -> Project:
             set_kind=declared["kind"],
             segment=segment["name"],
             priority=position,
-            when=segment["when"],
+            when=permitted(segment, declared.get("permissions", {})),
             description=segment["description"],
             action=segment["action"],
             channel=segment["channel"],
@@ -81,4 +93,5 @@ def load(as_of: str) -> Project:
         reference={name: table["rows"] for name, table in pipeline["reference"].items()},
         columns={name: source["columns"] for name, source in pipeline["sources"].items()},
         segments=segments,
+        blocked_emails=pipeline["identity"]["types"]["email"]["blocked"],
     )

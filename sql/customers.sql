@@ -92,6 +92,9 @@ select
     coalesce(a.can_email, false) as can_email,
     coalesce(a.can_sms, false) as can_sms,
     coalesce(a.can_post, false) as can_post,
+    case when a.customer_id is null then 'no_contact' else a.no_email_reason end as no_email_reason,
+    case when a.customer_id is null then 'no_contact' else a.no_sms_reason end as no_sms_reason,
+    case when a.customer_id is null then 'no_contact' else a.no_post_reason end as no_post_reason,
     coalesce(h.preferred_channel, 'none') as preferred_channel
 from everybody as e
 left join features.contacts as c

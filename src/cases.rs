@@ -17,7 +17,8 @@ use crate::config::{self, Part, Project, Spanned, span_of, span_of_part};
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::engine::{Engine, Limits};
 use crate::error::{Error, Message, Result};
-use crate::graph::{MEMBERSHIP, PROFILE, SOURCES};
+use crate::graph::{EDGES, MEMBERSHIP, PROFILE, RESOLVED, SOURCES};
+use crate::identity::{Resolver, Rules};
 use crate::ingest;
 use crate::plan::{self, Plan};
 use crate::segments;
@@ -186,13 +187,27 @@ impl Bench<'_> {
             if name == target {
                 found.clone_from(&batches);
             }
+            if name == EDGES {
+                self.resolve(&batches)?;
+            }
             if name == PROFILE && needed.contains(MEMBERSHIP) {
-                let memberships = segments::assign(&self.plan.rules, &batches)?;
+                let memberships = segments::assign(&self.plan.rules, &batches)?.memberships;
                 self.engine.register_batches(MEMBERSHIP, segments::membership_schema(), memberships)?;
             }
             self.engine.register_batches(&name, schema, batches)?;
         }
-        if self.case.model.value == MEMBERSHIP { segments::assign(&self.plan.rules, &found) } else { Ok(found) }
+        if self.case.model.value == MEMBERSHIP {
+            segments::assign(&self.plan.rules, &found).map(|assigned| assigned.memberships)
+        } else {
+            Ok(found)
+        }
+    }
+
+    /// Finds who is who from the case's edges.
+    fn resolve(&self, edges: &[RecordBatch]) -> Result<()> {
+        let resolver = Resolver::new(Rules::declared(&self.plan.project, &self.plan.values)?, 1);
+        edges.iter().try_for_each(|batch| resolver.push(batch))?;
+        resolver.finish().register(&self.engine, RESOLVED)
     }
 
     /// The tables that a model needs, itself among them. What is given needs nothing.
@@ -203,7 +218,7 @@ impl Bench<'_> {
             let given = self.case.given(&name).is_some();
             if needed.insert(name.clone()) && !given {
                 let node = self.plan.models.iter().find(|model| model.node.model.name() == name);
-                waiting.extend(node.into_iter().flat_map(|model| model.node.reads.iter().cloned()));
+                waiting.extend(node.into_iter().flat_map(|model| model.node.needs()));
                 // Memberships are made from the profile.
                 waiting.extend((name == MEMBERSHIP).then(|| PROFILE.to_owned()));
             }

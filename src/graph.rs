@@ -25,6 +25,13 @@ pub const MEMBERSHIP: &str = "segment_membership";
 /// What the pipeline file says of every segment.
 pub const SEGMENTS: &str = "segments";
 
+/// The model that ties identifiers, from which the identity step finds the customers.
+pub const EDGES: &str = "identity.edges";
+/// The schema of what the identity step finds.
+pub const RESOLVED: &str = "resolved";
+/// The tables of that schema.
+pub const RESOLVED_TABLES: [&str; 3] = ["resolved.customers", "resolved.conflicts", "resolved.aliases"];
+
 /// A model with its parsed statement and what it reads.
 #[derive(Debug, Clone)]
 pub struct Node {
@@ -34,6 +41,14 @@ pub struct Node {
     pub statement: Statement,
     /// The names of the tables it reads, of every kind.
     pub reads: BTreeSet<String>,
+}
+
+impl Node {
+    /// The tables that must be there before this model: what it reads, and what those are found from.
+    pub fn needs(&self) -> BTreeSet<String> {
+        let found = self.reads.iter().any(|read| RESOLVED_TABLES.contains(&read.as_str()));
+        self.reads.iter().cloned().chain(found.then(|| EDGES.to_owned())).collect()
+    }
 }
 
 /// Where a table stands on the road of a row: it may read what stands at or before its place.
@@ -142,7 +157,7 @@ fn order(nodes: Vec<Node>) -> Result<Vec<Node>> {
         // The leftmost layer first, so that steps read like the road of a row.
         let ready = waiting
             .iter()
-            .filter(|(_, node)| !node.reads.iter().any(|read| waiting.contains_key(read)))
+            .filter(|(_, node)| !node.needs().iter().any(|read| waiting.contains_key(read)))
             .min_by_key(|(name, node)| (place_of(&node.model), (*name).clone()))
             .map(|(name, _)| name.clone());
         match ready.and_then(|name| waiting.remove(&name)) {
@@ -155,7 +170,7 @@ fn order(nodes: Vec<Node>) -> Result<Vec<Node>> {
 
 /// The cycle that the first of the models that wait for each other is on.
 fn cycle(waiting: &BTreeMap<String, Node>) -> Diagnostic {
-    let next = |name: &String| waiting.get(name).and_then(|node| node.reads.iter().find(|read| waiting.contains_key(*read))).cloned();
+    let next = |name: &String| waiting.get(name).and_then(|node| node.needs().into_iter().find(|read| waiting.contains_key(read)));
     let mut path: Vec<String> = waiting.keys().next().cloned().into_iter().collect();
     while let Some(name) = path.last().and_then(next) {
         if let Some(start) = path.iter().position(|seen| *seen == name) {
@@ -183,7 +198,10 @@ fn known_tables(project: &Project) -> BTreeMap<String, Place> {
     let reference = project.pipeline.reference.keys().map(|name| (format!("{REFERENCE}.{name}"), Place::Given));
     let models = project.models.iter().map(|model| (model.name(), place_of(model)));
     let made = [(SEGMENTS.to_owned(), Place::Given), (MEMBERSHIP.to_owned(), Place::Membership)];
-    sources.chain(reference).chain(models).chain(made).collect()
+    let identity = LAYERS.iter().position(|layer| *layer == "identity").unwrap_or(0);
+    let resolved = project.models.iter().filter(|model| model.name() == EDGES).flat_map(|_| RESOLVED_TABLES);
+    let resolved = resolved.map(|name| (name.to_owned(), Place::Layer(identity)));
+    sources.chain(reference).chain(models).chain(made).chain(resolved).collect()
 }
 
 fn place_of(model: &Model) -> Place {

@@ -4,7 +4,7 @@
 //!
 //! - [`cli`]: one file a command
 //! - [`run`]: the order of the steps of a run
-//! - [`cases`]: the project's own tests
+//! - [`cases`]: the project's own tests; [`explain`]: why an identifier leads to its customer
 //! - [`plan`]: project and values become what will run; [`graph`]: who reads whom
 //! - [`ingest`]: extracts become kept and rejected rows, by contract
 //! - [`identity`]: pairs of identifiers become customers
@@ -13,7 +13,7 @@
 //! - [`report`]: what people and programs are told
 //! - [`record`]: what a run read, did and came to
 //! - [`generate`]: sample extracts of any size
-//! - [`engine`]: the DataFusion session; [`sql`]: parsed SQL and what is wrong with it
+//! - [`engine`]: the DataFusion session; [`functions`]: its functions of our own; [`sql`]: parsed SQL and what is wrong with it
 //! - [`config`]: the project as types; [`storage`]: where files are
 //! - [`diagnostic`] and [`error`]: what is wrong, where, and who must act
 
@@ -24,6 +24,8 @@ pub mod config;
 pub mod diagnostic;
 pub mod engine;
 pub mod error;
+pub mod explain;
+pub mod functions;
 pub mod generate;
 pub mod graph;
 pub mod identity;

@@ -14,6 +14,7 @@ use crate::diagnostic::{Diagnostic, Level, list};
 use crate::engine::{self, Engine, Limits};
 use crate::error::{Error, Result, gather};
 use crate::graph::{self, MEMBERSHIP, Node, PROFILE, REFERENCE, SEGMENTS, SOURCES};
+use crate::identity::{self, Rules};
 use crate::ingest::{self, Contract, Demand};
 use crate::publish;
 use crate::segments::{self, Domains, Proof, RuleSet};
@@ -58,6 +59,8 @@ pub struct PlannedModel {
     pub schema: SchemaRef,
     /// Whether it is computed where it is read, rather than kept as a table: a staging model that is read once.
     pub inline: bool,
+    /// Whether it is read by SQL; nothing reads `identity.edges` but the identity step, unless a model does.
+    pub is_read: bool,
     /// The tables that nothing reads after this model.
     pub frees: Vec<String>,
 }
@@ -79,7 +82,14 @@ pub async fn plan(project: Arc<Project>, values: Values) -> Result<Plan> {
         engine.register(&format!("{SOURCES}.{}", contract.source), empty(Arc::clone(&contract.schema)))?;
     }
     engine.register(MEMBERSHIP, empty(segments::membership_schema()))?;
+    for (name, schema) in graph::RESOLVED_TABLES.into_iter().zip(identity::resolved_schemas()) {
+        engine.register(name, empty(schema))?;
+    }
+    gather(&mut problems, Rules::declared(&project, &values))?;
     let checked = check_models(&engine, nodes, &values, &mut problems).await?;
+    for edges in checked.models.iter().filter(|model| model.node.model.name() == graph::EDGES) {
+        problems.extend(identity::check_edges(&project, &edges.node.model.file, &edges.schema));
+    }
     let profile = checked.models.iter().find(|model| model.node.model.name() == PROFILE);
     let (mut rules, mut domains, mut proofs) = (Vec::new(), Domains::default(), Vec::new());
     if let Some(profile) = profile {
@@ -97,7 +107,8 @@ pub async fn plan(project: Arc<Project>, values: Values) -> Result<Plan> {
         return Err(Error::Project(problems));
     }
     let demands = demands(&project, &contracts, &checked)?;
-    let models = keep_or_inline(checked);
+    let published = project.pipeline.outputs.tables.values().map(|output| output.model.value.clone()).collect();
+    let models = keep_or_inline(checked, &published);
     Ok(Plan { project, values, contracts, demands, models, rules, domains, proofs })
 }
 
@@ -154,17 +165,19 @@ async fn check_models(engine: &Engine, nodes: Vec<Node>, values: &Values, proble
             checked.columns.entry(table).or_default().extend(columns);
         }
         engine.register(&name, empty(Arc::clone(&schema)))?;
-        checked.models.push(PlannedModel { node, schema, inline: false, frees: Vec::new() });
+        checked.models.push(PlannedModel { node, schema, inline: false, is_read: true, frees: Vec::new() });
     }
     Ok(checked)
 }
 
 /// Decides which models are kept as tables, and after which step each table is of no more use.
-fn keep_or_inline(checked: CheckedModels) -> Vec<PlannedModel> {
+fn keep_or_inline(checked: CheckedModels, published: &BTreeSet<String>) -> Vec<PlannedModel> {
     let CheckedModels { mut models, reads, .. } = checked;
     for model in &mut models {
         let staging = model.node.model.schema.as_deref() == Some(graph::LAYERS[0]);
-        model.inline = staging && reads.get(&model.node.model.name()) == Some(&1);
+        let name = model.node.model.name();
+        model.is_read = reads.contains_key(&name) || published.contains(&name);
+        model.inline = staging && reads.get(&name) == Some(&1) && !published.contains(&name);
     }
     // Whoever reads an inline model reads what that one reads.
     let mut last_reader: BTreeMap<String, usize> = BTreeMap::new();
@@ -182,7 +195,7 @@ fn keep_or_inline(checked: CheckedModels) -> Vec<PlannedModel> {
     }
     for (table, position) in last_reader {
         let made_later = [PROFILE, MEMBERSHIP, SEGMENTS].contains(&table.as_str());
-        if !made_later {
+        if !made_later && !published.contains(&table) {
             models[position].frees.push(table);
         }
     }

@@ -10,6 +10,7 @@ use chrono::NaiveDate;
 use datafusion::common::ScalarValue;
 use datafusion::dataframe::DataFrame;
 use datafusion::error::DataFusionError;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::ident;
 
 use crate::clock::Stopwatch;
@@ -17,7 +18,8 @@ use crate::config::{self, Environment, Values};
 use crate::diagnostic::Diagnostic;
 use crate::engine::{Engine, Limits};
 use crate::error::{Error, Message, Result};
-use crate::graph::{self, MEMBERSHIP, PROFILE, SOURCES};
+use crate::graph::{self, EDGES, MEMBERSHIP, PROFILE, RESOLVED, SOURCES};
+use crate::identity::{self, Rules};
 use crate::ingest::{self, Collector, Ledger};
 use crate::manifest::{self, Commit, Input};
 use crate::plan::{self, Plan, PlannedModel};
@@ -61,6 +63,8 @@ pub struct Outcome {
     pub segments: Vec<SegmentSize>,
     /// How many customers there are.
     pub customers: u64,
+    /// What the identity step found, where the project has one.
+    pub identity: Option<identity::Counts>,
     /// What somebody should look at although the run went through.
     pub warnings: Vec<String>,
     /// The steps in order.
@@ -126,7 +130,7 @@ async fn attempt(request: &Request, stores: &Stores, progress: &Progress, record
 
     let sources = read_sources(&plan, &engine, extracts, &mut steps).await?;
     plan::register_reference(&engine, &plan.project, &plan.values)?;
-    compute_models(&plan, &engine, &sources, &mut steps, |model| !graph::after_membership(&model.node.model)).await?;
+    let identity = compute_models(&plan, &engine, &sources, &mut steps, |model| !graph::after_membership(&model.node.model)).await?;
 
     let (ledgers, mut warnings) = account(&sources, &mut staging, &engine, recorder).await?;
 
@@ -149,6 +153,7 @@ async fn attempt(request: &Request, stores: &Stores, progress: &Progress, record
     Ok(Done::Published(Box::new(Outcome {
         pipeline: plan.project.pipeline.name.value.clone(),
         customers,
+        identity,
         warnings,
         segments,
         published,
@@ -213,11 +218,16 @@ async fn compute_models(
     sources: &[OpenSource],
     steps: &mut Steps<'_>,
     wanted: impl Fn(&PlannedModel) -> bool,
-) -> Result<()> {
+) -> Result<Option<identity::Counts>> {
+    let mut found = None;
     for model in plan.models.iter().filter(|model| wanted(model)) {
         let name = model.node.model.name();
         let failed = |error: DataFusionError| failure(&name, &error, sources);
         let logical = engine.plan(&model.node.statement, &plan.values.parameters).await.map_err(failed)?;
+        if name == EDGES {
+            found = Some(resolve(plan, engine, model, logical, sources, steps).await?);
+            continue;
+        }
         if model.inline {
             engine.register_view(&name, logical)?;
             continue;
@@ -232,7 +242,34 @@ async fn compute_models(
             engine.forget(table);
         }
     }
-    Ok(())
+    Ok(found)
+}
+
+/// Finds who is who from the ties of `identity.edges`, and makes it readable as `resolved`.
+async fn resolve(
+    plan: &Plan,
+    engine: &Engine,
+    edges: &PlannedModel,
+    logical: LogicalPlan,
+    sources: &[OpenSource],
+    steps: &mut Steps<'_>,
+) -> Result<identity::Counts> {
+    let resolving = steps.begin(EDGES);
+    let failed = |error: DataFusionError| failure(EDGES, &error, sources);
+    let mut logical = logical;
+    if edges.is_read {
+        engine.keep(EDGES, engine.frame(logical)).await.map_err(failed)?;
+        logical = async { engine.context().table(EDGES).await }.await.map_err(failed)?.into_unoptimized_plan();
+    }
+    let rules = Rules::declared(&plan.project, &plan.values)?;
+    let resolution = identity::resolve(engine, rules, logical).await.map_err(failed)?;
+    let counts = resolution.counts();
+    steps.end(EDGES, counts.edges, resolving);
+    resolution.register(engine, RESOLVED)?;
+    for table in &edges.frees {
+        engine.forget(table);
+    }
+    Ok(counts)
 }
 
 /// Closes the books: every row of every source is accounted for, and no source is over its budget.
@@ -305,8 +342,9 @@ async fn assign_segments(plan: &Plan, engine: &Engine, steps: &mut Steps<'_>) ->
     let profile = async { engine.collect(sorted(engine.context().table(PROFILE).await?, &[CUSTOMER_ID.to_owned()])?).await }.await;
     let (_, profile) = profile.map_err(|error| failure(PROFILE, &error, &[]))?;
     plan.domains.verify(&profile)?;
-    let memberships = segments::assign(&plan.rules, &profile)?;
-    let sizes = segments::sizes(&plan.rules, &memberships);
+    let assigned = segments::assign(&plan.rules, &profile)?;
+    let sizes = segments::sizes(&plan.rules, &assigned);
+    let memberships = assigned.memberships;
     steps.end(MEMBERSHIP, rows_of(&memberships), assigning);
     engine.register_batches(MEMBERSHIP, segments::membership_schema(), memberships)?;
     Ok((sizes, rows_of(&profile)))
@@ -377,6 +415,10 @@ fn failure(model: &str, error: &DataFusionError, sources: &[OpenSource]) -> Erro
         return error;
     }
     match error.find_root() {
+        DataFusionError::External(inner) if inner.is::<Error>() => match inner.downcast_ref::<Error>() {
+            Some(Error::Refused(message)) => Error::Refused(message.clone()),
+            _ => Error::defect(format!("`{model}`: {inner}")),
+        },
         DataFusionError::ResourcesExhausted(why) => {
             Diagnostic::error("memory-limit", format!("`{model}` needs more memory than the limit allows: {why}"))
                 .hint("raise `--memory-limit`, or lower `--threads`")

@@ -229,7 +229,7 @@ fn mention(file: &Arc<SourceFile>, column: &Column) -> Option<Span> {
 }
 
 /// The first line that is no comment, for problems of a query as a whole.
-fn whole(file: &Arc<SourceFile>) -> Span {
+pub fn whole(file: &Arc<SourceFile>) -> Span {
     let mut start = 0;
     for line in file.text.split_inclusive('\n') {
         if !line.trim().is_empty() && !line.trim_start().starts_with("--") {

@@ -1,25 +1,74 @@
--- Why: who may be written to, by channel. Every audience that sends reads these columns.
+-- Why: who may be written to, by channel, and if not, why. Every audience that sends reads these columns.
 -- A row: one customer with a contact. Without one there is no consent, and missing consent is no consent.
--- A complaint stands for good. An unsubscribe stands until the CRM records a new yes after it.
+-- The latest statement counts, so an unsubscribe stands until the CRM records a new yes after it; but a complaint
+-- and an order to suppress stand for good, and a hard bounce for as long as the contact has the address.
+with statements as (
+    select
+        c.customer_id,
+        c.email_consent,
+        c.sms_consent,
+        c.post_consent,
+        c.email_consent_since,
+        c.sms_consent_since,
+        coalesce(a.has_email, false) as has_email,
+        coalesce(a.email_bounced, false) as email_bounced,
+        coalesce(a.has_phone, false) as has_phone,
+        coalesce(a.phone_bounced, false) as phone_bounced,
+        e.suppressed_at as email_suppressed_at,
+        e.complained_at as email_complained_at,
+        e.unsubscribed_at as email_unsubscribed_at,
+        s.suppressed_at as sms_suppressed_at,
+        s.complained_at as sms_complained_at,
+        s.unsubscribed_at as sms_unsubscribed_at,
+        p.suppressed_at as post_suppressed_at
+    from features.contacts as c
+    left join features.addresses as a
+        on a.customer_id = c.customer_id
+    left join features.refusals as e
+        on e.customer_id = c.customer_id
+        and e.channel = 'email'
+    left join features.refusals as s
+        on s.customer_id = c.customer_id
+        and s.channel = 'sms'
+    left join features.refusals as p
+        on p.customer_id = c.customer_id
+        and p.channel = 'post'
+),
+
+reasons as (
+    select
+        customer_id,
+        case
+            when email_suppressed_at is not null then 'suppressed'
+            when email_complained_at is not null then 'complaint'
+            when not email_consent then 'no_consent'
+            when email_unsubscribed_at is not null
+                and not coalesce(email_consent_since > email_unsubscribed_at, false) then 'unsubscribed'
+            when not has_email and email_bounced then 'bounced'
+            when not has_email then 'no_address'
+        end as no_email_reason,
+        case
+            when sms_suppressed_at is not null then 'suppressed'
+            when sms_complained_at is not null then 'complaint'
+            when not sms_consent then 'no_consent'
+            when sms_unsubscribed_at is not null
+                and not coalesce(sms_consent_since > sms_unsubscribed_at, false) then 'unsubscribed'
+            when not has_phone and phone_bounced then 'bounced'
+            when not has_phone then 'no_address'
+        end as no_sms_reason,
+        case
+            when post_suppressed_at is not null then 'suppressed'
+            when not post_consent then 'no_consent'
+        end as no_post_reason
+    from statements
+)
+
 select
-    c.customer_id,
-    c.email_consent
-        and coalesce(a.has_email, false)
-        and coalesce(m.email_complaints, 0) = 0
-        and (
-            m.email_unsubscribed_at is null
-            or coalesce(c.email_consent_since > m.email_unsubscribed_at, false)
-        ) as can_email,
-    c.sms_consent
-        and coalesce(a.has_phone, false)
-        and coalesce(m.sms_complaints, 0) = 0
-        and (
-            m.sms_unsubscribed_at is null
-            or coalesce(c.sms_consent_since > m.sms_unsubscribed_at, false)
-        ) as can_sms,
-    c.post_consent as can_post
-from features.contacts as c
-left join features.addresses as a
-    on a.customer_id = c.customer_id
-left join features.messages as m
-    on m.customer_id = c.customer_id
+    customer_id,
+    no_email_reason is null as can_email,
+    no_sms_reason is null as can_sms,
+    no_post_reason is null as can_post,
+    no_email_reason,
+    no_sms_reason,
+    no_post_reason
+from reasons

@@ -1,56 +1,56 @@
 -- Why: events carry an address, not a contact; an old address still names the person who had it.
--- A row: one e-mail address or phone number that one contact has, or has had, and when last.
--- E-mail is compared trimmed and lower-cased, phone numbers in E.164 (+447700900123).
-with emails as (
+-- A row: one e-mail address, phone number or loyalty card that one contact has, or has had: since when, when it was
+-- given last, and when a later version of the contact left it out (null while none has).
+with versions as (
     select
         contact_id,
         updated_at,
-        lower(trim(email)) as email
+        lead(updated_at) over (partition by contact_id order by updated_at) as replaced_at,
+        email_address(email) as email,
+        phone_number(phone, $default_region) as phone,
+        nullif(trim(loyalty_card), '') as card
     from sources.contacts
+),
+
+identifiers as (
+    select
+        contact_id,
+        updated_at,
+        replaced_at,
+        'email' as identifier_type,
+        email as identifier
+    from versions
     where email is not null
-),
-
-dialled as (
+    union all
     select
         contact_id,
         updated_at,
-        -- '+44 (0)7700 900123' writes a zero that nobody dials.
-        regexp_replace(replace(phone, '(0)', ''), '[^0-9+]', '', 'g') as digits
-    from sources.contacts
+        replaced_at,
+        'phone' as identifier_type,
+        phone as identifier
+    from versions
     where phone is not null
-),
-
-phones as (
+    union all
     select
         contact_id,
         updated_at,
-        case
-            when starts_with(digits, '+') then digits
-            when starts_with(digits, '00') then concat('+', substr(digits, 3))
-            when starts_with(digits, '0') then concat('+', $default_calling_code, substr(digits, 2))
-            else concat('+', digits)
-        end as phone
-    from dialled
+        replaced_at,
+        'card' as identifier_type,
+        card as identifier
+    from versions
+    where card is not null
 )
 
 select
     contact_id,
-    'email' as identifier_type,
-    email as identifier,
-    max(updated_at) as last_seen_at
-from emails
+    identifier_type,
+    identifier,
+    min(updated_at) as first_seen_at,
+    max(updated_at) as last_seen_at,
+    -- In the contact's newest version nothing has replaced it.
+    case when count(*) = count(replaced_at) then max(replaced_at) end as given_up_at
+from identifiers
 group by
     contact_id,
-    email
-union all
-select
-    contact_id,
-    'phone' as identifier_type,
-    phone as identifier,
-    max(updated_at) as last_seen_at
-from phones
--- E.164: a country code, which never starts with 0, and 15 digits at most.
-where regexp_like(phone, '^[+][1-9][0-9]{7,14}$')
-group by
-    contact_id,
-    phone
+    identifier_type,
+    identifier

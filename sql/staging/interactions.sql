@@ -14,7 +14,7 @@ from sources.web
 union all
 select
     case channel when 'sms' then 'phone' else 'email' end as identifier_type,
-    case channel when 'sms' then trim(phone) else lower(trim(email)) end as identifier,
+    case channel when 'sms' then phone_number(phone, $default_region) else email_address(email) end as identifier,
     channel,
     event as event_type,
     cast(occurred_at as date) as event_date,

@@ -6,7 +6,7 @@ with lines as (
     select
         customer_id,
         order_id,
-        cast(ordered_at as date) as order_date,
+        ordered_at,
         -- Orders say 'Unspecified' where nothing is known.
         nullif(country, 'Unspecified') as country,
         quantity * unit_price as amount,
@@ -18,7 +18,9 @@ select
     'customer' as identifier_type,
     customer_id as identifier,
     order_id,
-    min(order_date) as order_date,
+    cast(min(ordered_at) as date) as order_date,
+    min(ordered_at) as first_ordered_at,
+    max(ordered_at) as last_ordered_at,
     max(country) as country,
     bool_or(is_sale) as is_sale,
     cast(coalesce(sum(amount) filter (where is_sale), 0) as decimal(18, 3)) as gross_amount,

@@ -2,12 +2,12 @@
 -- A row: one valid answer of one respondent to one question at one time.
 select
     'email' as identifier_type,
-    lower(trim(email)) as identifier,
+    email_address(email) as identifier,
     question,
     answer,
     responded_at
 from sources.survey
-where email is not null
+where email_address(email) is not null
     and case question
         when 'nps' then try_cast(answer as bigint) between 0 and 10
         when 'csat' then try_cast(answer as bigint) between 1 and 5
@@ -15,7 +15,7 @@ where email is not null
     end
 -- Asking twice in one response adds nothing.
 group by
-    lower(trim(email)),
+    email_address(email),
     question,
     answer,
     responded_at

@@ -1,8 +1,10 @@
 -- Why: a login is what ties an anonymous visitor to a person.
--- A row: one pair of a visitor and a user that logged in there.
+-- A row: one pair of a visitor and a user that logged in there, and when first and last.
 select
     visitor_id,
-    user_id
+    user_id,
+    min(occurred_at) as first_seen_at,
+    max(occurred_at) as last_seen_at
 from sources.web
 where visitor_id is not null
     and user_id is not null

@@ -41,6 +41,8 @@ pub enum Command {
     Run(RunArguments),
     /// Check the project alone; no data is read
     Validate(ProjectArguments),
+    /// Say why an identifier leads to its customer
+    Explain(ExplainArguments),
     /// Run the project's own given/expect cases, in `tests/models`, through the real engine
     Test(ProjectArguments),
     /// The files of a publication: for people, as JSON, as URLs, as a Redshift load manifest
@@ -144,6 +146,26 @@ pub struct CleanArguments {
     /// any run or reader takes
     #[arg(long, value_name = "TIME", default_value = "7d", value_parser = grace)]
     pub grace: chrono::Duration,
+}
+
+/// What `explain` takes.
+#[derive(Debug, Clone, Args)]
+pub struct ExplainArguments {
+    /// The project and its parameters
+    #[command(flatten)]
+    pub project: ProjectArguments,
+    /// The day that is asked about: nothing that happens on it or later counts
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
+    pub as_of: NaiveDate,
+    /// The identifier: a customer's number, an e-mail address, a phone number, a visitor …
+    #[arg(long, value_name = "IDENTIFIER")]
+    pub identity: String,
+    /// Its type, as the pipeline file names it [default: any]
+    #[arg(long = "type", value_name = "TYPE")]
+    pub identifier_type: Option<String>,
+    /// Show personal values as they are
+    #[arg(long)]
+    pub unmask: bool,
 }
 
 /// What `init` takes.

@@ -3,6 +3,7 @@
 mod arguments;
 mod clean;
 mod days;
+mod explain;
 mod generate;
 mod init;
 mod outputs;
@@ -45,6 +46,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::command(arguments, environment, &terminal),
         Command::Validate(arguments) => validate::command(&arguments, &environment, &terminal).map(|()| ExitStatus::Success),
         Command::Test(arguments) => test::command(&arguments, &environment, &terminal),
+        Command::Explain(arguments) => explain::command(arguments, environment, &terminal).map(|()| ExitStatus::Success),
         Command::Outputs(arguments) => outputs::command(&arguments, environment, &terminal).map(|()| ExitStatus::Success),
         Command::Clean(arguments) => clean::command(&arguments, environment, &terminal).map(|()| ExitStatus::Success),
         Command::Init(arguments) => init::command(&arguments, &terminal).map(|()| ExitStatus::Success),

@@ -14,8 +14,8 @@ pub use check::{AcceptedValues, Change, Check, KINDS, Question, RowBounds, Segme
 pub use column::{Column, ColumnType};
 pub use load::{Environment, Model, Project, load, read_files, variables};
 pub use pipeline::{
-    Channel, Freshness, Outputs, Parameter, Pipeline, ReferenceTable, RejectBudget, Segment, SegmentSet, SetKind, Source, SourceFormat,
-    TableOutput, UnknownColumns,
+    Channel, Freshness, IdentifierType, Identity, Outputs, Parameter, Pipeline, ReferenceTable, RejectBudget, Segment, SegmentSet, SetKind,
+    Source, SourceFormat, TableOutput, UnknownColumns,
 };
 pub use profile::{Domain, Profile};
 pub use spanned::Spanned;

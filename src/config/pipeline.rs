@@ -35,6 +35,9 @@ pub struct Pipeline {
     /// What is known of the customer profile that segment rules read.
     #[serde(default)]
     pub profile: Profile,
+    /// Which identifiers there are, and what keeps strangers apart, for the ties of the model `identity.edges`.
+    #[serde(default)]
+    pub identity: Identity,
     /// Sets of segments over the customer profile.
     #[serde(default)]
     pub segments: IndexMap<String, SegmentSet>,
@@ -163,6 +166,49 @@ pub struct RejectBudget {
     pub rows: u64,
 }
 
+/// What the identity step is told of identifiers.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Identity {
+    /// The types of identifiers, the one that names customers first.
+    #[serde(default)]
+    pub types: IndexMap<String, IdentifierType>,
+    /// Sources of ties, the most trusted first; those that are not named are trusted least. Where a customer has too many
+    /// identifiers, ties of the least trusted sources are cut first, and of those the youngest.
+    #[serde(default)]
+    pub trust: Vec<String>,
+}
+
+/// A type of identifier.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentifierType {
+    /// What it is and who gives it.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// Whether one of these is a customer even if nothing else is known of it.
+    #[serde(default)]
+    pub stands_alone: bool,
+    /// Whether its values are personal data: ids made from them are hashed, and people see them masked.
+    #[serde(default)]
+    pub personal: bool,
+    /// The most of these that one customer may have; weaker ties beyond that are cut.
+    #[serde(default)]
+    pub most_per_customer: Option<u32>,
+    /// The most customers that one of these may tie; with more it is shared, and leads to nobody.
+    #[serde(default)]
+    pub most_holders: Option<u32>,
+    /// Whether it passes from one holder to the next: a tie that ended before another began does not make their holders one.
+    #[serde(default)]
+    pub passes_on: bool,
+    /// For how many days after it was last seen a tie holds.
+    #[serde(default)]
+    pub valid_days: Option<u32>,
+    /// Values that stand for nobody; `*` stands for any characters.
+    #[serde(default)]
+    pub blocked: Vec<String>,
+}
+
 /// A set of segments.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -172,6 +218,10 @@ pub struct SegmentSet {
     /// What the set is for.
     #[serde(default)]
     pub description: Option<String>,
+    /// By channel, the condition on which a customer may be reached through it, as `email: can_email`. Of a segment with that
+    /// channel, customers for whom it does not hold are withheld, and counted.
+    #[serde(default)]
+    pub permissions: IndexMap<Channel, Spanned<String>>,
     /// The segments; in an exclusive set the first whose rule matches wins.
     pub segments: Vec<Segment>,
 }
@@ -205,7 +255,7 @@ pub struct Segment {
 }
 
 /// A way to reach a customer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Channel {
     /// E-mail.

@@ -86,7 +86,11 @@ impl Engine {
         let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc();
         let runtime = runtime.map_err(|error| Error::defect(format!("the engine did not start: {error}")))?;
         let state = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
-        Ok(Engine { context: SessionContext::new_with_state(state), dictionary: Arc::default() })
+        let context = SessionContext::new_with_state(state);
+        for function in crate::functions::all() {
+            context.register_udf(function);
+        }
+        Ok(Engine { context, dictionary: Arc::default() })
     }
 
     /// Makes a table readable by SQL, in place of one of the same name.

@@ -1,4 +1,4 @@
-//! Sample extracts from a seed: orders, CRM contacts, web events, e-mail events and survey answers of
+//! Sample extracts from a seed: orders, CRM contacts, suppressions, web events, e-mail events and survey answers of
 //! people who do not exist, dirty in the ways real extracts are.
 //!
 //! Every draw is named by what it is for (see `random`), so the files depend on the options alone:
@@ -19,6 +19,7 @@ mod people;
 mod places;
 mod random;
 mod sink;
+mod suppression;
 mod survey;
 #[cfg(test)]
 mod tests;
@@ -107,7 +108,7 @@ pub enum Error {
 }
 
 /// Writes the extracts into `dir` and tells of each file, in an order that is always the same: CRM,
-/// survey, then e-mail, orders and web by month. Files of the same names are replaced; others stay.
+/// suppressions, survey, then e-mail, orders and web by month. Files of the same names are replaced; others stay.
 ///
 /// # Errors
 /// [`Error::ForWhom`], [`Error::Customers`] or [`Error::Period`] when the options make no sense; the
@@ -122,7 +123,7 @@ fn generate_on(options: &Options, dir: &Path, threads: usize) -> Result<Vec<Writ
     let population = population(options)?;
     let rates = Rates::of(&population);
     let months = &population.calendar.months;
-    let mut jobs = vec![Job::Contacts, Job::Survey];
+    let mut jobs = vec![Job::Contacts, Job::Suppressions, Job::Survey];
     jobs.extend(months.iter().map(Job::Email));
     if options.customers.is_some() {
         jobs.extend(months.iter().map(Job::Orders));
@@ -130,6 +131,7 @@ fn generate_on(options: &Options, dir: &Path, threads: usize) -> Result<Vec<Writ
     jobs.extend(months.iter().map(Job::Web));
     run_all(&jobs, threads, |job| match job {
         Job::Contacts => crm::write(&population, dir),
+        Job::Suppressions => suppression::write(&population, dir),
         Job::Survey => survey::write(&population, dir),
         Job::Email(month) => email::write(&population, month, options.email_format, dir),
         Job::Orders(month) => orders::write(&population, month, dir),
@@ -159,6 +161,7 @@ fn population(options: &Options) -> Result<Population, Error> {
 /// One file to write. Files are independent, so any thread may take any of them.
 enum Job<'a> {
     Contacts,
+    Suppressions,
     Survey,
     Email(&'a Month),
     Orders(&'a Month),

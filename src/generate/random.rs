@@ -31,6 +31,7 @@ pub(super) enum Stream {
     Survey,
     Answers,
     Broken,
+    Suppression,
 }
 
 /// The seed of a whole run.

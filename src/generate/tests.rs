@@ -97,7 +97,7 @@ fn files_are_told_in_a_fixed_order_with_their_sizes() {
         .map(|file| file.path.strip_prefix(dir.path()).unwrap())
         .map(|name| name.iter().next().unwrap().to_str().unwrap().to_owned())
         .collect();
-    let mut expected = vec!["crm", "survey"];
+    let mut expected = vec!["crm", "suppression", "survey"];
     for folder in ["email", "orders", "web"] {
         expected.extend([folder; 13]);
     }

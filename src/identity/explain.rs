@@ -3,8 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use super::Resolution;
+use chrono::NaiveDate;
+
 use super::edges::{UNKNOWN, Verdict};
 use super::intern::{BLOCKED, SHARED};
+
+/// What is known of an identifier.
+#[derive(Debug)]
+pub struct Answer {
+    /// The day that it is known as of.
+    pub as_of: NaiveDate,
+    /// A customer for every type that has the identifier; none when nobody has it.
+    pub found: Vec<Explained>,
+}
 
 /// A customer, or an identifier that leads to none.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]

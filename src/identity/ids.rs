@@ -1,6 +1,6 @@
 //! The ids of customers, made from their oldest identifier, and the ids that merges have ended.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use sha2::{Digest, Sha256};
@@ -73,7 +73,7 @@ pub(super) fn aliases(rules: &Rules, nodes: &Nodes, chunks: &mut [Chunk], sets: 
         ties.extend(held.map(|(at, ends)| (chunk.first[at], *ends)));
     }
     ties.sort_unstable_by_key(|(first, _)| *first);
-    let mut replay = Replay { rules, nodes, parents: HashMap::new(), names: HashMap::new() };
+    let mut replay = Replay { rules, nodes, sets: Sets::apart(nodes.bound), names: vec![NOBODY; nodes.bound] };
     let mut aliases: Vec<Alias> = ties.into_iter().filter_map(|(at, ends)| replay.join(ends, at)).collect();
     aliases.sort_by_key(|alias| (alias.merged_at, age(nodes, alias.node)));
     aliases
@@ -100,43 +100,38 @@ fn merged(rules: &Rules, nodes: &Nodes, chunks: &mut [Chunk], sets: &Sets, names
     candidates.map(|node| (node, sets.root(node))).filter(|(node, root)| names[*root as usize] != *node).map(|(_, root)| root).collect()
 }
 
-/// A small union–find that keeps the name of every set while ties are made in the order of time.
+/// A union–find that keeps the name of every set while ties are made in the order of time.
 struct Replay<'a> {
     rules: &'a Rules,
     nodes: &'a Nodes,
-    parents: HashMap<u32, u32>,
-    names: HashMap<u32, Option<u32>>,
+    sets: Sets,
+    /// The identifier that names each set, by root; [`NOBODY`] until that is asked.
+    names: Vec<u32>,
 }
 
 impl Replay<'_> {
-    fn root(&mut self, node: u32) -> u32 {
-        let mut path = vec![node];
-        let mut at = node;
-        while let Some(&parent) = self.parents.get(&at).filter(|parent| **parent != at) {
-            path.push(parent);
-            at = parent;
+    fn name(&self, root: u32) -> Option<u32> {
+        match self.names[root as usize] {
+            NOBODY => may_name(self.rules, self.nodes, root).then_some(root),
+            name => Some(name),
         }
-        for passed in path {
-            self.parents.insert(passed, at);
-        }
-        at
     }
 
     /// Joins two sets; the younger of their names, if it was a customer's before.
     fn join(&mut self, ends: [u32; 2], at: i64) -> Option<Alias> {
-        let roots = ends.map(|node| self.root(node));
+        let roots = ends.map(|node| self.sets.root(node));
         if roots[0] == roots[1] {
             return None;
         }
-        let (rules, nodes) = (self.rules, self.nodes);
-        let [one, other] = roots.map(|root| *self.names.entry(root).or_insert_with(|| may_name(rules, nodes, root).then_some(root)));
-        self.parents.insert(roots[1], roots[0]);
-        let (older, younger) = match (one, other) {
-            (Some(one), Some(other)) if age(nodes, one) < age(nodes, other) => (Some(one), Some(other)),
-            (Some(one), Some(other)) => (Some(other), Some(one)),
-            (one, other) => (one.or(other), None),
+        let (older, younger) = match roots.map(|root| self.name(root)) {
+            [Some(one), Some(other)] if age(self.nodes, one) < age(self.nodes, other) => (Some(one), Some(other)),
+            [Some(one), Some(other)] => (Some(other), Some(one)),
+            [one, other] => (one.or(other), None),
         };
-        self.names.insert(roots[0], older);
-        younger.filter(|&node| nodes.first_seen(node) < at).map(|node| Alias { node, merged_at: at })
+        self.sets.join(roots[0], roots[1]);
+        if let Some(older) = older {
+            self.names[self.sets.root(roots[0]) as usize] = older;
+        }
+        younger.filter(|&node| self.nodes.first_seen(node) < at).map(|node| Alias { node, merged_at: at })
     }
 }

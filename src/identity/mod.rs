@@ -14,6 +14,7 @@
 //! - nothing is remembered from run to run: the ids of a day follow from the extracts of that day.
 
 mod components;
+mod declared;
 mod edges;
 mod explain;
 mod guards;
@@ -33,10 +34,11 @@ use guards::{Cuts, SharedNode};
 use ids::Alias;
 use intern::{Interner, Nodes};
 
+pub use declared::{check_edges, resolve};
 pub use edges::edges_schema;
-pub use explain::{DroppedTie, Explained, Leaf, Tie};
+pub use explain::{Answer, DroppedTie, Explained, Leaf, Tie};
 pub use rules::{BlockList, MAX_TYPES, Rules, TypeRule, masked};
-pub use tables::{aliases_schema, conflicts_schema, customers_schema};
+pub use tables::{aliases_schema, conflicts_schema, customers_schema, resolved_schemas};
 
 /// Collects edges. Batches may be pushed by several threads at once.
 pub struct Resolver {

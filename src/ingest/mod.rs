@@ -88,7 +88,7 @@ pub fn not_there_yet(which: Vec<String>) -> Error {
 /// What is wrong with the files of a source, so that the run must wait.
 fn missing_or_stale(contract: &Contract, files: &[File], location: &str) -> Option<String> {
     match files.len() as u64 {
-        0 => return Some(format!("no file matches {location}")),
+        0 if contract.min_files > 0 => return Some(format!("no file matches {location}")),
         count if count < contract.min_files => {
             return Some(format!("{count} files match {location}, and there must be {}", contract.min_files));
         }

@@ -32,6 +32,14 @@ fn write_outcome(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
         writeln!(text, "  {:<12} {read:>10} {kept:>12} {rejected:>10} {deduplicated:>12} {out:>14}", source.source)?;
     }
 
+    if let Some(found) = &outcome.identity {
+        let counts = [found.identifiers, found.edges, found.customers].map(|count| HumanCount(count).to_string());
+        writeln!(text, "\nIdentity {} identifiers and {} ties make {} customers", counts[0], counts[1], counts[2])?;
+        let [aside, ties, merged] =
+            [found.identifiers_set_aside, found.ties_set_aside, found.merged].map(|count| HumanCount(count).to_string());
+        writeln!(text, "  {aside} identifiers lead to nobody, {ties} ties were not made, {merged} customers became one with an older one")?;
+    }
+
     writeln!(text, "\nSegments of {} customers", HumanCount(outcome.customers))?;
     let width = outcome.segments.iter().map(|size| size.segment.len()).max().unwrap_or(0);
     let mut set = None;
@@ -41,7 +49,8 @@ fn write_outcome(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
             set = Some(&size.segment_set);
         }
         let (share, bar) = (share(size.customers, outcome.customers), bar(size.customers, outcome.customers));
-        writeln!(text, "    {:<width$} {:>10} {share:>7}  {bar}", size.segment, HumanCount(size.customers).to_string())?;
+        let withheld = if size.withheld > 0 { format!("  (and {} not to be reached)", HumanCount(size.withheld)) } else { String::new() };
+        writeln!(text, "    {:<width$} {:>10} {share:>7}  {bar}{withheld}", size.segment, HumanCount(size.customers).to_string())?;
     }
 
     let places: Vec<&String> = outcome.published.tables_shown.values().flatten().collect();

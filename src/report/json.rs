@@ -24,6 +24,7 @@ pub fn outcome(outcome: &Outcome) -> Value {
         "parameters": commit.parameters,
         "sources": commit.sources,
         "customers": outcome.customers,
+        "identity": outcome.identity,
         "segments": outcome.segments,
         "outputs": commit.tables.iter().map(table).collect::<Vec<_>>(),
         "warnings": outcome.warnings,

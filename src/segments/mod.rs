@@ -34,6 +34,17 @@ pub struct RuleSet {
     pub kind: SetKind,
     /// Its segments with their rules, in order of priority.
     pub rules: Vec<(String, Arc<dyn PhysicalExpr>)>,
+    /// On what condition a customer may be reached through each segment's channel, in the same order.
+    pub permissions: Vec<Option<Arc<dyn PhysicalExpr>>>,
+}
+
+/// Who is in which segment, and how many would be if they might be reached.
+#[derive(Debug)]
+pub struct Assigned {
+    /// The members, a batch of one segment each, in order of set, segment (by priority) and customer.
+    pub memberships: Vec<RecordBatch>,
+    /// How many each segment lost because its channel may not reach them, by set and segment in order.
+    withheld: Vec<Vec<u64>>,
 }
 
 /// The size of a segment.
@@ -45,6 +56,8 @@ pub struct SegmentSize {
     pub segment: String,
     /// Its members.
     pub customers: u64,
+    /// Those whom its rule matches, and whom its channel may not reach.
+    pub withheld: u64,
 }
 
 /// Who is in a segment: `customer_id`, `segment_set`, `segment`.
@@ -113,7 +126,22 @@ pub fn compile(project: &Project, values: &Values, engine: &Engine, profile: &Sc
                 }
             }
         }
-        sets.push(RuleSet { name: set.clone(), kind: declared.kind.value, rules });
+        let mut permissions = Vec::new();
+        for segment in &declared.segments {
+            let Some(permission) = declared.permissions.get(&segment.channel) else {
+                permissions.push(None);
+                continue;
+            };
+            match rule::compile(engine, &schema, &values.parameters, &permission.value) {
+                Ok(compiled) => permissions.push(Some(compiled)),
+                Err(found) => {
+                    let found = found.into_iter().map(|problem| problem.moved(|part| span_within(&project.file, permission, part)));
+                    let found: Vec<Diagnostic> = found.filter(|problem| !problems.contains(problem)).collect();
+                    problems.extend(found);
+                }
+            }
+        }
+        sets.push(RuleSet { name: set.clone(), kind: declared.kind.value, rules, permissions });
     }
     if problems.is_empty() { Ok(sets) } else { Err(Error::Project(problems)) }
 }
@@ -124,16 +152,18 @@ pub fn compile(project: &Project, values: &Values, engine: &Engine, profile: &Sc
 /// # Errors
 /// [`Error::Refused`] when an exclusive set or a partition leaves customers out, two rules of a partition match one, or a rule fails
 /// on a row.
-pub fn assign(sets: &[RuleSet], profile: &[RecordBatch]) -> Result<Vec<RecordBatch>> {
+pub fn assign(sets: &[RuleSet], profile: &[RecordBatch]) -> Result<Assigned> {
     let nameless: usize = profile.iter().map(|batch| customer_ids(batch).map(|ids| ids.null_count())).sum::<Result<_>>()?;
     if nameless > 0 {
         let what = format!("{nameless} rows of the profile `{PROFILE}` have no `{CUSTOMER_ID}`");
         return Err(Error::Refused(Message::new(what).hint("leave out of the profile whoever has no number, or give them one")));
     }
     let mut memberships = Vec::new();
+    let mut withheld = Vec::new();
     for set in sets {
         let mut members: Vec<Vec<ArrayRef>> = vec![Vec::new(); set.rules.len()];
         let (mut left_out, mut claimed) = (0, 0);
+        let mut lost = vec![0; set.rules.len()];
         for batch in profile {
             let mut taken = BooleanArray::from(vec![false; batch.num_rows()]);
             for (position, (segment, rule)) in set.rules.iter().enumerate() {
@@ -144,6 +174,14 @@ pub fn assign(sets: &[RuleSet], profile: &[RecordBatch]) -> Result<Vec<RecordBat
                 };
                 claimed += and(&matched, &taken).map_err(defect)?.true_count();
                 taken = or(&taken, &matched).map_err(defect)?;
+                let mine = match &set.permissions[position] {
+                    Some(permission) => {
+                        let reached = and(&mine, &matches(set, segment, permission, batch)?).map_err(defect)?;
+                        lost[position] += (mine.true_count() - reached.true_count()) as u64;
+                        reached
+                    }
+                    None => mine,
+                };
                 members[position].push(filter(customer_ids(batch)?, &mine).map_err(defect)?);
             }
             left_out += batch.num_rows() - taken.true_count();
@@ -159,24 +197,25 @@ pub fn assign(sets: &[RuleSet], profile: &[RecordBatch]) -> Result<Vec<RecordBat
                 Message::new(what).hint("add a last segment with `when: \"true\"`, or rules for the missing cases"),
             ));
         }
+        withheld.push(lost);
         for ((segment, _), ids) in set.rules.iter().zip(members) {
             for ids in ids.into_iter().filter(|ids| !ids.is_empty()) {
                 memberships.push(membership(&set.name, segment, ids)?);
             }
         }
     }
-    Ok(memberships)
+    Ok(Assigned { memberships, withheld })
 }
 
 /// The size of every segment, in the order of the sets and their priorities.
-pub fn sizes(sets: &[RuleSet], memberships: &[RecordBatch]) -> Vec<SegmentSize> {
+pub fn sizes(sets: &[RuleSet], assigned: &Assigned) -> Vec<SegmentSize> {
     let mut sizes: Vec<SegmentSize> = Vec::new();
-    for set in sets {
-        let names = set.rules.iter().map(|(segment, _)| segment.clone());
-        sizes.extend(names.map(|segment| SegmentSize { segment_set: set.name.clone(), segment, customers: 0 }));
+    for (set, withheld) in sets.iter().zip(&assigned.withheld) {
+        let counted = set.rules.iter().map(|(segment, _)| segment.clone()).zip(withheld);
+        sizes.extend(counted.map(|(segment, &withheld)| SegmentSize { segment_set: set.name.clone(), segment, customers: 0, withheld }));
     }
     // A batch of memberships is of one segment.
-    for batch in memberships.iter().filter(|batch| batch.num_rows() > 0) {
+    for batch in assigned.memberships.iter().filter(|batch| batch.num_rows() > 0) {
         let (set, segment) = (batch.column(1).as_string::<i32>().value(0), batch.column(2).as_string::<i32>().value(0));
         if let Some(size) = sizes.iter_mut().find(|size| size.segment_set == set && size.segment == segment) {
             size.customers += batch.num_rows() as u64;

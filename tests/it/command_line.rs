@@ -14,7 +14,7 @@ fn code(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
 fn the_shipped_project_is_valid() {
     let (status, stdout, stderr) = code(package(), &["validate"]);
     assert_eq!((status, stdout.as_str()), (0, ""), "{stderr}");
-    assert!(stderr.contains("customer_segments is valid: 5 sources"), "{stderr}");
+    assert!(stderr.contains("customer_segments is valid: 6 sources"), "{stderr}");
 }
 
 #[test]

@@ -27,6 +27,8 @@ mod readers;
 mod same_in_same_out;
 /// The committed sample and the generator that made it.
 mod sample_data;
+/// Promise 9 on the sample: shared devices, late logins, junk, merges and a suppressed customer.
+mod sample_identity;
 /// The shipped job on the real orders: reference numbers from outside.
 mod sample_job;
 /// Servers that tests start: stores, and a proxy that makes requests go wrong.

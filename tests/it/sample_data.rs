@@ -10,7 +10,7 @@ fn the_generator_reproduces_the_sample() {
     let output = segmill(package(), &["generate", folder.path().to_str().unwrap(), "--orders", orders, "--seed", "42"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let mut compared = 0;
-    for kind in ["crm", "web", "email", "survey"] {
+    for kind in ["crm", "web", "email", "suppression", "survey"] {
         let made = folder.path().join(kind);
         let committed = package().join("examples/data").join(kind);
         assert_eq!(names(&made), names(&committed));
@@ -20,14 +20,14 @@ fn the_generator_reproduces_the_sample() {
             compared += 1;
         }
     }
-    assert_eq!(compared, 28);
+    assert_eq!(compared, 29);
 }
 
 /// What the README says of the size of the committed data.
 #[test]
 fn the_sample_stays_small() {
     let mut bytes = 0;
-    for kind in ["orders", "crm", "web", "email", "survey"] {
+    for kind in ["orders", "crm", "web", "email", "suppression", "survey"] {
         let folder = package().join("examples/data").join(kind);
         bytes += names(&folder).iter().map(|name| folder.join(name).metadata().unwrap().len()).sum::<u64>();
     }

@@ -7,10 +7,10 @@ use crate::support::package;
 /// The floors of the building, top first. Calls go down: a module uses modules of its own floor or lower ones.
 const FLOORS: [&[&str]; 6] = [
     &["cli"],
-    &["run", "cases", "generate"],
+    &["run", "cases", "explain", "generate"],
     &["plan", "report", "record"],
     &["graph", "ingest", "identity", "segments", "publish"],
-    &["engine", "sql", "config", "manifest", "storage", "clock"],
+    &["engine", "functions", "sql", "config", "manifest", "storage", "clock"],
     &["diagnostic", "error"],
 ];
 

@@ -46,6 +46,7 @@ impl Extracts {
             columnar(folder, "web", "occurred_at"),
             ndjson(folder, "email"),
             csv(folder, "survey", 1),
+            csv(folder, "suppression", 0),
         ])
     }
 

@@ -1,0 +1,117 @@
+//! The identity step of a project: its declared rules, and running it on `identity.edges`.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::LogicalPlan;
+use futures::StreamExt;
+
+use super::{BlockList, MAX_TYPES, Resolution, Resolver, Rules, TypeRule, edges_schema};
+use crate::config::{IdentifierType, Project, Values};
+use crate::diagnostic::Diagnostic;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::sql;
+
+const DAY_MICROS: i64 = 86_400_000_000;
+
+impl Rules {
+    /// The rules that a project declares, as of a day.
+    ///
+    /// # Errors
+    /// [`Error::Project`] with every block list that is no pattern, and with more types than can be told apart.
+    pub fn declared(project: &Project, values: &Values) -> Result<Rules> {
+        let mut problems = Vec::new();
+        let identity = &project.pipeline.identity;
+        if identity.types.len() > MAX_TYPES {
+            problems.push(Diagnostic::error("identity-edges", format!("there are more than {MAX_TYPES} types of identifiers")));
+        }
+        let mut types = Vec::new();
+        for (name, declared) in &identity.types {
+            match type_rule(name, declared) {
+                Ok(rule) => types.push(rule),
+                Err(why) => problems.push(
+                    Diagnostic::error("invalid-pattern", format!("the block list of `{name}` cannot be used: {why}"))
+                        .hint("a `*` stands for any characters; the rest is taken as it is written"),
+                ),
+            }
+        }
+        if !problems.is_empty() {
+            return Err(Error::Project(problems));
+        }
+        Ok(Rules { types, trust: identity.trust.clone(), as_of_micros: values.as_of_instant.timestamp_micros() })
+    }
+}
+
+fn type_rule(name: &str, declared: &IdentifierType) -> Result<TypeRule, regex::Error> {
+    Ok(TypeRule {
+        name: name.to_owned(),
+        stands_alone: declared.stands_alone,
+        personal: declared.personal,
+        most_per_customer: declared.most_per_customer,
+        most_holders: declared.most_holders,
+        passes_on: declared.passes_on,
+        valid_micros: declared.valid_days.map(|days| i64::from(days) * DAY_MICROS),
+        blocked: BlockList::new(declared.blocked.iter().map(String::as_str))?,
+    })
+}
+
+/// What is wrong with the model `identity.edges`, given its columns.
+pub fn check_edges(project: &Project, file: &Arc<crate::diagnostic::SourceFile>, schema: &SchemaRef) -> Vec<Diagnostic> {
+    let mut problems = Vec::new();
+    let mut wrong = |what: String, hint: String| {
+        problems.push(Diagnostic::error("identity-edges", what).at(sql::whole(file)).hint(hint));
+    };
+    if project.pipeline.identity.types.is_empty() {
+        let hint = "declare the types of identifiers under `identity: types:` in the pipeline file, the one that names customers first";
+        wrong("`identity.edges` ties identifiers of types that are not declared".to_owned(), hint.to_owned());
+    }
+    for field in edges_schema().fields() {
+        let name = field.name();
+        let fits = |found: &DataType| match field.data_type() {
+            DataType::Utf8 => matches!(found, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Null),
+            _ => matches!(found, DataType::Timestamp(..) | DataType::Null),
+        };
+        let kind = if field.data_type() == &DataType::Utf8 { "text" } else { "a timestamp" };
+        match schema.column_with_name(name) {
+            Some((_, found)) if fits(found.data_type()) => {}
+            found => {
+                let what = if found.is_some() { "must be" } else { "must have a column" };
+                let told = if found.is_some() {
+                    format!("the column `{name}` of `identity.edges` {what} {kind}")
+                } else {
+                    format!("`identity.edges` {what} `{name}`, {kind}")
+                };
+                wrong(told, "a row is a pair of identifiers seen together: identifier_type, identifier, other_type, other, source, first_seen_at, last_seen_at, ended_at".to_owned());
+            }
+        }
+    }
+    problems
+}
+
+/// Runs the planned `identity.edges` and finds who is who; rows stream through and are not kept.
+///
+/// # Errors
+/// DataFusion's own, around an [`Error`] of the identity step.
+pub async fn resolve(engine: &Engine, rules: Rules, edges: LogicalPlan) -> Result<Resolution, DataFusionError> {
+    let resolver = Resolver::new(rules, engine.threads());
+    let mut rows = engine.stream(engine.frame(edges)).await?;
+    while let Some(batch) = rows.next().await {
+        resolver.push(&batch?).map_err(|error| DataFusionError::External(Box::new(error)))?;
+    }
+    Ok(resolver.finish())
+}
+
+impl Resolution {
+    /// Makes what was found readable by SQL, under `schema`.
+    ///
+    /// # Errors
+    /// [`Error::Defect`] when a table is not built.
+    pub fn register(&self, engine: &Engine, schema: &str) -> Result<()> {
+        let customers = self.customers().collect::<Result<Vec<_>>>()?;
+        engine.register_batches(&format!("{schema}.customers"), super::customers_schema(), customers)?;
+        engine.register_batches(&format!("{schema}.conflicts"), super::conflicts_schema(), vec![self.conflicts()?])?;
+        engine.register_batches(&format!("{schema}.aliases"), super::aliases_schema(), vec![self.aliases()?])
+    }
+}
