@@ -11,9 +11,10 @@ use arrow::util::display::array_value_to_string;
 use chrono::NaiveDate;
 use datafusion::error::DataFusionError;
 use indexmap::IndexMap;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::config::{self, Part, Project, Spanned, span_of, span_of_part};
+use crate::config::{self, Literal, Part, Project, Spanned, span_of, span_of_part};
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::engine::{Engine, Limits};
 use crate::error::{Error, Message, Result};
@@ -32,7 +33,7 @@ const NULL: &str = "∅";
 type Row = Spanned<IndexMap<String, Option<String>>>;
 
 /// A case as a file in `tests/models` writes it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Case {
     /// What must hold.
@@ -43,11 +44,14 @@ struct Case {
     as_of: Spanned<String>,
     /// Parameters that differ from their defaults.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Literal>")]
     parameters: BTreeMap<String, String>,
     /// Rows by table: sources, or models in the place of what they would compute. What is not given has no rows, or is computed.
     #[serde(default)]
+    #[schemars(with = "IndexMap<String, Vec<IndexMap<String, Option<Literal>>>>")]
     given: Option<Spanned<IndexMap<String, Vec<Row>>>>,
     /// The rows that must come out, in any order.
+    #[schemars(with = "Vec<IndexMap<String, Option<Literal>>>")]
     expect: Vec<Row>,
 }
 
@@ -87,6 +91,11 @@ impl Verdict {
     pub fn passed(&self) -> bool {
         self.missing.is_empty() && self.unexpected.is_empty()
     }
+}
+
+/// The JSON Schema of a file of cases.
+pub fn schema() -> serde_json::Value {
+    config::schema_of::<Vec<Case>>()
 }
 
 /// Runs every case of the files in `tests/models`.

@@ -163,6 +163,18 @@ impl Diagnostic {
     }
 }
 
+/// Puts problems in the order of files and of places in them; those without a place come last.
+pub fn in_order(mut problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    problems.sort_by(|a, b| {
+        let key = |problem: &Diagnostic| problem.span.as_ref().map(|span| (Arc::clone(&span.file), span.bytes.start));
+        match (key(a), key(b)) {
+            (Some((file, at)), Some((other, then))) => (&file.path, at).cmp(&(&other.path, then)),
+            (a, b) => b.is_some().cmp(&a.is_some()),
+        }
+    });
+    problems
+}
+
 /// "did you mean …?" for the nearest name, or the list of the names when none is near.
 pub fn suggestion<'a>(wrong: &str, right: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let names: Vec<&str> = right.into_iter().collect();

@@ -9,7 +9,6 @@ use datafusion::sql::sqlparser::ast::{self, Spanned as _, Visit, Visitor};
 
 use crate::config::{Model, Project};
 use crate::diagnostic::{Diagnostic, list};
-use crate::error::{Error, Result};
 use crate::sql::{self, span_of};
 
 /// The layers from left to right. A model reads its own layer and those to the left of it.
@@ -61,13 +60,9 @@ enum Place {
     Last,
 }
 
-/// Parses every model and puts them in an order in which each comes after what it reads.
-///
-/// # Errors
-/// [`Error::Project`] with every problem: SQL that does not parse, tables that do not exist, layers read from right
-/// to left, unknown parameters and cycles.
-pub fn build(project: &Project) -> Result<Vec<Node>> {
-    let mut problems = Vec::new();
+/// Parses every model and puts those that are sound in an order in which each comes after what it reads. The others are
+/// problems: SQL that does not parse, tables that do not exist, layers read from right to left, unknown parameters and cycles.
+pub fn build(project: &Project, problems: &mut Vec<Diagnostic>) -> Vec<Node> {
     let known = known_tables(project);
     let mut nodes = Vec::new();
     for model in &project.models {
@@ -95,7 +90,7 @@ pub fn build(project: &Project) -> Result<Vec<Node>> {
                 .hint("segment rules read the customer profile, one row a customer: write `sql/customers.sql`"),
         );
     }
-    if problems.is_empty() { order(nodes) } else { Err(Error::Project(problems)) }
+    order(nodes, problems)
 }
 
 /// Checks what one model reads, and gives the names.
@@ -150,7 +145,7 @@ fn check(
 }
 
 /// Puts models in order of their reads, by name among equals; a cycle is a problem.
-fn order(nodes: Vec<Node>) -> Result<Vec<Node>> {
+fn order(nodes: Vec<Node>, problems: &mut Vec<Diagnostic>) -> Vec<Node> {
     let mut waiting: BTreeMap<String, Node> = nodes.into_iter().map(|node| (node.model.name(), node)).collect();
     let mut ordered = Vec::with_capacity(waiting.len());
     while !waiting.is_empty() {
@@ -162,10 +157,13 @@ fn order(nodes: Vec<Node>) -> Result<Vec<Node>> {
             .map(|(name, _)| name.clone());
         match ready.and_then(|name| waiting.remove(&name)) {
             Some(node) => ordered.push(node),
-            None => return Err(cycle(&waiting).into()),
+            None => {
+                problems.push(cycle(&waiting));
+                break;
+            }
         }
     }
-    Ok(ordered)
+    ordered
 }
 
 /// The cycle that the first of the models that wait for each other is on.

@@ -8,9 +8,10 @@ use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::empty::EmptyTable;
+use datafusion::logical_expr::LogicalPlan;
 
 use crate::config::{Part, Project, ReferenceTable, Values, span_of, span_of_part, span_within};
-use crate::diagnostic::{Diagnostic, Level, list};
+use crate::diagnostic::{Diagnostic, Level, in_order, list};
 use crate::engine::{self, Engine, Limits};
 use crate::error::{Error, Result, gather};
 use crate::graph::{self, MEMBERSHIP, Node, PROFILE, REFERENCE, SEGMENTS, SOURCES};
@@ -71,13 +72,10 @@ pub struct PlannedModel {
 /// [`Error::Project`] with everything that is wrong with it.
 pub async fn plan(project: Arc<Project>, values: Values) -> Result<Plan> {
     let mut problems = Vec::new();
-    let contracts = gather(&mut problems, ingest::contracts(&project, &values))?.unwrap_or_default();
-    let nodes = gather(&mut problems, graph::build(&project))?.unwrap_or_default();
+    let contracts = ingest::contracts(&project, &values, &mut problems);
+    let nodes = graph::build(&project, &mut problems);
     let engine = Engine::new(PLANNING, values.time_zone.name())?;
     gather(&mut problems, register_reference(&engine, &project, &values))?;
-    if !problems.is_empty() {
-        return Err(Error::Project(problems));
-    }
     for contract in &contracts {
         engine.register(&format!("{SOURCES}.{}", contract.source), empty(Arc::clone(&contract.schema)))?;
     }
@@ -104,7 +102,7 @@ pub async fn plan(project: Arc<Project>, values: Values) -> Result<Plan> {
     }
     check_outputs(&project, &values, &checked.models, &mut problems).await?;
     if !problems.is_empty() {
-        return Err(Error::Project(problems));
+        return Err(Error::Project(in_order(problems)));
     }
     let demands = demands(&project, &contracts, &checked)?;
     let published = project.pipeline.outputs.tables.values().map(|output| output.model.value.clone()).collect();
@@ -129,7 +127,7 @@ pub fn register_reference(engine: &Engine, project: &Project, values: &Values) -
     if problems.is_empty() { Ok(()) } else { Err(Error::Project(problems)) }
 }
 
-/// The models that could be checked, with how often each table is read, and which columns of it.
+/// The models that could be checked, with how often each table is read, and which columns of the sources.
 struct CheckedModels {
     models: Vec<PlannedModel>,
     reads: BTreeMap<String, usize>,
@@ -138,20 +136,21 @@ struct CheckedModels {
 
 async fn check_models(engine: &Engine, nodes: Vec<Node>, values: &Values, problems: &mut Vec<Diagnostic>) -> Result<CheckedModels> {
     let mut checked = CheckedModels { models: Vec::new(), reads: BTreeMap::new(), columns: BTreeMap::new() };
-    let mut failed = BTreeSet::new();
     for node in nodes {
         let name = node.model.name();
-        // A model that reads a wrong one would only repeat its problem.
-        if node.reads.iter().any(|read| failed.contains(read)) {
-            failed.insert(name);
+        // A model that reads a wrong one, or a wrong source, would only repeat its problem.
+        if !node.reads.iter().all(|read| engine.has(read)) {
             continue;
         }
         let planned = engine.plan(&node.statement, &values.parameters).await;
-        let (planned, optimized) = match planned.and_then(|planned| Ok((engine.check_types(&planned)?, planned))) {
+        // Which columns of a source are wanted shows once what nothing uses is gone; elsewhere only the types are looked at.
+        let reads_source = node.reads.iter().any(|read| read.starts_with(SOURCES) && read[SOURCES.len()..].starts_with('.'));
+        let checked_types =
+            |plan: &LogicalPlan| if reads_source { engine.optimize(plan).map(Some) } else { engine.check_types(plan).map(|()| None) };
+        let (planned, optimized) = match planned.and_then(|planned| Ok((checked_types(&planned)?, planned))) {
             Ok((optimized, planned)) => (planned, optimized),
             Err(error) => {
                 problems.extend(sql::problems(&node.model.file, &error));
-                failed.insert(name);
                 continue;
             }
         };
@@ -161,8 +160,10 @@ async fn check_models(engine: &Engine, nodes: Vec<Node>, values: &Values, proble
         for (table, times) in engine::reads(&planned).map_err(|error| Error::defect(error.to_string()))? {
             *checked.reads.entry(table).or_default() += times;
         }
-        for (table, columns) in engine::columns_read(&optimized).map_err(|error| Error::defect(error.to_string()))? {
-            checked.columns.entry(table).or_default().extend(columns);
+        if let Some(optimized) = optimized {
+            for (table, columns) in engine::columns_read(&optimized).map_err(|error| Error::defect(error.to_string()))? {
+                checked.columns.entry(table).or_default().extend(columns);
+            }
         }
         engine.register(&name, empty(Arc::clone(&schema)))?;
         checked.models.push(PlannedModel { node, schema, inline: false, is_read: true, frees: Vec::new() });
@@ -236,8 +237,8 @@ async fn check_outputs(project: &Project, values: &Values, models: &[PlannedMode
         let model = models.iter().find(|model| model.node.model.name() == output.model.value).map(|model| &model.schema);
         let schema = model.or((output.model.value == MEMBERSHIP).then_some(&membership));
         let Some(schema) = schema else {
-            // A model that is there but wrong has been told already.
-            if project.models.iter().all(|model| model.name() != output.model.value) {
+            // A model that is there but wrong, and a profile that is not there, have been told already.
+            if output.model.value != PROFILE && project.models.iter().all(|model| model.name() != output.model.value) {
                 let names: Vec<String> = project.models.iter().map(crate::config::Model::name).chain([MEMBERSHIP.to_owned()]).collect();
                 problems.push(
                     Diagnostic::error("unknown-model", format!("the output `{name}` names no model: `{}`", output.model.value))
@@ -247,6 +248,7 @@ async fn check_outputs(project: &Project, values: &Values, models: &[PlannedMode
             }
             continue;
         };
+        let before = problems.len();
         for (at, column) in output.sort.iter().enumerate() {
             if output.sort[..at].iter().any(|other| other.value == column.value) {
                 let problem = Diagnostic::error("duplicate-column", format!("the output `{name}` sorts by `{}` twice", column.value));
@@ -261,13 +263,16 @@ async fn check_outputs(project: &Project, values: &Values, models: &[PlannedMode
                 );
             }
         }
-        engine.register(name, empty(Arc::clone(schema)))?;
-        outputs.insert(name.clone(), publish::Output { schema: Arc::clone(schema) });
+        if problems.len() == before {
+            engine.register(name, empty(Arc::clone(schema)))?;
+            outputs.insert(name.clone(), publish::Output { schema: Arc::clone(schema) });
+        }
     }
-    problems.extend(publish::check_problems(project, &outputs));
-    if !problems.is_empty() {
+    // A check of an output that is wrong would only repeat its problem.
+    if outputs.len() < project.pipeline.outputs.tables.len() {
         return Ok(());
     }
+    problems.extend(publish::check_problems(project, &outputs));
     for check in &project.pipeline.checks {
         let Some(query) = &check.sql else { continue };
         if let Err(error) = engine.query(&query.value).await {

@@ -89,7 +89,12 @@ async fn contract(root: &Path, format: &str, threads: usize, rows: usize) -> Res
 async fn datafusion(root: &Path, format: &str, threads: usize, rows: usize) -> Result<f64, Box<dyn Error>> {
     let project = Arc::new(config::load(&root.join("pipeline.yaml"), &Environment::new())?);
     let as_of = NaiveDate::from_ymd_opt(2030, 1, 1).ok_or("no such day")?;
-    let contracts = ingest::contracts(&project, &config::bind(&project, as_of, &std::collections::BTreeMap::new())?)?;
+    let values = config::bind(&project, as_of, &std::collections::BTreeMap::new())?;
+    let mut problems = Vec::new();
+    let contracts = ingest::contracts(&project, &values, &mut problems);
+    if !problems.is_empty() {
+        return Err(segmill::error::Error::Project(problems).into());
+    }
     let schema = &contracts.first().ok_or("no source")?.schema;
     let began = Instant::now();
     let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(threads));

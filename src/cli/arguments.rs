@@ -53,6 +53,8 @@ pub enum Command {
     Init(InitArguments),
     /// Make extracts of any size, the same for the same seed
     Generate(GenerateArguments),
+    /// The JSON Schema of the pipeline file, for editors
+    Schema(SchemaArguments),
 }
 
 /// How results are told.
@@ -166,6 +168,14 @@ pub struct ExplainArguments {
     /// Show personal values as they are
     #[arg(long)]
     pub unmask: bool,
+}
+
+/// What `schema` takes.
+#[derive(Debug, Clone, Args)]
+pub struct SchemaArguments {
+    /// That of the given/expect cases in `tests/models` instead
+    #[arg(long)]
+    pub cases: bool,
 }
 
 /// What `init` takes.

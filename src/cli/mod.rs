@@ -8,6 +8,7 @@ mod generate;
 mod init;
 mod outputs;
 mod run;
+mod schema;
 mod signals;
 mod terminal;
 mod test;
@@ -51,6 +52,10 @@ pub fn main() -> ExitCode {
         Command::Clean(arguments) => clean::command(&arguments, environment, &terminal).map(|()| ExitStatus::Success),
         Command::Init(arguments) => init::command(&arguments, &terminal).map(|()| ExitStatus::Success),
         Command::Generate(arguments) => generate::command(arguments, &terminal).map(|()| ExitStatus::Success),
+        Command::Schema(arguments) => {
+            schema::command(&arguments);
+            Ok(ExitStatus::Success)
+        }
     };
     match result {
         Ok(status) => status.into(),

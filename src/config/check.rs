@@ -1,11 +1,12 @@
 //! Checks on outputs, as the pipeline file says them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::spanned::Spanned;
+use super::spanned::{Literal, Spanned};
 
 /// What must hold of the outputs, as written, before they are published. A check says one of the kinds below.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Check {
     /// Its name.
@@ -40,7 +41,7 @@ pub struct Check {
 }
 
 /// Columns of an output.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TableColumns {
     /// The output.
@@ -50,7 +51,7 @@ pub struct TableColumns {
 }
 
 /// A column of an output and its values.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AcceptedValues {
     /// The output.
@@ -58,11 +59,12 @@ pub struct AcceptedValues {
     /// Its column.
     pub column: Spanned<String>,
     /// The values.
+    #[schemars(with = "Vec<Literal>")]
     pub values: Vec<Spanned<String>>,
 }
 
 /// How many rows a table has.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RowBounds {
     /// The output.
@@ -76,7 +78,7 @@ pub struct RowBounds {
 }
 
 /// How large a segment is, or each segment of a set.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SegmentBounds {
     /// The set.
@@ -102,7 +104,7 @@ pub struct SegmentBounds {
 ///
 /// Of a `table`, the rows: `max_fall` and `max_rise`. Of a `column` of it, the values: `max_psi`. Of a `segment_set`, or one
 /// `segment` of it, the share of all customers: `max_points`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Change {
     /// The output.
@@ -132,7 +134,7 @@ pub struct Change {
 }
 
 /// What a failed check does.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// The run is refused and publishes nothing.

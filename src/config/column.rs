@@ -1,17 +1,24 @@
 //! Columns of an extract and their types, as the pipeline file says them.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use arrow::datatypes::{DataType, TimeUnit};
 use indexmap::IndexMap;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 
-use super::spanned::Spanned;
+use super::shape::COLUMN_TYPE;
+use super::spanned::{Literal, Spanned};
+use crate::diagnostic::suggestion;
+
+/// The types that have no parameters.
+const PLAIN_TYPES: [&str; 6] = ["string", "integer", "date", "timestamp", "boolean", "double"];
 
 /// A column of an extract. A type alone is short for a column with nothing else said.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Column {
     /// Its type.
@@ -22,6 +29,7 @@ pub struct Column {
     pub description: Option<String>,
     /// Its names in the files, if others: the first of them that a file has.
     #[serde(default, deserialize_with = "one_or_several")]
+    #[schemars(with = "Names")]
     pub from: Vec<String>,
     /// Whether a row without a value is rejected.
     #[serde(default)]
@@ -31,6 +39,7 @@ pub struct Column {
     pub optional: bool,
     /// The only values accepted, if any are named.
     #[serde(default)]
+    #[schemars(with = "Vec<Literal>")]
     pub accepted: Vec<String>,
     /// How text extracts write it, if not as ISO 8601 or as `1234.56`: for a date or timestamp a pattern as `%d/%m/%Y %H:%M`, for a
     /// number how 1234.56 is written, as `1.234,56`.
@@ -38,9 +47,11 @@ pub struct Column {
     pub format: Option<Spanned<String>>,
     /// The smallest value accepted.
     #[serde(default)]
+    #[schemars(with = "Option<Literal>")]
     pub min: Option<Spanned<String>>,
     /// The largest value accepted.
     #[serde(default)]
+    #[schemars(with = "Option<Literal>")]
     pub max: Option<Spanned<String>>,
     /// A regular expression that the whole value must match.
     #[serde(default)]
@@ -89,6 +100,26 @@ impl ColumnType {
     }
 }
 
+impl ColumnType {
+    /// What to write instead of a text that is no type.
+    pub(super) fn hint(wrong: &str) -> String {
+        let meant = match wrong.to_lowercase().as_str() {
+            "text" | "str" | "varchar" | "char" => Some("string"),
+            "int" | "int64" | "bigint" | "long" => Some("integer"),
+            "datetime" | "timestamptz" | "instant" => Some("timestamp"),
+            "bool" => Some("boolean"),
+            "float" | "float64" | "real" => Some("double"),
+            other if ["decimal", "dec", "numeric", "number"].iter().any(|name| other.starts_with(name)) => {
+                return "write `decimal(precision,scale)`: 1 to 38 digits in all, and how many of them after the point".to_owned();
+            }
+            _ => None,
+        };
+        let near = meant.map(|meant| format!("did you mean `{meant}`?"));
+        near.or_else(|| suggestion(wrong, PLAIN_TYPES).filter(|said| said.starts_with("did you mean")))
+            .unwrap_or_else(|| "use string, integer, decimal(precision,scale), date, timestamp, boolean or double".to_owned())
+    }
+}
+
 impl FromStr for ColumnType {
     type Err = String;
 
@@ -100,9 +131,7 @@ impl FromStr for ColumnType {
             "timestamp" => Ok(ColumnType::Timestamp),
             "boolean" => Ok(ColumnType::Boolean),
             "double" => Ok(ColumnType::Double),
-            other => parse_decimal(other).ok_or_else(|| {
-                format!("`{other}` is not a type: use string, integer, decimal(precision,scale), date, timestamp, boolean or double")
-            }),
+            other => parse_decimal(other).ok_or_else(|| format!("`{other}` is not a type")),
         }
     }
 }
@@ -139,7 +168,7 @@ impl<'de> Deserialize<'de> for ColumnType {
 struct ShortOrLong(Column);
 
 /// One name or several.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(untagged)]
 enum Names {
     One(String),
@@ -150,6 +179,11 @@ enum Names {
 pub(super) fn columns<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IndexMap<String, Column>, D::Error> {
     let columns = IndexMap::<String, ShortOrLong>::deserialize(deserializer)?;
     Ok(columns.into_iter().map(|(name, ShortOrLong(column))| (name, column)).collect())
+}
+
+/// The schema of what [`columns`] reads.
+pub(super) fn columns_schema(generator: &mut SchemaGenerator) -> Schema {
+    IndexMap::<String, ShortOrLong>::json_schema(generator)
 }
 
 fn one_or_several<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
@@ -180,6 +214,38 @@ impl<'de> Deserialize<'de> for ShortOrLong {
         }
 
         deserializer.deserialize_any(Either)
+    }
+}
+
+impl JsonSchema for ShortOrLong {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "ShortOrLong".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [generator.subschema_for::<ColumnType>(), generator.subschema_for::<Column>()] })
+    }
+}
+
+impl JsonSchema for ColumnType {
+    fn schema_name() -> Cow<'static, str> {
+        "ColumnType".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "The type of a column or parameter. A decimal says how many digits it has in all and how many after the point.",
+            "type": "string",
+            "format": COLUMN_TYPE,
+            "anyOf": [
+                { "enum": PLAIN_TYPES },
+                { "pattern": r"^decimal\( *([1-9]|[12][0-9]|3[0-8]) *, *[0-9]+ *\)$" },
+            ],
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::pipeline::Pipeline;
 use super::yaml;
-use crate::diagnostic::{Diagnostic, SourceFile};
+use crate::diagnostic::{Diagnostic, SourceFile, in_order};
 use crate::error::{Error, Result, gather};
 use crate::sql;
 
@@ -70,7 +70,7 @@ pub fn load(pipeline: &Path, environment: &Environment) -> Result<Project> {
     let Some(pipeline) = parsed else {
         // What models read cannot be told without the file, but whether they are SQL can.
         problems.extend(models.iter().filter_map(|model| sql::parse(&model.file).err()));
-        return Err(Error::Project(problems));
+        return Err(Error::Project(in_order(problems)));
     };
     if models.is_empty() && problems.is_empty() {
         let folder = shown(&root.join("sql"));
@@ -80,7 +80,7 @@ pub fn load(pipeline: &Path, environment: &Environment) -> Result<Project> {
         );
     }
     if !problems.is_empty() {
-        return Err(Error::Project(problems));
+        return Err(Error::Project(in_order(problems)));
     }
     let digest = digest(&file, &models);
     Ok(Project { root, file, pipeline, models, digest })

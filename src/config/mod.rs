@@ -5,6 +5,8 @@ mod column;
 mod load;
 mod pipeline;
 mod profile;
+mod schema;
+mod shape;
 mod spanned;
 mod tree;
 mod values;
@@ -18,6 +20,7 @@ pub use pipeline::{
     Source, SourceFormat, TableOutput, UnknownColumns,
 };
 pub use profile::{Domain, Profile};
-pub use spanned::Spanned;
+pub use schema::schema_of;
+pub use spanned::{Literal, Spanned};
 pub use values::{Values, bind, parse_scalar};
 pub use yaml::{Part, key_span, parse, span_of, span_of_part, span_within};

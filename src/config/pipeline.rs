@@ -3,18 +3,21 @@
 use std::fmt;
 
 use indexmap::IndexMap;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::check::Check;
-use super::column::{Column, ColumnType, columns};
+use super::column::{Column, ColumnType, columns, columns_schema};
 use super::profile::Profile;
-use super::spanned::Spanned;
+use super::schema::names_of;
+use super::spanned::{Literal, Spanned};
 
 /// A pipeline: what is read, with which parameters, who belongs to which segment, and what is published.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Pipeline {
     /// The version of this format; 1.
+    #[schemars(range(min = 1, max = 1))]
     pub version: Spanned<u32>,
     /// The pipeline's name, as run records and summaries show it.
     pub name: Spanned<String>,
@@ -49,13 +52,14 @@ pub struct Pipeline {
 }
 
 /// A value that SQL reads as `$name`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Parameter {
     /// Its type.
     #[serde(rename = "type")]
     pub column_type: ColumnType,
     /// Its value unless `--param` gives another.
+    #[schemars(with = "Literal")]
     pub default: Spanned<String>,
     /// The smallest value allowed (integers).
     #[serde(default)]
@@ -69,7 +73,7 @@ pub struct Parameter {
 }
 
 /// A small table kept in the pipeline file.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReferenceTable {
     /// What a row means.
@@ -78,11 +82,12 @@ pub struct ReferenceTable {
     /// Names and types of the columns, in order.
     pub columns: IndexMap<String, ColumnType>,
     /// The rows, each with a value for every column.
+    #[schemars(with = "Vec<Vec<Option<Literal>>>")]
     pub rows: Vec<Spanned<Vec<Option<String>>>>,
 }
 
 /// An extract made by another system, and the contract it must keep.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
     /// What a row means and who makes it.
@@ -115,11 +120,12 @@ pub struct Source {
     pub min_rows: u64,
     /// The columns that are read.
     #[serde(deserialize_with = "columns")]
+    #[schemars(schema_with = "columns_schema")]
     pub columns: IndexMap<String, Column>,
 }
 
 /// What to do with columns that a contract does not name.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum UnknownColumns {
     /// They are not read.
@@ -131,7 +137,7 @@ pub enum UnknownColumns {
 
 /// How old the newest of an extract may be, in days before the as-of day. The as-of day counts, not the clock, so that a
 /// backfill of an old day asks for that day's extracts.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Freshness {
     /// The newest event within the window.
@@ -143,7 +149,7 @@ pub struct Freshness {
 }
 
 /// The format of an extract's files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SourceFormat {
     /// Comma-separated values with a header line (RFC 4180).
@@ -155,11 +161,12 @@ pub enum SourceFormat {
 }
 
 /// How many rows of a source may be rejected before the run is refused.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RejectBudget {
     /// The share of the rows read, from 0 to 1.
     #[serde(default = "default_reject_share")]
+    #[schemars(range(min = 0, max = 1))]
     pub share: f64,
     /// The number of rows.
     #[serde(default = "default_reject_rows")]
@@ -167,7 +174,7 @@ pub struct RejectBudget {
 }
 
 /// What the identity step is told of identifiers.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Identity {
     /// The types of identifiers, the one that names customers first.
@@ -180,7 +187,7 @@ pub struct Identity {
 }
 
 /// A type of identifier.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IdentifierType {
     /// What it is and who gives it.
@@ -206,11 +213,12 @@ pub struct IdentifierType {
     pub valid_days: Option<u32>,
     /// Values that stand for nobody; `*` stands for any characters.
     #[serde(default)]
+    #[schemars(with = "Vec<Literal>")]
     pub blocked: Vec<String>,
 }
 
 /// A set of segments.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SegmentSet {
     /// In how many segments of the set a customer is.
@@ -221,13 +229,14 @@ pub struct SegmentSet {
     /// By channel, the condition on which a customer may be reached through it, as `email: can_email`. Of a segment with that
     /// channel, customers for whom it does not hold are withheld, and counted.
     #[serde(default)]
+    #[schemars(extend("propertyNames" = names_of::<Channel>()))]
     pub permissions: IndexMap<Channel, Spanned<String>>,
     /// The segments; in an exclusive set the first whose rule matches wins.
     pub segments: Vec<Segment>,
 }
 
 /// How the segments of a set relate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SetKind {
     /// Every customer is in exactly one: the first whose rule matches.
@@ -239,7 +248,7 @@ pub enum SetKind {
 }
 
 /// A group of customers alike in a way that changes what one would say to them.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Segment {
     /// Its name, unique in the set.
@@ -255,7 +264,7 @@ pub struct Segment {
 }
 
 /// A way to reach a customer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Channel {
     /// E-mail.
@@ -271,7 +280,7 @@ pub enum Channel {
 }
 
 /// What is published, and where.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Outputs {
     /// A path or URL under which publications are kept.
@@ -281,7 +290,7 @@ pub struct Outputs {
 }
 
 /// A table that is published.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TableOutput {
     /// The model it holds.

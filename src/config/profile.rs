@@ -1,13 +1,14 @@
 //! What is known of the customer profile before it is computed: the values its columns may have, and what always holds between them.
 
 use indexmap::IndexMap;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::spanned::Spanned;
+use super::spanned::{Literal, Spanned};
 
 /// What is known of the customer profile. Segment rules are proved with it before data is read, and every run holds the
 /// profile to it before a rule is asked.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
     /// The values that columns may have.
@@ -19,7 +20,7 @@ pub struct Profile {
 }
 
 /// The values that a column of the profile may have.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Domain {
     /// What the values mean.
@@ -30,11 +31,14 @@ pub struct Domain {
     pub required: bool,
     /// The only values there are.
     #[serde(default)]
+    #[schemars(with = "Vec<Literal>")]
     pub accepted: Vec<Spanned<String>>,
     /// The smallest value there is.
     #[serde(default)]
+    #[schemars(with = "Option<Literal>")]
     pub min: Option<Spanned<String>>,
     /// The largest value there is.
     #[serde(default)]
+    #[schemars(with = "Option<Literal>")]
     pub max: Option<Spanned<String>>,
 }

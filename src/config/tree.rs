@@ -53,8 +53,15 @@ struct Open {
     start: usize,
     anchor: usize,
     items: Vec<Rc<Node>>,
-    /// For a mapping: its entries, and the key that waits for its value.
-    mapping: Option<(Vec<Entry>, Option<(String, Range<usize>)>)>,
+    /// For a mapping.
+    pairs: Option<Pairs>,
+}
+
+/// The entries of a mapping that is not at its end, and the key that waits for its value.
+#[derive(Default)]
+struct Pairs {
+    entries: Vec<Entry>,
+    key: Option<(String, Range<usize>)>,
 }
 
 /// Reads the first document of a text; none when there is nothing in it.
@@ -109,26 +116,25 @@ pub fn read(text: &str) -> Result<Option<Rc<Node>>, Broken> {
 
 impl Open {
     fn new(start: usize, anchor: usize, mapping: bool) -> Self {
-        let mapping = mapping.then(|| (Vec::new(), None));
-        Open { start, anchor, items: Vec::new(), mapping }
+        Open { start, anchor, items: Vec::new(), pairs: mapping.then(Pairs::default) }
     }
 
     fn take(&mut self, node: Rc<Node>) {
-        match &mut self.mapping {
+        match &mut self.pairs {
             None => self.items.push(node),
-            Some((entries, key)) => match key.take() {
-                Some((key, key_bytes)) => entries.push(Entry { key, key_bytes, value: node }),
+            Some(pairs) => match pairs.key.take() {
+                Some((key, key_bytes)) => pairs.entries.push(Entry { key, key_bytes, value: node }),
                 // A key that is a list or mapping is no key of ours; as one without a name it is told as unknown.
-                None => *key = Some((node.text().unwrap_or_default().to_owned(), node.bytes.clone())),
+                None => pairs.key = Some((node.text().unwrap_or_default().to_owned(), node.bytes.clone())),
             },
         }
     }
 
     fn close(self, end: usize) -> Node {
         let bytes = self.start..end.max(self.start);
-        match self.mapping {
+        match self.pairs {
             None => Node { content: Content::Sequence(self.items), bytes },
-            Some((entries, _)) => Node { content: Content::Mapping(merged(entries)), bytes },
+            Some(pairs) => Node { content: Content::Mapping(merged(pairs.entries)), bytes },
         }
     }
 }
@@ -170,7 +176,7 @@ impl Node {
     /// What to underline for it: of a list or mapping over several lines, only the first.
     pub fn shown(&self, text: &str) -> Range<usize> {
         let block = !matches!(self.content, Content::Scalar(..));
-        let first = text[self.bytes.clone()].lines().next().map_or(0, |line| line.trim_end().len());
+        let first = text.get(self.bytes.clone()).unwrap_or_default().lines().next().map_or(0, |line| line.trim_end().len());
         if block { self.bytes.start..self.bytes.start + first } else { self.bytes.clone() }
     }
 
@@ -210,7 +216,7 @@ impl Node {
             if position >= inner.end.max(inner.start + 1) {
                 break;
             }
-            if c.is_whitespace() && !text[at..end].starts_with('\\') {
+            if c.is_whitespace() && !text.get(at..end)?.starts_with('\\') {
                 continue;
             }
             let rest = text.get(at..end)?;
@@ -268,7 +274,7 @@ fn written(text: &str, style: ScalarStyle) -> Option<(char, usize)> {
 
 fn broken(text: &str, error: &ScanError, open: &[Open]) -> Broken {
     let offset = error.marker().byte_offset().unwrap_or(text.len()).min(text.len());
-    let bracket = open.last().map(|open| open.start).filter(|start| text[*start..].starts_with(['[', '{']));
+    let bracket = open.last().map(|open| open.start).filter(|start| text.get(*start..).is_some_and(|rest| rest.starts_with(['[', '{'])));
     Broken { why: error.info(), offset, bracket }
 }
 
@@ -317,5 +323,30 @@ mod tests {
         let keys: Vec<_> =
             root.entries().unwrap()[1].value.entries().unwrap().iter().map(|entry| (entry.key.as_str(), entry.value.text())).collect();
         assert_eq!(keys, [("y", Some("3")), ("x", Some("1"))]);
+    }
+
+    proptest::proptest! {
+        /// Whatever a file holds, it has a tree or is broken somewhere, and no place lies outside it or within a character.
+        #[test]
+        fn every_text_has_a_tree_or_a_mistake(text in "([a-zé:,\\[\\]{}'\"|>#&*!<~$\\\\ \t\n-]|\n  |: |- ){0,60}") {
+            fn places(text: &str, node: &Node) {
+                assert!(text.get(node.shown(text)).is_some() && text.get(node.bytes.clone()).is_some());
+                match &node.content {
+                    Content::Scalar(value, _) => {
+                        for (at, c) in value.char_indices() {
+                            let place = node.place_of(text, at..at + c.len_utf8());
+                            assert!(place.is_none_or(|place| text.get(place).is_some()));
+                        }
+                    }
+                    Content::Sequence(items) => items.iter().for_each(|item| places(text, item)),
+                    Content::Mapping(entries) => entries.iter().for_each(|entry| places(text, &entry.value)),
+                }
+            }
+            match read(&text) {
+                Ok(Some(root)) => places(&text, &root),
+                Ok(None) => {}
+                Err(broken) => assert!(text.get(broken.offset..).is_some()),
+            }
+        }
     }
 }

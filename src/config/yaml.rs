@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use super::column::ColumnType;
 use super::load::Environment;
+use super::schema::schema_of;
 use super::spanned::Spanned;
-use super::tree;
+use super::{shape, tree};
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
 use crate::error::{Error, Result};
 
@@ -18,12 +19,16 @@ use crate::error::{Error, Result};
 ///
 /// # Errors
 /// [`Error::Project`] with everything that is wrong, at its place: the syntax, or else keys, types, values and variables.
-pub fn parse<T: DeserializeOwned>(file: &Arc<SourceFile>, environment: &Environment) -> Result<T> {
+pub fn parse<T: DeserializeOwned + JsonSchema>(file: &Arc<SourceFile>, environment: &Environment) -> Result<T> {
     let properties: HashMap<String, String> = environment.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     let root = tree::read(&file.text).map_err(|broken| Error::from(syntax(file, &broken)))?;
-    if root.is_none() {
+    let Some(root) = root else {
         let problem = Diagnostic::error("invalid-yaml", format!("{} is empty", file.path));
         return Err(problem.hint("`segmill init DIR` makes a project to start from").into());
+    };
+    let problems = shape::check(file, &root, &schema_of::<T>(), &properties);
+    if !problems.is_empty() {
+        return Err(Error::Project(problems));
     }
     serde_yaml::from_str_with_options(&file.text, options(properties)).map_err(|error| Error::from(refusal(file, &error)))
 }
@@ -33,6 +38,29 @@ pub fn top_level(file: &Arc<SourceFile>, key: &str) -> Option<(String, Span)> {
     let root = tree::read(&file.text).ok()??;
     let value = &root.entries()?.iter().find(|entry| entry.key == key)?.value;
     Some((value.text()?.to_owned(), Span { file: Arc::clone(file), bytes: value.bytes.clone() }))
+}
+
+/// A plain value with the environment's values in it.
+///
+/// # Errors
+/// A variable that is not set, or a reference that is none. What is told holds no value.
+pub fn interpolate(text: &str, environment: &HashMap<String, String>) -> Result<String, Diagnostic> {
+    use serde_yaml::Error as Yaml;
+
+    let read: Result<String, _> = serde_yaml::from_str_with_options(text, options(environment.clone()));
+    read.map_err(|error| match error.without_snippet() {
+        Yaml::UnresolvedProperty { name, .. } => Diagnostic::error("unset-variable", format!("the environment has no `{name}`"))
+            .label("read from the environment here")
+            .hint(format!("set it, or give a default: `${{{name}:-default}}`")),
+        Yaml::PropertyRequiredButUnset { name, .. } | Yaml::PropertyRequiredButEmpty { name, .. } => {
+            Diagnostic::error("unset-variable", format!("the environment must give `{name}`"))
+                .label("read from the environment here")
+                .hint("set it")
+        }
+        _ => Diagnostic::error("invalid-variable", format!("`{text}` does not name a variable of the environment"))
+            .label("read from the environment here")
+            .hint("write `${NAME}` or `${NAME:-default}`, or put the text in single quotes to mean it as it is"),
+    })
 }
 
 /// Where a value stands in its file.
@@ -101,7 +129,7 @@ fn syntax(file: &Arc<SourceFile>, broken: &tree::Broken) -> Diagnostic {
         Span { file: Arc::clone(file), bytes: start..end }
     };
     // At the end of the file there is nothing to underline but its last line's end.
-    let mut start = broken.offset.min(text.trim_end().len());
+    let mut start = text.floor_char_boundary(broken.offset.min(text.trim_end().len()));
     let tab = broken.why.contains("tab").then(|| text[start..].find('\t')).flatten();
     start += tab.unwrap_or_default();
     let token = text[start..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').map(char::len_utf8).sum();
@@ -113,6 +141,9 @@ fn syntax(file: &Arc<SourceFile>, broken: &tree::Broken) -> Diagnostic {
     match () {
         () if tab.is_some() => problem.hint("indent with blanks, never with tabs"),
         () if quoted => problem.hint("a quote before this is not closed, or stands within a text that is in such quotes"),
+        () if text[..start].ends_with('$') && text[start..].starts_with('{') => {
+            problem.hint("`${NAME}` cannot stand in brackets or braces: write the list or mapping over several lines")
+        }
         () if broken.bracket.is_some() => problem,
         () => problem.hint(
             "the keys of one mapping begin in one column, deeper than the key they belong to; a value with `: ` or ` #` in it needs quotes",
@@ -120,56 +151,15 @@ fn syntax(file: &Arc<SourceFile>, broken: &tree::Broken) -> Diagnostic {
     }
 }
 
-/// What the reader says against a file.
+/// What the reader says against a file whose shape is right, such as limits on aliases.
 fn refusal(file: &Arc<SourceFile>, error: &serde_yaml::Error) -> Diagnostic {
-    use serde_yaml::Error as Yaml;
-
-    let span = error.location().filter(|place| place.line() > 0).map(|place| {
-        let length = usize::try_from(place.span().len()).unwrap_or(1);
-        Span::at(file, usize::try_from(place.line()).unwrap_or(1), usize::try_from(place.column()).unwrap_or(1), length)
-    });
-    let located = |diagnostic: Diagnostic| match span.clone() {
-        Some(span) => diagnostic.at(span),
-        None => diagnostic,
-    };
-    match error.without_snippet() {
-        Yaml::SerdeUnknownField { field, expected, .. } => {
-            // The parser withholds names that may come from the environment; the file's own text holds none of its values.
-            let field = span.as_ref().map_or(field.as_str(), |span| &span.file.text[span.bytes.clone()]);
-            located(Diagnostic::error("unknown-key", format!("`{field}` is not a key here")))
-                .label("not known")
-                .did_you_mean(field, expected.iter().copied())
-        }
-        Yaml::SerdeMissingField { field, .. } => {
-            located(Diagnostic::error("missing-key", format!("the key `{field}` is missing"))).label("in this mapping")
-        }
-        Yaml::SerdeUnknownVariant { variant, expected, .. } => {
-            let variant = span.as_ref().map_or(variant.as_str(), |span| &span.file.text[span.bytes.clone()]);
-            located(Diagnostic::error("unknown-value", format!("`{variant}` is not one of the values that fit here")))
-                .label("not known")
-                .did_you_mean(variant, expected.iter().copied())
-        }
-        Yaml::DuplicateMappingKey { key, .. } => {
-            let name = key.as_deref().unwrap_or("this key");
-            located(Diagnostic::error("duplicate-key", format!("`{name}` stands twice in one mapping"))).label("the second one")
-        }
-        Yaml::UnresolvedProperty { name, .. } => located(Diagnostic::error("unset-variable", format!("the environment has no `{name}`")))
-            .label("read from the environment here")
-            .hint(format!("set it, or give a default: `${{{name}:-default}}`")),
-        other => {
-            let written = span.as_ref().map(|span| &span.file.text[span.bytes.clone()]).filter(|text| !text.contains('\n'));
-            // The parser withholds what is wrong with a value that may come from the environment; of a type it can be told.
-            if let Some(Err(why)) = written.map(|text| text.trim_matches(['\'', '"']).parse::<ColumnType>())
-                && ["interpolated", "is not a type"].iter().any(|said| other.to_string().contains(said))
-            {
-                return located(Diagnostic::error("unknown-type", why)).label("not a type");
-            }
-            located(Diagnostic::error("invalid-yaml", plain(&other.to_string())))
-        }
+    let said = error.to_string();
+    // The frame shows the position that the message ends in.
+    let what = said.split(" at line ").next().unwrap_or(&said).trim_end_matches(':').to_owned();
+    let problem = Diagnostic::error("invalid-yaml", what);
+    let place = error.location().and_then(|place| usize::try_from(place.span().byte_offset()?).ok());
+    match place {
+        Some(offset) => problem.at(Span { file: Arc::clone(file), bytes: offset..offset }),
+        None => problem,
     }
-}
-
-/// A message without the position it ends in, which the frame shows.
-fn plain(message: &str) -> String {
-    message.split(" at line ").next().unwrap_or(message).trim_end_matches(':').to_owned()
 }

@@ -19,9 +19,9 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ScalarValue, TableReference};
 use datafusion::datasource::{MemTable, ViewTable};
 use datafusion::error::DataFusionError;
-use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -52,6 +52,9 @@ pub struct Limits {
 pub struct Engine {
     context: SessionContext,
     dictionary: Arc<Dictionary>,
+    /// For planning: a session's state is large, and the context copies it whenever it is asked. Tables that are registered later
+    /// are seen all the same, since the catalogue is shared.
+    state: Arc<SessionState>,
 }
 
 /// A planned query whose rows are codes where its answer has text.
@@ -90,7 +93,8 @@ impl Engine {
         for function in crate::functions::all() {
             context.register_udf(function);
         }
-        Ok(Engine { context, dictionary: Arc::default() })
+        let state = Arc::new(context.state());
+        Ok(Engine { context, dictionary: Arc::default(), state })
     }
 
     /// Makes a table readable by SQL, in place of one of the same name.
@@ -174,21 +178,35 @@ impl Engine {
         let _ = self.context.deregister_table(TableReference::parse_str(name));
     }
 
+    /// Whether SQL can read a table of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.context.table_exist(TableReference::parse_str(name)).unwrap_or(false)
+    }
+
     /// Plans a statement with its parameters bound.
     ///
     /// # Errors
     /// DataFusion's own, for the caller to put beside the SQL.
     pub async fn plan(&self, statement: &Statement, parameters: &BTreeMap<String, ScalarValue>) -> Result<LogicalPlan, DataFusionError> {
         let bound = bind(statement.clone(), parameters)?;
-        self.context.state().statement_to_plan(bound).await
+        self.state.statement_to_plan(bound).await
     }
 
-    /// Checks the types of a planned query, which planning alone does not; the query as it will run.
+    /// Checks the types of a planned query, which planning alone does not.
     ///
     /// # Errors
     /// DataFusion's own.
-    pub fn check_types(&self, plan: &LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
-        self.context.state().optimize(plan)
+    pub fn check_types(&self, plan: &LogicalPlan) -> Result<(), DataFusionError> {
+        // The optimiser's passes check no more than the analyser's do, and take most of the time.
+        self.state.analyzer().execute_and_check(plan.clone(), self.state.config_options(), |_, _| {}).map(|_| ())
+    }
+
+    /// A planned query as it will run, with its types checked.
+    ///
+    /// # Errors
+    /// DataFusion's own.
+    pub fn optimize(&self, plan: &LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
+        self.state.optimize(plan)
     }
 
     /// A planned query, ready to run.
@@ -263,9 +281,8 @@ impl Engine {
     /// # Errors
     /// DataFusion's own.
     pub fn parse_rule(&self, text: &str) -> Result<ast::Expr, DataFusionError> {
-        let state = self.context.state();
-        let dialect = state.config_options().sql_parser.dialect;
-        state.sql_to_expr(text, &dialect)
+        let dialect = self.state.config_options().sql_parser.dialect;
+        self.state.sql_to_expr(text, &dialect)
     }
 
     /// A parsed condition over a table's columns, with its parameters bound.
@@ -282,7 +299,7 @@ impl Engine {
             return Err(error);
         }
         let parsed = ast::ExprWithAlias { expr: parsed, alias: None };
-        self.context.state().create_logical_expr_from_sql_expr(parsed, schema)
+        self.state.create_logical_expr_from_sql_expr(parsed, schema)
     }
 
     /// An expression over a table's columns, ready to evaluate.
@@ -295,7 +312,7 @@ impl Engine {
 
     /// How many partitions work is split into.
     pub fn threads(&self) -> usize {
-        self.context.state().config().target_partitions()
+        self.state.config().target_partitions()
     }
 
     fn ensure_schema(&self, name: &str) -> Result<()> {

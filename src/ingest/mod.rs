@@ -38,12 +38,8 @@ pub struct Extract {
     pub files: Vec<(File, SourceFormat)>,
 }
 
-/// Compiles the contracts of every source.
-///
-/// # Errors
-/// [`Error::Project`] with everything that is wrong with them.
-pub fn contracts(project: &Project, values: &Values) -> Result<Vec<Arc<Contract>>> {
-    let mut problems = Vec::new();
+/// Compiles the contracts of every source, but for those that have a problem.
+pub fn contracts(project: &Project, values: &Values, problems: &mut Vec<Diagnostic>) -> Vec<Arc<Contract>> {
     let mut contracts = Vec::new();
     for (name, source) in &project.pipeline.sources {
         match Contract::new(&project.file, name, source, values) {
@@ -51,7 +47,7 @@ pub fn contracts(project: &Project, values: &Values) -> Result<Vec<Arc<Contract>
             Err(found) => problems.extend(found),
         }
     }
-    if problems.is_empty() { Ok(contracts) } else { Err(Error::Project(problems)) }
+    contracts
 }
 
 /// Finds the files of every source, in the order of their contracts.

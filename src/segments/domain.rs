@@ -53,11 +53,10 @@ impl Domains {
         let mut problems = Vec::new();
         let mut domains = Domains::default();
         for (name, declared) in &project.pipeline.profile.columns {
-            let place = key_span(&project.file, name, declared);
             let Some((_, field)) = profile.column_with_name(name) else {
                 let names = profile.fields().iter().map(|field| field.name().as_str());
                 let problem = Diagnostic::error("unknown-column", format!("the profile `{PROFILE}` has no column `{name}`"));
-                problems.push(problem.at(place).label("not a column of it").did_you_mean(name, names));
+                problems.push(problem.at(key_span(&project.file, name, declared)).label("not a column of it").did_you_mean(name, names));
                 continue;
             };
             match column(project, name, &declared.value, field.data_type()) {

@@ -133,7 +133,7 @@ fn unknown_keys_and_wrong_rules_are_told_at_their_place() {
     std::fs::write(&pipeline, text.replacen("event_time:", "event_tiem:", 1)).unwrap();
     let (status, _, stderr) = code(&project, &["validate"]);
     assert_eq!(status, 2);
-    assert!(stderr.contains("`event_tiem` is not a key here") && stderr.contains("did you mean `event_time`?"), "{stderr}");
+    assert!(stderr.contains("`event_tiem` is not a key of `sources.orders`") && stderr.contains("did you mean `event_time`?"), "{stderr}");
 
     std::fs::write(&pipeline, text.replacen("when: frequency = 0 and has_orders", "when: frequncy = 0 and has_orders", 1)).unwrap();
     let (status, _, stderr) = code(&project, &["validate"]);
@@ -200,7 +200,7 @@ fn mistakes_in_the_file_are_told_in_its_own_words() {
     let text = std::fs::read_to_string(&pipeline).unwrap();
     for (from, to, expected) in [
         ("version: 1", "version: 2", "[unsupported-version]"),
-        ("quantity: {from: Quantity, type: integer", "quantity: {from: Quantity, type: int", "`int` is not a type: use string, integer"),
+        ("quantity: {from: Quantity, type: integer", "quantity: {from: Quantity, type: int", "did you mean `integer`?"),
         ("kind: exclusive", "kind: exclusiv", "did you mean `exclusive`?"),
         ("sort: [customer_id]", "sort: [customer_id, customer_id]", "[duplicate-column]"),
         ("time_zone: UTC", "time_zone: Europe/Londn", "did you mean `Europe/London`?"),

@@ -26,6 +26,37 @@ fn every_mistake_is_told_in_its_frame() {
     assert!(wrong.is_empty(), "{}\n{} cases differ; `{BLESS}=1 cargo test --test it errors` rewrites them", wrong.join("\n"), wrong.len());
 }
 
+/// What the environment gives may be a secret: of a value that does not fit, the file's own text is told.
+#[test]
+fn values_of_the_environment_stay_out_of_messages() {
+    let folder = tempfile::tempdir().unwrap();
+    let project = folder.path().join("project");
+    overlay(&package().join("tests/errors/base"), &project);
+    let pipeline = project.join("pipelines/customer_segments.yaml");
+    let text = std::fs::read_to_string(&pipeline).unwrap();
+    let mistakes = [
+        ("kind: exclusive", "kind: ${SECRET}"),
+        ("customer_id: string", "customer_id: ${SECRET}"),
+        ("country: string", "country:\n        type: string\n        required: '${SECRET}'\n        optional: ${SECRET}"),
+        ("key: [order_id]", "key: ${SECRET}\n    min_rows: ${SECRET}\n    reject_budget:\n      share: ${NUMBER}"),
+    ];
+    let broken = mistakes.iter().fold(text, |text, (from, to)| {
+        assert!(text.contains(from), "{from}");
+        text.replacen(from, to, 1)
+    });
+    std::fs::write(&pipeline, broken).unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_segmill"))
+        .args(["validate"])
+        .current_dir(&project)
+        .env("SECRET", "geheim")
+        .env("NUMBER", "4711")
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("7 problems"), "{told}");
+    assert!(!told.contains("geheim") && !told.contains("4711"), "{told}");
+}
+
 /// What it prints instead of what is expected; none when they agree.
 fn differs(case: &Path, bless: bool) -> Option<String> {
     let file = case.join("expected.txt");

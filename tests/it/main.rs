@@ -31,6 +31,8 @@ mod sample_data;
 mod sample_identity;
 /// The shipped job on the real orders: reference numbers from outside.
 mod sample_job;
+/// The JSON Schemas for editors, and the files that name them.
+mod schema;
 /// Servers that tests start: stores, and a proxy that makes requests go wrong.
 mod servers;
 /// Promise 4 on every kind of store: one suite for all, races, kills, faults.

@@ -1,0 +1,2 @@
+-- Visits.
+select customer_id, count(*) as visits from staging.visits group by customer_id

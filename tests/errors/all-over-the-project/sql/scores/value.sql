@@ -1,0 +1,2 @@
+-- The value.
+select customer_id, revenu from features.value
