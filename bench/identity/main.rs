@@ -108,7 +108,7 @@ fn generate(file: &str, edges: u64, identifiers: u64) {
                 texts[columns[1]].append_value(text);
             }
             texts[4].append_value(if number < identifiers { "crm" } else { "web" });
-            let first = AS_OF - DAY * (1 + (draw(number, 5) % 300) as i64);
+            let first = AS_OF - DAY * (1 + (draw(number, 5) % 300).cast_signed());
             times[0].append_value(first);
             times[1].append_value(first);
             times[2].append_null();

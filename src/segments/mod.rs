@@ -153,7 +153,7 @@ pub fn compile(project: &Project, values: &Values, engine: &Engine, profile: &Sc
 /// [`Error::Refused`] when an exclusive set or a partition leaves customers out, two rules of a partition match one, or a rule fails
 /// on a row.
 pub fn assign(sets: &[RuleSet], profile: &[RecordBatch]) -> Result<Assigned> {
-    let nameless: usize = profile.iter().map(|batch| customer_ids(batch).map(|ids| ids.null_count())).sum::<Result<_>>()?;
+    let nameless: usize = profile.iter().map(|batch| customer_ids(batch).map(Array::null_count)).sum::<Result<_>>()?;
     if nameless > 0 {
         let what = format!("{nameless} rows of the profile `{PROFILE}` have no `{CUSTOMER_ID}`");
         return Err(Error::Refused(Message::new(what).hint("leave out of the profile whoever has no number, or give them one")));

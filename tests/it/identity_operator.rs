@@ -101,7 +101,10 @@ fn rows(batch: &RecordBatch) -> Vec<Vec<String>> {
     (0..batch.num_rows()).map(|row| batch.columns().iter().map(|column| cell(column, row)).collect()).collect()
 }
 
-fn everything(resolution: &Resolution) -> (BTreeMap<(String, String), String>, Vec<Vec<String>>, Vec<Vec<String>>) {
+/// The customer of every identifier, and the rows of the tables of conflicts and aliases.
+type Everything = (BTreeMap<(String, String), String>, Vec<Vec<String>>, Vec<Vec<String>>);
+
+fn everything(resolution: &Resolution) -> Everything {
     (customers(resolution), rows(&resolution.conflicts().unwrap()), rows(&resolution.aliases().unwrap()))
 }
 
