@@ -21,7 +21,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 table = pq.read_table(sys.argv[1], columns=["identifier", "other"])
 chunks = table["identifier"].chunks + table["other"].chunks
-coded = pa.chunked_array(chunks).dictionary_encode().unify_dictionaries()
+coded = pa.chunked_array(chunks).dictionary_encode()
 codes = np.concatenate([chunk.indices.to_numpy() for chunk in coded.chunks])
 nodes = len(coded.chunk(0).dictionary)
 one, other = codes[: table.num_rows], codes[table.num_rows :]
@@ -107,7 +107,7 @@ def main() -> None:
         contenders["integers"] = ("scipy, integers given", [sys.executable, "-c", INTEGERS, large, nodes])
     contenders["small"] = (f"segmill, {options.duckdb_edges:,} edges", [options.binary, "resolve", small])
     contenders["duckdb"] = (f"DuckDB, recursive, {options.duckdb_edges:,} edges", [sys.executable, "-c", DUCKDB, small])
-    print(f"{options.edges:,} edges over {options.identifiers:,} identifiers\n")
+    print(f"{options.edges:,} edges over {options.identifiers:,} identifiers\n", flush=True)
     print("| | wall | CPU | peak memory |\n| --- | ---: | ---: | ---: |")
     for name, (title, command) in contenders.items():
         if name in only or name == "small" and "duckdb" in only:
