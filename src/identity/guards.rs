@@ -210,6 +210,8 @@ pub(super) fn cut(rules: &Rules, nodes: &Nodes, chunks: &mut [Chunk], sets: &Set
     for node in freed {
         sets.release(node);
     }
+    // A pair seen several times is cut for one reason, the first, whichever of its rows is told of.
+    let mut reasons: HashMap<[u32; 2], u8> = HashMap::new();
     for (_, tie) in ties {
         let [one, other] = tie.ends.map(|node| sets.root(node));
         if one == other {
@@ -218,7 +220,8 @@ pub(super) fn cut(rules: &Rules, nodes: &Nodes, chunks: &mut [Chunk], sets: &Set
         let both: Vec<u32> = counts[&one].iter().zip(&counts[&other]).map(|(one, other)| one + other).collect();
         if let Some(broken) = both.iter().zip(&limits).find(|(count, (_, most))| *count > most).map(|(_, (kind, _))| *kind) {
             chunks[tie.chunk].verdicts[tie.at] = Verdict::Cut;
-            cuts.insert((tie.chunk, tie.at), broken);
+            let [low, high] = [tie.ends[0].min(tie.ends[1]), tie.ends[0].max(tie.ends[1])];
+            cuts.insert((tie.chunk, tie.at), *reasons.entry([low, high]).or_insert(broken));
         } else {
             sets.join(one, other);
             counts.insert(sets.root(one), both);
