@@ -7,6 +7,7 @@ use std::time::Duration;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
+use object_store::memory::InMemory;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use rand::RngExt;
 use rand::SeedableRng;
@@ -33,15 +34,29 @@ const LIMITS: Limits = Limits { threads: 1, memory_bytes: 64 << 20 };
 struct Place {
     url: String,
     variables: Environment,
+    /// Kept by the test itself where no server is needed.
+    memory: Option<Arc<InMemory>>,
 }
 
 impl Place {
     fn s3(server: &Server, folder: &str) -> Place {
-        Place { url: format!("s3://shop/{folder}"), variables: s3_variables(server.port) }
+        Place::at(format!("s3://shop/{folder}"), s3_variables(server.port))
+    }
+
+    fn at(url: impl Into<String>, variables: Environment) -> Place {
+        Place { url: url.into(), variables, memory: None }
+    }
+
+    fn stores(&self) -> Stores {
+        let stores = Stores::new(self.variables.clone());
+        if let Some(memory) = &self.memory {
+            stores.provide("memory:", Arc::clone(memory) as Arc<dyn ObjectStore>);
+        }
+        stores
     }
 
     fn open(&self) -> Location {
-        Stores::new(self.variables.clone()).open(&self.url, std::path::Path::new("")).unwrap()
+        self.stores().open(&self.url, std::path::Path::new("")).unwrap()
     }
 
     /// Writes the extract, when the store answers and has its bucket.
@@ -99,7 +114,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 async fn conforms(place: &Place) {
     let tiny = Tiny::new();
     let (store, root) = place.fill().await;
-    let stores = Stores::new(place.variables.clone());
+    let stores = place.stores();
     let seen = async |edition| {
         assert_eq!((resolved(&store, &root, DAY).await, listed(&store, &root, DAY).await), (Some(edition), Some(edition)), "{}", place.url);
     };
@@ -165,11 +180,15 @@ async fn large_table(stores: &Stores, place: &Place, tiny: &Tiny) {
 }
 
 #[test]
-fn local_disks_and_memory_conform() {
+fn local_disks_conform() {
     let folder = tempfile::tempdir().unwrap();
-    block_on(async {
-        conforms(&Place { url: folder.path().to_str().unwrap().to_owned(), variables: BTreeMap::new() }).await;
-    });
+    block_on(conforms(&Place::at(folder.path().to_str().unwrap(), BTreeMap::new())));
+}
+
+#[test]
+fn memory_conforms() {
+    let place = Place { memory: Some(Arc::default()), ..Place::at("memory:///conforms", BTreeMap::new()) };
+    block_on(conforms(&place));
 }
 
 #[test]
@@ -183,7 +202,7 @@ fn s3_conforms() {
 #[ignore = "needs Azurite: see CONTRIBUTING.md; .ci/run runs it"]
 fn azure_conforms() {
     let server = azurite();
-    let place = Place { url: "az://shop/conforms".to_owned(), variables: azure_variables(server.port) };
+    let place = Place::at("az://shop/conforms", azure_variables(server.port));
     block_on(conforms(&place));
 }
 
@@ -325,7 +344,7 @@ fn a_network_that_fails_now_and_then_is_lived_with_and_one_that_always_fails_is_
 fn a_run_that_is_killed_at_any_moment_leaves_one_publication() {
     let kills: u64 = number_of("SEGMILL_TEST_KILLS", 15);
     let folder = tempfile::tempdir().unwrap();
-    let place = Place { url: folder.path().to_str().unwrap().to_owned(), variables: BTreeMap::new() };
+    let place = Place::at(folder.path().to_str().unwrap(), BTreeMap::new());
     let tiny = Tiny::new();
     let (store, root) = block_on(place.fill());
     // As long as a run takes when nothing else holds it up, so that most kills come before its end.
