@@ -193,6 +193,11 @@ pub fn suggestion<'a>(wrong: &str, right: impl IntoIterator<Item = &'a str>) -> 
     }
 }
 
+/// So many of something: `1 source`, `2 sources`.
+pub fn counted(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
 /// Names as prose: `a`, `b` and `c`.
 pub fn list(names: &[&str]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();

@@ -20,6 +20,7 @@ use crate::ingest::{self, Contract, Demand};
 use crate::publish;
 use crate::segments::{self, Domains, Proof, RuleSet};
 use crate::sql;
+use crate::storage::{PLACES, Stores};
 
 /// Enough to check a project; no data is read.
 const PLANNING: Limits = Limits { threads: 1, memory_bytes: 64 * 1024 * 1024 };
@@ -73,6 +74,7 @@ pub struct PlannedModel {
 pub async fn plan(project: Arc<Project>, values: Values) -> Result<Plan> {
     let mut problems = Vec::new();
     let contracts = ingest::contracts(&project, &values, &mut problems);
+    check_places(&project, &mut problems);
     let nodes = graph::build(&project, &mut problems);
     let engine = Engine::new(PLANNING, values.time_zone.name())?;
     gather(&mut problems, register_reference(&engine, &project, &values))?;
@@ -108,6 +110,17 @@ pub async fn plan(project: Arc<Project>, values: Values) -> Result<Plan> {
     let published = project.pipeline.outputs.tables.values().map(|output| output.model.value.clone()).collect();
     let models = keep_or_inline(checked, &published);
     Ok(Plan { project, values, contracts, demands, models, rules, domains, proofs })
+}
+
+/// Tells of locations that name no place. What they say is shown as it was typed, since variables may hold secrets.
+fn check_places(project: &Project, problems: &mut Vec<Diagnostic>) {
+    let sources = project.pipeline.sources.values().map(|source| &source.location);
+    for place in sources.chain([&project.pipeline.outputs.destination]) {
+        if let Some(why) = Stores::unfit(&place.value) {
+            let problem = Diagnostic::error("invalid-location", "this is not a location").at(span_of(&project.file, place));
+            problems.push(problem.label(why).hint(PLACES));
+        }
+    }
 }
 
 /// Registers the tables kept in the pipeline file, and the one that describes the segments.

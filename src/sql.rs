@@ -1,7 +1,7 @@
 //! SQL text parsed, and what DataFusion says against it, at its place in the file.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use datafusion::common::{Column, SchemaError};
 use datafusion::config::Dialect;
@@ -9,6 +9,7 @@ use datafusion::error::DataFusionError;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::dialect::dialect_from_str;
+use regex::Regex;
 
 use crate::diagnostic::{Diagnostic, SourceFile, Span, list};
 
@@ -171,12 +172,13 @@ fn meaning(file: &Arc<SourceFile>, message: &str) -> Diagnostic {
         && let Some((name, rest)) = rest.split_once('\'')
         && let Some((_, received)) = rest.split_once("but received ")
     {
-        let received = received.split([' ', '.', ',']).next().unwrap_or_default();
-        let wanted: BTreeSet<&str> = rest.split("requires ").skip(1).filter_map(|wanted| wanted.split(',').next()).collect();
-        let wanted: Vec<&str> = wanted.into_iter().collect();
-        return Diagnostic::error("argument-type", format!("`{name}` does not take a {received}"))
+        let received = in_plain_types(received.split([' ', '.', ',']).next().unwrap_or_default());
+        let wanted: BTreeSet<String> =
+            rest.split("requires ").skip(1).filter_map(|wanted| wanted.split(',').next()).map(in_plain_types).collect();
+        let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
+        return Diagnostic::error("argument-type", format!("`{name}` does not take {received}"))
             .at(call_of(file, name))
-            .label(format!("given a {received}"))
+            .label(format!("given {received}"))
             .hint(format!("it takes {}", list(&wanted)));
     }
     if message.contains("must appear in the GROUP BY clause") || message.contains("must be in GROUP BY") {
@@ -185,7 +187,37 @@ fn meaning(file: &Arc<SourceFile>, message: &str) -> Diagnostic {
             .label("which of the group's values?")
             .hint("add it to `group by`, or aggregate it, as in `max(…)`");
     }
-    Diagnostic::error("sql-meaning", message.trim_start_matches("Internal error: ").trim_end_matches('.')).at(whole(file))
+    let message = message.trim_start_matches("Internal error: ").trim_end_matches('.');
+    if let Some(operation) =
+        message.strip_prefix("Cannot coerce arithmetic expression ").and_then(|rest| rest.strip_suffix(" to valid types"))
+    {
+        return Diagnostic::error("sql-meaning", format!("`{}` has no meaning", in_plain_types(operation)))
+            .at(whole(file))
+            .label("somewhere in this query")
+            .hint("cast one side, as in `cast(… as integer)`; a day moves by an interval, as in `day + interval '1' day`");
+    }
+    Diagnostic::error("sql-meaning", in_plain_types(message)).at(whole(file))
+}
+
+/// A sentence of the engine with the types that people write in place of those that it computes with.
+fn in_plain_types(message: &str) -> String {
+    static TYPES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
+        let types = [
+            (r"\b(LargeUtf8|Utf8View|Utf8|String)\b", "text"),
+            (r"\bDate(32|64)\b", "date"),
+            (r"\bU?Int(8|16|32|64)\b", "integer"),
+            (r"\bFloat(16|32|64)\b", "double"),
+            (r"\bBoolean\b", "boolean"),
+            (r"\bTimestamp\([^()]*(\([^()]*\)[^()]*)*\)", "timestamp"),
+            (r"\bInterval\([^()]*\)", "interval"),
+            (r"\bDecimal(?:32|64|128|256)\((\d+), ?(-?\d+)\)", "decimal($1,$2)"),
+            (r"\bDecimal\b", "decimal"),
+            (r"\bInterval\b", "interval"),
+            (r"\bDuration\b", "duration"),
+        ];
+        types.into_iter().filter_map(|(pattern, plain)| Some((Regex::new(pattern).ok()?, plain))).collect()
+    });
+    TYPES.iter().fold(message.to_owned(), |told, (pattern, plain)| pattern.replace_all(&told, *plain).into_owned())
 }
 
 /// Where a function is called, as far as its name tells.

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::arguments::ProjectArguments;
 use super::terminal::Terminal;
 use crate::config::{self, Environment};
+use crate::diagnostic::counted;
 use crate::error::Result;
 use crate::plan;
 use crate::report;
@@ -25,10 +26,10 @@ pub fn command(arguments: &ProjectArguments, environment: &Environment, terminal
         || {
             let frames: String = warnings.iter().map(|warning| warning.render(terminal.has_colour()) + "\n\n").collect();
             let proved = plan.proofs.iter().filter(|proof| proof.cells.is_some()).count();
-            let sets = plan.rules.len();
-            format!(
-                "{frames}{name} is valid: {sources} sources, {models} models, {segments} segments in {sets} sets, {proved} of them proved"
-            )
+            let [sources, models, segments, sets] =
+                [(sources, "source"), (models, "model"), (segments, "segment"), (plan.rules.len(), "set")]
+                    .map(|(count, what)| counted(count as u64, what));
+            format!("{frames}{name} is valid: {sources}, {models}, {segments} in {sets}, {proved} of them proved")
         },
         || {
             let proofs: Vec<_> =

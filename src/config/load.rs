@@ -133,7 +133,9 @@ fn read_model(schema: Option<String>, path: &Path) -> Result<Model> {
     let table = name_of(path);
     if !table.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
         return Err(Error::from(
-            Diagnostic::error("model-name", format!("{} does not name a table", file.path))
+            Diagnostic::error("model-name", format!("`{table}` does not name a table"))
+                .at(sql::whole(&file))
+                .label("the model of that name")
                 .hint("use lower-case letters, digits and underscores, so that SQL needs no quotes"),
         ));
     }

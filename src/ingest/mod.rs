@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use futures::TryStreamExt;
 
-use crate::config::{Project, Source, SourceFormat, Values};
+use crate::config::{Project, Source, SourceFormat, Values, span_of};
 use crate::diagnostic::Diagnostic;
 use crate::engine::Engine;
 use crate::error::{Error, Message, Result};
@@ -64,7 +64,7 @@ pub async fn find(project: &Project, contracts: &[Arc<Contract>], stores: &Store
             missing.push(format!("{name}: {why}"));
             continue;
         }
-        let files = files.into_iter().map(|file| with_format(name, source, file)).collect::<Result<Vec<_>>>()?;
+        let files = files.into_iter().map(|file| with_format(project, name, source, file)).collect::<Result<Vec<_>>>()?;
         extracts.push(Extract { contract: Arc::clone(contract), files });
     }
     if missing.is_empty() { Ok(extracts) } else { Err(not_there_yet(missing)) }
@@ -121,10 +121,12 @@ fn stale(what: &str, newest: chrono::NaiveDate, contract: &Contract, allowed: u3
     (age > i64::from(allowed)).then(|| format!("{what} is of {newest}, {age} days before {}; it may be {allowed}", contract.as_of_day))
 }
 
-fn with_format(name: &str, source: &Source, file: File) -> Result<(File, SourceFormat)> {
+fn with_format(project: &Project, name: &str, source: &Source, file: File) -> Result<(File, SourceFormat)> {
     match source.format.or_else(|| SourceFormat::from_name(file.meta.location.as_ref())) {
         Some(format) => Ok((file, format)),
         None => Err(Diagnostic::error("unknown-format", format!("the name of {} tells no format", file.shown))
+            .at(span_of(&project.file, &source.location))
+            .label("found here")
             .hint(format!("say `format: csv`, `ndjson` or `parquet` for the source `{name}`"))
             .into()),
     }

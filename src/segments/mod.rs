@@ -16,7 +16,7 @@ use datafusion::common::DFSchema;
 use datafusion::physical_expr::PhysicalExpr;
 
 use crate::config::{Pipeline, Project, SetKind, Values, span_of, span_within};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Span};
 use crate::engine::Engine;
 use crate::error::{Error, Message, Result};
 use crate::graph::PROFILE;
@@ -107,6 +107,8 @@ pub fn compile(project: &Project, values: &Values, engine: &Engine, profile: &Sc
     {
         problems.push(
             Diagnostic::error("no-customer-id", format!("the profile `{PROFILE}` has no text column `{CUSTOMER_ID}`"))
+                .at(profile_model(project))
+                .label("this model's columns")
                 .hint("a row of the profile is a customer, named by `customer_id`"),
         );
     }
@@ -144,6 +146,12 @@ pub fn compile(project: &Project, values: &Values, engine: &Engine, profile: &Sc
         sets.push(RuleSet { name: set.clone(), kind: declared.kind.value, rules, permissions });
     }
     if problems.is_empty() { Ok(sets) } else { Err(Error::Project(problems)) }
+}
+
+/// Where the profile is made; the pipeline file, should it have no model.
+fn profile_model(project: &Project) -> Span {
+    let model = project.models.iter().find(|model| model.name() == PROFILE);
+    sql::whole(model.map_or(&project.file, |model| &model.file))
 }
 
 /// Puts every customer into segments. The profile's batches must be in order of customer; the result is in order of set,

@@ -5,7 +5,7 @@ mod open;
 mod profile;
 
 pub use failure::{broken, failure, failure_within};
-pub use open::Stores;
+pub use open::{PLACES, Stores};
 
 use std::path::PathBuf;
 use std::sync::Arc;

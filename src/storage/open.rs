@@ -21,6 +21,8 @@ use crate::error::{Error, Result};
 /// How long a request is tried again before the store counts as unavailable, unless the variable says otherwise.
 const DEADLINE: Duration = Duration::from_mins(2);
 const DEADLINE_VARIABLE: &str = "SEGMILL_STORE_DEADLINE_SECONDS";
+/// What may be written where a place is meant.
+pub const PLACES: &str = "use a path, or file://, s3://, gs://, az:// or http(s)://";
 /// More than fit in any deadline, with pauses that grow to 15 seconds.
 const MAX_RETRIES: usize = 1000;
 
@@ -53,6 +55,15 @@ impl Stores {
         }
     }
 
+    /// Why a text names no place, as far as that can be told without opening it.
+    pub fn unfit(text: &str) -> Option<&'static str> {
+        match Url::parse(text) {
+            Ok(url) if url.scheme() == "file" => url.to_file_path().is_err().then_some("it is no absolute path"),
+            Ok(url) if url.scheme().len() > 1 => ObjectStoreScheme::parse(&url).is_err().then_some("no such store is known"),
+            _ => None,
+        }
+    }
+
     fn local(&self, text: &str, path: PathBuf) -> Location {
         let absolute = clean(&std::path::absolute(&path).unwrap_or(path));
         let typed_absolute = std::path::Path::new(text).is_absolute() || text.starts_with("file:");
@@ -67,7 +78,7 @@ impl Stores {
     }
 
     fn remote(&self, text: &str, url: &Url) -> Result<Location> {
-        let (scheme, path) = ObjectStoreScheme::parse(url).map_err(|error| invalid(text, &error.to_string()))?;
+        let (scheme, path) = ObjectStoreScheme::parse(url).map_err(|_| invalid(text, "no such store is known"))?;
         let origin = text[..text.len() - trailing(text, path.as_ref())].trim_end_matches('/').to_owned();
         let store = self.cached(&origin, || {
             let built = self.build(&scheme, url)?;
@@ -162,9 +173,7 @@ impl Stores {
 
 pub(super) fn invalid(text: &str, why: &str) -> Error {
     let text = text.split('?').next().unwrap_or_default();
-    Diagnostic::error("invalid-location", format!("`{text}` is not a location: {why}"))
-        .hint("use a path, or file://, s3://, gs://, az:// or http(s)://")
-        .into()
+    Diagnostic::error("invalid-location", format!("`{text}` is not a location: {why}")).hint(PLACES).into()
 }
 
 /// How many bytes of the text's end the store's path takes, as typed.

@@ -16,6 +16,7 @@ use super::personal::Personal;
 use super::shift::{self, Shift};
 use super::{CheckOutcome, EARLIER};
 use crate::config::{AcceptedValues, Change, Check, Pipeline, Question, RowBounds, SegmentBounds, Spanned, TableColumns};
+use crate::diagnostic::counted;
 use crate::engine::Engine;
 use crate::error::{Error, Message, Result};
 use crate::graph::{MEMBERSHIP, PROFILE};
@@ -290,10 +291,6 @@ async fn values(table: DataFrame, column: &str) -> Result<ArrayRef, DataFusionEr
 fn outside(count: u64, min: Option<u64>, max: Option<u64>, what: &str) -> Option<String> {
     let below = min.filter(|min| count < *min).map(|min| format!("{}, fewer than {min}", counted(count, what)));
     below.or_else(|| max.filter(|max| count > *max).map(|max| format!("{}, more than {max}", counted(count, what))))
-}
-
-fn counted(count: u64, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 /// A verb as it goes with a count.
