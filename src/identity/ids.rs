@@ -1,6 +1,5 @@
 //! The ids of customers, made from their oldest identifier, and the ids that merges have ended.
 
-use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use sha2::{Digest, Sha256};
@@ -62,14 +61,11 @@ pub(super) fn id_of(rules: &Rules, kind: u8, text: &str) -> String {
 
 /// The ids that were a customer's before it became one with an older one, found by making the ties again in the order of time.
 pub(super) fn aliases(rules: &Rules, nodes: &Nodes, chunks: &mut [Chunk], sets: &Sets, names: &[u32], threads: usize) -> Vec<Alias> {
-    let merged = merged(rules, nodes, chunks, sets, names, threads);
-    if merged.is_empty() {
-        return Vec::new();
-    }
+    let Some(merged) = merged(rules, nodes, chunks, sets, names, threads) else { return Vec::new() };
     let mut ties: Vec<(i64, [u32; 2])> = Vec::new();
     for chunk in &*chunks {
         let held =
-            chunk.ends.iter().enumerate().filter(|(at, ends)| chunk.verdicts[*at] == Verdict::Ties && merged.contains(&sets.root(ends[0])));
+            chunk.ends.iter().enumerate().filter(|(at, ends)| chunk.verdicts[*at] == Verdict::Ties && merged[sets.root(ends[0]) as usize]);
         ties.extend(held.map(|(at, ends)| (chunk.first[at], *ends)));
     }
     ties.sort_unstable_by_key(|(first, _)| *first);
@@ -79,10 +75,10 @@ pub(super) fn aliases(rules: &Rules, nodes: &Nodes, chunks: &mut [Chunk], sets: 
     aliases
 }
 
-/// The sets in which another identifier than the one that names it may have named a customer once.
+/// The sets, by root, in which another identifier than the one that names it may have named a customer once; none when there is no such set.
 ///
 /// One that was tied, when it was first seen, to an older one that may name a customer never did.
-fn merged(rules: &Rules, nodes: &Nodes, chunks: &mut [Chunk], sets: &Sets, names: &[u32], threads: usize) -> HashSet<u32> {
+fn merged(rules: &Rules, nodes: &Nodes, chunks: &mut [Chunk], sets: &Sets, names: &[u32], threads: usize) -> Option<Vec<bool>> {
     let may_name_kind: Vec<bool> = rules.types.iter().map(|rule| rule.stands_alone).collect();
     let born_tied: Vec<AtomicBool> = (0..nodes.bound).map(|_| AtomicBool::new(false)).collect();
     parallel(chunks, threads, |chunk| {
@@ -96,8 +92,14 @@ fn merged(rules: &Rules, nodes: &Nodes, chunks: &mut [Chunk], sets: &Sets, names
             }
         }
     });
-    let candidates = nodes.all().filter(|&node| !born_tied[node as usize].load(Relaxed) && may_name(rules, nodes, node));
-    candidates.map(|node| (node, sets.root(node))).filter(|(node, root)| names[*root as usize] != *node).map(|(_, root)| root).collect()
+    let mut merged: Option<Vec<bool>> = None;
+    for node in nodes.all().filter(|&node| !born_tied[node as usize].load(Relaxed) && may_name(rules, nodes, node)) {
+        let root = sets.root(node) as usize;
+        if names[root] != node {
+            merged.get_or_insert_with(|| vec![false; nodes.bound])[root] = true;
+        }
+    }
+    merged
 }
 
 /// A union–find that keeps the name of every set while ties are made in the order of time.

@@ -3,16 +3,16 @@
 use std::hash::{BuildHasher, Hasher};
 use std::sync::{Mutex, PoisonError};
 
-use foldhash::quality::RandomState;
-use hashbrown::HashTable;
-
 use super::rules::Rules;
 use crate::error::{Message, Result};
+use foldhash::quality::RandomState;
 
 /// Identifiers are divided among so many tables by their hash, so that threads seldom wait for each other and a table's
 /// part of a batch is looked up while the table is near.
 const SHARDS: usize = 1 << SHARD_BITS;
 const SHARD_BITS: u32 = 6;
+/// The half of a hash that a table knows an identifier by.
+const HASH_MASK: u64 = 0xFFFF_FFFF;
 /// What stands for no identifier.
 pub(super) const NOBODY: u32 = u32::MAX;
 
@@ -35,16 +35,28 @@ pub(super) struct Nodes {
     pub(super) count: usize,
 }
 
+/// Part of the identifiers, with the table that finds them.
+///
+/// Looking one up misses the cache three times: its slot, its entry, its text. A batch's lookups go side by side, a step of all before
+/// the next step of any, so that the processor waits for many of these at once.
 #[derive(Default)]
 struct Shard {
     /// All texts, one after the other.
     text: String,
-    /// Where each text ends.
-    ends: Vec<u32>,
-    kinds: Vec<u8>,
-    flags: Vec<u8>,
-    first_seen: Vec<i64>,
-    table: HashTable<u32>,
+    entries: Vec<Entry>,
+    /// An open-addressed table: the upper half of a slot is the identifier's hash, of which the highest bits are its place; the lower half
+    /// is one more than its entry's position. Where it is taken, the next slot is. A power of two, at most half full.
+    slots: Vec<u64>,
+}
+
+/// What is known of an identifier.
+#[derive(Clone, Copy)]
+struct Entry {
+    first_seen: i64,
+    /// Where its text starts; it ends where the next one's starts.
+    start: u32,
+    kind: u8,
+    flags: u8,
 }
 
 /// One side of a batch of edges.
@@ -95,12 +107,10 @@ impl Interner {
             }
             // A poisoned lock means that another thread failed, and so will this run.
             let mut shard = self.shards[number].lock().unwrap_or_else(PoisonError::into_inner);
-            for &row in mine {
-                let text = side.texts[row].unwrap_or_default();
-                let local = shard.enter(&self.hash, hashes[row], rules, side.kinds[row], text, side.seen[row]).ok_or_else(too_many)?;
+            shard.enter_all(rules, side, &hashes, mine, |row, local, flags| {
                 numbers[row] = local << SHARD_BITS | u32::try_from(number).unwrap_or(0);
-                blocked[row] = shard.flags[local as usize] & BLOCKED != 0;
-            }
+                blocked[row] = flags & BLOCKED != 0;
+            })?;
         }
         Ok((numbers, blocked))
     }
@@ -110,10 +120,10 @@ impl Interner {
         let shards: Vec<Shard> = self
             .shards
             .into_iter()
-            .map(|shard| Shard { table: HashTable::new(), ..shard.into_inner().unwrap_or_else(PoisonError::into_inner) })
+            .map(|shard| Shard { slots: Vec::new(), ..shard.into_inner().unwrap_or_else(PoisonError::into_inner) })
             .collect();
-        let longest = shards.iter().map(|shard| shard.kinds.len()).max().unwrap_or(0);
-        let count = shards.iter().map(|shard| shard.kinds.len()).sum();
+        let longest = shards.iter().map(|shard| shard.entries.len()).max().unwrap_or(0);
+        let count = shards.iter().map(|shard| shard.entries.len()).sum();
         Nodes { shards, bound: longest << SHARD_BITS, count }
     }
 }
@@ -125,7 +135,7 @@ fn hash_of(state: &RandomState, kind: u8, text: &str) -> u64 {
     hasher.finish()
 }
 
-/// The table takes its place from the lowest bits and its tag from the highest; the shard is taken from the middle.
+/// A table takes its places from the lower half; the shard is taken from the upper one.
 fn shard_of(hash: u64) -> usize {
     usize::try_from(hash >> 40).unwrap_or(0) & (SHARDS - 1)
 }
@@ -136,71 +146,148 @@ fn too_many() -> crate::error::Error {
 }
 
 impl Shard {
-    /// The number of an identifier within this shard; none when it is full.
-    fn enter(&mut self, state: &RandomState, hash: u64, rules: &Rules, kind: u8, text: &str, seen: i64) -> Option<u32> {
-        let Shard { text: all, ends, kinds, flags, first_seen, table } = self;
-        let text_at = |at: u32| slice(all, ends, at as usize);
-        if let Some(&known) = table.find(hash, |&at| kinds[at as usize] == kind && text_at(at) == text) {
-            let first = &mut first_seen[known as usize];
-            *first = seen.min(*first);
-            return Some(known);
+    /// Enters the identifiers of some rows of a batch, and gives the position and the flags of each.
+    fn enter_all(
+        &mut self,
+        rules: &Rules,
+        side: &Side<'_>,
+        hashes: &[u64],
+        rows: &[usize],
+        mut entered: impl FnMut(usize, u32, u8),
+    ) -> Result<()> {
+        self.make_room(rows.len());
+        let found: Vec<u64> = rows.iter().map(|&row| self.slots[self.place(hashes[row])]).collect();
+        let found: Vec<Option<u32>> = rows.iter().zip(found).map(|(&row, slot)| self.first_like(hashes[row], slot)).collect();
+        let spans: Vec<(u32, u32, u8)> = found.iter().map(|at| at.map_or((0, 0, 0), |at| self.span(at))).collect();
+        for ((&row, at), (start, end, kind)) in rows.iter().zip(found).zip(spans) {
+            let text = side.texts[row].unwrap_or_default();
+            let at = match at {
+                Some(at) if kind == side.kinds[row] && self.text.as_bytes()[start as usize..end as usize] == *text.as_bytes() => at,
+                // New, or behind another of the same hash, or just entered by a row before.
+                _ => self.find_or_add(hashes[row], rules, side.kinds[row], text).ok_or_else(too_many)?,
+            };
+            let entry = &mut self.entries[at as usize];
+            entry.first_seen = side.seen[row].min(entry.first_seen);
+            entered(row, at, entry.flags);
+        }
+        Ok(())
+    }
+
+    fn place(&self, hash: u64) -> usize {
+        let bits = self.slots.len().trailing_zeros();
+        (usize::try_from(hash & HASH_MASK).unwrap_or(0)) >> (u32::BITS - bits)
+    }
+
+    /// The first entry with this hash, given the slot at the hash's place.
+    fn first_like(&self, hash: u64, slot: u64) -> Option<u32> {
+        if slot == 0 || slot >> 32 == hash & HASH_MASK {
+            return entry_in(slot);
+        }
+        self.like(hash).next()
+    }
+
+    /// The entries with this hash.
+    fn like(&self, hash: u64) -> impl Iterator<Item = u32> + '_ {
+        let (before, after) = self.slots.split_at(self.place(hash));
+        after
+            .iter()
+            .chain(before)
+            .take_while(|slot| **slot != 0)
+            .filter(move |slot| **slot >> 32 == hash & HASH_MASK)
+            .filter_map(|slot| entry_in(*slot))
+    }
+
+    /// The position of an identifier's entry; none when there are too many.
+    fn find_or_add(&mut self, hash: u64, rules: &Rules, kind: u8, text: &str) -> Option<u32> {
+        let known = self.like(hash).find(|&at| self.entries[at as usize].kind == kind && self.text_at(at) == text);
+        if known.is_some() {
+            return known;
         }
         // The largest number of all stands for nobody.
-        let local = u32::try_from(kinds.len()).ok().filter(|local| *local < NOBODY >> SHARD_BITS)?;
-        let end = u32::try_from(all.len() + text.len()).ok()?;
-        table.insert_unique(hash, local, |&at| hash_of(state, kinds[at as usize], slice(all, ends, at as usize)));
-        all.push_str(text);
-        ends.push(end);
-        kinds.push(kind);
-        flags.push(if rules.rule(kind).blocked.holds(text) { BLOCKED } else { 0 });
-        first_seen.push(seen);
-        Some(local)
+        let at = u32::try_from(self.entries.len()).ok().filter(|at| *at < NOBODY >> SHARD_BITS)?;
+        let start = u32::try_from(self.text.len()).ok()?;
+        u32::try_from(self.text.len() + text.len()).ok()?;
+        self.text.push_str(text);
+        let flags = if rules.rule(kind).blocked.holds(text) { BLOCKED } else { 0 };
+        self.entries.push(Entry { first_seen: i64::MAX, start, kind, flags });
+        self.occupy((hash & HASH_MASK) << 32 | u64::from(at + 1));
+        Some(at)
+    }
+
+    /// Puts a slot's content into the first free slot from its place on.
+    fn occupy(&mut self, content: u64) {
+        let mut at = self.place(content >> 32);
+        while self.slots[at] != 0 {
+            at = (at + 1) & (self.slots.len() - 1);
+        }
+        self.slots[at] = content;
+    }
+
+    /// Grows the table so that it stays half empty with so many more.
+    fn make_room(&mut self, more: usize) {
+        let wanted = ((self.entries.len() + more) * 2).next_power_of_two().max(2);
+        if wanted > self.slots.len() {
+            let before = std::mem::replace(&mut self.slots, vec![0; wanted]);
+            before.into_iter().filter(|slot| *slot != 0).for_each(|slot| self.occupy(slot));
+        }
+    }
+
+    /// Where the text of an entry starts and ends, and its type.
+    fn span(&self, at: u32) -> (u32, u32, u8) {
+        let at = at as usize;
+        let end = self.entries.get(at + 1).map_or(self.text.len(), |next| next.start as usize);
+        (self.entries[at].start, u32::try_from(end).unwrap_or(u32::MAX), self.entries[at].kind)
+    }
+
+    fn text_at(&self, at: u32) -> &str {
+        let (start, end, _) = self.span(at);
+        &self.text[start as usize..end as usize]
     }
 }
 
-fn slice<'a>(all: &'a str, ends: &[u32], at: usize) -> &'a str {
-    let start = if at == 0 { 0 } else { ends[at - 1] as usize };
-    &all[start..ends[at] as usize]
+/// The entry that a slot names.
+fn entry_in(slot: u64) -> Option<u32> {
+    u32::try_from(slot & HASH_MASK).ok()?.checked_sub(1)
 }
 
 impl Nodes {
-    fn place(&self, node: u32) -> (&Shard, usize) {
-        (&self.shards[node as usize & (SHARDS - 1)], (node >> SHARD_BITS) as usize)
+    fn entry(&self, node: u32) -> &Entry {
+        &self.shards[node as usize & (SHARDS - 1)].entries[(node >> SHARD_BITS) as usize]
+    }
+
+    fn entry_mut(&mut self, node: u32) -> &mut Entry {
+        &mut self.shards[node as usize & (SHARDS - 1)].entries[(node >> SHARD_BITS) as usize]
     }
 
     /// Every identifier's number, in an order of its own.
     pub(super) fn all(&self) -> impl Iterator<Item = u32> + '_ {
         let numbered = |shard: usize, local: usize| u32::try_from(local << SHARD_BITS | shard).unwrap_or(NOBODY);
-        self.shards.iter().enumerate().flat_map(move |(shard, held)| (0..held.kinds.len()).map(move |local| numbered(shard, local)))
+        self.shards.iter().enumerate().flat_map(move |(shard, held)| (0..held.entries.len()).map(move |local| numbered(shard, local)))
     }
 
     pub(super) fn kind(&self, node: u32) -> u8 {
-        let (shard, at) = self.place(node);
-        shard.kinds[at]
+        self.entry(node).kind
     }
 
     pub(super) fn text(&self, node: u32) -> &str {
-        let (shard, at) = self.place(node);
-        slice(&shard.text, &shard.ends, at)
+        self.shards[node as usize & (SHARDS - 1)].text_at(node >> SHARD_BITS)
     }
 
     pub(super) fn first_seen(&self, node: u32) -> i64 {
-        let (shard, at) = self.place(node);
-        shard.first_seen[at]
+        self.entry(node).first_seen
     }
 
     pub(super) fn is(&self, node: u32, flag: u8) -> bool {
-        let (shard, at) = self.place(node);
-        shard.flags[at] & flag != 0
+        self.entry(node).flags & flag != 0
     }
 
     pub(super) fn mark(&mut self, node: u32, flag: u8) {
-        self.shards[node as usize & (SHARDS - 1)].flags[(node >> SHARD_BITS) as usize] |= flag;
+        self.entry_mut(node).flags |= flag;
     }
 
     /// Forgets that an identifier was seen before a time.
     pub(super) fn seen_since(&mut self, node: u32, time: i64) {
-        self.shards[node as usize & (SHARDS - 1)].first_seen[(node >> SHARD_BITS) as usize] = time;
+        self.entry_mut(node).first_seen = time;
     }
 
     /// The number of an identifier; found by looking at each, so for questions of people only.
