@@ -12,7 +12,8 @@ use arrow::array::{Array, ArrayRef, AsArray, StringArray, UInt32Array};
 use arrow::datatypes::{DataType, Int32Type, UInt32Type};
 use datafusion::error::DataFusionError;
 use foldhash::fast::FixedState;
-use hashbrown::HashTable;
+
+use super::index::{HashIndex, Slot};
 
 /// Bytes of entries that are allocated at once.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -35,15 +36,8 @@ struct Texts {
     chunks: Vec<Vec<u8>>,
     /// For every code the place of its entry.
     places: Vec<u32>,
-    /// The entries by hash. What is looked up lies in two places in memory, the slot here and the entry there, and no more.
-    slots: HashTable<Slot>,
-}
-
-/// Where an entry is, with half of its text's hash, so that the table grows without looking at texts.
-#[derive(Clone, Copy)]
-struct Slot {
-    hash: u32,
-    place: u32,
+    /// The places of the entries by hash. What is looked up lies in two places in memory, the slot here and the entry there, and no more.
+    index: HashIndex,
 }
 
 impl fmt::Debug for Dictionary {
@@ -100,9 +94,8 @@ impl Dictionary {
     }
 
     fn encode_all<'a>(&self, texts: impl Iterator<Item = Option<&'a str>>) -> Result<UInt32Array, DataFusionError> {
-        // Hashing goes before looking up, so that the processor has many places in memory to wait for at once. Equal texts often come
-        // in runs; only the first of a run is looked up.
-        let mut wanted: Vec<(u64, &str)> = Vec::new();
+        // Equal texts often come in runs; only the first of a run is looked up.
+        let mut wanted: Vec<(u32, &str)> = Vec::new();
         let mut rows: Vec<Option<u32>> = Vec::with_capacity(texts.size_hint().0);
         for text in texts {
             if let Some(text) = text
@@ -112,9 +105,7 @@ impl Dictionary {
             }
             rows.push(text.map(|_| u32::try_from(wanted.len() - 1)).transpose().map_err(|_| too_many())?);
         }
-        let known = self.read();
-        let mut codes: Vec<Option<u32>> = wanted.iter().map(|(hash, text)| known.find(*hash, text)).collect();
-        drop(known);
+        let mut codes = self.read().find_all(&wanted);
         if codes.contains(&None) {
             let mut growing = self.write();
             for (code, (hash, text)) in codes.iter_mut().zip(&wanted) {
@@ -136,25 +127,24 @@ impl Dictionary {
 }
 
 impl Texts {
-    fn find(&self, hash: u64, text: &str) -> Option<u32> {
-        let part = hash_part(hash);
-        let mut code = None;
-        self.slots.find(spread(part), |slot| {
-            if slot.hash != part {
-                return false;
-            }
-            match self.entry(slot.place) {
-                Some((found, bytes)) if bytes == text.as_bytes() => {
-                    code = Some(found);
-                    true
-                }
-                _ => false,
-            }
-        });
-        code
+    /// The codes of texts that have one, given their hashes; in steps, as [`HashIndex`] asks.
+    fn find_all(&self, wanted: &[(u32, &str)]) -> Vec<Option<u32>> {
+        let slots: Vec<Slot> = wanted.iter().map(|(hash, _)| self.index.slot(*hash)).collect();
+        let places: Vec<Option<u32>> = wanted.iter().zip(slots).map(|((hash, _), slot)| self.index.first_like(*hash, slot)).collect();
+        let code = |((hash, text), place): (&(u32, &str), Option<u32>)| self.code_at(place?, text).or_else(|| self.find(*hash, text));
+        wanted.iter().zip(places).map(code).collect()
     }
 
-    fn add(&mut self, hash: u64, text: &str) -> Result<u32, DataFusionError> {
+    fn find(&self, hash: u32, text: &str) -> Option<u32> {
+        self.index.like(hash).find_map(|place| self.code_at(place, text))
+    }
+
+    /// The code at a place, if it is that of a text.
+    fn code_at(&self, place: u32, text: &str) -> Option<u32> {
+        self.entry(place).filter(|(_, bytes)| *bytes == text.as_bytes()).map(|(code, _)| code)
+    }
+
+    fn add(&mut self, hash: u32, text: &str) -> Result<u32, DataFusionError> {
         if let Some(code) = self.find(hash, text) {
             return Ok(code);
         }
@@ -168,14 +158,13 @@ impl Texts {
         let at = self.chunks.len() - 1;
         let chunk = &mut self.chunks[at];
         let place = (at * CHUNK_BYTES + chunk.len()) / ALIGNMENT_BYTES;
-        let place = u32::try_from(place).map_err(|_| too_many())?;
+        let place = u32::try_from(place).ok().filter(|place| *place < u32::MAX).ok_or_else(too_many)?;
         chunk.extend_from_slice(&code.to_le_bytes());
         chunk.extend_from_slice(&length.to_le_bytes());
         chunk.extend_from_slice(text.as_bytes());
         chunk.resize(chunk.len().next_multiple_of(ALIGNMENT_BYTES), 0);
         self.places.push(place);
-        let slot = Slot { hash: hash_part(hash), place };
-        self.slots.insert_unique(spread(slot.hash), slot, |slot| spread(slot.hash));
+        self.index.add(hash, place);
         Ok(code)
     }
 
@@ -228,19 +217,12 @@ fn too_many() -> DataFusionError {
     DataFusionError::ResourcesExhausted("there are more different texts than a run can hold: 32 GiB, or four thousand million".to_owned())
 }
 
-fn hash(text: &str) -> u64 {
-    // A fixed seed: the time that a run takes should not vary from run to run.
-    FixedState::with_seed(0).hash_one(text.as_bytes())
-}
-
+/// Half of a hash, of which all bits are as good.
 #[allow(clippy::cast_possible_truncation, reason = "half a hash is wanted")]
-fn hash_part(hash: u64) -> u32 {
+fn hash(text: &str) -> u32 {
+    // A fixed seed: the time that a run takes should not vary from run to run.
+    let hash = FixedState::with_seed(0).hash_one(text.as_bytes());
     (hash >> 32) as u32 ^ hash as u32
-}
-
-/// Half a hash as a whole one: the table takes its position from the low bits and its tag from the high ones.
-fn spread(part: u32) -> u64 {
-    u64::from(part).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
 #[cfg(test)]

@@ -3,9 +3,13 @@
 mod dictionary;
 mod encoding;
 mod functions;
+mod index;
+mod profile;
 mod table;
 
 pub use dictionary::{ChunkCodes, Dictionary};
+pub use index::{HashIndex, Slot};
+pub use profile::{Operator, Work, compute_ms};
 pub use table::{decoded_batch, encoded_schema};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,6 +59,7 @@ pub struct Engine {
     /// For planning: a session's state is large, and the context copies it whenever it is asked. Tables that are registered later
     /// are seen all the same, since the catalogue is shared.
     state: Arc<SessionState>,
+    work: Arc<Work>,
 }
 
 /// A planned query whose rows are codes where its answer has text.
@@ -94,7 +99,7 @@ impl Engine {
             context.register_udf(function);
         }
         let state = Arc::new(context.state());
-        Ok(Engine { context, dictionary: Arc::default(), state })
+        Ok(Engine { context, dictionary: Arc::default(), state, work: Arc::default() })
     }
 
     /// Makes a table readable by SQL, in place of one of the same name.
@@ -220,6 +225,7 @@ impl Engine {
     /// DataFusion's own.
     pub async fn collect(&self, frame: DataFrame) -> Result<(SchemaRef, Vec<RecordBatch>), DataFusionError> {
         let answer = self.answer(frame).await?;
+        self.work.runs(&answer.plan);
         let batches = datafusion::physical_plan::collect(Arc::clone(&answer.plan), self.context.task_ctx()).await?;
         let batches = batches.iter().map(|batch| answer.decode(batch)).collect::<Result<_, _>>()?;
         Ok((answer.schema, batches))
@@ -231,6 +237,7 @@ impl Engine {
     /// DataFusion's own.
     pub async fn stream(&self, frame: DataFrame) -> Result<SendableRecordBatchStream, DataFusionError> {
         let answer = self.answer(frame).await?;
+        self.work.runs(&answer.plan);
         let schema = Arc::clone(&answer.schema);
         let rows = datafusion::physical_plan::execute_stream(Arc::clone(&answer.plan), self.context.task_ctx())?;
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows.map(move |batch| answer.decode(&batch?)))))
@@ -246,6 +253,7 @@ impl Engine {
         let texts: Vec<_> = optimized.schema().fields().iter().map(|field| Some(field.data_type().clone()).filter(is_text)).collect();
         let encoded = Encoder::new(&state, &self.dictionary).encoded(optimized)?;
         let plan = state.query_planner().create_physical_plan(&encoded, &state).await?;
+        self.work.runs(&plan);
         let held = plan.schema();
         let schema = table::decoded_schema(&held, &texts);
         let batches = datafusion::physical_plan::collect(plan, self.context.task_ctx()).await?;
@@ -308,6 +316,11 @@ impl Engine {
     /// DataFusion's own.
     pub fn physical(&self, expr: Expr, schema: &DFSchema) -> Result<Arc<dyn PhysicalExpr>, DataFusionError> {
         self.context.create_physical_expr(expr, schema)
+    }
+
+    /// What ran and was read since somebody last asked.
+    pub fn work(&self) -> &Arc<Work> {
+        &self.work
     }
 
     /// How many partitions work is split into.

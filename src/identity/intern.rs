@@ -4,6 +4,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::sync::{Mutex, PoisonError};
 
 use super::rules::Rules;
+use crate::engine::{HashIndex, Slot};
 use crate::error::{Message, Result};
 use foldhash::quality::RandomState;
 
@@ -11,8 +12,6 @@ use foldhash::quality::RandomState;
 /// part of a batch is looked up while the table is near.
 const SHARDS: usize = 1 << SHARD_BITS;
 const SHARD_BITS: u32 = 6;
-/// The half of a hash that a table knows an identifier by.
-const HASH_MASK: u64 = 0xFFFF_FFFF;
 /// What stands for no identifier.
 pub(super) const NOBODY: u32 = u32::MAX;
 
@@ -37,16 +36,14 @@ pub(super) struct Nodes {
 
 /// Part of the identifiers, with the table that finds them.
 ///
-/// Looking one up misses the cache three times: its slot, its entry, its text. A batch's lookups go side by side, a step of all before
-/// the next step of any, so that the processor waits for many of these at once.
+/// Looking one up misses the processor's cache three times: its slot in the index, its entry, its text.
 #[derive(Default)]
 struct Shard {
     /// All texts, one after the other.
     text: String,
     entries: Vec<Entry>,
-    /// An open-addressed table: the upper half of a slot is the identifier's hash, of which the highest bits are its place; the lower half
-    /// is one more than its entry's position. Where it is taken, the next slot is. A power of two, at most half full.
-    slots: Vec<u64>,
+    /// The positions of the entries by the lower half of their hash; the shard is taken from the upper one.
+    index: HashIndex,
 }
 
 /// What is known of an identifier.
@@ -120,7 +117,7 @@ impl Interner {
         let shards: Vec<Shard> = self
             .shards
             .into_iter()
-            .map(|shard| Shard { slots: Vec::new(), ..shard.into_inner().unwrap_or_else(PoisonError::into_inner) })
+            .map(|shard| Shard { index: HashIndex::default(), ..shard.into_inner().unwrap_or_else(PoisonError::into_inner) })
             .collect();
         let longest = shards.iter().map(|shard| shard.entries.len()).max().unwrap_or(0);
         let count = shards.iter().map(|shard| shard.entries.len()).sum();
@@ -135,9 +132,14 @@ fn hash_of(state: &RandomState, kind: u8, text: &str) -> u64 {
     hasher.finish()
 }
 
-/// A table takes its places from the lower half; the shard is taken from the upper one.
 fn shard_of(hash: u64) -> usize {
     usize::try_from(hash >> 40).unwrap_or(0) & (SHARDS - 1)
+}
+
+/// The part of a hash that a shard's index knows an identifier by.
+#[allow(clippy::cast_possible_truncation, reason = "half a hash is wanted")]
+fn half(hash: u64) -> u32 {
+    hash as u32
 }
 
 fn too_many() -> crate::error::Error {
@@ -155,16 +157,17 @@ impl Shard {
         rows: &[usize],
         mut entered: impl FnMut(usize, u32, u8),
     ) -> Result<()> {
-        self.make_room(rows.len());
-        let found: Vec<u64> = rows.iter().map(|&row| self.slots[self.place(hashes[row])]).collect();
-        let found: Vec<Option<u32>> = rows.iter().zip(found).map(|(&row, slot)| self.first_like(hashes[row], slot)).collect();
+        // A step of all rows before the next step of any, as `HashIndex` asks.
+        self.index.reserve(rows.len());
+        let slots: Vec<Slot> = rows.iter().map(|&row| self.index.slot(half(hashes[row]))).collect();
+        let found: Vec<Option<u32>> = rows.iter().zip(slots).map(|(&row, slot)| self.index.first_like(half(hashes[row]), slot)).collect();
         let spans: Vec<(u32, u32, u8)> = found.iter().map(|at| at.map_or((0, 0, 0), |at| self.span(at))).collect();
         for ((&row, at), (start, end, kind)) in rows.iter().zip(found).zip(spans) {
             let text = side.texts[row].unwrap_or_default();
             let at = match at {
                 Some(at) if kind == side.kinds[row] && self.text.as_bytes()[start as usize..end as usize] == *text.as_bytes() => at,
                 // New, or behind another of the same hash, or just entered by a row before.
-                _ => self.find_or_add(hashes[row], rules, side.kinds[row], text).ok_or_else(too_many)?,
+                _ => self.find_or_add(half(hashes[row]), rules, side.kinds[row], text).ok_or_else(too_many)?,
             };
             let entry = &mut self.entries[at as usize];
             entry.first_seen = side.seen[row].min(entry.first_seen);
@@ -173,33 +176,9 @@ impl Shard {
         Ok(())
     }
 
-    fn place(&self, hash: u64) -> usize {
-        let bits = self.slots.len().trailing_zeros();
-        (usize::try_from(hash & HASH_MASK).unwrap_or(0)) >> (u32::BITS - bits)
-    }
-
-    /// The first entry with this hash, given the slot at the hash's place.
-    fn first_like(&self, hash: u64, slot: u64) -> Option<u32> {
-        if slot == 0 || slot >> 32 == hash & HASH_MASK {
-            return entry_in(slot);
-        }
-        self.like(hash).next()
-    }
-
-    /// The entries with this hash.
-    fn like(&self, hash: u64) -> impl Iterator<Item = u32> + '_ {
-        let (before, after) = self.slots.split_at(self.place(hash));
-        after
-            .iter()
-            .chain(before)
-            .take_while(|slot| **slot != 0)
-            .filter(move |slot| **slot >> 32 == hash & HASH_MASK)
-            .filter_map(|slot| entry_in(*slot))
-    }
-
     /// The position of an identifier's entry; none when there are too many.
-    fn find_or_add(&mut self, hash: u64, rules: &Rules, kind: u8, text: &str) -> Option<u32> {
-        let known = self.like(hash).find(|&at| self.entries[at as usize].kind == kind && self.text_at(at) == text);
+    fn find_or_add(&mut self, hash: u32, rules: &Rules, kind: u8, text: &str) -> Option<u32> {
+        let known = self.index.like(hash).find(|&at| self.entries[at as usize].kind == kind && self.text_at(at) == text);
         if known.is_some() {
             return known;
         }
@@ -210,26 +189,8 @@ impl Shard {
         self.text.push_str(text);
         let flags = if rules.rule(kind).blocked.holds(text) { BLOCKED } else { 0 };
         self.entries.push(Entry { first_seen: i64::MAX, start, kind, flags });
-        self.occupy((hash & HASH_MASK) << 32 | u64::from(at + 1));
+        self.index.add(hash, at);
         Some(at)
-    }
-
-    /// Puts a slot's content into the first free slot from its place on.
-    fn occupy(&mut self, content: u64) {
-        let mut at = self.place(content >> 32);
-        while self.slots[at] != 0 {
-            at = (at + 1) & (self.slots.len() - 1);
-        }
-        self.slots[at] = content;
-    }
-
-    /// Grows the table so that it stays half empty with so many more.
-    fn make_room(&mut self, more: usize) {
-        let wanted = ((self.entries.len() + more) * 2).next_power_of_two().max(2);
-        if wanted > self.slots.len() {
-            let before = std::mem::replace(&mut self.slots, vec![0; wanted]);
-            before.into_iter().filter(|slot| *slot != 0).for_each(|slot| self.occupy(slot));
-        }
     }
 
     /// Where the text of an entry starts and ends, and its type.
@@ -243,11 +204,6 @@ impl Shard {
         let (start, end, _) = self.span(at);
         &self.text[start as usize..end as usize]
     }
-}
-
-/// The entry that a slot names.
-fn entry_in(slot: u64) -> Option<u32> {
-    u32::try_from(slot & HASH_MASK).ok()?.checked_sub(1)
 }
 
 impl Nodes {

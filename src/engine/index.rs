@@ -1,0 +1,107 @@
+//! Numbers found by the hash of what they stand for, a batch at a time.
+
+/// An open-addressed table of numbers below 2³²−1. Whoever asks compares what the numbers stand for; the table knows 32 bits of its hash.
+///
+/// Looking something up misses the processor's cache at least twice: here, and where the thing itself is. So that many lookups wait side by
+/// side, look a batch up in steps: [`HashIndex::slot`] of all, then [`HashIndex::first_like`] of all, then compare.
+#[derive(Debug, Default)]
+pub struct HashIndex {
+    /// The upper half of a slot is the hash, of which the highest bits are the slot's place; the lower half is one more than the number;
+    /// 0 is free. Where a place is taken, the next free one serves. A power of two, at most half full.
+    slots: Vec<u64>,
+    held: usize,
+}
+
+/// What stands at a hash's place.
+#[derive(Debug, Clone, Copy)]
+pub struct Slot(u64);
+
+impl HashIndex {
+    /// Makes room, so that so many more fit.
+    pub fn reserve(&mut self, more: usize) {
+        let wanted = ((self.held + more) * 2).next_power_of_two().max(2);
+        if wanted > self.slots.len() {
+            let before = std::mem::replace(&mut self.slots, vec![0; wanted]);
+            before.into_iter().filter(|slot| *slot != 0).for_each(|slot| self.occupy(slot));
+        }
+    }
+
+    /// What stands at the place of a hash.
+    pub fn slot(&self, hash: u32) -> Slot {
+        Slot(self.slots.get(self.place(hash)).copied().unwrap_or(0))
+    }
+
+    /// The first number of a hash, given what stands at its place.
+    pub fn first_like(&self, hash: u32, slot: Slot) -> Option<u32> {
+        if slot.0 == 0 || hash_in(slot.0) == hash {
+            return number_in(slot.0);
+        }
+        self.like(hash).next()
+    }
+
+    /// The numbers of a hash.
+    pub fn like(&self, hash: u32) -> impl Iterator<Item = u32> + '_ {
+        let (before, after) = self.slots.split_at(self.place(hash));
+        let held = after.iter().chain(before).take_while(|slot| **slot != 0);
+        held.filter(move |slot| hash_in(**slot) == hash).filter_map(|slot| number_in(*slot))
+    }
+
+    /// Adds a number, which must not be `u32::MAX`.
+    pub fn add(&mut self, hash: u32, number: u32) {
+        self.reserve(1);
+        self.held += 1;
+        self.occupy(u64::from(hash) << 32 | (u64::from(number) + 1));
+    }
+
+    fn occupy(&mut self, slot: u64) {
+        let mut at = self.place(hash_in(slot));
+        while self.slots[at] != 0 {
+            at = (at + 1) & (self.slots.len() - 1);
+        }
+        self.slots[at] = slot;
+    }
+
+    fn place(&self, hash: u32) -> usize {
+        let bits = self.slots.len().max(1).trailing_zeros();
+        usize::try_from(u64::from(hash) >> (u32::BITS - bits)).unwrap_or(0)
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "the upper half is shifted down")]
+fn hash_in(slot: u64) -> u32 {
+    (slot >> 32) as u32
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "the lower half is wanted")]
+fn number_in(slot: u64) -> Option<u32> {
+    (slot as u32).checked_sub(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_added_is_found_among_others_of_its_hash() {
+        let mut index = HashIndex::default();
+        assert_eq!(index.like(7).count(), 0);
+        assert_eq!(index.first_like(7, index.slot(7)), None);
+        // Neighbouring places, one hash for several numbers, and the last place of all, from which the search wraps around.
+        let hashes = [0, 1, 2, 7, 7, 7, 1 << 31, u32::MAX, u32::MAX, u32::MAX - 1];
+        // The highest bits tell the place, so rounds lie apart.
+        let apart = |hash: u32, round: u32| hash.wrapping_add(round.wrapping_mul(0x9E37_79B9));
+        for round in 0..1_000 {
+            for (number, hash) in (0..).zip(hashes) {
+                index.add(apart(hash, round), number + 10 * round);
+            }
+        }
+        for round in 0..1_000 {
+            for (number, hash) in (0..).zip(hashes) {
+                let hash = apart(hash, round);
+                assert!(index.like(hash).any(|found| found == number + 10 * round));
+                let first = index.first_like(hash, index.slot(hash)).unwrap();
+                assert_eq!(index.like(hash).next(), Some(first));
+            }
+        }
+    }
+}
