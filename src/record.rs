@@ -12,7 +12,7 @@ use object_store::{ObjectStoreExt, PutPayload};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{self, Stopwatch};
-use crate::engine::{self, Limits};
+use crate::engine::{self, Limits, Operator};
 use crate::error::{Error, Message, Result};
 use crate::ingest::Ledger;
 use crate::manifest::Input;
@@ -84,6 +84,21 @@ pub struct Step {
     pub rows: u64,
     /// How long it took.
     pub elapsed_ms: u64,
+    /// How long it computed, on all threads together, where the system tells.
+    #[serde(default)]
+    pub compute_ms: Option<u64>,
+    /// Bytes of extracts that it read.
+    #[serde(default)]
+    pub bytes_read: u64,
+    /// Bytes that operators wrote to disk because they did not fit the memory limit.
+    #[serde(default)]
+    pub spilled_bytes: u64,
+    /// The most memory that the process had had when the step ended, where the system tells.
+    #[serde(default)]
+    pub peak_memory_bytes: Option<u64>,
+    /// What the operators of its queries did, each before those that it takes rows from; only when a profile was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub operators: Vec<Operator>,
 }
 
 /// How long writing the record may take: a store that does not answer has kept the run waiting already.

@@ -16,7 +16,7 @@ use datafusion::prelude::ident;
 use crate::clock::Stopwatch;
 use crate::config::{self, Environment, Values};
 use crate::diagnostic::Diagnostic;
-use crate::engine::{Engine, Limits};
+use crate::engine::{self, Engine, Limits};
 use crate::error::{Error, Message, Result};
 use crate::graph::{self, EDGES, MEMBERSHIP, PROFILE, RESOLVED, SOURCES};
 use crate::identity::{self, Rules};
@@ -48,6 +48,8 @@ pub struct Request {
     pub parameters: BTreeMap<String, String>,
     /// What the run may use.
     pub limits: Limits,
+    /// Whether to tell what every operator did.
+    pub profile: bool,
     /// The variables of the process.
     pub environment: Environment,
 }
@@ -125,7 +127,7 @@ async fn attempt(request: &Request, stores: &Stores, progress: &Progress, record
     }
 
     let engine = Engine::new(request.limits, plan.values.time_zone.name())?;
-    let mut steps = Steps { recorder, progress };
+    let mut steps = Steps { recorder, progress, engine: &engine, profile: request.profile };
     let mut staging = Staging::new(destination, recorder.run_id(), request.as_of, seen);
 
     let sources = read_sources(&plan, &engine, extracts, &mut steps).await?;
@@ -435,17 +437,37 @@ fn failure(model: &str, error: &DataFusionError, sources: &[OpenSource]) -> Erro
 struct Steps<'a> {
     recorder: &'a Recorder,
     progress: &'a Progress,
+    engine: &'a Engine,
+    /// Whether what every operator did is written down.
+    profile: bool,
+}
+
+/// A step that is being done.
+#[derive(Clone, Copy)]
+struct Begun {
+    since: Stopwatch,
+    compute_ms: Option<u64>,
 }
 
 impl Steps<'_> {
-    fn begin(&self, name: &str) -> Stopwatch {
+    fn begin(&self, name: &str) -> Begun {
         self.progress.step(name);
         self.recorder.note(|record| record.unfinished_step = Some(name.to_owned()));
-        Stopwatch::start()
+        Begun { since: Stopwatch::start(), compute_ms: engine::compute_ms() }
     }
 
-    fn end(&self, name: &str, rows: u64, since: Stopwatch) {
-        let step = Step { name: name.to_owned(), rows, elapsed_ms: since.elapsed_ms() };
+    fn end(&self, name: &str, rows: u64, begun: Begun) {
+        let (operators, bytes_read) = self.engine.work().take();
+        let step = Step {
+            name: name.to_owned(),
+            rows,
+            elapsed_ms: begun.since.elapsed_ms(),
+            compute_ms: engine::compute_ms().zip(begun.compute_ms).map(|(now, then)| now.saturating_sub(then)),
+            bytes_read,
+            spilled_bytes: operators.iter().map(|operator| operator.spilled_bytes).sum(),
+            peak_memory_bytes: engine::peak_memory(),
+            operators: if self.profile { operators } else { Vec::new() },
+        };
         self.recorder.note(|record| {
             record.steps.push(step);
             record.unfinished_step = None;

@@ -93,6 +93,9 @@ pub struct RunArguments {
     /// Publish although nothing has changed since the day was published
     #[arg(long)]
     pub force: bool,
+    /// Tell what every step cost: time, bytes read, memory, what spilled, and the operators of the slowest
+    #[arg(long)]
+    pub profile: bool,
     /// Keep the run's record in this local file too, whatever becomes of the run
     #[arg(long, value_name = "FILE", conflicts_with = "from")]
     pub record: Option<PathBuf>,

@@ -39,6 +39,7 @@ pub fn command(arguments: RunArguments, environment: Environment, terminal: &Ter
         destination: arguments.destination,
         force: arguments.force,
         limits,
+        profile: arguments.profile,
         environment,
     };
     let result = if arguments.days.is_backfill() {

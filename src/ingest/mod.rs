@@ -4,6 +4,7 @@ mod column;
 mod contract;
 mod csv;
 mod deduplicate;
+mod held;
 mod ledger;
 mod ndjson;
 mod parquet;
@@ -139,7 +140,7 @@ fn with_format(project: &Project, name: &str, source: &Source, file: File) -> Re
 /// As reading its files fails.
 pub async fn register(engine: &Engine, name: &str, extract: &Extract, demand: &Demand, collector: &Arc<Collector>) -> Result<Option<u64>> {
     let contract = &extract.contract;
-    let table = SourceTable::open(extract, Arc::clone(collector), engine.dictionary()).await?;
+    let table = SourceTable::open(extract, Arc::clone(collector), engine, demand.times).await?;
     if contract.key.is_empty() && (demand.times <= 1 || table.is_columnar()) {
         engine.register_encoded(name, Arc::clone(&contract.schema), Arc::new(table))?;
         return Ok(None);
@@ -178,7 +179,7 @@ pub async fn complete(engine: &Engine, extract: &Extract, collector: &Arc<Collec
     if collector.is_complete() {
         return Ok(());
     }
-    let table = SourceTable::open(extract, Arc::clone(collector), engine.dictionary()).await?;
+    let table = SourceTable::open(extract, Arc::clone(collector), engine, 1).await?;
     let count = async { engine.context().read_table(Arc::new(table))?.count().await };
     count.await.map_err(|error| collector.failure().unwrap_or_else(|| Error::defect(error.to_string())))?;
     Ok(())

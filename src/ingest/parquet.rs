@@ -49,6 +49,12 @@ impl RowGroup {
         u64::try_from(self.footer.metadata().row_group(self.index).num_rows()).unwrap_or_default()
     }
 
+    /// Whether a column of the contract is text that the file stores for every row, and not as keys.
+    pub fn is_plain_text(&self, column: usize, schema: &Schema) -> bool {
+        let stored = self.positions[column].map(|at| self.footer.schema().field(at).data_type());
+        schema.field(column).data_type() == &DataType::Utf8 && stored == Some(&DataType::Utf8)
+    }
+
     /// Whether values of a column may be missing; its statistics may know that none are.
     fn may_have_nulls(&self, column: usize) -> bool {
         let descriptor = self.footer.metadata().file_metadata().schema_descr();
@@ -138,6 +144,7 @@ pub struct Batches {
     file: File,
     /// For every column of the contract its place in the batches.
     columns: Vec<Option<usize>>,
+    bytes: u64,
 }
 
 impl Batches {
@@ -174,13 +181,20 @@ impl Batches {
         roots.dedup();
         let columns = needed.iter().map(|at| at.and_then(|at| roots.binary_search(&at).ok())).collect();
         let mask = ProjectionMask::roots(group.footer.metadata().file_metadata().schema_descr(), roots);
+        let chunks = group.footer.metadata().row_group(group.index).columns().iter().enumerate();
+        let bytes = chunks.filter(|(leaf, _)| mask.leaf_included(*leaf)).map(|(_, chunk)| chunk.compressed_size()).sum::<i64>();
         let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(reader(&group.file), group.footer);
         let mut builder = builder.with_projection(mask).with_row_groups(vec![group.index]).with_batch_size(batch_rows);
         if let Some(selection) = selection {
             builder = builder.with_row_selection(selection);
         }
         let stream = builder.build().map_err(|error| damaged(&group.file, error))?;
-        Ok(Batches { stream, file: group.file, columns })
+        Ok(Batches { stream, file: group.file, columns, bytes: bytes.unsigned_abs() })
+    }
+
+    /// How many bytes of the file the columns take that are read.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// The next rows; none at the end.

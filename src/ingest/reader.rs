@@ -4,17 +4,18 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
-use arrow::datatypes::{FieldRef, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use tokio::task::JoinHandle;
 
 use super::contract::{Checked, Contract, Fault};
 use super::csv::{self, Decoded, Header};
+use super::held::{Codes, HeldCodes};
 use super::ledger::{Collector, Reject, Tally};
 use super::ndjson::{self, Lines};
 use super::parquet::{Batches, RowGroup};
 use super::text::{Block, Blocks, Record};
 use crate::config::SourceFormat;
-use crate::engine::{ChunkCodes, Dictionary};
+use crate::engine::{Dictionary, Work};
 use crate::error::{Error, Result};
 use crate::storage::File;
 
@@ -42,6 +43,12 @@ pub struct Scan {
     pub collector: Arc<Collector>,
     /// The codes of texts.
     pub dictionary: Arc<Dictionary>,
+    /// Where the bytes read are counted.
+    pub work: Arc<Work>,
+    /// Codes that earlier scans looked up.
+    pub held: Arc<HeldCodes>,
+    /// Whether no later scan needs them.
+    pub is_last: bool,
     /// The columns asked for.
     pub projection: Vec<usize>,
     /// Their schema, with codes for text.
@@ -63,7 +70,7 @@ impl Scan {
     pub async fn read(self: &Arc<Self>, piece: usize, unit: Unit, sink: &Sink) -> Result<bool> {
         let mut reading = Reading::new(self);
         let ended = match unit {
-            Unit::RowGroup(group) => reading.row_group(*group, sink).await?,
+            Unit::RowGroup(group) => reading.row_group(piece, *group, sink).await?,
             Unit::Text(file, format) => reading.text(&file, format, sink).await?,
         };
         if ended {
@@ -77,22 +84,27 @@ impl Scan {
 struct Reading<'a> {
     scan: &'a Arc<Scan>,
     tally: Tally,
-    /// For every column asked for, codes that have been looked up already.
-    codes: Vec<ChunkCodes>,
+    /// For every column asked for, where its codes come from if it is text.
+    codes: Vec<Codes>,
 }
 
 impl<'a> Reading<'a> {
     fn new(scan: &'a Arc<Scan>) -> Self {
-        Reading { scan, tally: Tally::default(), codes: scan.projection.iter().map(|_| ChunkCodes::default()).collect() }
+        Reading { scan, tally: Tally::default(), codes: scan.projection.iter().map(|_| Codes::default()).collect() }
     }
 
-    async fn row_group(&mut self, group: RowGroup, sink: &Sink) -> Result<bool> {
+    async fn row_group(&mut self, piece: usize, group: RowGroup, sink: &Sink) -> Result<bool> {
         let scan = self.scan;
+        let codes = |&column: &usize| scan.held.codes(piece, column, &scan.contract.schema, &group, scan.is_last);
+        self.codes = scan.projection.iter().map(codes).collect();
+        let asked: Vec<usize> =
+            scan.projection.iter().zip(&self.codes).filter(|(_, codes)| codes.need_texts()).map(|(at, _)| *at).collect();
         let mut row = 0;
         let mut faults: Vec<Fault> = Vec::new();
-        let mut batches = Batches::open(group.clone(), &scan.contract, &scan.projection, scan.batch_rows)?;
+        let mut batches = Batches::open(group.clone(), &scan.contract, &asked, scan.batch_rows)?;
+        scan.work.reads(batches.bytes());
         while let Some((columns, rows)) = batches.next().await? {
-            let checked = scan.contract.check(&columns, rows, &scan.projection)?;
+            let checked = scan.contract.check(&columns, rows, &asked)?;
             faults.extend(checked.faults.iter().map(|fault| Fault { row: row + fault.row, ..*fault }));
             let kept = self.settle(rows as u64, checked)?;
             if !scan.send(kept, sink).await {
@@ -104,6 +116,9 @@ impl<'a> Reading<'a> {
             let rejects = scan.rejects_of(group, &faults).await?;
             self.tally.reject(&scan.contract.source, rejects)?;
         }
+        for (&column, codes) in scan.projection.iter().zip(self.codes.drain(..)) {
+            scan.held.hold(piece, column, codes);
+        }
         Ok(true)
     }
 
@@ -111,6 +126,7 @@ impl<'a> Reading<'a> {
     async fn text(&mut self, file: &File, format: SourceFormat, sink: &Sink) -> Result<bool> {
         let scan = self.scan;
         let mut blocks = Blocks::open(file)?;
+        scan.work.reads(file.meta.size);
         let mut text: Option<Arc<TextFile>> = None;
         let mut settling: VecDeque<JoinHandle<Result<(Tally, RecordBatch)>>> = VecDeque::new();
         loop {
@@ -143,12 +159,15 @@ impl<'a> Reading<'a> {
     fn settle(&mut self, read: u64, checked: Checked) -> Result<RecordBatch> {
         self.scan.collector.see(read);
         self.tally.count(read, checked.rows as u64, checked.out_of_window, checked.newest_micros);
-        let encode = |((array, field), codes): ((ArrayRef, &FieldRef), &mut ChunkCodes)| match field.data_type() {
-            held if held == array.data_type() => Ok(array),
-            _ => codes.encode(&self.scan.dictionary, &array),
-        };
-        let arrays = checked.kept.into_iter().zip(self.scan.schema.fields()).zip(&mut self.codes).map(encode);
-        let arrays = arrays.collect::<Result<Vec<_>, _>>().map_err(|error| Error::defect(error.to_string()))?;
+        let mut texts_or_values = checked.kept.into_iter();
+        let mut arrays = Vec::with_capacity(self.codes.len());
+        for (codes, field) in self.codes.iter_mut().zip(self.scan.schema.fields()) {
+            let array = if codes.need_texts() { texts_or_values.next() } else { None };
+            arrays.push(match array {
+                Some(values) if values.data_type() == field.data_type() => values,
+                texts => codes.next(&self.scan.dictionary, texts.as_ref())?,
+            });
+        }
         let options = RecordBatchOptions::new().with_row_count(Some(checked.rows));
         let kept = RecordBatch::try_new_with_options(Arc::clone(&self.scan.schema), arrays, &options);
         kept.map_err(|error| Error::defect(error.to_string()))

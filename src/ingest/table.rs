@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::datatypes::SchemaRef;
@@ -18,11 +19,12 @@ use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream};
 
 use super::Extract;
 use super::contract::Contract;
+use super::held::HeldCodes;
 use super::ledger::Collector;
 use super::parquet;
 use super::reader::{Scan, Unit, carried};
 use crate::config::SourceFormat;
-use crate::engine::{Dictionary, encoded_schema};
+use crate::engine::{Dictionary, Engine, Work, encoded_schema};
 use crate::error::Result;
 
 /// Batches that wait between a reader and the operator above it.
@@ -35,16 +37,19 @@ pub struct SourceTable {
     schema: SchemaRef,
     collector: Arc<Collector>,
     dictionary: Arc<Dictionary>,
+    work: Arc<Work>,
+    held: Arc<HeldCodes>,
+    scans_left: AtomicUsize,
     units: Vec<Unit>,
     rows: Precision<usize>,
 }
 
 impl SourceTable {
-    /// Opens a source: reads the footers of its Parquet files.
+    /// Opens a source that will be scanned so often: reads the footers of its Parquet files.
     ///
     /// # Errors
     /// [`crate::error::Error::Refused`] when a file is damaged or lacks a column.
-    pub async fn open(extract: &Extract, collector: Arc<Collector>, dictionary: &Arc<Dictionary>) -> Result<Self> {
+    pub async fn open(extract: &Extract, collector: Arc<Collector>, engine: &Engine, scans: usize) -> Result<Self> {
         let is_parquet = |format: &SourceFormat| *format == SourceFormat::Parquet;
         let columnar: Vec<_> = extract.files.iter().filter(|(_, format)| is_parquet(format)).map(|(file, _)| file.clone()).collect();
         let groups = parquet::row_groups(&columnar, &extract.contract).await?;
@@ -56,7 +61,9 @@ impl SourceTable {
         collector.expect(units.len());
         let rows = Precision::Inexact(usize::try_from(rows).unwrap_or(usize::MAX));
         let schema = encoded_schema(&extract.contract.schema);
-        Ok(SourceTable { contract: Arc::clone(&extract.contract), schema, collector, dictionary: Arc::clone(dictionary), units, rows })
+        let (dictionary, work) = (Arc::clone(engine.dictionary()), Arc::clone(engine.work()));
+        let (contract, held, scans_left) = (Arc::clone(&extract.contract), Arc::default(), AtomicUsize::new(scans));
+        Ok(SourceTable { contract, schema, collector, dictionary, work, held, scans_left, units, rows })
     }
 
     /// Whether reading it again costs little, because columns that are not needed are skipped.
@@ -92,10 +99,15 @@ impl TableProvider for SourceTable {
         let options = session.config_options();
         let threads = options.execution.target_partitions.max(1);
         let partitions = self.units.len().clamp(1, threads);
+        // A scan more than there should be finds nothing held, and holds nothing.
+        let left = self.scans_left.fetch_update(Relaxed, Relaxed, |left| Some(left.saturating_sub(1))).unwrap_or(0);
         let scan = Arc::new(Scan {
             contract: Arc::clone(&self.contract),
             collector: Arc::clone(&self.collector),
             dictionary: Arc::clone(&self.dictionary),
+            work: Arc::clone(&self.work),
+            held: Arc::clone(&self.held),
+            is_last: left <= 1,
             projection,
             schema: Arc::clone(&schema),
             batch_rows: options.execution.batch_size.into(),

@@ -6,12 +6,15 @@ use indicatif::{HumanBytes, HumanCount};
 
 use crate::error::Error;
 use crate::publish::CheckOutcome;
+use crate::record::Step;
 use crate::run::{Outcome, Unchanged};
 
 /// The width of a bar in the list of segments.
 const BAR: u64 = 24;
 /// The steps that a summary names: the slowest.
 const STEPS_SHOWN: usize = 6;
+/// The steps of which a profile shows the operators.
+const PROFILES_SHOWN: usize = 3;
 
 /// The summary of a run.
 pub fn outcome(outcome: &Outcome) -> String {
@@ -86,15 +89,55 @@ fn write_outcome(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
         }
     }
 
+    if outcome.steps.iter().any(|step| !step.operators.is_empty()) {
+        return write_profile(text, outcome);
+    }
+    write_slowest(text, outcome)?;
+    write_published(text, outcome)
+}
+
+fn write_published(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
+    writeln!(text, "\nPublished as number {}: {}", outcome.published.commit.number, outcome.published.commit_shown)
+}
+
+/// The steps in order with what each cost, and the operators of the slowest.
+fn write_profile(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
+    let width = outcome.steps.iter().map(|step| step.name.len()).max().unwrap_or(0);
+    writeln!(text, "\nSteps   {} in {} steps", seconds(outcome.elapsed_ms), outcome.steps.len())?;
+    writeln!(text, "  {:<width$} {:>9} {:>9} {:>12} {:>10} {:>10} {:>10}", "", "time", "compute", "rows", "read", "spilled", "peak")?;
+    let bytes = |bytes: u64| if bytes == 0 { "·".to_owned() } else { HumanBytes(bytes).to_string() };
+    for step in &outcome.steps {
+        let compute = step.compute_ms.map_or_else(String::new, seconds);
+        let (read, spilled, peak) = (bytes(step.bytes_read), bytes(step.spilled_bytes), bytes(step.peak_memory_bytes.unwrap_or(0)));
+        let (time, rows) = (seconds(step.elapsed_ms), count(step.rows));
+        writeln!(text, "  {:<width$} {time:>9} {compute:>9} {rows:>12} {read:>10} {spilled:>10} {peak:>10}", step.name)?;
+    }
+    for step in slowest(outcome).into_iter().take(PROFILES_SHOWN) {
+        writeln!(text, "\n  {}, from its last operator to its first; compute is that of all threads", step.name)?;
+        for operator in &step.operators {
+            let name = format!("{}{}", "  ".repeat(operator.depth), operator.name);
+            let compute = operator.compute_ms.map_or_else(|| "·".to_owned(), seconds);
+            writeln!(text, "    {name:<48} {compute:>9} {:>12} rows", count(operator.rows))?;
+        }
+    }
+    write_published(text, outcome)
+}
+
+fn slowest(outcome: &Outcome) -> Vec<&Step> {
     let mut slowest: Vec<_> = outcome.steps.iter().collect();
     slowest.sort_by_key(|step| std::cmp::Reverse(step.elapsed_ms));
+    slowest
+}
+
+fn write_slowest(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
+    let slowest = slowest(outcome);
     let width = slowest.iter().take(STEPS_SHOWN).map(|step| step.name.len()).max().unwrap_or(0);
     writeln!(text, "\nTime    {} in {} steps; the longest:", seconds(outcome.elapsed_ms), outcome.steps.len())?;
     for step in slowest.into_iter().take(STEPS_SHOWN) {
         writeln!(text, "  {:<width$} {:>9} {:>12} rows", step.name, seconds(step.elapsed_ms), HumanCount(step.rows).to_string())?;
     }
 
-    writeln!(text, "\nPublished as number {}: {}", commit.number, outcome.published.commit_shown)
+    Ok(())
 }
 
 /// What is told when a run would publish again what is published.

@@ -159,6 +159,7 @@ async fn run_on(tiny: &Tiny, store: Arc<Breaking>, edition: &str) -> Option<Resu
         force: false,
         parameters: BTreeMap::from([("edition".to_owned(), edition.to_owned())]),
         limits: Limits { threads: 1, memory_bytes: 64 << 20 },
+        profile: false,
         environment: BTreeMap::from([
             ("EXTRACTS".to_owned(), "memory:///extracts".to_owned()),
             ("DESTINATION".to_owned(), format!("memory:///{ROOT}")),

@@ -86,6 +86,7 @@ impl Place {
             force: false,
             parameters: BTreeMap::from([("edition".to_owned(), edition.to_owned())]),
             limits: LIMITS,
+            profile: false,
             environment: self.environment(),
         };
         let recorder = Recorder::start(request.as_of, LIMITS, None);
