@@ -3,6 +3,10 @@
 
 /// Promise 4: every storage call goes wrong once, runs race, and a store lies.
 mod breaking;
+/// Promise 4 on the shipped job: the same of every storage call that it makes.
+mod breaking_sample;
+/// A store in which one call goes wrong, and runs against it.
+mod breaking_store;
 /// Promises 3 and 8: every row is accounted for, a bad one costs only itself, and personal data stay out of sight.
 mod broken_extracts;
 /// The command line: exit codes, help, what is told to whom.

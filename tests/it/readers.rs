@@ -10,11 +10,17 @@ use segmill::manifest::Commit;
 
 use crate::tiny::TABLES;
 
-/// What a reader that resolves the commit finds for a day: the edition that is published, every file of it being there
-/// as the commit says. It follows the rule of the README and nothing else.
+/// What a reader that resolves the commit finds for a day of the tiny project: the edition that is published. It follows
+/// the rule of the README and nothing else.
 pub async fn resolved(store: &Arc<dyn ObjectStore>, root: &str, as_of: &str) -> Option<u64> {
-    let commit = commit_of(store, root, as_of).await?;
+    let commit = whole(store, root, as_of).await?;
     assert_eq!(commit.tables.keys().map(String::as_str).collect::<Vec<_>>(), TABLES);
+    Some(commit.parameters["edition"].parse().unwrap())
+}
+
+/// The commit that is published for a day, every file of it being there as it says.
+pub async fn whole(store: &Arc<dyn ObjectStore>, root: &str, as_of: &str) -> Option<Commit> {
+    let commit = commit_of(store, root, as_of).await?;
     for table in commit.tables.values() {
         for file in &table.files {
             let bytes = read(store, &format!("{root}/{}", file.path).into())
@@ -23,7 +29,7 @@ pub async fn resolved(store: &Arc<dyn ObjectStore>, root: &str, as_of: &str) -> 
             assert_eq!((bytes.len() as u64, sha256(&bytes)), (file.bytes, file.sha256.clone()), "{}", file.path);
         }
     }
-    Some(commit.parameters["edition"].parse().unwrap())
+    Some(commit)
 }
 
 /// The commit that is published for a day.
@@ -55,15 +61,15 @@ pub async fn listed(store: &Arc<dyn ObjectStore>, root: &str, as_of: &str) -> Op
     editions.first().map(|edition| u64::try_from(*edition).unwrap())
 }
 
-async fn read(store: &Arc<dyn ObjectStore>, path: &Path) -> Option<Vec<u8>> {
+pub async fn read(store: &Arc<dyn ObjectStore>, path: &Path) -> Option<Vec<u8>> {
     match store.get(path).await {
         Ok(found) => Some(found.bytes().await.unwrap_or_else(|error| panic!("{path}: {error}")).to_vec()),
         Err(object_store::Error::NotFound { .. }) => None,
-        Err(error) => panic!("{path}: {error}"),
+        Err(error) => panic!("{path}: {error:?}"),
     }
 }
 
-fn sha256(bytes: &[u8]) -> String {
+pub fn sha256(bytes: &[u8]) -> String {
     use sha2::Digest;
     format!("{:x}", sha2::Sha256::digest(bytes))
 }
