@@ -101,8 +101,9 @@ pub struct Step {
     pub operators: Vec<Operator>,
 }
 
-/// How long writing the record may take: a store that does not answer has kept the run waiting already.
+/// How long writing the record may take; less when some store has kept the run waiting already.
 const WRITES_WITHIN: Duration = Duration::from_secs(20);
+const WRITES_WITHIN_AFTER_FAILURE: Duration = Duration::from_secs(5);
 
 const RUNNING: u8 = 0;
 const PUBLISHING: u8 = 1;
@@ -228,11 +229,12 @@ impl Recorder {
         let destination = self.destination.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(destination) = destination else { return };
         let path = destination.join(&format!("runs/{}/record.json", record.run_id));
-        let put = tokio::time::timeout(WRITES_WITHIN, destination.store.put(&path, PutPayload::from(text))).await;
+        let within = if matches!(result, Err(Error::Unavailable(_))) { WRITES_WITHIN_AFTER_FAILURE } else { WRITES_WITHIN };
+        let put = tokio::time::timeout(within, destination.store.put(&path, PutPayload::from(text))).await;
         let why = match put {
             Ok(Ok(_)) => return,
             Ok(Err(error)) => crate::storage::failure("write", &destination.shown(&path), error).to_string(),
-            Err(_) => format!("{} was not written within {} s", destination.shown(&path), WRITES_WITHIN.as_secs()),
+            Err(_) => format!("{} was not written within {} s", destination.shown(&path), within.as_secs()),
         };
         // What failed the run is told already, and most often it is the same.
         if record.exit_code == 0 {

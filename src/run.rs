@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{Field, Schema};
@@ -32,6 +33,9 @@ use crate::storage::Stores;
 
 /// The table of rejected rows, which every publication has beside its outputs.
 pub const REJECTED: &str = "rejected";
+
+/// How long a run that has failed may still speak to a store, which may be what failed it.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// What a run was asked to do.
 #[derive(Debug, Clone)]
@@ -102,9 +106,14 @@ pub enum Done {
 pub async fn run(request: &Request, stores: &Stores, progress: &Progress, recorder: &Recorder) -> Result<Done> {
     let result = attempt(request, stores, progress, recorder).await;
     if !recorder.is_stopped() {
-        recorder.close(result.as_ref().map(Done::number)).await;
+        tokio::join!(recorder.close(result.as_ref().map(Done::number)), give_up_uploads(stores));
     }
     result
+}
+
+/// Ends the uploads that a run has left unfinished. What a store does not answer to is left to its own rules.
+pub async fn give_up_uploads(stores: &Stores) {
+    let _ = tokio::time::timeout(LAST_WORDS, stores.end_uploads()).await;
 }
 
 async fn attempt(request: &Request, stores: &Stores, progress: &Progress, recorder: &Recorder) -> Result<Done> {

@@ -8,17 +8,24 @@ use super::terminal::Terminal;
 use crate::config::Environment;
 use crate::error::{Error, Result};
 use crate::publish::clean::{self, Waste, Why};
+use crate::run;
 use crate::storage::Stores;
 
 /// Runs the command.
 pub fn command(arguments: &CleanArguments, environment: Environment, terminal: &Terminal) -> Result<()> {
-    let destination = arguments.place.open(&environment, &Stores::new(environment.clone()))?;
-    let waste = super::runtime(2)?.block_on(async {
+    let stores = Stores::new(environment.clone());
+    let destination = arguments.place.open(&environment, &stores)?;
+    let cleaned = async {
         let waste = clean::find(&destination, arguments.grace).await?;
         if arguments.remove {
             clean::remove(&destination, &waste).await?;
         }
         Ok::<_, Error>(waste)
+    };
+    let waste = super::runtime(2)?.block_on(async {
+        let cleaned = cleaned.await;
+        run::give_up_uploads(&stores).await;
+        cleaned
     })?;
     let file = |waste: &Waste| json!({ "url": waste.url, "bytes": waste.bytes, "why": waste.why });
     terminal.tell(

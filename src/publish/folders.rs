@@ -114,15 +114,7 @@ async fn copy(destination: &Location, from: &Path, to: &Path, bytes: u64) -> obj
             let mut parts = destination.store.get(from).await?.into_stream();
             let mut writer = BufWriter::new(std::sync::Arc::clone(&destination.store), to.clone());
             while let Some(part) = parts.next().await {
-                let written = match part {
-                    Ok(part) => writer.put(part).await,
-                    Err(error) => Err(error),
-                };
-                if let Err(error) = written {
-                    // An upload that is left unfinished is billed until somebody ends it.
-                    let _ = writer.abort().await;
-                    return Err(error);
-                }
+                writer.put(part?).await?;
             }
             let shut = writer.shutdown().await;
             shut.map_err(|error| object_store::Error::Generic { store: "upload", source: Box::new(error) })

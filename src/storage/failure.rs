@@ -41,6 +41,11 @@ fn told(action: &str, shown: &str, error: &object_store::Error) -> Error {
             // Listing reports every refusal alike; only the text tells which it was.
             Some("401" | "403") => denied(&what),
             Some("404") => no_bucket(&what),
+            // The answer to a question about an object's head has no text.
+            Some("400") if code(&said).is_none() => {
+                let message = Message::new(what).detail("the store answered 400 Bad Request and gave no reason");
+                Error::Unavailable(message.hint("credentials that have expired are answered so: fetch new ones, then run again"))
+            }
             _ => unavailable(action, shown, other, &said),
         },
     }
@@ -187,6 +192,13 @@ mod tests {
             assert!(error.to_string().contains(part), "{error}");
             assert!(!error.to_string().contains("AKSECRET"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_bare_400_may_be_an_expired_token() {
+        let error = answered("Server returned non-2xx status code: 400 Bad Request: ".to_owned());
+        assert_eq!(error.exit_status() as u8, 75);
+        assert!(error.to_string().contains("have expired"), "{error}");
     }
 
     #[test]

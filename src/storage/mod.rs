@@ -3,6 +3,7 @@
 mod failure;
 mod open;
 mod profile;
+mod uploads;
 
 pub use failure::{broken, failure, failure_within};
 pub use open::{PLACES, Stores};

@@ -10,20 +10,24 @@ use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::http::HttpBuilder;
 use object_store::local::LocalFileSystem;
-use object_store::{ClientOptions, ObjectStore, ObjectStoreScheme, RetryConfig};
+use object_store::{BackoffConfig, ClientOptions, ObjectStore, ObjectStoreScheme, RetryConfig};
 use url::Url;
 
+use super::uploads::{Uploads, Watched};
 use super::{Location, Written, profile};
 use crate::config::Environment;
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
 
-/// How long a request is tried again before the store counts as unavailable, unless the variable says otherwise.
+/// How long a request is tried before the store counts as unavailable, unless the variable says otherwise.
 const DEADLINE: Duration = Duration::from_mins(2);
 const DEADLINE_VARIABLE: &str = "SEGMILL_STORE_DEADLINE_SECONDS";
 /// What may be written where a place is meant.
 pub const PLACES: &str = "use a path, or file://, s3://, gs://, az:// or http(s)://";
-/// More than fit in any deadline, with pauses that grow to 15 seconds.
+/// How long one try may take, and the pause after it; under a short deadline a third and a sixth of that.
+const MAX_TRY: Duration = Duration::from_secs(30);
+const MAX_PAUSE: Duration = Duration::from_secs(15);
+/// More than fit in any deadline.
 const MAX_RETRIES: usize = 1000;
 
 /// Opens stores, each once.
@@ -31,12 +35,13 @@ const MAX_RETRIES: usize = 1000;
 pub struct Stores {
     environment: Environment,
     opened: Mutex<BTreeMap<String, Arc<dyn ObjectStore>>>,
+    uploads: Arc<Uploads>,
 }
 
 impl Stores {
     /// Stores that take their credentials and endpoints from these variables.
     pub fn new(environment: Environment) -> Self {
-        Stores { environment, opened: Mutex::default() }
+        Stores { environment, opened: Mutex::default(), uploads: Arc::default() }
     }
 
     /// Opens the place that a path or URL names; a relative path starts at `root`.
@@ -96,10 +101,10 @@ impl Stores {
             let named = self.environment.iter().map(|(name, value)| (name.to_lowercase(), value.clone()));
             named.filter(move |(name, _)| name.starts_with(prefix))
         };
-        let retry = self.retry()?;
+        let (retry, options) = self.tries()?;
         Ok(match scheme {
             ObjectStoreScheme::AmazonS3 => {
-                let mut builder = AmazonS3Builder::new().with_url(url.as_str()).with_retry(retry);
+                let mut builder = AmazonS3Builder::new().with_url(url.as_str()).with_retry(retry).with_client_options(options);
                 for (name, value) in profile::options(&self.environment)?.into_iter().chain(variables("aws_")) {
                     if let Ok(key) = name.parse() {
                         builder = builder.with_config(key, value);
@@ -110,18 +115,18 @@ impl Stores {
                 if plain { builder.with_allow_http(true) } else { builder }.build().map(|store| Arc::new(store) as _)
             }
             ObjectStoreScheme::GoogleCloudStorage => {
-                let mut builder = GoogleCloudStorageBuilder::new().with_url(url.as_str()).with_retry(retry);
+                let plain = variables("google_base_url").any(|(_, value)| value.starts_with("http://"));
+                let options = options.with_allow_http(plain);
+                let mut builder = GoogleCloudStorageBuilder::new().with_url(url.as_str()).with_retry(retry).with_client_options(options);
                 for (name, value) in variables("google_") {
                     if let Ok(key) = name.parse() {
                         builder = builder.with_config(key, value);
                     }
                 }
-                let plain = variables("google_base_url").any(|(_, value)| value.starts_with("http://"));
-                let builder = if plain { builder.with_client_options(ClientOptions::new().with_allow_http(true)) } else { builder };
                 builder.build().map(|store| Arc::new(store) as _)
             }
             ObjectStoreScheme::MicrosoftAzure => {
-                let mut builder = MicrosoftAzureBuilder::new().with_url(url.as_str()).with_retry(retry);
+                let mut builder = MicrosoftAzureBuilder::new().with_url(url.as_str()).with_retry(retry).with_client_options(options);
                 for (name, value) in variables("azure_") {
                     if let Ok(key) = name.parse() {
                         builder = builder.with_config(key, value);
@@ -131,7 +136,7 @@ impl Stores {
                 if plain { builder.with_allow_http(true) } else { builder }.build().map(|store| Arc::new(store) as _)
             }
             ObjectStoreScheme::Http => {
-                let options = ClientOptions::new().with_allow_http(url.scheme() == "http");
+                let options = options.with_allow_http(url.scheme() == "http");
                 let origin = &url[..url::Position::BeforePath];
                 let builder = HttpBuilder::new().with_url(origin).with_retry(retry).with_client_options(options);
                 builder.build().map(|store| Arc::new(store) as _)
@@ -140,8 +145,9 @@ impl Stores {
         })
     }
 
-    /// How requests are tried again: with growing pauses, until the deadline.
-    fn retry(&self) -> Result<RetryConfig> {
+    /// How requests are tried: again with growing pauses, and so that the last try ends before the deadline even if the
+    /// store never answers.
+    fn tries(&self) -> Result<(RetryConfig, ClientOptions)> {
         let deadline = match self.environment.get(DEADLINE_VARIABLE) {
             None => DEADLINE,
             Some(text) => match text.parse::<u64>() {
@@ -152,12 +158,21 @@ impl Stores {
                 }
             },
         };
-        Ok(RetryConfig { max_retries: MAX_RETRIES, retry_timeout: deadline, ..RetryConfig::default() })
+        let one_try = MAX_TRY.min(deadline / 3);
+        let backoff = BackoffConfig { max_backoff: MAX_PAUSE.min(deadline / 6), ..BackoffConfig::default() };
+        let retry_timeout = deadline.saturating_sub(one_try).saturating_sub(backoff.max_backoff);
+        Ok((RetryConfig { backoff, max_retries: MAX_RETRIES, retry_timeout }, ClientOptions::new().with_timeout(one_try)))
     }
 
     /// Puts a store in the place of all that URLs with a beginning name (`memory:`), for tests and programs that embed Segmill.
     pub fn provide(&self, origin: &str, store: Arc<dyn ObjectStore>) {
-        self.opened.lock().unwrap_or_else(PoisonError::into_inner).insert(origin.to_owned(), store);
+        let watched = Watched::new(store, Arc::clone(&self.uploads));
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner).insert(origin.to_owned(), Arc::new(watched));
+    }
+
+    /// Ends the uploads that were begun and not completed, as a run leaves them that fails or is stopped.
+    pub async fn end_uploads(&self) {
+        self.uploads.end().await;
     }
 
     fn cached(&self, key: &str, open: impl FnOnce() -> Result<Arc<dyn ObjectStore>>) -> Result<Arc<dyn ObjectStore>> {
@@ -165,7 +180,7 @@ impl Stores {
         if let Some(store) = opened.get(key) {
             return Ok(Arc::clone(store));
         }
-        let store = open()?;
+        let store: Arc<dyn ObjectStore> = Arc::new(Watched::new(open()?, Arc::clone(&self.uploads)));
         opened.insert(key.to_owned(), Arc::clone(&store));
         Ok(store)
     }

@@ -41,6 +41,8 @@ mod schema;
 mod servers;
 /// Promise 4 on every kind of store: one suite for all, races, kills, faults.
 mod stores;
+/// Promise 4 with stores that fail: a network that breaks, a server that falls silent, a token that expires.
+mod stores_faults;
 /// Running the binary, reading what it wrote.
 mod support;
 /// The code keeps its own rules.

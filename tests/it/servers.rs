@@ -15,7 +15,17 @@ pub struct Server {
     process: Child,
     pub port: u16,
     /// What it keeps; gone with it.
-    _folder: TempDir,
+    folder: TempDir,
+}
+
+/// Where a proxy writes what it is asked.
+const ASKED: &str = "asked.txt";
+
+impl Server {
+    /// What a proxy was asked so far: a line a request, as `PUT /shop/a.csv`.
+    pub fn asked(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join(ASKED)).unwrap_or_default()
+    }
 }
 
 impl Drop for Server {
@@ -71,14 +81,14 @@ pub fn gcs(folder: TempDir) -> Server {
     start(command, port, folder)
 }
 
-/// A proxy before another server in which a share of the requests goes wrong.
-pub fn faulty(before: &Server, share: f64) -> Server {
+/// A proxy before another server in which requests go wrong, as variables say that `tests/servers/faults.py` explains.
+pub fn faulty(before: &Server, faults: &[(&str, &str)]) -> Server {
     let folder = tempfile::tempdir().unwrap();
     let port = free_port();
     let mut command = Command::new(installed().join("venv/bin/mitmdump"));
     command.args(["--quiet", "--mode", &format!("reverse:http://127.0.0.1:{}@{port}", before.port), "--listen-host", "127.0.0.1"]);
     command.args(["--set", "keep_host_header=true", "-s"]).arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers/faults.py"));
-    command.env("FAULT_SHARE", share.to_string()).env("HOME", folder.path());
+    command.env("FAULT_LOG", folder.path().join(ASKED)).env("HOME", folder.path()).envs(faults.iter().copied());
     start(command, port, folder)
 }
 
@@ -106,7 +116,7 @@ pub fn azure_variables(port: u16) -> BTreeMap<String, String> {
 
 fn start(mut command: Command, port: u16, folder: TempDir) -> Server {
     let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the server is installed");
-    let mut server = Server { process, port, _folder: folder };
+    let mut server = Server { process, port, folder };
     let since = segmill::clock::Stopwatch::start();
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
         assert!(server.process.try_wait().unwrap().is_none(), "the server ended: {command:?}");

@@ -1,0 +1,175 @@
+//! Uploads in several parts. What is left unfinished in an object store is not to be seen there, and billed until somebody
+//! ends it: so uploads are kept account of from their beginning to their end.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::stream::BoxStream;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutPayload,
+    PutResult, RenameOptions, Result, UploadPart,
+};
+
+/// The upload itself, which is ended by whoever writes it, or from outside.
+type Shared = Arc<tokio::sync::Mutex<Box<dyn MultipartUpload>>>;
+
+/// The uploads that were begun and have not come to an end.
+#[derive(Debug, Default)]
+pub struct Uploads(Mutex<Open>);
+
+#[derive(Debug, Default)]
+struct Open {
+    begun: u64,
+    open: BTreeMap<u64, Shared>,
+}
+
+impl Uploads {
+    /// Ends them all, as far as the stores let it.
+    pub async fn end(&self) {
+        let open = std::mem::take(&mut self.lock().open);
+        // One that is not ended is what a killed process leaves too: a rule of the store must look after it.
+        futures::future::join_all(open.into_values().map(|upload| async move { upload.lock().await.abort().await })).await;
+    }
+
+    fn begin(self: &Arc<Self>, upload: Box<dyn MultipartUpload>) -> Upload {
+        let upload = Arc::new(tokio::sync::Mutex::new(upload));
+        let mut open = self.lock();
+        open.begun += 1;
+        let number = open.begun;
+        open.open.insert(number, Arc::clone(&upload));
+        Upload { uploads: Arc::clone(self), number, upload }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An upload that is kept account of.
+#[derive(Debug)]
+struct Upload {
+    uploads: Arc<Uploads>,
+    number: u64,
+    upload: Shared,
+}
+
+#[async_trait]
+impl MultipartUpload for Upload {
+    fn put_part(&mut self, data: PutPayload) -> UploadPart {
+        // Nobody else holds it but who ends it.
+        match self.upload.try_lock() {
+            Ok(mut upload) if self.uploads.lock().open.contains_key(&self.number) => upload.put_part(data),
+            _ => std::future::ready(Err(ended())).boxed(),
+        }
+    }
+
+    async fn complete(&mut self) -> Result<PutResult> {
+        let completed = self.upload.lock().await.complete().await?;
+        self.uploads.lock().open.remove(&self.number);
+        Ok(completed)
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        self.upload.lock().await.abort().await?;
+        self.uploads.lock().open.remove(&self.number);
+        Ok(())
+    }
+}
+
+fn ended() -> object_store::Error {
+    object_store::Error::Generic { store: "upload", source: "the upload was ended".into() }
+}
+
+/// A store whose uploads are kept account of.
+#[derive(Debug)]
+pub struct Watched {
+    store: Arc<dyn ObjectStore>,
+    uploads: Arc<Uploads>,
+}
+
+impl Watched {
+    pub fn new(store: Arc<dyn ObjectStore>, uploads: Arc<Uploads>) -> Self {
+        Watched { store, uploads }
+    }
+}
+
+impl fmt::Display for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.store.fmt(f)
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Watched {
+    async fn put_multipart_opts(&self, path: &Path, options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        Ok(Box::new(self.uploads.begin(self.store.put_multipart_opts(path, options).await?)))
+    }
+
+    async fn put_opts(&self, path: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        self.store.put_opts(path, payload, options).await
+    }
+
+    async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
+        self.store.get_opts(path, options).await
+    }
+
+    async fn get_ranges(&self, path: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        self.store.get_ranges(path, ranges).await
+    }
+
+    fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        self.store.delete_stream(paths)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.store.list(prefix)
+    }
+
+    fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.store.list_with_offset(prefix, offset)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.store.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.store.copy_opts(from, to, options).await
+    }
+
+    async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
+        self.store.rename_opts(from, to, options).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::ObjectStoreExt;
+    use object_store::local::LocalFileSystem;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_begun_and_not_completed_is_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = || std::fs::read_dir(folder.path()).unwrap().count();
+        let uploads = Arc::<Uploads>::default();
+        let store = Watched::new(Arc::new(LocalFileSystem::new_with_prefix(folder.path()).unwrap()), Arc::clone(&uploads));
+        let mut left = store.put_multipart(&"left".into()).await.unwrap();
+        left.put_part("left".into()).await.unwrap();
+        let mut done = store.put_multipart(&"done".into()).await.unwrap();
+        done.put_part("done".into()).await.unwrap();
+        done.complete().await.unwrap();
+        assert_eq!(files(), 2);
+        uploads.end().await;
+        assert_eq!(files(), 1, "the part of a file is gone");
+        assert!(left.put_part("more".into()).await.is_err());
+        assert_eq!(store.get(&"done".into()).await.unwrap().bytes().await.unwrap(), "done");
+    }
+}
