@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::{self, Stopwatch};
 use crate::engine::{self, Limits, Operator};
 use crate::error::{Error, Message, Result};
+use crate::identity::Counts;
 use crate::ingest::Ledger;
 use crate::manifest::Input;
 use crate::publish::Verdict;
@@ -67,6 +68,9 @@ pub struct RunRecord {
     pub inputs: Vec<Input>,
     /// What became of the rows of every source.
     pub sources: Vec<Ledger>,
+    /// What the identity step found; none before it was done, and where the project has none.
+    #[serde(default)]
+    pub identity: Option<Counts>,
     /// What was checked.
     pub checks: Vec<Verdict>,
     /// The steps done, in order.
@@ -147,6 +151,7 @@ impl Recorder {
             fingerprint: None,
             inputs: Vec::new(),
             sources: Vec::new(),
+            identity: None,
             checks: Vec::new(),
             steps: Vec::new(),
             unfinished_step: None,

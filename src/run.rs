@@ -275,6 +275,7 @@ async fn resolve(
     let rules = Rules::declared(&plan.project, &plan.values)?;
     let resolution = identity::resolve(engine, rules, logical).await.map_err(failed)?;
     let counts = resolution.counts();
+    steps.recorder.note(|record| record.identity = Some(counts.clone()));
     steps.end(EDGES, counts.edges, resolving);
     resolution.register(engine, RESOLVED)?;
     for table in &edges.frees {

@@ -22,6 +22,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
+use segmill::config::StandsAlone;
 use segmill::identity::{Resolver, Rules, TypeRule, edges_schema};
 
 const BATCH: u64 = 65_536;
@@ -175,8 +176,8 @@ fn resolve(file: &str, threads: usize, guarded: bool) {
 /// The rules of the shipped project, or no limits at all.
 fn rules(guarded: bool) -> Rules {
     let kind = |name: &str, stands_alone, personal| TypeRule { name: name.to_owned(), stands_alone, personal, ..TypeRule::default() };
-    let mut types =
-        vec![kind("customer", true, false), kind("email", true, true), kind("phone", false, true), kind("visitor", false, false)];
+    let (yes, no) = (StandsAlone::Yes, StandsAlone::No);
+    let mut types = vec![kind("customer", yes, false), kind("email", yes, true), kind("phone", no, true), kind("visitor", no, false)];
     if guarded {
         types[0].most_per_customer = Some(2);
         types[1].most_per_customer = Some(20);

@@ -74,3 +74,15 @@ from staging.survey_answers
 group by
     identifier_type,
     identifier
+union all
+-- So are anonymous visitors, if asked for.
+select
+    'visitor' as identifier_type,
+    visitor_id as identifier,
+    cast(null as varchar) as other_type,
+    cast(null as varchar) as other,
+    'web' as source,
+    first_seen_at,
+    last_seen_at,
+    cast(null as timestamptz) as ended_at
+from staging.anonymous_visitors

@@ -17,7 +17,7 @@ pub use column::{Column, ColumnType};
 pub use load::{Environment, Model, Project, load, read_files, variables};
 pub use pipeline::{
     Channel, Freshness, IdentifierType, Identity, Outputs, Parameter, Pipeline, ReferenceTable, RejectBudget, Segment, SegmentSet, SetKind,
-    Source, SourceFormat, TableOutput, UnknownColumns,
+    Source, SourceFormat, StandsAlone, TableOutput, UnknownColumns,
 };
 pub use profile::{Domain, Profile};
 pub use schema::schema_of;

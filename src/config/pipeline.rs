@@ -193,9 +193,11 @@ pub struct IdentifierType {
     /// What it is and who gives it.
     #[serde(default)]
     pub description: Option<String>,
-    /// Whether one of these is a customer even if nothing else is known of it.
+    /// Whether one of these is a customer even if nothing else is known of it: `true`, `false`, or `until_known` for one that gives
+    /// way to whatever else stands alone, as an anonymous visitor's does to the customer that the visitor turns out to be.
     #[serde(default)]
-    pub stands_alone: bool,
+    #[schemars(with = "TruthOrWord", extend("default" = false))]
+    pub stands_alone: StandsAlone,
     /// Whether its values are personal data: ids made from them are hashed, and people see them masked.
     #[serde(default)]
     pub personal: bool,
@@ -215,6 +217,44 @@ pub struct IdentifierType {
     #[serde(default)]
     #[schemars(with = "Vec<Literal>")]
     pub blocked: Vec<String>,
+}
+
+/// Whether an identifier is a customer even if nothing else is known of it, and may give a customer its id.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "TruthOrWord")]
+pub enum StandsAlone {
+    /// It is nobody.
+    #[default]
+    No,
+    /// It is a customer, of whom the id ends, with an alias, once the customer is known by what stands alone without this condition.
+    UntilKnown,
+    /// It is a customer, and keeps its id.
+    Yes,
+}
+
+/// True, false, or `until_known`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum TruthOrWord {
+    Truth(bool),
+    Word(UntilKnown),
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+enum UntilKnown {
+    UntilKnown,
+}
+
+impl From<TruthOrWord> for StandsAlone {
+    fn from(written: TruthOrWord) -> Self {
+        match written {
+            TruthOrWord::Truth(false) => StandsAlone::No,
+            TruthOrWord::Truth(true) => StandsAlone::Yes,
+            TruthOrWord::Word(UntilKnown::UntilKnown) => StandsAlone::UntilKnown,
+        }
+    }
 }
 
 /// A set of segments.

@@ -176,7 +176,7 @@ impl<'a> Checker<'a> {
             let problem = Diagnostic::error("unknown-value", format!("{} cannot be {told}", place.subject()));
             let problem = problem.at(self.span(node.bytes.clone())).label("not known");
             let hint = nearest(&resolved, &accepted).filter(|_| !interpolated).map(|near| format!("did you mean `{near}`?"));
-            self.problems.push(problem.hint(hint.unwrap_or_else(|| format!("it can be {}", alternatives(&accepted)))));
+            self.problems.push(problem.hint(hint.unwrap_or_else(|| format!("it can be {}", wanted(branches)))));
         }
         if let (Kind::Integer | Kind::Number, Some(range)) = (kind, range(first, &resolved)) {
             let problem = Diagnostic::error("out-of-range", format!("{} must be {range}", place.subject()));
@@ -200,8 +200,9 @@ impl<'a> Checker<'a> {
         };
         let written = &self.file.text[at.clone()];
         let may_be = |kind| branches.iter().any(|branch| allows(branch, kind));
+        let free_text = branches.iter().any(|branch| allows(branch, Kind::Text) && accepted(branch).is_empty());
         let hint = match kind {
-            Kind::Truth | Kind::Integer | Kind::Number if may_be(Kind::Text) => Some(format!("put it in quotes: '{written}'")),
+            Kind::Truth | Kind::Integer | Kind::Number if free_text => Some(format!("put it in quotes: '{written}'")),
             Kind::Text if may_be(Kind::List) && !written.contains(['\n', ',']) => Some(format!("write it as a list: [{written}]")),
             Kind::Text if may_be(Kind::Truth) => Some("write `true` or `false`".to_owned()),
             _ => about.map(one_line),
@@ -294,7 +295,8 @@ fn accepted(schema: &Value) -> Vec<&str> {
 fn wanted(branches: &[&Value]) -> String {
     let values: Vec<&str> = branches.iter().flat_map(|branch| accepted(branch)).collect();
     if !values.is_empty() {
-        return alternatives(&values);
+        let truth = if branches.iter().any(|branch| allows(branch, Kind::Truth)) { "true, false or " } else { "" };
+        return format!("{truth}{}", alternatives(&values));
     }
     let kinds = [Kind::Text, Kind::Integer, Kind::Number, Kind::Truth, Kind::List, Kind::Mapping];
     let named = |kind: &Kind| branches.iter().any(|branch| allows(branch, *kind));

@@ -8,6 +8,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
 
 use super::intern::{Interner, NOBODY, Side};
+use super::known;
 use super::rules::Rules;
 use crate::error::{Error, Message, Result};
 
@@ -73,6 +74,22 @@ impl Sources {
         Sources { names: Mutex::new(rules.trust.clone()) }
     }
 
+    /// The number of each row's source.
+    fn numbers(&self, named: &StringArray, rows: usize) -> Result<Vec<u8>> {
+        let mut known: Option<(&str, u8)> = None;
+        let mut numbers = Vec::with_capacity(rows);
+        for row in 0..rows {
+            let name = text_at(named, row).unwrap_or("unknown");
+            let number = match known {
+                Some((same, number)) if same == name => number,
+                _ => self.number(name)?,
+            };
+            known = Some((name, number));
+            numbers.push(number);
+        }
+        Ok(numbers)
+    }
+
     fn number(&self, name: &str) -> Result<u8> {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         let at = names.iter().position(|known| known == name).unwrap_or_else(|| {
@@ -94,28 +111,22 @@ pub(super) fn read(rules: &Rules, interner: &Interner, sources: &Sources, batch:
     let first = times(batch, "first_seen_at")?;
     let last = times(batch, "last_seen_at")?;
     let ended = times(batch, "ended_at")?;
+    let from = sources.numbers(&*texts(batch, "source")?, rows)?;
+    let bits: Vec<u16> = from.iter().map(|source| known::bit(*source)).collect();
     let mut ends = Vec::with_capacity(2);
     for (kind, identifier) in [("identifier_type", "identifier"), ("other_type", "other")] {
         let (names, values) = (texts(batch, kind)?, texts(batch, identifier)?);
         let values: Vec<Option<&str>> = (0..rows).map(|row| text_at(&values, row).filter(|_| names.is_valid(row))).collect();
         let kinds = kinds(rules, &names, &values)?;
-        let (numbers, blocked) = interner.intern(rules, &Side { kinds: &kinds, texts: &values, seen: &first })?;
+        let (numbers, blocked) = interner.intern(rules, &Side { kinds: &kinds, texts: &values, seen: &first, sources: &bits })?;
         ends.push((kinds, numbers, blocked));
     }
-    let named = texts(batch, "source")?;
-    let mut known: Option<(&str, u8)> = None;
     let mut chunk = Chunk::with_capacity(rows);
     for row in 0..rows {
         let [one, other] = [0, 1].map(|side: usize| ends[side].1[row]);
         if one == NOBODY || other == NOBODY || one == other {
             continue;
         }
-        let name = text_at(&named, row).unwrap_or("unknown");
-        let source = match known {
-            Some((same, number)) if same == name => number,
-            _ => sources.number(name)?,
-        };
-        known = Some((name, source));
         let pair = [ends[0].0[row], ends[1].0[row]];
         // What is not known of its end is that it has been seen at its beginning.
         let seen_last = if last[row] == UNKNOWN { first[row] } else { last[row] };
@@ -132,7 +143,7 @@ pub(super) fn read(rules: &Rules, interner: &Interner, sources: &Sources, batch:
         }
         chunk.ends.push([one, other]);
         chunk.kinds.push(pair);
-        chunk.sources.push(source);
+        chunk.sources.push(from[row]);
         chunk.first.push(first[row]);
         chunk.last.push(seen_last);
         chunk.verdicts.push(verdict);

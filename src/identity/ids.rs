@@ -9,6 +9,7 @@ use super::edges::{Chunk, Verdict};
 use super::intern::{BLOCKED, NOBODY, Nodes, SHARED};
 use super::parallel;
 use super::rules::Rules;
+use crate::config::StandsAlone;
 
 /// Hexadecimal digits of an id that hides its identifier: 80 bits, so that two customers never get the same one.
 const DIGITS: usize = 20;
@@ -22,15 +23,17 @@ pub(super) struct Alias {
     pub(super) merged_at: i64,
 }
 
-/// What decides between identifiers which one names the customer: the one seen first, then the type declared first, then the
-/// text. What joins later was seen later, so it takes no customer's name away.
-fn age(nodes: &Nodes, node: u32) -> (i64, u8, &str) {
-    (nodes.first_seen(node), nodes.kind(node), nodes.text(node))
+/// What decides between identifiers which one names the customer: one that stands alone only until the customer is known comes
+/// last; of the others the one seen first, then the type declared first, then the text. What joins later was seen later, so it
+/// takes no known customer's name away.
+fn age<'a>(rules: &Rules, nodes: &'a Nodes, node: u32) -> (bool, i64, u8, &'a str) {
+    let kind = nodes.kind(node);
+    (rules.gives_way(kind), nodes.first_seen(node), kind, nodes.text(node))
 }
 
 /// Whether an identifier may name a customer.
 fn may_name(rules: &Rules, nodes: &Nodes, node: u32) -> bool {
-    rules.rule(nodes.kind(node)).stands_alone && !nodes.is(node, BLOCKED | SHARED)
+    rules.rule(nodes.kind(node)).stands_alone != StandsAlone::No && !nodes.is(node, BLOCKED | SHARED)
 }
 
 /// The identifier that names each set, by root; [`NOBODY`] for a set that is no customer.
@@ -38,7 +41,7 @@ pub(super) fn names(rules: &Rules, nodes: &Nodes, sets: &Sets) -> Vec<u32> {
     let mut names = vec![NOBODY; nodes.bound];
     for node in nodes.all().filter(|&node| may_name(rules, nodes, node)) {
         let name = &mut names[sets.root(node) as usize];
-        if *name == NOBODY || age(nodes, node) < age(nodes, *name) {
+        if *name == NOBODY || age(rules, nodes, node) < age(rules, nodes, *name) {
             *name = node;
         }
     }
@@ -71,7 +74,7 @@ pub(super) fn aliases(rules: &Rules, nodes: &Nodes, chunks: &mut [Chunk], sets: 
     ties.sort_unstable_by_key(|(first, _)| *first);
     let mut replay = Replay { rules, nodes, sets: Sets::apart(nodes.bound), names: vec![NOBODY; nodes.bound] };
     let mut aliases: Vec<Alias> = ties.into_iter().filter_map(|(at, ends)| replay.join(ends, at)).collect();
-    aliases.sort_by_key(|alias| (alias.merged_at, age(nodes, alias.node)));
+    aliases.sort_by_key(|alias| (alias.merged_at, age(rules, nodes, alias.node)));
     aliases
 }
 
@@ -79,13 +82,13 @@ pub(super) fn aliases(rules: &Rules, nodes: &Nodes, chunks: &mut [Chunk], sets: 
 ///
 /// One that was tied, when it was first seen, to an older one that may name a customer never did.
 fn merged(rules: &Rules, nodes: &Nodes, chunks: &mut [Chunk], sets: &Sets, names: &[u32], threads: usize) -> Option<Vec<bool>> {
-    let may_name_kind: Vec<bool> = rules.types.iter().map(|rule| rule.stands_alone).collect();
+    let may_name_kind: Vec<bool> = rules.types.iter().map(|rule| rule.stands_alone != StandsAlone::No).collect();
     let born_tied: Vec<AtomicBool> = (0..nodes.bound).map(|_| AtomicBool::new(false)).collect();
     parallel(chunks, threads, |chunk| {
         for (at, &[one, other]) in chunk.ends.iter().enumerate() {
             let both = chunk.kinds[at].iter().all(|kind| may_name_kind[usize::from(*kind)]);
             if chunk.verdicts[at] == Verdict::Ties && both {
-                let younger = if age(nodes, one) < age(nodes, other) { other } else { one };
+                let younger = if age(rules, nodes, one) < age(rules, nodes, other) { other } else { one };
                 if chunk.first[at] <= nodes.first_seen(younger) {
                     born_tied[younger as usize].store(true, Relaxed);
                 }
@@ -112,6 +115,10 @@ struct Replay<'a> {
 }
 
 impl Replay<'_> {
+    fn age(&self, node: u32) -> (bool, i64, u8, &str) {
+        age(self.rules, self.nodes, node)
+    }
+
     fn name(&self, root: u32) -> Option<u32> {
         match self.names[root as usize] {
             NOBODY => may_name(self.rules, self.nodes, root).then_some(root),
@@ -126,7 +133,7 @@ impl Replay<'_> {
             return None;
         }
         let (older, younger) = match roots.map(|root| self.name(root)) {
-            [Some(one), Some(other)] if age(self.nodes, one) < age(self.nodes, other) => (Some(one), Some(other)),
+            [Some(one), Some(other)] if self.age(one) < self.age(other) => (Some(one), Some(other)),
             [Some(one), Some(other)] => (Some(other), Some(one)),
             [one, other] => (one.or(other), None),
         };

@@ -54,7 +54,12 @@ struct Entry {
     start: u32,
     kind: u8,
     flags: u8,
+    /// The sources whose rows name it, a bit each.
+    sources: u16,
 }
+
+// There are tens of millions.
+const _: () = assert!(size_of::<Entry>() == 16);
 
 /// One side of a batch of edges.
 pub(super) struct Side<'a> {
@@ -64,6 +69,8 @@ pub(super) struct Side<'a> {
     pub(super) texts: &'a [Option<&'a str>],
     /// When it was seen, in microseconds since 1970; the largest number where that is not known.
     pub(super) seen: &'a [i64],
+    /// The bit of the source that saw it.
+    pub(super) sources: &'a [u16],
 }
 
 impl Interner {
@@ -171,6 +178,7 @@ impl Shard {
             };
             let entry = &mut self.entries[at as usize];
             entry.first_seen = side.seen[row].min(entry.first_seen);
+            entry.sources |= side.sources[row];
             entered(row, at, entry.flags);
         }
         Ok(())
@@ -188,7 +196,7 @@ impl Shard {
         u32::try_from(self.text.len() + text.len()).ok()?;
         self.text.push_str(text);
         let flags = if rules.rule(kind).blocked.holds(text) { BLOCKED } else { 0 };
-        self.entries.push(Entry { first_seen: i64::MAX, start, kind, flags });
+        self.entries.push(Entry { first_seen: i64::MAX, start, kind, flags, sources: 0 });
         self.index.add(hash, at);
         Some(at)
     }
@@ -219,6 +227,16 @@ impl Nodes {
     pub(super) fn all(&self) -> impl Iterator<Item = u32> + '_ {
         let numbered = |shard: usize, local: usize| u32::try_from(local << SHARD_BITS | shard).unwrap_or(NOBODY);
         self.shards.iter().enumerate().flat_map(move |(shard, held)| (0..held.entries.len()).map(move |local| numbered(shard, local)))
+    }
+
+    /// Whether a number is an identifier's.
+    pub(super) fn holds(&self, node: u32) -> bool {
+        ((node >> SHARD_BITS) as usize) < self.shards[node as usize & (SHARDS - 1)].entries.len()
+    }
+
+    /// The sources whose rows name an identifier, a bit each.
+    pub(super) fn sources(&self, node: u32) -> u16 {
+        self.entry(node).sources
     }
 
     pub(super) fn kind(&self, node: u32) -> u8 {

@@ -11,6 +11,7 @@
 //!
 //! - a customer's id is made from its oldest identifier, so later ones do not change it, and of two customers who become one
 //!   the older one's stays; the other is told as an alias, with the moment of the tie that joined them;
+//! - what names a customer only until it is known, as a browser does, gives way to whatever else names it, and is an alias then;
 //! - nothing is remembered from run to run: the ids of a day follow from the extracts of that day.
 
 mod components;
@@ -20,6 +21,7 @@ mod explain;
 mod guards;
 mod ids;
 mod intern;
+mod known;
 mod rules;
 mod tables;
 
@@ -37,6 +39,7 @@ use intern::{Interner, Nodes};
 pub use declared::{check_edges, resolve};
 pub use edges::edges_schema;
 pub use explain::{Answer, DroppedTie, Explained, Leaf, Tie};
+pub use known::{KnownFrom, NamedBy};
 pub use rules::{BlockList, MAX_TYPES, Rules, TypeRule, masked};
 pub use tables::{aliases_schema, conflicts_schema, customers_schema, resolved_schemas};
 
@@ -52,6 +55,7 @@ pub struct Resolver {
 /// Who is who.
 pub struct Resolution {
     rules: Rules,
+    threads: usize,
     sources: Vec<String>,
     nodes: Nodes,
     chunks: Vec<Chunk>,
@@ -64,7 +68,7 @@ pub struct Resolution {
 }
 
 /// How many there are.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Counts {
     /// Distinct identifiers.
     pub identifiers: u64,
@@ -76,8 +80,14 @@ pub struct Counts {
     pub identifiers_set_aside: u64,
     /// Ties that were not made, for any reason.
     pub ties_set_aside: u64,
-    /// Customers that became one with an older one.
+    /// Customers that became one with another, whose id stayed.
     pub merged: u64,
+    /// Customers known from more than one source.
+    pub customers_from_several_sources: u64,
+    /// By source, the customers known from it; the sources of the trust order first, then by name.
+    pub known_from: Vec<KnownFrom>,
+    /// By type of identifier, as declared, the customers that have their id from it.
+    pub named_by: Vec<NamedBy>,
 }
 
 impl Resolver {
@@ -110,7 +120,7 @@ impl Resolver {
         let cuts = guards::cut(&rules, &nodes, &mut chunks, &sets);
         let names = ids::names(&rules, &nodes, &sets);
         let aliases = ids::aliases(&rules, &nodes, &mut chunks, &sets, &names, threads);
-        Resolution { rules, sources: sources.finish(), nodes, chunks, sets, names, shared, cuts, aliases }
+        Resolution { rules, threads, sources: sources.finish(), nodes, chunks, sets, names, shared, cuts, aliases }
     }
 }
 

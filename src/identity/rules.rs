@@ -4,6 +4,8 @@ use std::collections::HashSet;
 
 use regex::RegexSet;
 
+use crate::config::StandsAlone;
+
 /// The most types a project may declare: a type is kept in one byte beside every identifier.
 pub const MAX_TYPES: usize = 64;
 
@@ -24,7 +26,7 @@ pub struct TypeRule {
     /// Its name, as `email`.
     pub name: String,
     /// Whether an identifier of this type is a customer even if nothing else is known, and may give a customer its id.
-    pub stands_alone: bool,
+    pub stands_alone: StandsAlone,
     /// Whether its values are personal data: ids made from them are hashed, and people see them masked.
     pub personal: bool,
     /// The most of this type that one customer may have.
@@ -80,6 +82,11 @@ impl Rules {
 
     pub(super) fn rule(&self, kind: u8) -> &TypeRule {
         &self.types[usize::from(kind)]
+    }
+
+    /// Whether an identifier of a type names a customer only while nothing better does.
+    pub(super) fn gives_way(&self, kind: u8) -> bool {
+        self.rule(kind).stands_alone == StandsAlone::UntilKnown
     }
 }
 

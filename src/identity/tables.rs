@@ -90,15 +90,18 @@ impl Resolution {
     /// How many there are.
     pub fn counts(&self) -> Counts {
         let number = |count: usize| count as u64;
-        let set_aside = self.nodes.all().filter(|&node| self.nodes.is(node, BLOCKED | SHARED)).count();
+        let known = self.known();
         let not_made = self.chunks.iter().flat_map(|chunk| &chunk.verdicts).filter(|verdict| **verdict != Verdict::Ties).count();
         Counts {
             identifiers: number(self.nodes.count),
             edges: self.chunks.iter().map(|chunk| number(chunk.ends.len())).sum(),
-            customers: number(self.names.iter().filter(|name| **name != NOBODY).count()),
-            identifiers_set_aside: number(set_aside),
+            customers: known.customers,
+            identifiers_set_aside: known.identifiers_set_aside,
             ties_set_aside: number(not_made),
             merged: number(self.aliases.len()),
+            customers_from_several_sources: known.from_several,
+            known_from: known.from,
+            named_by: known.named_by,
         }
     }
 

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use indicatif::{HumanBytes, HumanCount};
 
 use crate::error::Error;
+use crate::identity::{Counts, NamedBy};
 use crate::publish::CheckOutcome;
 use crate::record::Step;
 use crate::run::{Outcome, Unchanged};
@@ -40,7 +41,11 @@ fn write_outcome(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
         writeln!(text, "\nIdentity {} identifiers and {} ties make {} customers", counts[0], counts[1], counts[2])?;
         let [aside, ties, merged] =
             [found.identifiers_set_aside, found.ties_set_aside, found.merged].map(|count| HumanCount(count).to_string());
-        writeln!(text, "  {aside} identifiers lead to nobody, {ties} ties were not made, {merged} customers became one with an older one")?;
+        writeln!(
+            text,
+            "  {aside} identifiers are blocked or shared, {ties} ties were not made, {merged} customers became one with another"
+        )?;
+        write_known(text, found)?;
     }
 
     writeln!(text, "\nSegments of {} customers", HumanCount(outcome.customers))?;
@@ -137,6 +142,29 @@ fn write_slowest(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
         writeln!(text, "  {:<width$} {:>9} {:>12} rows", step.name, seconds(step.elapsed_ms), HumanCount(step.rows).to_string())?;
     }
 
+    Ok(())
+}
+
+/// What customers are known from, what their ids are made from, and what makes no customer.
+fn write_known(text: &mut String, found: &Counts) -> std::fmt::Result {
+    let width = found.known_from.iter().map(|known| known.source.len()).max().unwrap_or(0).max(10);
+    writeln!(text, "  {:<width$} {:>12} {:>29}", "known from", "customers", "from it alone", width = width + 2)?;
+    for known in &found.known_from {
+        let [all, alone] = [known.customers, known.customers_from_it_alone].map(|part| {
+            let share = if part > 0 { share(part, found.customers) } else { String::new() };
+            format!("{:>12} {share:>8}", count(part))
+        });
+        writeln!(text, "{}", format!("    {:<width$} {all} {alone}", known.source).trim_end())?;
+    }
+    let by_type = |counted: fn(&NamedBy) -> u64| -> Vec<String> {
+        let types = found.named_by.iter().filter(|named| counted(named) > 0);
+        types.map(|named| format!("{} {}", named.identifier_type, HumanCount(counted(named)))).collect()
+    };
+    writeln!(text, "  ids are made from: {}", by_type(|named| named.customers).join(", "))?;
+    let nobody = by_type(|named| named.identifiers_without_customer);
+    if !nobody.is_empty() {
+        writeln!(text, "  do not stand alone, and lead to no customer: {}", nobody.join(", "))?;
+    }
     Ok(())
 }
 

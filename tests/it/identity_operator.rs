@@ -7,9 +7,10 @@ use proptest::prelude::*;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_pcg::Pcg64Mcg;
-use segmill::identity::{BlockList, Resolution, Resolver, Rules, TypeRule, edges_schema};
+use segmill::config::StandsAlone::{self, No, UntilKnown, Yes};
+use segmill::identity::{BlockList, KnownFrom, Resolution, Resolver, Rules, TypeRule, edges_schema};
 
-const TYPES: [&str; 4] = ["customer", "email", "phone", "visitor"];
+const TYPES: [&str; 5] = ["customer", "email", "phone", "visitor", "browser"];
 
 /// A row of `identity.edges`. Times are small numbers of microseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,14 +50,21 @@ fn batch(edges: &[Edge]) -> RecordBatch {
 
 /// No limits: what is tied is one.
 fn open() -> Rules {
-    let kind = |name: &str, stands_alone, personal| TypeRule { name: name.to_owned(), stands_alone, personal, ..TypeRule::default() };
-    let types = vec![kind("customer", true, false), kind("email", true, true), kind("phone", true, true), kind("visitor", false, false)];
+    with_browsers(UntilKnown)
+}
+
+fn with_browsers(stand_alone: StandsAlone) -> Rules {
+    let kind = |at: usize, stands_alone, personal| TypeRule { name: TYPES[at].to_owned(), stands_alone, personal, ..TypeRule::default() };
+    let types = vec![kind(0, Yes, false), kind(1, Yes, true), kind(2, Yes, true), kind(3, No, false), kind(4, stand_alone, false)];
     Rules { types, trust: vec!["crm".to_owned(), "web".to_owned()], as_of_micros: 1_000 }
 }
 
 /// Every guard.
 fn guarded() -> Rules {
-    let mut rules = open();
+    guard(open())
+}
+
+fn guard(mut rules: Rules) -> Rules {
     rules.types[0].most_per_customer = Some(2);
     rules.types[1].most_per_customer = Some(3);
     rules.types[1].most_holders = Some(2);
@@ -64,6 +72,7 @@ fn guarded() -> Rules {
     rules.types[1].blocked = BlockList::new(["e0"]).unwrap();
     rules.types[3].most_holders = Some(1);
     rules.types[3].valid_micros = Some(980);
+    rules.types[4].most_holders = Some(1);
     rules
 }
 
@@ -154,8 +163,11 @@ proptest! {
         }
         let batches: Vec<RecordBatch> = shuffled.chunks(shuffled.len().div_ceil(files)).map(batch).collect();
         for rules in [open as fn() -> Rules, guarded] {
-            let (customers, mut conflicts, aliases) = everything(&resolve(rules(), &edges));
-            let (same_customers, mut same_conflicts, same_aliases) = everything(&resolve_in(rules(), &batches, 3));
+            let (one, other) = (resolve(rules(), &edges), resolve_in(rules(), &batches, 3));
+            let (told, same_told) = (one.counts(), other.counts());
+            prop_assert_eq!((told.known_from, told.named_by), (same_told.known_from, same_told.named_by));
+            let (customers, mut conflicts, aliases) = everything(&one);
+            let (same_customers, mut same_conflicts, same_aliases) = everything(&other);
             prop_assert_eq!(customers, same_customers);
             prop_assert_eq!(aliases, same_aliases);
             // How many rows told of a tie is a matter of the rows.
@@ -226,6 +238,55 @@ proptest! {
     }
 
     #[test]
+    fn who_stands_alone_until_known_changes_no_known_customer(edges in some_edges(60)) {
+        for guards in [std::convert::identity as fn(Rules) -> Rules, guard] {
+            let without = resolve(guards(with_browsers(No)), &edges);
+            let with = resolve(guards(with_browsers(UntilKnown)), &edges);
+            let (known, all) = (customers(&without), customers(&with));
+            for (identifier, id) in &known {
+                prop_assert_eq!(id, &all[identifier]);
+            }
+            // Whoever else there is has nothing that would stand alone without the condition.
+            let more: Vec<_> = all.iter().filter(|(identifier, _)| !known.contains_key(*identifier)).collect();
+            prop_assert!(more.iter().all(|((kind, _), id)| ["visitor", "browser"].contains(&kind.as_str()) && id.starts_with("browser:")));
+            prop_assert_eq!(rows(&without.conflicts().unwrap()).len(), rows(&with.conflicts().unwrap()).len());
+        }
+    }
+
+    #[test]
+    fn customers_are_counted_by_what_they_are_known_from(edges in some_edges(60)) {
+        for rules in [open as fn() -> Rules, guarded] {
+            let resolution = resolve(rules(), &edges);
+            let found = customers(&resolution);
+            let mut sources: BTreeMap<&String, BTreeSet<&str>> = found.values().map(|id| (id, BTreeSet::new())).collect();
+            for edge in &edges {
+                for end in [Some(edge.one), edge.other].into_iter().flatten() {
+                    if let Some(id) = found.get(&(TYPES[end.0].to_owned(), text(end))) {
+                        sources.get_mut(id).unwrap().insert(edge.source);
+                    }
+                }
+            }
+            let told = resolution.counts();
+            prop_assert_eq!(told.customers, sources.len() as u64);
+            let known = |wanted: &dyn Fn(&BTreeSet<&str>) -> bool| sources.values().filter(|sources| wanted(sources)).count() as u64;
+            prop_assert_eq!(told.customers_from_several_sources, known(&|sources| sources.len() > 1));
+            for from in &told.known_from {
+                let source = from.source.as_str();
+                prop_assert_eq!(from.customers, known(&|sources| sources.contains(source)));
+                prop_assert_eq!(from.customers_from_it_alone, known(&|sources| sources.len() == 1 && sources.contains(source)));
+            }
+            for (at, named) in told.named_by.iter().enumerate() {
+                // Only ids of the first type are as they are.
+                let prefix = format!("{}:", named.identifier_type);
+                let theirs = sources.keys().filter(|id| if at == 0 { !id.contains(':') } else { id.starts_with(&prefix) }).count();
+                prop_assert_eq!(named.customers, theirs as u64);
+            }
+            let nobodies: u64 = told.named_by.iter().map(|named| named.identifiers_without_customer).sum();
+            prop_assert_eq!(nobodies + told.identifiers_set_aside + found.len() as u64, told.identifiers);
+        }
+    }
+
+    #[test]
     fn ids_are_stable_over_a_sequence_of_days(edges in some_edges(60), days in prop::collection::vec(1_i64..60, 2..6)) {
         let mut days = days;
         days.sort_unstable();
@@ -267,6 +328,40 @@ fn the_oldest_identifier_names_the_customer_and_a_merge_leaves_an_alias() {
     let id = ids.into_iter().next().unwrap();
     assert!(id.starts_with("email:") && id.len() == 26, "{id}");
     assert_eq!(rows(&resolution.aliases().unwrap()), [["c1".to_owned(), id.clone(), "1970-01-01T00:00:00.000009Z".to_owned()]]);
+}
+
+#[test]
+fn an_anonymous_visitor_is_a_customer_until_the_customer_is_known() {
+    let browser = (4, 1);
+    let visits = Edge { one: browser, other: None, source: "web", seen: (1, 9), ended: None };
+    let anonymous = customers(&resolve(open(), std::slice::from_ref(&visits)));
+    assert_eq!(anonymous[&("browser".to_owned(), "b1".to_owned())], "browser:b1");
+    // The visitor was seen first, and yet the id of the customer who logs in stays.
+    let edges = [visits, tie(ANN, PHONE, 5), tie(browser, ANN, 7)];
+    let resolution = resolve(open(), &edges);
+    assert_eq!(customers(&resolution).into_values().collect::<BTreeSet<_>>(), BTreeSet::from(["c1".to_owned()]));
+    assert_eq!(rows(&resolution.aliases().unwrap()), [["browser:b1", "c1", "1970-01-01T00:00:00.000007Z"]]);
+    // Who logs in at the first visit was never anybody else.
+    let resolution = resolve(open(), &[tie(browser, ANN, 7), tie(ANN, PHONE, 8)]);
+    assert_eq!(rows(&resolution.aliases().unwrap()), [[""; 3]; 0]);
+}
+
+#[test]
+fn more_sources_than_are_told_apart_are_told_as_others() {
+    const NAMES: [&str; 18] = ["s", "r", "q", "p", "o", "n", "m", "l", "k", "j", "i", "h", "g", "f", "e", "d", "c", "b"];
+    let mut edges: Vec<Edge> = (0_u8..).zip(NAMES).map(|(at, source)| Edge { source, ..tie((0, at), (1, 20 + at), 1) }).collect();
+    edges.push(tie((0, 90), (1, 90), 1));
+    edges.push(Edge { source: "s", ..tie((0, 90), (1, 90), 1) });
+    let told = resolve(open(), &edges).counts();
+    let from =
+        |source: &str, customers, customers_from_it_alone| KnownFrom { source: source.to_owned(), customers, customers_from_it_alone };
+    assert_eq!(told.known_from, [from("crm", 1, 0), from("web", 0, 0), from("others", 19, 18)]);
+    assert_eq!(told.customers_from_several_sources, 1);
+    // Two fewer, and each has its own name, in order.
+    let told = resolve(open(), &edges[4..18]).counts();
+    let names: Vec<&str> = told.known_from.iter().map(|from| from.source.as_str()).collect();
+    assert_eq!(names[..4], ["crm", "web", "b", "c"]);
+    assert_eq!((names.len(), told.known_from[2].customers_from_it_alone), (16, 1));
 }
 
 #[test]

@@ -1,4 +1,12 @@
-use crate::support::{SAMPLE_AS_OF, package, sample, segmill};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use datafusion::datasource::empty::EmptyTable;
+use segmill::config;
+use segmill::engine::{Engine, Limits, reads};
+
+use crate::support::{Publication, SAMPLE_AS_OF, default_sample, package, rows_of_parquet, sample, segmill};
 
 /// What `explain` says of an identifier, and all that it printed.
 fn explain(identifier: &str) -> (serde_json::Value, String) {
@@ -59,4 +67,168 @@ fn a_suppressed_customer_stays_a_customer_and_is_in_no_audience_that_sends() {
     assert_eq!(audiences, [["0"]]);
     let withheld: u64 = sample().result["segments"].as_array().unwrap().iter().map(|size| size["withheld"].as_u64().unwrap()).sum();
     assert!(withheld > 0, "nobody was withheld from an audience");
+}
+
+/// The web events that an anonymous visitor needs to be a customer, where a test asks for such.
+const ENOUGH: &str = "anonymous_visitor_min_events=10";
+
+/// The sample with anonymous visitors as customers, and one more output: which source knows which customer, as SQL finds it.
+fn with_visitors() -> &'static Publication {
+    static SAMPLE: OnceLock<Publication> = OnceLock::new();
+    SAMPLE.get_or_init(|| {
+        let project = tempfile::tempdir().unwrap();
+        for folder in ["pipelines", "sql"] {
+            copy(&package().join(folder), &project.path().join(folder));
+        }
+        let model = "-- Which source knows which customer.
+            select c.customer_id, e.source from identity.edges as e
+            inner join identity.customers as c on c.identifier_type = e.identifier_type and c.identifier = e.identifier
+            union
+            select c.customer_id, e.source from identity.edges as e
+            inner join identity.customers as c on c.identifier_type = e.other_type and c.identifier = e.other";
+        std::fs::write(project.path().join("sql/identity/knowledge.sql"), model).unwrap();
+        let pipeline = project.path().join("pipelines/customer_segments.yaml");
+        let text = std::fs::read_to_string(&pipeline).unwrap();
+        let output = "  tables:\n    knowledge: {model: identity.knowledge, sort: [customer_id, source]}\n    customers:";
+        std::fs::write(&pipeline, text.replacen("  tables:\n    customers:", output, 1)).unwrap();
+        let asked = ["--param", "rfm_window_days=400", "--param", ENOUGH];
+        Publication::of_project(project.path(), &package().join("examples/data"), SAMPLE_AS_OF, &asked)
+    })
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let place = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &place);
+        } else {
+            std::fs::copy(entry.path(), place).unwrap();
+        }
+    }
+}
+
+/// Asks the web extract up to the as-of day, as the table `w`.
+fn ask_the_web(sql: &str) -> Vec<Vec<String>> {
+    let files: Vec<PathBuf> = std::fs::read_dir(package().join("examples/data/web")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    rows_of_parquet(&files, &format!("with w as (select * from t where occurred_at < timestamp '{SAMPLE_AS_OF}') {sql}"))
+}
+
+#[test]
+fn anonymous_visitors_who_look_around_enough_are_prospects_where_that_is_asked_for() {
+    let asked = with_visitors();
+    let visitors = asked.ask(
+        "select count(*), bool_and(lifecycle_stage = 'prospect'), bool_and(not can_email and no_email_reason = 'no_contact'), min(web_events)
+         from customers where customer_id like 'visitor:%'",
+    );
+    let strangers =
+        ask_the_web("select count(*) from (select visitor_id from w group by visitor_id having count(user_id) = 0 and count(*) >= 10)");
+    assert_eq!(visitors, [[strangers[0][0].as_str(), "true", "true", "10"]]);
+    assert_eq!(sample().ask("select count(*) from customers where customer_id like 'visitor:%'"), [["0"]]);
+    // Whoever was a customer without them is the same one, to the last column.
+    let everybody = "select * from customers where customer_id not like 'visitor:%' order by customer_id";
+    assert!(asked.ask(everybody) == sample().ask(everybody), "a known customer changes");
+    let checks = asked.result["checks"].as_array().unwrap();
+    assert!(!checks.is_empty() && checks.iter().all(|check| check["outcome"] != "failed"), "{checks:?}");
+}
+
+#[test]
+fn the_id_of_an_anonymous_visitor_ends_with_the_login() {
+    let mut aliases = with_visitors()
+        .ask("select alias_id, cast(merged_at as varchar) from identity_aliases where alias_id like 'visitor:%' order by alias_id");
+    // The tenth event without a login came before the first login, and nobody else logged in there.
+    let mut logged_in = ask_the_web(
+        ", numbered as (
+            select visitor_id, occurred_at, row_number() over (partition by visitor_id order by occurred_at) as number
+            from w where user_id is null
+         ),
+         logins as (
+            select visitor_id, min(occurred_at) as login from w where user_id is not null
+            group by visitor_id having count(distinct user_id) = 1
+         )
+         select concat('visitor:', l.visitor_id), cast(arrow_cast(l.login, 'Timestamp(Microsecond, Some(\"UTC\"))') as varchar)
+         from logins as l inner join numbered as n on n.visitor_id = l.visitor_id and n.number = 10 and n.occurred_at < l.login",
+    );
+    aliases.sort();
+    logged_in.sort();
+    assert!(aliases.len() > 100);
+    assert_eq!(aliases, logged_in);
+    let others = "select alias_id, customer_id, merged_at from identity_aliases where alias_id not like 'visitor:%' order by alias_id";
+    assert_eq!(with_visitors().ask(others), sample().ask(others));
+}
+
+#[test]
+fn customers_are_counted_by_what_they_are_known_from_as_sql_counts_them() {
+    let asked = with_visitors();
+    let told = &asked.result["identity"];
+    let counted = rows_of_parquet(
+        &asked.files("knowledge"),
+        "with known as (select customer_id, count(*) as sources from t group by customer_id)
+         select source, count(*), count(*) filter (where k.sources = 1) from t inner join known as k on k.customer_id = t.customer_id
+         group by source",
+    );
+    let counted: BTreeMap<&str, [&str; 2]> = counted.iter().map(|row| (row[0].as_str(), [row[1].as_str(), row[2].as_str()])).collect();
+    let sources: Vec<&str> = told["known_from"].as_array().unwrap().iter().map(|from| from["source"].as_str().unwrap()).collect();
+    // The trust order of the pipeline file, and then the others.
+    assert_eq!(sources, ["crm", "login", "order", "message", "survey", "web"]);
+    for from in told["known_from"].as_array().unwrap() {
+        let told = [&from["customers"], &from["customers_from_it_alone"]].map(ToString::to_string);
+        assert_eq!(told, counted[from["source"].as_str().unwrap()], "{from}");
+    }
+    let several = rows_of_parquet(
+        &asked.files("knowledge"),
+        "select count(*) from (select customer_id from t group by customer_id having count(*) > 1)",
+    );
+    assert_eq!(told["customers_from_several_sources"].to_string(), several[0][0]);
+    let named = asked.ask("select split_part(customer_id, ':', 1), count(*) from customers where customer_id like '%:%' group by 1");
+    let named: BTreeMap<&str, &str> = named.iter().map(|row| (row[0].as_str(), row[1].as_str())).collect();
+    for by in told["named_by"].as_array().unwrap().iter().skip(1) {
+        let kind = by["identifier_type"].as_str().unwrap();
+        assert_eq!(by["customers"].to_string(), *named.get(kind).unwrap_or(&"0"), "{kind}");
+    }
+    // The record keeps what the summary tells.
+    let record = asked.folder.path().join(format!("runs/{}/record.json", asked.result["run_id"].as_str().unwrap()));
+    let record: serde_json::Value = serde_json::from_slice(&std::fs::read(record).unwrap()).unwrap();
+    assert_eq!(&record["identity"], told);
+    // Unless asked for, nobody is known from visits alone.
+    let usual: Vec<&str> =
+        default_sample().result["identity"]["known_from"].as_array().unwrap().iter().map(|from| from["source"].as_str().unwrap()).collect();
+    assert_eq!(usual, ["crm", "login", "order", "message", "survey"]);
+}
+
+/// What the identity step reads of the web extract, after the engine has taken out what cannot give a row.
+fn web_scans(parameters: &[(&str, &str)]) -> usize {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let project = config::load(&package().join("pipelines/customer_segments.yaml"), &config::Environment::new()).unwrap();
+        let given = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let values = config::bind(&project, SAMPLE_AS_OF.parse().unwrap(), &given).unwrap();
+        let plan = segmill::plan::plan(Arc::new(project), values).await.unwrap();
+        let engine = Engine::new(Limits { threads: 1, memory_bytes: 64 << 20 }, "UTC").unwrap();
+        for contract in &plan.contracts {
+            let empty = Arc::new(EmptyTable::new(Arc::clone(&contract.schema)));
+            engine.register(&format!("sources.{}", contract.source), empty).unwrap();
+        }
+        segmill::plan::register_reference(&engine, &plan.project, &plan.values).unwrap();
+        for model in &plan.models {
+            let logical = engine.plan(&model.node.statement, &plan.values.parameters).await.unwrap();
+            let name = model.node.model.name();
+            if name == "identity.edges" {
+                return reads(&engine.optimize(&logical).unwrap()).unwrap().get("sources.web").copied().unwrap_or(0);
+            }
+            if model.inline {
+                engine.register_view(&name, logical).unwrap();
+            } else {
+                engine.register(&name, Arc::new(EmptyTable::new(Arc::clone(&model.schema)))).unwrap();
+            }
+        }
+        panic!("there is no model identity.edges");
+    })
+}
+
+#[test]
+fn visitors_who_are_not_asked_for_cost_no_reading() {
+    assert_eq!(web_scans(&[]), 1);
+    assert_eq!(web_scans(&[("anonymous_visitor_min_events", "10")]), 2);
 }

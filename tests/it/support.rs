@@ -50,6 +50,11 @@ pub struct Publication {
 impl Publication {
     /// Runs the shipped pipeline on some extracts.
     pub fn of(extracts: &Path, as_of: &str, more: &[&str]) -> Publication {
+        Publication::of_project(package(), extracts, as_of, more)
+    }
+
+    /// Runs the pipeline of a project that is like the shipped one on some extracts.
+    pub fn of_project(project: &Path, extracts: &Path, as_of: &str, more: &[&str]) -> Publication {
         let folder = tempfile::tempdir().unwrap();
         let destination = folder.path().to_str().unwrap();
         let mut arguments =
@@ -57,7 +62,7 @@ impl Publication {
         arguments.extend(more);
         let output = Command::new(env!("CARGO_BIN_EXE_segmill"))
             .args(&arguments)
-            .current_dir(package())
+            .current_dir(project)
             .env("EXTRACTS", extracts)
             .output()
             .expect("the binary starts");
@@ -125,7 +130,8 @@ pub fn rows_of_parquet(files: &[PathBuf], sql: &str) -> Vec<Vec<String>> {
     })
 }
 
-fn rows(batches: &[RecordBatch]) -> Vec<Vec<String>> {
+/// Cells as text, row by row.
+pub fn rows(batches: &[RecordBatch]) -> Vec<Vec<String>> {
     let cell = |array: &dyn Array, row| arrow::util::display::array_value_to_string(array, row).unwrap();
     batches
         .iter()

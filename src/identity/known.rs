@@ -1,0 +1,154 @@
+//! What customers are known from: counted by source of evidence, and by the type of identifier that names them.
+
+use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
+
+use serde::{Deserialize, Serialize};
+
+use super::Resolution;
+use super::intern::{BLOCKED, NOBODY, SHARED};
+
+/// Bits that tell sources apart beside an identifier. With more sources the last bit stands for several.
+const BITS: usize = 16;
+/// How the sources are called that the last bit stands for.
+const OTHERS: &str = "others";
+
+/// The customers of whom a source tells: one of their identifiers is in a row of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownFrom {
+    /// The source, as `identity.edges` names it; `others` for those past the trust order when there are more than 16.
+    pub source: String,
+    /// Customers known from it.
+    pub customers: u64,
+    /// Those of them whom no other source knows.
+    pub customers_from_it_alone: u64,
+}
+
+/// What identifiers of a type lead to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedBy {
+    /// The type.
+    pub identifier_type: String,
+    /// Customers whose id is made from one.
+    pub customers: u64,
+    /// Identifiers that are no customer and lead to none, because nothing that they are tied to stands alone.
+    pub identifiers_without_customer: u64,
+}
+
+/// All that is counted.
+pub(super) struct Known {
+    pub(super) customers: u64,
+    pub(super) identifiers_set_aside: u64,
+    pub(super) from_several: u64,
+    pub(super) from: Vec<KnownFrom>,
+    pub(super) named_by: Vec<NamedBy>,
+}
+
+/// What one thread has counted of its part of the identifiers.
+struct Tally {
+    set_aside: u64,
+    /// By type: customers that it names, identifiers that lead to none.
+    by_type: Vec<[u64; 2]>,
+}
+
+/// The bit of a source, given its number.
+pub(super) fn bit(source: u8) -> u16 {
+    1 << usize::from(source).min(BITS - 1)
+}
+
+impl Resolution {
+    /// Counts, in a pass over the identifiers by all threads.
+    pub(super) fn known(&self) -> Known {
+        let bound = u32::try_from(self.nodes.bound).unwrap_or(NOBODY);
+        let evidence: Vec<AtomicU16> = (0..bound).map(|_| AtomicU16::new(0)).collect();
+        let part = bound.div_ceil(u32::try_from(self.threads).unwrap_or(1)).max(1);
+        let tallies: Vec<Tally> = std::thread::scope(|scope| {
+            let evidence = &evidence;
+            let parts = (0..bound).step_by(part as usize).map(|start| start..bound.min(start.saturating_add(part)));
+            let threads: Vec<_> = parts.map(|part| scope.spawn(move || self.tally(part, evidence))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        });
+        // Sets of sources are few, and a number each.
+        let mut by_sources = vec![0_u64; 1 << BITS];
+        for (name, sources) in self.names.iter().zip(&evidence) {
+            if *name != NOBODY {
+                by_sources[usize::from(self.apart(sources.load(Relaxed)))] += 1;
+            }
+        }
+        let by_sources: Vec<(usize, u64)> = by_sources.into_iter().enumerate().filter(|(_, customers)| *customers > 0).collect();
+        let count =
+            |wanted: &dyn Fn(usize) -> bool| by_sources.iter().filter(|(set, _)| wanted(*set)).map(|(_, customers)| customers).sum();
+        let sum = |kind: usize, which: usize| tallies.iter().map(|tally| tally.by_type[kind][which]).sum();
+        let mut from: Vec<KnownFrom> = self
+            .told_sources()
+            .into_iter()
+            .enumerate()
+            .map(|(at, source)| KnownFrom {
+                source,
+                customers: count(&|set| set & (1 << at) != 0),
+                customers_from_it_alone: count(&|set| set == 1 << at),
+            })
+            .collect();
+        // Sources outside of the trust order are numbered as they come, and threads race.
+        let trusted = self.rules.trust.len().min(from.len());
+        from[trusted..].sort_by(|one, other| one.source.cmp(&other.source));
+        Known {
+            customers: count(&|_| true),
+            identifiers_set_aside: tallies.iter().map(|tally| tally.set_aside).sum(),
+            from_several: count(&|set| set.count_ones() > 1),
+            from,
+            named_by: self
+                .rules
+                .types
+                .iter()
+                .enumerate()
+                .map(|(kind, rule)| NamedBy {
+                    identifier_type: rule.name.clone(),
+                    customers: sum(kind, 0),
+                    identifiers_without_customer: sum(kind, 1),
+                })
+                .collect(),
+        }
+    }
+
+    /// Counts a part of the identifiers, and adds what they are known from to that of their set.
+    fn tally(&self, part: std::ops::Range<u32>, evidence: &[AtomicU16]) -> Tally {
+        let mut tally = Tally { set_aside: 0, by_type: vec![[0; 2]; self.rules.types.len()] };
+        for node in part.filter(|&node| self.nodes.holds(node)) {
+            if self.nodes.is(node, BLOCKED | SHARED) {
+                tally.set_aside += 1;
+                continue;
+            }
+            let root = self.sets.root(node) as usize;
+            match self.names[root] {
+                NOBODY => tally.by_type[usize::from(self.nodes.kind(node))][1] += 1,
+                name if name == node => tally.by_type[usize::from(self.nodes.kind(node))][0] += 1,
+                _ => {}
+            }
+            let sources = self.nodes.sources(node);
+            if evidence[root].load(Relaxed) & sources != sources {
+                evidence[root].fetch_or(sources, Relaxed);
+            }
+        }
+        tally
+    }
+
+    /// How many sources have a bit of their own: all, or, when there are too many, those that the trust order names, since which of the
+    /// others came first is chance.
+    fn sources_apart(&self) -> usize {
+        if self.sources.len() <= BITS { self.sources.len() } else { self.rules.trust.len().min(BITS - 1) }
+    }
+
+    /// The sources as they are told, by their bits.
+    fn told_sources(&self) -> Vec<String> {
+        let apart = self.sources_apart();
+        let others = (apart < self.sources.len()).then(|| OTHERS.to_owned());
+        self.sources[..apart].iter().cloned().chain(others).collect()
+    }
+
+    /// A set of sources of which those that are not told apart are one.
+    fn apart(&self, sources: u16) -> u16 {
+        let apart = self.sources_apart();
+        let own = u16::try_from((1_u32 << apart) - 1).unwrap_or(u16::MAX);
+        if sources & !own == 0 { sources } else { sources & own | 1 << apart }
+    }
+}
