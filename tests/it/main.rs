@@ -19,6 +19,8 @@ mod encoded_text;
 mod errors;
 /// Promise 9: the identity step gives the same customers whatever the order of its edges, keeps strangers apart, and ids stable.
 mod identity_operator;
+/// Promise 9: membership follows the person, so that a merge makes nobody enter or leave a segment.
+mod membership_history;
 /// Promise 2: nothing that happens at or after the as-of day changes an output.
 mod no_look_ahead;
 /// Promise 4: what is published has passed its checks, and what has not is shown without personal data.
