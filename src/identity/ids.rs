@@ -1,5 +1,6 @@
 //! The ids of customers, made from their oldest identifier, and the ids that merges have ended.
 
+use std::cmp::Ordering;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use sha2::{Digest, Sha256};
@@ -26,9 +27,10 @@ pub(super) struct Alias {
 /// What decides between identifiers which one names the customer: one that stands alone only until the customer is known comes
 /// last; of the others the one seen first, then the type declared first, then the text. What joins later was seen later, so it
 /// takes no known customer's name away.
-fn age<'a>(rules: &Rules, nodes: &'a Nodes, node: u32) -> (bool, i64, u8, &'a str) {
-    let kind = nodes.kind(node);
-    (rules.gives_way(kind), nodes.first_seen(node), kind, nodes.text(node))
+fn by_age(rules: &Rules, nodes: &Nodes, one: u32, other: u32) -> Ordering {
+    let age = |node: u32| (rules.gives_way(nodes.kind(node)), nodes.first_seen(node), nodes.kind(node));
+    // Texts lie apart from the rest, and seldom matter.
+    age(one).cmp(&age(other)).then_with(|| nodes.text(one).cmp(nodes.text(other)))
 }
 
 /// Whether an identifier may name a customer.
@@ -41,7 +43,7 @@ pub(super) fn names(rules: &Rules, nodes: &Nodes, sets: &Sets) -> Vec<u32> {
     let mut names = vec![NOBODY; nodes.bound];
     for node in nodes.all().filter(|&node| may_name(rules, nodes, node)) {
         let name = &mut names[sets.root(node) as usize];
-        if *name == NOBODY || age(rules, nodes, node) < age(rules, nodes, *name) {
+        if *name == NOBODY || by_age(rules, nodes, node, *name).is_lt() {
             *name = node;
         }
     }
@@ -74,7 +76,7 @@ pub(super) fn aliases(rules: &Rules, nodes: &Nodes, chunks: &mut [Chunk], sets: 
     ties.sort_unstable_by_key(|(first, _)| *first);
     let mut replay = Replay { rules, nodes, sets: Sets::apart(nodes.bound), names: vec![NOBODY; nodes.bound] };
     let mut aliases: Vec<Alias> = ties.into_iter().filter_map(|(at, ends)| replay.join(ends, at)).collect();
-    aliases.sort_by_key(|alias| (alias.merged_at, age(rules, nodes, alias.node)));
+    aliases.sort_by(|one, other| one.merged_at.cmp(&other.merged_at).then_with(|| by_age(rules, nodes, one.node, other.node)));
     aliases
 }
 
@@ -88,7 +90,7 @@ fn merged(rules: &Rules, nodes: &Nodes, chunks: &mut [Chunk], sets: &Sets, names
         for (at, &[one, other]) in chunk.ends.iter().enumerate() {
             let both = chunk.kinds[at].iter().all(|kind| may_name_kind[usize::from(*kind)]);
             if chunk.verdicts[at] == Verdict::Ties && both {
-                let younger = if age(rules, nodes, one) < age(rules, nodes, other) { other } else { one };
+                let younger = if by_age(rules, nodes, one, other).is_lt() { other } else { one };
                 if chunk.first[at] <= nodes.first_seen(younger) {
                     born_tied[younger as usize].store(true, Relaxed);
                 }
@@ -115,10 +117,6 @@ struct Replay<'a> {
 }
 
 impl Replay<'_> {
-    fn age(&self, node: u32) -> (bool, i64, u8, &str) {
-        age(self.rules, self.nodes, node)
-    }
-
     fn name(&self, root: u32) -> Option<u32> {
         match self.names[root as usize] {
             NOBODY => may_name(self.rules, self.nodes, root).then_some(root),
@@ -133,7 +131,7 @@ impl Replay<'_> {
             return None;
         }
         let (older, younger) = match roots.map(|root| self.name(root)) {
-            [Some(one), Some(other)] if self.age(one) < self.age(other) => (Some(one), Some(other)),
+            [Some(one), Some(other)] if by_age(self.rules, self.nodes, one, other).is_lt() => (Some(one), Some(other)),
             [Some(one), Some(other)] => (Some(other), Some(one)),
             [one, other] => (one.or(other), None),
         };
