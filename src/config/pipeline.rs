@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::check::Check;
 use super::column::{Column, ColumnType, columns, columns_schema};
 use super::profile::Profile;
-use super::schema::names_of;
+use super::schema::{names_of, table_names};
 use super::spanned::{Literal, Spanned};
 
 /// A pipeline: what is read, with which parameters, who belongs to which segment, and what is published.
@@ -32,8 +32,10 @@ pub struct Pipeline {
     pub parameters: IndexMap<String, Parameter>,
     /// Small tables kept in this file, which SQL reads as `reference.name`.
     #[serde(default)]
+    #[schemars(extend("propertyNames" = table_names()))]
     pub reference: IndexMap<String, ReferenceTable>,
     /// The extracts, which SQL reads as `sources.name`.
+    #[schemars(extend("propertyNames" = table_names()))]
     pub sources: IndexMap<String, Source>,
     /// What is known of the customer profile that segment rules read.
     #[serde(default)]

@@ -16,3 +16,8 @@ pub(super) fn names_of<T: JsonSchema>() -> Value {
     let names: Vec<&Value> = alternatives.filter_map(|name| name.get("const")).collect();
     serde_json::json!({ "enum": names })
 }
+
+/// A schema of the names that tables may have: what SQL reads without quotes.
+pub(super) fn table_names() -> Value {
+    serde_json::json!({ "pattern": "^[a-z_][a-z0-9_]*$" })
+}

@@ -113,6 +113,11 @@ impl<'a> Checker<'a> {
                 self.problems.push(problem.did_you_mean(&entry.key, names));
                 continue;
             }
+            if schema["propertyNames"].get("pattern").is_some() && !names_a_table(&entry.key) {
+                let problem = Diagnostic::error("table-name", format!("`{}` does not name a table", entry.key));
+                let problem = problem.at(self.span(entry.key_bytes.clone())).label("SQL reads it by this name");
+                self.problems.push(problem.hint("use lower-case letters, digits and underscores, so that SQL needs no quotes"));
+            }
             match declared.or(others) {
                 Some(schema) => self.check(&entry.value, schema, &place.under(entry)),
                 None => {
@@ -352,6 +357,12 @@ fn alternatives(names: &[&str]) -> String {
 fn one_line(text: &str) -> String {
     let paragraph = text.split("\n\n").next().unwrap_or_default();
     paragraph.split_whitespace().collect::<Vec<_>>().join(" ").trim_end_matches('.').to_owned()
+}
+
+/// Whether SQL reads a table of this name without quotes; the one pattern that names have in the schema.
+fn names_a_table(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_') && name.chars().all(plain)
 }
 
 #[cfg(test)]
