@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Fuzzes each target for a while, two at a time, beginning with its seeds and with what earlier runs found worth keeping.
-# usage: fuzz/run.sh SECONDS [TARGET …]      FUZZ_PROFILE=release tries ten times as much, once that profile is built
+# usage: fuzz/run.sh SECONDS [TARGET …]      FUZZ_PROFILE=release tries more, once that profile is built;
+# FUZZ_SEED=1 begins with the same ideas every time
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=$1
@@ -13,7 +14,7 @@ RUSTC_WORKSPACE_WRAPPER=$PWD/fuzz/instrument.sh cargo build --locked --package s
 fuzz() {
     local target=$1 seconds=$2 binary=$3 kept=$4
     mkdir -p "$kept/$target"
-    if ! "$binary/$target" "$kept/$target" "fuzz/seeds/$target" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 \
+    if ! "$binary/$target" "$kept/$target" "fuzz/seeds/$target" -max_total_time="$seconds" -seed="${FUZZ_SEED:-0}" -timeout=60 -rss_limit_mb=2048 \
         -artifact_prefix="$kept/$target-" -print_final_stats=1 >"$kept/$target.log" 2>&1; then
         echo "$target: FAILED"
         tail -n 60 "$kept/$target.log"
