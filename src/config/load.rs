@@ -7,6 +7,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::pipeline::Pipeline;
+use super::schema::names_a_table;
 use super::yaml;
 use crate::diagnostic::{Diagnostic, SourceFile, in_order};
 use crate::error::{Error, Result, gather};
@@ -131,7 +132,7 @@ fn read_models(root: &Path, problems: &mut Vec<Diagnostic>) -> Result<Vec<Model>
 fn read_model(schema: Option<String>, path: &Path) -> Result<Model> {
     let file = Arc::new(SourceFile { path: shown(path), text: read_text(path)? });
     let table = name_of(path);
-    if !table.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
+    if !names_a_table(&table) {
         return Err(Error::from(
             Diagnostic::error("model-name", format!("`{table}` does not name a table"))
                 .at(sql::whole(&file))

@@ -21,3 +21,9 @@ pub(super) fn names_of<T: JsonSchema>() -> Value {
 pub(super) fn table_names() -> Value {
     serde_json::json!({ "pattern": "^[a-z_][a-z0-9_]*$" })
 }
+
+/// Whether SQL reads a table of this name without quotes; says the same as [`table_names`].
+pub(super) fn names_a_table(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_') && name.chars().all(plain)
+}

@@ -9,6 +9,7 @@ use granit_parser::ScalarStyle;
 use serde_json::Value;
 
 use super::column::ColumnType;
+use super::schema::names_a_table;
 use super::tree::Content::{Mapping, Scalar, Sequence};
 use super::tree::{Entry, Node};
 use crate::diagnostic::{Diagnostic, SourceFile, Span, list, suggestion};
@@ -357,12 +358,6 @@ fn alternatives(names: &[&str]) -> String {
 fn one_line(text: &str) -> String {
     let paragraph = text.split("\n\n").next().unwrap_or_default();
     paragraph.split_whitespace().collect::<Vec<_>>().join(" ").trim_end_matches('.').to_owned()
-}
-
-/// Whether SQL reads a table of this name without quotes; the one pattern that names have in the schema.
-fn names_a_table(name: &str) -> bool {
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_') && name.chars().all(plain)
 }
 
 #[cfg(test)]

@@ -3,10 +3,11 @@
 use std::hash::{BuildHasher, Hasher};
 use std::sync::{Mutex, PoisonError};
 
+use foldhash::quality::RandomState;
+
 use super::rules::Rules;
 use crate::engine::{HashIndex, Slot};
 use crate::error::{Message, Result};
-use foldhash::quality::RandomState;
 
 /// Identifiers are divided among so many tables by their hash, so that threads seldom wait for each other and a table's
 /// part of a batch is looked up while the table is near.
