@@ -140,7 +140,9 @@ fn with_format(project: &Project, name: &str, source: &Source, file: File) -> Re
 /// As reading its files fails.
 pub async fn register(engine: &Engine, name: &str, extract: &Extract, demand: &Demand, collector: &Arc<Collector>) -> Result<Option<u64>> {
     let contract = &extract.contract;
-    let table = SourceTable::open(extract, Arc::clone(collector), engine, demand.times).await?;
+    // One with a key is read once, here, and then held.
+    let scans = if contract.key.is_empty() { demand.times } else { 1 };
+    let table = SourceTable::open(extract, Arc::clone(collector), engine, scans).await?;
     if contract.key.is_empty() && (demand.times <= 1 || table.is_columnar()) {
         engine.register_encoded(name, Arc::clone(&contract.schema), Arc::new(table))?;
         return Ok(None);

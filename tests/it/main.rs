@@ -37,6 +37,8 @@ mod sample_data;
 mod sample_identity;
 /// The shipped job on the real orders: reference numbers from outside.
 mod sample_job;
+/// Promise 7: an extract that several models read is decoded once for what takes long, and gives each the same rows.
+mod scans;
 /// The JSON Schemas for editors, and the files that name them.
 mod schema;
 /// Servers that tests start: stores, and a proxy that makes requests go wrong.

@@ -1,0 +1,109 @@
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::datatypes::Int64Type;
+use parquet::arrow::ArrowWriter;
+use parquet::file::properties::WriterProperties;
+use segmill::config::{self, Environment};
+use segmill::engine::{Engine, Limits};
+use segmill::ingest::{self, Collector, Demand};
+use segmill::plan;
+use segmill::storage::Stores;
+
+use crate::tiny::Tiny;
+
+const ROWS: i64 = 50_000;
+const DAY_MICROS: i64 = 86_400_000_000;
+/// Microseconds of 2026-11-01, from which on nothing counts.
+const AS_OF: i64 = 20_758 * DAY_MICROS;
+
+const PIPELINE: &str = "\
+version: 1
+name: scans
+sources:
+  visits:
+    location: visits.parquet
+    event_time: at
+    columns:
+      visitor: {type: string}
+      at: {type: timestamp, required: true}
+      pages: {type: integer, min: 0}
+outputs: {destination: out, tables: {customers: {model: customers, sort: [customer_id]}}}
+";
+
+type Row = (Option<String>, i64);
+
+fn visitor(row: i64) -> Option<String> {
+    (row % 11 != 0).then(|| format!("visitor {:05}", row * 7_919 % 40_009))
+}
+
+/// What is wrong with a row, if something is: its time, or its pages. Batches lose more or fewer rows by that.
+fn is_out_of_window(row: i64) -> bool {
+    row % 17 == 3 && row > ROWS / 3
+}
+
+fn is_at_fault(row: i64) -> bool {
+    row % 1_009 < 3 && !is_out_of_window(row)
+}
+
+/// An extract that stores every text as it is, and no keys of a dictionary.
+fn extract() -> Vec<u8> {
+    let rows = || 0..ROWS;
+    let at = rows().map(|row| if is_out_of_window(row) { AS_OF + row } else { AS_OF - 1 - row });
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("visitor", Arc::new(rows().map(visitor).collect::<StringArray>())),
+        ("at", Arc::new(at.map(Some).collect::<TimestampMicrosecondArray>().with_timezone("UTC"))),
+        ("pages", Arc::new(rows().map(|row| if is_at_fault(row) { -1 } else { row }).collect::<Int64Array>())),
+    ];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let plain = WriterProperties::builder().set_dictionary_enabled(false).set_max_row_group_row_count(Some(20_000)).build();
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(plain)).unwrap();
+    writer.write(&batch).unwrap();
+    writer.into_inner().unwrap()
+}
+
+/// Every scan of a source gives the same rows, though only the first looks the codes of a text up that has no keys: the next ones
+/// are given them, and do not read the column; the last leaves none behind, so one more than was said reads all again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_scan_of_a_source_gives_the_same_rows_and_the_later_ones_read_less() {
+    let project = Tiny::new();
+    project.write("pipelines/scans.yaml", PIPELINE);
+    project.write("sql/staging/orders.sql", "-- A visitor.\nselect visitor from sources.visits\n");
+    project.write("sql/customers.sql", "-- A customer.\nselect distinct visitor as customer_id from staging.orders\n");
+    std::io::Write::write_all(&mut File::create(project.folder.path().join("visits.parquet")).unwrap(), &extract()).unwrap();
+    let loaded = Arc::new(config::load(&project.folder.path().join("pipelines/scans.yaml"), &Environment::new()).unwrap());
+    let values = config::bind(&loaded, "2026-11-01".parse().unwrap(), &BTreeMap::new()).unwrap();
+    let plan = plan::plan(loaded, values).await.unwrap();
+    let extracts = ingest::find(&plan.project, &plan.contracts, &Stores::new(Environment::new())).await.unwrap();
+    let engine = Engine::new(Limits { threads: 2, memory_bytes: 64 << 20 }, "UTC").unwrap();
+    let collector = Arc::new(Collector::default());
+    let demand = Demand { times: 3, columns: ["visitor", "pages"].map(str::to_owned).into() };
+    ingest::register(&engine, "sources.visits", &extracts[0], &demand, &collector).await.unwrap();
+
+    let expected: Vec<Row> = (0..ROWS).filter(|row| !is_out_of_window(*row) && !is_at_fault(*row)).map(|row| (visitor(row), row)).collect();
+    let mut bytes_read = Vec::new();
+    for _ in 0..4 {
+        engine.work().take();
+        let frame = engine.query("select visitor, pages from sources.visits").await.unwrap();
+        let (_, batches) = engine.collect(frame).await.unwrap();
+        let mut rows: Vec<Row> = Vec::new();
+        for batch in &batches {
+            let visitors = arrow::compute::cast(batch.column(0), &arrow::datatypes::DataType::Utf8).unwrap();
+            let visitors = visitors.as_string::<i32>().iter().map(|visitor| visitor.map(str::to_owned));
+            rows.extend(visitors.zip(batch.column(1).as_primitive::<Int64Type>().values().iter().copied()));
+        }
+        rows.sort_by_key(|row| row.1);
+        assert!(rows == expected, "{} rows, and {} were expected", rows.len(), expected.len());
+        bytes_read.push(engine.work().take().1);
+    }
+    let [first, second, last, one_more] = bytes_read.try_into().unwrap();
+    let texts: usize = (0..ROWS).filter_map(visitor).map(|visitor| visitor.len()).sum();
+    assert!(first - second > texts as u64, "{second} of {first} bytes");
+    assert_eq!(last, second);
+    assert_eq!(one_more, first);
+    let ledger = collector.ledger("visits", 1);
+    assert_eq!((ledger.rows_read, ledger.rows_kept), (ROWS as u64, expected.len() as u64));
+    assert_eq!(ledger.rows_out_of_window, (0..ROWS).filter(|row| is_out_of_window(*row)).count() as u64);
+}
