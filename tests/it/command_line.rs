@@ -3,6 +3,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::support::{package, segmill};
+use crate::tiny::{Tiny, orders};
 
 fn code(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
     let output = segmill(folder, arguments);
@@ -44,6 +45,33 @@ fn the_summary_goes_to_people_and_shows_no_progress_without_a_terminal() {
         assert!(stderr.contains(part), "{part} is missing from\n{stderr}");
     }
     assert!(!stderr.contains('\r') && !stderr.contains('\u{1b}'), "no live line and no colours");
+}
+
+#[test]
+fn a_profile_tells_what_every_step_cost_and_what_its_operators_did() {
+    let tiny = Tiny::new();
+    let run = |more: &[&str]| {
+        let output = tiny.segmill(&[&["run", "pipelines/tiny.yaml", "--as-of", "2026-11-01", "--force"], more].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output
+    };
+    let told: Value = serde_json::from_slice(&run(&["--profile", "--format", "json"]).stdout).unwrap();
+    let steps = told["steps"].as_array().unwrap();
+    let of = |name: &str| steps.iter().find(|step| step["name"] == name).unwrap();
+    // The orders are read where `customers` is computed, and nowhere else.
+    assert_eq!(of("customers")["bytes_read"].as_u64().unwrap(), orders().len() as u64);
+    assert_eq!(steps.iter().map(|step| step["bytes_read"].as_u64().unwrap()).sum::<u64>(), orders().len() as u64);
+    let operators = of("customers")["operators"].as_array().unwrap();
+    let aggregates: Vec<_> = operators.iter().filter(|operator| operator["name"] == "AggregateExec").collect();
+    assert_eq!(aggregates[0]["rows"], 50, "{operators:#?}");
+    assert!(steps.iter().all(|step| step["spilled_bytes"] == 0));
+
+    let shown = String::from_utf8(run(&["--profile"]).stderr).unwrap();
+    for part in ["compute", "spilled", "AggregateExec", "write customers", "Published as number"] {
+        assert!(shown.contains(part), "{part} is missing from\n{shown}");
+    }
+    let unasked: Value = serde_json::from_slice(&run(&["--format", "json"]).stdout).unwrap();
+    assert!(unasked["steps"].as_array().unwrap().iter().all(|step| step.get("operators").is_none()));
 }
 
 #[test]
