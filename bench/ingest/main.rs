@@ -1,6 +1,6 @@
 //! Times contract ingest of clean text extracts beside DataFusion's own readers: the same files, columns, types and threads.
 //!
-//! usage: `cargo bench --bench ingest -- [ROWS]`. Ends with 1 when ingest takes more than 1.3 times as long.
+//! usage: `cargo bench --bench ingest -- [ROWS] [csv|ndjson]`. Ends with 1 when ingest takes more than 1.3 times as long.
 
 #![allow(clippy::disallowed_macros, clippy::disallowed_methods, reason = "a benchmark reads the clock and prints")]
 
@@ -43,7 +43,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("{rows} clean rows in one file, {threads} threads, every column read; medians of {ROUNDS} interleaved rounds\n");
     println!("| format | size | DataFusion's reader | contract ingest | ratio |\n| --- | ---: | ---: | ---: | ---: |");
     let mut missed = false;
-    for format in ["csv", "ndjson"] {
+    let asked: Vec<String> = std::env::args().skip(1).collect();
+    let formats = ["csv", "ndjson"].into_iter().filter(|&format| asked.iter().any(|asked| asked == format));
+    let formats: Vec<&str> = formats.collect();
+    for format in if formats.is_empty() { vec!["csv", "ndjson"] } else { formats } {
         let (mut theirs, mut ours) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             theirs.push(runtime.block_on(datafusion(folder.path(), format, threads, rows))?);

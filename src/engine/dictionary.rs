@@ -16,33 +16,45 @@ use foldhash::fast::FixedState;
 use super::index::{HashIndex, Slot};
 
 /// Bytes of entries that are allocated at once.
-const CHUNK_BYTES: usize = 1 << 20;
-/// Entries begin at multiples of this, so that their places fit 32 bits for 32 GiB of text.
+const CHUNK_BYTES: usize = 1 << 18;
+/// Entries begin at multiples of this, so that the places of a shard fit 32 bits for 32 GiB of text.
 const ALIGNMENT_BYTES: usize = 8;
 /// What an entry has before its text: its code and the length of the text, each in four bytes.
 const HEADER_BYTES: usize = 8;
+/// Texts are divided among so many tables by their hash, so that threads that add texts seldom wait for each other.
+const SHARDS: usize = 1 << SHARD_BITS;
+const SHARD_BITS: u32 = 6;
+/// What stands for no code; neither it nor the number before it is ever given out.
+const NO_CODE: u32 = u32::MAX;
 /// The type of a code.
 pub const CODE: DataType = DataType::UInt32;
 
 /// Texts and their codes. It only grows, and lives as long as its engine.
-#[derive(Default)]
 pub struct Dictionary {
-    texts: RwLock<Texts>,
+    shards: [RwLock<Texts>; SHARDS],
 }
 
+/// Part of the texts. Code `c` is that of number `c >> 6` of shard `c & 63`.
 #[derive(Default)]
 struct Texts {
     /// Entries one after the other. A text that is longer than a chunk has a longer one for itself.
     chunks: Vec<Vec<u8>>,
-    /// For every code the place of its entry.
+    /// For every number the place of its entry.
     places: Vec<u32>,
     /// The places of the entries by hash. What is looked up lies in two places in memory, the slot here and the entry there, and no more.
     index: HashIndex,
 }
 
+impl Default for Dictionary {
+    fn default() -> Self {
+        Dictionary { shards: std::array::from_fn(|_| RwLock::default()) }
+    }
+}
+
 impl fmt::Debug for Dictionary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a dictionary of {} texts", self.read().places.len())
+        let texts: usize = self.shards.iter().map(|shard| read(shard).places.len()).sum();
+        write!(f, "a dictionary of {texts} texts")
     }
 }
 
@@ -71,7 +83,9 @@ impl Dictionary {
     /// # Errors
     /// When there are more texts than numbers.
     pub fn code(&self, text: &str) -> Result<u32, DataFusionError> {
-        self.write().add(hash(text), text)
+        let hash = hash(text);
+        let shard = shard_of(hash);
+        write(&self.shards[shard]).find_or_add(shard, hash, text)
     }
 
     /// The texts of codes, as an array of the type asked for.
@@ -79,11 +93,11 @@ impl Dictionary {
     /// # Errors
     /// When the type is none of text, or a number is no code.
     pub fn decode(&self, codes: &UInt32Array, text_type: &DataType) -> Result<ArrayRef, DataFusionError> {
-        let known = self.read();
+        let known: [RwLockReadGuard<'_, Texts>; SHARDS] = std::array::from_fn(|shard| read(&self.shards[shard]));
         let mut bytes = BinaryBuilder::with_capacity(codes.len(), codes.len() * 16);
         for code in codes {
             match code {
-                Some(code) => bytes.append_value(known.bytes(code)?),
+                Some(code) => bytes.append_value(known[code as usize % SHARDS].bytes(code)?),
                 None => bytes.append_null(),
             }
         }
@@ -95,7 +109,7 @@ impl Dictionary {
 
     fn encode_all<'a>(&self, texts: impl Iterator<Item = Option<&'a str>>) -> Result<UInt32Array, DataFusionError> {
         // Equal texts often come in runs; only the first of a run is looked up.
-        let mut wanted: Vec<(u32, &str)> = Vec::new();
+        let mut wanted: Vec<(u32, &str)> = Vec::with_capacity(texts.size_hint().0);
         let mut rows: Vec<Option<u32>> = Vec::with_capacity(texts.size_hint().0);
         for text in texts {
             if let Some(text) = text
@@ -105,38 +119,76 @@ impl Dictionary {
             }
             rows.push(text.map(|_| u32::try_from(wanted.len() - 1)).transpose().map_err(|_| too_many())?);
         }
-        let mut codes = self.read().find_all(&wanted);
-        if codes.contains(&None) {
-            let mut growing = self.write();
-            for (code, (hash, text)) in codes.iter_mut().zip(&wanted) {
-                if code.is_none() {
-                    *code = Some(growing.add(*hash, text)?);
+        let codes = self.codes(&wanted)?;
+        Ok(rows.into_iter().map(|row| Some(codes[row? as usize])).collect())
+    }
+
+    /// The codes of texts, given their hashes.
+    fn codes(&self, wanted: &[(u32, &str)]) -> Result<Vec<u32>, DataFusionError> {
+        let mut starts = [0_usize; SHARDS + 1];
+        for (hash, _) in wanted {
+            starts[shard_of(*hash) + 1] += 1;
+        }
+        for shard in 0..SHARDS {
+            starts[shard + 1] += starts[shard];
+        }
+        let (mut order, mut next) = (vec![0_usize; wanted.len()], starts);
+        for (at, (hash, _)) in wanted.iter().enumerate() {
+            let next = &mut next[shard_of(*hash)];
+            order[*next] = at;
+            *next += 1;
+        }
+        let mut codes = vec![NO_CODE; wanted.len()];
+        // Threads begin at different shards, or they would wait for each other at every one.
+        let first = wanted.first().map_or(0, |(hash, _)| shard_of(*hash));
+        for shard in (first..SHARDS).chain(0..first) {
+            let mine = &order[starts[shard]..starts[shard + 1]];
+            if mine.is_empty() || read(&self.shards[shard]).find_all(wanted, mine, &mut codes) {
+                continue;
+            }
+            let mut growing = write(&self.shards[shard]);
+            for &at in mine {
+                if codes[at] == NO_CODE {
+                    let (hash, text) = wanted[at];
+                    codes[at] = growing.find_or_add(shard, hash, text)?;
                 }
             }
         }
-        Ok(rows.into_iter().map(|row| codes[row? as usize]).collect())
-    }
-
-    fn read(&self) -> RwLockReadGuard<'_, Texts> {
-        self.texts.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, Texts> {
-        self.texts.write().unwrap_or_else(PoisonError::into_inner)
+        Ok(codes)
     }
 }
 
+fn read(shard: &RwLock<Texts>) -> RwLockReadGuard<'_, Texts> {
+    shard.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write(shard: &RwLock<Texts>) -> RwLockWriteGuard<'_, Texts> {
+    shard.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An index takes a hash's highest bits for the place.
+fn shard_of(hash: u32) -> usize {
+    hash as usize % SHARDS
+}
+
 impl Texts {
-    /// The codes of texts that have one, given their hashes; in steps, as [`HashIndex`] asks.
-    fn find_all(&self, wanted: &[(u32, &str)]) -> Vec<Option<u32>> {
-        let slots: Vec<Slot> = wanted.iter().map(|(hash, _)| self.index.slot(*hash)).collect();
-        let places: Vec<Option<u32>> = wanted.iter().zip(slots).map(|((hash, _), slot)| self.index.first_like(*hash, slot)).collect();
-        let code = |((hash, text), place): (&(u32, &str), Option<u32>)| self.code_at(place?, text).or_else(|| self.find(*hash, text));
-        wanted.iter().zip(places).map(code).collect()
+    /// Puts the codes of those texts that have one at `mine`; whether all have. In steps, as [`HashIndex`] asks.
+    fn find_all(&self, wanted: &[(u32, &str)], mine: &[usize], codes: &mut [u32]) -> bool {
+        let slots: Vec<Slot> = mine.iter().map(|&at| self.index.slot(wanted[at].0)).collect();
+        let places: Vec<Option<u32>> = mine.iter().zip(slots).map(|(&at, slot)| self.index.first_like(wanted[at].0, slot)).collect();
+        let mut all = true;
+        for (&at, place) in mine.iter().zip(places) {
+            let (hash, text) = wanted[at];
+            match place.and_then(|place| self.code_at(place, text).or_else(|| self.find(hash, text))) {
+                Some(code) => codes[at] = code,
+                None => all = false,
+            }
+        }
+        all
     }
 
     fn find(&self, hash: u32, text: &str) -> Option<u32> {
-        self.index.like(hash).find_map(|place| self.code_at(place, text))
+        self.index.find(hash, |place| self.code_at(place, text))
     }
 
     /// The code at a place, if it is that of a text.
@@ -144,12 +196,11 @@ impl Texts {
         self.entry(place).filter(|(_, bytes)| *bytes == text.as_bytes()).map(|(code, _)| code)
     }
 
-    fn add(&mut self, hash: u32, text: &str) -> Result<u32, DataFusionError> {
+    fn find_or_add(&mut self, shard: usize, hash: u32, text: &str) -> Result<u32, DataFusionError> {
         if let Some(code) = self.find(hash, text) {
             return Ok(code);
         }
-        // The last two numbers are not given out: they stand for what is no code.
-        let code = u32::try_from(self.places.len()).ok().filter(|code| *code < u32::MAX - 1).ok_or_else(too_many)?;
+        let code = u32::try_from(self.places.len() << SHARD_BITS | shard).ok().filter(|code| *code < NO_CODE - 1).ok_or_else(too_many)?;
         let length = u32::try_from(text.len()).map_err(|_| too_many())?;
         let bytes = (HEADER_BYTES + text.len()).next_multiple_of(ALIGNMENT_BYTES);
         if self.chunks.last().is_none_or(|chunk| chunk.len() + bytes > CHUNK_BYTES) {
@@ -169,7 +220,7 @@ impl Texts {
     }
 
     fn bytes(&self, code: u32) -> Result<&[u8], DataFusionError> {
-        let entry = self.places.get(code as usize).and_then(|place| self.entry(*place));
+        let entry = self.places.get(code as usize >> SHARD_BITS).and_then(|place| self.entry(*place));
         entry.map(|(_, bytes)| bytes).ok_or_else(|| DataFusionError::Internal(format!("{code} is the code of no text")))
     }
 
@@ -214,7 +265,7 @@ fn unencoded(data_type: &DataType) -> DataFusionError {
 }
 
 fn too_many() -> DataFusionError {
-    DataFusionError::ResourcesExhausted("there are more different texts than a run can hold: 32 GiB, or four thousand million".to_owned())
+    DataFusionError::ResourcesExhausted("there are more different texts than a run can number: four thousand million".to_owned())
 }
 
 /// Half of a hash, of which all bits are as good.
@@ -256,7 +307,9 @@ mod tests {
         let codes = dictionary.encode(&texts).unwrap();
         assert_eq!(&dictionary.decode(codes.as_primitive(), &DataType::Utf8).unwrap(), &texts);
         let long = "x".repeat(3 * CHUNK_BYTES);
-        assert_eq!(dictionary.code(&long).unwrap(), 200_000);
+        let code = dictionary.code(&long).unwrap();
+        assert_eq!(dictionary.code(&long).unwrap(), code);
+        assert_eq!(dictionary.decode(&UInt32Array::from(vec![code]), &DataType::Utf8).unwrap().as_string::<i32>().value(0), long);
         assert_eq!(dictionary.code("text 7").unwrap(), codes.as_primitive::<UInt32Type>().value(7));
     }
 }

@@ -36,14 +36,21 @@ impl HashIndex {
         if slot.0 == 0 || hash_in(slot.0) == hash {
             return number_in(slot.0);
         }
-        self.like(hash).next()
+        self.find(hash, Some)
     }
 
-    /// The numbers of a hash.
-    pub fn like(&self, hash: u32) -> impl Iterator<Item = u32> + '_ {
-        let (before, after) = self.slots.split_at(self.place(hash));
-        let held = after.iter().chain(before).take_while(|slot| **slot != 0);
-        held.filter(move |slot| hash_in(**slot) == hash).filter_map(|slot| number_in(*slot))
+    /// What `is` gives for the first number of a hash that it gives something for.
+    pub fn find<T>(&self, hash: u32, mut is: impl FnMut(u32) -> Option<T>) -> Option<T> {
+        let mut at = self.place(hash);
+        loop {
+            let slot = self.slots.get(at).copied().filter(|slot| *slot != 0)?;
+            if hash_in(slot) == hash
+                && let Some(found) = number_in(slot).and_then(&mut is)
+            {
+                return Some(found);
+            }
+            at = self.after(at);
+        }
     }
 
     /// Adds a number, which must not be `u32::MAX`.
@@ -56,9 +63,13 @@ impl HashIndex {
     fn occupy(&mut self, slot: u64) {
         let mut at = self.place(hash_in(slot));
         while self.slots[at] != 0 {
-            at = (at + 1) & (self.slots.len() - 1);
+            at = self.after(at);
         }
         self.slots[at] = slot;
+    }
+
+    fn after(&self, place: usize) -> usize {
+        (place + 1) & (self.slots.len() - 1)
     }
 
     fn place(&self, hash: u32) -> usize {
@@ -84,7 +95,7 @@ mod tests {
     #[test]
     fn what_was_added_is_found_among_others_of_its_hash() {
         let mut index = HashIndex::default();
-        assert_eq!(index.like(7).count(), 0);
+        assert_eq!(index.find(7, Some), None);
         assert_eq!(index.first_like(7, index.slot(7)), None);
         // Neighbouring places, one hash for several numbers, and the last place of all, from which the search wraps around.
         let hashes = [0, 1, 2, 7, 7, 7, 1 << 31, u32::MAX, u32::MAX, u32::MAX - 1];
@@ -98,9 +109,10 @@ mod tests {
         for round in 0..1_000 {
             for (number, hash) in (0..).zip(hashes) {
                 let hash = apart(hash, round);
-                assert!(index.like(hash).any(|found| found == number + 10 * round));
+                let wanted = number + 10 * round;
+                assert_eq!(index.find(hash, |found| (found == wanted).then_some(found)), Some(wanted));
                 let first = index.first_like(hash, index.slot(hash)).unwrap();
-                assert_eq!(index.like(hash).next(), Some(first));
+                assert_eq!(index.find(hash, Some), Some(first));
             }
         }
     }

@@ -187,7 +187,8 @@ impl Shard {
 
     /// The position of an identifier's entry; none when there are too many.
     fn find_or_add(&mut self, hash: u32, rules: &Rules, kind: u8, text: &str) -> Option<u32> {
-        let known = self.index.like(hash).find(|&at| self.entries[at as usize].kind == kind && self.text_at(at) == text);
+        let is = |at: u32| (self.entries[at as usize].kind == kind && self.text_at(at) == text).then_some(at);
+        let known = self.index.find(hash, is);
         if known.is_some() {
             return known;
         }

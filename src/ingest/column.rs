@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Datum, DictionaryArray, PrimitiveArray, Scalar, StringArray,
+    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Datum, Decimal128Array, DictionaryArray, PrimitiveArray, Scalar, StringArray,
     TimestampMicrosecondArray,
 };
 use arrow::compute::kernels::cmp;
@@ -124,6 +124,11 @@ impl ContractColumn {
     }
 
     fn cast_plain(&self, array: &ArrayRef) -> Result<ArrayRef> {
+        if let (DataType::Decimal128(precision, scale), Some(texts)) = (&self.data_type, array.as_string_opt::<i32>())
+            && let Some(decimals) = plain_decimals(texts, *precision, *scale)
+        {
+            return Ok(Arc::new(decimals));
+        }
         cast_with_options(array, &self.data_type, &SAFE).map_err(|_| {
             let what =
                 format!("the column `{}` is a {} in the files, which is no {}", self.in_files(), array.data_type(), self.column_type);
@@ -337,6 +342,33 @@ fn number_format(text: &str) -> Option<Format> {
     valid.then_some(Format::Number { thousands, point })
 }
 
+/// The longest number of digits that every 64 bits hold.
+const PLAIN_DIGITS: usize = 18;
+
+/// Decimals as they mostly are, some digits and a point; none when one of them is anything else. Far faster than the cast, which
+/// takes numbers of any length.
+fn plain_decimals(texts: &StringArray, precision: u8, scale: i8) -> Option<Decimal128Array> {
+    let places = usize::try_from(scale).ok()?;
+    let whole_digits = usize::from(precision).checked_sub(places)?;
+    let mut values = Vec::with_capacity(texts.len());
+    for text in texts {
+        values.push(text.map_or(Some(0), |text| plain_decimal(text, whole_digits, places))?);
+    }
+    Decimal128Array::new(values.into(), texts.nulls().cloned()).with_precision_and_scale(precision, scale).ok()
+}
+
+fn plain_decimal(text: &str, whole_digits: usize, places: usize) -> Option<i128> {
+    let (negative, unsigned) = text.strip_prefix('-').map_or((false, text), |unsigned| (true, unsigned));
+    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
+    let is_plain = (1..=whole_digits).contains(&whole.len()) && fraction.len() <= places && whole.len() + places <= PLAIN_DIGITS;
+    if !is_plain || !whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let digits = whole.bytes().chain(fraction.bytes()).chain(std::iter::repeat_n(b'0', places - fraction.len()));
+    let value = digits.fold(0_i64, |value, digit| value * 10 + i64::from(digit - b'0'));
+    Some(i128::from(if negative { -value } else { value }))
+}
+
 /// A moment in microseconds since 1970. A pattern without an offset is local time; of a time that occurs twice, the earlier.
 fn moment(text: &str, pattern: &str, zone: Tz) -> Option<i64> {
     if let Ok(moment) = chrono::DateTime::parse_from_str(text, pattern) {
@@ -356,4 +388,33 @@ fn true_rows(mask: &BooleanArray) -> impl Iterator<Item = usize> {
 
 fn defect(error: arrow::error::ArrowError) -> Error {
     Error::defect(format!("values were not checked: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn plain_decimals_are_what_the_cast_makes_of_them(
+            texts in prop::collection::vec(prop::option::of("-?[0-9]{0,12}(\\.[0-9]{0,3})?"), 1..4), precision in 1..20_u8, scale in 0..4_i8,
+        ) {
+            prop_assume!(scale <= i8::try_from(precision).unwrap());
+            let texts = StringArray::from(texts);
+            if let Some(plain) = plain_decimals(&texts, precision, scale) {
+                let cast = cast_with_options(&texts, &DataType::Decimal128(precision, scale), &SAFE).unwrap();
+                prop_assert_eq!(&(Arc::new(plain) as ArrayRef), &cast);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_plain_is_left_to_the_cast() {
+        for text in ["", "-", "+1", ".5", "1.234", "1e2", "1.2.3", " 1", "1234567", "١"] {
+            assert_eq!(plain_decimal(text, 5, 2), None, "{text}");
+        }
+        assert_eq!(plain_decimal("-12345.6", 5, 2), Some(-1_234_560));
+    }
 }

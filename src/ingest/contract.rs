@@ -140,6 +140,14 @@ impl Contract {
         Err(Error::Refused(message.hint("name them in the contract, or say `unknown_columns: ignore`")))
     }
 
+    /// For every column whether it must be decoded from text, when some are asked for.
+    pub fn needed(&self, projection: &[usize]) -> Vec<bool> {
+        let needed = |(at, column): (usize, &ContractColumn)| {
+            projection.contains(&at) || at == self.event_time || column.can_fail(&DataType::Utf8, true)
+        };
+        self.columns.iter().enumerate().map(needed).collect()
+    }
+
     /// Casts and checks a batch.
     ///
     /// `raw` holds an array for every column that is needed, as the file has it: of the contract's type, of another that can be

@@ -3,13 +3,12 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
-use arrow::csv::ReaderBuilder;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::array::ArrayRef;
+use arrow::array::builder::StringBuilder;
 
 use super::column::ContractColumn;
 use super::contract::Contract;
-use super::text::{Block, Record};
+use super::text::{Block, MAX_RECORD_BYTES, Record};
 use crate::diagnostic::list;
 use crate::error::{Error, Message, Result};
 
@@ -18,16 +17,15 @@ use crate::error::{Error, Message, Result};
 pub struct Header {
     /// All of the file's columns.
     pub names: Vec<String>,
-    schema: SchemaRef,
-    /// For every column of the contract its position in the file.
-    positions: Vec<Option<usize>>,
-    /// The positions that are read, in the file's order.
-    projection: Vec<usize>,
+    /// For every column of the contract its place among those that are decoded, if it is.
+    decoded: Vec<Option<usize>>,
+    /// For every column of the file its place among those that are decoded, if it is.
+    wanted: Vec<Option<usize>>,
 }
 
 /// Records of a block as columns of text, and those that could not be.
 pub struct Decoded {
-    /// An array for every column of the contract that the file has.
+    /// An array for every column of the contract that the file has and that is needed.
     pub columns: Vec<Option<ArrayRef>>,
     /// How many records they hold.
     pub rows: usize,
@@ -38,11 +36,11 @@ pub struct Decoded {
 }
 
 impl Header {
-    /// Reads the header line and finds the contract's columns in it.
+    /// Reads the header line and finds in it the contract's columns, of which those are decoded that are needed.
     ///
     /// # Errors
     /// [`Error::Refused`] when the line does not parse, names a column twice or lacks one that must be there.
-    pub fn parse(line: &[u8], contract: &Contract, shown: &str) -> Result<Self> {
+    pub fn parse(line: &[u8], contract: &Contract, needed: &[bool], shown: &str) -> Result<Self> {
         let refused = |what: String| Error::Refused(Message::new(format!("{shown}: {what}")));
         let fields = fields(line).ok_or_else(|| refused("the header line does not parse".to_owned()))?;
         let names: Vec<String> = fields.into_iter().map(|name| name.trim().to_owned()).collect();
@@ -75,11 +73,17 @@ impl Header {
             ));
         }
         contract.refuse_unknown(shown, &names.iter().map(String::as_str).collect::<Vec<_>>())?;
-        let mut projection: Vec<usize> = positions.iter().flatten().copied().collect();
-        projection.sort_unstable();
-        projection.dedup();
-        let schema = Arc::new(Schema::new(names.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect::<Vec<_>>()));
-        Ok(Header { names, schema, positions, projection })
+        let mut wanted = vec![None; names.len()];
+        let mut count = 0;
+        let decode = |(position, needed): (Option<usize>, &bool)| {
+            let place = &mut wanted[position.filter(|_| *needed)?];
+            Some(*place.get_or_insert_with(|| {
+                count += 1;
+                count - 1
+            }))
+        };
+        let decoded = positions.into_iter().zip(needed).map(decode).collect();
+        Ok(Header { names, decoded, wanted })
     }
 
     /// Decodes a block: all at once if it is clean, and record by record if it is not.
@@ -87,10 +91,8 @@ impl Header {
     /// # Errors
     /// [`Error::Defect`] when records that parse singly do not parse together.
     pub fn decode(&self, block: &Block) -> Result<Decoded> {
-        if ends_outside_quotes(&block.bytes)
-            && let Ok(batch) = self.decode_bytes(&block.bytes)
-        {
-            return Ok(self.decoded(batch, Vec::new(), None));
+        if let Some(split) = self.split(&block.bytes) {
+            return Ok(self.decoded(&split, Vec::new(), None));
         }
         let mut good = Vec::with_capacity(block.bytes.len());
         let mut records = Vec::new();
@@ -105,38 +107,40 @@ impl Header {
                 }
             }
         }
-        let batch = self.decode_bytes(&good).map_err(|error| Error::defect(format!("a checked record did not parse: {error}")))?;
-        Ok(self.decoded(batch, bad, Some(records)))
+        let split = self.split(&good).ok_or_else(|| Error::defect("checked records did not parse"))?;
+        Ok(self.decoded(&split, bad, Some(records)))
     }
 
-    fn decoded(&self, batch: RecordBatch, bad: Vec<(Record, &'static str)>, records: Option<Vec<Record>>) -> Decoded {
-        let column = |position: &Option<usize>| {
-            let index = self.projection.binary_search(&(*position)?).ok()?;
-            Some(Arc::clone(batch.column(index)))
-        };
-        Decoded { columns: self.positions.iter().map(column).collect(), rows: batch.num_rows(), bad, records }
+    fn decoded(&self, (columns, rows): &(Vec<ArrayRef>, usize), bad: Vec<(Record, &'static str)>, records: Option<Vec<Record>>) -> Decoded {
+        let column = |place: &Option<usize>| place.map(|place| Arc::clone(&columns[place]));
+        Decoded { columns: self.decoded.iter().map(column).collect(), rows: *rows, bad, records }
     }
 
-    fn decode_bytes(&self, bytes: &[u8]) -> Result<RecordBatch, arrow::error::ArrowError> {
+    /// The columns that are decoded, and how many records they hold; none when a record does not parse.
+    fn split(&self, bytes: &[u8]) -> Option<(Vec<ArrayRef>, usize)> {
+        let text = std::str::from_utf8(bytes).ok()?;
         let lines = memchr::memchr_iter(b'\n', bytes).count() + 1;
-        let builder = ReaderBuilder::new(Arc::clone(&self.schema)).with_projection(self.projection.clone()).with_batch_size(lines);
-        let mut decoder = builder.build_decoder();
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let taken = decoder.decode(rest)?;
-            if taken == 0 {
-                break;
+        let count = self.wanted.iter().flatten().count();
+        let mut columns: Vec<_> = (0..count).map(|_| StringBuilder::with_capacity(lines, bytes.len() / self.wanted.len())).collect();
+        let mut fields = Fields { text, at: 0, unquoted: String::new() };
+        let mut rows = 0;
+        while fields.next_record() {
+            let begin = fields.at;
+            for (position, wanted) in self.wanted.iter().enumerate() {
+                let is_last = position + 1 == self.wanted.len();
+                let value = fields.next_field(is_last)?;
+                match wanted {
+                    Some(place) if value.is_empty() => columns[*place].append_null(),
+                    Some(place) => columns[*place].append_value(value),
+                    None => {}
+                }
             }
-            rest = &rest[taken..];
+            rows += 1;
+            if without_line_end(&bytes[begin..fields.at]).len() > MAX_RECORD_BYTES {
+                return None;
+            }
         }
-        // An empty read is the end of input, which completes a last record without a line end.
-        decoder.decode(&[])?;
-        let empty = || {
-            RecordBatch::new_empty(Arc::new(Schema::new(
-                self.projection.iter().map(|&at| self.schema.field(at).clone()).collect::<Vec<_>>(),
-            )))
-        };
-        Ok(decoder.flush()?.unwrap_or_else(empty))
+        Some((columns.iter_mut().map(|column| Arc::new(column.finish()) as ArrayRef).collect(), rows))
     }
 
     /// A record as a JSON object, personal values left out; none when it does not parse.
@@ -219,7 +223,7 @@ fn checked_records(block: &Block, width: usize) -> Vec<(Record, Option<&'static 
 }
 
 fn fault(record: &[u8], width: usize) -> Option<&'static str> {
-    if record.len() > super::text::MAX_RECORD_BYTES {
+    if record.len() > MAX_RECORD_BYTES {
         return Some("record-too-long");
     }
     if std::str::from_utf8(record).is_err() {
@@ -252,10 +256,14 @@ fn next_record(block: &Block, (start, line): (usize, u64)) -> Option<(Option<Rec
     let mut scanner = Scanner::default();
     let length = rest.iter().position(|&byte| scanner.step(byte)).map_or(rest.len(), |at| at + 1);
     let lines = memchr::memchr_iter(b'\n', &rest[..length]).count() as u64;
-    let content = rest[..length].strip_suffix(b"\n").unwrap_or(&rest[..length]);
-    let content = content.strip_suffix(b"\r").unwrap_or(content);
+    let content = without_line_end(&rest[..length]);
     let record = (!content.is_empty()).then(|| Record { bytes: start..start + content.len(), line });
     Some((record, (start + length, line + lines)))
+}
+
+fn without_line_end(record: &[u8]) -> &[u8] {
+    let record = record.strip_suffix(b"\n").unwrap_or(record);
+    record.strip_suffix(b"\r").unwrap_or(record)
 }
 
 fn fields(record: &[u8]) -> Option<Vec<String>> {
@@ -263,6 +271,76 @@ fn fields(record: &[u8]) -> Option<Vec<String>> {
     let mut fields = csv::StringRecord::new();
     reader.read_record(&mut fields).ok().filter(|read| *read)?;
     Some(fields.iter().map(str::to_owned).collect())
+}
+
+/// The fields of some records, one after the other.
+struct Fields<'a> {
+    text: &'a str,
+    at: usize,
+    /// A field whose quotes are not simply around it.
+    unquoted: String,
+}
+
+impl Fields<'_> {
+    /// Goes on to the next record, over blank lines; false when there is none.
+    fn next_record(&mut self) -> bool {
+        let bytes = self.text.as_bytes();
+        loop {
+            match &bytes[self.at..] {
+                [] | [b'\r'] => return false,
+                [b'\n', ..] => self.at += 1,
+                [b'\r', b'\n', ..] => self.at += 2,
+                _ => return true,
+            }
+        }
+    }
+
+    /// The next field, without its quotes; none when a quote is not closed or the record has fewer or more fields.
+    #[inline]
+    fn next_field(&mut self, is_last: bool) -> Option<&str> {
+        if self.text.as_bytes().get(self.at) == Some(&b'"') {
+            return self.quoted_field(is_last);
+        }
+        let start = self.at;
+        let end = self.end_of_field(is_last)?;
+        Some(&self.text[start..end])
+    }
+
+    /// Where the unquoted text ends that stands here; goes on behind it.
+    #[inline]
+    fn end_of_field(&mut self, is_last: bool) -> Option<usize> {
+        let bytes = self.text.as_bytes();
+        let length = memchr::memchr2(b',', b'\n', &bytes[self.at..]);
+        let end = length.map_or(bytes.len(), |length| self.at + length);
+        let ends_record = bytes.get(end) != Some(&b',');
+        if ends_record != is_last {
+            return None;
+        }
+        let content = if ends_record && end > self.at && bytes[end - 1] == b'\r' { end - 1 } else { end };
+        self.at = (end + 1).min(bytes.len());
+        Some(content)
+    }
+
+    #[cold]
+    fn quoted_field(&mut self, is_last: bool) -> Option<&str> {
+        let text = self.text;
+        self.unquoted.clear();
+        loop {
+            let start = self.at + 1;
+            let end = start + memchr::memchr(b'"', &text.as_bytes()[start..])?;
+            self.unquoted.push_str(&text[start..end]);
+            self.at = end + 1;
+            if text.as_bytes().get(self.at) != Some(&b'"') {
+                break;
+            }
+            // Two quotes stand for one.
+            self.unquoted.push('"');
+        }
+        let start = self.at;
+        let end = self.end_of_field(is_last)?;
+        self.unquoted.push_str(&text[start..end]);
+        Some(&self.unquoted)
+    }
 }
 
 /// Where in a record a byte stands. A quote opens only at a field's beginning.
@@ -302,6 +380,9 @@ impl Scanner {
 
 #[cfg(test)]
 mod tests {
+    use arrow::array::AsArray;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn block(text: &str) -> Block {
@@ -323,6 +404,40 @@ mod tests {
     fn an_unclosed_quote_costs_one_line() {
         let text = "a,b\nc,\"d\ne,f\ng,h\n";
         assert_eq!(lines_and_faults(text, 2), [(2, None), (3, Some("unclosed-quote")), (4, None), (5, None)]);
+    }
+
+    fn split(text: &str, width: usize) -> Option<Vec<Vec<String>>> {
+        let names = vec![String::new(); width];
+        let places: Vec<Option<usize>> = (0..width).map(Some).collect();
+        let (columns, rows) = Header { names, decoded: places.clone(), wanted: places }.split(text.as_bytes())?;
+        let value = |row: usize| columns.iter().map(|column| column.as_string::<i32>().value(row).to_owned()).collect();
+        Some((0..rows).map(value).collect())
+    }
+
+    proptest! {
+        #[test]
+        fn fields_are_those_that_were_written(
+            records in (1..4_usize).prop_flat_map(|width| prop::collection::vec(prop::collection::vec("[a,\"\r\n é]{0,4}", width), 1..6)),
+            all_quoted: bool,
+        ) {
+            let style = if all_quoted { csv::QuoteStyle::Always } else { csv::QuoteStyle::Necessary };
+            let mut writer = csv::WriterBuilder::new().quote_style(style).from_writer(Vec::new());
+            for record in &records {
+                writer.write_record(record).unwrap();
+            }
+            let text = String::from_utf8(writer.into_inner().unwrap()).unwrap();
+            let width = records[0].len();
+            prop_assert_eq!(split(&text, width), Some(records.clone()));
+            prop_assert_eq!(split(&text, width + 1), None);
+            prop_assert_eq!(checked_records(&block(&text), width).len(), records.len());
+        }
+    }
+
+    #[test]
+    fn quotes_within_a_field_and_a_bare_carriage_return_are_text() {
+        let fields = [["a\"b\"", "cd"], ["e\rf", "g"]].map(|record| record.map(str::to_owned).to_vec()).to_vec();
+        assert_eq!(split("a\"b\",\"c\"d\r\n\r\n\ne\rf,g", 2), Some(fields));
+        assert_eq!(split("a,\"b\n", 2), None);
     }
 
     #[test]

@@ -143,8 +143,13 @@ pub async fn register(engine: &Engine, name: &str, extract: &Extract, demand: &D
     // One with a key is read once, here, and then held.
     let scans = if contract.key.is_empty() { demand.times } else { 1 };
     let table = SourceTable::open(extract, Arc::clone(collector), engine, scans).await?;
-    if contract.key.is_empty() && (demand.times <= 1 || table.is_columnar()) {
+    if contract.key.is_empty() && table.is_columnar() {
         engine.register_encoded(name, Arc::clone(&contract.schema), Arc::new(table))?;
+        return Ok(None);
+    }
+    if contract.key.is_empty() && demand.times <= 1 {
+        // What is read once gets codes where something compares it, and not before.
+        engine.register(name, Arc::new(table.with_texts()))?;
         return Ok(None);
     }
     let mut columns: Vec<usize> = (0..contract.columns.len()).filter(|at| demand.columns.contains(&contract.columns[*at].name)).collect();

@@ -1,145 +1,237 @@
 //! NDJSON extracts: one JSON object a line; a line that is none costs only itself.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use arrow::json::ReaderBuilder;
+use arrow::array::ArrayRef;
+use arrow::array::builder::StringBuilder;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::contract::Contract;
 use super::csv::Decoded;
-use super::text::{Block, Record};
+use super::text::{Block, MAX_RECORD_BYTES, Record};
 use crate::config::UnknownColumns;
-use crate::error::{Error, Result};
 
 /// Decodes the contract's columns out of JSON lines.
 #[derive(Debug, Clone)]
 pub struct Lines {
-    schema: SchemaRef,
-    /// For every column of the contract the positions of its names in the schema: the first with a value counts.
-    positions: Vec<Vec<usize>>,
+    /// The names of all columns.
     names: Vec<String>,
+    /// For every column of the contract that is needed the positions of its names: the first with a value counts.
+    positions: Vec<Option<Vec<usize>>>,
     refuse_unknown: bool,
 }
 
 impl Lines {
-    /// A decoder for a contract.
-    pub fn new(contract: &Contract) -> Self {
+    /// A decoder for a contract, of which some columns are needed.
+    pub fn new(contract: &Contract, needed: &[bool]) -> Self {
         let mut names: Vec<String> = Vec::new();
         let mut positions = Vec::new();
-        for column in &contract.columns {
+        for (column, needed) in contract.columns.iter().zip(needed) {
             let mut place = |wanted: &String| {
                 names.iter().position(|name| name == wanted).unwrap_or_else(|| {
                     names.push(wanted.clone());
                     names.len() - 1
                 })
             };
-            positions.push(column.names.iter().map(&mut place).collect());
+            let places = column.names.iter().map(&mut place).collect();
+            positions.push(needed.then_some(places));
         }
-        let fields: Vec<_> = names.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect();
-        let refuse_unknown = contract.unknown_columns == UnknownColumns::Refuse;
-        Lines { schema: Arc::new(Schema::new(fields)), positions, names, refuse_unknown }
+        Lines { names, positions, refuse_unknown: contract.unknown_columns == UnknownColumns::Refuse }
     }
 
-    /// Decodes a block: all at once if it is clean, and line by line if it is not.
-    ///
-    /// # Errors
-    /// [`Error::Defect`] when lines that parse singly do not parse together.
-    pub fn decode(&self, block: &Block) -> Result<Decoded> {
-        if let Ok(batch) = self.decode_bytes(&block.bytes) {
-            return self.decoded(&batch, Vec::new(), None);
-        }
-        let (kept, bad) = Self::sift(block, |line| self.fault(line));
-        if let Ok(batch) = self.decode_bytes(&joined(block, &kept)) {
-            return self.decoded(&batch, bad, Some(kept));
-        }
-        // Some line is a JSON object and still does not decode: each is tried by itself.
-        let (kept, bad) = Self::sift(block, |line| self.fault(line).or_else(|| self.decode_bytes(line).err().map(|_| "invalid-json")));
-        let batch = self.decode_bytes(&joined(block, &kept));
-        let batch = batch.map_err(|error| Error::defect(format!("a checked line did not parse: {error}")))?;
-        self.decoded(&batch, bad, Some(kept))
-    }
-
-    /// Parts the lines of a block into those without and those with a fault.
-    fn sift(block: &Block, fault: impl Fn(&[u8]) -> Option<&'static str>) -> (Vec<Record>, Vec<(Record, &'static str)>) {
-        let (mut kept, mut bad) = (Vec::new(), Vec::new());
+    /// Decodes the lines of a block.
+    pub fn decode(&self, block: &Block) -> Decoded {
+        let lines = memchr::memchr_iter(b'\n', &block.bytes).count() + 1;
+        let share = block.bytes.len() / (2 * self.positions.len().max(1));
+        let builder = |places: &Option<Vec<usize>>| places.as_ref().map(|_| StringBuilder::with_capacity(lines, share));
+        let mut columns: Vec<Option<StringBuilder>> = self.positions.iter().map(builder).collect();
+        let mut values: Vec<Option<Cow<'_, str>>> = vec![None; self.names.len()];
+        let (mut keys, mut rows, mut bad) = (Vec::new(), 0, Vec::new());
         for record in records(block) {
-            match fault(&block.bytes[record.bytes.clone()]) {
-                Some(reason) => bad.push((record, reason)),
-                None => kept.push(record),
+            values.fill(None);
+            if let Err(reason) = self.line(&block.bytes[record.bytes.clone()], &mut keys, &mut values) {
+                bad.push((record, reason));
+                continue;
             }
-        }
-        (kept, bad)
-    }
-
-    fn decoded(&self, batch: &RecordBatch, bad: Vec<(Record, &'static str)>, records: Option<Vec<Record>>) -> Result<Decoded> {
-        let column = |positions: &Vec<usize>| -> Result<Option<ArrayRef>> {
-            let mut arrays = positions.iter().map(|&at| Arc::clone(batch.column(at)));
-            let first = arrays.next();
-            let coalesce = |first: ArrayRef, next: ArrayRef| {
-                let present = arrow::compute::is_not_null(&first)?;
-                arrow::compute::kernels::zip::zip(&present, &first, &next)
-            };
-            let joined = first.map(|first| arrays.try_fold(first, coalesce)).transpose();
-            joined.map_err(|error| Error::defect(format!("renamed columns were not joined: {error}")))
-        };
-        let columns = self.positions.iter().map(column).collect::<Result<_>>()?;
-        Ok(Decoded { columns, rows: batch.num_rows(), bad, records })
-    }
-
-    fn decode_bytes(&self, bytes: &[u8]) -> Result<RecordBatch, arrow::error::ArrowError> {
-        let lines = memchr::memchr_iter(b'\n', bytes).count() + 1;
-        let builder = ReaderBuilder::new(Arc::clone(&self.schema))
-            .with_batch_size(lines)
-            .with_coerce_primitive(true)
-            .with_strict_mode(self.refuse_unknown);
-        let mut decoder = builder.build_decoder()?;
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let taken = decoder.decode(rest)?;
-            if taken == 0 {
-                break;
-            }
-            rest = &rest[taken..];
-        }
-        let batch = decoder.flush()?.unwrap_or_else(|| RecordBatch::new_empty(Arc::clone(&self.schema)));
-        // Several objects on one line, or one over several, would put rows out of step with lines.
-        if batch.num_rows() == memchr::memchr_iter(b'\n', bytes).count() + usize::from(!bytes.ends_with(b"\n") && !bytes.is_empty()) {
-            Ok(batch)
-        } else {
-            Err(arrow::error::ArrowError::JsonError("lines and objects differ in number".to_owned()))
-        }
-    }
-
-    fn fault(&self, line: &[u8]) -> Option<&'static str> {
-        if line.len() > super::text::MAX_RECORD_BYTES {
-            return Some("record-too-long");
-        }
-        if std::str::from_utf8(line).is_err() {
-            return Some("invalid-utf8");
-        }
-        match serde_json::from_slice::<Value>(line) {
-            Ok(Value::Object(object)) => {
-                let nested = |name: &String| matches!(object.get(name), Some(Value::Array(_) | Value::Object(_)));
-                let unknown = |name: &String| self.refuse_unknown && !self.names.contains(name);
-                if self.names.iter().any(nested) {
-                    Some("nested-value")
-                } else if object.keys().any(unknown) {
-                    Some("unknown-column")
-                } else {
-                    None
+            for (column, places) in columns.iter_mut().zip(&self.positions) {
+                if let (Some(column), Some(places)) = (column, places) {
+                    column.append_option(places.iter().find_map(|&place| values[place].as_deref()));
                 }
             }
-            Ok(_) => Some("not-an-object"),
-            Err(_) => Some("invalid-json"),
+            rows += 1;
+        }
+        let columns = columns.iter_mut().map(|column| column.as_mut().map(|column| Arc::new(column.finish()) as ArrayRef)).collect();
+        let good = |record: &Record| bad.binary_search_by_key(&record.line, |(record, _)| record.line).is_err();
+        let kept = (!bad.is_empty()).then(|| records(block).into_iter().filter(good).collect());
+        Decoded { columns, rows, bad, records: kept }
+    }
+
+    /// Puts the values of a line at the positions of their names.
+    fn line<'a>(&self, line: &'a [u8], keys: &mut Vec<Key>, values: &mut [Option<Cow<'a, str>>]) -> Result<(), &'static str> {
+        if line.len() > MAX_RECORD_BYTES {
+            return Err("record-too-long");
+        }
+        let text = std::str::from_utf8(line).map_err(|_| "invalid-utf8")?;
+        let mut json = Json { text, at: 0, has_controls: line.iter().min().is_some_and(|least| *least < b' ') };
+        if !json.takes(b'{') {
+            return Err(if serde_json::from_str::<IgnoredAny>(text).is_ok() { "not-an-object" } else { INVALID });
+        }
+        let (mut nested, mut unknown) = (false, false);
+        let mut member = 0;
+        while !(member == 0 && json.takes(b'}')) {
+            let place = json.key(&self.names, keys, member).filter(|_| json.takes(b':')).ok_or(INVALID)?;
+            json.over_space();
+            let value = json.value().ok_or(INVALID)?;
+            match values.get_mut(place) {
+                Some(held) => {
+                    nested |= value == Scalar::None;
+                    *held = if let Scalar::Text(text) = value { Some(text) } else { None };
+                }
+                None => unknown = true,
+            }
+            member += 1;
+            if !json.takes(b',') {
+                if json.takes(b'}') {
+                    break;
+                }
+                return Err(INVALID);
+            }
+        }
+        json.over_space();
+        match () {
+            () if json.at < text.len() => Err(INVALID),
+            () if nested => Err("nested-value"),
+            () if unknown && self.refuse_unknown => Err("unknown-column"),
+            () => Ok(()),
         }
     }
 }
 
-/// Some lines of a block, each with a line end.
-fn joined(block: &Block, records: &[Record]) -> Vec<u8> {
-    records.iter().flat_map(|record| block.bytes[record.bytes.clone()].iter().chain(b"\n")).copied().collect()
+const INVALID: &str = "invalid-json";
+
+/// The key that a line before had in the same place, in its quotes, and the position of its name. Lines mostly have their keys in one order.
+type Key = (String, usize);
+
+/// A value of an object.
+#[derive(PartialEq)]
+enum Scalar<'a> {
+    /// A text, or a number or a truth as it is written.
+    Text(Cow<'a, str>),
+    Null,
+    /// An array or an object.
+    None,
+}
+
+/// A JSON text (RFC 8259) as far as it has been read.
+struct Json<'a> {
+    text: &'a str,
+    at: usize,
+    /// Whether there are control characters, which may stand between values and not in strings.
+    has_controls: bool,
+}
+
+impl<'a> Json<'a> {
+    fn rest(&self) -> &'a str {
+        &self.text[self.at..]
+    }
+
+    #[inline]
+    fn over_space(&mut self) {
+        let space = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+        self.at += self.text.as_bytes()[self.at..].iter().take_while(space).count();
+    }
+
+    /// Goes over space and one byte, if it is this one.
+    #[inline]
+    fn takes(&mut self, byte: u8) -> bool {
+        self.over_space();
+        let taken = self.text.as_bytes().get(self.at) == Some(&byte);
+        self.at += usize::from(taken);
+        taken
+    }
+
+    /// The position of the name that a key is, past all names if it is none of them; none where there is no key.
+    #[inline]
+    fn key(&mut self, names: &[String], keys: &mut Vec<Key>, member: usize) -> Option<usize> {
+        self.over_space();
+        if let Some((key, place)) = keys.get(member)
+            && self.rest().starts_with(key.as_str())
+        {
+            self.at += key.len();
+            return Some(*place);
+        }
+        let start = self.at;
+        let key = self.string()?;
+        let place = names.iter().position(|name| *name == key).unwrap_or(names.len());
+        keys.truncate(member);
+        // One with escapes never stands in its place again, and is looked up every time.
+        keys.push((self.text[start..self.at].to_owned(), place));
+        Some(place)
+    }
+
+    #[inline]
+    fn value(&mut self) -> Option<Scalar<'a>> {
+        let start = self.at;
+        match self.text.as_bytes().get(start)? {
+            b'"' => return self.string().map(Scalar::Text),
+            b'-' | b'0'..=b'9' => self.number()?,
+            b't' => self.word("true")?,
+            b'f' => self.word("false")?,
+            b'n' => return self.word("null").map(|()| Scalar::Null),
+            _ => {
+                let mut values = serde_json::Deserializer::from_str(self.rest()).into_iter::<IgnoredAny>();
+                values.next()?.ok()?;
+                self.at += values.byte_offset();
+                return Some(Scalar::None);
+            }
+        }
+        Some(Scalar::Text(Cow::Borrowed(&self.text[start..self.at])))
+    }
+
+    fn word(&mut self, word: &str) -> Option<()> {
+        self.rest().starts_with(word).then(|| self.at += word.len())
+    }
+
+    #[inline]
+    fn string(&mut self) -> Option<Cow<'a, str>> {
+        let start = self.at;
+        let content = self.rest().strip_prefix('"')?;
+        let mut length = memchr::memchr2(b'"', b'\\', content.as_bytes())?;
+        if content.as_bytes()[length] == b'"' && !self.has_controls {
+            self.at += length + 2;
+            return Some(Cow::Borrowed(&content[..length]));
+        }
+        while content.as_bytes().get(length)? != &b'"' {
+            // Whatever is escaped ends no string.
+            length += 2;
+            length += memchr::memchr2(b'"', b'\\', content.as_bytes().get(length..)?)?;
+        }
+        self.at += length + 2;
+        serde_json::from_str(&self.text[start..self.at]).ok().map(Cow::Owned)
+    }
+
+    fn number(&mut self) -> Option<()> {
+        let bytes = self.text.as_bytes();
+        let digits = |from: usize| bytes[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let mut at = self.at + usize::from(bytes[self.at] == b'-');
+        let whole = digits(at);
+        if whole == 0 || (whole > 1 && bytes[at] == b'0') {
+            return None;
+        }
+        at += whole;
+        if bytes.get(at) == Some(&b'.') {
+            let fraction = digits(at + 1);
+            at += 1 + Some(fraction).filter(|digits| *digits > 0)?;
+        }
+        if let Some(b'e' | b'E') = bytes.get(at) {
+            at += 1 + usize::from(matches!(bytes.get(at + 1), Some(b'+' | b'-')));
+            at += Some(digits(at)).filter(|digits| *digits > 0)?;
+        }
+        self.at = at;
+        Some(())
+    }
 }
 
 /// Where the last whole line of some bytes ends.
@@ -149,14 +241,16 @@ pub fn last_boundary(bytes: &[u8]) -> Option<usize> {
 
 /// The lines of a block, blank ones left out.
 pub fn records(block: &Block) -> Vec<Record> {
-    let mut start = 0;
     let mut found = Vec::new();
-    for (number, line) in block.bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
-        let content = line.trim_ascii_end();
+    let (mut start, mut line) = (0, block.first_line);
+    while start < block.bytes.len() {
+        let rest = &block.bytes[start..];
+        let length = memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
+        let content = rest[..length].trim_ascii_end();
         if !content.is_empty() {
-            found.push(Record { bytes: start..start + content.len(), line: block.first_line + number as u64 });
+            found.push(Record { bytes: start..start + content.len(), line });
         }
-        start += line.len();
+        (start, line) = (start + length, line + 1);
     }
     found
 }
@@ -170,4 +264,85 @@ pub fn masked(line: &[u8], contract: &Contract) -> Option<String> {
         }
     }
     Some(Value::Object(object).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::AsArray;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NAMES: [&str; 3] = ["a", "b", "old \"b\""];
+
+    type Rows = Vec<[Option<String>; 2]>;
+
+    /// Two columns, of which the second has two names.
+    fn decode(text: &str) -> (Rows, Vec<(u64, &'static str)>) {
+        let positions = vec![Some(vec![0]), Some(vec![1, 2])];
+        let lines = Lines { names: NAMES.map(str::to_owned).to_vec(), positions, refuse_unknown: false };
+        let decoded = lines.decode(&Block { bytes: text.as_bytes().to_vec(), first_line: 1 });
+        let value = |column: usize, row: usize| {
+            let texts = decoded.columns[column].as_ref().unwrap().as_string::<i32>();
+            texts.iter().nth(row).unwrap().map(str::to_owned)
+        };
+        let rows = (0..decoded.rows).map(|row| [value(0, row), value(1, row)]).collect();
+        (rows, decoded.bad.into_iter().map(|(record, reason)| (record.line, reason)).collect())
+    }
+
+    fn value() -> impl Strategy<Value = Value> {
+        let scalar = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+            "[a\\\\\"\t\u{1F600}é]{0,4}".prop_map(Value::from),
+        ];
+        scalar.prop_recursive(2, 6, 3, |inner| prop::collection::vec(inner, 0..3).prop_map(Value::from))
+    }
+
+    fn shown(value: Option<&Value>) -> Option<String> {
+        match value? {
+            Value::Null => None,
+            Value::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn values_are_those_that_were_written(objects in prop::collection::vec(
+            prop::collection::vec((prop::sample::select(vec!["a", "b", "old \"b\"", "other"]), value()), 0..5), 1..5,
+        )) {
+            let objects: Vec<serde_json::Map<String, Value>> =
+                objects.into_iter().map(|members| members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()).collect();
+            let text: String = objects.iter().map(|object| serde_json::to_string(object).unwrap() + "\r\n").collect();
+            let (mut rows, mut bad) = (Vec::new(), Vec::new());
+            for (line, object) in (1..).zip(&objects) {
+                let nested = |name: &&str| matches!(object.get(*name), Some(Value::Array(_)));
+                if NAMES.iter().any(nested) {
+                    bad.push((line, "nested-value"));
+                    continue;
+                }
+                let second = shown(object.get("b")).or_else(|| shown(object.get(NAMES[2])));
+                rows.push([shown(object.get("a")), second]);
+            }
+            prop_assert_eq!(decode(&text), (rows, bad));
+        }
+
+        #[test]
+        fn a_line_is_an_object_or_it_is_not(line in r#"\{("a"|"b"|"\\u0061"|[ \t]){0,2}[{}\[\]":, \t\\0-1.e+\-tfnu]{0,8}(true|null|1e5|-0\.5|01|"x"|"\t")?[}\]" ]{0,3}"#) {
+            let object = serde_json::from_str::<IgnoredAny>(&line).is_ok();
+            let (_, bad) = decode(&line);
+            prop_assert_eq!(object, bad.iter().all(|(_, reason)| *reason == "nested-value"), "{:?}", bad);
+        }
+    }
+
+    #[test]
+    fn the_last_of_equal_keys_counts_and_the_first_name_with_a_value() {
+        let text = "{\"a\": 1, \"a\": \"\\u0041\"}\n{\"old \\\"b\\\"\": 2.50, \"b\": null, \"other\": [{\"a\": 3}]}\n";
+        let rows = vec![[Some("A".to_owned()), None], [None, Some("2.50".to_owned())]];
+        assert_eq!(decode(text), (rows, vec![]));
+    }
 }

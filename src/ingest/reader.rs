@@ -51,7 +51,7 @@ pub struct Scan {
     pub is_last: bool,
     /// The columns asked for.
     pub projection: Vec<usize>,
-    /// Their schema, with codes for text.
+    /// Their schema, with codes for text or with text.
     pub schema: SchemaRef,
     /// Rows to a batch.
     pub batch_rows: usize,
@@ -203,13 +203,14 @@ impl TextFile {
 
     /// Takes the header, if the format has one, from the first block; none when that has no record yet.
     fn open(scan: &Arc<Scan>, file: &File, format: SourceFormat, block: &mut Block) -> Result<Option<Self>> {
+        let needed = scan.contract.needed(&scan.projection);
         let lines = if format == SourceFormat::Csv {
             let Some(first) = csv::records(block).into_iter().next() else { return Ok(None) };
-            let header = Header::parse(&block.bytes[first.bytes.clone()], &scan.contract, &file.shown)?;
+            let header = Header::parse(&block.bytes[first.bytes.clone()], &scan.contract, &needed, &file.shown)?;
             drop_records_before(block, first.bytes.end);
             TextLines::Csv(header)
         } else {
-            TextLines::Ndjson(Lines::new(&scan.contract))
+            TextLines::Ndjson(Lines::new(&scan.contract, &needed))
         };
         Ok(Some(TextFile { scan: Arc::clone(scan), file: file.clone(), lines }))
     }
@@ -217,7 +218,7 @@ impl TextFile {
     fn decode(&self, block: &Block) -> Result<Decoded> {
         match &self.lines {
             TextLines::Csv(header) => header.decode(block),
-            TextLines::Ndjson(lines) => lines.decode(block),
+            TextLines::Ndjson(lines) => Ok(lines.decode(block)),
         }
     }
 

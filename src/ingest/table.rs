@@ -30,7 +30,7 @@ use crate::error::Result;
 /// Batches that wait between a reader and the operator above it.
 const BATCHES_AHEAD: usize = 2;
 
-/// A source that can be scanned, with codes in the place of text.
+/// A source that can be scanned, with codes in the place of text unless it is asked for [`SourceTable::with_texts`].
 #[derive(Debug)]
 pub struct SourceTable {
     contract: Arc<Contract>,
@@ -64,6 +64,11 @@ impl SourceTable {
         let (dictionary, work) = (Arc::clone(engine.dictionary()), Arc::clone(engine.work()));
         let (contract, held, scans_left) = (Arc::clone(&extract.contract), Arc::default(), AtomicUsize::new(scans));
         Ok(SourceTable { contract, schema, collector, dictionary, work, held, scans_left, units, rows })
+    }
+
+    /// The table with its texts as they are.
+    pub fn with_texts(self) -> Self {
+        SourceTable { schema: Arc::clone(&self.contract.schema), ..self }
     }
 
     /// Whether reading it again costs little, because columns that are not needed are skipped.
@@ -111,7 +116,8 @@ impl TableProvider for SourceTable {
             projection,
             schema: Arc::clone(&schema),
             batch_rows: options.execution.batch_size.into(),
-            blocks_at_once: threads.div_ceil(partitions),
+            // One to be looked at by each thread and one to follow it.
+            blocks_at_once: 2 * threads.div_ceil(partitions),
         });
         let queue = Arc::new(Mutex::new(self.units.iter().cloned().enumerate().collect::<VecDeque<_>>()));
         let partition = || Arc::new(Partition { scan: Arc::clone(&scan), queue: Arc::clone(&queue) }) as Arc<dyn PartitionStream>;

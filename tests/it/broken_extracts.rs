@@ -135,6 +135,9 @@ fn text_cases() -> Vec<TextCase> {
     ndjson("cut_short", &with(&json[..json.len() - 4]), [3, 2, 1, 0], vec![(2, "invalid-json")]);
     ndjson("not_an_object", &with("[1, 2]"), [3, 2, 1, 0], vec![(2, "not-an-object")]);
     ndjson("two_objects", &with(&format!("{json} {json}")), [3, 2, 1, 0], vec![(2, "invalid-json")]);
+    ndjson("tab_in_text", &with(&json.replacen(PLANTED, "planted.\tperson@example.com", 1)), [3, 2, 1, 0], vec![(2, "invalid-json")]);
+    ndjson("leading_zero", &with(&json_row(&[("qty", "03")])), [3, 2, 1, 0], vec![(2, "invalid-json")]);
+    ndjson("escapes", &with(&json.replace("\"id\"", "\"\\u0069d\"").replace("ABC", "\\u0041BC")), [3, 3, 0, 0], vec![]);
     ndjson("nested", &with(&json_row(&[("kind", "{\"a\": 1}")])), [3, 2, 1, 0], vec![(2, "nested-value")]);
     ndjson("invalid_utf8", &[json.as_bytes(), b"\n{\"id\": \"\xff\"}\n"].concat(), [2, 1, 1, 0], vec![(2, "invalid-utf8")]);
     ndjson("late", &with(&json_row(&[("at", "\"2011-06-10T00:00:00Z\"")])), [3, 2, 0, 1], vec![]);
