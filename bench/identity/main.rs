@@ -164,7 +164,7 @@ fn resolve(file: &str, threads: usize, guarded: bool) {
     let collected = began.elapsed().as_secs_f64();
     let resolution = resolver.finish();
     let joined = began.elapsed().as_secs_f64();
-    let rows: usize = resolution.customers().map(|batch| batch.expect("a batch").num_rows()).sum();
+    let rows: usize = resolution.each_customer(|batch| Ok(batch.num_rows())).expect("batches").into_iter().sum();
     let done = began.elapsed().as_secs_f64();
     let told = serde_json::json!({
         "seconds": done, "collect": collected, "join": joined - collected, "give": done - joined,

@@ -25,8 +25,8 @@ impl Sets {
             }
             let above = self.parents[parent as usize].load(Relaxed);
             if above != parent {
-                // Whoever comes first shortens the path; a lost race leaves a path that is as right.
-                let _ = self.parents[number as usize].compare_exchange(parent, above, Relaxed, Relaxed);
+                // No root is stored to, and what was above a number once always is, so a race leaves a path that is as right.
+                self.parents[number as usize].store(above, Relaxed);
             }
             number = above;
         }

@@ -109,8 +109,8 @@ impl Resolution {
     /// # Errors
     /// [`Error::Defect`] when a table is not built.
     pub fn register(&self, engine: &Engine, schema: &str) -> Result<()> {
-        let customers = self.customers().collect::<Result<Vec<_>>>()?;
-        engine.register_batches(&format!("{schema}.customers"), super::customers_schema(), customers)?;
+        let customers = self.each_customer(|batch| engine.encode(&batch).map_err(|error| Error::defect(error.to_string())))?;
+        engine.register_encoded_batches(&format!("{schema}.customers"), super::customers_schema(), customers)?;
         engine.register_batches(&format!("{schema}.conflicts"), super::conflicts_schema(), vec![self.conflicts()?])?;
         engine.register_batches(&format!("{schema}.aliases"), super::aliases_schema(), vec![self.aliases()?])
     }

@@ -1,7 +1,8 @@
 //! The ids of customers, made from their oldest identifier, and the ids that merges have ended.
 
 use std::cmp::Ordering;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use sha2::{Digest, Sha256};
 
@@ -14,6 +15,21 @@ use crate::config::StandsAlone;
 
 /// Hexadecimal digits of an id that hides its identifier: 80 bits, so that two customers never get the same one.
 const DIGITS: usize = 20;
+
+/// Parts that ties are divided into by their set, so that threads make them again side by side.
+const PARTS: usize = 64;
+/// An odd number that spreads neighbouring roots over the parts.
+const SPREAD: u32 = 0x9E37_79B9;
+
+/// Ties of which the roots are looked for side by side.
+const STEP: usize = 64;
+
+/// A tie to be made again.
+#[derive(Clone, Copy)]
+struct Tie {
+    first: i64,
+    ends: [u32; 2],
+}
 
 /// An id that was a customer's until it became one with an older customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,15 +55,20 @@ fn may_name(rules: &Rules, nodes: &Nodes, node: u32) -> bool {
 }
 
 /// The identifier that names each set, by root; [`NOBODY`] for a set that is no customer.
-pub(super) fn names(rules: &Rules, nodes: &Nodes, sets: &Sets) -> Vec<u32> {
-    let mut names = vec![NOBODY; nodes.bound];
-    for node in nodes.all().filter(|&node| may_name(rules, nodes, node)) {
-        let name = &mut names[sets.root(node) as usize];
-        if *name == NOBODY || by_age(rules, nodes, node, *name).is_lt() {
-            *name = node;
+pub(super) fn names(rules: &Rules, nodes: &Nodes, sets: &Sets, threads: usize) -> Vec<u32> {
+    let names = nobodies(nodes.bound);
+    nodes.parts(threads, |part| {
+        for node in part.filter(|&node| may_name(rules, nodes, node)) {
+            let older = |name: u32| (name == NOBODY || by_age(rules, nodes, node, name).is_lt()).then_some(node);
+            // Fails when the set has an older name already.
+            let _ = names[sets.root(node) as usize].fetch_update(Relaxed, Relaxed, older);
         }
-    }
-    names
+    });
+    names.into_iter().map(AtomicU32::into_inner).collect()
+}
+
+fn nobodies(bound: usize) -> Vec<AtomicU32> {
+    (0..bound).map(|_| AtomicU32::new(NOBODY)).collect()
 }
 
 /// The text of the id that an identifier gives: its own when it is of the first type and not personal, else its type and a hash.
@@ -67,25 +88,52 @@ pub(super) fn id_of(rules: &Rules, kind: u8, text: &str) -> String {
 /// The ids that were a customer's before it became one with an older one, found by making the ties again in the order of time.
 pub(super) fn aliases(rules: &Rules, nodes: &Nodes, chunks: &mut [Chunk], sets: &Sets, names: &[u32], threads: usize) -> Vec<Alias> {
     let Some(merged) = merged(rules, nodes, chunks, sets, names, threads) else { return Vec::new() };
-    let mut ties: Vec<(i64, [u32; 2])> = Vec::new();
-    for chunk in &*chunks {
-        let held =
-            chunk.ends.iter().enumerate().filter(|(at, ends)| chunk.verdicts[*at] == Verdict::Ties && merged[sets.root(ends[0]) as usize]);
-        ties.extend(held.map(|(at, ends)| (chunk.first[at], *ends)));
-    }
-    ties.sort_unstable_by_key(|(first, _)| *first);
-    let mut replay = Replay { rules, nodes, sets: Sets::apart(nodes.bound), names: vec![NOBODY; nodes.bound] };
-    let mut aliases: Vec<Alias> = ties.into_iter().filter_map(|(at, ends)| replay.join(ends, at)).collect();
-    aliases.sort_by(|one, other| one.merged_at.cmp(&other.merged_at).then_with(|| by_age(rules, nodes, one.node, other.node)));
+    // The ties of a set are made again by one thread, and those of other sets by others beside it.
+    let parts: Vec<Mutex<Vec<Tie>>> = (0..PARTS).map(|_| Mutex::default()).collect();
+    parallel(chunks, threads, |chunk| {
+        let mut ties: Vec<(u32, Tie)> = Vec::new();
+        for (at, &ends) in chunk.ends.iter().enumerate().filter(|(at, _)| chunk.verdicts[*at] == Verdict::Ties) {
+            let root = sets.root(ends[0]);
+            if merged[root as usize].load(Relaxed) {
+                ties.push((root.wrapping_mul(SPREAD) >> (u32::BITS - PARTS.ilog2()), Tie { first: chunk.first[at], ends }));
+            }
+        }
+        ties.sort_unstable_by_key(|(part, _)| *part);
+        for of_part in ties.chunk_by(|one, other| one.0 == other.0) {
+            let mut part = parts[of_part[0].0 as usize].lock().unwrap_or_else(PoisonError::into_inner);
+            part.extend(of_part.iter().map(|(_, tie)| *tie));
+        }
+    });
+    let mut parts: Vec<Vec<Tie>> = parts.into_iter().map(|part| part.into_inner().unwrap_or_else(PoisonError::into_inner)).collect();
+    // The longest first, so that no thread is left with it when the others are done.
+    parts.sort_by_key(|ties| std::cmp::Reverse(ties.len()));
+    let names = nobodies(nodes.bound);
+    nodes.parts(threads, |part| {
+        for node in part.filter(|&node| may_name(rules, nodes, node)) {
+            names[node as usize].store(node, Relaxed);
+        }
+    });
+    let replay = Replay { rules, nodes, sets: Sets::apart(nodes.bound), names };
+    let ended = parallel(&mut parts, threads, |ties| {
+        ties.sort_unstable_by_key(|tie| tie.first);
+        ties.chunks(STEP).flat_map(|ties| replay.join_all(ties)).collect::<Vec<Alias>>()
+    });
+    let mut aliases = ended.concat();
+    let in_time = |one: &Alias, other: &Alias| one.merged_at.cmp(&other.merged_at).then_with(|| by_age(rules, nodes, one.node, other.node));
+    let share = aliases.len().div_ceil(threads).max(1);
+    parallel(&mut aliases.chunks_mut(share).collect::<Vec<_>>(), threads, |some| some.sort_unstable_by(in_time));
+    // A stable sort merges what is sorted already.
+    aliases.sort_by(in_time);
     aliases
 }
 
 /// The sets, by root, in which another identifier than the one that names it may have named a customer once; none when there is no such set.
 ///
 /// One that was tied, when it was first seen, to an older one that may name a customer never did.
-fn merged(rules: &Rules, nodes: &Nodes, chunks: &mut [Chunk], sets: &Sets, names: &[u32], threads: usize) -> Option<Vec<bool>> {
+fn merged(rules: &Rules, nodes: &Nodes, chunks: &mut [Chunk], sets: &Sets, names: &[u32], threads: usize) -> Option<Vec<AtomicBool>> {
     let may_name_kind: Vec<bool> = rules.types.iter().map(|rule| rule.stands_alone != StandsAlone::No).collect();
-    let born_tied: Vec<AtomicBool> = (0..nodes.bound).map(|_| AtomicBool::new(false)).collect();
+    let none = || (0..nodes.bound).map(|_| AtomicBool::new(false)).collect::<Vec<_>>();
+    let born_tied = none();
     parallel(chunks, threads, |chunk| {
         for (at, &[one, other]) in chunk.ends.iter().enumerate() {
             let both = chunk.kinds[at].iter().all(|kind| may_name_kind[usize::from(*kind)]);
@@ -97,35 +145,41 @@ fn merged(rules: &Rules, nodes: &Nodes, chunks: &mut [Chunk], sets: &Sets, names
             }
         }
     });
-    let mut merged: Option<Vec<bool>> = None;
-    for node in nodes.all().filter(|&node| !born_tied[node as usize].load(Relaxed) && may_name(rules, nodes, node)) {
-        let root = sets.root(node) as usize;
-        if names[root] != node {
-            merged.get_or_insert_with(|| vec![false; nodes.bound])[root] = true;
+    let merged: OnceLock<Vec<AtomicBool>> = OnceLock::new();
+    nodes.parts(threads, |part| {
+        for node in part.filter(|&node| !born_tied[node as usize].load(Relaxed) && may_name(rules, nodes, node)) {
+            let root = sets.root(node) as usize;
+            if names[root] != node {
+                merged.get_or_init(none)[root].store(true, Relaxed);
+            }
         }
-    }
-    merged
+    });
+    merged.into_inner()
 }
 
-/// A union–find that keeps the name of every set while ties are made in the order of time.
+/// A union–find that keeps the name of every set while ties are made in the order of time. Threads may use it at once for sets apart.
 struct Replay<'a> {
     rules: &'a Rules,
     nodes: &'a Nodes,
     sets: Sets,
-    /// The identifier that names each set, by root; [`NOBODY`] until that is asked.
-    names: Vec<u32>,
+    /// The identifier that names each set, by root; [`NOBODY`] for a set that is no customer.
+    names: Vec<AtomicU32>,
 }
 
 impl Replay<'_> {
     fn name(&self, root: u32) -> Option<u32> {
-        match self.names[root as usize] {
-            NOBODY => may_name(self.rules, self.nodes, root).then_some(root),
-            name => Some(name),
-        }
+        Some(self.names[root as usize].load(Relaxed)).filter(|name| *name != NOBODY)
+    }
+
+    /// Makes ties, in order. The way to a root is a walk through memory: the walks of several ties do not wait for each other, as the
+    /// joins must.
+    fn join_all(&self, ties: &[Tie]) -> Vec<Alias> {
+        let near: Vec<[u32; 2]> = ties.iter().map(|tie| tie.ends.map(|node| self.sets.root(node))).collect();
+        near.into_iter().zip(ties).filter_map(|(near, tie)| self.join(near, tie.first)).collect()
     }
 
     /// Joins two sets; the younger of their names, if it was a customer's before.
-    fn join(&mut self, ends: [u32; 2], at: i64) -> Option<Alias> {
+    fn join(&self, ends: [u32; 2], at: i64) -> Option<Alias> {
         let roots = ends.map(|node| self.sets.root(node));
         if roots[0] == roots[1] {
             return None;
@@ -137,7 +191,7 @@ impl Replay<'_> {
         };
         self.sets.join(roots[0], roots[1]);
         if let Some(older) = older {
-            self.names[self.sets.root(roots[0]) as usize] = older;
+            self.names[self.sets.root(roots[0]) as usize].store(older, Relaxed);
         }
         younger.filter(|&node| self.nodes.first_seen(node) < at).map(|node| Alias { node, merged_at: at })
     }

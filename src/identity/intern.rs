@@ -1,10 +1,11 @@
 //! Identifiers as dense numbers: each distinct one is kept once, in a shared text, and known by 32 bits after that.
 
 use std::hash::{BuildHasher, Hasher};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use foldhash::quality::RandomState;
 
+use super::parallel;
 use super::rules::Rules;
 use crate::engine::{HashIndex, Slot};
 use crate::error::{Message, Result};
@@ -13,6 +14,8 @@ use crate::error::{Message, Result};
 /// part of a batch is looked up while the table is near.
 const SHARDS: usize = 1 << SHARD_BITS;
 const SHARD_BITS: u32 = 6;
+/// Numbers that a thread takes at once.
+const PART: u32 = 1 << 16;
 /// What stands for no identifier.
 pub(super) const NOBODY: u32 = u32::MAX;
 
@@ -105,17 +108,24 @@ impl Interner {
         }
         let mut numbers = vec![NOBODY; rows];
         let mut blocked = vec![false; rows];
-        for number in 0..SHARDS {
+        let mut enter = |number: usize, mut shard: MutexGuard<'_, Shard>| {
             let mine = &order[starts[number]..starts[number + 1]];
-            if mine.is_empty() {
-                continue;
-            }
-            // A poisoned lock means that another thread failed, and so will this run.
-            let mut shard = self.shards[number].lock().unwrap_or_else(PoisonError::into_inner);
             shard.enter_all(rules, side, &hashes, mine, |row, local, flags| {
                 numbers[row] = local << SHARD_BITS | u32::try_from(number).unwrap_or(0);
                 blocked[row] = flags & BLOCKED != 0;
-            })?;
+            })
+        };
+        // Those that another thread holds are left for the end.
+        let mut held = Vec::new();
+        for number in (0..SHARDS).filter(|number| starts[*number] < starts[number + 1]) {
+            match self.shards[number].try_lock() {
+                Ok(shard) => enter(number, shard)?,
+                Err(_) => held.push(number),
+            }
+        }
+        for number in held {
+            // A poisoned lock means that another thread failed, and so will this run.
+            enter(number, self.shards[number].lock().unwrap_or_else(PoisonError::into_inner))?;
         }
         Ok((numbers, blocked))
     }
@@ -225,14 +235,20 @@ impl Nodes {
         &mut self.shards[node as usize & (SHARDS - 1)].entries[(node >> SHARD_BITS) as usize]
     }
 
-    /// Every identifier's number, in an order of its own.
+    /// Every identifier's number, in order.
     pub(super) fn all(&self) -> impl Iterator<Item = u32> + '_ {
-        let numbered = |shard: usize, local: usize| u32::try_from(local << SHARD_BITS | shard).unwrap_or(NOBODY);
-        self.shards.iter().enumerate().flat_map(move |(shard, held)| (0..held.entries.len()).map(move |local| numbered(shard, local)))
+        (0..u32::try_from(self.bound).unwrap_or(NOBODY)).filter(|&node| self.holds(node))
     }
 
-    /// Whether a number is an identifier's.
-    pub(super) fn holds(&self, node: u32) -> bool {
+    /// Does something with the numbers of some of the identifiers, part by part, on several threads. A part's numbers lie side by side,
+    /// as does what other tables know of them.
+    pub(super) fn parts<R: Send>(&self, threads: usize, work: impl Fn(&mut dyn Iterator<Item = u32>) -> R + Sync) -> Vec<R> {
+        let bound = u32::try_from(self.bound).unwrap_or(NOBODY);
+        let mut parts: Vec<_> = (0..bound).step_by(PART as usize).map(|start| start..bound.min(start.saturating_add(PART))).collect();
+        parallel(&mut parts, threads, |part| work(&mut part.filter(|&node| self.holds(node))))
+    }
+
+    fn holds(&self, node: u32) -> bool {
         ((node >> SHARD_BITS) as usize) < self.shards[node as usize & (SHARDS - 1)].entries.len()
     }
 

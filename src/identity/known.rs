@@ -58,15 +58,8 @@ pub(super) fn bit(source: u8) -> u16 {
 impl Resolution {
     /// Counts, in a pass over the identifiers by all threads.
     pub(super) fn known(&self) -> Known {
-        let bound = u32::try_from(self.nodes.bound).unwrap_or(NOBODY);
-        let evidence: Vec<AtomicU16> = (0..bound).map(|_| AtomicU16::new(0)).collect();
-        let part = bound.div_ceil(u32::try_from(self.threads).unwrap_or(1)).max(1);
-        let tallies: Vec<Tally> = std::thread::scope(|scope| {
-            let evidence = &evidence;
-            let parts = (0..bound).step_by(part as usize).map(|start| start..bound.min(start.saturating_add(part)));
-            let threads: Vec<_> = parts.map(|part| scope.spawn(move || self.tally(part, evidence))).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
-        });
+        let evidence: Vec<AtomicU16> = (0..self.nodes.bound).map(|_| AtomicU16::new(0)).collect();
+        let tallies = self.nodes.parts(self.threads, |part| self.tally(part, &evidence));
         // Sets of sources are few, and a number each.
         let mut by_sources = vec![0_u64; 1 << BITS];
         for (name, sources) in self.names.iter().zip(&evidence) {
@@ -110,10 +103,10 @@ impl Resolution {
         }
     }
 
-    /// Counts a part of the identifiers, and adds what they are known from to that of their set.
-    fn tally(&self, part: std::ops::Range<u32>, evidence: &[AtomicU16]) -> Tally {
+    /// Counts some identifiers, and adds what they are known from to that of their set.
+    fn tally(&self, part: &mut dyn Iterator<Item = u32>, evidence: &[AtomicU16]) -> Tally {
         let mut tally = Tally { set_aside: 0, by_type: vec![[0; 2]; self.rules.types.len()] };
-        for node in part.filter(|&node| self.nodes.holds(node)) {
+        for node in part {
             if self.nodes.is(node, BLOCKED | SHARED) {
                 tally.set_aside += 1;
                 continue;

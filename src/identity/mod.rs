@@ -118,15 +118,15 @@ impl Resolver {
         guards::pass_on(&rules, &mut nodes, &mut chunks);
         let shared = guards::join(&rules, &mut nodes, &mut chunks, &sets, threads);
         let cuts = guards::cut(&rules, &nodes, &mut chunks, &sets);
-        let names = ids::names(&rules, &nodes, &sets);
+        let names = ids::names(&rules, &nodes, &sets, threads);
         let aliases = ids::aliases(&rules, &nodes, &mut chunks, &sets, &names, threads);
         Resolution { rules, threads, sources: sources.finish(), nodes, chunks, sets, names, shared, cuts, aliases }
     }
 }
 
-/// Does something with every chunk, on several threads.
-fn parallel<R: Send>(chunks: &mut [Chunk], threads: usize, work: impl Fn(&mut Chunk) -> R + Sync) -> Vec<R> {
-    let queue = Mutex::new(chunks.iter_mut());
+/// Does something with every part of something, on several threads, which take the parts in their order.
+fn parallel<T: Send, R: Send>(parts: &mut [T], threads: usize, work: impl Fn(&mut T) -> R + Sync) -> Vec<R> {
+    let queue = Mutex::new(parts.iter_mut());
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
     let on_one_thread = || std::iter::from_fn(next).map(&work).collect::<Vec<R>>();
     std::thread::scope(|scope| {

@@ -118,27 +118,39 @@ impl Resolution {
         ids::id_of(&self.rules, self.nodes.kind(name), self.nodes.text(name))
     }
 
-    /// Every identifier that leads to a customer, batch by batch, with the columns of [`customers_schema`].
-    pub fn customers(&self) -> impl Iterator<Item = Result<RecordBatch>> + '_ {
-        let mut led = self.nodes.all().filter_map(|node| Some((node, self.name_of(node)?)));
-        std::iter::from_fn(move || {
-            let mut columns = [(); 3].map(|()| StringBuilder::new());
-            let mut rows = 0;
-            for (node, name) in led.by_ref().take(BATCH_ROWS) {
-                columns[0].append_value(&self.rules.rule(self.nodes.kind(node)).name);
-                columns[1].append_value(self.nodes.text(node));
-                // The commonest ids are the texts of identifiers, and need no text of their own.
-                let kind = self.nodes.kind(name);
-                if kind == 0 && !self.rules.rule(kind).personal {
-                    columns[2].append_value(self.nodes.text(name));
-                } else {
-                    columns[2].append_value(self.id(name));
-                }
-                rows += 1;
+    /// Does something with every identifier that leads to a customer: with batches of them, which have the columns of
+    /// [`customers_schema`], on several threads.
+    ///
+    /// # Errors
+    /// As what is done with them fails.
+    pub fn each_customer<R: Send>(&self, work: impl Fn(RecordBatch) -> Result<R> + Sync) -> Result<Vec<R>> {
+        let of_part = |part: &mut dyn Iterator<Item = u32>| {
+            let mut led = part.filter_map(|node| Some((node, self.name_of(node)?))).peekable();
+            let mut done = Vec::new();
+            while led.peek().is_some() {
+                done.push(work(self.batch_of_customers(led.by_ref().take(BATCH_ROWS))?)?);
             }
-            let arrays = columns.into_iter().map(|mut column| Arc::new(column.finish()) as ArrayRef).collect();
-            (rows > 0).then(|| batch(customers_schema(), arrays))
-        })
+            Ok(done)
+        };
+        let done = self.nodes.parts(self.threads, of_part).into_iter().collect::<Result<Vec<_>>>()?;
+        Ok(done.into_iter().flatten().collect())
+    }
+
+    /// Identifiers beside their customers, given the identifiers that name these.
+    fn batch_of_customers(&self, led: impl Iterator<Item = (u32, u32)>) -> Result<RecordBatch> {
+        let mut columns = [(); 3].map(|()| StringBuilder::with_capacity(BATCH_ROWS, BATCH_ROWS * 16));
+        for (node, name) in led {
+            columns[0].append_value(&self.rules.rule(self.nodes.kind(node)).name);
+            columns[1].append_value(self.nodes.text(node));
+            // The commonest ids are the texts of identifiers, and need no text of their own.
+            let kind = self.nodes.kind(name);
+            if kind == 0 && !self.rules.rule(kind).personal {
+                columns[2].append_value(self.nodes.text(name));
+            } else {
+                columns[2].append_value(self.id(name));
+            }
+        }
+        batch(customers_schema(), columns.into_iter().map(|mut column| Arc::new(column.finish()) as ArrayRef).collect())
     }
 
     /// What was blocked, set aside or cut, in order.

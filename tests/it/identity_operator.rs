@@ -94,8 +94,7 @@ fn resolve_in(rules: Rules, batches: &[RecordBatch], threads: usize) -> Resoluti
 /// Identifier, with its type, to customer.
 fn customers(resolution: &Resolution) -> BTreeMap<(String, String), String> {
     let mut found = BTreeMap::new();
-    for batch in resolution.customers() {
-        let batch = batch.unwrap();
+    for batch in resolution.each_customer(Ok).unwrap() {
         let [kinds, texts, ids] = [0, 1, 2].map(|at| batch.column(at).as_string::<i32>().clone());
         for row in 0..batch.num_rows() {
             let key = (kinds.value(row).to_owned(), texts.value(row).to_owned());
