@@ -1,25 +1,14 @@
 -- Why: events carry an address, not a contact; an old address still names the person who had it.
 -- A row: one e-mail address, phone number or loyalty card that one contact has, or has had: since when, when it was
 -- given last, and when a later version of the contact left it out (null while none has).
-with versions as (
-    select
-        contact_id,
-        updated_at,
-        lead(updated_at) over (partition by contact_id order by updated_at) as replaced_at,
-        email_address(email) as email,
-        phone_number(phone, $default_region) as phone,
-        nullif(trim(loyalty_card), '') as card
-    from sources.contacts
-),
-
-identifiers as (
+with identifiers as (
     select
         contact_id,
         updated_at,
         replaced_at,
         'email' as identifier_type,
         email as identifier
-    from versions
+    from staging.contact_versions
     where email is not null
     union all
     select
@@ -28,7 +17,7 @@ identifiers as (
         replaced_at,
         'phone' as identifier_type,
         phone as identifier
-    from versions
+    from staging.contact_versions
     where phone is not null
     union all
     select
@@ -37,7 +26,7 @@ identifiers as (
         replaced_at,
         'card' as identifier_type,
         card as identifier
-    from versions
+    from staging.contact_versions
     where card is not null
 )
 
