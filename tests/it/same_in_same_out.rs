@@ -19,3 +19,19 @@ fn threads_order_and_split_change_no_output_byte() {
         assert!(first.bytes() == shuffled.bytes(), "seed {seed} over {files} files changes an output");
     }
 }
+
+#[test]
+fn spilling_changes_no_output_byte() {
+    let shipped = package().join("examples/data");
+    let at_ease = Publication::of(&shipped, SAMPLE_AS_OF, &["--threads", "2", "--memory-limit", "2GiB"]);
+    assert_eq!(spilled_bytes(&at_ease), 0);
+    for threads in ["1", "2"] {
+        let pressed = Publication::of(&shipped, SAMPLE_AS_OF, &["--threads", threads, "--memory-limit", "32MiB"]);
+        assert!(spilled_bytes(&pressed) > 0, "nothing spills, so nothing is shown");
+        assert!(at_ease.bytes() == pressed.bytes(), "spilling changes an output");
+    }
+}
+
+fn spilled_bytes(publication: &Publication) -> u64 {
+    publication.result["steps"].as_array().unwrap().iter().map(|step| step["spilled_bytes"].as_u64().unwrap()).sum()
+}
