@@ -117,7 +117,8 @@ fn write_profile(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
         let (time, rows) = (seconds(step.elapsed_ms), count(step.rows));
         writeln!(text, "  {:<width$} {time:>9} {compute:>9} {rows:>12} {read:>10} {spilled:>10} {peak:>10}", step.name)?;
     }
-    for step in slowest(outcome).into_iter().take(PROFILES_SHOWN) {
+    // Writing a commit, for one, has no operators.
+    for step in slowest(outcome).into_iter().filter(|step| !step.operators.is_empty()).take(PROFILES_SHOWN) {
         writeln!(text, "\n  {}, from its last operator to its first; compute is that of all threads", step.name)?;
         for operator in &step.operators {
             let name = format!("{}{}", "  ".repeat(operator.depth), operator.name);

@@ -86,6 +86,7 @@ type TextCase = (String, &'static str, Vec<u8>, [u64; 4], Vec<(u64, &'static str
 fn text_cases() -> Vec<TextCase> {
     let mut cases = Vec::new();
     let (good, json) = (csv_row(&[]), json_row(&[]));
+    let long = PLANTED.repeat(1024 * 1024 / PLANTED.len());
     for (name, column, in_csv, in_json, reason) in VALUES {
         let bad = csv_row(&[(column, in_csv)]);
         cases.push((name.to_owned(), "csv", format!("{HEADER}\n{good}\n{bad}\n{good}\n").into_bytes(), [3, 2, 1, 0], vec![(3, reason)]));
@@ -96,6 +97,7 @@ fn text_cases() -> Vec<TextCase> {
     let with = |bad: &str| format!("{HEADER}\n{good}\n{bad}\n{good}\n").into_bytes();
     csv("too_few_fields", &with(&format!("x,{PLANTED}")), [3, 2, 1, 0], vec![(3, "too-few-fields")]);
     csv("too_many_fields", &with(&format!("{good},more")), [3, 2, 1, 0], vec![(3, "too-many-fields")]);
+    csv("too_long", &with(&csv_row(&[("email", &long)])), [3, 2, 1, 0], vec![(3, "record-too-long")]);
     csv("unclosed_quote", &with(&csv_row(&[("code", "\"ABC")])), [3, 2, 1, 0], vec![(3, "unclosed-quote")]);
     csv("text_after_quote", &with(&csv_row(&[("kind", "\"a\"b")])), [3, 2, 1, 0], vec![(3, "not-accepted")]);
     csv(
@@ -133,6 +135,7 @@ fn text_cases() -> Vec<TextCase> {
     let mut ndjson = |name: &str, text: &[u8], ledger, rejects| cases.push((name.to_owned(), "ndjson", text.to_vec(), ledger, rejects));
     let with = |bad: &str| format!("{json}\n{bad}\n{json}\n").into_bytes();
     ndjson("cut_short", &with(&json[..json.len() - 4]), [3, 2, 1, 0], vec![(2, "invalid-json")]);
+    ndjson("too_long", &with(&json.replacen(PLANTED, &long, 1)), [3, 2, 1, 0], vec![(2, "record-too-long")]);
     ndjson("not_an_object", &with("[1, 2]"), [3, 2, 1, 0], vec![(2, "not-an-object")]);
     ndjson("two_objects", &with(&format!("{json} {json}")), [3, 2, 1, 0], vec![(2, "invalid-json")]);
     ndjson("tab_in_text", &with(&json.replacen(PLANTED, "planted.\tperson@example.com", 1)), [3, 2, 1, 0], vec![(2, "invalid-json")]);
