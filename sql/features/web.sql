@@ -11,13 +11,14 @@ with setups as (
         sum(w.events) as events,
         sum(w.product_views) as product_views,
         sum(w.add_to_carts) as add_to_carts,
-        min(w.first_visit_date) as first_visit_date,
-        max(w.last_visit_date) as last_visit_date,
-        max(w.last_cart_date) as last_cart_date
+        cast(min(w.first_seen_at) as date) as first_visit_date,
+        cast(max(w.last_seen_at) as date) as last_visit_date,
+        cast(max(w.last_cart_at) as date) as last_cart_date
     from staging.web_setups as w
+    -- A logged-in event is the user's own, even on a device that others share.
     inner join identity.customers as i
-        on i.identifier_type = w.identifier_type
-        and i.identifier = w.identifier
+        on i.identifier_type = case when w.user_id is null then 'visitor' else 'customer' end
+        and i.identifier = coalesce(w.user_id, w.visitor_id)
     group by
         i.customer_id,
         w.platform,

@@ -1,23 +1,52 @@
 -- Why: how engaged a customer is now, in all channels together and in each.
 -- A row: one customer with at least one weighted event in the window.
--- Points are summed by identifier before identity is looked up: that keeps the join small.
-with points as (
+-- Web and message events got their points where they were counted; orders and responses get theirs here.
+with responses as (
+    -- A response counts once, however many questions it answers.
+    select distinct
+        identifier_type,
+        identifier,
+        cast(responded_at as date) as event_date
+    from staging.survey_answers
+),
+
+points as (
     select
-        n.identifier_type,
-        n.identifier,
-        n.channel,
-        sum(n.events * p.points) as points
-    -- The small table comes first: a join holds its first side in memory.
-    from scores.engagement_points as p
-    inner join staging.interactions as n
-        on n.channel = p.channel
-        and n.event_type = p.event_type
-        and n.event_date = p.event_date
-    where n.event_date >= $as_of - $engagement_window_days
-    group by
-        n.identifier_type,
-        n.identifier,
-        n.channel
+        case when user_id is null then 'visitor' else 'customer' end as identifier_type,
+        coalesce(user_id, visitor_id) as identifier,
+        'web' as channel,
+        points
+    from staging.web_setups
+    union all
+    select
+        identifier_type,
+        identifier,
+        channel,
+        points
+    from staging.message_addresses
+    union all
+    select
+        o.identifier_type,
+        o.identifier,
+        p.channel,
+        p.points
+    from staging.engagement_points as p
+    inner join staging.orders as o
+        on o.order_date = p.event_date
+    where p.channel = 'order'
+        and p.event_type = 'order'
+        and o.is_sale
+    union all
+    select
+        r.identifier_type,
+        r.identifier,
+        p.channel,
+        p.points
+    from staging.engagement_points as p
+    inner join responses as r
+        on r.event_date = p.event_date
+    where p.channel = 'survey'
+        and p.event_type = 'response'
 ),
 
 totals as (
@@ -32,6 +61,7 @@ totals as (
     inner join identity.customers as i
         on i.identifier_type = p.identifier_type
         and i.identifier = p.identifier
+    where p.points is not null
     group by i.customer_id
 )
 

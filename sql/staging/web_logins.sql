@@ -3,9 +3,9 @@
 select
     visitor_id,
     user_id,
-    min(occurred_at) as first_seen_at,
-    max(occurred_at) as last_seen_at
-from sources.web
+    min(first_seen_at) as first_seen_at,
+    max(last_seen_at) as last_seen_at
+from staging.web_setups
 where visitor_id is not null
     and user_id is not null
 group by

@@ -1,23 +1,29 @@
--- Why: what people browse with, and what they do there, over all time.
--- A row: one person or anonymous visitor on one set-up (platform, device, operating system, browser).
+-- Why: there are far more web events than visitors, so they are counted and weighed in one reading.
+-- A row: one visitor, as one user (null: not logged in), on one set-up (platform, device, operating system, browser).
+-- The small table comes first: a join holds its first side in memory.
 select
-    case when user_id is null then 'visitor' else 'customer' end as identifier_type,
-    coalesce(user_id, visitor_id) as identifier,
-    platform,
-    device,
-    os,
-    browser,
+    w.visitor_id,
+    w.user_id,
+    w.platform,
+    w.device,
+    w.os,
+    w.browser,
     count(*) as events,
-    count(*) filter (where event_type = 'product_view') as product_views,
-    count(*) filter (where event_type = 'add_to_cart') as add_to_carts,
-    cast(min(occurred_at) as date) as first_visit_date,
-    cast(max(occurred_at) as date) as last_visit_date,
-    cast(max(occurred_at) filter (where event_type = 'add_to_cart') as date) as last_cart_date
-from sources.web
+    count(*) filter (where w.event_type = 'product_view') as product_views,
+    count(*) filter (where w.event_type = 'add_to_cart') as add_to_carts,
+    min(w.occurred_at) as first_seen_at,
+    max(w.occurred_at) as last_seen_at,
+    max(w.occurred_at) filter (where w.event_type = 'add_to_cart') as last_cart_at,
+    sum(p.points) as points
+from staging.engagement_points as p
+right join sources.web as w
+    on p.channel = 'web'
+    and p.event_type = w.event_type
+    and p.event_date = cast(w.occurred_at as date)
 group by
-    user_id is null,
-    coalesce(user_id, visitor_id),
-    platform,
-    device,
-    os,
-    browser
+    w.visitor_id,
+    w.user_id,
+    w.platform,
+    w.device,
+    w.os,
+    w.browser

@@ -1,6 +1,6 @@
 -- Why: what one event is worth as of today: weight x 2^(-age / half-life).
 -- A row: one kind of event on one day of the window. Points are millionths, rounded once here,
--- so that sums of them are exact in any order.
+-- so that sums of them are exact in any order. A kind without a weight has no row: it is no engagement.
 with days as (
     select
         unnest(
