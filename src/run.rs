@@ -13,6 +13,7 @@ use datafusion::dataframe::DataFrame;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::ident;
+use futures::TryStreamExt;
 
 use crate::clock::Stopwatch;
 use crate::config::{self, Environment, Values};
@@ -36,6 +37,9 @@ pub const REJECTED: &str = "rejected";
 
 /// How long a run that has failed may still speak to a store, which may be what failed it.
 const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Batches of the profile that are put into segments at once, by each thread.
+const BATCHES_A_THREAD: usize = 4;
 
 /// What a run was asked to do.
 #[derive(Debug, Clone)]
@@ -351,15 +355,19 @@ fn over_budget(ledger: &Ledger, rejects: &[ingest::Reject]) -> String {
 /// Puts every customer of the profile into segments, and tells their sizes and how many customers there are.
 async fn assign_segments(plan: &Plan, engine: &Engine, steps: &mut Steps<'_>) -> Result<(Vec<SegmentSize>, u64)> {
     let assigning = steps.begin(MEMBERSHIP);
-    let profile = async { engine.collect(sorted(engine.context().table(PROFILE).await?, &[CUSTOMER_ID.to_owned()])?).await }.await;
-    let (_, profile) = profile.map_err(|error| failure(PROFILE, &error, &[]))?;
-    plan.domains.verify(&profile)?;
-    let assigned = segments::assign(&plan.rules, &profile)?;
+    let failed = |error: DataFusionError| failure(PROFILE, &error, &[]);
+    let profile = async { engine.stream(sorted(engine.context().table(PROFILE).await?, &[CUSTOMER_ID.to_owned()])?).await }.await;
+    let mut profile = profile.map_err(failed)?.try_chunks(engine.threads() * BATCHES_A_THREAD);
+    let mut assigner = segments::Assigner::new(&plan.rules, &plan.domains, engine.threads());
+    while let Some(batches) = profile.try_next().await.map_err(|error| failed(error.1))? {
+        assigner.add(&batches)?;
+    }
+    let assigned = assigner.finish()?;
     let sizes = segments::sizes(&plan.rules, &assigned);
     let memberships = assigned.memberships;
     steps.end(MEMBERSHIP, rows_of(&memberships), assigning);
     engine.register_batches(MEMBERSHIP, segments::membership_schema(), memberships)?;
-    Ok((sizes, rows_of(&profile)))
+    Ok((sizes, assigned.customers))
 }
 
 async fn stage_outputs(plan: &Plan, engine: &Engine, staging: &mut Staging, steps: &mut Steps<'_>) -> Result<()> {

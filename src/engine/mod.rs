@@ -4,11 +4,13 @@ mod dictionary;
 mod encoding;
 mod functions;
 mod index;
+mod parallel;
 mod profile;
 mod table;
 
 pub use dictionary::{ChunkCodes, Dictionary};
 pub use index::{HashIndex, Slot};
+pub use parallel::parallel;
 pub use profile::{Operator, Work, compute_ms};
 pub use table::{decoded_batch, encoded_schema};
 

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use super::components::Sets;
 use super::edges::{Chunk, UNKNOWN, Verdict};
 use super::intern::{BLOCKED, NOBODY, Nodes, SHARED};
-use super::parallel;
 use super::rules::Rules;
+use crate::engine::parallel;
 
 /// An identifier that has more holders than its type may.
 #[derive(Debug, Clone, Copy)]

@@ -9,9 +9,9 @@ use sha2::{Digest, Sha256};
 use super::components::Sets;
 use super::edges::{Chunk, Verdict};
 use super::intern::{BLOCKED, NOBODY, Nodes, SHARED};
-use super::parallel;
 use super::rules::Rules;
 use crate::config::StandsAlone;
+use crate::engine::parallel;
 
 /// Hexadecimal digits of an id that hides its identifier: 80 bits, so that two customers never get the same one.
 const DIGITS: usize = 20;

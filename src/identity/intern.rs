@@ -5,9 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use foldhash::quality::RandomState;
 
-use super::parallel;
 use super::rules::Rules;
-use crate::engine::{HashIndex, Slot};
+use crate::engine::{HashIndex, Slot, parallel};
 use crate::error::{Message, Result};
 
 /// Identifiers are divided among so many tables by their hash, so that threads seldom wait for each other and a table's

@@ -90,35 +90,51 @@ impl Domains {
     }
 
     /// Holds a computed profile to what was declared of it: rules were proved with that.
+    pub fn verification(&self) -> Verification<'_> {
+        let columns = self.columns.iter().map(|column| (column, Faults::default())).collect();
+        Verification { columns, always: self.always.iter().map(|always| (always, 0)).collect() }
+    }
+}
+
+/// How far a profile is what was declared of it.
+#[derive(Debug)]
+pub struct Verification<'a> {
+    columns: Vec<(&'a ColumnDomain, Faults)>,
+    /// With for how many customers it does not hold.
+    always: Vec<(&'a Always, usize)>,
+}
+
+impl Verification<'_> {
+    /// Looks at the next rows.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when what always holds cannot be asked of a row.
+    pub fn add(&mut self, batch: &RecordBatch) -> Result<()> {
+        for (column, faults) in &mut self.columns {
+            if let Some(array) = batch.column_by_name(&column.name) {
+                faults.add(column, array).map_err(|error| Error::defect(format!("the profile was not checked: {error}")))?;
+            }
+        }
+        for (always, customers) in &mut self.always {
+            let asked = always.condition.evaluate(batch).and_then(|value| value.into_array(batch.num_rows()));
+            let asked = asked.map_err(|error| {
+                let what = format!("what always holds of the profile, `{}`, could not be asked: {}", always.text, sql::discreet(&error));
+                Error::Refused(Message::new(what).hint("guard the condition against such values, as with `nullif`"))
+            })?;
+            *customers += batch.num_rows() - asked.as_boolean().true_count();
+        }
+        Ok(())
+    }
+
+    /// What came of it so far.
     ///
     /// # Errors
     /// [`Error::Refused`] with every declaration that does not hold and how many customers it does not hold for; no value is told.
-    pub fn verify(&self, profile: &[RecordBatch]) -> Result<()> {
-        let mut broken = Vec::new();
-        for column in &self.columns {
-            let mut faults = Faults::default();
-            for batch in profile {
-                if let Some(array) = batch.column_by_name(&column.name) {
-                    faults.add(column, array).map_err(|error| Error::defect(format!("the profile was not checked: {error}")))?;
-                }
-            }
-            broken.extend(faults.told(column));
-        }
-        for always in &self.always {
-            let mut customers = 0;
-            for batch in profile {
-                let asked = always.condition.evaluate(batch).and_then(|value| value.into_array(batch.num_rows()));
-                let asked = asked.map_err(|error| {
-                    let what =
-                        format!("what always holds of the profile, `{}`, could not be asked: {}", always.text, sql::discreet(&error));
-                    Error::Refused(Message::new(what).hint("guard the condition against such values, as with `nullif`"))
-                })?;
-                customers += batch.num_rows() - asked.as_boolean().true_count();
-            }
-            if customers > 0 {
-                broken.push(format!("`{}` is not true for {}", always.text, customers_of(customers)));
-            }
-        }
+    pub fn finish(&self) -> Result<()> {
+        let columns = self.columns.iter().flat_map(|(column, faults)| faults.told(column));
+        let always = self.always.iter().filter(|(_, customers)| *customers > 0);
+        let always = always.map(|(always, customers)| format!("`{}` is not true for {}", always.text, customers_of(*customers)));
+        let broken: Vec<String> = columns.chain(always).collect();
         if broken.is_empty() {
             return Ok(());
         }

@@ -1,16 +1,17 @@
 //! Segment rules over the customer profile, and who is in which segment.
 
+mod assign;
 mod domain;
 mod prove;
 mod rule;
 
+pub use assign::{Assigned, Assigner, assign};
 pub use domain::Domains;
 pub use prove::{Proof, prove};
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray};
-use arrow::compute::{and, and_not, filter, or, prep_null_mask_filter};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::DFSchema;
 use datafusion::physical_expr::PhysicalExpr;
@@ -18,7 +19,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use crate::config::{Pipeline, Project, SetKind, Values, span_of, span_within};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::engine::Engine;
-use crate::error::{Error, Message, Result};
+use crate::error::{Error, Result};
 use crate::graph::PROFILE;
 use crate::sql;
 
@@ -36,15 +37,6 @@ pub struct RuleSet {
     pub rules: Vec<(String, Arc<dyn PhysicalExpr>)>,
     /// On what condition a customer may be reached through each segment's channel, in the same order.
     pub permissions: Vec<Option<Arc<dyn PhysicalExpr>>>,
-}
-
-/// Who is in which segment, and how many would be if they might be reached.
-#[derive(Debug)]
-pub struct Assigned {
-    /// The members, a batch of one segment each, in order of set, segment (by priority) and customer.
-    pub memberships: Vec<RecordBatch>,
-    /// How many each segment lost because its channel may not reach them, by set and segment in order.
-    withheld: Vec<Vec<u64>>,
 }
 
 /// The size of a segment.
@@ -154,67 +146,6 @@ fn profile_model(project: &Project) -> Span {
     sql::whole(model.map_or(&project.file, |model| &model.file))
 }
 
-/// Puts every customer into segments. The profile's batches must be in order of customer; the result is in order of set,
-/// segment (by priority) and customer.
-///
-/// # Errors
-/// [`Error::Refused`] when an exclusive set or a partition leaves customers out, two rules of a partition match one, or a rule fails
-/// on a row.
-pub fn assign(sets: &[RuleSet], profile: &[RecordBatch]) -> Result<Assigned> {
-    let nameless: usize = profile.iter().map(|batch| customer_ids(batch).map(Array::null_count)).sum::<Result<_>>()?;
-    if nameless > 0 {
-        let what = format!("{nameless} rows of the profile `{PROFILE}` have no `{CUSTOMER_ID}`");
-        return Err(Error::Refused(Message::new(what).hint("leave out of the profile whoever has no number, or give them one")));
-    }
-    let mut memberships = Vec::new();
-    let mut withheld = Vec::new();
-    for set in sets {
-        let mut members: Vec<Vec<ArrayRef>> = vec![Vec::new(); set.rules.len()];
-        let (mut left_out, mut claimed) = (0, 0);
-        let mut lost = vec![0; set.rules.len()];
-        for batch in profile {
-            let mut taken = BooleanArray::from(vec![false; batch.num_rows()]);
-            for (position, (segment, rule)) in set.rules.iter().enumerate() {
-                let matched = matches(set, segment, rule, batch)?;
-                let mine = match set.kind {
-                    SetKind::Exclusive => and_not(&matched, &taken).map_err(defect)?,
-                    SetKind::Partition | SetKind::Overlapping => matched.clone(),
-                };
-                claimed += and(&matched, &taken).map_err(defect)?.true_count();
-                taken = or(&taken, &matched).map_err(defect)?;
-                let mine = match &set.permissions[position] {
-                    Some(permission) => {
-                        let reached = and(&mine, &matches(set, segment, permission, batch)?).map_err(defect)?;
-                        lost[position] += (mine.true_count() - reached.true_count()) as u64;
-                        reached
-                    }
-                    None => mine,
-                };
-                members[position].push(filter(customer_ids(batch)?, &mine).map_err(defect)?);
-            }
-            left_out += batch.num_rows() - taken.true_count();
-        }
-        if set.kind == SetKind::Partition && claimed > 0 {
-            let what = format!("rules of the partition `{}` match customers that another one matches, {claimed} times", set.name);
-            let hint = "narrow the rules, or make the set `kind: exclusive`, where the first rule that matches wins";
-            return Err(Error::Refused(Message::new(what).hint(hint)));
-        }
-        if set.kind != SetKind::Overlapping && left_out > 0 {
-            let what = format!("{left_out} customers match no segment of the {} set `{}`", set.kind, set.name);
-            return Err(Error::Refused(
-                Message::new(what).hint("add a last segment with `when: \"true\"`, or rules for the missing cases"),
-            ));
-        }
-        withheld.push(lost);
-        for ((segment, _), ids) in set.rules.iter().zip(members) {
-            for ids in ids.into_iter().filter(|ids| !ids.is_empty()) {
-                memberships.push(membership(&set.name, segment, ids)?);
-            }
-        }
-    }
-    Ok(Assigned { memberships, withheld })
-}
-
 /// The size of every segment, in the order of the sets and their priorities.
 pub fn sizes(sets: &[RuleSet], assigned: &Assigned) -> Vec<SegmentSize> {
     let mut sizes: Vec<SegmentSize> = Vec::new();
@@ -230,30 +161,4 @@ pub fn sizes(sets: &[RuleSet], assigned: &Assigned) -> Vec<SegmentSize> {
         }
     }
     sizes
-}
-
-/// Which rows a rule matches; a rule that is neither true nor false does not.
-fn matches(set: &RuleSet, segment: &str, rule: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> Result<BooleanArray> {
-    let evaluated = rule.evaluate(batch).and_then(|value| value.into_array(batch.num_rows()));
-    let evaluated = evaluated.map_err(|error| {
-        let what = format!("the rule of the segment `{}` in the set `{}` failed: {}", segment, set.name, sql::discreet(&error));
-        Error::Refused(Message::new(what).hint("guard the rule against such values, as with `nullif`"))
-    })?;
-    let mask = evaluated.as_boolean();
-    if mask.null_count() > 0 { Ok(prep_null_mask_filter(mask)) } else { and(mask, mask).map_err(defect) }
-}
-
-fn customer_ids(batch: &RecordBatch) -> Result<&ArrayRef> {
-    batch.column_by_name(CUSTOMER_ID).ok_or_else(|| Error::defect("the profile lost its customer_id"))
-}
-
-fn membership(set: &str, segment: &str, ids: ArrayRef) -> Result<RecordBatch> {
-    let rows = ids.len();
-    let ids = arrow::compute::cast(&ids, &DataType::Utf8).map_err(defect)?;
-    let constant = |text: &str| Arc::new(StringArray::from(vec![text; rows])) as ArrayRef;
-    RecordBatch::try_new(membership_schema(), vec![ids, constant(set), constant(segment)]).map_err(defect)
-}
-
-fn defect(error: arrow::error::ArrowError) -> Error {
-    Error::defect(format!("segments were not assigned: {error}"))
 }

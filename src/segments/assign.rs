@@ -1,0 +1,190 @@
+//! Who is in which segment: the rules evaluated over the profile, some batches at a time, so that it is never held as a whole.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray};
+use arrow::compute::{and, and_not, filter, or, prep_null_mask_filter};
+use arrow::datatypes::DataType;
+use datafusion::physical_expr::PhysicalExpr;
+
+use super::domain::{Domains, Verification};
+use super::{CUSTOMER_ID, RuleSet, membership_schema};
+use crate::config::SetKind;
+use crate::engine::parallel;
+use crate::error::{Error, Message, Result};
+use crate::graph::PROFILE;
+use crate::sql;
+
+/// Who is in which segment, and how many would be if they might be reached.
+#[derive(Debug)]
+pub struct Assigned {
+    /// The members, a batch of one segment each, in order of set, segment (by priority) and customer.
+    pub memberships: Vec<RecordBatch>,
+    /// How many each segment lost because its channel may not reach them, by set and segment in order.
+    pub(super) withheld: Vec<Vec<u64>>,
+    /// How many customers there are.
+    pub customers: u64,
+}
+
+/// Puts all customers of a profile that is held in order of customer into segments.
+///
+/// # Errors
+/// As [`Assigner::add`] and [`Assigner::finish`].
+pub fn assign(sets: &[RuleSet], profile: &[RecordBatch]) -> Result<Assigned> {
+    let nothing_declared = Domains::default();
+    let mut assigner = Assigner::new(sets, &nothing_declared, 1);
+    assigner.add(profile)?;
+    assigner.finish()
+}
+
+/// Puts customers into segments as they come, and holds the profile to what was declared of it.
+#[derive(Debug)]
+pub struct Assigner<'a> {
+    sets: &'a [RuleSet],
+    verification: Verification<'a>,
+    threads: usize,
+    found: Vec<InSet>,
+    nameless: usize,
+    customers: u64,
+}
+
+/// Who of some customers is in the segments of one set.
+#[derive(Debug, Default)]
+struct InSet {
+    /// The members of each segment, in order.
+    members: Vec<Vec<ArrayRef>>,
+    /// How many members each segment lost because its channel may not reach them.
+    lost: Vec<u64>,
+    /// How many customers no rule matches.
+    left_out: usize,
+    /// How often a rule matches a customer whom an earlier one matches.
+    claimed: usize,
+}
+
+impl<'a> Assigner<'a> {
+    /// Nobody is in a segment yet.
+    pub fn new(sets: &'a [RuleSet], domains: &'a Domains, threads: usize) -> Self {
+        let found = sets.iter().map(|set| InSet::new(set.rules.len())).collect();
+        Assigner { sets, verification: domains.verification(), threads, found, nameless: 0, customers: 0 }
+    }
+
+    /// Puts the next customers into segments. They must come in order of customer.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when a rule fails on a row.
+    pub fn add(&mut self, profile: &[RecordBatch]) -> Result<()> {
+        for batch in profile {
+            self.verification.add(batch)?;
+            self.nameless += customer_ids(batch)?.null_count();
+            self.customers += batch.num_rows() as u64;
+        }
+        let mut parts: Vec<(&RecordBatch, Result<Vec<InSet>>)> = profile.iter().map(|batch| (batch, Ok(Vec::new()))).collect();
+        let sets = self.sets;
+        parallel(&mut parts, self.threads, |(batch, found)| *found = sets.iter().map(|set| in_set(set, batch)).collect());
+        for (_, found) in parts {
+            // A rule may fail on values that were declared never to come: then these are what is wrong.
+            let found = found.or_else(|error| self.verification.finish().and(Err(error)))?;
+            self.found.iter_mut().zip(found).for_each(|(all, more)| all.add(more));
+        }
+        Ok(())
+    }
+
+    /// Who is in which segment, once all customers have come.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when the profile is not what was declared of it, a row names no customer, an exclusive set or a partition
+    /// leaves customers out, or two rules of a partition match one.
+    pub fn finish(self) -> Result<Assigned> {
+        self.verification.finish()?;
+        if self.nameless > 0 {
+            let what = format!("{} rows of the profile `{PROFILE}` have no `{CUSTOMER_ID}`", self.nameless);
+            return Err(Error::Refused(Message::new(what).hint("leave out of the profile whoever has no number, or give them one")));
+        }
+        let mut memberships = Vec::new();
+        let mut withheld = Vec::new();
+        for (set, InSet { members, lost, left_out, claimed }) in self.sets.iter().zip(self.found) {
+            if set.kind == SetKind::Partition && claimed > 0 {
+                let what = format!("rules of the partition `{}` match customers that another one matches, {claimed} times", set.name);
+                let hint = "narrow the rules, or make the set `kind: exclusive`, where the first rule that matches wins";
+                return Err(Error::Refused(Message::new(what).hint(hint)));
+            }
+            if set.kind != SetKind::Overlapping && left_out > 0 {
+                let what = format!("{left_out} customers match no segment of the {} set `{}`", set.kind, set.name);
+                return Err(Error::Refused(
+                    Message::new(what).hint("add a last segment with `when: \"true\"`, or rules for the missing cases"),
+                ));
+            }
+            withheld.push(lost);
+            for ((segment, _), ids) in set.rules.iter().zip(members) {
+                for ids in ids.into_iter().filter(|ids| !ids.is_empty()) {
+                    memberships.push(membership(&set.name, segment, ids)?);
+                }
+            }
+        }
+        Ok(Assigned { memberships, withheld, customers: self.customers })
+    }
+}
+
+impl InSet {
+    fn new(segments: usize) -> Self {
+        InSet { members: vec![Vec::new(); segments], lost: vec![0; segments], left_out: 0, claimed: 0 }
+    }
+
+    fn add(&mut self, more: InSet) {
+        self.members.iter_mut().zip(more.members).for_each(|(all, more)| all.extend(more));
+        self.lost.iter_mut().zip(more.lost).for_each(|(all, more)| *all += more);
+        self.left_out += more.left_out;
+        self.claimed += more.claimed;
+    }
+}
+
+fn in_set(set: &RuleSet, batch: &RecordBatch) -> Result<InSet> {
+    let mut found = InSet::new(set.rules.len());
+    let mut taken = BooleanArray::from(vec![false; batch.num_rows()]);
+    for (position, (segment, rule)) in set.rules.iter().enumerate() {
+        let matched = matches(set, segment, rule, batch)?;
+        let mine = match set.kind {
+            SetKind::Exclusive => and_not(&matched, &taken).map_err(defect)?,
+            SetKind::Partition | SetKind::Overlapping => matched.clone(),
+        };
+        found.claimed += and(&matched, &taken).map_err(defect)?.true_count();
+        taken = or(&taken, &matched).map_err(defect)?;
+        let mine = match &set.permissions[position] {
+            Some(permission) => {
+                let reached = and(&mine, &matches(set, segment, permission, batch)?).map_err(defect)?;
+                found.lost[position] += (mine.true_count() - reached.true_count()) as u64;
+                reached
+            }
+            None => mine,
+        };
+        found.members[position].push(filter(customer_ids(batch)?, &mine).map_err(defect)?);
+    }
+    found.left_out += batch.num_rows() - taken.true_count();
+    Ok(found)
+}
+
+/// Which rows a rule matches; a rule that is neither true nor false does not.
+fn matches(set: &RuleSet, segment: &str, rule: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> Result<BooleanArray> {
+    let evaluated = rule.evaluate(batch).and_then(|value| value.into_array(batch.num_rows()));
+    let evaluated = evaluated.map_err(|error| {
+        let what = format!("the rule of the segment `{}` in the set `{}` failed: {}", segment, set.name, sql::discreet(&error));
+        Error::Refused(Message::new(what).hint("guard the rule against such values, as with `nullif`"))
+    })?;
+    let mask = evaluated.as_boolean();
+    if mask.null_count() > 0 { Ok(prep_null_mask_filter(mask)) } else { and(mask, mask).map_err(defect) }
+}
+
+fn customer_ids(batch: &RecordBatch) -> Result<&ArrayRef> {
+    batch.column_by_name(CUSTOMER_ID).ok_or_else(|| Error::defect("the profile lost its customer_id"))
+}
+
+fn membership(set: &str, segment: &str, ids: ArrayRef) -> Result<RecordBatch> {
+    let rows = ids.len();
+    let ids = arrow::compute::cast(&ids, &DataType::Utf8).map_err(defect)?;
+    let constant = |text: &str| Arc::new(StringArray::from(vec![text; rows])) as ArrayRef;
+    RecordBatch::try_new(membership_schema(), vec![ids, constant(set), constant(segment)]).map_err(defect)
+}
+
+fn defect(error: arrow::error::ArrowError) -> Error {
+    Error::defect(format!("segments were not assigned: {error}"))
+}
