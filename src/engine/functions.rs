@@ -4,6 +4,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
+use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, UInt32Type};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
@@ -62,29 +63,17 @@ impl Mapping {
     }
 
     fn apply(&self, dictionary: &Dictionary, codes: &UInt32Array) -> Result<ArrayRef> {
-        let mut results = Vec::with_capacity(codes.len());
-        let mut unknown: Vec<Option<u32>> = Vec::new();
-        {
+        let slots = || codes.iter().map(slot);
+        let mut results: Vec<u32> = {
             let known = self.results.read().unwrap_or_else(PoisonError::into_inner);
-            for code in codes {
-                let result = known.get(slot(code)).copied().unwrap_or(UNKNOWN);
-                if result == UNKNOWN {
-                    unknown.push(code);
-                }
-                results.push(result);
-            }
-        }
-        if !unknown.is_empty() {
+            slots().map(|slot| known.get(slot).copied().unwrap_or(UNKNOWN)).collect()
+        };
+        if results.contains(&UNKNOWN) {
+            let unknown = results.iter().zip(codes).filter(|(result, _)| **result == UNKNOWN);
+            let mut unknown: Vec<Option<u32>> = unknown.map(|(_, code)| code).collect();
             unknown.sort_unstable();
             unknown.dedup();
             let found = self.work_out(dictionary, &unknown)?;
-            for (result, code) in results.iter_mut().zip(codes) {
-                if *result == UNKNOWN
-                    && let Ok(at) = unknown.binary_search(&code)
-                {
-                    *result = found[at];
-                }
-            }
             let mut known = self.results.write().unwrap_or_else(PoisonError::into_inner);
             let width = unknown.iter().map(|code| slot(*code) + 1).max().unwrap_or_default();
             if known.len() < width {
@@ -93,12 +82,14 @@ impl Mapping {
             for (code, result) in unknown.iter().zip(&found) {
                 known[slot(*code)] = *result;
             }
+            results = slots().map(|slot| known[slot]).collect();
         }
-        let results = results.into_iter().map(|result| (result != NULL).then_some(result));
+        let has_nulls = results.contains(&NULL);
+        let nulls = has_nulls.then(|| NullBuffer::from_iter(results.iter().map(|result| *result != NULL)));
         Ok(if self.is_condition() {
-            Arc::new(results.map(|result| result.map(|truth| truth == 1)).collect::<BooleanArray>())
+            Arc::new(BooleanArray::new(results.iter().map(|result| *result == 1).collect(), nulls))
         } else {
-            Arc::new(results.collect::<UInt32Array>())
+            Arc::new(UInt32Array::new(results.into(), nulls))
         })
     }
 

@@ -4,6 +4,8 @@ mod dictionary;
 mod encoding;
 mod functions;
 mod index;
+mod local_date;
+mod packing;
 mod parallel;
 mod profile;
 mod table;
@@ -39,6 +41,7 @@ use futures::StreamExt;
 
 use crate::error::{Error, Result};
 use encoding::Encoder;
+use local_date::LocalDates;
 use table::{EncodedTable, NarrowTable, is_text};
 
 /// The largest number of memory consumers that an out-of-memory error names.
@@ -95,7 +98,12 @@ impl Engine {
         let pool = TrackConsumersPool::new(FairSpillPool::new(limits.memory_bytes), top);
         let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc();
         let runtime = runtime.map_err(|error| Error::defect(format!("the engine did not start: {error}")))?;
-        let state = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
+        let state = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(runtime)
+            .with_default_features()
+            .with_optimizer_rule(Arc::new(LocalDates::default()))
+            .build();
         let context = SessionContext::new_with_state(state);
         for function in crate::functions::all() {
             context.register_udf(function);
