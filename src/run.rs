@@ -25,7 +25,7 @@ use crate::identity::{self, Rules};
 use crate::ingest::{self, Collector, Ledger};
 use crate::manifest::{self, Commit, Input};
 use crate::plan::{self, Plan, PlannedModel};
-use crate::publish::{self, Publications, Published, Staging};
+use crate::publish::{self, Publications, Published, Rows, Staging};
 use crate::record::{Recorder, Step};
 use crate::report::Progress;
 use crate::segments::{self, CUSTOMER_ID, SegmentSize};
@@ -332,7 +332,7 @@ async fn account(
     let key = ["source", "file", "row_number"].map(str::to_owned);
     let rows = async { engine.stream(sorted(engine.context().table(REJECTED).await?, &key)?).await }.await;
     let rows = rows.map_err(|error| failure(REJECTED, &error, sources))?;
-    staging.table(REJECTED, &key, rows).await?;
+    staging.write(vec![Rows { table: REJECTED.to_owned(), key: key.into(), rows }]).await?;
     if !refused.is_empty() {
         let shown = staging.shown(REJECTED).unwrap_or_default();
         let message = Message { what: "the extracts were refused".to_owned(), details: refused, hint: None };
@@ -371,14 +371,15 @@ async fn assign_segments(plan: &Plan, engine: &Engine, steps: &mut Steps<'_>) ->
 }
 
 async fn stage_outputs(plan: &Plan, engine: &Engine, staging: &mut Staging, steps: &mut Steps<'_>) -> Result<()> {
+    let writing = steps.begin("write outputs");
+    let mut tables = Vec::new();
     for (name, output) in &plan.project.pipeline.outputs.tables {
-        let step = format!("write {name}");
-        let writing = steps.begin(&step);
         let key: Vec<String> = output.sort.iter().map(|column| column.value.clone()).collect();
         let rows = async { engine.stream(sorted(engine.context().table(output.model.value.as_str()).await?, &key)?).await }.await;
-        let rows = staging.table(name, &key, rows.map_err(|error| failure(name, &error, &[]))?).await?;
-        steps.end(&step, rows, writing);
+        tables.push(Rows { table: name.clone(), rows: rows.map_err(|error| failure(name, &error, &[]))?, key });
     }
+    let rows = staging.write(tables).await?;
+    steps.end("write outputs", rows, writing);
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 //! at once when one commit file names them.
 //!
 //! ```text
-//! Staging ──table()──▶ Staging ──finish()──▶ Staged ──check()──▶ Asked ──passed()──▶ Checked ──publish()──▶ Published
+//! Staging ──write()──▶ Staging ──finish()──▶ Staged ──check()──▶ Asked ──passed()──▶ Checked ──publish()──▶ Published
 //! ```
 //!
 //! Only [`Checked`] has `publish`, so what was not checked cannot be published. At the destination:
@@ -40,6 +40,8 @@ use crate::manifest::{Commit, DataFile, Table};
 use crate::storage::{self, Location, Stores};
 use chrono::NaiveDate;
 use datafusion::execution::SendableRecordBatchStream;
+use tokio::task::JoinSet;
+use write::Written;
 
 /// The folder of what runs write.
 const RUNS: &str = "runs";
@@ -62,6 +64,16 @@ pub struct Staging {
     /// What was published when the run began.
     seen: Publications,
     tables: BTreeMap<String, Table>,
+}
+
+/// The rows of a table, in order of a key that no two of them share.
+pub struct Rows {
+    /// The table.
+    pub table: String,
+    /// The columns of the key.
+    pub key: Vec<String>,
+    /// The rows.
+    pub rows: SendableRecordBatchStream,
 }
 
 /// All tables of a run, written but not checked.
@@ -92,27 +104,41 @@ impl Staging {
         Staging { destination, run_id, as_of, seen, tables: BTreeMap::new() }
     }
 
-    /// Writes a table, whose rows must come in order of `key`.
+    /// Writes tables, all at once; how many rows they have.
     ///
     /// # Errors
-    /// [`Error::Refused`] when two rows have one key; otherwise as writing to the store fails.
-    pub async fn table(&mut self, name: &str, key: &[String], rows: SendableRecordBatchStream) -> Result<u64> {
-        let path = format!("runs/{}/{name}.parquet", self.run_id);
-        let location = self.destination.join(&path);
-        let shown = self.destination.shown(&location);
-        let written = write::parquet(Arc::clone(&self.destination.store), location, &shown, name, key, rows).await?;
+    /// [`Error::Refused`] when two rows of a table have one key; otherwise as writing to the store fails.
+    pub async fn write(&mut self, tables: Vec<Rows>) -> Result<u64> {
+        let mut writing = JoinSet::new();
+        for Rows { table, key, rows } in tables {
+            let path = format!("runs/{}/{table}.parquet", self.run_id);
+            let location = self.destination.join(&path);
+            let shown = self.destination.shown(&location);
+            let store = Arc::clone(&self.destination.store);
+            writing.spawn(async move {
+                let written = write::parquet(store, location, &shown, &table, &key, rows).await;
+                (table, path, written)
+            });
+        }
+        // In a fixed order, so that of several failures always the same one is told.
+        let mut done = writing.join_all().await;
+        done.sort_by(|(one, ..), (other, ..)| one.cmp(other));
+        done.into_iter().try_fold(0, |rows, (table, path, written)| Ok(rows + self.add(table, path, written?)))
+    }
+
+    /// Takes a table that was written into the publication; its rows.
+    fn add(&mut self, name: String, path: String, written: Written) -> u64 {
         let rows = written.rows;
-        let file = DataFile { path, bytes: written.bytes, rows, sha256: written.sha256 };
         let table = Table {
             rows,
             columns: written.columns,
-            files: vec![file],
-            folder_path: folders::path(name, self.as_of),
-            urls_path: loads::urls_path(&self.run_id, name),
-            redshift_manifest_path: loads::redshift_manifest_path(&self.destination, &self.run_id, name),
+            files: vec![DataFile { path, bytes: written.bytes, rows, sha256: written.sha256 }],
+            folder_path: folders::path(&name, self.as_of),
+            urls_path: loads::urls_path(&self.run_id, &name),
+            redshift_manifest_path: loads::redshift_manifest_path(&self.destination, &self.run_id, &name),
         };
-        self.tables.insert(name.to_owned(), table);
-        Ok(rows)
+        self.tables.insert(name, table);
+        rows
     }
 
     /// Where a staged table is, for people.

@@ -68,7 +68,7 @@ fn a_profile_tells_what_every_step_cost_and_what_its_operators_did() {
 
     let shown = String::from_utf8(run(&["--profile"]).stderr).unwrap();
     // Which steps were the slowest is chance.
-    for part in ["compute", "spilled", "from its last operator to its first", "Exec ", "write customers", "Published as number"] {
+    for part in ["compute", "spilled", "from its last operator to its first", "Exec ", "write outputs", "Published as number"] {
         assert!(shown.contains(part), "{part} is missing from\n{shown}");
     }
     let unasked: Value = serde_json::from_slice(&run(&["--format", "json"]).stdout).unwrap();

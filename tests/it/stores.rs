@@ -15,7 +15,7 @@ use segmill::config::Environment;
 use segmill::engine::{Engine, Limits};
 use segmill::error::Error;
 use segmill::manifest::Commit;
-use segmill::publish::{Publications, Staging, clean};
+use segmill::publish::{Publications, Rows, Staging, clean};
 use segmill::record::Recorder;
 use segmill::report::Progress;
 use segmill::run::{self, Done, Request};
@@ -157,7 +157,7 @@ async fn large_table(stores: &Stores, place: &Place, tiny: &Tiny) {
     let batches: Vec<_> = (0..20).map(|n| batch(n * 100_000, &mut random)).collect();
     let schema = batches[0].schema();
     let rows = Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::iter(batches.into_iter().map(Ok))));
-    staging.table("large", &["key".to_owned()], rows).await.unwrap();
+    staging.write(vec![Rows { table: "large".to_owned(), key: vec!["key".to_owned()], rows }]).await.unwrap();
     let checked = staging.finish().check(&Engine::new(LIMITS, "UTC").unwrap(), &project.pipeline).await.unwrap().passed().unwrap();
     let published = checked.publish(|tables| Commit {
         format: segmill::manifest::FORMAT,
