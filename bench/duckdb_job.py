@@ -128,6 +128,41 @@ select
 from given
 group by all;
 
+-- Who had an address when.
+create temp table tenures as
+select
+    number, channel, address,
+    nullif(first_seen_at, min(first_seen_at) over (partition by channel, address)) as held_from,
+    case when given_up_at is not null then (
+        select min(greatest(a.given_up_at, n.first_seen_at))
+        from addresses as n
+        where n.channel = a.channel and n.address = a.address and n.number <> a.number
+            and (n.given_up_at is null or n.given_up_at > a.given_up_at)
+    ) end as held_to
+from addresses as a;
+
+-- Who had an address before those who have it today.
+create temp table former_holders as
+with former as (
+    select
+        f.number, f.channel, f.address, f.held_to,
+        case when count(*) = count(t.held_from) then min(t.held_from) end as taken_at
+    from tenures as f
+    join tenures as t using (channel, address)
+    where f.held_to is not null and t.held_to is null
+    group by all
+),
+turns as (
+    select
+        number, channel, address,
+        lag(held_to) over (partition by channel, address order by held_to, number) as held_from,
+        least(held_to, taken_at) as held_to
+    from former
+    where taken_at is not null
+)
+from turns
+where held_from is null or held_from < held_to;
+
 -- Events ---------------------------------------------------------------------------------------
 
 create temp table visits as
@@ -156,30 +191,26 @@ from web
 where category is not null
 group by all;
 
--- By the address as it was written first, so that it is tidied once and not for every message.
 create temp table messages as
-with as_written as (
-    select
-        channel,
-        email,
-        phone,
-        count(*) filter (event_type = 'sent') as sends,
-        count(*) filter (event_type = 'click') as clicks,
-        min(occurred_at) as first_message_at,
-        sum(points) as points
-    from (select * rename (event as event_type), utc_day(occurred_at) as event_date from email)
-    left join engagement_points using (channel, event_type, event_date)
-    group by channel, email, phone
-)
 select
-    channel,
-    case channel when 'sms' then trim(phone) else lower(trim(email)) end as address,
-    sum(sends)::bigint as sends,
-    sum(clicks)::bigint as clicks,
-    min(first_message_at) as first_message_at,
-    sum(points)::bigint as points
-from as_written
-where address is not null
+    e.channel,
+    e.address,
+    h.number as held_by,
+    count(*) filter (e.event_type = 'sent') as sends,
+    count(*) filter (e.event_type = 'click') as clicks,
+    min(e.occurred_at) as first_message_at,
+    sum(p.points)::bigint as points
+from (
+    select
+        channel, event as event_type, occurred_at, utc_day(occurred_at) as event_date,
+        case channel when 'sms' then trim(phone) else lower(trim(email)) end as address
+    from email
+) as e
+left join engagement_points as p using (channel, event_type, event_date)
+left join former_holders as h
+    on h.channel = e.channel and h.address = e.address
+    and (h.held_from is null or e.occurred_at >= h.held_from) and e.occurred_at < h.held_to
+where e.address is not null
 group by all;
 
 create temp table refusals as
@@ -188,12 +219,15 @@ from email
 where event in ('unsubscribe', 'complaint') or event = 'bounce' and bounce_type = 'hard';
 
 create temp table answers as
-select distinct lower(trim(email)) as address, question, answer, responded_at
-from survey
-where email is not null
-    and case question
-        when 'nps' then try_cast(answer as bigint) between 0 and 10
-        when 'csat' then try_cast(answer as bigint) between 1 and 5
+select distinct a.address, h.number as held_by, a.question, a.answer, a.responded_at
+from (select *, lower(trim(email)) as address from survey) as a
+left join former_holders as h
+    on h.channel = 'email' and h.address = a.address
+    and (h.held_from is null or a.responded_at >= h.held_from) and a.responded_at < h.held_to
+where a.email is not null
+    and case a.question
+        when 'nps' then try_cast(a.answer as bigint) between 0 and 10
+        when 'csat' then try_cast(a.answer as bigint) between 1 and 5
         else true
     end;
 
@@ -322,18 +356,6 @@ having min(customer_id) = max(customer_id);
 
 -- Whose a refusal is: that of whoever had the address then.
 create temp table contact_refusals as
-with tenures as (
-    select
-        number, channel, address,
-        nullif(first_seen_at, min(first_seen_at) over (partition by channel, address)) as held_from,
-        case when given_up_at is not null then (
-            select min(greatest(a.given_up_at, n.first_seen_at))
-            from addresses as n
-            where n.channel = a.channel and n.address = a.address and n.number <> a.number
-                and (n.given_up_at is null or n.given_up_at > a.given_up_at)
-        ) end as held_to
-    from addresses as a
-)
 select number, channel, address, refusal, occurred_at
 from refusals
 join tenures using (channel, address)
@@ -503,17 +525,26 @@ select
     coalesce(sum(clicks) filter (channel = 'sms'), 0)::bigint as sms_clicks,
     utc_day(min(first_message_at)) as first_message_date,
     sum(points)::bigint as points
-from messages
-join recipients using (channel, address)
+from (
+    select m.*, case when m.held_by is null then r.customer_id else n.customer_id end as customer_id
+    from messages as m
+    join recipients as r using (channel, address)
+    left join numbers as n on n.number = m.held_by
+)
 group by customer_id;
+
+create temp table answers_of_customers as
+select
+    case when a.held_by is null then e.customer_id else n.customer_id end as customer_id,
+    a.address, a.question, a.answer, a.responded_at
+from answers as a
+join emails as e using (address)
+left join numbers as n on n.number = a.held_by;
 
 create temp table customer_answers as
 with theirs as (
-    select
-        customer_id, question, answer, responded_at,
-        rank() over (partition by customer_id, question order by responded_at desc) as age
-    from answers
-    join emails using (address)
+    select *, rank() over (partition by customer_id, question order by responded_at desc) as age
+    from answers_of_customers
 )
 select
     customer_id,
@@ -529,9 +560,8 @@ group by customer_id;
 -- A respondent's response counts once, however many questions it answers.
 create temp table customer_responses as
 select customer_id, sum(points)::bigint as points
-from (select distinct address, utc_day(responded_at) as event_date from answers)
+from (select distinct customer_id, address, utc_day(responded_at) as event_date from answers_of_customers)
 join engagement_points using (event_date)
-join emails using (address)
 where channel = 'survey'
 group by customer_id;
 

@@ -380,30 +380,84 @@ def web_features(events: pl.LazyFrame, points: pl.LazyFrame) -> tuple[pl.LazyFra
     return visits, views
 
 
-def message_features(events: pl.LazyFrame, points: pl.LazyFrame) -> pl.LazyFrame:
-    """What came of the messages to each address."""
+def tenures_of(addresses: pl.LazyFrame) -> pl.LazyFrame:
+    """Who had an address when."""
+    key = ["channel", "address"]
+    others = addresses.select(*key, successor="number", taken_at="first_seen_at", left_at="given_up_at")
+    held_to = (
+        addresses.filter(col("given_up_at").is_not_null())
+        .join(others, on=key)
+        .filter(col("successor") != col("number"), col("left_at").is_null() | (col("left_at") > col("given_up_at")))
+        .group_by(*key, "number")
+        .agg(held_to=pl.max_horizontal("given_up_at", "taken_at").min())
+    )
+    is_first = col("first_seen_at") == col("first_seen_at").min().over(key)
+    held_from = only(~is_first, col("first_seen_at"))
+    return addresses.with_columns(held_from=held_from).join(held_to, on=[*key, "number"], how="left")
+
+
+def former_holders(tenures: pl.LazyFrame) -> pl.LazyFrame:
+    """Who had an address before those who have it today, in turn."""
+    key = ["channel", "address"]
+    taken_at = only(col("held_from").is_not_null().all(), col("held_from").min())
+    today = tenures.filter(col("held_to").is_null()).group_by(key).agg(taken_at=taken_at)
+    return (
+        tenures.filter(col("held_to").is_not_null())
+        .select(*key, "number", "held_to")
+        .join(today, on=key)
+        .filter(col("taken_at").is_not_null())
+        .sort(*key, "held_to", "number")
+        .with_columns(held_from=col("held_to").shift(1).over(key), held_to=pl.min_horizontal("held_to", "taken_at"))
+        .filter(col("held_from").is_null() | (col("held_from") < col("held_to")))
+        .with_columns(turn=col("number").cum_count().over(key))
+        .drop("taken_at")
+    )
+
+
+def with_holder(events: pl.LazyFrame, former: pl.LazyFrame, moment: str) -> pl.LazyFrame:
+    """Events with who had their address then; null: whoever has it today."""
+    key = ["channel", "address"]
+    turns = former.select(pl.max("turn")).collect().item() or 0
+    events = events.with_columns(held_by=lit(None, pl.String))
+    for turn in range(1, turns + 1):
+        began = col("held_from").is_null() | (col(moment) >= col("held_from"))
+        theirs = only(began & (col(moment) < col("held_to")), col("number"))
+        events = (
+            events.join(former.filter(col("turn") == turn).drop("turn"), on=key, how="left")
+            .with_columns(held_by=pl.coalesce("held_by", theirs))
+            .drop("number", "held_from", "held_to")
+        )
+    return events
+
+
+def message_features(events: pl.LazyFrame, points: pl.LazyFrame, former: pl.LazyFrame) -> pl.LazyFrame:
+    """What came of the messages to each address, by who had it then."""
+    key, written = ["channel", "address"], ["channel", "email", "phone"]
     kind = col("event_type")
     address = when(col("channel") == "sms").then(col("phone").str.strip_chars(" ")).otherwise(tidy(col("email")))
-    return (
+    sums = {
+        "sends": count(kind == "sent"),
+        "clicks": count(kind == "click"),
+        "first_message_at": col("occurred_at").min(),
+        "points": col("points").sum(),
+    }
+    weighed = (
         events.rename({"event": "event_type"})
         .with_columns(event_date=col("occurred_at").dt.date())
         .join(points, on=["channel", "event_type", "event_date"], how="left")
-        # By the address as it was written first, so that it is tidied once and not for every message.
-        .group_by("channel", "email", "phone")
-        .agg(
-            sends=count(kind == "sent"),
-            clicks=count(kind == "click"),
-            first_message_at=col("occurred_at").min(),
-            points=col("points").sum(),
-        )
-        .with_columns(address=address)
-        .filter(col("address").is_not_null())
-        .group_by("channel", "address")
-        .agg(
-            col("sends", "clicks", "points").sum(),
-            col("first_message_at").min(),
-        )
     )
+    # By the address as it was written first, so that it is tidied once and not for every message.
+    as_written = weighed.group_by(written).agg(**sums).with_columns(address=address).filter(col("address").is_not_null())
+    (as_written,) = collect(as_written)
+    # Of the few addresses that passed on the messages are read again, one by one.
+    passed_on = former.select(key).unique()
+    spellings = as_written.join(passed_on, on=key, how="semi").select(written)
+    of_former = weighed.join(spellings, on=written, how="semi", nulls_equal=True).with_columns(address=address)
+    of_former = with_holder(of_former, former, "occurred_at").group_by(*key, "held_by").agg(**sums)
+    others = as_written.join(passed_on, on=key, how="anti").with_columns(held_by=lit(None, pl.String))
+    others = others.group_by(*key, "held_by").agg(col("sends", "clicks", "points").sum(), col("first_message_at").min())
+    columns = [*key, "held_by", *sums]
+    return pl.concat([others.select(columns), of_former.select(columns)])
 
 
 def message_refusals(events: pl.LazyFrame) -> pl.LazyFrame:
@@ -415,8 +469,8 @@ def message_refusals(events: pl.LazyFrame) -> pl.LazyFrame:
     return events.filter(is_refusal).select("channel", "occurred_at", address=address, refusal="event")
 
 
-def survey_answers(answers: pl.LazyFrame) -> pl.LazyFrame:
-    """Valid answers, each once."""
+def survey_answers(answers: pl.LazyFrame, former: pl.LazyFrame) -> pl.LazyFrame:
+    """Valid answers, each once, with who had the address then."""
     number = col("answer").cast(pl.Int64, strict=False)
     is_valid = (
         when(col("question") == "nps")
@@ -425,11 +479,10 @@ def survey_answers(answers: pl.LazyFrame) -> pl.LazyFrame:
         .then(number.is_between(1, 5))
         .otherwise(lit(True))
     )
-    return (
-        answers.filter(col("email").is_not_null(), is_valid.fill_null(False))
-        .select("question", "answer", "responded_at", address=tidy(col("email")), number=number)
-        .unique()
+    valid = answers.filter(col("email").is_not_null(), is_valid.fill_null(False)).select(
+        "question", "answer", "responded_at", channel=lit("email"), address=tidy(col("email")), as_number=number
     )
+    return with_holder(valid, former, "responded_at").unique()
 
 
 def is_junk(project: shipped.Project) -> pl.Expr:
@@ -535,24 +588,24 @@ def merge_contacts(contacts: pl.LazyFrame, numbers: pl.LazyFrame) -> pl.LazyFram
     )
 
 
-def refusals_by_contact(refusals: pl.LazyFrame, addresses: pl.LazyFrame) -> pl.LazyFrame:
+def refusals_by_contact(refusals: pl.LazyFrame, tenures: pl.LazyFrame) -> pl.LazyFrame:
     """Whose a refusal is: that of whoever had the address then."""
     key = ["channel", "address"]
-    others = addresses.select(*key, successor="number", taken_at="first_seen_at", left_at="given_up_at")
-    held_to = (
-        addresses.filter(col("given_up_at").is_not_null())
-        .join(others, on=key)
-        .filter(col("successor") != col("number"), col("left_at").is_null() | (col("left_at") > col("given_up_at")))
-        .group_by(*key, "number")
-        .agg(held_to=pl.max_horizontal("given_up_at", "taken_at").min())
-    )
-    is_first = col("first_seen_at") == col("first_seen_at").min().over(key)
-    tenures = addresses.with_columns(held_from=only(~is_first, col("first_seen_at"))).join(
-        held_to, on=[*key, "number"], how="left"
-    )
     moment = col("occurred_at")
     theirs = (col("held_from").is_null() | (moment >= col("held_from"))) & (col("held_to").is_null() | (moment < col("held_to")))
     return refusals.join(tenures, on=key).filter(theirs).select(*key, "number", "refusal", "occurred_at")
+
+
+def of_whoever_had_it(events: pl.LazyFrame, recipients: pl.LazyFrame, numbers: pl.LazyFrame) -> pl.LazyFrame:
+    """Events with the customer who had their address then."""
+    former = numbers.select(held_by="number", former_id="customer_id")
+    customer = when(col("held_by").is_null()).then(col("customer_id")).otherwise(col("former_id"))
+    return (
+        events.join(recipients, on=["channel", "address"])
+        .join(former, on="held_by", how="left")
+        .with_columns(customer_id=customer)
+        .drop("former_id")
+    )
 
 
 def customer_refusals(
@@ -643,12 +696,11 @@ def customer_web(project: shipped.Project, visits: pl.LazyFrame, views: pl.LazyF
     return [web, categories]
 
 
-def customer_messages(messages: pl.LazyFrame, recipients: pl.LazyFrame) -> pl.LazyFrame:
+def customer_messages(messages: pl.LazyFrame) -> pl.LazyFrame:
     """How customers take e-mail and SMS."""
     of = {channel: col("channel") == channel for channel in ("email", "sms")}
     return (
-        messages.join(recipients, on=["channel", "address"])
-        .group_by("customer_id")
+        messages.group_by("customer_id")
         .agg(
             *(
                 only(of[channel], col(what)).sum().alias(f"{channel}_{what}")
@@ -661,9 +713,8 @@ def customer_messages(messages: pl.LazyFrame, recipients: pl.LazyFrame) -> pl.La
     )
 
 
-def customer_answers(answers: pl.LazyFrame, emails: pl.LazyFrame, points: pl.LazyFrame) -> pl.LazyFrame:
+def customer_answers(answers: pl.LazyFrame, points: pl.LazyFrame) -> pl.LazyFrame:
     """What customers say of themselves: the latest answer to each question."""
-    answers = answers.join(emails, on="address")
     of_survey = points.filter(col("channel") == "survey").select("event_date", survey_points="points")
     # A respondent's response counts once, however many questions it answers.
     responses = (
@@ -678,8 +729,8 @@ def customer_answers(answers: pl.LazyFrame, emails: pl.LazyFrame, points: pl.Laz
     return (
         latest.group_by("customer_id")
         .agg(
-            nps=only(asked["nps"], col("number")).max(),
-            csat=only(asked["csat"], col("number")).max(),
+            nps=only(asked["nps"], col("as_number")).max(),
+            csat=only(asked["csat"], col("as_number")).max(),
             top_need=only(asked["top_need"], col("answer")).max(),
             lifestyle=only(asked["lifestyle"], col("answer")).max(),
             interests=col("answer").filter(asked["interest"]).unique().sort().str.join(","),
@@ -910,12 +961,13 @@ def main(extracts: Path, as_of: str, out: Path) -> None:
     (versions,) = collect(sources.contacts())
     visits, views = web_features(sources.web(), points)
     orders, products = whole_orders(project, sources.orders())
-    contacts, addresses, messages, refusals, answers, suppressions = collect(
-        contact_features(project, versions),
-        contact_addresses(project, versions),
-        message_features(sources.email(), points),
+    contacts, addresses = collect(contact_features(project, versions), contact_addresses(project, versions))
+    (tenures,) = collect(tenures_of(addresses))
+    (former,) = collect(former_holders(tenures))
+    messages, refusals, answers, suppressions = collect(
+        message_features(sources.email(), points, former),
         message_refusals(sources.email()),
-        survey_answers(sources.survey()),
+        survey_answers(sources.survey(), former),
         sources.suppressions(),
     )
 
@@ -938,7 +990,7 @@ def main(extracts: Path, as_of: str, out: Path) -> None:
         visits.join(users, on="user_id", how="left"),
         views.join(users, on="user_id", how="left"),
         merge_contacts(contacts, numbers),
-        refusals_by_contact(refusals, addresses),
+        refusals_by_contact(refusals, tenures),
     )
     owners = (
         visits.filter(col("user_customer_id").is_not_null())
@@ -949,14 +1001,14 @@ def main(extracts: Path, as_of: str, out: Path) -> None:
     )
     buyers = order_features(project, orders.join(numbers, on="number"), products.join(numbers, on="number"), points)
     refused = customer_refusals(refusals, by_contact, suppressions, addresses, numbers, recipients)
-    owners, buyers, refused, of_customers = collect(owners, buyers, refused, customer_messages(messages, recipients))
+    owners, buyers, refused, of_customers = collect(owners, buyers, refused, customer_messages(of_whoever_had_it(messages, recipients, numbers)))
     everybody = pl.concat([numbers.select("customer_id"), emails.select("customer_id")]).unique()
     parts = [
         contacts,
         buyers,
         *customer_web(project, visits, views, owners),
         of_customers,
-        customer_answers(answers, emails, points),
+        customer_answers(of_whoever_had_it(answers, recipients, numbers), points),
         permissions(project, contacts, addresses, numbers, recipients, by_contact, refused, of_customers),
     ]
     (customers,) = collect(profile(project, everybody, parts).sort(shipped.KEYS["customers"]))

@@ -8,7 +8,7 @@ with bounced as (
         t.identifier_type,
         t.identifier
     from staging.message_refusals as r
-    inner join identity.address_tenures as t
+    inner join staging.address_tenures as t
         on t.identifier_type = r.identifier_type
         and t.identifier = r.identifier
     where r.refusal = 'bounce'

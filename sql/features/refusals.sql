@@ -8,7 +8,7 @@ with by_contact as (
         r.refusal,
         r.occurred_at
     from staging.message_refusals as r
-    inner join identity.address_tenures as t
+    inner join staging.address_tenures as t
         on t.identifier_type = r.identifier_type
         and t.identifier = r.identifier
     inner join identity.customers as i
@@ -30,7 +30,7 @@ by_address as (
         and i.identifier = r.identifier
     where not exists (
         select 1
-        from identity.address_tenures as t
+        from staging.address_tenures as t
         where t.identifier_type = r.identifier_type
             and t.identifier = r.identifier
     )

@@ -1,24 +1,12 @@
 -- Why: what customers say of themselves; the latest answer per question counts.
 -- A row: one customer who has answered at least one question. A question not answered is unknown, not zero.
-with answers as (
-    select
-        i.customer_id,
-        s.question,
-        s.answer,
-        s.responded_at
-    from staging.survey_answers as s
-    inner join identity.customers as i
-        on i.identifier_type = s.identifier_type
-        and i.identifier = s.identifier
-),
-
-latest as (
+with latest as (
     select
         customer_id,
         question,
         min(responded_at) as first_responded_at,
         max(responded_at) as responded_at
-    from answers
+    from identity.answers
     group by
         customer_id,
         question
@@ -35,7 +23,7 @@ select
         string_agg(distinct a.answer, ',' order by a.answer) filter (where a.question = 'interest') as varchar
     ) as interests,
     cast(min(l.first_responded_at) as date) as first_response_date
-from answers as a
+from identity.answers as a
 inner join latest as l
     on l.customer_id = a.customer_id
     and l.question = a.question

@@ -13,7 +13,8 @@ with setups as (
         sum(w.add_to_carts) as add_to_carts,
         cast(min(w.first_seen_at) as date) as first_visit_date,
         cast(max(w.last_seen_at) as date) as last_visit_date,
-        cast(max(w.last_cart_at) as date) as last_cart_date
+        cast(max(w.last_cart_at) as date) as last_cart_date,
+        sum(w.points) as points
     from staging.web_setups as w
     -- A logged-in event is the user's own, even on a device that others share.
     inner join identity.customers as i
@@ -48,7 +49,8 @@ visits as (
         sum(add_to_carts) as add_to_carts,
         min(first_visit_date) as first_visit_date,
         max(last_visit_date) as last_visit_date,
-        max(last_cart_date) as last_cart_date
+        max(last_cart_date) as last_cart_date,
+        sum(points) as points
     from setups
     group by customer_id
 )
@@ -65,5 +67,6 @@ select
     add_to_carts,
     first_visit_date,
     $as_of - last_visit_date as days_since_last_visit,
-    $as_of - last_cart_date as days_since_last_cart
+    $as_of - last_cart_date as days_since_last_cart,
+    points
 from visits

@@ -1,45 +1,44 @@
 -- Why: how engaged a customer is now, in all channels together and in each.
 -- A row: one customer with at least one weighted event in the window.
--- Web and message events got their points where they were counted; orders and responses get theirs here.
+-- Web and message events got their points where they were counted: see staging. Orders and responses get theirs here.
 with responses as (
     -- A response counts once, however many questions it answers.
     select distinct
-        identifier_type,
+        customer_id,
         identifier,
         cast(responded_at as date) as event_date
-    from staging.survey_answers
+    from identity.answers
 ),
 
 points as (
     select
-        case when user_id is null then 'visitor' else 'customer' end as identifier_type,
-        coalesce(user_id, visitor_id) as identifier,
+        customer_id,
         'web' as channel,
         points
-    from staging.web_setups
+    from features.web
     union all
     select
-        identifier_type,
-        identifier,
-        channel,
+        customer_id,
+        'message' as channel,
         points
-    from staging.message_addresses
+    from features.messages
     union all
     select
-        o.identifier_type,
-        o.identifier,
+        i.customer_id,
         p.channel,
         p.points
     from staging.engagement_points as p
     inner join staging.orders as o
         on o.order_date = p.event_date
+    inner join identity.customers as i
+        on i.identifier_type = o.identifier_type
+        and i.identifier = o.identifier
     where p.channel = 'order'
         and p.event_type = 'order'
         and o.is_sale
     union all
     select
-        r.identifier_type,
-        r.identifier,
+        r.customer_id,
         p.channel,
         p.points
     from staging.engagement_points as p
@@ -51,18 +50,15 @@ points as (
 
 totals as (
     select
-        i.customer_id,
-        sum(p.points) as points,
-        coalesce(sum(p.points) filter (where p.channel = 'web'), 0) as web_points,
-        coalesce(sum(p.points) filter (where p.channel in ('email', 'sms')), 0) as message_points,
-        coalesce(sum(p.points) filter (where p.channel = 'order'), 0) as order_points,
-        coalesce(sum(p.points) filter (where p.channel = 'survey'), 0) as survey_points
-    from points as p
-    inner join identity.customers as i
-        on i.identifier_type = p.identifier_type
-        and i.identifier = p.identifier
-    where p.points is not null
-    group by i.customer_id
+        customer_id,
+        sum(points) as points,
+        coalesce(sum(points) filter (where channel = 'web'), 0) as web_points,
+        coalesce(sum(points) filter (where channel = 'message'), 0) as message_points,
+        coalesce(sum(points) filter (where channel = 'order'), 0) as order_points,
+        coalesce(sum(points) filter (where channel = 'survey'), 0) as survey_points
+    from points
+    where points is not null
+    group by customer_id
 )
 
 -- From millionths to a decimal, exactly: a division would round.

@@ -1,6 +1,7 @@
 -- Why: response rates look at all that ever happened at an address, and engagement at what it is worth today.
--- A row: one address that messages went to, in one channel, with what came of them.
--- The small table comes first: a join holds its first side in memory.
+-- A row: one address that messages went to, in one channel, while one former holder had it (null: since whoever has it
+-- today), with what came of them.
+-- The small tables come first: a join holds its first side in memory.
 with events as (
     select
         case e.channel when 'sms' then 'phone' else 'email' end as identifier_type,
@@ -20,16 +21,23 @@ with events as (
 )
 
 select
-    identifier_type,
-    identifier,
-    channel,
-    count(*) filter (where event = 'sent') as sends,
-    count(*) filter (where event = 'click') as clicks,
-    min(occurred_at) as first_message_at,
-    sum(points) as points
-from events
-where identifier is not null
+    e.identifier_type,
+    e.identifier,
+    e.channel,
+    h.contact_id as held_by,
+    count(*) filter (where e.event = 'sent') as sends,
+    count(*) filter (where e.event = 'click') as clicks,
+    min(e.occurred_at) as first_message_at,
+    sum(e.points) as points
+from staging.former_holders as h
+right join events as e
+    on h.identifier_type = e.identifier_type
+    and h.identifier = e.identifier
+    and (h.held_from is null or e.occurred_at >= h.held_from)
+    and e.occurred_at < h.held_to
+where e.identifier is not null
 group by
-    identifier_type,
-    identifier,
-    channel
+    e.identifier_type,
+    e.identifier,
+    e.channel,
+    h.contact_id
