@@ -3,8 +3,8 @@
 #   docker build -t segmill .
 #   docker run --rm -v "$PWD:/project" segmill run --as-of 2011-12-10
 #
-# Another image with Rust 1.95 or newer can build: --build-arg BUILDER=registry.example/rust:1.95
-ARG BUILDER=docker.io/library/rust:1.95-slim-bookworm
+# Another image with Rust 1.95 or newer, a C compiler and make can build: --build-arg BUILDER=registry.example/rust:1.95
+ARG BUILDER=docker.io/library/rust:1.95-bookworm
 ARG BASE=docker.io/library/debian:bookworm-slim
 
 FROM ${BUILDER} AS build

@@ -7,8 +7,8 @@ use std::fmt;
 use std::hash::BuildHasher;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use arrow::array::builder::BinaryBuilder;
 use arrow::array::{Array, ArrayRef, AsArray, StringArray, UInt32Array};
+use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Int32Type, UInt32Type};
 use datafusion::error::DataFusionError;
 use foldhash::fast::FixedState;
@@ -94,16 +94,21 @@ impl Dictionary {
     /// When the type is none of text, or a number is no code.
     pub fn decode(&self, codes: &UInt32Array, text_type: &DataType) -> Result<ArrayRef, DataFusionError> {
         let known: [RwLockReadGuard<'_, Texts>; SHARDS] = std::array::from_fn(|shard| read(&self.shards[shard]));
-        let mut bytes = BinaryBuilder::with_capacity(codes.len(), codes.len() * 16);
-        for code in codes {
-            match code {
-                Some(code) => bytes.append_value(known[code as usize % SHARDS].bytes(code)?),
-                None => bytes.append_null(),
-            }
+        // In steps, so that the waits for memory of many texts overlap: where they are, how long they are, what they are.
+        let place = |code: Option<u32>| code.map_or(Ok(None), |code| known[code as usize % SHARDS].place(code).map(Some));
+        let places = codes.iter().map(place).collect::<Result<Vec<Option<u32>>, _>>()?;
+        let text = |(code, place): (u32, Option<u32>)| place.map_or(Ok(&[][..]), |place| known[code as usize % SHARDS].bytes(place));
+        let texts = codes.values().iter().copied().zip(places).map(text).collect::<Result<Vec<&[u8]>, _>>()?;
+        let total: usize = texts.iter().map(|text| text.len()).sum();
+        if i32::try_from(total).is_err() {
+            return Err(DataFusionError::ResourcesExhausted("the texts of one batch take more than two gigabytes".to_owned()));
         }
+        let offsets = OffsetBuffer::from_lengths(texts.iter().map(|text| text.len()));
+        let mut bytes = Vec::with_capacity(total);
+        texts.iter().for_each(|text| bytes.extend_from_slice(text));
         drop(known);
         // Validated as a whole, which is faster than text by text.
-        let texts = StringArray::try_from_binary(bytes.finish())?;
+        let texts = StringArray::try_new(offsets, bytes.into(), codes.nulls().cloned())?;
         if text_type == &DataType::Utf8 { Ok(Arc::new(texts)) } else { Ok(arrow::compute::cast(&texts, text_type)?) }
     }
 
@@ -219,9 +224,14 @@ impl Texts {
         Ok(code)
     }
 
-    fn bytes(&self, code: u32) -> Result<&[u8], DataFusionError> {
-        let entry = self.places.get(code as usize >> SHARD_BITS).and_then(|place| self.entry(*place));
-        entry.map(|(_, bytes)| bytes).ok_or_else(|| DataFusionError::Internal(format!("{code} is the code of no text")))
+    fn place(&self, code: u32) -> Result<u32, DataFusionError> {
+        let place = self.places.get(code as usize >> SHARD_BITS).copied();
+        place.ok_or_else(|| DataFusionError::Internal(format!("{code} is the code of no text")))
+    }
+
+    fn bytes(&self, place: u32) -> Result<&[u8], DataFusionError> {
+        let entry = self.entry(place).map(|(_, bytes)| bytes);
+        entry.ok_or_else(|| DataFusionError::Internal(format!("there is no text at {place}")))
     }
 
     /// The code and the text at a place.

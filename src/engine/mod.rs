@@ -38,6 +38,7 @@ use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{self, VisitMut, VisitorMut};
 use futures::StreamExt;
+use tokio::task::JoinSet;
 
 use crate::error::{Error, Result};
 use encoding::Encoder;
@@ -251,6 +252,34 @@ impl Engine {
         let schema = Arc::clone(&answer.schema);
         let rows = datafusion::physical_plan::execute_stream(Arc::clone(&answer.plan), self.context.task_ctx())?;
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows.map(move |batch| answer.decode(&batch?)))))
+    }
+
+    /// Runs a query and hands its rows, in no order, to somebody who takes them from several threads at once.
+    ///
+    /// # Errors
+    /// DataFusion's own, and those of whoever takes the rows.
+    pub async fn share_out<T: Send + Sync + 'static>(
+        &self,
+        frame: DataFrame,
+        taker: &Arc<T>,
+        take: fn(&T, RecordBatch) -> Result<(), DataFusionError>,
+    ) -> Result<(), DataFusionError> {
+        let answer = Arc::new(self.answer(frame).await?);
+        self.work.runs(&answer.plan);
+        let mut taking = JoinSet::new();
+        for mut rows in datafusion::physical_plan::execute_stream_partitioned(Arc::clone(&answer.plan), self.context.task_ctx())? {
+            let (answer, taker) = (Arc::clone(&answer), Arc::clone(taker));
+            taking.spawn(async move {
+                while let Some(batch) = rows.next().await {
+                    take(&taker, answer.decode(&batch?)?)?;
+                }
+                Ok::<(), DataFusionError>(())
+            });
+        }
+        while let Some(done) = taking.join_next().await {
+            done.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))??;
+        }
+        Ok(())
     }
 
     /// Runs a query to its end and makes its rows readable by SQL; how many there are.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, SchemaRef};
+use arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
-use futures::StreamExt;
 
 use super::{BlockList, MAX_TYPES, Resolution, Resolver, Rules, TypeRule, edges_schema};
 use crate::config::{IdentifierType, Project, Values};
@@ -95,11 +95,10 @@ pub fn check_edges(project: &Project, file: &Arc<crate::diagnostic::SourceFile>,
 /// # Errors
 /// DataFusion's own, around an [`Error`] of the identity step.
 pub async fn resolve(engine: &Engine, rules: Rules, edges: LogicalPlan) -> Result<Resolution, DataFusionError> {
-    let resolver = Resolver::new(rules, engine.threads());
-    let mut rows = engine.stream(engine.frame(edges)).await?;
-    while let Some(batch) = rows.next().await {
-        resolver.push(&batch?).map_err(|error| DataFusionError::External(Box::new(error)))?;
-    }
+    let resolver = Arc::new(Resolver::new(rules, engine.threads()));
+    let push = |resolver: &Resolver, batch: RecordBatch| resolver.push(&batch).map_err(|error| DataFusionError::External(Box::new(error)));
+    engine.share_out(engine.frame(edges), &resolver, push).await?;
+    let resolver = Arc::into_inner(resolver).ok_or_else(|| DataFusionError::Internal("edges are still being read".to_owned()))?;
     Ok(resolver.finish())
 }
 
