@@ -47,8 +47,8 @@ pub fn command(arguments: RunArguments, environment: Environment, terminal: &Ter
     } else {
         job.run(&runtime, &request, arguments.record).map(|done| tell(&done, terminal))
     };
-    // What a stopped run left going ends with the process.
-    runtime.shutdown_background();
+    // What a stopped run left going ends with the process. A runtime that is shut down under it makes it panic on its last moments.
+    std::mem::forget(runtime);
     result
 }
 

@@ -32,7 +32,7 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream};
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
@@ -47,6 +47,9 @@ use table::{EncodedTable, NarrowTable, is_text};
 
 /// The largest number of memory consumers that an out-of-memory error names.
 const NAMED_CONSUMERS: usize = 5;
+
+/// Batches of an answer that are decoded before somebody takes them.
+const DECODED_AHEAD: usize = 4;
 
 /// What a run may use.
 #[derive(Debug, Clone, Copy)]
@@ -249,9 +252,21 @@ impl Engine {
     pub async fn stream(&self, frame: DataFrame) -> Result<SendableRecordBatchStream, DataFusionError> {
         let answer = self.answer(frame).await?;
         self.work.runs(&answer.plan);
-        let schema = Arc::clone(&answer.schema);
-        let rows = datafusion::physical_plan::execute_stream(Arc::clone(&answer.plan), self.context.task_ctx())?;
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows.map(move |batch| answer.decode(&batch?)))))
+        let mut rows = datafusion::physical_plan::execute_stream(Arc::clone(&answer.plan), self.context.task_ctx())?;
+        // Decoded beside whoever takes the rows, who has enough to do.
+        let mut decoding = RecordBatchReceiverStream::builder(Arc::clone(&answer.schema), DECODED_AHEAD);
+        let decoded = decoding.tx();
+        decoding.spawn(async move {
+            while let Some(batch) = rows.next().await {
+                let batch = batch.and_then(|batch| answer.decode(&batch));
+                // Nobody takes rows any more: the query is dropped.
+                if decoded.send(batch).await.is_err() {
+                    break;
+                }
+            }
+            Ok(())
+        });
+        Ok(decoding.build())
     }
 
     /// Runs a query and hands its rows, in no order, to somebody who takes them from several threads at once.
