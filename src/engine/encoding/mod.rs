@@ -26,7 +26,7 @@ use expressions::Scope;
 const RED_ZONE_BYTES: usize = 256 * 1024;
 const STACK_BYTES: usize = 2 * 1024 * 1024;
 
-/// What the column of packed keys is called. No SQL can name it.
+/// What the column of packed keys is called between an aggregate and the projection that takes the keys apart.
 const PACKED: &str = "packed keys";
 
 /// A plan in which some columns are codes.
