@@ -117,7 +117,7 @@ pub async fn run(request: &Request, stores: &Stores, progress: &Progress, record
 
 /// Ends the uploads that a run has left unfinished. What a store does not answer to is left to its own rules.
 pub async fn give_up_uploads(stores: &Stores) {
-    let _ = tokio::time::timeout(LAST_WORDS, stores.end_uploads()).await;
+    let _ = tokio::time::timeout(LAST_WORDS, stores.end_uploads(false)).await;
 }
 
 async fn attempt(request: &Request, stores: &Stores, progress: &Progress, recorder: &Recorder) -> Result<Done> {

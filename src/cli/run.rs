@@ -147,7 +147,7 @@ impl Job {
         }
         let error = stopped(signal, !stopped_before);
         // A store that does not answer must not keep the process.
-        let last_words = async { tokio::join!(recorder.close(Err(&error)), self.stores.end_uploads()) };
+        let last_words = async { tokio::join!(recorder.close(Err(&error)), self.stores.end_uploads(true)) };
         let _ = tokio::time::timeout(WRITE_RECORD, last_words).await;
         Err(error)
     }

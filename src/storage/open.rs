@@ -170,9 +170,9 @@ impl Stores {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner).insert(origin.to_owned(), Arc::new(watched));
     }
 
-    /// Ends the uploads that were begun and not completed, as a run leaves them that fails or is stopped.
-    pub async fn end_uploads(&self) {
-        self.uploads.end().await;
+    /// Ends the uploads that were begun and not completed, as a run leaves them that fails or, for good, is stopped.
+    pub async fn end_uploads(&self, for_good: bool) {
+        self.uploads.end(for_good).await;
     }
 
     fn cached(&self, key: &str, open: impl FnOnce() -> Result<Arc<dyn ObjectStore>>) -> Result<Arc<dyn ObjectStore>> {

@@ -21,17 +21,31 @@ type Shared = Arc<tokio::sync::Mutex<Box<dyn MultipartUpload>>>;
 
 /// The uploads that were begun and have not come to an end.
 #[derive(Debug, Default)]
-pub struct Uploads(Mutex<Open>);
+pub struct Uploads {
+    account: Mutex<Account>,
+    /// Held by whoever asks a store to begin one.
+    beginning: tokio::sync::RwLock<()>,
+}
 
 #[derive(Debug, Default)]
-struct Open {
+struct Account {
     begun: u64,
     open: BTreeMap<u64, Shared>,
+    /// Whether no more are begun.
+    closed: bool,
 }
 
 impl Uploads {
-    /// Ends them all, as far as the stores let it.
-    pub async fn end(&self) {
+    /// Ends them all, as far as the stores let it; for good when none is to be begun after that.
+    pub async fn end(&self, for_good: bool) {
+        self.lock().closed |= for_good;
+        self.end_open().await;
+        // And those whose beginning a store had not answered yet.
+        let _nobody_begins = self.beginning.write().await;
+        self.end_open().await;
+    }
+
+    async fn end_open(&self) {
         let open = std::mem::take(&mut self.lock().open);
         // One that is not ended is what a killed process leaves too: a rule of the store must look after it.
         futures::future::join_all(open.into_values().map(|upload| async move { upload.lock().await.abort().await })).await;
@@ -46,8 +60,8 @@ impl Uploads {
         Upload { uploads: Arc::clone(self), number, upload }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Open> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Account> {
+        self.account.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -108,6 +122,10 @@ impl fmt::Display for Watched {
 #[async_trait]
 impl ObjectStore for Watched {
     async fn put_multipart_opts(&self, path: &Path, options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        let _beginning = self.uploads.beginning.read().await;
+        if self.uploads.lock().closed {
+            return Err(ended());
+        }
         Ok(Box::new(self.uploads.begin(self.store.put_multipart_opts(path, options).await?)))
     }
 
@@ -167,8 +185,13 @@ mod tests {
         done.put_part("done".into()).await.unwrap();
         done.complete().await.unwrap();
         assert_eq!(files(), 2);
-        uploads.end().await;
+        uploads.end(false).await;
         assert_eq!(files(), 1, "the part of a file is gone");
+        let mut later = store.put_multipart(&"later".into()).await.unwrap();
+        later.put_part("later".into()).await.unwrap();
+        uploads.end(true).await;
+        assert!(store.put_multipart(&"too late".into()).await.is_err());
+        assert_eq!(files(), 1);
         assert!(left.put_part("more".into()).await.is_err());
         assert_eq!(store.get(&"done".into()).await.unwrap().bytes().await.unwrap(), "done");
     }

@@ -121,7 +121,7 @@ fn an_upload_that_comes_to_nothing_is_ended() {
     let refused = faulty(&server, &[("FAULT_SHARE", "1"), ("FAULT_KIND", "refused"), ("FAULT_URL", "partNumber=2")]);
     let (code, error) = told(Place::s3(&refused, "parts").spawn(&tiny, "1", &[]));
     assert_eq!(code, Some(75), "{error}");
-    assert_eq!(uploads(&refused.asked()), (1, 1), "begun and ended");
+    assert_all_ended(&refused.asked());
 
     let silent = faulty(&server, &[("FAULT_SHARE", "1"), ("FAULT_KIND", "silent"), ("FAULT_URL", "partNumber=")]);
     let run = Place::s3(&silent, "parts").spawn(&tiny, "1", &[]);
@@ -132,13 +132,15 @@ fn an_upload_that_comes_to_nothing_is_ended() {
     }
     let (code, error) = terminated(run);
     assert_eq!(code, Some(143), "{error}");
-    assert_eq!(uploads(&silent.asked()), (1, 1), "begun and ended");
+    assert_all_ended(&silent.asked());
 }
 
-/// How many uploads were begun and ended.
-fn uploads(asked: &str) -> (usize, usize) {
+/// Every upload that was begun was ended. How many there were is chance: both tables are large, and written at once.
+fn assert_all_ended(asked: &str) {
     let of = |method: &str, part: &str| asked.lines().filter(|line| line.starts_with(method) && line.contains(part)).count();
-    (of("POST", "?uploads"), of("DELETE", "uploadId="))
+    let (begun, ended) = (of("POST", "?uploads"), of("DELETE", "uploadId="));
+    assert!(begun > 0);
+    assert_eq!(begun, ended, "begun and ended");
 }
 
 /// Ends a run with a signal: its exit code and what it told, within the two seconds that it has.
