@@ -358,11 +358,11 @@ async fn assign_segments(plan: &Plan, engine: &Engine, steps: &mut Steps<'_>) ->
     let failed = |error: DataFusionError| failure(PROFILE, &error, &[]);
     let profile = async { engine.stream(sorted(engine.context().table(PROFILE).await?, &[CUSTOMER_ID.to_owned()])?).await }.await;
     let mut profile = profile.map_err(failed)?.try_chunks(engine.threads() * BATCHES_A_THREAD);
-    let mut assigner = segments::Assigner::new(&plan.rules, &plan.domains, engine.threads());
+    let mut members = segments::Assigner::new(&plan.rules, &plan.domains, engine.threads());
     while let Some(batches) = profile.try_next().await.map_err(|error| failed(error.1))? {
-        assigner.add(&batches)?;
+        members.add(&batches)?;
     }
-    let assigned = assigner.finish()?;
+    let assigned = members.finish()?;
     let sizes = segments::sizes(&plan.rules, &assigned);
     let memberships = assigned.memberships;
     steps.end(MEMBERSHIP, rows_of(&memberships), assigning);

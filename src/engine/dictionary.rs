@@ -105,7 +105,9 @@ impl Dictionary {
         }
         let offsets = OffsetBuffer::from_lengths(texts.iter().map(|text| text.len()));
         let mut bytes = Vec::with_capacity(total);
-        texts.iter().for_each(|text| bytes.extend_from_slice(text));
+        for text in &texts {
+            bytes.extend_from_slice(text);
+        }
         drop(known);
         // Validated as a whole, which is faster than text by text.
         let texts = StringArray::try_new(offsets, bytes.into(), codes.nulls().cloned())?;

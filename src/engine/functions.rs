@@ -85,7 +85,7 @@ impl Mapping {
             results = slots().map(|slot| known[slot]).collect();
         }
         let has_nulls = results.contains(&NULL);
-        let nulls = has_nulls.then(|| NullBuffer::from_iter(results.iter().map(|result| *result != NULL)));
+        let nulls = has_nulls.then(|| results.iter().map(|result| *result != NULL).collect::<NullBuffer>());
         Ok(if self.is_condition() {
             Arc::new(BooleanArray::new(results.iter().map(|result| *result == 1).collect(), nulls))
         } else {

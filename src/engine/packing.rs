@@ -109,7 +109,7 @@ impl Packing {
 
     fn unpacked(&self, key: usize, packed: &ArrayRef) -> Result<ArrayRef> {
         let place = self.places.get(key).ok_or_else(|| DataFusionError::Internal(format!("there is no key {key}")))?;
-        match packed.data_type() {
+        Ok(match packed.data_type() {
             DataType::UInt64 => place.take(packed.as_primitive::<UInt64Type>().values().iter().map(|packed| u128::from(*packed))),
             DataType::Decimal128(..) => {
                 place.take(packed.as_primitive::<Decimal128Type>().values().iter().map(|packed| packed.cast_unsigned()))
@@ -118,8 +118,8 @@ impl Packing {
                 let (first, second) = packed.to_parts();
                 if place.half == 0 { first } else { second.cast_unsigned() }
             })),
-            other => Err(DataFusionError::Internal(format!("{other} is not the type of a packed key"))),
-        }
+            other => return Err(DataFusionError::Internal(format!("{other} is not the type of a packed key"))),
+        })
     }
 }
 
@@ -140,10 +140,10 @@ impl Place {
         }
     }
 
-    fn take(&self, halves: impl Iterator<Item = u128>) -> Result<ArrayRef> {
+    fn take(&self, halves: impl Iterator<Item = u128>) -> ArrayRef {
         let mask = (1 << self.bits) - 1;
         let values = halves.map(|half| ((half >> self.shift) & mask).checked_sub(1));
-        Ok(match &self.data_type {
+        match &self.data_type {
             DataType::Boolean => Arc::new(values.map(|value| value.map(|value| value == 1)).collect::<BooleanArray>()),
             DataType::UInt32 => Arc::new(values.map(|value| value.map(lowest)).collect::<PrimitiveArray<UInt32Type>>()),
             DataType::Int32 | DataType::Date32 => {
@@ -157,7 +157,7 @@ impl Place {
                 let moments: PrimitiveArray<Int64Type> = values.map(|value| value.map(|value| low(value).cast_signed())).collect();
                 Arc::new(moments.reinterpret_cast::<TimestampMicrosecondType>().with_data_type(moment.clone()))
             }
-        })
+        }
     }
 }
 

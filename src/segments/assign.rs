@@ -32,9 +32,9 @@ pub struct Assigned {
 /// As [`Assigner::add`] and [`Assigner::finish`].
 pub fn assign(sets: &[RuleSet], profile: &[RecordBatch]) -> Result<Assigned> {
     let nothing_declared = Domains::default();
-    let mut assigner = Assigner::new(sets, &nothing_declared, 1);
-    assigner.add(profile)?;
-    assigner.finish()
+    let mut members = Assigner::new(sets, &nothing_declared, 1);
+    members.add(profile)?;
+    members.finish()
 }
 
 /// Puts customers into segments as they come, and holds the profile to what was declared of it.

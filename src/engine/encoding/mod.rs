@@ -270,14 +270,14 @@ fn by_packed_key(
     let count = groups.len();
     let aggregate = Aggregate::try_new(Arc::new(input), vec![packing.pack(groups).alias(PACKED)], aggregates)?;
     let columns = aggregate.schema.columns();
-    let [packed, aggregated @ ..] = columns.as_slice() else {
+    let [packed, results @ ..] = columns.as_slice() else {
         return Err(DataFusionError::Internal("an aggregate has no column".to_owned()));
     };
     let names = schema.columns();
     let packed = Expr::Column(packed.clone());
     let keys = packing.unpack(&packed).zip(&names).map(|(key, name)| key.alias_qualified(name.relation.clone(), &name.name));
-    let exprs = keys.chain(aggregated.iter().cloned().map(Expr::Column)).collect();
-    debug_assert_eq!(names.len(), count + aggregated.len());
+    let exprs = keys.chain(results.iter().cloned().map(Expr::Column)).collect();
+    debug_assert_eq!(names.len(), count + results.len());
     Ok(LogicalPlan::Projection(Projection::try_new_with_schema(exprs, Arc::new(LogicalPlan::Aggregate(aggregate)), schema)?))
 }
 
