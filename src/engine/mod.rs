@@ -5,13 +5,16 @@ mod encoding;
 mod functions;
 mod index;
 mod local_date;
+mod memory;
 mod packing;
 mod parallel;
+mod parameters;
 mod profile;
 mod table;
 
 pub use dictionary::{ChunkCodes, Dictionary};
 pub use index::{HashIndex, Slot};
+pub use memory::{memory_at_hand, peak_memory};
 pub use parallel::parallel;
 pub use profile::{Operator, Work, compute_ms};
 pub use table::{decoded_batch, encoded_schema};
@@ -36,13 +39,14 @@ use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream};
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::{self, VisitMut, VisitorMut};
+use datafusion::sql::sqlparser::ast::{self, VisitMut};
 use futures::StreamExt;
 use tokio::task::JoinSet;
 
 use crate::error::{Error, Result};
 use encoding::Encoder;
 use local_date::LocalDates;
+use parameters::{Binder, bind};
 use table::{EncodedTable, NarrowTable, is_text};
 
 /// The largest number of memory consumers that an out-of-memory error names.
@@ -463,88 +467,4 @@ fn spread(batches: Vec<RecordBatch>, partitions: usize) -> Vec<Vec<RecordBatch>>
         dealt[position % count].push(batch);
     }
     dealt
-}
-
-/// Puts typed literals in the place of `$parameters` in a parsed statement. The text of a value is never parsed as SQL.
-fn bind(mut statement: Statement, parameters: &BTreeMap<String, ScalarValue>) -> Result<Statement, DataFusionError> {
-    if let Statement::Statement(inner) = &mut statement
-        && let ControlFlow::Break(error) = inner.visit(&mut Binder { parameters })
-    {
-        return Err(error);
-    }
-    Ok(statement)
-}
-
-struct Binder<'a> {
-    parameters: &'a BTreeMap<String, ScalarValue>,
-}
-
-impl VisitorMut for Binder<'_> {
-    type Break = DataFusionError;
-
-    fn pre_visit_expr(&mut self, expr: &mut ast::Expr) -> ControlFlow<Self::Break> {
-        let ast::Expr::Value(ast::ValueWithSpan { value: ast::Value::Placeholder(placeholder), .. }) = expr else {
-            return ControlFlow::Continue(());
-        };
-        let value = self.parameters.get(placeholder.trim_start_matches('$'));
-        match value.map(literal) {
-            Some(Ok(bound)) => *expr = bound,
-            Some(Err(error)) => return ControlFlow::Break(error),
-            None => return ControlFlow::Break(DataFusionError::Plan(format!("there is no parameter `{placeholder}`"))),
-        }
-        ControlFlow::Continue(())
-    }
-}
-
-/// A value as a typed SQL literal.
-fn literal(value: &ScalarValue) -> Result<ast::Expr, DataFusionError> {
-    let quoted = |text: String| ast::Expr::Value(ast::Value::SingleQuotedString(text).into());
-    let cast = |text: String, data_type: ast::DataType| ast::Expr::Cast {
-        kind: ast::CastKind::Cast,
-        expr: Box::new(quoted(text)),
-        data_type,
-        array: false,
-        format: None,
-    };
-    Ok(match value {
-        ScalarValue::Utf8(Some(text)) => quoted(text.clone()),
-        ScalarValue::Boolean(Some(truth)) => ast::Expr::Value(ast::Value::Boolean(*truth).into()),
-        ScalarValue::Int64(Some(number)) => cast(number.to_string(), ast::DataType::BigInt(None)),
-        ScalarValue::Float64(Some(number)) => cast(number.to_string(), ast::DataType::Double(ast::ExactNumberInfo::None)),
-        ScalarValue::Date32(Some(_)) => cast(value.to_string(), ast::DataType::Date),
-        ScalarValue::Decimal128(Some(_), precision, scale) => {
-            let info = ast::ExactNumberInfo::PrecisionAndScale(u64::from(*precision), i64::from(*scale));
-            cast(
-                ScalarValue::to_array(value).and_then(|array| Ok(arrow::util::display::array_value_to_string(&array, 0)?))?,
-                ast::DataType::Decimal(info),
-            )
-        }
-        ScalarValue::TimestampMicrosecond(Some(_), _) => cast(
-            ScalarValue::to_array(value).and_then(|array| Ok(arrow::util::display::array_value_to_string(&array, 0)?))?,
-            ast::DataType::Timestamp(None, ast::TimezoneInfo::Tz),
-        ),
-        other => return Err(DataFusionError::Plan(format!("a parameter cannot be a {}", other.data_type()))),
-    })
-}
-
-/// The memory of this machine, or of the container when that allows less, in bytes.
-pub fn memory_at_hand() -> usize {
-    let read = |path: &str| std::fs::read_to_string(path).ok();
-    let number = |text: String| text.trim().parse::<usize>().ok();
-    let kibibytes =
-        |text: String| text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse::<usize>().ok());
-    let machine = read("/proc/meminfo").and_then(kibibytes).map(|kib| kib * 1024);
-    // Control groups, version 2 and version 1; without a limit the first says `max` and the second a huge number.
-    let container = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
-        .into_iter()
-        .filter_map(|path| read(path).and_then(number))
-        .min();
-    machine.into_iter().chain(container).min().unwrap_or(2 * 1024 * 1024 * 1024)
-}
-
-/// The most memory that this process has had so far, where the system tells.
-pub fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let kibibytes: u64 = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok())?;
-    Some(kibibytes * 1024)
 }
