@@ -24,7 +24,7 @@ use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 
 const MICROSECONDS: i64 = 1_000_000;
 const DAY: i64 = 24 * 60 * 60 * MICROSECONDS;
-/// No zone changes its offset at any other moments than at multiples of this, since zones have whole hours.
+/// How close a day is looked at: between two moments so far apart no zone changes its offset and changes it back.
 const STEP: i64 = 15 * 60 * MICROSECONDS;
 /// The days whose offsets are kept, counted from 1970-01-01: those from 1930 until 2129.
 const FIRST_DAY: i64 = -14_610;
