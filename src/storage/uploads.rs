@@ -195,4 +195,20 @@ mod tests {
         assert!(left.put_part("more".into()).await.is_err());
         assert_eq!(store.get(&"done".into()).await.unwrap().bytes().await.unwrap(), "done");
     }
+
+    #[tokio::test]
+    async fn what_a_store_was_being_asked_to_begin_is_ended_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = LocalFileSystem::new_with_prefix(folder.path()).unwrap();
+        let uploads = Arc::<Uploads>::default();
+        let beginning = uploads.beginning.read().await;
+        let mut ending = std::pin::pin!(uploads.end(true));
+        assert!(futures::poll!(ending.as_mut()).is_pending(), "the store has not answered");
+        let mut late = uploads.begin(inner.put_multipart(&"late".into()).await.unwrap());
+        late.put_part("late".into()).await.unwrap();
+        drop(beginning);
+        ending.await;
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert!(late.put_part("more".into()).await.is_err());
+    }
 }
