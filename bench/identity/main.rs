@@ -25,6 +25,11 @@ use parquet::file::properties::WriterProperties;
 use segmill::config::StandsAlone;
 use segmill::identity::{Resolver, Rules, TypeRule, edges_schema};
 
+/// As the command has it.
+#[cfg(not(target_env = "msvc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 const BATCH: u64 = 65_536;
 /// Microseconds of 2011-12-10.
 const AS_OF: i64 = 1_323_475_200_000_000;

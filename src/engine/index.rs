@@ -6,8 +6,8 @@
 /// side, look a batch up in steps: [`HashIndex::slot`] of all, then [`HashIndex::first_like`] of all, then compare.
 #[derive(Debug, Default)]
 pub struct HashIndex {
-    /// The upper half of a slot is the hash, of which the highest bits are the slot's place; the lower half is one more than the number;
-    /// 0 is free. Where a place is taken, the next free one serves. A power of two, at most half full.
+    /// The upper half of a slot is the hash, of which the highest bits are the slot's place; the lower half is the number. Where a place
+    /// is taken, the next free one serves. A power of two, at most half full.
     slots: Vec<u64>,
     held: usize,
 }
@@ -16,36 +16,41 @@ pub struct HashIndex {
 #[derive(Debug, Clone, Copy)]
 pub struct Slot(u64);
 
+/// A slot that holds nothing. Not 0: memory that the system gives zeroed is first mapped when it is read and again when it is written,
+/// which stops all threads.
+const FREE: u64 = u64::MAX;
+
 impl HashIndex {
     /// Makes room, so that so many more fit.
     pub fn reserve(&mut self, more: usize) {
         let wanted = ((self.held + more) * 2).next_power_of_two().max(2);
         if wanted > self.slots.len() {
-            let before = std::mem::replace(&mut self.slots, vec![0; wanted]);
-            before.into_iter().filter(|slot| *slot != 0).for_each(|slot| self.occupy(slot));
+            let before = std::mem::replace(&mut self.slots, vec![FREE; wanted]);
+            before.into_iter().filter(|slot| *slot != FREE).for_each(|slot| self.occupy(slot));
         }
     }
 
     /// What stands at the place of a hash.
     pub fn slot(&self, hash: u32) -> Slot {
-        Slot(self.slots.get(self.place(hash)).copied().unwrap_or(0))
+        Slot(self.slots.get(self.place(hash)).copied().unwrap_or(FREE))
     }
 
     /// The first number of a hash, given what stands at its place.
     pub fn first_like(&self, hash: u32, slot: Slot) -> Option<u32> {
-        if slot.0 == 0 || hash_in(slot.0) == hash {
-            return number_in(slot.0);
+        match slot.0 {
+            FREE => None,
+            slot if hash_in(slot) == hash => Some(number_in(slot)),
+            _ => self.find(hash, Some),
         }
-        self.find(hash, Some)
     }
 
     /// What `is` gives for the first number of a hash that it gives something for.
     pub fn find<T>(&self, hash: u32, mut is: impl FnMut(u32) -> Option<T>) -> Option<T> {
         let mut at = self.place(hash);
         loop {
-            let slot = self.slots.get(at).copied().filter(|slot| *slot != 0)?;
+            let slot = self.slots.get(at).copied().filter(|slot| *slot != FREE)?;
             if hash_in(slot) == hash
-                && let Some(found) = number_in(slot).and_then(&mut is)
+                && let Some(found) = is(number_in(slot))
             {
                 return Some(found);
             }
@@ -57,12 +62,12 @@ impl HashIndex {
     pub fn add(&mut self, hash: u32, number: u32) {
         self.reserve(1);
         self.held += 1;
-        self.occupy(u64::from(hash) << 32 | (u64::from(number) + 1));
+        self.occupy(u64::from(hash) << 32 | u64::from(number));
     }
 
     fn occupy(&mut self, slot: u64) {
         let mut at = self.place(hash_in(slot));
-        while self.slots[at] != 0 {
+        while self.slots[at] != FREE {
             at = self.after(at);
         }
         self.slots[at] = slot;
@@ -84,8 +89,8 @@ fn hash_in(slot: u64) -> u32 {
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "the lower half is wanted")]
-fn number_in(slot: u64) -> Option<u32> {
-    (slot as u32).checked_sub(1)
+fn number_in(slot: u64) -> u32 {
+    slot as u32
 }
 
 #[cfg(test)]

@@ -2,6 +2,11 @@
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
+use crate::engine::parallel;
+
+/// Ties whose first steps are made side by side.
+const STEP: usize = 64;
+
 /// Sets of numbers that were joined.
 ///
 /// The root of a set is its smallest number: a root is only ever hung below a smaller one, by one compare-and-swap, so threads
@@ -48,6 +53,32 @@ impl Sets {
         }
     }
 
+    /// Makes the ends of ties one set each.
+    ///
+    /// The first step from a number is the one that misses the processor's cache, so the steps of many ties are made side by side.
+    pub(super) fn join_all(&self, mut ties: impl Iterator<Item = [u32; 2]>) {
+        let mut near = Vec::with_capacity(STEP);
+        loop {
+            near.extend(ties.by_ref().take(STEP).map(|tie| tie.map(|number| self.parents[number as usize].load(Relaxed))));
+            if near.is_empty() {
+                return;
+            }
+            near.drain(..).for_each(|[one, other]: [u32; 2]| self.join(one, other));
+        }
+    }
+
+    /// The root of every number's set.
+    pub(super) fn roots(self, threads: usize) -> Vec<u32> {
+        let share = self.parents.len().div_ceil(threads).max(1);
+        let mut parts: Vec<_> = (0..self.parents.len()).step_by(share).map(|start| start..self.parents.len().min(start + share)).collect();
+        parallel(&mut parts, threads, |part| {
+            for number in part {
+                self.parents[number].store(self.root(u32::try_from(number).unwrap_or(u32::MAX)), Relaxed);
+            }
+        });
+        self.parents.into_iter().map(AtomicU32::into_inner).collect()
+    }
+
     /// Takes a number out of its set. Right only if every number of the set is taken out.
     pub(super) fn release(&self, number: u32) {
         self.parents[number as usize].store(number, Relaxed);
@@ -73,7 +104,7 @@ mod tests {
                 scope.spawn(move || edges.iter().skip(start).step_by(4).for_each(|&(a, b)| together.join(b, a)));
             }
         });
-        let roots = |sets: &Sets| (0..bound).map(|at| sets.root(at)).collect::<Vec<_>>();
-        assert_eq!(roots(&alone), roots(&together));
+        let roots: Vec<u32> = (0..bound).map(|at| alone.root(at)).collect();
+        assert_eq!(roots, together.roots(3));
     }
 }

@@ -90,16 +90,16 @@ impl Resolution {
         let mut asked = self.nodes.find(kind.flatten(), identifier);
         asked.sort_by_key(|node| self.nodes.kind(*node));
         let mut seen = BTreeSet::new();
-        asked.into_iter().filter(|&node| seen.insert(self.sets.root(node))).map(|node| self.explain_node(node)).collect()
+        asked.into_iter().filter(|&node| seen.insert(self.root(node))).map(|node| self.explain_node(node)).collect()
     }
 
     fn explain_node(&self, asked: u32) -> Explained {
-        let root = self.sets.root(asked);
+        let root = self.root(asked);
         let mut between: HashMap<u32, BTreeMap<(u8, &str, u32), Between>> = HashMap::new();
         let mut dropped = BTreeSet::new();
         for (number, chunk) in self.chunks.iter().enumerate() {
             for (at, &ends) in chunk.ends.iter().enumerate() {
-                let inside = ends.map(|node| self.sets.root(node) == root);
+                let inside = ends.map(|node| self.root(node) == root);
                 let source = &self.sources[usize::from(chunk.sources[at])];
                 if chunk.verdicts[at] != Verdict::Ties {
                     if inside[0] || inside[1] {
@@ -121,7 +121,7 @@ impl Resolution {
         }
         let name = self.name_of(asked);
         let mut aliases: Vec<String> =
-            self.aliases.iter().filter(|alias| self.sets.root(alias.node) == root).map(|alias| self.id(alias.node)).collect();
+            self.aliases.iter().filter(|alias| self.root(alias.node) == root).map(|alias| self.id(alias.node)).collect();
         aliases.sort();
         Explained {
             customer_id: name.map(|name| self.id(name)),

@@ -94,11 +94,8 @@ pub(super) fn join(rules: &Rules, nodes: &mut Nodes, chunks: &mut [Chunk], sets:
     }
     let stage_of = |kinds: [u8; 2]| stage_of_kind[usize::from(kinds[0])].max(stage_of_kind[usize::from(kinds[1])]);
     parallel(chunks, threads, |chunk| {
-        for (at, [one, other]) in chunk.ends.iter().enumerate() {
-            if chunk.verdicts[at] == Verdict::Ties && stage_of(chunk.kinds[at]) == 0 {
-                sets.join(*one, *other);
-            }
-        }
+        let made = |at: &usize| chunk.verdicts[*at] == Verdict::Ties && stage_of(chunk.kinds[*at]) == 0;
+        sets.join_all((0..chunk.ends.len()).filter(made).map(|at| chunk.ends[at]));
     });
     let mut shared = Vec::new();
     for (position, (kind, most)) in limited.into_iter().enumerate() {

@@ -1,12 +1,11 @@
 //! The ids of customers, made from their oldest identifier, and the ids that merges have ended.
 
 use std::cmp::Ordering;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use sha2::{Digest, Sha256};
 
-use super::components::Sets;
 use super::edges::{Chunk, Verdict};
 use super::intern::{BLOCKED, NOBODY, Nodes, SHARED};
 use super::rules::Rules;
@@ -16,12 +15,13 @@ use crate::engine::parallel;
 /// Hexadecimal digits of an id that hides its identifier: 80 bits, so that two customers never get the same one.
 const DIGITS: usize = 20;
 
-/// Parts that ties are divided into by their set, so that threads make them again side by side.
-const PARTS: usize = 64;
-/// An odd number that spreads neighbouring roots over the parts.
-const SPREAD: u32 = 0x9E37_79B9;
+/// What stands for several neighbours of an identifier.
+const SEVERAL: u32 = NOBODY - 1;
 
-/// Ties of which the roots are looked for side by side.
+/// Ties that a thread looks at ahead of their being made, one after the other.
+const AHEAD: usize = 1 << 15;
+
+/// Of these, those whose steps through memory are made side by side.
 const STEP: usize = 64;
 
 /// A tie to be made again.
@@ -49,19 +49,24 @@ fn by_age(rules: &Rules, nodes: &Nodes, one: u32, other: u32) -> Ordering {
     age(one).cmp(&age(other)).then_with(|| nodes.text(one).cmp(nodes.text(other)))
 }
 
+/// The types whose identifiers may name a customer, unless they are set aside.
+fn kinds_that_may_name(rules: &Rules) -> Vec<bool> {
+    rules.types.iter().map(|rule| rule.stands_alone != StandsAlone::No).collect()
+}
+
 /// Whether an identifier may name a customer.
 fn may_name(rules: &Rules, nodes: &Nodes, node: u32) -> bool {
     rules.rule(nodes.kind(node)).stands_alone != StandsAlone::No && !nodes.is(node, BLOCKED | SHARED)
 }
 
 /// The identifier that names each set, by root; [`NOBODY`] for a set that is no customer.
-pub(super) fn names(rules: &Rules, nodes: &Nodes, sets: &Sets, threads: usize) -> Vec<u32> {
+pub(super) fn names(rules: &Rules, nodes: &Nodes, roots: &[u32], threads: usize) -> Vec<u32> {
     let names = nobodies(nodes.bound);
     nodes.parts(threads, |part| {
         for node in part.filter(|&node| may_name(rules, nodes, node)) {
             let older = |name: u32| (name == NOBODY || by_age(rules, nodes, node, name).is_lt()).then_some(node);
             // Fails when the set has an older name already.
-            let _ = names[sets.root(node) as usize].fetch_update(Relaxed, Relaxed, older);
+            let _ = names[roots[node as usize] as usize].fetch_update(Relaxed, Relaxed, older);
         }
     });
     names.into_iter().map(AtomicU32::into_inner).collect()
@@ -86,52 +91,51 @@ pub(super) fn id_of(rules: &Rules, kind: u8, text: &str) -> String {
 }
 
 /// The ids that were a customer's before it became one with an older one, found by making the ties again in the order of time.
-pub(super) fn aliases(rules: &Rules, nodes: &Nodes, chunks: &mut [Chunk], sets: &Sets, names: &[u32], threads: usize) -> Vec<Alias> {
-    let Some(merged) = merged(rules, nodes, chunks, sets, names, threads) else { return Vec::new() };
-    // The ties of a set are made again by one thread, and those of other sets by others beside it.
-    let parts: Vec<Mutex<Vec<Tie>>> = (0..PARTS).map(|_| Mutex::default()).collect();
-    parallel(chunks, threads, |chunk| {
-        let mut ties: Vec<(u32, Tie)> = Vec::new();
-        for (at, &ends) in chunk.ends.iter().enumerate().filter(|(at, _)| chunk.verdicts[*at] == Verdict::Ties) {
-            let root = sets.root(ends[0]);
-            if merged[root as usize].load(Relaxed) {
-                ties.push((root.wrapping_mul(SPREAD) >> (u32::BITS - PARTS.ilog2()), Tie { first: chunk.first[at], ends }));
+pub(super) fn aliases(rules: &Rules, nodes: &Nodes, chunks: &mut [Chunk], roots: &[u32], names: &[u32], threads: usize) -> Vec<Alias> {
+    let may_name_kind = kinds_that_may_name(rules);
+    let Some(merged) = merged(rules, nodes, chunks, roots, names, threads) else { return Vec::new() };
+    // What may name nobody and is tied to one identifier only, as most browsers are, joins nothing.
+    let neighbours = nobodies(nodes.bound);
+    let mut found = parallel(chunks, threads, |chunk| {
+        let of_merged =
+            |at: &usize| chunk.verdicts[*at] == Verdict::Ties && merged[roots[chunk.ends[*at][0] as usize] as usize].load(Relaxed);
+        let mut found = Vec::new();
+        for at in (0..chunk.ends.len()).filter(of_merged) {
+            let ends = chunk.ends[at];
+            for side in [0, 1].into_iter().filter(|side| !may_name_kind[usize::from(chunk.kinds[at][*side])]) {
+                let neighbour = &neighbours[ends[side] as usize];
+                let known = neighbour.compare_exchange(NOBODY, ends[1 - side], Relaxed, Relaxed);
+                if known.is_err_and(|known| known != ends[1 - side]) {
+                    neighbour.store(SEVERAL, Relaxed);
+                }
             }
+            found.push(Tie { first: chunk.first[at], ends });
         }
-        ties.sort_unstable_by_key(|(part, _)| *part);
-        for of_part in ties.chunk_by(|one, other| one.0 == other.0) {
-            let mut part = parts[of_part[0].0 as usize].lock().unwrap_or_else(PoisonError::into_inner);
-            part.extend(of_part.iter().map(|(_, tie)| *tie));
-        }
+        found
     });
-    let mut parts: Vec<Vec<Tie>> = parts.into_iter().map(|part| part.into_inner().unwrap_or_else(PoisonError::into_inner)).collect();
-    // The longest first, so that no thread is left with it when the others are done.
-    parts.sort_by_key(|ties| std::cmp::Reverse(ties.len()));
-    let names = nobodies(nodes.bound);
-    nodes.parts(threads, |part| {
-        for node in part.filter(|&node| may_name(rules, nodes, node)) {
-            names[node as usize].store(node, Relaxed);
-        }
-    });
-    let replay = Replay { rules, nodes, sets: Sets::apart(nodes.bound), names };
-    let ended = parallel(&mut parts, threads, |ties| {
-        ties.sort_unstable_by_key(|tie| tie.first);
-        ties.chunks(STEP).flat_map(|ties| replay.join_all(ties)).collect::<Vec<Alias>>()
-    });
-    let mut aliases = ended.concat();
-    let in_time = |one: &Alias, other: &Alias| one.merged_at.cmp(&other.merged_at).then_with(|| by_age(rules, nodes, one.node, other.node));
-    let share = aliases.len().div_ceil(threads).max(1);
-    parallel(&mut aliases.chunks_mut(share).collect::<Vec<_>>(), threads, |some| some.sort_unstable_by(in_time));
+    let joins = |node: u32| neighbours[node as usize].load(Relaxed) >= SEVERAL;
+    parallel(&mut found, threads, |ties| ties.retain(|tie| tie.ends.into_iter().all(joins)));
+    drop(neighbours);
+    let mut ties = Vec::with_capacity(found.iter().map(Vec::len).sum());
+    for mut some in found {
+        ties.append(&mut some);
+    }
+    let share = ties.len().div_ceil(threads).max(1);
+    parallel(&mut ties.chunks_mut(share).collect::<Vec<_>>(), threads, |some| some.sort_unstable_by_key(|tie| tie.first));
     // A stable sort merges what is sorted already.
-    aliases.sort_by(in_time);
+    ties.sort_by_key(|tie| tie.first);
+    let mut aliases = Replay::of(rules, nodes, threads).make(&ties, threads);
+    // They come in the order of time, and those of one moment by age.
+    let mut moments: Vec<&mut [Alias]> = aliases.chunk_by_mut(|one, other| one.merged_at == other.merged_at).collect();
+    parallel(&mut moments, threads, |moment| moment.sort_by_cached_key(|alias| (age(rules, nodes, alias.node), nodes.text(alias.node))));
     aliases
 }
 
 /// The sets, by root, in which another identifier than the one that names it may have named a customer once; none when there is no such set.
 ///
 /// One that was tied, when it was first seen, to an older one that may name a customer never did.
-fn merged(rules: &Rules, nodes: &Nodes, chunks: &mut [Chunk], sets: &Sets, names: &[u32], threads: usize) -> Option<Vec<AtomicBool>> {
-    let may_name_kind: Vec<bool> = rules.types.iter().map(|rule| rule.stands_alone != StandsAlone::No).collect();
+fn merged(rules: &Rules, nodes: &Nodes, chunks: &mut [Chunk], roots: &[u32], names: &[u32], threads: usize) -> Option<Vec<AtomicBool>> {
+    let may_name_kind = kinds_that_may_name(rules);
     let none = || (0..nodes.bound).map(|_| AtomicBool::new(false)).collect::<Vec<_>>();
     let born_tied = none();
     parallel(chunks, threads, |chunk| {
@@ -148,7 +152,7 @@ fn merged(rules: &Rules, nodes: &Nodes, chunks: &mut [Chunk], sets: &Sets, names
     let merged: OnceLock<Vec<AtomicBool>> = OnceLock::new();
     nodes.parts(threads, |part| {
         for node in part.filter(|&node| !born_tied[node as usize].load(Relaxed) && may_name(rules, nodes, node)) {
-            let root = sets.root(node) as usize;
+            let root = roots[node as usize] as usize;
             if names[root] != node {
                 merged.get_or_init(none)[root].store(true, Relaxed);
             }
@@ -157,42 +161,122 @@ fn merged(rules: &Rules, nodes: &Nodes, chunks: &mut [Chunk], sets: &Sets, names
     merged.into_inner()
 }
 
-/// A union–find that keeps the name of every set while ties are made in the order of time. Threads may use it at once for sets apart.
+/// Ties made again in the order of time, by union–find. A set's name lies beside its root, and so does the name's age, since
+/// to ask for anything that lies elsewhere takes longer than all else.
 struct Replay<'a> {
     rules: &'a Rules,
     nodes: &'a Nodes,
-    sets: Sets,
-    /// The identifier that names each set, by root; [`NOBODY`] for a set that is no customer.
-    names: Vec<AtomicU32>,
+    cells: Vec<Cell>,
 }
 
-impl Replay<'_> {
-    fn name(&self, root: u32) -> Option<u32> {
-        Some(self.names[root as usize].load(Relaxed)).filter(|name| *name != NOBODY)
+struct Cell {
+    parent: AtomicU32,
+    /// The identifier that names the set of a root; [`NOBODY`] for a set that is no customer.
+    name: AtomicU32,
+    /// What [`age`] gives for it.
+    age: AtomicU64,
+}
+
+/// The root of a set, and its name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Named {
+    root: u32,
+    name: u32,
+    age: u64,
+}
+
+/// Two sets that a tie joins.
+struct Meeting {
+    at: i64,
+    /// The one with the older name, then the other.
+    sets: [Named; 2],
+    /// The younger name, if it was a customer's before.
+    ended: bool,
+}
+
+/// What decides between two identifiers by age, but for those that it makes the same: [`by_age`] decides between these.
+fn age(rules: &Rules, nodes: &Nodes, node: u32) -> u64 {
+    const KIND_BITS: u32 = u8::BITS;
+    const TIME_BITS: u32 = u64::BITS - KIND_BITS - 1;
+    let (earliest, latest) = (-(1_i64 << (TIME_BITS - 1)), (1_i64 << (TIME_BITS - 1)) - 1);
+    // Those more than a thousand years from 1970 are not told apart.
+    let time = nodes.first_seen(node).clamp(earliest, latest).wrapping_sub(earliest).cast_unsigned();
+    let kind = nodes.kind(node);
+    u64::from(rules.gives_way(kind)) << (u64::BITS - 1) | time << KIND_BITS | u64::from(kind)
+}
+
+impl<'a> Replay<'a> {
+    /// Every identifier by itself.
+    fn of(rules: &'a Rules, nodes: &'a Nodes, threads: usize) -> Self {
+        let apart = |number: u32| Cell { parent: AtomicU32::new(number), name: AtomicU32::new(NOBODY), age: AtomicU64::new(u64::MAX) };
+        let cells: Vec<Cell> = (0..u32::try_from(nodes.bound).unwrap_or(NOBODY)).map(apart).collect();
+        nodes.parts(threads, |part| {
+            for node in part.filter(|&node| may_name(rules, nodes, node)) {
+                cells[node as usize].name.store(node, Relaxed);
+                cells[node as usize].age.store(age(rules, nodes, node), Relaxed);
+            }
+        });
+        Replay { rules, nodes, cells }
     }
 
-    /// Makes ties, in order. The way to a root is a walk through memory: the walks of several ties do not wait for each other, as the
-    /// joins must.
-    fn join_all(&self, ties: &[Tie]) -> Vec<Alias> {
-        let near: Vec<[u32; 2]> = ties.iter().map(|tie| tie.ends.map(|node| self.sets.root(node))).collect();
-        near.into_iter().zip(ties).filter_map(|(near, tie)| self.join(near, tie.first)).collect()
+    /// Makes ties, in their order, and gives the names that this ended.
+    ///
+    /// A tie is made after those before it, but most of the work is to find out what it joins. So that is looked up some ahead, by several
+    /// threads; what is still apart then is joined, and looked up again if it has changed.
+    fn make(&self, ties: &[Tie], threads: usize) -> Vec<Alias> {
+        let mut ended = Vec::new();
+        for ahead in ties.chunks(AHEAD * threads) {
+            let mut parts: Vec<(&[Tie], Vec<Meeting>)> = ahead.chunks(AHEAD).map(|ties| (ties, Vec::new())).collect();
+            parallel(&mut parts, threads, |(ties, met)| ties.chunks(STEP).for_each(|ties| self.meet_all(ties, met)));
+            ended.extend(parts.iter().flat_map(|(_, met)| met).filter_map(|met| self.join(met)));
+        }
+        ended
+    }
+
+    /// What ties join, without those whose ends are together already.
+    fn meet_all(&self, ties: &[Tie], met: &mut Vec<Meeting>) {
+        let above = |node: u32| self.cells[node as usize].parent.load(Relaxed);
+        let near: Vec<[u32; 2]> = ties.iter().map(|tie| tie.ends.map(above)).collect();
+        met.extend(ties.iter().zip(near).filter_map(|(tie, near)| self.meet(tie.first, near.map(|node| self.named(node)))));
+    }
+
+    /// What a tie between two sets joins; nothing when they are one.
+    fn meet(&self, at: i64, [one, other]: [Named; 2]) -> Option<Meeting> {
+        if one.root == other.root {
+            return None;
+        }
+        let customers = one.name != NOBODY && other.name != NOBODY;
+        let same_age = || if customers { by_age(self.rules, self.nodes, one.name, other.name) } else { Ordering::Equal };
+        let one_is_older = one.age.cmp(&other.age).then_with(same_age).is_le();
+        let sets = if one_is_older { [one, other] } else { [other, one] };
+        Some(Meeting { at, sets, ended: customers && self.nodes.first_seen(sets[1].name) < at })
     }
 
     /// Joins two sets; the younger of their names, if it was a customer's before.
-    fn join(&self, ends: [u32; 2], at: i64) -> Option<Alias> {
-        let roots = ends.map(|node| self.sets.root(node));
-        if roots[0] == roots[1] {
-            return None;
+    fn join(&self, met: &Meeting) -> Option<Alias> {
+        let sets = met.sets.map(|set| self.named(set.root));
+        let again = if sets == met.sets { None } else { Some(self.meet(met.at, sets)?) };
+        let Meeting { at, sets: [older, younger], ended } = again.as_ref().unwrap_or(met);
+        let [low, high] = [older.root.min(younger.root), older.root.max(younger.root)].map(|root| &self.cells[root as usize]);
+        high.parent.store(older.root.min(younger.root), Relaxed);
+        low.name.store(older.name, Relaxed);
+        low.age.store(older.age, Relaxed);
+        ended.then_some(Alias { node: younger.name, merged_at: *at })
+    }
+
+    /// The set of an identifier.
+    fn named(&self, mut node: u32) -> Named {
+        loop {
+            let cell = &self.cells[node as usize];
+            let parent = cell.parent.load(Relaxed);
+            if parent == node {
+                return Named { root: node, name: cell.name.load(Relaxed), age: cell.age.load(Relaxed) };
+            }
+            let above = self.cells[parent as usize].parent.load(Relaxed);
+            if above != parent {
+                cell.parent.store(above, Relaxed);
+            }
+            node = above;
         }
-        let (older, younger) = match roots.map(|root| self.name(root)) {
-            [Some(one), Some(other)] if by_age(self.rules, self.nodes, one, other).is_lt() => (Some(one), Some(other)),
-            [Some(one), Some(other)] => (Some(other), Some(one)),
-            [one, other] => (one.or(other), None),
-        };
-        self.sets.join(roots[0], roots[1]);
-        if let Some(older) = older {
-            self.names[self.sets.root(roots[0]) as usize].store(older, Relaxed);
-        }
-        younger.filter(|&node| self.nodes.first_seen(node) < at).map(|node| Alias { node, merged_at: at })
     }
 }

@@ -1,6 +1,7 @@
 //! Identifiers as dense numbers: each distinct one is kept once, in a shared text, and known by 32 bits after that.
 
 use std::hash::{BuildHasher, Hasher};
+use std::hint::black_box;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use foldhash::quality::RandomState;
@@ -13,8 +14,8 @@ use crate::error::{Message, Result};
 /// part of a batch is looked up while the table is near.
 const SHARDS: usize = 1 << SHARD_BITS;
 const SHARD_BITS: u32 = 6;
-/// Numbers that a thread takes at once.
-const PART: u32 = 1 << 16;
+/// Entries of each shard that a thread takes at once.
+const PART: usize = 1 << 10;
 /// What stands for no identifier.
 pub(super) const NOBODY: u32 = u32::MAX;
 
@@ -25,7 +26,7 @@ pub(super) const SHARED: u8 = 2;
 /// Identifiers while they are collected.
 pub(super) struct Interner {
     hash: RandomState,
-    shards: Vec<Mutex<Shard>>,
+    shards: Vec<Mutex<Records>>,
 }
 
 /// Identifiers after they were collected: number `n` is entry `n >> 6` of shard `n & 63`.
@@ -37,16 +38,44 @@ pub(super) struct Nodes {
     pub(super) count: usize,
 }
 
-/// Part of the identifiers, with the table that finds them.
+/// Part of the identifiers while they are collected, with the table that finds them.
 ///
-/// Looking one up misses the processor's cache three times: its slot in the index, its entry, its text.
+/// Looking one up misses the processor's cache twice: its slot in the index, and its record.
+#[derive(Default)]
+struct Records {
+    /// A head and a text each, in blocks of [`BLOCK_BYTES`] so that none is ever moved; one that is longer has a block of its own.
+    blocks: Vec<Vec<u8>>,
+    count: u32,
+    /// The places of the records by the lower half of their hash; the shard is taken from the upper one. A place is the number of a
+    /// block and the position in it.
+    index: HashIndex,
+}
+
+const BLOCK_BITS: u32 = 16;
+const BLOCK_BYTES: usize = 1 << BLOCK_BITS;
+
+/// What is known of an identifier while they are collected.
+#[derive(Clone, Copy, Default)]
+struct Head {
+    first_seen: i64,
+    number: u32,
+    length: u32,
+    sources: u16,
+    kind: u8,
+    flags: u8,
+}
+
+/// Bytes of most records.
+const USUAL_BYTES: usize = 40;
+/// Bytes of a head before its text.
+const HEAD_BYTES: usize = 20;
+
+/// Part of the identifiers after they were collected.
 #[derive(Default)]
 struct Shard {
     /// All texts, one after the other.
     text: String,
     entries: Vec<Entry>,
-    /// The positions of the entries by the lower half of their hash; the shard is taken from the upper one.
-    index: HashIndex,
 }
 
 /// What is known of an identifier.
@@ -107,7 +136,7 @@ impl Interner {
         }
         let mut numbers = vec![NOBODY; rows];
         let mut blocked = vec![false; rows];
-        let mut enter = |number: usize, mut shard: MutexGuard<'_, Shard>| {
+        let mut enter = |number: usize, mut shard: MutexGuard<'_, Records>| {
             let mine = &order[starts[number]..starts[number + 1]];
             shard.enter_all(rules, side, &hashes, mine, |row, local, flags| {
                 numbers[row] = local << SHARD_BITS | u32::try_from(number).unwrap_or(0);
@@ -130,12 +159,11 @@ impl Interner {
     }
 
     /// Ends the collection, and frees what only it needs.
-    pub(super) fn finish(self) -> Nodes {
-        let shards: Vec<Shard> = self
-            .shards
-            .into_iter()
-            .map(|shard| Shard { index: HashIndex::default(), ..shard.into_inner().unwrap_or_else(PoisonError::into_inner) })
-            .collect();
+    pub(super) fn finish(self, threads: usize) -> Nodes {
+        let collected = self.shards.into_iter().map(|shard| shard.into_inner().unwrap_or_else(PoisonError::into_inner));
+        let mut shards: Vec<(Records, Shard)> = collected.map(|records| (records, Shard::default())).collect();
+        parallel(&mut shards, threads, |(records, shard)| *shard = std::mem::take(records).settle());
+        let shards: Vec<Shard> = shards.into_iter().map(|(_, shard)| shard).collect();
         let longest = shards.iter().map(|shard| shard.entries.len()).max().unwrap_or(0);
         let count = shards.iter().map(|shard| shard.entries.len()).sum();
         Nodes { shards, bound: longest << SHARD_BITS, count }
@@ -164,7 +192,7 @@ fn too_many() -> crate::error::Error {
     crate::error::Error::Refused(message.hint("leave out identifiers that cannot lead to a customer, as visitors seen once"))
 }
 
-impl Shard {
+impl Records {
     /// Enters the identifiers of some rows of a batch, and gives the position and the flags of each.
     fn enter_all(
         &mut self,
@@ -177,51 +205,125 @@ impl Shard {
         // A step of all rows before the next step of any, as `HashIndex` asks.
         self.index.reserve(rows.len());
         let slots: Vec<Slot> = rows.iter().map(|&row| self.index.slot(half(hashes[row]))).collect();
-        let found: Vec<Option<u32>> = rows.iter().zip(slots).map(|(&row, slot)| self.index.first_like(half(hashes[row]), slot)).collect();
-        let spans: Vec<(u32, u32, u8)> = found.iter().map(|at| at.map_or((0, 0, 0), |at| self.span(at))).collect();
-        for ((&row, at), (start, end, kind)) in rows.iter().zip(found).zip(spans) {
-            let text = side.texts[row].unwrap_or_default();
-            let at = match at {
-                Some(at) if kind == side.kinds[row] && self.text.as_bytes()[start as usize..end as usize] == *text.as_bytes() => at,
+        let places: Vec<Option<u32>> = rows.iter().zip(slots).map(|(&row, slot)| self.index.first_like(half(hashes[row]), slot)).collect();
+        black_box(places.iter().flatten().fold(0, |near, place| near ^ self.touch(*place)));
+        for (&row, place) in rows.iter().zip(places) {
+            let (kind, text) = (side.kinds[row], side.texts[row].unwrap_or_default());
+            let found = place.map(|place| (place, self.record(place))).filter(|(_, (head, after))| head.is(kind, text, after));
+            let (place, head) = match found {
+                Some((place, (head, _))) => (place, head),
                 // New, or behind another of the same hash, or just entered by a row before.
-                _ => self.find_or_add(half(hashes[row]), rules, side.kinds[row], text).ok_or_else(too_many)?,
+                None => self.find_or_add(half(hashes[row]), rules, kind, text).ok_or_else(too_many)?,
             };
-            let entry = &mut self.entries[at as usize];
-            entry.first_seen = side.seen[row].min(entry.first_seen);
-            entry.sources |= side.sources[row];
-            entered(row, at, entry.flags);
+            self.see(place, side.seen[row], side.sources[row]);
+            entered(row, head.number, head.flags);
         }
         Ok(())
     }
 
-    /// The position of an identifier's entry; none when there are too many.
-    fn find_or_add(&mut self, hash: u32, rules: &Rules, kind: u8, text: &str) -> Option<u32> {
-        let is = |at: u32| (self.entries[at as usize].kind == kind && self.text_at(at) == text).then_some(at);
-        let known = self.index.find(hash, is);
+    /// The place and the head of an identifier; none when there are too many.
+    fn find_or_add(&mut self, hash: u32, rules: &Rules, kind: u8, text: &str) -> Option<(u32, Head)> {
+        let known = self.index.find(hash, |place| {
+            let (head, after) = self.record(place);
+            head.is(kind, text, after).then_some((place, head))
+        });
         if known.is_some() {
             return known;
         }
-        // The largest number of all stands for nobody.
-        let at = u32::try_from(self.entries.len()).ok().filter(|at| *at < NOBODY >> SHARD_BITS)?;
-        let start = u32::try_from(self.text.len()).ok()?;
-        u32::try_from(self.text.len() + text.len()).ok()?;
-        self.text.push_str(text);
         let flags = if rules.rule(kind).blocked.holds(text) { BLOCKED } else { 0 };
-        self.entries.push(Entry { first_seen: i64::MAX, start, kind, flags, sources: 0 });
-        self.index.add(hash, at);
-        Some(at)
+        let head = Head { first_seen: i64::MAX, number: self.count, length: u32::try_from(text.len()).ok()?, sources: 0, kind, flags };
+        let bytes = HEAD_BYTES + text.len();
+        if self.blocks.last().is_none_or(|block| block.len() + bytes > BLOCK_BYTES) {
+            self.blocks.push(Vec::with_capacity(bytes.max(BLOCK_BYTES)));
+        }
+        let at = self.blocks.len() - 1;
+        let block = self.blocks.get_mut(at)?;
+        let place = u32::try_from(at << BLOCK_BITS | block.len()).ok()?;
+        // The largest number of all stands for nobody.
+        self.count = head.number.checked_add(1).filter(|count| *count < NOBODY >> SHARD_BITS)?;
+        block.extend_from_slice(&head.bytes());
+        block.extend_from_slice(text.as_bytes());
+        self.index.add(hash, place);
+        Some((place, head))
     }
 
-    /// Where the text of an entry starts and ends, and its type.
-    fn span(&self, at: u32) -> (u32, u32, u8) {
+    /// The head at a place, and the bytes after it, with which its text begins.
+    fn record(&self, place: u32) -> (Head, &[u8]) {
+        Head::split(&self.blocks[(place >> BLOCK_BITS) as usize][place as usize & (BLOCK_BYTES - 1)..]).unwrap_or_default()
+    }
+
+    /// Something of the first and of the last bytes of a record of the usual length, so that they are near when they are asked for.
+    fn touch(&self, place: u32) -> u8 {
+        let (block, at) = (&self.blocks[(place >> BLOCK_BITS) as usize], place as usize & (BLOCK_BYTES - 1));
+        block[at] ^ block[(at + USUAL_BYTES).min(block.len() - 1)]
+    }
+
+    /// Adds that an identifier was seen, and by which source.
+    fn see(&mut self, place: u32, seen: i64, sources: u16) {
+        let (head, _) = self.record(place);
+        let now = Head { first_seen: seen.min(head.first_seen), sources: sources | head.sources, ..head };
+        if (now.first_seen, now.sources) != (head.first_seen, head.sources) {
+            let start = place as usize & (BLOCK_BYTES - 1);
+            self.blocks[(place >> BLOCK_BITS) as usize][start..start + HEAD_BYTES].copy_from_slice(&now.bytes());
+        }
+    }
+
+    /// What is left of it when all are collected.
+    fn settle(self) -> Shard {
+        let Records { blocks, count, index } = self;
+        drop(index);
+        let bytes = blocks.iter().map(Vec::len).sum::<usize>() - count as usize * HEAD_BYTES;
+        let mut shard = Shard { text: String::with_capacity(bytes), entries: Vec::with_capacity(count as usize) };
+        for block in blocks {
+            let mut rest = block.as_slice();
+            while let Some((head, after)) = Head::split(rest) {
+                let (text, others) = after.split_at(head.length as usize);
+                let Head { first_seen, sources, kind, flags, .. } = head;
+                let start = u32::try_from(shard.text.len()).unwrap_or(u32::MAX);
+                shard.entries.push(Entry { first_seen, start, kind, flags, sources });
+                shard.text.push_str(str::from_utf8(text).unwrap_or_default());
+                rest = others;
+            }
+        }
+        shard
+    }
+}
+
+impl Head {
+    /// The head that a record begins with, and what comes after it.
+    fn split(record: &[u8]) -> Option<(Head, &[u8])> {
+        let (head, after) = record.split_first_chunk::<HEAD_BYTES>()?;
+        let (first_seen, head) = head.split_first_chunk()?;
+        let (number, head) = head.split_first_chunk()?;
+        let (length, head) = head.split_first_chunk()?;
+        let (sources, head) = head.split_first_chunk()?;
+        let &[kind, flags] = head else { return None };
+        let [number, length] = [number, length].map(|bytes| u32::from_le_bytes(*bytes));
+        let (first_seen, sources) = (i64::from_le_bytes(*first_seen), u16::from_le_bytes(*sources));
+        Some((Head { first_seen, number, length, sources, kind, flags }, after))
+    }
+
+    fn bytes(self) -> [u8; HEAD_BYTES] {
+        let mut bytes = [0; HEAD_BYTES];
+        bytes[..8].copy_from_slice(&self.first_seen.to_le_bytes());
+        bytes[8..12].copy_from_slice(&self.number.to_le_bytes());
+        bytes[12..16].copy_from_slice(&self.length.to_le_bytes());
+        bytes[16..18].copy_from_slice(&self.sources.to_le_bytes());
+        bytes[18..].copy_from_slice(&[self.kind, self.flags]);
+        bytes
+    }
+
+    /// Whether it is that of an identifier, given the bytes after it.
+    fn is(self, kind: u8, text: &str, after: &[u8]) -> bool {
+        self.kind == kind && self.length as usize == text.len() && after.starts_with(text.as_bytes())
+    }
+}
+
+impl Shard {
+    fn text_at(&self, at: u32) -> &str {
         let at = at as usize;
         let end = self.entries.get(at + 1).map_or(self.text.len(), |next| next.start as usize);
-        (self.entries[at].start, u32::try_from(end).unwrap_or(u32::MAX), self.entries[at].kind)
-    }
-
-    fn text_at(&self, at: u32) -> &str {
-        let (start, end, _) = self.span(at);
-        &self.text[start as usize..end as usize]
+        &self.text[self.entries[at].start as usize..end]
     }
 }
 
@@ -239,12 +341,19 @@ impl Nodes {
         (0..u32::try_from(self.bound).unwrap_or(NOBODY)).filter(|&node| self.holds(node))
     }
 
-    /// Does something with the numbers of some of the identifiers, part by part, on several threads. A part's numbers lie side by side,
-    /// as does what other tables know of them.
+    /// Does something with the numbers of some of the identifiers, part by part, on several threads. A part's numbers lie near each
+    /// other, as does what other tables know of them, and come shard by shard, as their entries and texts lie.
     pub(super) fn parts<R: Send>(&self, threads: usize, work: impl Fn(&mut dyn Iterator<Item = u32>) -> R + Sync) -> Vec<R> {
-        let bound = u32::try_from(self.bound).unwrap_or(NOBODY);
-        let mut parts: Vec<_> = (0..bound).step_by(PART as usize).map(|start| start..bound.min(start.saturating_add(PART))).collect();
-        parallel(&mut parts, threads, |part| work(&mut part.filter(|&node| self.holds(node))))
+        let longest = self.bound >> SHARD_BITS;
+        let mut parts: Vec<_> = (0..longest).step_by(PART).map(|start| start..start + PART).collect();
+        parallel(&mut parts, threads, |part| {
+            let of_shard = |(number, shard): (usize, &Shard)| {
+                let entries = part.start.min(shard.entries.len())..part.end.min(shard.entries.len());
+                // No number is larger than those that were given.
+                entries.filter_map(move |at| u32::try_from(at << SHARD_BITS | number).ok())
+            };
+            work(&mut self.shards.iter().enumerate().flat_map(of_shard))
+        })
     }
 
     fn holds(&self, node: u32) -> bool {

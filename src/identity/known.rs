@@ -111,7 +111,7 @@ impl Resolution {
                 tally.set_aside += 1;
                 continue;
             }
-            let root = self.sets.root(node) as usize;
+            let root = self.root(node) as usize;
             match self.names[root] {
                 NOBODY => tally.by_type[usize::from(self.nodes.kind(node))][1] += 1,
                 name if name == node => tally.by_type[usize::from(self.nodes.kind(node))][0] += 1,

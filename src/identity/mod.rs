@@ -59,7 +59,8 @@ pub struct Resolution {
     sources: Vec<String>,
     nodes: Nodes,
     chunks: Vec<Chunk>,
-    sets: Sets,
+    /// What the sets of identifiers are known by: the root of each identifier's.
+    roots: Vec<u32>,
     /// The identifier that names each set, by root.
     names: Vec<u32>,
     shared: Vec<SharedNode>,
@@ -113,13 +114,14 @@ impl Resolver {
     pub fn finish(self) -> Resolution {
         let Resolver { rules, threads, interner, sources, chunks } = self;
         let mut chunks = chunks.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut nodes = interner.finish();
+        let mut nodes = interner.finish(threads);
         let sets = Sets::apart(nodes.bound);
         guards::pass_on(&rules, &mut nodes, &mut chunks);
         let shared = guards::join(&rules, &mut nodes, &mut chunks, &sets, threads);
         let cuts = guards::cut(&rules, &nodes, &mut chunks, &sets);
-        let names = ids::names(&rules, &nodes, &sets, threads);
-        let aliases = ids::aliases(&rules, &nodes, &mut chunks, &sets, &names, threads);
-        Resolution { rules, threads, sources: sources.finish(), nodes, chunks, sets, names, shared, cuts, aliases }
+        let roots = sets.roots(threads);
+        let names = ids::names(&rules, &nodes, &roots, threads);
+        let aliases = ids::aliases(&rules, &nodes, &mut chunks, &roots, &names, threads);
+        Resolution { rules, threads, sources: sources.finish(), nodes, chunks, roots, names, shared, cuts, aliases }
     }
 }

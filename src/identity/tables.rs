@@ -105,12 +105,17 @@ impl Resolution {
         }
     }
 
+    /// What an identifier's set is known by.
+    pub(super) fn root(&self, node: u32) -> u32 {
+        self.roots[node as usize]
+    }
+
     /// The identifier that names an identifier's customer; none when it has no customer.
     pub(super) fn name_of(&self, node: u32) -> Option<u32> {
         if self.nodes.is(node, BLOCKED | SHARED) {
             return None;
         }
-        Some(self.names[self.sets.root(node) as usize]).filter(|name| *name != NOBODY)
+        Some(self.names[self.root(node) as usize]).filter(|name| *name != NOBODY)
     }
 
     /// The id that an identifier gives to the customer it names.
@@ -125,21 +130,18 @@ impl Resolution {
     /// As what is done with them fails.
     pub fn each_customer<R: Send>(&self, work: impl Fn(RecordBatch) -> Result<R> + Sync) -> Result<Vec<R>> {
         let of_part = |part: &mut dyn Iterator<Item = u32>| {
-            let mut led = part.filter_map(|node| Some((node, self.name_of(node)?))).peekable();
-            let mut done = Vec::new();
-            while led.peek().is_some() {
-                done.push(work(self.batch_of_customers(led.by_ref().take(BATCH_ROWS))?)?);
-            }
-            Ok(done)
+            // All are found before any text is read, so that the walks through memory do not wait for each other.
+            let led: Vec<(u32, u32)> = part.filter_map(|node| Some((node, self.name_of(node)?))).collect();
+            led.chunks(BATCH_ROWS).map(|led| work(self.batch_of_customers(led)?)).collect::<Result<Vec<_>>>()
         };
         let done = self.nodes.parts(self.threads, of_part).into_iter().collect::<Result<Vec<_>>>()?;
         Ok(done.into_iter().flatten().collect())
     }
 
     /// Identifiers beside their customers, given the identifiers that name these.
-    fn batch_of_customers(&self, led: impl Iterator<Item = (u32, u32)>) -> Result<RecordBatch> {
+    fn batch_of_customers(&self, led: &[(u32, u32)]) -> Result<RecordBatch> {
         let mut columns = [(); 3].map(|()| StringBuilder::with_capacity(BATCH_ROWS, BATCH_ROWS * 16));
-        for (node, name) in led {
+        for &(node, name) in led {
             columns[0].append_value(&self.rules.rule(self.nodes.kind(node)).name);
             columns[1].append_value(self.nodes.text(node));
             // The commonest ids are the texts of identifiers, and need no text of their own.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::util::display::array_value_to_string;
 use proptest::prelude::*;
-use rand::SeedableRng;
 use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use segmill::config::StandsAlone::{self, No, UntilKnown, Yes};
 use segmill::identity::{BlockList, KnownFrom, Resolution, Resolver, Rules, TypeRule, edges_schema};
@@ -15,18 +15,18 @@ const TYPES: [&str; 5] = ["customer", "email", "phone", "visitor", "browser"];
 /// A row of `identity.edges`. Times are small numbers of microseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Edge {
-    one: (usize, u8),
-    other: Option<(usize, u8)>,
+    one: (usize, u16),
+    other: Option<(usize, u16)>,
     source: &'static str,
     seen: (i64, i64),
     ended: Option<i64>,
 }
 
-fn tie(one: (usize, u8), other: (usize, u8), first: i64) -> Edge {
+fn tie(one: (usize, u16), other: (usize, u16), first: i64) -> Edge {
     Edge { one, other: Some(other), source: "crm", seen: (first, first), ended: None }
 }
 
-fn text(identifier: (usize, u8)) -> String {
+fn text(identifier: (usize, u16)) -> String {
     format!("{}{}", TYPES[identifier.0].chars().next().unwrap(), identifier.1)
 }
 
@@ -126,7 +126,7 @@ fn told(reason: &str, one: &str, other: &str) -> (String, String, String) {
 }
 
 fn some_edges(most: usize) -> impl Strategy<Value = Vec<Edge>> {
-    let identifier = || (0..TYPES.len(), 0_u8..12);
+    let identifier = || (0..TYPES.len(), 0_u16..12);
     let edge = (
         identifier(),
         prop::option::weighted(0.9, identifier()),
@@ -177,7 +177,7 @@ proptest! {
 
     #[test]
     fn without_guards_the_customers_are_the_connected_components(edges in some_edges(40)) {
-        let mut groups: Vec<BTreeSet<(usize, u8)>> = Vec::new();
+        let mut groups: Vec<BTreeSet<(usize, u16)>> = Vec::new();
         for edge in &edges {
             let mut joined = BTreeSet::from([edge.one]);
             joined.extend(edge.other);
@@ -306,14 +306,43 @@ proptest! {
             before = today;
         }
     }
+
+    #[test]
+    fn aliases_are_the_ids_that_ended_and_when(edges in some_edges(60)) {
+        let ids_at = |day: i64| -> BTreeSet<String> {
+            let seen: Vec<Edge> = edges.iter().filter(|edge| edge.seen.0 <= day).cloned().collect();
+            customers(&resolve(open(), &seen)).into_values().collect()
+        };
+        let mut ended = BTreeSet::new();
+        let mut before = BTreeSet::new();
+        for day in 0..50 {
+            let now = ids_at(day);
+            ended.extend(before.difference(&now).map(|id: &String| (id.clone(), format!("1970-01-01T00:00:00.{day:06}Z"))));
+            before = now;
+        }
+        let told = rows(&resolve(open(), &edges).aliases().unwrap());
+        prop_assert_eq!(told.len(), ended.len());
+        prop_assert_eq!(told.into_iter().map(|row| (row[0].clone(), row[2].clone())).collect::<BTreeSet<_>>(), ended);
+    }
 }
 
-const ANN: (usize, u8) = (0, 1);
-const BOB: (usize, u8) = (0, 2);
-const CAT: (usize, u8) = (0, 3);
-const EMAIL: (usize, u8) = (1, 5);
-const PHONE: (usize, u8) = (2, 7);
-const TABLET: (usize, u8) = (3, 9);
+#[test]
+fn a_giant_component_is_the_same_on_one_thread_and_on_four() {
+    let mut random = Pcg64Mcg::seed_from_u64(7);
+    let mut identifier = |kind: usize| (kind, random.random_range(0..20_000));
+    let edges: Vec<Edge> = (0..120_000).map(|at| tie(identifier(0), identifier(if at % 3 == 0 { 3 } else { 1 }), at / 50)).collect();
+    let batches: Vec<RecordBatch> = edges.chunks(8_192).map(batch).collect();
+    let (one, four) = (resolve_in(open(), &batches, 1), resolve_in(open(), &batches, 4));
+    assert!(one.counts().merged > 10_000, "there is something to make again");
+    assert_eq!(everything(&one), everything(&four));
+}
+
+const ANN: (usize, u16) = (0, 1);
+const BOB: (usize, u16) = (0, 2);
+const CAT: (usize, u16) = (0, 3);
+const EMAIL: (usize, u16) = (1, 5);
+const PHONE: (usize, u16) = (2, 7);
+const TABLET: (usize, u16) = (3, 9);
 
 #[test]
 fn the_oldest_identifier_names_the_customer_and_a_merge_leaves_an_alias() {
@@ -348,7 +377,7 @@ fn an_anonymous_visitor_is_a_customer_until_the_customer_is_known() {
 #[test]
 fn more_sources_than_are_told_apart_are_told_as_others() {
     const NAMES: [&str; 18] = ["s", "r", "q", "p", "o", "n", "m", "l", "k", "j", "i", "h", "g", "f", "e", "d", "c", "b"];
-    let mut edges: Vec<Edge> = (0_u8..).zip(NAMES).map(|(at, source)| Edge { source, ..tie((0, at), (1, 20 + at), 1) }).collect();
+    let mut edges: Vec<Edge> = (0_u16..).zip(NAMES).map(|(at, source)| Edge { source, ..tie((0, at), (1, 20 + at), 1) }).collect();
     edges.push(tie((0, 90), (1, 90), 1));
     edges.push(Edge { source: "s", ..tie((0, 90), (1, 90), 1) });
     let told = resolve(open(), &edges).counts();
