@@ -17,7 +17,6 @@ use futures::TryStreamExt;
 
 use crate::clock::Stopwatch;
 use crate::config::{self, Environment, Values};
-use crate::diagnostic::Diagnostic;
 use crate::engine::{self, Engine, Limits};
 use crate::error::{Error, Message, Result};
 use crate::graph::{self, EDGES, MEMBERSHIP, PROFILE, RESOLVED, SOURCES};
@@ -440,11 +439,7 @@ fn failure(model: &str, error: &DataFusionError, sources: &[OpenSource]) -> Erro
             Some(Error::Refused(message)) => Error::Refused(message.clone()),
             _ => Error::defect(format!("`{model}`: {inner}")),
         },
-        DataFusionError::ResourcesExhausted(why) => {
-            Diagnostic::error("memory-limit", format!("`{model}` needs more memory than the limit allows: {why}"))
-                .hint("raise `--memory-limit`, or lower `--threads`")
-                .into()
-        }
+        DataFusionError::ResourcesExhausted(_) => engine::failed(&format!("`{model}`"), error),
         _ => Error::Refused(
             Message::new(format!("`{model}` failed on this data: {}", sql::discreet(error)))
                 .hint("the model's SQL meets a value that it cannot work with"),

@@ -14,6 +14,7 @@ use datafusion::error::DataFusionError;
 use foldhash::fast::FixedState;
 
 use super::index::{HashIndex, Slot};
+use super::memory::Held;
 
 /// Bytes of entries that are allocated at once.
 const CHUNK_BYTES: usize = 1 << 18;
@@ -24,15 +25,23 @@ const HEADER_BYTES: usize = 8;
 /// Texts are divided among so many tables by their hash, so that threads that add texts seldom wait for each other.
 const SHARDS: usize = 1 << SHARD_BITS;
 const SHARD_BITS: u32 = 6;
+/// A shard tells that it has grown when it has by so much.
+const TOLD_BYTES: usize = 1 << 14;
 /// What stands for no code; neither it nor the number before it is ever given out.
 const NO_CODE: u32 = u32::MAX;
 /// The type of a code.
 pub const CODE: DataType = DataType::UInt32;
 
 /// Texts and their codes. It only grows, and lives as long as its engine.
+#[derive(Default)]
 pub struct Dictionary {
-    shards: [RwLock<Texts>; SHARDS],
+    shards: Shards,
+    /// What they take of the memory that a run may hold.
+    held: Option<Held>,
 }
+
+/// The parts that texts are divided into.
+struct Shards([RwLock<Texts>; SHARDS]);
 
 /// Part of the texts. Code `c` is that of number `c >> 6` of shard `c & 63`.
 #[derive(Default)]
@@ -43,22 +52,30 @@ struct Texts {
     places: Vec<u32>,
     /// The places of the entries by hash. What is looked up lies in two places in memory, the slot here and the entry there, and no more.
     index: HashIndex,
+    /// What all that takes, and how much of it has been told.
+    bytes: usize,
+    held_bytes: usize,
 }
 
-impl Default for Dictionary {
+impl Default for Shards {
     fn default() -> Self {
-        Dictionary { shards: std::array::from_fn(|_| RwLock::default()) }
+        Shards(std::array::from_fn(|_| RwLock::default()))
     }
 }
 
 impl fmt::Debug for Dictionary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let texts: usize = self.shards.iter().map(|shard| read(shard).places.len()).sum();
+        let texts: usize = self.shards.0.iter().map(|shard| read(shard).places.len()).sum();
         write!(f, "a dictionary of {texts} texts")
     }
 }
 
 impl Dictionary {
+    /// A dictionary that counts what it takes.
+    pub fn within(held: Held) -> Self {
+        Dictionary { held: Some(held), ..Dictionary::default() }
+    }
+
     /// The codes of texts, which are given new ones where they have none. The array may be of text or a dictionary of it.
     ///
     /// # Errors
@@ -85,7 +102,10 @@ impl Dictionary {
     pub fn code(&self, text: &str) -> Result<u32, DataFusionError> {
         let hash = hash(text);
         let shard = shard_of(hash);
-        write(&self.shards[shard]).find_or_add(shard, hash, text)
+        let mut growing = write(&self.shards.0[shard]);
+        let code = growing.find_or_add(shard, hash, text)?;
+        self.count(&mut growing)?;
+        Ok(code)
     }
 
     /// The texts of codes, as an array of the type asked for.
@@ -93,7 +113,7 @@ impl Dictionary {
     /// # Errors
     /// When the type is none of text, or a number is no code.
     pub fn decode(&self, codes: &UInt32Array, text_type: &DataType) -> Result<ArrayRef, DataFusionError> {
-        let known: [RwLockReadGuard<'_, Texts>; SHARDS] = std::array::from_fn(|shard| read(&self.shards[shard]));
+        let known: [RwLockReadGuard<'_, Texts>; SHARDS] = std::array::from_fn(|shard| read(&self.shards.0[shard]));
         // In steps, so that the waits for memory of many texts overlap: where they are, how long they are, what they are.
         let place = |code: Option<u32>| code.map_or(Ok(None), |code| known[code as usize % SHARDS].place(code).map(Some));
         let places = codes.iter().map(place).collect::<Result<Vec<Option<u32>>, _>>()?;
@@ -150,18 +170,27 @@ impl Dictionary {
         let first = wanted.first().map_or(0, |(hash, _)| shard_of(*hash));
         for shard in (first..SHARDS).chain(0..first) {
             let mine = &order[starts[shard]..starts[shard + 1]];
-            if mine.is_empty() || read(&self.shards[shard]).find_all(wanted, mine, &mut codes) {
+            if mine.is_empty() || read(&self.shards.0[shard]).find_all(wanted, mine, &mut codes) {
                 continue;
             }
-            let mut growing = write(&self.shards[shard]);
+            let mut growing = write(&self.shards.0[shard]);
             for &at in mine {
                 if codes[at] == NO_CODE {
                     let (hash, text) = wanted[at];
                     codes[at] = growing.find_or_add(shard, hash, text)?;
                 }
             }
+            self.count(&mut growing)?;
         }
         Ok(codes)
+    }
+
+    /// Holds what a shard has grown by, when it is enough to be told.
+    fn count(&self, shard: &mut Texts) -> Result<(), DataFusionError> {
+        let more = shard.bytes - shard.held_bytes;
+        let Some(held) = self.held.as_ref().filter(|_| more >= TOLD_BYTES) else { return Ok(()) };
+        shard.held_bytes = shard.bytes;
+        held.grow(more)
     }
 }
 
@@ -223,6 +252,7 @@ impl Texts {
         chunk.resize(chunk.len().next_multiple_of(ALIGNMENT_BYTES), 0);
         self.places.push(place);
         self.index.add(hash, place);
+        self.bytes += bytes + size_of::<u32>() + HashIndex::BYTES_OF_ONE;
         Ok(code)
     }
 

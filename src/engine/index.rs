@@ -21,6 +21,9 @@ pub struct Slot(u64);
 const FREE: u64 = u64::MAX;
 
 impl HashIndex {
+    /// What a number takes: two to four slots.
+    pub const BYTES_OF_ONE: usize = 3 * size_of::<u64>();
+
     /// Makes room, so that so many more fit.
     pub fn reserve(&mut self, more: usize) {
         let wanted = ((self.held + more) * 2).next_power_of_two().max(2);

@@ -1,4 +1,108 @@
-//! How much memory there is, and how much was taken.
+//! How much memory there is, how much was taken, and who holds what of what a run may take.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use arrow::array::{Array, ArrayData, RecordBatch};
+use arrow::buffer::{Buffer, NullBuffer};
+use datafusion::error::DataFusionError;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation, human_readable_size};
+
+use crate::diagnostic::Diagnostic;
+use crate::error::Error;
+
+/// What a run holds beside the operators of a query: tables, texts, identifiers. The operators spill to make room for it; when it alone is
+/// over the limit, the run fails.
+#[derive(Debug)]
+pub struct Holdings {
+    limit: usize,
+    reservation: MemoryReservation,
+}
+
+/// A part of it, which is given back when this is dropped.
+#[derive(Debug)]
+pub struct Held {
+    holdings: Arc<Holdings>,
+    bytes: AtomicUsize,
+}
+
+impl Holdings {
+    /// Nothing yet, of a pool of so many bytes.
+    pub fn of(pool: &Arc<dyn MemoryPool>, limit: usize) -> Arc<Self> {
+        Arc::new(Holdings { limit, reservation: MemoryConsumer::new("tables, texts and identifiers").register(pool) })
+    }
+
+    /// A part of it that is empty.
+    pub fn part(self: &Arc<Self>) -> Held {
+        Held { holdings: Arc::clone(self), bytes: AtomicUsize::new(0) }
+    }
+}
+
+impl Held {
+    /// Holds so many bytes more.
+    ///
+    /// # Errors
+    /// [`DataFusionError::ResourcesExhausted`] when all that is held is more than the limit.
+    pub fn grow(&self, bytes: usize) -> Result<(), DataFusionError> {
+        let Holdings { limit, reservation } = self.holdings.as_ref();
+        // Not tried: the pool would refuse what operators could make room for by spilling.
+        reservation.grow(bytes);
+        self.bytes.fetch_add(bytes, Relaxed);
+        let held = reservation.size();
+        if held <= *limit {
+            return Ok(());
+        }
+        let (held, limit) = (human_readable_size(held), human_readable_size(*limit));
+        Err(DataFusionError::ResourcesExhausted(format!("tables, texts and identifiers take {held} of {limit}, and these are not spilled")))
+    }
+
+    /// Holds as much as is asked for, if that is more than before.
+    ///
+    /// # Errors
+    /// As [`Held::grow`].
+    pub fn reach(&self, bytes: usize) -> Result<(), DataFusionError> {
+        self.grow(bytes.saturating_sub(self.bytes.load(Relaxed)))
+    }
+
+    /// Gives so many bytes back.
+    pub fn shrink(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Relaxed);
+        self.holdings.reservation.shrink(bytes);
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.holdings.reservation.shrink(self.bytes.load(Relaxed));
+    }
+}
+
+/// The error of something that fails in the engine, which may be for want of memory.
+pub fn failed(what: &str, error: &DataFusionError) -> Error {
+    match error.find_root() {
+        DataFusionError::ResourcesExhausted(why) => {
+            Diagnostic::error("memory-limit", format!("{what} needs more memory than the limit allows: {why}"))
+                .hint("raise `--memory-limit`, or lower `--threads`")
+                .into()
+        }
+        _ => Error::defect(format!("{what} failed: {error}")),
+    }
+}
+
+/// The bytes that batches take, of which several may be parts of one allocation.
+pub fn bytes_of(batches: &[RecordBatch]) -> usize {
+    let mut known = HashSet::new();
+    let columns = batches.iter().flat_map(RecordBatch::columns);
+    columns.map(|column| bytes_of_array(&column.to_data(), &mut known)).sum()
+}
+
+fn bytes_of_array(array: &ArrayData, known: &mut HashSet<*const u8>) -> usize {
+    let nulls = array.nulls().map(NullBuffer::buffer);
+    let mut of_buffer = |buffer: &Buffer| if known.insert(buffer.data_ptr().as_ptr().cast_const()) { buffer.capacity() } else { 0 };
+    let own: usize = array.buffers().iter().chain(nulls).map(&mut of_buffer).sum();
+    own + array.child_data().iter().map(|child| bytes_of_array(child, known)).sum::<usize>()
+}
 
 /// The memory of this machine, or of the container when that allows less, in bytes.
 pub fn memory_at_hand() -> usize {
@@ -20,4 +124,41 @@ pub fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let kibibytes: u64 = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok())?;
     Some(kibibytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{ArrayRef, Int64Array};
+    use datafusion::execution::memory_pool::FairSpillPool;
+
+    use super::*;
+
+    #[test]
+    fn what_is_held_counts_against_the_limit_until_it_is_dropped() {
+        let pool: Arc<dyn MemoryPool> = Arc::new(FairSpillPool::new(1_000));
+        let holdings = Holdings::of(&pool, 1_000);
+        let (one, other) = (holdings.part(), holdings.part());
+        one.grow(600).unwrap();
+        // An operator that took what was free is no reason to fail: it gives way.
+        let operator = MemoryConsumer::new("sort").with_can_spill(true).register(&pool);
+        operator.try_grow(400).unwrap();
+        other.reach(300).unwrap();
+        other.reach(200).unwrap();
+        assert!(operator.try_grow(1).is_err());
+        assert_eq!(pool.reserved(), 1_300);
+        let error = other.grow(101).unwrap_err();
+        assert!(failed("`m`", &error).to_string().contains("tables, texts and identifiers take 1001.0 B of 1000.0 B"), "{error}");
+        drop(other);
+        one.shrink(100);
+        drop(one);
+        assert_eq!(pool.reserved(), 400);
+    }
+
+    #[test]
+    fn what_batches_share_is_counted_once() {
+        let column: ArrayRef = Arc::new(Int64Array::from_iter_values(0..1_000));
+        let batch = RecordBatch::try_from_iter([("one", Arc::clone(&column)), ("two", column)]).unwrap();
+        assert_eq!(bytes_of(&[batch.slice(0, 500), batch.slice(500, 500)]), bytes_of(std::slice::from_ref(&batch)));
+        assert!((8_000..9_000).contains(&bytes_of(&[batch])));
+    }
 }

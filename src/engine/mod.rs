@@ -14,7 +14,7 @@ mod table;
 
 pub use dictionary::{ChunkCodes, Dictionary};
 pub use index::{HashIndex, Slot};
-pub use memory::{memory_at_hand, peak_memory};
+pub use memory::{Held, failed, memory_at_hand, peak_memory};
 pub use parallel::parallel;
 pub use profile::{Operator, Work, compute_ms};
 pub use table::{decoded_batch, encoded_schema};
@@ -30,7 +30,7 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ScalarValue, TableReference};
 use datafusion::datasource::{MemTable, ViewTable};
 use datafusion::error::DataFusionError;
-use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
@@ -46,8 +46,9 @@ use tokio::task::JoinSet;
 use crate::error::{Error, Result};
 use encoding::Encoder;
 use local_date::LocalDates;
+use memory::{Holdings, bytes_of};
 use parameters::{Binder, bind};
-use table::{EncodedTable, NarrowTable, is_text};
+use table::{EncodedTable, HeldTable, is_text};
 
 /// The largest number of memory consumers that an out-of-memory error names.
 const NAMED_CONSUMERS: usize = 5;
@@ -73,6 +74,7 @@ pub struct Engine {
     /// are seen all the same, since the catalogue is shared.
     state: Arc<SessionState>,
     work: Arc<Work>,
+    holdings: Arc<Holdings>,
 }
 
 /// A planned query whose rows are codes where its answer has text.
@@ -104,7 +106,9 @@ impl Engine {
         options.sql_parser.collect_spans = true;
         let top = std::num::NonZeroUsize::new(NAMED_CONSUMERS).unwrap_or(std::num::NonZeroUsize::MIN);
         let pool = TrackConsumersPool::new(FairSpillPool::new(limits.memory_bytes), top);
-        let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc();
+        let pool: Arc<dyn MemoryPool> = Arc::new(pool);
+        let holdings = Holdings::of(&pool, limits.memory_bytes);
+        let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc();
         let runtime = runtime.map_err(|error| Error::defect(format!("the engine did not start: {error}")))?;
         let state = SessionStateBuilder::new()
             .with_config(config)
@@ -117,7 +121,7 @@ impl Engine {
             context.register_udf(function);
         }
         let state = Arc::new(context.state());
-        Ok(Engine { context, dictionary: Arc::default(), state, work: Arc::default() })
+        Ok(Engine { context, dictionary: Arc::new(Dictionary::within(holdings.part())), state, work: Arc::default(), holdings })
     }
 
     /// Makes a table readable by SQL, in place of one of the same name.
@@ -139,7 +143,7 @@ impl Engine {
     /// As [`Engine::register`].
     pub fn register_batches(&self, name: &str, schema: SchemaRef, batches: Vec<RecordBatch>) -> Result<()> {
         let encoded: Result<Vec<_>, _> = batches.iter().map(|batch| self.encode(batch)).collect();
-        let encoded = encoded.map_err(|error| Error::defect(format!("the table {name} was not built: {error}")))?;
+        let encoded = encoded.map_err(|error| memory::failed(&format!("the table {name}"), &error))?;
         self.register_encoded_batches(name, schema, encoded)
     }
 
@@ -159,27 +163,37 @@ impl Engine {
         self.register(name, Arc::new(EncodedTable::new(schema, encoded, Arc::clone(&self.dictionary))))
     }
 
-    /// As [`Engine::register_encoded`], of batches.
+    /// As [`Engine::register_encoded`], of batches, which are held.
     ///
     /// # Errors
-    /// As [`Engine::register`].
+    /// As [`Engine::register`], and when there is no memory for them.
     pub fn register_encoded_batches(&self, name: &str, schema: SchemaRef, batches: Vec<RecordBatch>) -> Result<()> {
-        let table = MemTable::try_new(encoded_schema(&schema), spread(batches, self.threads()));
-        let table = table.map_err(|error| Error::defect(format!("the table {name} was not built: {error}")))?;
-        self.register_encoded(name, schema, Arc::new(table))
+        let all: Vec<usize> = (0..schema.fields().len()).collect();
+        self.register_columns(name, schema, &all, batches)
     }
 
     /// As [`Engine::register_encoded_batches`], of a table of which only some columns are held, because nothing reads the others.
     ///
     /// # Errors
-    /// As [`Engine::register`].
-    pub fn register_columns(&self, name: &str, schema: SchemaRef, held: &[usize], batches: Vec<RecordBatch>) -> Result<()> {
+    /// As [`Engine::register_encoded_batches`].
+    pub fn register_columns(&self, name: &str, schema: SchemaRef, columns: &[usize], batches: Vec<RecordBatch>) -> Result<()> {
+        let table = self.held_table(schema, columns, batches).map_err(|error| memory::failed(&format!("the table {name}"), &error))?;
+        self.register(name, Arc::new(table))
+    }
+
+    fn held_table(&self, schema: SchemaRef, columns: &[usize], batches: Vec<RecordBatch>) -> Result<EncodedTable, DataFusionError> {
         let encoded = encoded_schema(&schema);
-        let narrow = encoded.project(held).map_err(|error| Error::defect(error.to_string()))?;
-        let table = MemTable::try_new(Arc::new(narrow), spread(batches, self.threads()));
-        let table = table.map_err(|error| Error::defect(format!("the table {name} was not built: {error}")))?;
-        let positions = (0..encoded.fields().len()).map(|at| held.iter().position(|column| *column == at)).collect();
-        self.register_encoded(name, schema, Arc::new(NarrowTable::new(encoded, positions, table)))
+        let held = self.hold();
+        held.grow(bytes_of(&batches))?;
+        let table = MemTable::try_new(Arc::new(encoded.project(columns)?), spread(batches, self.threads()))?;
+        let positions = (0..encoded.fields().len()).map(|at| columns.iter().position(|column| *column == at)).collect();
+        let table = HeldTable::new(encoded, positions, table, held);
+        Ok(EncodedTable::new(schema, Arc::new(table), Arc::clone(&self.dictionary)))
+    }
+
+    /// A part, empty yet, of what may be held beside the operators of queries.
+    pub fn hold(&self) -> Held {
+        self.holdings.part()
     }
 
     /// The codes of the texts in this engine's tables.
@@ -316,8 +330,10 @@ impl Engine {
         let schema = table::decoded_schema(&held, &texts);
         let batches = datafusion::physical_plan::collect(plan, self.context.task_ctx()).await?;
         let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
-        let registered = self.register_encoded_batches(name, schema, batches);
-        registered.map(|()| rows).map_err(|error| DataFusionError::External(error.to_string().into()))
+        let all: Vec<usize> = (0..schema.fields().len()).collect();
+        let table = self.held_table(schema, &all, batches)?;
+        self.register(name, Arc::new(table)).map_err(|error| DataFusionError::External(error.to_string().into()))?;
+        Ok(rows)
     }
 
     /// A query as DataFusion runs it. Codes are decoded after it and not in it, so that its rows stay in order.

@@ -16,6 +16,7 @@ use datafusion::prelude::ident;
 
 use super::dictionary::{CODE, Dictionary};
 use super::functions;
+use super::memory::Held;
 
 /// Whether a column of this type is held as codes.
 pub fn is_text(data_type: &DataType) -> bool {
@@ -119,24 +120,26 @@ impl TableProvider for EncodedTable {
     }
 }
 
-/// A table of which only some columns are held, because nothing reads the others.
+/// A table that is held in memory, perhaps without the columns that nothing reads.
 #[derive(Debug)]
-pub struct NarrowTable {
+pub struct HeldTable {
     schema: SchemaRef,
     /// For every column its place among those that are held.
     positions: Vec<Option<usize>>,
-    held: MemTable,
+    table: MemTable,
+    /// Given back with the table.
+    _memory: Held,
 }
 
-impl NarrowTable {
-    /// A table with the columns of `schema`, of which `held` has those that have a position.
-    pub fn new(schema: SchemaRef, positions: Vec<Option<usize>>, held: MemTable) -> Self {
-        NarrowTable { schema, positions, held }
+impl HeldTable {
+    /// A table with the columns of `schema`, of which `table` has those that have a position.
+    pub fn new(schema: SchemaRef, positions: Vec<Option<usize>>, table: MemTable, memory: Held) -> Self {
+        HeldTable { schema, positions, table, _memory: memory }
     }
 }
 
 #[async_trait]
-impl TableProvider for NarrowTable {
+impl TableProvider for HeldTable {
     fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
     }
@@ -146,7 +149,7 @@ impl TableProvider for NarrowTable {
     }
 
     fn statistics(&self) -> Option<Statistics> {
-        let known = self.held.statistics()?;
+        let known = self.table.statistics()?;
         let columns = vec![ColumnStatistics::new_unknown(); self.positions.len()];
         Some(Statistics { num_rows: known.num_rows, total_byte_size: known.total_byte_size, column_statistics: columns })
     }
@@ -164,6 +167,6 @@ impl TableProvider for NarrowTable {
             self.positions[at].ok_or_else(missing)
         };
         let positions = projection.unwrap_or(&all).iter().map(held).collect::<Result<Vec<_>>>()?;
-        self.held.scan(session, Some(&positions), filters, limit).await
+        self.table.scan(session, Some(&positions), filters, limit).await
     }
 }

@@ -10,7 +10,7 @@ use datafusion::logical_expr::LogicalPlan;
 use super::{BlockList, MAX_TYPES, Resolution, Resolver, Rules, TypeRule, edges_schema};
 use crate::config::{IdentifierType, Project, Values};
 use crate::diagnostic::Diagnostic;
-use crate::engine::Engine;
+use crate::engine::{Engine, Held, failed};
 use crate::error::{Error, Result};
 use crate::sql;
 
@@ -95,11 +95,14 @@ pub fn check_edges(project: &Project, file: &Arc<crate::diagnostic::SourceFile>,
 /// # Errors
 /// DataFusion's own, around an [`Error`] of the identity step.
 pub async fn resolve(engine: &Engine, rules: Rules, edges: LogicalPlan) -> Result<Resolution, DataFusionError> {
-    let resolver = Arc::new(Resolver::new(rules, engine.threads()));
-    let push = |resolver: &Resolver, batch: RecordBatch| resolver.push(&batch).map_err(|error| DataFusionError::External(Box::new(error)));
-    engine.share_out(engine.frame(edges), &resolver, push).await?;
-    let resolver = Arc::into_inner(resolver).ok_or_else(|| DataFusionError::Internal("edges are still being read".to_owned()))?;
-    Ok(resolver.finish())
+    let taker = Arc::new((Resolver::new(rules, engine.threads()), engine.hold()));
+    let push = |(resolver, memory): &(Resolver, Held), batch: RecordBatch| {
+        resolver.push(&batch).map_err(|error| DataFusionError::External(Box::new(error)))?;
+        memory.reach(resolver.bytes())
+    };
+    engine.share_out(engine.frame(edges), &taker, push).await?;
+    let (resolver, memory) = Arc::into_inner(taker).ok_or_else(|| DataFusionError::Internal("edges are still being read".to_owned()))?;
+    Ok(Resolution { _memory: Some(memory), ..resolver.finish() })
 }
 
 impl Resolution {
@@ -108,7 +111,7 @@ impl Resolution {
     /// # Errors
     /// [`Error::Defect`] when a table is not built.
     pub fn register(&self, engine: &Engine, schema: &str) -> Result<()> {
-        let customers = self.each_customer(|batch| engine.encode(&batch).map_err(|error| Error::defect(error.to_string())))?;
+        let customers = self.each_customer(|batch| engine.encode(&batch).map_err(|error| failed("the identity step", &error)))?;
         engine.register_encoded_batches(&format!("{schema}.customers"), super::customers_schema(), customers)?;
         engine.register_batches(&format!("{schema}.conflicts"), super::conflicts_schema(), vec![self.conflicts()?])?;
         engine.register_batches(&format!("{schema}.aliases"), super::aliases_schema(), vec![self.aliases()?])

@@ -152,6 +152,10 @@ pub(super) fn read(rules: &Rules, interner: &Interner, sources: &Sources, batch:
 }
 
 impl Chunk {
+    /// What an edge takes.
+    pub(super) const BYTES_OF_ONE: usize =
+        size_of::<[u32; 2]>() + size_of::<[u8; 2]>() + size_of::<u8>() + 2 * size_of::<i64>() + size_of::<Verdict>();
+
     fn with_capacity(rows: usize) -> Self {
         Chunk {
             ends: Vec::with_capacity(rows),

@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasher, Hasher};
 use std::hint::black_box;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use foldhash::quality::RandomState;
@@ -27,6 +28,9 @@ pub(super) const SHARED: u8 = 2;
 pub(super) struct Interner {
     hash: RandomState,
     shards: Vec<Mutex<Records>>,
+    /// How many there are, and what they take.
+    count: AtomicUsize,
+    bytes: AtomicUsize,
 }
 
 /// Identifiers after they were collected: number `n` is entry `n >> 6` of shard `n & 63`.
@@ -49,6 +53,8 @@ struct Records {
     /// The places of the records by the lower half of their hash; the shard is taken from the upper one. A place is the number of a
     /// block and the position in it.
     index: HashIndex,
+    /// What all that takes.
+    bytes: usize,
 }
 
 const BLOCK_BITS: u32 = 16;
@@ -107,7 +113,8 @@ pub(super) struct Side<'a> {
 
 impl Interner {
     pub(super) fn new() -> Self {
-        Interner { hash: RandomState::default(), shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
+        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
+        Interner { hash: RandomState::default(), shards, count: AtomicUsize::new(0), bytes: AtomicUsize::new(0) }
     }
 
     /// The numbers of a batch's identifiers, and whether each is blocked.
@@ -138,10 +145,14 @@ impl Interner {
         let mut blocked = vec![false; rows];
         let mut enter = |number: usize, mut shard: MutexGuard<'_, Records>| {
             let mine = &order[starts[number]..starts[number + 1]];
-            shard.enter_all(rules, side, &hashes, mine, |row, local, flags| {
+            let (count, bytes) = (shard.count, shard.bytes);
+            let entered = shard.enter_all(rules, side, &hashes, mine, |row, local, flags| {
                 numbers[row] = local << SHARD_BITS | u32::try_from(number).unwrap_or(0);
                 blocked[row] = flags & BLOCKED != 0;
-            })
+            });
+            self.count.fetch_add((shard.count - count) as usize, Relaxed);
+            self.bytes.fetch_add(shard.bytes - bytes, Relaxed);
+            entered
         };
         // Those that another thread holds are left for the end.
         let mut held = Vec::new();
@@ -156,6 +167,11 @@ impl Interner {
             enter(number, self.shards[number].lock().unwrap_or_else(PoisonError::into_inner))?;
         }
         Ok((numbers, blocked))
+    }
+
+    /// How many there are, and the bytes that they take.
+    pub(super) fn size(&self) -> (usize, usize) {
+        (self.count.load(Relaxed), self.bytes.load(Relaxed))
     }
 
     /// Ends the collection, and frees what only it needs.
@@ -244,6 +260,7 @@ impl Records {
         block.extend_from_slice(&head.bytes());
         block.extend_from_slice(text.as_bytes());
         self.index.add(hash, place);
+        self.bytes += bytes + HashIndex::BYTES_OF_ONE;
         Some((place, head))
     }
 
@@ -270,7 +287,7 @@ impl Records {
 
     /// What is left of it when all are collected.
     fn settle(self) -> Shard {
-        let Records { blocks, count, index } = self;
+        let Records { blocks, count, index, .. } = self;
         drop(index);
         let bytes = blocks.iter().map(Vec::len).sum::<usize>() - count as usize * HEAD_BYTES;
         let mut shard = Shard { text: String::with_capacity(bytes), entries: Vec::with_capacity(count as usize) };

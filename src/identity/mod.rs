@@ -25,10 +25,12 @@ mod known;
 mod rules;
 mod tables;
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 
+use crate::engine::Held;
 use crate::error::Result;
 use components::Sets;
 use edges::{Chunk, Sources};
@@ -50,7 +52,11 @@ pub struct Resolver {
     interner: Interner,
     sources: Sources,
     chunks: Mutex<Vec<Chunk>>,
+    edges: AtomicUsize,
 }
+
+/// What an identifier takes while the customers are found: its parent, its name, and what the ids that ended are found with.
+const BYTES_TO_FIND_ONE: usize = 36;
 
 /// Who is who.
 pub struct Resolution {
@@ -66,6 +72,8 @@ pub struct Resolution {
     shared: Vec<SharedNode>,
     cuts: Cuts,
     aliases: Vec<Alias>,
+    /// What it takes of the memory of a run.
+    _memory: Option<Held>,
 }
 
 /// How many there are.
@@ -95,7 +103,14 @@ impl Resolver {
     /// A resolver without edges.
     pub fn new(rules: Rules, threads: usize) -> Self {
         let sources = Sources::new(&rules);
-        Resolver { rules, threads: threads.max(1), interner: Interner::new(), sources, chunks: Mutex::default() }
+        Resolver {
+            rules,
+            threads: threads.max(1),
+            interner: Interner::new(),
+            sources,
+            chunks: Mutex::default(),
+            edges: AtomicUsize::new(0),
+        }
     }
 
     /// Takes a batch of edges, with the columns of [`edges_schema`].
@@ -105,14 +120,21 @@ impl Resolver {
     pub fn push(&self, batch: &RecordBatch) -> Result<()> {
         let chunk = edges::read(&self.rules, &self.interner, &self.sources, batch)?;
         if !chunk.ends.is_empty() {
+            self.edges.fetch_add(chunk.ends.capacity(), Relaxed);
             self.chunks.lock().unwrap_or_else(PoisonError::into_inner).push(chunk);
         }
         Ok(())
     }
 
+    /// The bytes that finding the customers will take, with all that was taken so far.
+    pub fn bytes(&self) -> usize {
+        let (identifiers, bytes) = self.interner.size();
+        bytes + identifiers * BYTES_TO_FIND_ONE + self.edges.load(Relaxed) * Chunk::BYTES_OF_ONE
+    }
+
     /// Finds the customers.
     pub fn finish(self) -> Resolution {
-        let Resolver { rules, threads, interner, sources, chunks } = self;
+        let Resolver { rules, threads, interner, sources, chunks, .. } = self;
         let mut chunks = chunks.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut nodes = interner.finish(threads);
         let sets = Sets::apart(nodes.bound);
@@ -122,6 +144,6 @@ impl Resolver {
         let roots = sets.roots(threads);
         let names = ids::names(&rules, &nodes, &roots, threads);
         let aliases = ids::aliases(&rules, &nodes, &mut chunks, &roots, &names, threads);
-        Resolution { rules, threads, sources: sources.finish(), nodes, chunks, roots, names, shared, cuts, aliases }
+        Resolution { rules, threads, sources: sources.finish(), nodes, chunks, roots, names, shared, cuts, aliases, _memory: None }
     }
 }

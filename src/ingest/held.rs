@@ -3,20 +3,21 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use arrow::array::ArrayRef;
+use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::SchemaRef;
 
 use super::parquet::RowGroup;
-use crate::engine::{ChunkCodes, Dictionary};
+use crate::engine::{ChunkCodes, Dictionary, Held, failed};
 use crate::error::{Error, Result};
 
 /// The codes of the kept rows of text columns, for every piece that a scan has read to its end.
 ///
 /// Only those of columns with so many different texts that the file does not store them as keys: looking these up takes long, and four
 /// bytes a row hold them. The rest is looked up again in a moment.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct HeldCodes {
     columns: Mutex<HashMap<(usize, usize), Vec<ArrayRef>>>,
+    memory: Held,
 }
 
 /// Where the codes of one column of a piece come from.
@@ -31,23 +32,44 @@ pub enum Codes {
 }
 
 impl HeldCodes {
+    /// None yet.
+    pub fn within(memory: Held) -> Self {
+        HeldCodes { columns: Mutex::default(), memory }
+    }
+
     /// Where the codes of a column of a row group come from; the last scan leaves none behind.
     pub fn codes(&self, piece: usize, column: usize, schema: &SchemaRef, group: &RowGroup, is_last: bool) -> Codes {
         let mut columns = self.columns.lock().unwrap_or_else(PoisonError::into_inner);
         let held = if is_last { columns.remove(&(piece, column)) } else { columns.get(&(piece, column)).cloned() };
         match held {
-            Some(batches) => Codes::Held(batches.into_iter()),
+            Some(batches) => {
+                if is_last {
+                    self.memory.shrink(bytes_of(&batches));
+                }
+                Codes::Held(batches.into_iter())
+            }
             None if !is_last && group.is_plain_text(column, schema) => Codes::Kept(ChunkCodes::default(), Vec::new()),
             None => Codes::default(),
         }
     }
 
     /// Holds the codes of a column of a piece that was read to its end.
-    pub fn hold(&self, piece: usize, column: usize, codes: Codes) {
+    ///
+    /// # Errors
+    /// When there is no memory for them.
+    pub fn hold(&self, piece: usize, column: usize, codes: Codes) -> Result<()> {
         if let Codes::Kept(_, batches) = codes {
-            self.columns.lock().unwrap_or_else(PoisonError::into_inner).insert((piece, column), batches);
+            let more = bytes_of(&batches);
+            let before = self.columns.lock().unwrap_or_else(PoisonError::into_inner).insert((piece, column), batches);
+            self.memory.shrink(before.as_deref().map_or(0, bytes_of));
+            self.memory.grow(more).map_err(|error| failed("a source", &error))?;
         }
+        Ok(())
     }
+}
+
+fn bytes_of(batches: &[ArrayRef]) -> usize {
+    batches.iter().map(Array::get_buffer_memory_size).sum()
 }
 
 impl Default for Codes {
@@ -68,7 +90,7 @@ impl Codes {
     /// As the dictionary fails.
     pub fn next(&mut self, dictionary: &Dictionary, texts: Option<&ArrayRef>) -> Result<ArrayRef> {
         let missing = || Error::defect("a batch of texts is missing");
-        let failed = |error: datafusion::error::DataFusionError| Error::defect(error.to_string());
+        let failed = |error: datafusion::error::DataFusionError| failed("a source", &error);
         match self {
             Codes::Held(batches) => batches.next().ok_or_else(missing),
             Codes::LookedUp(codes) => codes.encode(dictionary, texts.ok_or_else(missing)?).map_err(failed),

@@ -25,7 +25,7 @@ use futures::TryStreamExt;
 
 use crate::config::{Project, Source, SourceFormat, Values, span_of};
 use crate::diagnostic::Diagnostic;
-use crate::engine::Engine;
+use crate::engine::{Engine, failed};
 use crate::error::{Error, Message, Result};
 use crate::manifest::Input;
 use crate::storage::{File, Stores};
@@ -161,7 +161,7 @@ pub async fn register(engine: &Engine, name: &str, extract: &Extract, demand: &D
         let frame = engine.context().read_table(Arc::new(table))?.select_columns(&names)?;
         frame.execute_stream().await?.try_collect::<Vec<_>>().await
     };
-    let batches = read.await.map_err(|error| collector.failure().unwrap_or_else(|| Error::defect(error.to_string())))?;
+    let batches = read.await.map_err(|error| collector.failure().unwrap_or_else(|| failed(&format!("the source {name}"), &error)))?;
     let batches = keep_latest(contract, engine.dictionary(), batches, collector)?;
     let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
     engine.register_columns(name, Arc::clone(&contract.schema), &columns, batches)?;
@@ -188,6 +188,7 @@ pub async fn complete(engine: &Engine, extract: &Extract, collector: &Arc<Collec
     }
     let table = SourceTable::open(extract, Arc::clone(collector), engine, 1).await?;
     let count = async { engine.context().read_table(Arc::new(table))?.count().await };
-    count.await.map_err(|error| collector.failure().unwrap_or_else(|| Error::defect(error.to_string())))?;
+    let what = || format!("the source {}", extract.contract.source);
+    count.await.map_err(|error| collector.failure().unwrap_or_else(|| failed(&what(), &error)))?;
     Ok(())
 }

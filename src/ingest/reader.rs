@@ -117,7 +117,7 @@ impl<'a> Reading<'a> {
             self.tally.reject(&scan.contract.source, rejects)?;
         }
         for (&column, codes) in scan.projection.iter().zip(self.codes.drain(..)) {
-            scan.held.hold(piece, column, codes);
+            scan.held.hold(piece, column, codes)?;
         }
         Ok(true)
     }

@@ -62,7 +62,8 @@ impl SourceTable {
         let rows = Precision::Inexact(usize::try_from(rows).unwrap_or(usize::MAX));
         let schema = encoded_schema(&extract.contract.schema);
         let (dictionary, work) = (Arc::clone(engine.dictionary()), Arc::clone(engine.work()));
-        let (contract, held, scans_left) = (Arc::clone(&extract.contract), Arc::default(), AtomicUsize::new(scans));
+        let (contract, scans_left) = (Arc::clone(&extract.contract), AtomicUsize::new(scans));
+        let held = Arc::new(HeldCodes::within(engine.hold()));
         Ok(SourceTable { contract, schema, collector, dictionary, work, held, scans_left, units, rows })
     }
 

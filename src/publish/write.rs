@@ -8,6 +8,7 @@ use arrow::compute::{BatchCoalescer, SortOptions};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::row::{OwnedRow, RowConverter, SortField};
 use bytes::Bytes;
+use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::future::BoxFuture;
 use futures::{FutureExt, TryStreamExt};
@@ -204,7 +205,10 @@ fn unwritten(shown: &str, error: parquet::errors::ParquetError) -> Error {
     }
 }
 
-fn failed(table: &str, error: &datafusion::error::DataFusionError) -> Error {
+fn failed(table: &str, error: &DataFusionError) -> Error {
+    if matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)) {
+        return crate::engine::failed(&format!("the output `{table}`"), error);
+    }
     Error::Refused(Message::new(format!("the output `{table}` failed: {}", crate::sql::discreet(error))))
 }
 
