@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
+use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +23,10 @@ use crate::storage::Location;
 
 /// The version of the record's format.
 const FORMAT: u32 = 1;
+
+/// The largest record of an earlier run that is read, and how long it may take.
+const MAX_BYTES: u64 = 16 * 1024 * 1024;
+const READS_WITHIN: Duration = Duration::from_secs(2);
 
 /// What a run was asked, did and came to.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -233,7 +238,7 @@ impl Recorder {
         }
         let destination = self.destination.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(destination) = destination else { return };
-        let path = destination.join(&format!("runs/{}/record.json", record.run_id));
+        let path = record_path(&destination, &record.run_id);
         let within = if matches!(result, Err(Error::Unavailable(_))) { WRITES_WITHIN_AFTER_FAILURE } else { WRITES_WITHIN };
         let put = tokio::time::timeout(within, destination.store.put(&path, PutPayload::from(text))).await;
         let why = match put {
@@ -252,6 +257,20 @@ impl Recorder {
     fn lock(&self) -> MutexGuard<'_, RunRecord> {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The record of an earlier run, if it is there and can be read soon.
+pub async fn earlier(destination: &Location, run_id: &str) -> Option<RunRecord> {
+    let path = record_path(destination, run_id);
+    let read = async {
+        let found = destination.store.get(&path).await.ok().filter(|found| found.meta.size <= MAX_BYTES)?;
+        serde_json::from_slice(&found.bytes().await.ok()?).ok()
+    };
+    tokio::time::timeout(READS_WITHIN, read).await.ok().flatten()
+}
+
+fn record_path(destination: &Location, run_id: &str) -> Path {
+    destination.join(&format!("runs/{run_id}/record.json"))
 }
 
 /// A name for a run that no other run has.

@@ -25,7 +25,7 @@ use crate::ingest::{self, Collector, Ledger};
 use crate::manifest::{self, Commit, Input};
 use crate::plan::{self, Plan, PlannedModel};
 use crate::publish::{self, Publications, Published, Rows, Staging};
-use crate::record::{Recorder, Step};
+use crate::record::{self, Recorder, Step};
 use crate::report::Progress;
 use crate::segments::{self, CUSTOMER_ID, SegmentSize};
 use crate::sql;
@@ -138,6 +138,10 @@ async fn attempt(request: &Request, stores: &Stores, progress: &Progress, record
         return Ok(Done::Unchanged(Box::new(Unchanged { run_id: recorder.run_id(), commit, commit_shown })));
     }
 
+    if let Some(last) = seen.newest_run().filter(|_| progress.is_shown()) {
+        let last = record::earlier(&destination, last).await.map(|record| record.steps).unwrap_or_default();
+        progress.expect(last.into_iter().map(|step| (step.name, step.elapsed_ms)).collect());
+    }
     let engine = Engine::new(request.limits, plan.values.time_zone.name())?;
     let mut steps = Steps { recorder, progress, engine: &engine, profile: request.profile };
     let mut staging = Staging::new(destination, recorder.run_id(), request.as_of, seen);
@@ -471,6 +475,7 @@ impl Steps<'_> {
     }
 
     fn end(&self, name: &str, rows: u64, begun: Begun) {
+        self.progress.end(name);
         let (operators, bytes_read) = self.engine.work().take();
         let step = Step {
             name: name.to_owned(),

@@ -46,6 +46,11 @@ impl Publications {
         self.newest.as_ref().map_or(0, |commit| commit.number)
     }
 
+    /// The run that made the newest commit.
+    pub fn newest_run(&self) -> Option<&str> {
+        self.newest.as_ref().map(|commit| commit.run_id.as_str())
+    }
+
     /// The number of the publication of every as-of day.
     pub fn by_day(&self) -> BTreeMap<NaiveDate, u64> {
         self.newest.as_ref().map(|newest| newest.publications.clone()).unwrap_or_default()
