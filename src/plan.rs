@@ -8,6 +8,7 @@ use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::empty::EmptyTable;
+use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
 
 use crate::config::{Part, Project, ReferenceTable, Values, span_of, span_of_part, span_within};
@@ -147,6 +148,22 @@ struct CheckedModels {
     columns: BTreeMap<String, BTreeSet<String>>,
 }
 
+impl CheckedModels {
+    /// Counts what a model reads. A source that turns out not to be read, for a condition that never holds, is read no times.
+    fn count(&mut self, planned: &LogicalPlan, optimized: Option<&LogicalPlan>) -> Result<(), DataFusionError> {
+        let really = optimized.map(engine::reads).transpose()?;
+        for (table, times) in engine::reads(planned)? {
+            let of_source = table.strip_prefix(SOURCES).is_some_and(|rest| rest.starts_with('.'));
+            let times = really.as_ref().filter(|_| of_source).map_or(times, |really| really.get(&table).copied().unwrap_or(0));
+            *self.reads.entry(table).or_default() += times;
+        }
+        for (table, columns) in optimized.map(engine::columns_read).transpose()?.unwrap_or_default() {
+            self.columns.entry(table).or_default().extend(columns);
+        }
+        Ok(())
+    }
+}
+
 async fn check_models(engine: &Engine, nodes: Vec<Node>, values: &Values, problems: &mut Vec<Diagnostic>) -> Result<CheckedModels> {
     let mut checked = CheckedModels { models: Vec::new(), reads: BTreeMap::new(), columns: BTreeMap::new() };
     for node in nodes {
@@ -170,14 +187,7 @@ async fn check_models(engine: &Engine, nodes: Vec<Node>, values: &Values, proble
         let unrepeatable = engine::unrepeatable_in(&planned).map_err(|error| Error::defect(error.to_string()))?;
         problems.extend(unrepeatable.iter().map(|function| sql::unrepeatable(&node.model.file, function)));
         let schema: SchemaRef = Arc::new(planned.schema().as_arrow().clone());
-        for (table, times) in engine::reads(&planned).map_err(|error| Error::defect(error.to_string()))? {
-            *checked.reads.entry(table).or_default() += times;
-        }
-        if let Some(optimized) = optimized {
-            for (table, columns) in engine::columns_read(&optimized).map_err(|error| Error::defect(error.to_string()))? {
-                checked.columns.entry(table).or_default().extend(columns);
-            }
-        }
+        checked.count(&planned, optimized.as_ref()).map_err(|error| Error::defect(error.to_string()))?;
         engine.register(&name, empty(Arc::clone(&schema)))?;
         checked.models.push(PlannedModel { node, schema, inline: false, is_read: true, frees: Vec::new() });
     }

@@ -49,12 +49,12 @@ impl Progress {
                 let read: u64 = watched.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|source| source.rows_seen()).sum();
                 let rate = rate(&mut lately.lock().unwrap_or_else(PoisonError::into_inner), state.elapsed(), read);
                 // A line that is not drawn is no failure.
-                let _ = write!(out, "{} rows read", HumanCount(read));
-                let _ = if rate > 0 { write!(out, ", {} a second", HumanCount(rate)) } else { Ok(()) };
+                let _ = write!(out, "{} rows", HumanCount(read));
+                let _ = if rate > 0 { write!(out, ", {}/s", HumanCount(rate)) } else { Ok(()) };
                 let left = paced.lock().unwrap_or_else(PoisonError::into_inner).left(state.elapsed());
                 let _ = left.map_or(Ok(()), |left| write!(out, ", {left}"));
             };
-            let style = ProgressStyle::with_template("{spinner:.cyan} {msg:<36} {elapsed:>5}  {rows}");
+            let style = ProgressStyle::with_template("{spinner:.cyan} {msg:<26} {elapsed:>4}  {rows}");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()).with_key("rows", rows));
             bar.enable_steady_tick(REDRAW);
         }

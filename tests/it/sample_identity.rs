@@ -197,8 +197,9 @@ fn customers_are_counted_by_what_they_are_known_from_as_sql_counts_them() {
     assert_eq!(usual, ["crm", "login", "order", "message", "survey"]);
 }
 
-/// What the identity step reads of the web extract, after the engine has taken out what cannot give a row.
-fn web_scans(parameters: &[(&str, &str)]) -> usize {
+/// How often the identity step reads the web extract, after the engine has taken out what cannot give a row, and how often the plan
+/// says that all models do.
+fn web_scans(parameters: &[(&str, &str)]) -> (usize, usize) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let project = config::load(&package().join("pipelines/customer_segments.yaml"), &config::Environment::new()).unwrap();
@@ -215,7 +216,8 @@ fn web_scans(parameters: &[(&str, &str)]) -> usize {
             let logical = engine.plan(&model.node.statement, &plan.values.parameters).await.unwrap();
             let name = model.node.model.name();
             if name == "identity.edges" {
-                return reads(&engine.optimize(&logical).unwrap()).unwrap().get("sources.web").copied().unwrap_or(0);
+                let by_identity = reads(&engine.optimize(&logical).unwrap()).unwrap().get("sources.web").copied().unwrap_or(0);
+                return (by_identity, plan.demands["web"].times);
             }
             if model.inline {
                 engine.register_view(&name, logical).unwrap();
@@ -229,6 +231,6 @@ fn web_scans(parameters: &[(&str, &str)]) -> usize {
 
 #[test]
 fn visitors_who_are_not_asked_for_cost_no_reading() {
-    assert_eq!(web_scans(&[]), 0);
-    assert_eq!(web_scans(&[("anonymous_visitor_min_events", "10")]), 1);
+    assert_eq!(web_scans(&[]), (0, 2));
+    assert_eq!(web_scans(&[("anonymous_visitor_min_events", "10")]), (1, 3));
 }

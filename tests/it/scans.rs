@@ -83,7 +83,7 @@ async fn every_scan_of_a_source_gives_the_same_rows_and_the_later_ones_read_less
     ingest::register(&engine, "sources.visits", &extracts[0], &demand, &collector).await.unwrap();
 
     let expected: Vec<Row> = (0..ROWS).filter(|row| !is_out_of_window(*row) && !is_at_fault(*row)).map(|row| (visitor(row), row)).collect();
-    let mut bytes_read = Vec::new();
+    let (mut bytes_read, mut bytes_held) = (Vec::new(), Vec::new());
     for _ in 0..4 {
         engine.work().take();
         let frame = engine.query("select visitor, pages from sources.visits").await.unwrap();
@@ -97,7 +97,12 @@ async fn every_scan_of_a_source_gives_the_same_rows_and_the_later_ones_read_less
         rows.sort_by_key(|row| row.1);
         assert!(rows == expected, "{} rows, and {} were expected", rows.len(), expected.len());
         bytes_read.push(engine.work().take().1);
+        bytes_held.push(engine.context().runtime_env().memory_pool.reserved());
     }
+    let four_a_row = expected.len() * 4;
+    assert!(bytes_held[0] - bytes_held[2] >= four_a_row, "{bytes_held:?}: codes count while they are held, and no longer");
+    assert_eq!(bytes_held[0], bytes_held[1]);
+    assert_eq!(bytes_held[2], bytes_held[3]);
     let [first, second, last, one_more] = bytes_read.try_into().unwrap();
     let texts: usize = (0..ROWS).filter_map(visitor).map(|visitor| visitor.len()).sum();
     assert!(first - second > texts as u64, "{second} of {first} bytes");
