@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use crate::config::{self, Literal, Part, Project, Spanned, span_of, span_of_part};
 use crate::diagnostic::{Diagnostic, SourceFile};
-use crate::engine::{Engine, Limits};
+use crate::engine::{self, Engine, Limits};
 use crate::error::{Error, Message, Result};
 use crate::graph::{EDGES, MEMBERSHIP, PROFILE, RESOLVED, SOURCES};
 use crate::identity::{Resolver, Rules};
@@ -256,7 +256,7 @@ impl Bench<'_> {
         }
         let defect = |error: DataFusionError| Error::defect(error.to_string());
         let kept = RecordBatch::try_new(Arc::clone(&contract.schema), checked.kept).map_err(|error| defect(error.into()))?;
-        let encoded = self.engine.encode(&kept).map_err(defect)?;
+        let encoded = self.engine.encode(&kept).map_err(|error| engine::failed("a case", &error))?;
         ingest::keep_latest(contract, self.engine.dictionary(), vec![encoded], &ingest::Collector::default())
     }
 

@@ -7,7 +7,7 @@ use datafusion::common::ScalarValue;
 use datafusion::error::DataFusionError;
 
 use crate::config;
-use crate::engine::Engine;
+use crate::engine::{self, Engine};
 use crate::error::{Error, Message, Result};
 use crate::functions;
 use crate::graph::{EDGES, SOURCES};
@@ -46,7 +46,10 @@ pub async fn identity(request: &Request, stores: &Stores, identifier_type: Optio
     plan::register_reference(&engine, &plan.project, &plan.values)?;
     for model in plan.models.iter().filter(|model| needed.contains(&model.node.model.name())) {
         let name = model.node.model.name();
-        let failed = |error: DataFusionError| Error::Refused(Message::new(format!("`{name}` failed: {}", sql::discreet(&error))));
+        let failed = |error: DataFusionError| match error.find_root() {
+            DataFusionError::ResourcesExhausted(_) => engine::failed(&format!("`{name}`"), &error),
+            _ => Error::Refused(Message::new(format!("`{name}` failed: {}", sql::discreet(&error)))),
+        };
         let logical = engine.plan(&model.node.statement, &plan.values.parameters).await.map_err(failed)?;
         if name == EDGES {
             let rules = Rules::declared(&plan.project, &plan.values)?;

@@ -45,10 +45,14 @@ impl Held {
     /// # Errors
     /// [`DataFusionError::ResourcesExhausted`] when all that is held is more than the limit.
     pub fn grow(&self, bytes: usize) -> Result<(), DataFusionError> {
+        self.bytes.fetch_add(bytes, Relaxed);
+        self.take(bytes)
+    }
+
+    fn take(&self, bytes: usize) -> Result<(), DataFusionError> {
         let Holdings { limit, reservation } = self.holdings.as_ref();
         // Not tried: the pool would refuse what operators could make room for by spilling.
         reservation.grow(bytes);
-        self.bytes.fetch_add(bytes, Relaxed);
         let held = reservation.size();
         if held <= *limit {
             return Ok(());
@@ -62,7 +66,7 @@ impl Held {
     /// # Errors
     /// As [`Held::grow`].
     pub fn reach(&self, bytes: usize) -> Result<(), DataFusionError> {
-        self.grow(bytes.saturating_sub(self.bytes.load(Relaxed)))
+        self.take(bytes.saturating_sub(self.bytes.fetch_max(bytes, Relaxed)))
     }
 
     /// Gives so many bytes back.
@@ -90,18 +94,42 @@ pub fn failed(what: &str, error: &DataFusionError) -> Error {
     }
 }
 
-/// The bytes that batches take, of which several may be parts of one allocation.
-pub fn bytes_of(batches: &[RecordBatch]) -> usize {
-    let mut known = HashSet::new();
-    let columns = batches.iter().flat_map(RecordBatch::columns);
-    columns.map(|column| bytes_of_array(&column.to_data(), &mut known)).sum()
+/// Batches that are counted as they come, though several may be parts of one allocation.
+#[derive(Debug)]
+pub struct Gathered {
+    batches: Vec<RecordBatch>,
+    /// Where the allocations begin that are counted.
+    known: HashSet<usize>,
+    held: Held,
 }
 
-fn bytes_of_array(array: &ArrayData, known: &mut HashSet<*const u8>) -> usize {
+impl Gathered {
+    /// None yet.
+    pub fn within(held: Held) -> Self {
+        Gathered { batches: Vec::new(), known: HashSet::new(), held }
+    }
+
+    /// Adds a batch.
+    ///
+    /// # Errors
+    /// As [`Held::grow`].
+    pub fn push(&mut self, batch: RecordBatch) -> Result<(), DataFusionError> {
+        let more = batch.columns().iter().map(|column| bytes_of(&column.to_data(), &mut self.known)).sum();
+        self.batches.push(batch);
+        self.held.grow(more)
+    }
+
+    /// The batches, and what holds their memory.
+    pub fn into_parts(self) -> (Vec<RecordBatch>, Held) {
+        (self.batches, self.held)
+    }
+}
+
+fn bytes_of(array: &ArrayData, known: &mut HashSet<usize>) -> usize {
     let nulls = array.nulls().map(NullBuffer::buffer);
-    let mut of_buffer = |buffer: &Buffer| if known.insert(buffer.data_ptr().as_ptr().cast_const()) { buffer.capacity() } else { 0 };
+    let mut of_buffer = |buffer: &Buffer| if known.insert(buffer.data_ptr().addr().get()) { buffer.capacity() } else { 0 };
     let own: usize = array.buffers().iter().chain(nulls).map(&mut of_buffer).sum();
-    own + array.child_data().iter().map(|child| bytes_of_array(child, known)).sum::<usize>()
+    own + array.child_data().iter().map(|child| bytes_of(child, known)).sum::<usize>()
 }
 
 /// The memory of this machine, or of the container when that allows less, in bytes.
@@ -158,7 +186,15 @@ mod tests {
     fn what_batches_share_is_counted_once() {
         let column: ArrayRef = Arc::new(Int64Array::from_iter_values(0..1_000));
         let batch = RecordBatch::try_from_iter([("one", Arc::clone(&column)), ("two", column)]).unwrap();
-        assert_eq!(bytes_of(&[batch.slice(0, 500), batch.slice(500, 500)]), bytes_of(std::slice::from_ref(&batch)));
-        assert!((8_000..9_000).contains(&bytes_of(&[batch])));
+        let pool: Arc<dyn MemoryPool> = Arc::new(FairSpillPool::new(1 << 20));
+        let mut gathered = Gathered::within(Holdings::of(&pool, 1 << 20).part());
+        gathered.push(batch.slice(0, 500)).unwrap();
+        assert!((8_000..9_000).contains(&pool.reserved()));
+        gathered.push(batch.slice(500, 500)).unwrap();
+        assert!((8_000..9_000).contains(&pool.reserved()));
+        let (batches, held) = gathered.into_parts();
+        assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 1_000);
+        drop(held);
+        assert_eq!(pool.reserved(), 0);
     }
 }

@@ -14,7 +14,7 @@ mod table;
 
 pub use dictionary::{ChunkCodes, Dictionary};
 pub use index::{HashIndex, Slot};
-pub use memory::{Held, failed, memory_at_hand, peak_memory};
+pub use memory::{Gathered, Held, failed, memory_at_hand, peak_memory};
 pub use parallel::parallel;
 pub use profile::{Operator, Work, compute_ms};
 pub use table::{decoded_batch, encoded_schema};
@@ -46,7 +46,7 @@ use tokio::task::JoinSet;
 use crate::error::{Error, Result};
 use encoding::Encoder;
 use local_date::LocalDates;
-use memory::{Holdings, bytes_of};
+use memory::Holdings;
 use parameters::{Binder, bind};
 use table::{EncodedTable, HeldTable, is_text};
 
@@ -177,18 +177,24 @@ impl Engine {
     /// # Errors
     /// As [`Engine::register_encoded_batches`].
     pub fn register_columns(&self, name: &str, schema: SchemaRef, columns: &[usize], batches: Vec<RecordBatch>) -> Result<()> {
-        let table = self.held_table(schema, columns, batches).map_err(|error| memory::failed(&format!("the table {name}"), &error))?;
-        self.register(name, Arc::new(table))
+        let mut gathered = self.gather();
+        let table =
+            batches.into_iter().try_for_each(|batch| gathered.push(batch)).and_then(|()| self.held_table(schema, columns, gathered));
+        self.register(name, Arc::new(table.map_err(|error| memory::failed(&format!("the table {name}"), &error))?))
     }
 
-    fn held_table(&self, schema: SchemaRef, columns: &[usize], batches: Vec<RecordBatch>) -> Result<EncodedTable, DataFusionError> {
+    fn held_table(&self, schema: SchemaRef, columns: &[usize], gathered: Gathered) -> Result<EncodedTable, DataFusionError> {
         let encoded = encoded_schema(&schema);
-        let held = self.hold();
-        held.grow(bytes_of(&batches))?;
+        let (batches, held) = gathered.into_parts();
         let table = MemTable::try_new(Arc::new(encoded.project(columns)?), spread(batches, self.threads()))?;
         let positions = (0..encoded.fields().len()).map(|at| columns.iter().position(|column| *column == at)).collect();
         let table = HeldTable::new(encoded, positions, table, held);
         Ok(EncodedTable::new(schema, Arc::new(table), Arc::clone(&self.dictionary)))
+    }
+
+    /// No batches yet, which count as they come.
+    pub fn gather(&self) -> Gathered {
+        Gathered::within(self.hold())
     }
 
     /// A part, empty yet, of what may be held beside the operators of queries.
@@ -328,10 +334,14 @@ impl Engine {
         self.work.runs(&plan);
         let held = plan.schema();
         let schema = table::decoded_schema(&held, &texts);
-        let batches = datafusion::physical_plan::collect(plan, self.context.task_ctx()).await?;
-        let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
+        let mut batches = datafusion::physical_plan::execute_stream(plan, self.context.task_ctx())?;
+        let (mut gathered, mut rows) = (self.gather(), 0);
+        while let Some(batch) = batches.next().await.transpose()? {
+            rows += batch.num_rows() as u64;
+            gathered.push(batch)?;
+        }
         let all: Vec<usize> = (0..schema.fields().len()).collect();
-        let table = self.held_table(schema, &all, batches)?;
+        let table = self.held_table(schema, &all, gathered)?;
         self.register(name, Arc::new(table)).map_err(|error| DataFusionError::External(error.to_string().into()))?;
         Ok(rows)
     }

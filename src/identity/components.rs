@@ -68,12 +68,20 @@ impl Sets {
     }
 
     /// The root of every number's set.
+    ///
+    /// Each thread stores the roots of its own numbers, and nothing else: paths are not halved, for what is stored late would undo a root.
     pub(super) fn roots(self, threads: usize) -> Vec<u32> {
         let share = self.parents.len().div_ceil(threads).max(1);
         let mut parts: Vec<_> = (0..self.parents.len()).step_by(share).map(|start| start..self.parents.len().min(start + share)).collect();
         parallel(&mut parts, threads, |part| {
             for number in part {
-                self.parents[number].store(self.root(u32::try_from(number).unwrap_or(u32::MAX)), Relaxed);
+                let mut root = self.parents[number].load(Relaxed);
+                while let above = self.parents[root as usize].load(Relaxed)
+                    && above != root
+                {
+                    root = above;
+                }
+                self.parents[number].store(root, Relaxed);
             }
         });
         self.parents.into_iter().map(AtomicU32::into_inner).collect()

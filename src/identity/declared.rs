@@ -7,7 +7,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
 
-use super::{BlockList, MAX_TYPES, Resolution, Resolver, Rules, TypeRule, edges_schema};
+use super::{BYTES_FREED_OF_ONE, BlockList, MAX_TYPES, Resolution, Resolver, Rules, TypeRule, edges_schema};
 use crate::config::{IdentifierType, Project, Values};
 use crate::diagnostic::Diagnostic;
 use crate::engine::{Engine, Held, failed};
@@ -102,7 +102,9 @@ pub async fn resolve(engine: &Engine, rules: Rules, edges: LogicalPlan) -> Resul
     };
     engine.share_out(engine.frame(edges), &taker, push).await?;
     let (resolver, memory) = Arc::into_inner(taker).ok_or_else(|| DataFusionError::Internal("edges are still being read".to_owned()))?;
-    Ok(Resolution { _memory: Some(memory), ..resolver.finish() })
+    let found = resolver.finish();
+    memory.shrink(found.nodes.count * BYTES_FREED_OF_ONE);
+    Ok(Resolution { _memory: Some(memory), ..found })
 }
 
 impl Resolution {

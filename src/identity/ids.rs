@@ -49,6 +49,11 @@ fn by_age(rules: &Rules, nodes: &Nodes, one: u32, other: u32) -> Ordering {
     age(one).cmp(&age(other)).then_with(|| nodes.text(one).cmp(nodes.text(other)))
 }
 
+/// All that [`by_age`] looks at.
+fn whole_age<'a>(rules: &Rules, nodes: &'a Nodes, node: u32) -> (bool, i64, u8, &'a str) {
+    (rules.gives_way(nodes.kind(node)), nodes.first_seen(node), nodes.kind(node), nodes.text(node))
+}
+
 /// The types whose identifiers may name a customer, unless they are set aside.
 fn kinds_that_may_name(rules: &Rules) -> Vec<bool> {
     rules.types.iter().map(|rule| rule.stands_alone != StandsAlone::No).collect()
@@ -127,7 +132,7 @@ pub(super) fn aliases(rules: &Rules, nodes: &Nodes, chunks: &mut [Chunk], roots:
     let mut aliases = Replay::of(rules, nodes, threads).make(&ties, threads);
     // They come in the order of time, and those of one moment by age.
     let mut moments: Vec<&mut [Alias]> = aliases.chunk_by_mut(|one, other| one.merged_at == other.merged_at).collect();
-    parallel(&mut moments, threads, |moment| moment.sort_by_cached_key(|alias| (age(rules, nodes, alias.node), nodes.text(alias.node))));
+    parallel(&mut moments, threads, |moment| moment.sort_by_cached_key(|alias| whole_age(rules, nodes, alias.node)));
     aliases
 }
 
@@ -194,15 +199,12 @@ struct Meeting {
     ended: bool,
 }
 
-/// What decides between two identifiers by age, but for those that it makes the same: [`by_age`] decides between these.
+/// What decides between most identifiers by age; [`by_age`] decides between those that it makes the same.
 fn age(rules: &Rules, nodes: &Nodes, node: u32) -> u64 {
-    const KIND_BITS: u32 = u8::BITS;
-    const TIME_BITS: u32 = u64::BITS - KIND_BITS - 1;
-    let (earliest, latest) = (-(1_i64 << (TIME_BITS - 1)), (1_i64 << (TIME_BITS - 1)) - 1);
-    // Those more than a thousand years from 1970 are not told apart.
-    let time = nodes.first_seen(node).clamp(earliest, latest).wrapping_sub(earliest).cast_unsigned();
-    let kind = nodes.kind(node);
-    u64::from(rules.gives_way(kind)) << (u64::BITS - 1) | time << KIND_BITS | u64::from(kind)
+    const FURTHEST: i64 = 1 << (u64::BITS - 2);
+    // One bit tells who gives way.
+    let time = nodes.first_seen(node).clamp(-FURTHEST, FURTHEST - 1).wrapping_add(FURTHEST).cast_unsigned();
+    u64::from(rules.gives_way(nodes.kind(node))) << (u64::BITS - 1) | time
 }
 
 impl<'a> Replay<'a> {

@@ -49,7 +49,11 @@ pub(super) struct Nodes {
 struct Records {
     /// A head and a text each, in blocks of [`BLOCK_BYTES`] so that none is ever moved; one that is longer has a block of its own.
     blocks: Vec<Vec<u8>>,
+    /// The block that is being filled.
+    filling: usize,
     count: u32,
+    /// The bytes of all texts.
+    text_bytes: u32,
     /// The places of the records by the lower half of their hash; the shard is taken from the upper one. A place is the number of a
     /// block and the position in it.
     index: HashIndex,
@@ -249,11 +253,16 @@ impl Records {
         let flags = if rules.rule(kind).blocked.holds(text) { BLOCKED } else { 0 };
         let head = Head { first_seen: i64::MAX, number: self.count, length: u32::try_from(text.len()).ok()?, sources: 0, kind, flags };
         let bytes = HEAD_BYTES + text.len();
-        if self.blocks.last().is_none_or(|block| block.len() + bytes > BLOCK_BYTES) {
-            self.blocks.push(Vec::with_capacity(bytes.max(BLOCK_BYTES)));
+        let mut at = self.filling;
+        if self.blocks.get(at).is_none_or(|block| block.len() + bytes > BLOCK_BYTES) {
+            at = self.blocks.len();
+            // One that would leave most of a block empty has its own, and the other goes on being filled.
+            let long = bytes > BLOCK_BYTES / 4;
+            self.filling = if long { self.filling } else { at };
+            self.blocks.push(Vec::with_capacity(if long { bytes } else { BLOCK_BYTES }));
         }
-        let at = self.blocks.len() - 1;
         let block = self.blocks.get_mut(at)?;
+        self.text_bytes = self.text_bytes.checked_add(head.length)?;
         let place = u32::try_from(at << BLOCK_BITS | block.len()).ok()?;
         // The largest number of all stands for nobody.
         self.count = head.number.checked_add(1).filter(|count| *count < NOBODY >> SHARD_BITS)?;

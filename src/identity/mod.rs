@@ -30,7 +30,7 @@ use std::sync::{Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 
-use crate::engine::Held;
+use crate::engine::{HashIndex, Held};
 use crate::error::Result;
 use components::Sets;
 use edges::{Chunk, Sources};
@@ -55,8 +55,10 @@ pub struct Resolver {
     edges: AtomicUsize,
 }
 
-/// What an identifier takes while the customers are found: its parent, its name, and what the ids that ended are found with.
+/// What an identifier takes while the customers are found: its root, its name, and what the ids that ended are found with.
 const BYTES_TO_FIND_ONE: usize = 36;
+/// How much of what an identifier took is free when they are: all but its root and its name, and its place in the index.
+const BYTES_FREED_OF_ONE: usize = BYTES_TO_FIND_ONE - 2 * size_of::<u32>() + HashIndex::BYTES_OF_ONE;
 
 /// Who is who.
 pub struct Resolution {
@@ -126,7 +128,8 @@ impl Resolver {
         Ok(())
     }
 
-    /// The bytes that finding the customers will take, with all that was taken so far.
+    /// The bytes that finding the customers will take, with all that was taken so far, but for the ties that are made again: of customers
+    /// that merged, who are few.
     pub fn bytes(&self) -> usize {
         let (identifiers, bytes) = self.interner.size();
         bytes + identifiers * BYTES_TO_FIND_ONE + self.edges.load(Relaxed) * Chunk::BYTES_OF_ONE

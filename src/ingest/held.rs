@@ -59,10 +59,10 @@ impl HeldCodes {
     /// When there is no memory for them.
     pub fn hold(&self, piece: usize, column: usize, codes: Codes) -> Result<()> {
         if let Codes::Kept(_, batches) = codes {
-            let more = bytes_of(&batches);
+            // Counted before another scan can take them away.
+            self.memory.grow(bytes_of(&batches)).map_err(|error| failed("a source", &error))?;
             let before = self.columns.lock().unwrap_or_else(PoisonError::into_inner).insert((piece, column), batches);
             self.memory.shrink(before.as_deref().map_or(0, bytes_of));
-            self.memory.grow(more).map_err(|error| failed("a source", &error))?;
         }
         Ok(())
     }

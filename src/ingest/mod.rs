@@ -21,6 +21,7 @@ use table::SourceTable;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use datafusion::error::DataFusionError;
 use futures::TryStreamExt;
 
 use crate::config::{Project, Source, SourceFormat, Values, span_of};
@@ -159,10 +160,16 @@ pub async fn register(engine: &Engine, name: &str, extract: &Extract, demand: &D
     let names: Vec<&str> = columns.iter().map(|&at| contract.columns[at].name.as_str()).collect();
     let read = async {
         let frame = engine.context().read_table(Arc::new(table))?.select_columns(&names)?;
-        frame.execute_stream().await?.try_collect::<Vec<_>>().await
+        let mut gathered = engine.gather();
+        let mut batches = frame.execute_stream().await?;
+        while let Some(batch) = batches.try_next().await? {
+            gathered.push(batch)?;
+        }
+        Ok::<_, DataFusionError>(gathered)
     };
-    let batches = read.await.map_err(|error| collector.failure().unwrap_or_else(|| failed(&format!("the source {name}"), &error)))?;
-    let batches = keep_latest(contract, engine.dictionary(), batches, collector)?;
+    let gathered = read.await.map_err(|error| collector.failure().unwrap_or_else(|| failed(&format!("the source {name}"), &error)))?;
+    // What is kept of them is counted again, as the table that it is.
+    let batches = keep_latest(contract, engine.dictionary(), gathered.into_parts().0, collector)?;
     let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
     engine.register_columns(name, Arc::clone(&contract.schema), &columns, batches)?;
     Ok(Some(rows))

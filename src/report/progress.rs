@@ -79,12 +79,15 @@ impl Progress {
     /// Says what is done now.
     pub fn step(&self, name: &str) {
         self.bar.set_message(name.to_owned());
-        self.pace().current = Some((name.to_owned(), self.bar.elapsed()));
+        let began = self.bar.elapsed();
+        self.pace().current = Some((name.to_owned(), began));
     }
 
     /// Says that a step has come to its end.
     pub fn end(&self, name: &str) {
-        self.pace().end(name, self.bar.elapsed());
+        // Asked before the pace is held: whoever draws the line holds the bar and asks for the pace.
+        let elapsed = self.bar.elapsed();
+        self.pace().end(name, elapsed);
     }
 
     /// Takes the line away.
@@ -102,8 +105,10 @@ impl Pace {
     fn end(&mut self, name: &str, elapsed: Duration) {
         let Some((_, began)) = self.current.take() else { return };
         if let Some(at) = self.left.iter().position(|(step, _)| step == name) {
-            self.then += self.left.remove(at).1;
-            self.now += millis(elapsed.saturating_sub(began));
+            // Those before it that have not come will not: steps come in their order.
+            let (_, then) = self.left.drain(..=at).next_back().unwrap_or_default();
+            self.then = self.then.saturating_add(then);
+            self.now = self.now.saturating_add(millis(elapsed.saturating_sub(began)));
         }
     }
 
@@ -113,12 +118,12 @@ impl Pace {
             return None;
         }
         // Steps that took no time say nothing of the pace, and no run is many times as fast as the one before.
-        let pace = if self.then < MILLIS_THAT_TELL { 100 } else { (self.now * 100 / self.then).clamp(25, 400) };
+        let pace = if self.then < MILLIS_THAT_TELL { 100 } else { (self.now.saturating_mul(100) / self.then).clamp(25, 400) };
         let rest = self.left.iter().map(|(step, then)| {
             let gone = self.current.as_ref().filter(|(current, _)| current == step).map(|(_, began)| elapsed.saturating_sub(*began));
-            (then * pace / 100).saturating_sub(gone.map_or(0, millis))
+            (then.saturating_mul(pace) / 100).saturating_sub(gone.map_or(0, millis))
         });
-        let seconds = rest.sum::<u64>().div_ceil(1_000).max(1);
+        let seconds = rest.fold(0, u64::saturating_add).div_ceil(1_000).max(1);
         Some(if seconds < 100 { format!("about {seconds} s left") } else { format!("about {} min left", (seconds + 30) / 60) })
     }
 }
@@ -167,11 +172,9 @@ mod tests {
         pace.end("new", at(6));
         pace.current = Some(("c".to_owned(), at(6)));
         assert_eq!(pace.left(at(106)).unwrap(), "about 60 s left");
-        // Late, but for what comes after it.
+        // Late, and what came before it the last time is not waited for.
         assert_eq!(pace.left(at(900)).unwrap(), "about 10 s left");
         pace.end("c", at(900));
-        pace.current = Some(("b".to_owned(), at(900)));
-        pace.end("b", at(901));
         assert_eq!(pace.left(at(901)), None);
         assert_eq!(Pace::default().left(at(1)), None);
     }

@@ -359,6 +359,40 @@ fn the_oldest_identifier_names_the_customer_and_a_merge_leaves_an_alias() {
 }
 
 #[test]
+fn the_oldest_identifier_names_the_customer_however_far_away_its_time_is() {
+    for far in [-62_135_596_800_000_000, 253_402_214_400_000_000, i64::MIN, i64::MAX - 2] {
+        let alone = |one, seen| Edge { one, other: None, source: "crm", seen: (seen, seen), ended: None };
+        let edges = [alone(EMAIL, far), alone(ANN, far + 1), tie(ANN, EMAIL, i64::MAX - 1)];
+        let resolution = resolve(open(), &edges);
+        let id = customers(&resolution)[&("customer".to_owned(), "c1".to_owned())].clone();
+        assert!(id.starts_with("email:"), "{id}");
+        let aliases = resolution.aliases().unwrap();
+        let ended: Vec<&str> = aliases.column(0).as_string::<i32>().iter().flatten().collect();
+        // Who is tied when first seen never had an id.
+        assert_eq!(ended, if far + 1 == i64::MAX - 1 { vec![] } else { vec!["c1"] });
+    }
+}
+
+#[test]
+fn long_and_short_identifiers_are_told_apart() {
+    let resolver = Resolver::new(open(), 2);
+    let long = |end: usize| "x".repeat(20_000 + 30_000 * (end % 3)) + &end.to_string();
+    let (mut all, mut short) = (Vec::new(), Vec::new());
+    for at in 0..300 {
+        all.extend([long(at), format!("s{at}")]);
+        short.push(format!("s{at}"));
+    }
+    for texts in [&all, &short, &all] {
+        let edges: Vec<Edge> = texts.iter().map(|_| Edge { one: ANN, other: None, source: "crm", seen: (1, 1), ended: None }).collect();
+        let mut columns = batch(&edges).columns().to_vec();
+        columns[1] = Arc::new(texts.iter().map(Some).collect::<StringArray>());
+        resolver.push(&RecordBatch::try_new(edges_schema(), columns).unwrap()).unwrap();
+    }
+    let found: BTreeSet<String> = customers(&resolver.finish()).into_keys().map(|(_, text)| text).collect();
+    assert_eq!(found, all.into_iter().collect());
+}
+
+#[test]
 fn an_anonymous_visitor_is_a_customer_until_the_customer_is_known() {
     let browser = (4, 1);
     let visits = Edge { one: browser, other: None, source: "web", seen: (1, 9), ended: None };
