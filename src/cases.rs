@@ -216,7 +216,7 @@ impl Bench<'_> {
     fn resolve(&self, edges: &[RecordBatch]) -> Result<()> {
         let resolver = Resolver::new(Rules::declared(&self.plan.project, &self.plan.values)?, 1);
         edges.iter().try_for_each(|batch| resolver.push(batch))?;
-        resolver.finish().register(&self.engine, RESOLVED)
+        resolver.finish()?.register(&self.engine, RESOLVED)
     }
 
     /// The tables that a model needs, itself among them. What is given needs nothing.

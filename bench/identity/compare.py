@@ -1,13 +1,15 @@
 """Times the identity step beside scipy and DuckDB on the same generated edges.
 
-usage: compare.py BINARY [--edges N] [--identifiers N] [--duckdb-edges N] [--only NAME,NAME] [--data DIR]
+usage: compare.py BINARY [--edges N] [--identifiers N] [--duckdb-edges N] [--rounds N] [--only NAME,NAME]
+       [--data DIR]
 
 BINARY is what `cargo build --release --bench identity` makes. Each contender is a process of its own; what is told is its
-wall time, its CPU time and its peak memory.
+wall time, its CPU time and its peak memory, in the median of rounds in which they take turns.
 """
 
 import argparse
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -84,7 +86,8 @@ def main() -> None:
     parser.add_argument("--identifiers", type=int, default=6_000_000)
     parser.add_argument("--duckdb-edges", type=int, default=100_000)
     parser.add_argument("--data", type=Path, default=Path(tempfile.gettempdir()))
-    parser.add_argument("--only", default="read,resolve,guarded,strings,integers,duckdb")
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--only", default="read,components,resolve,guarded,strings,integers,duckdb")
     options = parser.parse_args()
 
     def edges(count: int, identifiers: int) -> str:
@@ -98,6 +101,7 @@ def main() -> None:
     only = options.only.split(",")
     contenders = {
         "read": ("reading and hashing once", [options.binary, "read", large]),
+        "components": ("segmill, components alone", [options.binary, "components", large]),
         "resolve": ("segmill, no guards", [options.binary, "resolve", large]),
         "guarded": ("segmill, guards of the shipped project", [options.binary, "resolve", large, "2", "guarded"]),
         "strings": ("scipy, strings coded by Arrow", [sys.executable, "-c", STRINGS, large]),
@@ -109,11 +113,17 @@ def main() -> None:
     contenders["duckdb"] = (f"DuckDB, recursive, {options.duckdb_edges:,} edges", [sys.executable, "-c", DUCKDB, small])
     print(f"{options.edges:,} edges over {options.identifiers:,} identifiers\n", flush=True)
     print("| | wall | CPU | peak memory |\n| --- | ---: | ---: | ---: |")
-    for name, (title, command) in contenders.items():
-        if name in only or name == "small" and "duckdb" in only:
-            wall, cpu, memory, said = measure(command)
-            print(f"| {title} | {wall:.1f} s | {cpu:.1f} s | {memory:,.0f} MiB |", flush=True)
-            print(f"{title}: {said}", file=sys.stderr)
+    chosen = [name for name in contenders if name in only or name == "small" and "duckdb" in only]
+    measured: dict[str, list[tuple[float, float, float]]] = {name: [] for name in chosen}
+    for _ in range(options.rounds):
+        for name in chosen:
+            title, command = contenders[name]
+            *numbers, said = measure(command)
+            measured[name].append(tuple(numbers))
+            print(f"{title}: {numbers[0]:.1f} s, {said}", file=sys.stderr)
+    for name in chosen:
+        wall, cpu, memory = (statistics.median(column) for column in zip(*measured[name], strict=True))
+        print(f"| {contenders[name][0]} | {wall:.1f} s | {cpu:.1f} s | {memory:,.0f} MiB |", flush=True)
 
 
 if __name__ == "__main__":

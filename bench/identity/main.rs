@@ -3,6 +3,7 @@
 //! ```text
 //! identity generate FILE EDGES IDENTIFIERS    writes edges as Parquet
 //! identity read FILE [THREADS]                reads and hashes every identifier once: what nothing can be faster than
+//! identity components FILE [THREADS]          finds what belongs together, as others do
 //! identity resolve FILE [THREADS] [guarded]   finds the customers
 //! ```
 //! What was measured is one JSON document on standard output.
@@ -42,9 +43,10 @@ fn main() {
     match words.as_slice() {
         ["generate", file, edges, identifiers] => generate(file, edges.parse().expect("a number"), identifiers.parse().expect("a number")),
         ["read", file, rest @ ..] => read(file, threads(rest.first())),
+        ["components", file, rest @ ..] => components(file, threads(rest.first())),
         ["resolve", file, rest @ ..] => resolve(file, threads(rest.first()), rest.contains(&"guarded")),
         // `cargo bench` asks with `--bench`.
-        _ => eprintln!("say generate, read or resolve; see bench/identity/README.md"),
+        _ => eprintln!("say generate, read, components or resolve; see bench/identity/README.md"),
     }
 }
 
@@ -162,17 +164,34 @@ fn read(file: &str, threads: usize) {
     println!("{}", serde_json::json!({ "edges": rows.into_inner(), "seconds": seconds, "threads": threads, "peak_mib": peak_mib() }));
 }
 
-fn resolve(file: &str, threads: usize, guarded: bool) {
-    let began = Instant::now();
+fn collected(file: &str, threads: usize, guarded: bool) -> Resolver {
     let resolver = Resolver::new(rules(guarded), threads);
     each_batch(file, threads, |batch| resolver.push(batch).expect("edges"));
+    resolver
+}
+
+fn components(file: &str, threads: usize) {
+    let began = Instant::now();
+    let joined = collected(file, threads, false).join().expect("numbers");
+    let seconds = began.elapsed().as_secs_f64();
+    println!(
+        "{}",
+        serde_json::json!({ "components": joined.components(), "seconds": seconds, "threads": threads, "peak_mib": peak_mib() })
+    );
+}
+
+fn resolve(file: &str, threads: usize, guarded: bool) {
+    let began = Instant::now();
+    let resolver = collected(file, threads, guarded);
     let collected = began.elapsed().as_secs_f64();
-    let resolution = resolver.finish();
+    let components = resolver.join().expect("numbers");
     let joined = began.elapsed().as_secs_f64();
+    let resolution = components.name();
+    let named = began.elapsed().as_secs_f64();
     let rows: usize = resolution.each_customer(|batch| Ok(batch.num_rows())).expect("batches").into_iter().sum();
     let done = began.elapsed().as_secs_f64();
     let told = serde_json::json!({
-        "seconds": done, "collect": collected, "join": joined - collected, "give": done - joined,
+        "seconds": done, "collect": collected, "join": joined - collected, "components": joined, "name": named - joined, "give": done - named,
         "rows": rows, "counts": resolution.counts(), "threads": threads, "guarded": guarded, "peak_mib": peak_mib(),
     });
     println!("{told}");

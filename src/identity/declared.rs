@@ -97,14 +97,18 @@ pub fn check_edges(project: &Project, file: &Arc<crate::diagnostic::SourceFile>,
 pub async fn resolve(engine: &Engine, rules: Rules, edges: LogicalPlan) -> Result<Resolution, DataFusionError> {
     let taker = Arc::new((Resolver::new(rules, engine.threads()), engine.hold()));
     let push = |(resolver, memory): &(Resolver, Held), batch: RecordBatch| {
-        resolver.push(&batch).map_err(|error| DataFusionError::External(Box::new(error)))?;
+        resolver.push(&batch).map_err(outward)?;
         memory.reach(resolver.bytes())
     };
     engine.share_out(engine.frame(edges), &taker, push).await?;
     let (resolver, memory) = Arc::into_inner(taker).ok_or_else(|| DataFusionError::Internal("edges are still being read".to_owned()))?;
-    let found = resolver.finish();
-    memory.shrink(found.nodes.count * BYTES_FREED_OF_ONE);
+    let found = resolver.finish().map_err(outward)?;
+    memory.shrink(found.nodes.count() * BYTES_FREED_OF_ONE);
     Ok(Resolution { _memory: Some(memory), ..found })
+}
+
+fn outward(error: Error) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
 }
 
 impl Resolution {

@@ -7,7 +7,7 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
 
-use super::intern::{Interner, NOBODY, Side};
+use super::intern::{Found, Interner, Rows, Side, Starts};
 use super::known;
 use super::rules::Rules;
 use crate::error::{Error, Message, Result};
@@ -37,6 +37,7 @@ pub(super) enum Verdict {
 
 /// The edges of a batch, column by column.
 pub(super) struct Chunk {
+    /// The shards of the identifiers until all are numbered.
     pub(super) ends: Vec<[u32; 2]>,
     pub(super) kinds: Vec<[u8; 2]>,
     pub(super) sources: Vec<u8>,
@@ -105,50 +106,46 @@ impl Sources {
     }
 }
 
-/// Reads a batch: interns its identifiers and gives the edges among them.
-pub(super) fn read(rules: &Rules, interner: &Interner, sources: &Sources, batch: &RecordBatch) -> Result<Chunk> {
+/// Reads a batch: collects its identifiers and gives the edges among them, whose ends are not yet numbered.
+pub(super) fn read(rules: &Rules, interner: &Interner, sources: &Sources, batch: &RecordBatch) -> Result<(Starts, Chunk)> {
     let rows = batch.num_rows();
     let first = times(batch, "first_seen_at")?;
     let last = times(batch, "last_seen_at")?;
     let ended = times(batch, "ended_at")?;
     let from = sources.numbers(&*texts(batch, "source")?, rows)?;
     let bits: Vec<u16> = from.iter().map(|source| known::bit(*source)).collect();
-    let mut ends = Vec::with_capacity(2);
-    for (kind, identifier) in [("identifier_type", "identifier"), ("other_type", "other")] {
-        let (names, values) = (texts(batch, kind)?, texts(batch, identifier)?);
-        let values: Vec<Option<&str>> = (0..rows).map(|row| text_at(&values, row).filter(|_| names.is_valid(row))).collect();
-        let kinds = kinds(rules, &names, &values)?;
-        let (numbers, blocked) = interner.intern(rules, &Side { kinds: &kinds, texts: &values, seen: &first, sources: &bits })?;
-        ends.push((kinds, numbers, blocked));
-    }
+    let (one_type, one) = (texts(batch, "identifier_type")?, texts(batch, "identifier")?);
+    let (other_type, other) = (texts(batch, "other_type")?, texts(batch, "other")?);
+    let sides = [side(rules, &one_type, &one)?, side(rules, &other_type, &other)?];
+    let ties: Vec<bool> =
+        (0..rows).map(|row| sides[0].texts[row].is_some() && sides[1].texts[row].is_some() && !same(&sides, row)).collect();
     let mut chunk = Chunk::with_capacity(rows);
-    for row in 0..rows {
-        let [one, other] = [0, 1].map(|side: usize| ends[side].1[row]);
-        if one == NOBODY || other == NOBODY || one == other {
-            continue;
-        }
-        let pair = [ends[0].0[row], ends[1].0[row]];
+    for row in (0..rows).filter(|row| ties[*row]) {
+        let pair = [sides[0].kinds[row], sides[1].kinds[row]];
         // What is not known of its end is that it has been seen at its beginning.
         let seen_last = if last[row] == UNKNOWN { first[row] } else { last[row] };
         let expired = |kind: u8| rules.rule(kind).valid_micros.is_some_and(|valid| seen_last < rules.as_of_micros.saturating_sub(valid));
-        let verdict = if ends[0].2[row] || ends[1].2[row] {
-            Verdict::Blocked
-        } else if pair.iter().any(|kind| expired(*kind)) {
-            Verdict::Expired
-        } else {
-            Verdict::Ties
-        };
         if ended[row] != UNKNOWN {
-            chunk.ended.push((u32::try_from(chunk.ends.len()).unwrap_or(u32::MAX), ended[row]));
+            chunk.ended.push((u32::try_from(chunk.kinds.len()).unwrap_or(u32::MAX), ended[row]));
         }
-        chunk.ends.push([one, other]);
         chunk.kinds.push(pair);
         chunk.sources.push(from[row]);
         chunk.first.push(first[row]);
         chunk.last.push(seen_last);
-        chunk.verdicts.push(verdict);
+        chunk.verdicts.push(if pair.into_iter().any(expired) { Verdict::Expired } else { Verdict::Ties });
     }
-    Ok(chunk)
+    let (starts, ends) = interner.collect(rules, &Rows { sides, seen: &first, sources: &bits, ties: &ties })?;
+    Ok((starts, Chunk { ends, ..chunk }))
+}
+
+fn same(sides: &[Side<'_>; 2], row: usize) -> bool {
+    sides[0].kinds[row] == sides[1].kinds[row] && sides[0].texts[row] == sides[1].texts[row]
+}
+
+/// The identifiers of one side.
+fn side<'a>(rules: &Rules, names: &StringArray, values: &'a StringArray) -> Result<Side<'a>> {
+    let texts: Vec<Option<&str>> = (0..values.len()).map(|row| text_at(values, row).filter(|_| names.is_valid(row))).collect();
+    Ok(Side { kinds: kinds(rules, names, &texts)?, texts })
 }
 
 impl Chunk {
@@ -156,9 +153,16 @@ impl Chunk {
     pub(super) const BYTES_OF_ONE: usize =
         size_of::<[u32; 2]>() + size_of::<[u8; 2]>() + size_of::<u8>() + 2 * size_of::<i64>() + size_of::<Verdict>();
 
+    /// Numbers its ends.
+    pub(super) fn number(&mut self, starts: &Starts, found: &Found) {
+        for blocked in found.number(starts, &mut self.ends) {
+            self.verdicts[blocked] = Verdict::Blocked;
+        }
+    }
+
     fn with_capacity(rows: usize) -> Self {
         Chunk {
-            ends: Vec::with_capacity(rows),
+            ends: Vec::new(),
             kinds: Vec::with_capacity(rows),
             sources: Vec::with_capacity(rows),
             first: Vec::with_capacity(rows),

@@ -135,7 +135,7 @@ fn too_widely_held(
     wanted: impl Fn([u8; 2]) -> bool + Sync,
 ) -> Vec<SharedNode> {
     // The first holder seen of each identifier; most have no other, and need no more than this to be told.
-    let holder: Vec<AtomicU32> = (0..nodes.bound).map(|_| AtomicU32::new(NOBODY)).collect();
+    let holder: Vec<AtomicU32> = (0..nodes.count()).map(|_| AtomicU32::new(NOBODY)).collect();
     let holders_of = |chunk: &Chunk, at: usize| {
         let (kinds, ends) = (chunk.kinds[at], chunk.ends[at]);
         let asked = chunk.verdicts[at] == Verdict::Ties && kinds[0] != kinds[1] && wanted(kinds);
@@ -231,7 +231,7 @@ pub(super) fn cut(rules: &Rules, nodes: &Nodes, chunks: &mut [Chunk], sets: &Set
 fn over_limit(nodes: &Nodes, sets: &Sets, limits: &[(u8, u32)]) -> HashSet<u32> {
     let mut over = HashSet::new();
     for &(kind, most) in limits {
-        let mut counts = vec![0_u32; nodes.bound];
+        let mut counts = vec![0_u32; nodes.count()];
         for node in nodes.all().filter(|&node| nodes.kind(node) == kind && !nodes.is(node, BLOCKED | SHARED)) {
             let root = sets.root(node);
             let count = &mut counts[root as usize];

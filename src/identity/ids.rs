@@ -66,7 +66,7 @@ fn may_name(rules: &Rules, nodes: &Nodes, node: u32) -> bool {
 
 /// The identifier that names each set, by root; [`NOBODY`] for a set that is no customer.
 pub(super) fn names(rules: &Rules, nodes: &Nodes, roots: &[u32], threads: usize) -> Vec<u32> {
-    let names = nobodies(nodes.bound);
+    let names = nobodies(nodes.count());
     nodes.parts(threads, |part| {
         for node in part.filter(|&node| may_name(rules, nodes, node)) {
             let older = |name: u32| (name == NOBODY || by_age(rules, nodes, node, name).is_lt()).then_some(node);
@@ -100,7 +100,7 @@ pub(super) fn aliases(rules: &Rules, nodes: &Nodes, chunks: &mut [Chunk], roots:
     let may_name_kind = kinds_that_may_name(rules);
     let Some(merged) = merged(rules, nodes, chunks, roots, names, threads) else { return Vec::new() };
     // What may name nobody and is tied to one identifier only, as most browsers are, joins nothing.
-    let neighbours = nobodies(nodes.bound);
+    let neighbours = nobodies(nodes.count());
     let mut found = parallel(chunks, threads, |chunk| {
         let of_merged =
             |at: &usize| chunk.verdicts[*at] == Verdict::Ties && merged[roots[chunk.ends[*at][0] as usize] as usize].load(Relaxed);
@@ -141,7 +141,7 @@ pub(super) fn aliases(rules: &Rules, nodes: &Nodes, chunks: &mut [Chunk], roots:
 /// One that was tied, when it was first seen, to an older one that may name a customer never did.
 fn merged(rules: &Rules, nodes: &Nodes, chunks: &mut [Chunk], roots: &[u32], names: &[u32], threads: usize) -> Option<Vec<AtomicBool>> {
     let may_name_kind = kinds_that_may_name(rules);
-    let none = || (0..nodes.bound).map(|_| AtomicBool::new(false)).collect::<Vec<_>>();
+    let none = || (0..nodes.count()).map(|_| AtomicBool::new(false)).collect::<Vec<_>>();
     let born_tied = none();
     parallel(chunks, threads, |chunk| {
         for (at, &[one, other]) in chunk.ends.iter().enumerate() {
@@ -211,7 +211,7 @@ impl<'a> Replay<'a> {
     /// Every identifier by itself.
     fn of(rules: &'a Rules, nodes: &'a Nodes, threads: usize) -> Self {
         let apart = |number: u32| Cell { parent: AtomicU32::new(number), name: AtomicU32::new(NOBODY), age: AtomicU64::new(u64::MAX) };
-        let cells: Vec<Cell> = (0..u32::try_from(nodes.bound).unwrap_or(NOBODY)).map(apart).collect();
+        let cells: Vec<Cell> = (0..u32::try_from(nodes.count()).unwrap_or(NOBODY)).map(apart).collect();
         nodes.parts(threads, |part| {
             for node in part.filter(|&node| may_name(rules, nodes, node)) {
                 cells[node as usize].name.store(node, Relaxed);

@@ -2,21 +2,30 @@
 
 use std::hash::{BuildHasher, Hasher};
 use std::hint::black_box;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use foldhash::quality::RandomState;
 
-use super::rules::Rules;
-use crate::engine::{HashIndex, Slot, parallel};
-use crate::error::{Message, Result};
+use super::rules::{MAX_TYPES, Rules};
+use crate::engine::{HashIndex, parallel};
+use crate::error::{Error, Message, Result};
 
-/// Identifiers are divided among so many tables by their hash, so that threads seldom wait for each other and a table's
-/// part of a batch is looked up while the table is near.
+/// Identifiers are divided by their hash into so many parts.
+///
+/// To look one up among tens of millions takes several waits for memory, longer than all else that is done with it. So what is seen is
+/// first copied to its part, and looked up when much of the part is wanted, while the part is near.
 const SHARDS: usize = 1 << SHARD_BITS;
-const SHARD_BITS: u32 = 6;
-/// Entries of each shard that a thread takes at once.
-const PART: usize = 1 << 10;
+const SHARD_BITS: u32 = 8;
+/// The least that waits in a part before it is looked up, in bytes.
+const LEAST_WAITING: usize = 1 << 14;
+/// A shard is looked up when what waits in it takes this part of what is known in it.
+const WAITING_SHARE: usize = 2;
+/// Sights whose steps through memory are made side by side.
+const STEP: usize = 64;
+/// Identifiers that a thread takes at once.
+const PART: u32 = 1 << 16;
 /// What stands for no identifier.
 pub(super) const NOBODY: u32 = u32::MAX;
 
@@ -27,93 +36,92 @@ pub(super) const SHARED: u8 = 2;
 /// Identifiers while they are collected.
 pub(super) struct Interner {
     hash: RandomState,
-    shards: Vec<Mutex<Records>>,
+    shards: Vec<Mutex<Shard>>,
     /// How many there are, and what they take.
     count: AtomicUsize,
     bytes: AtomicUsize,
 }
 
-/// Identifiers after they were collected: number `n` is entry `n >> 6` of shard `n & 63`.
+/// Identifiers after they were collected, shard by shard.
 pub(super) struct Nodes {
-    shards: Vec<Shard>,
-    /// One more than the largest number.
-    pub(super) bound: usize,
-    /// How many there are.
-    pub(super) count: usize,
+    entries: Vec<Entry>,
+    /// All texts, one after the other.
+    text: String,
 }
 
-/// Part of the identifiers while they are collected, with the table that finds them.
-///
-/// Looking one up misses the processor's cache twice: its slot in the index, and its record.
+/// Part of the identifiers while they are collected.
 #[derive(Default)]
-struct Records {
-    /// A head and a text each, in blocks of [`BLOCK_BYTES`] so that none is ever moved; one that is longer has a block of its own.
-    blocks: Vec<Vec<u8>>,
-    /// The block that is being filled.
-    filling: usize,
-    count: u32,
-    /// The bytes of all texts.
-    text_bytes: u32,
-    /// The places of the records by the lower half of their hash; the shard is taken from the upper one. A place is the number of a
-    /// block and the position in it.
+struct Shard {
+    /// What was seen and is not yet looked up: a [`Sight`] and a text each.
+    waiting: Vec<u8>,
+    /// Ends of ties that were seen.
+    ends: u32,
+    /// Which identifier each end of a tie is, in the order in which they were seen, with [`BLOCKED_END`].
+    found: Vec<u32>,
+    entries: Vec<Entry>,
+    text: String,
+    /// The positions of the entries by the lower half of their hash; the shard is taken from the upper one.
     index: HashIndex,
-    /// What all that takes.
-    bytes: usize,
 }
 
-const BLOCK_BITS: u32 = 16;
-const BLOCK_BYTES: usize = 1 << BLOCK_BITS;
+/// An end of a tie whose identifier is blocked.
+const BLOCKED_END: u32 = 1 << 31;
 
-/// What is known of an identifier while they are collected.
-#[derive(Clone, Copy, Default)]
-struct Head {
+/// What a row says of an identifier.
+#[derive(Clone, Copy)]
+struct Sight {
     first_seen: i64,
-    number: u32,
+    hash: u32,
     length: u32,
     sources: u16,
     kind: u8,
-    flags: u8,
+    /// Whether it is the end of a tie.
+    end: bool,
 }
 
-/// Bytes of most records.
-const USUAL_BYTES: usize = 40;
-/// Bytes of a head before its text.
-const HEAD_BYTES: usize = 20;
-
-/// Part of the identifiers after they were collected.
-#[derive(Default)]
-struct Shard {
-    /// All texts, one after the other.
-    text: String,
-    entries: Vec<Entry>,
-}
+/// Bytes of a sight before its text.
+const SIGHT_BYTES: usize = 20;
 
 /// What is known of an identifier.
 #[derive(Clone, Copy)]
 struct Entry {
     first_seen: i64,
-    /// Where its text starts; it ends where the next one's starts.
+    /// Where its text starts, of the shard and later of all, with the higher bits apart. It ends where the next one's starts.
     start: u32,
-    kind: u8,
-    flags: u8,
+    start_high: u8,
+    /// Its type, above the flags that tell why it ties nobody.
+    kind_and_flags: u8,
     /// The sources whose rows name it, a bit each.
     sources: u16,
 }
 
+const FLAG_BITS: u32 = 2;
+
 // There are tens of millions.
-const _: () = assert!(size_of::<Entry>() == 16);
+const _: () = assert!(size_of::<Entry>() == 16 && MAX_TYPES << FLAG_BITS <= 1 << u8::BITS);
 
 /// One side of a batch of edges.
 pub(super) struct Side<'a> {
     /// The type of each row's identifier.
-    pub(super) kinds: &'a [u8],
+    pub(super) kinds: Vec<u8>,
     /// Its text; none where there is no identifier.
-    pub(super) texts: &'a [Option<&'a str>],
-    /// When it was seen, in microseconds since 1970; the largest number where that is not known.
+    pub(super) texts: Vec<Option<&'a str>>,
+}
+
+/// A batch of edges.
+pub(super) struct Rows<'a> {
+    pub(super) sides: [Side<'a>; 2],
+    /// When each was seen, in microseconds since 1970; the largest number where that is not known.
     pub(super) seen: &'a [i64],
     /// The bit of the source that saw it.
     pub(super) sources: &'a [u16],
+    /// The rows that tie two identifiers.
+    pub(super) ties: &'a [bool],
 }
+
+/// Where the ends of a batch's ties are found when all are looked up: the shards that hold them, and how many ends of other ties each
+/// held before.
+pub(super) type Starts = Vec<(u16, u32)>;
 
 impl Interner {
     pub(super) fn new() -> Self {
@@ -121,42 +129,68 @@ impl Interner {
         Interner { hash: RandomState::default(), shards, count: AtomicUsize::new(0), bytes: AtomicUsize::new(0) }
     }
 
-    /// The numbers of a batch's identifiers, and whether each is blocked.
+    /// Takes the identifiers of a batch. The ends of its ties are given by their shards, until [`Found::number`].
     ///
     /// # Errors
-    /// [`crate::error::Error::Refused`] with more identifiers than 32 bits number.
-    pub(super) fn intern(&self, rules: &Rules, side: &Side<'_>) -> Result<(Vec<u32>, Vec<bool>)> {
-        let rows = side.texts.len();
-        let mut hashes = vec![0_u64; rows];
-        let mut starts = [0_usize; SHARDS + 1];
-        for (row, text) in side.texts.iter().enumerate() {
-            if let Some(text) = text {
-                hashes[row] = hash_of(&self.hash, side.kinds[row], text);
-                starts[shard_of(hashes[row]) + 1] += 1;
+    /// [`Error::Refused`] with more than can be numbered.
+    pub(super) fn collect(&self, rules: &Rules, rows: &Rows<'_>) -> Result<(Starts, Vec<[u32; 2]>)> {
+        let seen = rows.seen.len();
+        let mut hashes = vec![[0_u64; 2]; seen];
+        let mut starts = [0_u32; SHARDS + 1];
+        let mut ends = Vec::with_capacity(rows.ties.iter().filter(|tie| **tie).count());
+        for row in 0..seen {
+            for side in [0, 1] {
+                if let Some(text) = rows.sides[side].texts[row] {
+                    let hash = hash_of(&self.hash, rows.sides[side].kinds[row], text);
+                    hashes[row][side] = hash;
+                    starts[shard_of(hash) + 1] += 1;
+                }
+            }
+            if rows.ties[row] {
+                ends.push(hashes[row].map(|hash| u32::try_from(shard_of(hash)).unwrap_or(0)));
             }
         }
         for shard in 0..SHARDS {
             starts[shard + 1] += starts[shard];
         }
-        let mut order = vec![0_usize; starts[SHARDS]];
+        // Rows and sides by shard, and within a shard in their order.
+        let mut order = vec![0_u32; starts[SHARDS] as usize];
         let mut next = starts;
-        for (row, _) in side.texts.iter().enumerate().filter(|(_, text)| text.is_some()) {
-            let shard = shard_of(hashes[row]);
-            order[next[shard]] = row;
-            next[shard] += 1;
+        for row in 0..seen {
+            for side in (0..2_usize).filter(|side| rows.sides[*side].texts[row].is_some()) {
+                let next = &mut next[shard_of(hashes[row][side])];
+                order[*next as usize] = u32::try_from(row << 1 | side).unwrap_or(0);
+                *next += 1;
+            }
         }
-        let mut numbers = vec![NOBODY; rows];
-        let mut blocked = vec![false; rows];
-        let mut enter = |number: usize, mut shard: MutexGuard<'_, Records>| {
-            let mine = &order[starts[number]..starts[number + 1]];
-            let (count, bytes) = (shard.count, shard.bytes);
-            let entered = shard.enter_all(rules, side, &hashes, mine, |row, local, flags| {
-                numbers[row] = local << SHARD_BITS | u32::try_from(number).unwrap_or(0);
-                blocked[row] = flags & BLOCKED != 0;
-            });
-            self.count.fetch_add((shard.count - count) as usize, Relaxed);
-            self.bytes.fetch_add(shard.bytes - bytes, Relaxed);
-            entered
+        let mut held_before = Vec::new();
+        let mut enter = |number: usize, mut shard: MutexGuard<'_, Shard>| -> Result<()> {
+            let before = shard.ends;
+            let (count, bytes) = (shard.entries.len(), shard.bytes());
+            for &at in &order[starts[number] as usize..starts[number + 1] as usize] {
+                let (row, side) = ((at >> 1) as usize, (at & 1) as usize);
+                let text = rows.sides[side].texts[row].unwrap_or_default();
+                shard.wait(
+                    Sight {
+                        first_seen: rows.seen[row],
+                        hash: half(hashes[row][side]),
+                        length: u32::try_from(text.len()).unwrap_or(u32::MAX),
+                        sources: rows.sources[row],
+                        kind: rows.sides[side].kinds[row],
+                        end: rows.ties[row],
+                    },
+                    text,
+                );
+            }
+            if shard.ends > before {
+                held_before.push((u16::try_from(number).unwrap_or(0), before));
+            }
+            if shard.waiting.len() > LEAST_WAITING.max(shard.known_bytes() / WAITING_SHARE) {
+                shard.look_up(rules).ok_or_else(too_many)?;
+            }
+            self.count.fetch_add(shard.entries.len() - count, Relaxed);
+            self.bytes.fetch_add(shard.bytes().wrapping_sub(bytes), Relaxed);
+            Ok(())
         };
         // Those that another thread holds are left for the end.
         let mut held = Vec::new();
@@ -170,7 +204,7 @@ impl Interner {
             // A poisoned lock means that another thread failed, and so will this run.
             enter(number, self.shards[number].lock().unwrap_or_else(PoisonError::into_inner))?;
         }
-        Ok((numbers, blocked))
+        Ok((held_before, ends))
     }
 
     /// How many there are, and the bytes that they take.
@@ -179,14 +213,74 @@ impl Interner {
     }
 
     /// Ends the collection, and frees what only it needs.
-    pub(super) fn finish(self, threads: usize) -> Nodes {
-        let collected = self.shards.into_iter().map(|shard| shard.into_inner().unwrap_or_else(PoisonError::into_inner));
-        let mut shards: Vec<(Records, Shard)> = collected.map(|records| (records, Shard::default())).collect();
-        parallel(&mut shards, threads, |(records, shard)| *shard = std::mem::take(records).settle());
-        let shards: Vec<Shard> = shards.into_iter().map(|(_, shard)| shard).collect();
-        let longest = shards.iter().map(|shard| shard.entries.len()).max().unwrap_or(0);
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with more than can be numbered.
+    pub(super) fn finish(self, rules: &Rules, threads: usize) -> Result<(Nodes, Found)> {
+        let mut shards: Vec<Shard> =
+            self.shards.into_iter().map(|shard| shard.into_inner().unwrap_or_else(PoisonError::into_inner)).collect();
+        let known = parallel(&mut shards, threads, |shard| {
+            let known = shard.look_up(rules);
+            (shard.waiting, shard.index) = Default::default();
+            known
+        });
         let count = shards.iter().map(|shard| shard.entries.len()).sum();
-        Nodes { shards, bound: longest << SHARD_BITS, count }
+        if known.contains(&None) || count >= NOBODY as usize {
+            return Err(too_many());
+        }
+        let mut found = Found { found: Vec::with_capacity(SHARDS), bases: Vec::with_capacity(SHARDS) };
+        let (mut entries, mut texts) = (Vec::with_capacity(SHARDS), Vec::with_capacity(SHARDS));
+        let (mut base, mut text_base, mut bases) = (0, 0, Vec::with_capacity(SHARDS));
+        for shard in shards {
+            found.bases.push(u32::try_from(base).unwrap_or(NOBODY));
+            bases.push(text_base);
+            (base, text_base) = (base + shard.entries.len(), text_base + shard.text.len());
+            found.found.push(shard.found);
+            entries.push(shard.entries);
+            texts.push(shard.text);
+        }
+        let mut nodes = Nodes { entries: Vec::with_capacity(count), text: String::with_capacity(text_base) };
+        let mut join_entries = || {
+            for (of_shard, base) in entries.drain(..).zip(&bases) {
+                nodes.entries.extend(of_shard.into_iter().map(|entry| entry.starting_at(base + entry.start())));
+            }
+        };
+        let mut join_texts = || texts.drain(..).for_each(|of_shard| nodes.text.push_str(&of_shard));
+        let both: &mut [&mut (dyn FnMut() + Send)] = &mut [&mut join_entries, &mut join_texts];
+        parallel(both, threads, |join| join());
+        Ok((nodes, found))
+    }
+}
+
+/// Which identifiers the ends of ties are.
+pub(super) struct Found {
+    /// By shard, in the order in which they were seen.
+    found: Vec<Vec<u32>>,
+    bases: Vec<u32>,
+}
+
+impl Found {
+    /// Numbers the ends of a batch's ties; the positions of those with an end that is blocked.
+    pub(super) fn number(&self, starts: &Starts, ends: &mut [[u32; 2]]) -> Vec<usize> {
+        let mut next = [0; SHARDS];
+        for &(shard, start) in starts {
+            next[usize::from(shard)] = start as usize;
+        }
+        let mut blocked = Vec::new();
+        for (at, tie) in ends.iter_mut().enumerate() {
+            let mut any_blocked = false;
+            for end in tie {
+                let shard = *end as usize;
+                let found = self.found[shard][next[shard]];
+                next[shard] += 1;
+                any_blocked |= found & BLOCKED_END != 0;
+                *end = self.bases[shard] + (found & !BLOCKED_END);
+            }
+            if any_blocked {
+                blocked.push(at);
+            }
+        }
+        blocked
     }
 }
 
@@ -207,183 +301,165 @@ fn half(hash: u64) -> u32 {
     hash as u32
 }
 
-fn too_many() -> crate::error::Error {
+fn too_many() -> Error {
     let message = Message::new("there are more identifiers than the identity step can number (4 thousand million)");
-    crate::error::Error::Refused(message.hint("leave out identifiers that cannot lead to a customer, as visitors seen once"))
-}
-
-impl Records {
-    /// Enters the identifiers of some rows of a batch, and gives the position and the flags of each.
-    fn enter_all(
-        &mut self,
-        rules: &Rules,
-        side: &Side<'_>,
-        hashes: &[u64],
-        rows: &[usize],
-        mut entered: impl FnMut(usize, u32, u8),
-    ) -> Result<()> {
-        // A step of all rows before the next step of any, as `HashIndex` asks.
-        self.index.reserve(rows.len());
-        let slots: Vec<Slot> = rows.iter().map(|&row| self.index.slot(half(hashes[row]))).collect();
-        let places: Vec<Option<u32>> = rows.iter().zip(slots).map(|(&row, slot)| self.index.first_like(half(hashes[row]), slot)).collect();
-        black_box(places.iter().flatten().fold(0, |near, place| near ^ self.touch(*place)));
-        for (&row, place) in rows.iter().zip(places) {
-            let (kind, text) = (side.kinds[row], side.texts[row].unwrap_or_default());
-            let found = place.map(|place| (place, self.record(place))).filter(|(_, (head, after))| head.is(kind, text, after));
-            let (place, head) = match found {
-                Some((place, (head, _))) => (place, head),
-                // New, or behind another of the same hash, or just entered by a row before.
-                None => self.find_or_add(half(hashes[row]), rules, kind, text).ok_or_else(too_many)?,
-            };
-            self.see(place, side.seen[row], side.sources[row]);
-            entered(row, head.number, head.flags);
-        }
-        Ok(())
-    }
-
-    /// The place and the head of an identifier; none when there are too many.
-    fn find_or_add(&mut self, hash: u32, rules: &Rules, kind: u8, text: &str) -> Option<(u32, Head)> {
-        let known = self.index.find(hash, |place| {
-            let (head, after) = self.record(place);
-            head.is(kind, text, after).then_some((place, head))
-        });
-        if known.is_some() {
-            return known;
-        }
-        let flags = if rules.rule(kind).blocked.holds(text) { BLOCKED } else { 0 };
-        let head = Head { first_seen: i64::MAX, number: self.count, length: u32::try_from(text.len()).ok()?, sources: 0, kind, flags };
-        let bytes = HEAD_BYTES + text.len();
-        let mut at = self.filling;
-        if self.blocks.get(at).is_none_or(|block| block.len() + bytes > BLOCK_BYTES) {
-            at = self.blocks.len();
-            // One that would leave most of a block empty has its own, and the other goes on being filled.
-            let long = bytes > BLOCK_BYTES / 4;
-            self.filling = if long { self.filling } else { at };
-            self.blocks.push(Vec::with_capacity(if long { bytes } else { BLOCK_BYTES }));
-        }
-        let block = self.blocks.get_mut(at)?;
-        self.text_bytes = self.text_bytes.checked_add(head.length)?;
-        let place = u32::try_from(at << BLOCK_BITS | block.len()).ok()?;
-        // The largest number of all stands for nobody.
-        self.count = head.number.checked_add(1).filter(|count| *count < NOBODY >> SHARD_BITS)?;
-        block.extend_from_slice(&head.bytes());
-        block.extend_from_slice(text.as_bytes());
-        self.index.add(hash, place);
-        self.bytes += bytes + HashIndex::BYTES_OF_ONE;
-        Some((place, head))
-    }
-
-    /// The head at a place, and the bytes after it, with which its text begins.
-    fn record(&self, place: u32) -> (Head, &[u8]) {
-        Head::split(&self.blocks[(place >> BLOCK_BITS) as usize][place as usize & (BLOCK_BYTES - 1)..]).unwrap_or_default()
-    }
-
-    /// Something of the first and of the last bytes of a record of the usual length, so that they are near when they are asked for.
-    fn touch(&self, place: u32) -> u8 {
-        let (block, at) = (&self.blocks[(place >> BLOCK_BITS) as usize], place as usize & (BLOCK_BYTES - 1));
-        block[at] ^ block[(at + USUAL_BYTES).min(block.len() - 1)]
-    }
-
-    /// Adds that an identifier was seen, and by which source.
-    fn see(&mut self, place: u32, seen: i64, sources: u16) {
-        let (head, _) = self.record(place);
-        let now = Head { first_seen: seen.min(head.first_seen), sources: sources | head.sources, ..head };
-        if (now.first_seen, now.sources) != (head.first_seen, head.sources) {
-            let start = place as usize & (BLOCK_BYTES - 1);
-            self.blocks[(place >> BLOCK_BITS) as usize][start..start + HEAD_BYTES].copy_from_slice(&now.bytes());
-        }
-    }
-
-    /// What is left of it when all are collected.
-    fn settle(self) -> Shard {
-        let Records { blocks, count, index, .. } = self;
-        drop(index);
-        let bytes = blocks.iter().map(Vec::len).sum::<usize>() - count as usize * HEAD_BYTES;
-        let mut shard = Shard { text: String::with_capacity(bytes), entries: Vec::with_capacity(count as usize) };
-        for block in blocks {
-            let mut rest = block.as_slice();
-            while let Some((head, after)) = Head::split(rest) {
-                let (text, others) = after.split_at(head.length as usize);
-                let Head { first_seen, sources, kind, flags, .. } = head;
-                let start = u32::try_from(shard.text.len()).unwrap_or(u32::MAX);
-                shard.entries.push(Entry { first_seen, start, kind, flags, sources });
-                shard.text.push_str(str::from_utf8(text).unwrap_or_default());
-                rest = others;
-            }
-        }
-        shard
-    }
-}
-
-impl Head {
-    /// The head that a record begins with, and what comes after it.
-    fn split(record: &[u8]) -> Option<(Head, &[u8])> {
-        let (head, after) = record.split_first_chunk::<HEAD_BYTES>()?;
-        let (first_seen, head) = head.split_first_chunk()?;
-        let (number, head) = head.split_first_chunk()?;
-        let (length, head) = head.split_first_chunk()?;
-        let (sources, head) = head.split_first_chunk()?;
-        let &[kind, flags] = head else { return None };
-        let [number, length] = [number, length].map(|bytes| u32::from_le_bytes(*bytes));
-        let (first_seen, sources) = (i64::from_le_bytes(*first_seen), u16::from_le_bytes(*sources));
-        Some((Head { first_seen, number, length, sources, kind, flags }, after))
-    }
-
-    fn bytes(self) -> [u8; HEAD_BYTES] {
-        let mut bytes = [0; HEAD_BYTES];
-        bytes[..8].copy_from_slice(&self.first_seen.to_le_bytes());
-        bytes[8..12].copy_from_slice(&self.number.to_le_bytes());
-        bytes[12..16].copy_from_slice(&self.length.to_le_bytes());
-        bytes[16..18].copy_from_slice(&self.sources.to_le_bytes());
-        bytes[18..].copy_from_slice(&[self.kind, self.flags]);
-        bytes
-    }
-
-    /// Whether it is that of an identifier, given the bytes after it.
-    fn is(self, kind: u8, text: &str, after: &[u8]) -> bool {
-        self.kind == kind && self.length as usize == text.len() && after.starts_with(text.as_bytes())
-    }
+    Error::Refused(message.hint("leave out identifiers that cannot lead to a customer, as visitors seen once"))
 }
 
 impl Shard {
-    fn text_at(&self, at: u32) -> &str {
+    /// Leaves something to be looked up.
+    fn wait(&mut self, sight: Sight, text: &str) {
+        self.ends += u32::from(sight.end);
+        self.waiting.extend_from_slice(&sight.bytes());
+        self.waiting.extend_from_slice(text.as_bytes());
+    }
+
+    /// Looks up what waits. None when there are too many.
+    fn look_up(&mut self, rules: &Rules) -> Option<()> {
+        let mut waiting = std::mem::take(&mut self.waiting);
+        let mut rest = waiting.as_slice();
+        let mut next = || {
+            let (sight, after) = Sight::split(rest)?;
+            let (text, others) = after.split_at(sight.length as usize);
+            rest = others;
+            Some((sight, text))
+        };
+        let mut step = Vec::with_capacity(STEP);
+        loop {
+            step.extend(std::iter::from_fn(&mut next).take(STEP));
+            if step.is_empty() {
+                break;
+            }
+            self.look_up_step(rules, &step)?;
+            step.clear();
+        }
+        waiting.clear();
+        self.waiting = waiting;
+        Some(())
+    }
+
+    /// Looks some up: a step of all before the next step of any, as [`HashIndex`] asks.
+    fn look_up_step(&mut self, rules: &Rules, sights: &[(Sight, &[u8])]) -> Option<()> {
+        self.index.reserve(sights.len());
+        let mut slots = [None; STEP];
+        for (slot, (sight, _)) in slots.iter_mut().zip(sights) {
+            *slot = Some(self.index.slot(sight.hash));
+        }
+        let mut known = [None; STEP];
+        for ((known, slot), (sight, _)) in known.iter_mut().zip(slots).zip(sights) {
+            *known = slot.and_then(|slot| self.index.first_like(sight.hash, slot));
+        }
+        let starts = known.map(|at| at.map_or(0, |at| self.entries[at as usize].start as usize));
+        black_box(starts.iter().fold(0, |near, start| near ^ self.text.as_bytes().get(*start).copied().unwrap_or(0)));
+        for (&(sight, text), at) in sights.iter().zip(known) {
+            let is = |at: u32| self.is(at, sight.kind, text).then_some(at);
+            // New, or behind another of the same hash, or just entered.
+            let at = at.and_then(is).or_else(|| self.index.find(sight.hash, is));
+            let at = match at {
+                Some(at) => at,
+                None => self.add(rules, sight, str::from_utf8(text).unwrap_or_default())?,
+            };
+            let entry = &mut self.entries[at as usize];
+            entry.first_seen = entry.first_seen.min(sight.first_seen);
+            entry.sources |= sight.sources;
+            if sight.end {
+                self.found.push(if entry.kind_and_flags & BLOCKED == 0 { at } else { at | BLOCKED_END });
+            }
+        }
+        Some(())
+    }
+
+    /// Whether it is an identifier that stands at a position.
+    fn is(&self, at: u32, kind: u8, text: &[u8]) -> bool {
         let at = at as usize;
+        let entry = &self.entries[at];
         let end = self.entries.get(at + 1).map_or(self.text.len(), |next| next.start as usize);
-        &self.text[self.entries[at].start as usize..end]
+        entry.kind() == kind && &self.text.as_bytes()[entry.start as usize..end] == text
+    }
+
+    fn add(&mut self, rules: &Rules, sight: Sight, text: &str) -> Option<u32> {
+        let at = u32::try_from(self.entries.len()).ok().filter(|at| *at < BLOCKED_END)?;
+        let start = u32::try_from(self.text.len()).ok()?;
+        let flags = if rules.rule(sight.kind).blocked.holds(text) { BLOCKED } else { 0 };
+        self.text.push_str(text);
+        let kind_and_flags = sight.kind << FLAG_BITS | flags;
+        self.entries.push(Entry { first_seen: i64::MAX, start, start_high: 0, kind_and_flags, sources: 0 });
+        self.index.add(sight.hash, at);
+        Some(at)
+    }
+
+    /// What the identifiers take that are known.
+    fn known_bytes(&self) -> usize {
+        self.text.len() + self.entries.len() * (size_of::<Entry>() + HashIndex::BYTES_OF_ONE)
+    }
+
+    /// What all takes.
+    fn bytes(&self) -> usize {
+        self.known_bytes() + self.waiting.len() + self.found.len() * size_of::<u32>()
+    }
+}
+
+impl Sight {
+    /// The sight that something begins with, and what comes after it.
+    fn split(waiting: &[u8]) -> Option<(Sight, &[u8])> {
+        let (sight, after) = waiting.split_first_chunk::<SIGHT_BYTES>()?;
+        let (first_seen, sight) = sight.split_first_chunk()?;
+        let (hash, sight) = sight.split_first_chunk()?;
+        let (length, sight) = sight.split_first_chunk()?;
+        let (sources, sight) = sight.split_first_chunk()?;
+        let &[kind, end] = sight else { return None };
+        let [hash, length] = [hash, length].map(|bytes| u32::from_le_bytes(*bytes));
+        let (first_seen, sources) = (i64::from_le_bytes(*first_seen), u16::from_le_bytes(*sources));
+        Some((Sight { first_seen, hash, length, sources, kind, end: end != 0 }, after))
+    }
+
+    fn bytes(self) -> [u8; SIGHT_BYTES] {
+        let mut bytes = [0; SIGHT_BYTES];
+        bytes[..8].copy_from_slice(&self.first_seen.to_le_bytes());
+        bytes[8..12].copy_from_slice(&self.hash.to_le_bytes());
+        bytes[12..16].copy_from_slice(&self.length.to_le_bytes());
+        bytes[16..18].copy_from_slice(&self.sources.to_le_bytes());
+        bytes[18..].copy_from_slice(&[self.kind, u8::from(self.end)]);
+        bytes
+    }
+}
+
+impl Entry {
+    fn kind(&self) -> u8 {
+        self.kind_and_flags >> FLAG_BITS
+    }
+
+    fn start(&self) -> usize {
+        usize::from(self.start_high) << u32::BITS | self.start as usize
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "the lower bits and the higher ones; no memory holds a text of 2⁴⁰ bytes")]
+    fn starting_at(self, start: usize) -> Self {
+        Entry { start: start as u32, start_high: (start >> u32::BITS) as u8, ..self }
     }
 }
 
 impl Nodes {
-    fn entry(&self, node: u32) -> &Entry {
-        &self.shards[node as usize & (SHARDS - 1)].entries[(node >> SHARD_BITS) as usize]
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.entries.len()
     }
 
-    fn entry_mut(&mut self, node: u32) -> &mut Entry {
-        &mut self.shards[node as usize & (SHARDS - 1)].entries[(node >> SHARD_BITS) as usize]
+    fn entry(&self, node: u32) -> &Entry {
+        &self.entries[node as usize]
     }
 
     /// Every identifier's number, in order.
-    pub(super) fn all(&self) -> impl Iterator<Item = u32> + '_ {
-        (0..u32::try_from(self.bound).unwrap_or(NOBODY)).filter(|&node| self.holds(node))
+    pub(super) fn all(&self) -> Range<u32> {
+        0..u32::try_from(self.entries.len()).unwrap_or(NOBODY)
     }
 
-    /// Does something with the numbers of some of the identifiers, part by part, on several threads. A part's numbers lie near each
-    /// other, as does what other tables know of them, and come shard by shard, as their entries and texts lie.
-    pub(super) fn parts<R: Send>(&self, threads: usize, work: impl Fn(&mut dyn Iterator<Item = u32>) -> R + Sync) -> Vec<R> {
-        let longest = self.bound >> SHARD_BITS;
-        let mut parts: Vec<_> = (0..longest).step_by(PART).map(|start| start..start + PART).collect();
-        parallel(&mut parts, threads, |part| {
-            let of_shard = |(number, shard): (usize, &Shard)| {
-                let entries = part.start.min(shard.entries.len())..part.end.min(shard.entries.len());
-                // No number is larger than those that were given.
-                entries.filter_map(move |at| u32::try_from(at << SHARD_BITS | number).ok())
-            };
-            work(&mut self.shards.iter().enumerate().flat_map(of_shard))
-        })
-    }
-
-    fn holds(&self, node: u32) -> bool {
-        ((node >> SHARD_BITS) as usize) < self.shards[node as usize & (SHARDS - 1)].entries.len()
+    /// Does something with the numbers of some of the identifiers, part by part, on several threads. What is known of a part's
+    /// identifiers lies near each other.
+    pub(super) fn parts<R: Send>(&self, threads: usize, work: impl Fn(Range<u32>) -> R + Sync) -> Vec<R> {
+        let all = self.all();
+        let mut parts: Vec<_> = all.clone().step_by(PART as usize).map(|start| start..all.end.min(start.saturating_add(PART))).collect();
+        parallel(&mut parts, threads, |part| work(part.clone()))
     }
 
     /// The sources whose rows name an identifier, a bit each.
@@ -392,11 +468,12 @@ impl Nodes {
     }
 
     pub(super) fn kind(&self, node: u32) -> u8 {
-        self.entry(node).kind
+        self.entry(node).kind()
     }
 
     pub(super) fn text(&self, node: u32) -> &str {
-        self.shards[node as usize & (SHARDS - 1)].text_at(node >> SHARD_BITS)
+        let end = self.entries.get(node as usize + 1).map_or(self.text.len(), Entry::start);
+        &self.text[self.entry(node).start()..end]
     }
 
     pub(super) fn first_seen(&self, node: u32) -> i64 {
@@ -404,16 +481,16 @@ impl Nodes {
     }
 
     pub(super) fn is(&self, node: u32, flag: u8) -> bool {
-        self.entry(node).flags & flag != 0
+        self.entry(node).kind_and_flags & flag != 0
     }
 
     pub(super) fn mark(&mut self, node: u32, flag: u8) {
-        self.entry_mut(node).flags |= flag;
+        self.entries[node as usize].kind_and_flags |= flag;
     }
 
     /// Forgets that an identifier was seen before a time.
     pub(super) fn seen_since(&mut self, node: u32, time: i64) {
-        self.entry_mut(node).first_seen = time;
+        self.entries[node as usize].first_seen = time;
     }
 
     /// The number of an identifier; found by looking at each, so for questions of people only.

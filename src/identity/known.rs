@@ -1,5 +1,6 @@
 //! What customers are known from: counted by source of evidence, and by the type of identifier that names them.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 
 use serde::{Deserialize, Serialize};
@@ -58,7 +59,7 @@ pub(super) fn bit(source: u8) -> u16 {
 impl Resolution {
     /// Counts, in a pass over the identifiers by all threads.
     pub(super) fn known(&self) -> Known {
-        let evidence: Vec<AtomicU16> = (0..self.nodes.bound).map(|_| AtomicU16::new(0)).collect();
+        let evidence: Vec<AtomicU16> = (0..self.nodes.count()).map(|_| AtomicU16::new(0)).collect();
         let tallies = self.nodes.parts(self.threads, |part| self.tally(part, &evidence));
         // Sets of sources are few, and a number each.
         let mut by_sources = vec![0_u64; 1 << BITS];
@@ -104,7 +105,7 @@ impl Resolution {
     }
 
     /// Counts some identifiers, and adds what they are known from to that of their set.
-    fn tally(&self, part: &mut dyn Iterator<Item = u32>, evidence: &[AtomicU16]) -> Tally {
+    fn tally(&self, part: Range<u32>, evidence: &[AtomicU16]) -> Tally {
         let mut tally = Tally { set_aside: 0, by_type: vec![[0; 2]; self.rules.types.len()] };
         for node in part {
             if self.nodes.is(node, BLOCKED | SHARED) {

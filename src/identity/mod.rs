@@ -30,13 +30,13 @@ use std::sync::{Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 
-use crate::engine::{HashIndex, Held};
+use crate::engine::{HashIndex, Held, parallel};
 use crate::error::Result;
 use components::Sets;
 use edges::{Chunk, Sources};
 use guards::{Cuts, SharedNode};
 use ids::Alias;
-use intern::{Interner, Nodes};
+use intern::{Interner, Nodes, Starts};
 
 pub use declared::{check_edges, resolve};
 pub use edges::edges_schema;
@@ -51,7 +51,7 @@ pub struct Resolver {
     threads: usize,
     interner: Interner,
     sources: Sources,
-    chunks: Mutex<Vec<Chunk>>,
+    chunks: Mutex<Vec<(Starts, Chunk)>>,
     edges: AtomicUsize,
 }
 
@@ -59,6 +59,18 @@ pub struct Resolver {
 const BYTES_TO_FIND_ONE: usize = 36;
 /// How much of what an identifier took is free when they are: all but its root and its name, and its place in the index.
 const BYTES_FREED_OF_ONE: usize = BYTES_TO_FIND_ONE - 2 * size_of::<u32>() + HashIndex::BYTES_OF_ONE;
+
+/// What belongs together, not yet named.
+pub struct Joined {
+    rules: Rules,
+    threads: usize,
+    sources: Vec<String>,
+    nodes: Nodes,
+    chunks: Vec<Chunk>,
+    roots: Vec<u32>,
+    shared: Vec<SharedNode>,
+    cuts: Cuts,
+}
 
 /// Who is who.
 pub struct Resolution {
@@ -120,10 +132,10 @@ impl Resolver {
     /// # Errors
     /// [`crate::error::Error::Refused`] with a type that is not declared, or with more than can be numbered.
     pub fn push(&self, batch: &RecordBatch) -> Result<()> {
-        let chunk = edges::read(&self.rules, &self.interner, &self.sources, batch)?;
-        if !chunk.ends.is_empty() {
-            self.edges.fetch_add(chunk.ends.capacity(), Relaxed);
-            self.chunks.lock().unwrap_or_else(PoisonError::into_inner).push(chunk);
+        let (starts, chunk) = edges::read(&self.rules, &self.interner, &self.sources, batch)?;
+        if !chunk.kinds.is_empty() {
+            self.edges.fetch_add(chunk.kinds.capacity(), Relaxed);
+            self.chunks.lock().unwrap_or_else(PoisonError::into_inner).push((starts, chunk));
         }
         Ok(())
     }
@@ -136,17 +148,44 @@ impl Resolver {
     }
 
     /// Finds the customers.
-    pub fn finish(self) -> Resolution {
+    ///
+    /// # Errors
+    /// As [`Resolver::join`].
+    pub fn finish(self) -> Result<Resolution> {
+        Ok(self.join()?.name())
+    }
+
+    /// Finds what belongs together.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Refused`] with more identifiers than can be numbered.
+    pub fn join(self) -> Result<Joined> {
         let Resolver { rules, threads, interner, sources, chunks, .. } = self;
         let mut chunks = chunks.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut nodes = interner.finish(threads);
-        let sets = Sets::apart(nodes.bound);
+        let (mut nodes, found) = interner.finish(&rules, threads)?;
+        parallel(&mut chunks, threads, |(starts, chunk)| chunk.number(starts, &found));
+        drop(found);
+        let mut chunks: Vec<Chunk> = chunks.into_iter().map(|(_, chunk)| chunk).collect();
+        let sets = Sets::apart(nodes.count());
         guards::pass_on(&rules, &mut nodes, &mut chunks);
         let shared = guards::join(&rules, &mut nodes, &mut chunks, &sets, threads);
         let cuts = guards::cut(&rules, &nodes, &mut chunks, &sets);
         let roots = sets.roots(threads);
+        Ok(Joined { rules, threads, sources: sources.finish(), nodes, chunks, roots, shared, cuts })
+    }
+}
+
+impl Joined {
+    /// How many sets of identifiers there are that were tied.
+    pub fn components(&self) -> usize {
+        (0..).zip(&self.roots).filter(|(node, root)| node == *root).count()
+    }
+
+    /// Names the customers, and finds the names that merges have ended.
+    pub fn name(self) -> Resolution {
+        let Joined { rules, threads, sources, nodes, mut chunks, roots, shared, cuts } = self;
         let names = ids::names(&rules, &nodes, &roots, threads);
         let aliases = ids::aliases(&rules, &nodes, &mut chunks, &roots, &names, threads);
-        Resolution { rules, threads, sources: sources.finish(), nodes, chunks, roots, names, shared, cuts, aliases, _memory: None }
+        Resolution { rules, threads, sources, nodes, chunks, roots, names, shared, cuts, aliases, _memory: None }
     }
 }

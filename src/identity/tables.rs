@@ -1,6 +1,7 @@
 //! What the identity step gives as Arrow tables: customers, conflicts, aliases.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, StringBuilder, TimestampMicrosecondArray};
@@ -93,7 +94,7 @@ impl Resolution {
         let known = self.known();
         let not_made = self.chunks.iter().flat_map(|chunk| &chunk.verdicts).filter(|verdict| **verdict != Verdict::Ties).count();
         Counts {
-            identifiers: number(self.nodes.count),
+            identifiers: number(self.nodes.count()),
             edges: self.chunks.iter().map(|chunk| number(chunk.ends.len())).sum(),
             customers: known.customers,
             identifiers_set_aside: known.identifiers_set_aside,
@@ -129,7 +130,7 @@ impl Resolution {
     /// # Errors
     /// As what is done with them fails.
     pub fn each_customer<R: Send>(&self, work: impl Fn(RecordBatch) -> Result<R> + Sync) -> Result<Vec<R>> {
-        let of_part = |part: &mut dyn Iterator<Item = u32>| {
+        let of_part = |part: Range<u32>| {
             // All are found before any text is read, so that the walks through memory do not wait for each other.
             let led: Vec<(u32, u32)> = part.filter_map(|node| Some((node, self.name_of(node)?))).collect();
             led.chunks(BATCH_ROWS).map(|led| work(self.batch_of_customers(led)?)).collect::<Result<Vec<_>>>()

@@ -88,7 +88,7 @@ fn resolve_in(rules: Rules, batches: &[RecordBatch], threads: usize) -> Resoluti
             scope.spawn(move || batches.iter().skip(start).step_by(threads).for_each(|batch| resolver.push(batch).unwrap()));
         }
     });
-    resolver.finish()
+    resolver.finish().unwrap()
 }
 
 /// Identifier, with its type, to customer.
@@ -388,7 +388,7 @@ fn long_and_short_identifiers_are_told_apart() {
         columns[1] = Arc::new(texts.iter().map(Some).collect::<StringArray>());
         resolver.push(&RecordBatch::try_new(edges_schema(), columns).unwrap()).unwrap();
     }
-    let found: BTreeSet<String> = customers(&resolver.finish()).into_keys().map(|(_, text)| text).collect();
+    let found: BTreeSet<String> = customers(&resolver.finish().unwrap()).into_keys().map(|(_, text)| text).collect();
     assert_eq!(found, all.into_iter().collect());
 }
 
