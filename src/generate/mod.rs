@@ -40,8 +40,8 @@ use people::Population;
 use random::Seed;
 use visitors::Rates;
 
-/// The most customers one run makes: phone numbers have seven digits to tell people apart.
-pub const MAX_CUSTOMERS: u64 = 8_000_000;
+/// The most customers one run makes: phone numbers have room for ninety million people.
+pub const MAX_CUSTOMERS: u64 = 50_000_000;
 
 /// The form of the e-mail platform's export.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
