@@ -47,7 +47,7 @@ pub async fn identity(request: &Request, stores: &Stores, identifier_type: Optio
     for model in plan.models.iter().filter(|model| needed.contains(&model.node.model.name())) {
         let name = model.node.model.name();
         let failed = |error: DataFusionError| match error.find_root() {
-            DataFusionError::ResourcesExhausted(_) => engine::failed(&format!("`{name}`"), &error),
+            _ if engine::is_want_of_room(&error) => engine::failed(&format!("`{name}`"), &error),
             _ => Error::Refused(Message::new(format!("`{name}` failed: {}", sql::discreet(&error)))),
         };
         let logical = engine.plan(&model.node.statement, &plan.values.parameters).await.map_err(failed)?;

@@ -99,9 +99,12 @@ pub struct Step {
     /// Bytes of extracts that it read.
     #[serde(default)]
     pub bytes_read: u64,
-    /// Bytes that operators wrote to disk because they did not fit the memory limit.
+    /// Bytes of operators and of kept tables that were written to disk because they did not fit the memory limit.
     #[serde(default)]
     pub spilled_bytes: u64,
+    /// What tables, texts and identifiers took of the memory limit when the step ended, before what it was the last to read was dropped.
+    #[serde(default)]
+    pub held_bytes: u64,
     /// The most memory that the process had had when the step ended, where the system tells.
     #[serde(default)]
     pub peak_memory_bytes: Option<u64>,

@@ -443,7 +443,7 @@ fn failure(model: &str, error: &DataFusionError, sources: &[OpenSource]) -> Erro
             Some(Error::Refused(message)) => Error::Refused(message.clone()),
             _ => Error::defect(format!("`{model}`: {inner}")),
         },
-        DataFusionError::ResourcesExhausted(_) => engine::failed(&format!("`{model}`"), error),
+        _ if engine::is_want_of_room(error) => engine::failed(&format!("`{model}`"), error),
         _ => Error::Refused(
             Message::new(format!("`{model}` failed on this data: {}", sql::discreet(error)))
                 .hint("the model's SQL meets a value that it cannot work with"),
@@ -476,16 +476,17 @@ impl Steps<'_> {
 
     fn end(&self, name: &str, rows: u64, begun: Begun) {
         self.progress.end(name);
-        let (operators, bytes_read) = self.engine.work().take();
+        let done = self.engine.work().take();
         let step = Step {
             name: name.to_owned(),
             rows,
             elapsed_ms: begun.since.elapsed_ms(),
             compute_ms: engine::compute_ms().zip(begun.compute_ms).map(|(now, then)| now.saturating_sub(then)),
-            bytes_read,
-            spilled_bytes: operators.iter().map(|operator| operator.spilled_bytes).sum(),
+            bytes_read: done.bytes_read,
+            spilled_bytes: done.spilled_bytes,
+            held_bytes: self.engine.held_bytes() as u64,
             peak_memory_bytes: engine::peak_memory(),
-            operators: if self.profile { operators } else { Vec::new() },
+            operators: if self.profile { done.operators } else { Vec::new() },
         };
         self.recorder.note(|record| {
             record.steps.push(step);

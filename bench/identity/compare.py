@@ -102,8 +102,8 @@ def main() -> None:
     contenders = {
         "read": ("reading and hashing once", [options.binary, "read", large]),
         "components": ("segmill, components alone", [options.binary, "components", large]),
-        "resolve": ("segmill, no guards", [options.binary, "resolve", large]),
-        "guarded": ("segmill, guards of the shipped project", [options.binary, "resolve", large, "2", "guarded"]),
+        "resolve": ("segmill, all that a run needs", [options.binary, "resolve", large]),
+        "guarded": ("segmill, all, with the guards of the shipped project", [options.binary, "resolve", large, "2", "guarded"]),
         "strings": ("scipy, strings coded by Arrow", [sys.executable, "-c", STRINGS, large]),
     }
     if "integers" in only:

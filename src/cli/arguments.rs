@@ -102,7 +102,7 @@ pub struct RunArguments {
     /// Where to publish, instead of where the pipeline file says: a path or URL
     #[arg(long, value_name = "URL")]
     pub destination: Option<String>,
-    /// Memory for tables, texts, identifiers and operators, as `2GiB`; operators spill to disk to stay within it
+    /// Memory for tables, texts, identifiers and operators, as `2GiB`; tables and operators go to disk to stay within it
     /// [default: 70% of what the machine or container has]
     #[arg(long, value_name = "SIZE", value_parser = memory_size)]
     pub memory_limit: Option<usize>,

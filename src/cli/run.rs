@@ -10,15 +10,15 @@ use super::arguments::RunArguments;
 use super::signals::Signals;
 use super::terminal::Terminal;
 use crate::config::Environment;
-use crate::engine::Limits;
+use crate::engine::{self, Limits};
 use crate::error::{Error, ExitStatus, Message, Result, Signal};
 use crate::record::Recorder;
 use crate::report::{self, Progress};
 use crate::run::{self, Done, Request};
 use crate::storage::Stores;
 
-/// The share of the memory at hand that the engine's operators may use, in percent. The rest is for what they do not
-/// account for: decoded batches, tables kept between models, the writer.
+/// The share of the memory at hand that a run may use, in percent. The rest is for what nobody counts: batches on their way, and the
+/// writers of outputs.
 const MEMORY_SHARE: usize = 70;
 
 /// How long a run that is publishing may go on after a signal, and then how long its record may take: both within the
@@ -47,6 +47,7 @@ pub fn command(arguments: RunArguments, environment: Environment, terminal: &Ter
     } else {
         job.run(&runtime, &request, arguments.record).map(|done| tell(&done, terminal))
     };
+    engine::remove_spilled();
     // What a stopped run left going ends with the process. A runtime that is shut down under it makes it panic on its last moments.
     std::mem::forget(runtime);
     result

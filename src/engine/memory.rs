@@ -1,23 +1,29 @@
 //! How much memory there is, how much was taken, and who holds what of what a run may take.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arrow::array::{Array, ArrayData, RecordBatch};
 use arrow::buffer::{Buffer, NullBuffer};
+use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation, human_readable_size};
 
+use super::kept::Kept;
 use crate::diagnostic::Diagnostic;
-use crate::error::Error;
+use crate::error::{Error, Message};
 
-/// What a run holds beside the operators of a query: tables, texts, identifiers. The operators spill to make room for it; when it alone is
-/// over the limit, the run fails.
+/// A table is put on disk when this part of the limit would be free then.
+const WORTH_A_FILE: usize = 128;
+
+/// What a run holds beside the operators of a query: tables, texts, identifiers. The operators spill to make room for it. When it is more than
+/// half of the limit, tables go to disk; when it is over the limit without them, the run fails.
 #[derive(Debug)]
 pub struct Holdings {
     limit: usize,
     reservation: MemoryReservation,
+    tables: Mutex<Vec<Weak<Kept>>>,
 }
 
 /// A part of it, which is given back when this is dropped.
@@ -30,7 +36,34 @@ pub struct Held {
 impl Holdings {
     /// Nothing yet, of a pool of so many bytes.
     pub fn of(pool: &Arc<dyn MemoryPool>, limit: usize) -> Arc<Self> {
-        Arc::new(Holdings { limit, reservation: MemoryConsumer::new("tables, texts and identifiers").register(pool) })
+        let reservation = MemoryConsumer::new("tables, texts and identifiers").register(pool);
+        Arc::new(Holdings { limit, reservation, tables: Mutex::default() })
+    }
+
+    /// How much it is.
+    pub fn bytes(&self) -> usize {
+        self.reservation.size()
+    }
+
+    /// Puts a table on disk when there is no room for it.
+    pub fn may_spill(&self, table: &Arc<Kept>) {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(table));
+    }
+
+    /// Puts tables on disk, the largest first, while they are worth a file and more is held than half of the limit.
+    fn make_room(&self) -> Result<(), DataFusionError> {
+        let wanted = self.limit / 2;
+        // Whoever comes meanwhile waits, and finds that there is room.
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        while self.reservation.size() > wanted {
+            tables.retain(|table| table.strong_count() > 0);
+            let in_memory = tables.iter().filter_map(Weak::upgrade).map(|table| (table.in_memory(), table));
+            match in_memory.max_by_key(|(bytes, _)| *bytes) {
+                Some((bytes, table)) if bytes > self.limit / WORTH_A_FILE => table.spill()?,
+                _ => break,
+            }
+        }
+        Ok(())
     }
 
     /// A part of it that is empty.
@@ -45,20 +78,34 @@ impl Held {
     /// # Errors
     /// [`DataFusionError::ResourcesExhausted`] when all that is held is more than the limit.
     pub fn grow(&self, bytes: usize) -> Result<(), DataFusionError> {
-        self.bytes.fetch_add(bytes, Relaxed);
-        self.take(bytes)
+        self.count(bytes);
+        self.fit()
     }
 
-    fn take(&self, bytes: usize) -> Result<(), DataFusionError> {
-        let Holdings { limit, reservation } = self.holdings.as_ref();
+    /// Counts so many bytes more, before anybody can give them back.
+    pub fn count(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes, Relaxed);
         // Not tried: the pool would refuse what operators could make room for by spilling.
-        reservation.grow(bytes);
+        self.holdings.reservation.grow(bytes);
+    }
+
+    /// Makes all that is held fit.
+    ///
+    /// # Errors
+    /// As [`Held::grow`], and when a table cannot be put on disk.
+    pub fn fit(&self) -> Result<(), DataFusionError> {
+        let Holdings { limit, reservation, .. } = self.holdings.as_ref();
+        if reservation.size() > limit / 2 {
+            self.holdings.make_room()?;
+        }
         let held = reservation.size();
         if held <= *limit {
             return Ok(());
         }
         let (held, limit) = (human_readable_size(held), human_readable_size(*limit));
-        Err(DataFusionError::ResourcesExhausted(format!("tables, texts and identifiers take {held} of {limit}, and these are not spilled")))
+        Err(DataFusionError::ResourcesExhausted(format!(
+            "texts, identifiers and what is read at once take {held} of {limit}, and these are not spilled"
+        )))
     }
 
     /// Holds as much as is asked for, if that is more than before.
@@ -66,7 +113,13 @@ impl Held {
     /// # Errors
     /// As [`Held::grow`].
     pub fn reach(&self, bytes: usize) -> Result<(), DataFusionError> {
-        self.take(bytes.saturating_sub(self.bytes.fetch_max(bytes, Relaxed)))
+        self.holdings.reservation.grow(bytes.saturating_sub(self.bytes.fetch_max(bytes, Relaxed)));
+        self.fit()
+    }
+
+    /// Gives all but so many bytes back.
+    pub fn settle(&self, bytes: usize) {
+        self.shrink(self.bytes.load(Relaxed).saturating_sub(bytes));
     }
 
     /// Gives so many bytes back.
@@ -82,46 +135,62 @@ impl Drop for Held {
     }
 }
 
+/// Whether something failed because the limit allows no more memory.
+pub(super) fn is_want_of_memory(error: &DataFusionError) -> bool {
+    matches!(error.find_root(), DataFusionError::ResourcesExhausted(_))
+}
+
+/// Whether something failed because the disk did, on which tables and operators spill.
+fn is_disk(error: &DataFusionError) -> bool {
+    match error.find_root() {
+        DataFusionError::IoError(_) => true,
+        DataFusionError::ArrowError(error, _) => matches!(**error, ArrowError::IoError(..)),
+        _ => false,
+    }
+}
+
+/// Whether something failed for want of memory, or of the disk that takes its place.
+pub fn is_want_of_room(error: &DataFusionError) -> bool {
+    is_want_of_memory(error) || is_disk(error)
+}
+
 /// The error of something that fails in the engine, which may be for want of memory.
 pub fn failed(what: &str, error: &DataFusionError) -> Error {
     match error.find_root() {
         DataFusionError::ResourcesExhausted(why) => {
             Diagnostic::error("memory-limit", format!("{what} needs more memory than the limit allows: {why}"))
-                .hint("raise `--memory-limit`, or lower `--threads`")
+                .hint("raise the `--memory-limit` of `segmill run`, or lower `--threads`")
                 .into()
+        }
+        root if is_disk(error) => {
+            let message = Message::new(format!("{what} cannot use the folder for temporary files: {root}"));
+            Error::Unavailable(message.hint("make room there, or name another folder in the variable `TMPDIR`"))
         }
         _ => Error::defect(format!("{what} failed: {error}")),
     }
 }
 
 /// Batches that are counted as they come, though several may be parts of one allocation.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Gathered {
-    batches: Vec<RecordBatch>,
+    pub(super) batches: Vec<RecordBatch>,
     /// Where the allocations begin that are counted.
     known: HashSet<usize>,
-    held: Held,
+    pub(super) bytes: usize,
 }
 
 impl Gathered {
-    /// None yet.
-    pub fn within(held: Held) -> Self {
-        Gathered { batches: Vec::new(), known: HashSet::new(), held }
-    }
-
-    /// Adds a batch.
-    ///
-    /// # Errors
-    /// As [`Held::grow`].
-    pub fn push(&mut self, batch: RecordBatch) -> Result<(), DataFusionError> {
+    /// Adds a batch; the bytes that it takes beside those before it.
+    pub fn add(&mut self, batch: RecordBatch) -> usize {
         let more = batch.columns().iter().map(|column| bytes_of(&column.to_data(), &mut self.known)).sum();
         self.batches.push(batch);
-        self.held.grow(more)
+        self.bytes += more;
+        more
     }
 
-    /// The batches, and what holds their memory.
-    pub fn into_parts(self) -> (Vec<RecordBatch>, Held) {
-        (self.batches, self.held)
+    /// The batches.
+    pub fn into_batches(self) -> Vec<RecordBatch> {
+        self.batches
     }
 }
 
@@ -175,9 +244,13 @@ mod tests {
         assert!(operator.try_grow(1).is_err());
         assert_eq!(pool.reserved(), 1_300);
         let error = other.grow(101).unwrap_err();
-        assert!(failed("`m`", &error).to_string().contains("tables, texts and identifiers take 1001.0 B of 1000.0 B"), "{error}");
+        assert!(
+            failed("`m`", &error).to_string().contains("texts, identifiers and what is read at once take 1001.0 B of 1000.0 B"),
+            "{error}"
+        );
         drop(other);
-        one.shrink(100);
+        one.settle(500);
+        one.settle(600);
         drop(one);
         assert_eq!(pool.reserved(), 400);
     }
@@ -186,15 +259,9 @@ mod tests {
     fn what_batches_share_is_counted_once() {
         let column: ArrayRef = Arc::new(Int64Array::from_iter_values(0..1_000));
         let batch = RecordBatch::try_from_iter([("one", Arc::clone(&column)), ("two", column)]).unwrap();
-        let pool: Arc<dyn MemoryPool> = Arc::new(FairSpillPool::new(1 << 20));
-        let mut gathered = Gathered::within(Holdings::of(&pool, 1 << 20).part());
-        gathered.push(batch.slice(0, 500)).unwrap();
-        assert!((8_000..9_000).contains(&pool.reserved()));
-        gathered.push(batch.slice(500, 500)).unwrap();
-        assert!((8_000..9_000).contains(&pool.reserved()));
-        let (batches, held) = gathered.into_parts();
-        assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 1_000);
-        drop(held);
-        assert_eq!(pool.reserved(), 0);
+        let mut gathered = Gathered::default();
+        assert!((8_000..9_000).contains(&gathered.add(batch.slice(0, 500))));
+        assert_eq!(gathered.add(batch.slice(500, 500)), 0);
+        assert_eq!(gathered.into_batches().iter().map(RecordBatch::num_rows).sum::<usize>(), 1_000);
     }
 }

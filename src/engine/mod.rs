@@ -4,6 +4,7 @@ mod dictionary;
 mod encoding;
 mod functions;
 mod index;
+mod kept;
 mod local_date;
 mod memory;
 mod packing;
@@ -14,27 +15,29 @@ mod table;
 
 pub use dictionary::{ChunkCodes, Dictionary};
 pub use index::{HashIndex, Slot};
-pub use memory::{Gathered, Held, failed, memory_at_hand, peak_memory};
+pub use memory::{Gathered, Held, failed, is_want_of_room, memory_at_hand, peak_memory};
 pub use parallel::parallel;
 pub use profile::{Operator, Work, compute_ms};
 pub use table::{decoded_batch, encoded_schema};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::{MemorySchemaProvider, TableProvider};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ScalarValue, TableReference};
-use datafusion::datasource::{MemTable, ViewTable};
+use datafusion::datasource::ViewTable;
 use datafusion::error::DataFusionError;
+use datafusion::execution::disk_manager::DiskManager;
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::joins::HashJoinExec;
 use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream};
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
@@ -45,10 +48,11 @@ use tokio::task::JoinSet;
 
 use crate::error::{Error, Result};
 use encoding::Encoder;
+use kept::{Kept, KeptTable};
 use local_date::LocalDates;
 use memory::Holdings;
 use parameters::{Binder, bind};
-use table::{EncodedTable, HeldTable, is_text};
+use table::{EncodedTable, is_text};
 
 /// The largest number of memory consumers that an out-of-memory error names.
 const NAMED_CONSUMERS: usize = 5;
@@ -61,7 +65,7 @@ const DECODED_AHEAD: usize = 4;
 pub struct Limits {
     /// Threads, which is also the number of partitions that work is split into.
     pub threads: usize,
-    /// Bytes that the engine's operators may hold together; past them they spill.
+    /// Bytes that tables, texts, identifiers and operators may take together; past them tables and operators spill.
     pub memory_bytes: usize,
 }
 
@@ -110,6 +114,7 @@ impl Engine {
         let holdings = Holdings::of(&pool, limits.memory_bytes);
         let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc();
         let runtime = runtime.map_err(|error| Error::defect(format!("the engine did not start: {error}")))?;
+        DISKS.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&runtime.disk_manager));
         let state = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)
@@ -177,29 +182,28 @@ impl Engine {
     /// # Errors
     /// As [`Engine::register_encoded_batches`].
     pub fn register_columns(&self, name: &str, schema: SchemaRef, columns: &[usize], batches: Vec<RecordBatch>) -> Result<()> {
-        let mut gathered = self.gather();
-        let table =
-            batches.into_iter().try_for_each(|batch| gathered.push(batch)).and_then(|()| self.held_table(schema, columns, gathered));
-        self.register(name, Arc::new(table.map_err(|error| memory::failed(&format!("the table {name}"), &error))?))
-    }
-
-    fn held_table(&self, schema: SchemaRef, columns: &[usize], gathered: Gathered) -> Result<EncodedTable, DataFusionError> {
+        let failed = |error: DataFusionError| memory::failed(&format!("the table {name}"), &error);
         let encoded = encoded_schema(&schema);
-        let (batches, held) = gathered.into_parts();
-        let table = MemTable::try_new(Arc::new(encoded.project(columns)?), spread(batches, self.threads()))?;
+        let held = encoded.project(columns).map_err(|error| failed(error.into()))?;
+        let kept = self.kept(Arc::new(held));
+        batches.into_iter().try_for_each(|batch| kept.push(batch)).map_err(failed)?;
         let positions = (0..encoded.fields().len()).map(|at| columns.iter().position(|column| *column == at)).collect();
-        let table = HeldTable::new(encoded, positions, table, held);
-        Ok(EncodedTable::new(schema, Arc::new(table), Arc::clone(&self.dictionary)))
+        self.register_encoded(name, schema, Arc::new(KeptTable::new(encoded, positions, kept)))
     }
 
-    /// No batches yet, which count as they come.
-    pub fn gather(&self) -> Gathered {
-        Gathered::within(self.hold())
+    /// A table without rows, which is put on disk when there is no room for it.
+    fn kept(&self, encoded: SchemaRef) -> Arc<Kept> {
+        Kept::new(encoded, self.threads(), &self.holdings, self.context.runtime_env(), &self.work)
     }
 
     /// A part, empty yet, of what may be held beside the operators of queries.
     pub fn hold(&self) -> Held {
         self.holdings.part()
+    }
+
+    /// What is held beside the operators of queries, in bytes.
+    pub fn held_bytes(&self) -> usize {
+        self.holdings.bytes()
     }
 
     /// The codes of the texts in this engine's tables.
@@ -326,24 +330,40 @@ impl Engine {
     /// # Errors
     /// DataFusion's own.
     pub async fn keep(&self, name: &str, frame: DataFrame) -> Result<u64, DataFusionError> {
-        let (state, plan) = frame.into_parts();
+        let (mut state, plan) = frame.into_parts();
         let optimized = state.optimize(&plan)?;
         let texts: Vec<_> = optimized.schema().fields().iter().map(|field| Some(field.data_type().clone()).filter(is_text)).collect();
         let encoded = Encoder::new(&state, &self.dictionary).encoded(optimized)?;
         let plan = state.query_planner().create_physical_plan(&encoded, &state).await?;
-        self.work.runs(&plan);
-        let held = plan.schema();
+        let may_sort = has_hash_join(&plan) && kept::reads_nothing_else(&encoded)?;
+        let kept = match self.fill(plan).await {
+            // Hash joins hold one side and cannot spill; sorting both takes longer, and can. What reads a source is not run twice.
+            Err(error) if may_sort && memory::is_want_of_memory(&error) => {
+                self.work.ends();
+                let options = state.config_mut().options_mut();
+                options.optimizer.prefer_hash_join = false;
+                // With one partition DataFusion plans no other join.
+                options.execution.target_partitions = options.execution.target_partitions.max(2);
+                self.fill(state.query_planner().create_physical_plan(&encoded, &state).await?).await?
+            }
+            filled => filled?,
+        };
+        let (held, rows) = (kept.schema(), kept.rows() as u64);
         let schema = table::decoded_schema(&held, &texts);
-        let mut batches = datafusion::physical_plan::execute_stream(plan, self.context.task_ctx())?;
-        let (mut gathered, mut rows) = (self.gather(), 0);
-        while let Some(batch) = batches.next().await.transpose()? {
-            rows += batch.num_rows() as u64;
-            gathered.push(batch)?;
-        }
-        let all: Vec<usize> = (0..schema.fields().len()).collect();
-        let table = self.held_table(schema, &all, gathered)?;
-        self.register(name, Arc::new(table)).map_err(|error| DataFusionError::External(error.to_string().into()))?;
+        let table = KeptTable::new(held, (0..schema.fields().len()).map(Some).collect(), kept);
+        self.register_encoded(name, schema, Arc::new(table)).map_err(|error| DataFusionError::External(error.to_string().into()))?;
         Ok(rows)
+    }
+
+    /// The rows of a query.
+    async fn fill(&self, plan: Arc<dyn ExecutionPlan>) -> Result<Arc<Kept>, DataFusionError> {
+        self.work.runs(&plan);
+        let kept = self.kept(plan.schema());
+        let mut batches = datafusion::physical_plan::execute_stream(plan, self.context.task_ctx())?;
+        while let Some(batch) = batches.next().await.transpose()? {
+            kept.push(batch)?;
+        }
+        Ok(kept)
     }
 
     /// A query as DataFusion runs it. Codes are decoded after it and not in it, so that its rows stay in order.
@@ -422,6 +442,22 @@ impl Engine {
     }
 }
 
+fn has_hash_join(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.is::<HashJoinExec>() || plan.children().into_iter().any(has_hash_join)
+}
+
+/// The disks that the engines of this process spill to: a run that a signal stops drops nothing, and its files must go all the same.
+static DISKS: Mutex<Vec<Weak<DiskManager>>> = Mutex::new(Vec::new());
+
+/// Removes what all engines of this process have put on disk. Only for one that is about to end.
+pub fn remove_spilled() {
+    let disks = DISKS.lock().unwrap_or_else(PoisonError::into_inner);
+    for folder in disks.iter().filter_map(Weak::upgrade).flat_map(|disk| disk.temp_dir_paths()) {
+        // What cannot be removed is left to whoever cleans the folder for temporary files.
+        let _ = std::fs::remove_dir_all(folder);
+    }
+}
+
 /// The columns that an optimised query reads of each table.
 ///
 /// # Errors
@@ -483,14 +519,4 @@ pub fn unrepeatable_in(plan: &LogicalPlan) -> Result<Vec<String>, DataFusionErro
         Ok(TreeNodeRecursion::Continue)
     })?;
     Ok(names)
-}
-
-/// Deals batches out over partitions, so that a table in memory is read by all threads.
-fn spread(batches: Vec<RecordBatch>, partitions: usize) -> Vec<Vec<RecordBatch>> {
-    let mut dealt = vec![Vec::new(); partitions.max(1)];
-    let count = dealt.len();
-    for (position, batch) in batches.into_iter().enumerate() {
-        dealt[position % count].push(batch);
-    }
-    dealt
 }

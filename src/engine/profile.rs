@@ -23,17 +23,30 @@ pub struct Operator {
     pub spilled_bytes: u64,
 }
 
-/// The queries that ran since somebody asked, and what was read for them.
+/// The queries that ran since somebody asked, and what was read and spilled for them.
 #[derive(Debug, Default)]
 pub struct Work {
-    ran: Mutex<Vec<Arc<dyn ExecutionPlan>>>,
+    running: Mutex<Vec<Arc<dyn ExecutionPlan>>>,
+    told: Mutex<Vec<Operator>>,
     bytes_read: AtomicU64,
+    bytes_spilled: AtomicU64,
+}
+
+/// What was done since somebody last asked.
+#[derive(Debug)]
+pub struct Done {
+    /// The operators that ran.
+    pub operators: Vec<Operator>,
+    /// Bytes of extracts that were read.
+    pub bytes_read: u64,
+    /// Bytes that operators and kept tables put on disk.
+    pub spilled_bytes: u64,
 }
 
 impl Work {
     /// Keeps a query that runs, to be asked when it has ended.
     pub fn runs(&self, plan: &Arc<dyn ExecutionPlan>) {
-        self.ran.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(plan));
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(plan));
     }
 
     /// Counts bytes of extracts.
@@ -41,14 +54,26 @@ impl Work {
         self.bytes_read.fetch_add(bytes, Relaxed);
     }
 
-    /// What ran since this was last asked: its operators, and how many bytes of extracts it read.
-    pub fn take(&self) -> (Vec<Operator>, u64) {
-        let ran = std::mem::take(&mut *self.ran.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut operators = Vec::new();
-        for plan in &ran {
-            describe(plan, 0, &mut operators);
+    /// Counts bytes of kept tables that were put on disk.
+    pub fn spills(&self, bytes: u64) {
+        self.bytes_spilled.fetch_add(bytes, Relaxed);
+    }
+
+    /// Asks what runs now what it did, and lets go of it, with what it holds.
+    pub fn ends(&self) {
+        let ended = std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        for plan in &ended {
+            describe(plan, 0, &mut told);
         }
-        (operators, self.bytes_read.swap(0, Relaxed))
+    }
+
+    /// What was done since this was last asked.
+    pub fn take(&self) -> Done {
+        self.ends();
+        let operators = std::mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner));
+        let by_operators: u64 = operators.iter().map(|operator| operator.spilled_bytes).sum();
+        Done { operators, bytes_read: self.bytes_read.swap(0, Relaxed), spilled_bytes: by_operators + self.bytes_spilled.swap(0, Relaxed) }
     }
 }
 

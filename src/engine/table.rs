@@ -6,9 +6,8 @@ use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt32Type};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{ColumnStatistics, DFSchema, Statistics};
-use datafusion::datasource::MemTable;
-use datafusion::error::{DataFusionError, Result};
+use datafusion::common::DFSchema;
+use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::projection::ProjectionExec;
@@ -16,7 +15,6 @@ use datafusion::prelude::ident;
 
 use super::dictionary::{CODE, Dictionary};
 use super::functions;
-use super::memory::Held;
 
 /// Whether a column of this type is held as codes.
 pub fn is_text(data_type: &DataType) -> bool {
@@ -117,56 +115,5 @@ impl TableProvider for EncodedTable {
             Ok((session.create_physical_expr(column, &encoded_schema)?, field.name().clone()))
         });
         Ok(Arc::new(ProjectionExec::try_new(decoded.collect::<Result<Vec<_>>>()?, encoded)?))
-    }
-}
-
-/// A table that is held in memory, perhaps without the columns that nothing reads.
-#[derive(Debug)]
-pub struct HeldTable {
-    schema: SchemaRef,
-    /// For every column its place among those that are held.
-    positions: Vec<Option<usize>>,
-    table: MemTable,
-    /// Given back with the table.
-    _memory: Held,
-}
-
-impl HeldTable {
-    /// A table with the columns of `schema`, of which `table` has those that have a position.
-    pub fn new(schema: SchemaRef, positions: Vec<Option<usize>>, table: MemTable, memory: Held) -> Self {
-        HeldTable { schema, positions, table, _memory: memory }
-    }
-}
-
-#[async_trait]
-impl TableProvider for HeldTable {
-    fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
-    }
-
-    fn table_type(&self) -> TableType {
-        TableType::Base
-    }
-
-    fn statistics(&self) -> Option<Statistics> {
-        let known = self.table.statistics()?;
-        let columns = vec![ColumnStatistics::new_unknown(); self.positions.len()];
-        Some(Statistics { num_rows: known.num_rows, total_byte_size: known.total_byte_size, column_statistics: columns })
-    }
-
-    async fn scan(
-        &self,
-        session: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        filters: &[Expr],
-        limit: Option<usize>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let all: Vec<usize> = (0..self.positions.len()).collect();
-        let held = |&at: &usize| {
-            let missing = || DataFusionError::Internal(format!("the column {} was not kept", self.schema.field(at).name()));
-            self.positions[at].ok_or_else(missing)
-        };
-        let positions = projection.unwrap_or(&all).iter().map(held).collect::<Result<Vec<_>>>()?;
-        self.table.scan(session, Some(&positions), filters, limit).await
     }
 }

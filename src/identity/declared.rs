@@ -7,7 +7,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
 
-use super::{BYTES_FREED_OF_ONE, BlockList, MAX_TYPES, Resolution, Resolver, Rules, TypeRule, edges_schema};
+use super::{BlockList, MAX_TYPES, Resolution, Resolver, Rules, TypeRule, edges_schema};
 use crate::config::{IdentifierType, Project, Values};
 use crate::diagnostic::Diagnostic;
 use crate::engine::{Engine, Held, failed};
@@ -102,8 +102,10 @@ pub async fn resolve(engine: &Engine, rules: Rules, edges: LogicalPlan) -> Resul
     };
     engine.share_out(engine.frame(edges), &taker, push).await?;
     let (resolver, memory) = Arc::into_inner(taker).ok_or_else(|| DataFusionError::Internal("edges are still being read".to_owned()))?;
+    resolver.look_up().map_err(outward)?;
+    memory.reach(resolver.bytes())?;
     let found = resolver.finish().map_err(outward)?;
-    memory.shrink(found.nodes.count() * BYTES_FREED_OF_ONE);
+    memory.settle(found.bytes());
     Ok(Resolution { _memory: Some(memory), ..found })
 }
 

@@ -138,16 +138,16 @@ impl Interner {
         let mut hashes = vec![[0_u64; 2]; seen];
         let mut starts = [0_u32; SHARDS + 1];
         let mut ends = Vec::with_capacity(rows.ties.iter().filter(|tie| **tie).count());
-        for row in 0..seen {
+        for (row, hashes) in hashes.iter_mut().enumerate() {
             for side in [0, 1] {
                 if let Some(text) = rows.sides[side].texts[row] {
                     let hash = hash_of(&self.hash, rows.sides[side].kinds[row], text);
-                    hashes[row][side] = hash;
+                    hashes[side] = hash;
                     starts[shard_of(hash) + 1] += 1;
                 }
             }
             if rows.ties[row] {
-                ends.push(hashes[row].map(|hash| u32::try_from(shard_of(hash)).unwrap_or(0)));
+                ends.push(hashes.map(|hash| u32::try_from(shard_of(hash)).unwrap_or(0)));
             }
         }
         for shard in 0..SHARDS {
@@ -166,30 +166,27 @@ impl Interner {
         let mut held_before = Vec::new();
         let mut enter = |number: usize, mut shard: MutexGuard<'_, Shard>| -> Result<()> {
             let before = shard.ends;
-            let (count, bytes) = (shard.entries.len(), shard.bytes());
-            for &at in &order[starts[number] as usize..starts[number + 1] as usize] {
-                let (row, side) = ((at >> 1) as usize, (at & 1) as usize);
-                let text = rows.sides[side].texts[row].unwrap_or_default();
-                shard.wait(
-                    Sight {
+            let mine = &order[starts[number] as usize..starts[number + 1] as usize];
+            self.counted(&mut shard, |shard| {
+                for &at in mine {
+                    let (row, side) = ((at >> 1) as usize, (at & 1) as usize);
+                    let text = rows.sides[side].texts[row].unwrap_or_default();
+                    let sight = Sight {
                         first_seen: rows.seen[row],
                         hash: half(hashes[row][side]),
-                        length: u32::try_from(text.len()).unwrap_or(u32::MAX),
+                        length: u32::try_from(text.len()).ok()?,
                         sources: rows.sources[row],
                         kind: rows.sides[side].kinds[row],
                         end: rows.ties[row],
-                    },
-                    text,
-                );
-            }
+                    };
+                    shard.wait(sight, text)?;
+                }
+                let enough = LEAST_WAITING.max(shard.known_bytes() / WAITING_SHARE);
+                if shard.waiting.len() > enough { shard.look_up(rules) } else { Some(()) }
+            })?;
             if shard.ends > before {
                 held_before.push((u16::try_from(number).unwrap_or(0), before));
             }
-            if shard.waiting.len() > LEAST_WAITING.max(shard.known_bytes() / WAITING_SHARE) {
-                shard.look_up(rules).ok_or_else(too_many)?;
-            }
-            self.count.fetch_add(shard.entries.len() - count, Relaxed);
-            self.bytes.fetch_add(shard.bytes().wrapping_sub(bytes), Relaxed);
             Ok(())
         };
         // Those that another thread holds are left for the end.
@@ -212,22 +209,33 @@ impl Interner {
         (self.count.load(Relaxed), self.bytes.load(Relaxed))
     }
 
-    /// Ends the collection, and frees what only it needs.
+    /// Looks up all that waits.
     ///
     /// # Errors
     /// [`Error::Refused`] with more than can be numbered.
-    pub(super) fn finish(self, rules: &Rules, threads: usize) -> Result<(Nodes, Found)> {
-        let mut shards: Vec<Shard> =
-            self.shards.into_iter().map(|shard| shard.into_inner().unwrap_or_else(PoisonError::into_inner)).collect();
-        let known = parallel(&mut shards, threads, |shard| {
-            let known = shard.look_up(rules);
-            (shard.waiting, shard.index) = Default::default();
-            known
+    pub(super) fn look_up(&self, rules: &Rules, threads: usize) -> Result<()> {
+        let mut shards: Vec<&Mutex<Shard>> = self.shards.iter().collect();
+        let counted = parallel(&mut shards, threads, |shard| {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            self.counted(&mut shard, |shard| shard.look_up(rules))
         });
+        counted.into_iter().collect()
+    }
+
+    /// Does something with a shard, and counts what it takes more.
+    fn counted(&self, shard: &mut Shard, work: impl FnOnce(&mut Shard) -> Option<()>) -> Result<()> {
+        let (count, bytes) = (shard.entries.len(), shard.bytes());
+        let done = work(shard);
+        let more = shard.entries.len() - count;
+        self.bytes.fetch_add(shard.bytes().wrapping_sub(bytes), Relaxed);
+        let before = self.count.fetch_add(more, Relaxed);
+        done.filter(|()| before + more < NOBODY as usize).ok_or_else(too_many)
+    }
+
+    /// Ends the collection, and frees what only it needs. All must have been looked up.
+    pub(super) fn finish(self, threads: usize) -> (Nodes, Found) {
+        let shards: Vec<Shard> = self.shards.into_iter().map(|shard| shard.into_inner().unwrap_or_else(PoisonError::into_inner)).collect();
         let count = shards.iter().map(|shard| shard.entries.len()).sum();
-        if known.contains(&None) || count >= NOBODY as usize {
-            return Err(too_many());
-        }
         let mut found = Found { found: Vec::with_capacity(SHARDS), bases: Vec::with_capacity(SHARDS) };
         let (mut entries, mut texts) = (Vec::with_capacity(SHARDS), Vec::with_capacity(SHARDS));
         let (mut base, mut text_base, mut bases) = (0, 0, Vec::with_capacity(SHARDS));
@@ -248,7 +256,7 @@ impl Interner {
         let mut join_texts = || texts.drain(..).for_each(|of_shard| nodes.text.push_str(&of_shard));
         let both: &mut [&mut (dyn FnMut() + Send)] = &mut [&mut join_entries, &mut join_texts];
         parallel(both, threads, |join| join());
-        Ok((nodes, found))
+        (nodes, found)
     }
 }
 
@@ -307,11 +315,12 @@ fn too_many() -> Error {
 }
 
 impl Shard {
-    /// Leaves something to be looked up.
-    fn wait(&mut self, sight: Sight, text: &str) {
-        self.ends += u32::from(sight.end);
+    /// Leaves something to be looked up. None when there are too many.
+    fn wait(&mut self, sight: Sight, text: &str) -> Option<()> {
+        self.ends = self.ends.checked_add(u32::from(sight.end))?;
         self.waiting.extend_from_slice(&sight.bytes());
         self.waiting.extend_from_slice(text.as_bytes());
+        Some(())
     }
 
     /// Looks up what waits. None when there are too many.
@@ -440,6 +449,11 @@ impl Entry {
 }
 
 impl Nodes {
+    /// What they take, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.text.len() + size_of_val(self.entries.as_slice())
+    }
+
     /// How many there are.
     pub(super) fn count(&self) -> usize {
         self.entries.len()

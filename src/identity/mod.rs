@@ -30,7 +30,7 @@ use std::sync::{Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 
-use crate::engine::{HashIndex, Held, parallel};
+use crate::engine::{Held, parallel};
 use crate::error::Result;
 use components::Sets;
 use edges::{Chunk, Sources};
@@ -57,8 +57,6 @@ pub struct Resolver {
 
 /// What an identifier takes while the customers are found: its root, its name, and what the ids that ended are found with.
 const BYTES_TO_FIND_ONE: usize = 36;
-/// How much of what an identifier took is free when they are: all but its root and its name, and its place in the index.
-const BYTES_FREED_OF_ONE: usize = BYTES_TO_FIND_ONE - 2 * size_of::<u32>() + HashIndex::BYTES_OF_ONE;
 
 /// What belongs together, not yet named.
 pub struct Joined {
@@ -147,6 +145,14 @@ impl Resolver {
         bytes + identifiers * BYTES_TO_FIND_ONE + self.edges.load(Relaxed) * Chunk::BYTES_OF_ONE
     }
 
+    /// Looks up what waits to be, after which [`Resolver::bytes`] is exact.
+    ///
+    /// # Errors
+    /// As [`Resolver::push`].
+    pub fn look_up(&self) -> Result<()> {
+        self.interner.look_up(&self.rules, self.threads)
+    }
+
     /// Finds the customers.
     ///
     /// # Errors
@@ -158,11 +164,12 @@ impl Resolver {
     /// Finds what belongs together.
     ///
     /// # Errors
-    /// [`crate::error::Error::Refused`] with more identifiers than can be numbered.
+    /// As [`Resolver::push`].
     pub fn join(self) -> Result<Joined> {
+        self.look_up()?;
         let Resolver { rules, threads, interner, sources, chunks, .. } = self;
         let mut chunks = chunks.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let (mut nodes, found) = interner.finish(&rules, threads)?;
+        let (mut nodes, found) = interner.finish(threads);
         parallel(&mut chunks, threads, |(starts, chunk)| chunk.number(starts, &found));
         drop(found);
         let mut chunks: Vec<Chunk> = chunks.into_iter().map(|(_, chunk)| chunk).collect();
@@ -176,7 +183,7 @@ impl Resolver {
 }
 
 impl Joined {
-    /// How many sets of identifiers there are that were tied.
+    /// How many sets of identifiers there are; one that nothing ties is a set.
     pub fn components(&self) -> usize {
         (0..).zip(&self.roots).filter(|(node, root)| node == *root).count()
     }
@@ -187,5 +194,13 @@ impl Joined {
         let names = ids::names(&rules, &nodes, &roots, threads);
         let aliases = ids::aliases(&rules, &nodes, &mut chunks, &roots, &names, threads);
         Resolution { rules, threads, sources, nodes, chunks, roots, names, shared, cuts, aliases, _memory: None }
+    }
+}
+
+impl Resolution {
+    /// What it takes, in bytes.
+    fn bytes(&self) -> usize {
+        let edges: usize = self.chunks.iter().map(|chunk| chunk.kinds.capacity()).sum();
+        self.nodes.bytes() + self.nodes.count() * 2 * size_of::<u32>() + edges * Chunk::BYTES_OF_ONE
     }
 }

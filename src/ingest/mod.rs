@@ -26,7 +26,7 @@ use futures::TryStreamExt;
 
 use crate::config::{Project, Source, SourceFormat, Values, span_of};
 use crate::diagnostic::Diagnostic;
-use crate::engine::{Engine, failed};
+use crate::engine::{Engine, Gathered, failed};
 use crate::error::{Error, Message, Result};
 use crate::manifest::Input;
 use crate::storage::{File, Stores};
@@ -135,7 +135,7 @@ fn with_format(project: &Project, name: &str, source: &Source, file: File) -> Re
 }
 
 /// Makes a source readable by SQL. It is read where models read it, as often as they do, unless it has a key, or has several readers and
-/// would be costly to read again: then the columns that models read are held in memory. The rows that are held; none where it streams.
+/// would be costly to read again: then the columns that models read are kept. The rows that are held; none where it streams.
 ///
 /// # Errors
 /// As reading its files fails.
@@ -160,16 +160,18 @@ pub async fn register(engine: &Engine, name: &str, extract: &Extract, demand: &D
     let names: Vec<&str> = columns.iter().map(|&at| contract.columns[at].name.as_str()).collect();
     let read = async {
         let frame = engine.context().read_table(Arc::new(table))?.select_columns(&names)?;
-        let mut gathered = engine.gather();
+        let (mut gathered, held) = (Gathered::default(), engine.hold());
         let mut batches = frame.execute_stream().await?;
         while let Some(batch) = batches.try_next().await? {
-            gathered.push(batch)?;
+            held.grow(gathered.add(batch))?;
         }
-        Ok::<_, DataFusionError>(gathered)
+        Ok::<_, DataFusionError>((gathered, held))
     };
-    let gathered = read.await.map_err(|error| collector.failure().unwrap_or_else(|| failed(&format!("the source {name}"), &error)))?;
+    let (gathered, held) =
+        read.await.map_err(|error| collector.failure().unwrap_or_else(|| failed(&format!("the source {name}"), &error)))?;
     // What is kept of them is counted again, as the table that it is.
-    let batches = keep_latest(contract, engine.dictionary(), gathered.into_parts().0, collector)?;
+    drop(held);
+    let batches = keep_latest(contract, engine.dictionary(), gathered.into_batches(), collector)?;
     let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
     engine.register_columns(name, Arc::clone(&contract.schema), &columns, batches)?;
     Ok(Some(rows))

@@ -206,7 +206,7 @@ fn unwritten(shown: &str, error: parquet::errors::ParquetError) -> Error {
 }
 
 fn failed(table: &str, error: &DataFusionError) -> Error {
-    if matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)) {
+    if crate::engine::is_want_of_room(error) {
         return crate::engine::failed(&format!("the output `{table}`"), error);
     }
     Error::Refused(Message::new(format!("the output `{table}` failed: {}", crate::sql::discreet(error))))

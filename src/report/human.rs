@@ -109,13 +109,18 @@ fn write_published(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
 fn write_profile(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
     let width = outcome.steps.iter().map(|step| step.name.len()).max().unwrap_or(0);
     writeln!(text, "\nSteps   {} in {} steps", seconds(outcome.elapsed_ms), outcome.steps.len())?;
-    writeln!(text, "  {:<width$} {:>9} {:>9} {:>12} {:>10} {:>10} {:>10}", "", "time", "compute", "rows", "read", "spilled", "peak")?;
+    writeln!(
+        text,
+        "  {:<width$} {:>9} {:>9} {:>12} {:>10} {:>10} {:>10} {:>10}",
+        "", "time", "compute", "rows", "read", "spilled", "held", "peak"
+    )?;
     let bytes = |bytes: u64| if bytes == 0 { "·".to_owned() } else { HumanBytes(bytes).to_string() };
     for step in &outcome.steps {
         let compute = step.compute_ms.map_or_else(String::new, seconds);
-        let (read, spilled, peak) = (bytes(step.bytes_read), bytes(step.spilled_bytes), bytes(step.peak_memory_bytes.unwrap_or(0)));
+        let [read, spilled, held, peak] =
+            [step.bytes_read, step.spilled_bytes, step.held_bytes, step.peak_memory_bytes.unwrap_or(0)].map(bytes);
         let (time, rows) = (seconds(step.elapsed_ms), count(step.rows));
-        writeln!(text, "  {:<width$} {time:>9} {compute:>9} {rows:>12} {read:>10} {spilled:>10} {peak:>10}", step.name)?;
+        writeln!(text, "  {:<width$} {time:>9} {compute:>9} {rows:>12} {read:>10} {spilled:>10} {held:>10} {peak:>10}", step.name)?;
     }
     // Writing a commit, for one, has no operators.
     for step in slowest(outcome).into_iter().filter(|step| !step.operators.is_empty()).take(PROFILES_SHOWN) {

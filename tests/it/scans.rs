@@ -96,7 +96,7 @@ async fn every_scan_of_a_source_gives_the_same_rows_and_the_later_ones_read_less
         }
         rows.sort_by_key(|row| row.1);
         assert!(rows == expected, "{} rows, and {} were expected", rows.len(), expected.len());
-        bytes_read.push(engine.work().take().1);
+        bytes_read.push(engine.work().take().bytes_read);
         bytes_held.push(engine.context().runtime_env().memory_pool.reserved());
     }
     let four_a_row = expected.len() * 4;
