@@ -1,21 +1,107 @@
 -- Why: a refusal is that of a person, whatever address it came through and whoever has that address today.
 -- A row: one customer and channel with at least one refusal, and when each kind was last said.
 -- An address that no contact ever had is that of the customer it leads to.
-with by_contact as (
+with last_refusals as (
     select
-        i.customer_id,
+        identifier_type,
+        identifier,
+        channel,
+        refusal,
+        max(occurred_at) as occurred_at
+    from staging.message_refusals
+    group by
+        identifier_type,
+        identifier,
+        channel,
+        refusal
+),
+
+-- Of an address that passed on: what was said through it and who gave it up, in order of time, so that the last refusal before is
+-- known. Not pair by pair: thousands may have had a junk address, and refused through it.
+told as (
+    select
+        r.identifier_type,
+        r.identifier,
         r.channel,
         r.refusal,
-        r.occurred_at
+        r.occurred_at as told_at,
+        r.occurred_at,
+        null as contact_id,
+        null as held_from
     from staging.message_refusals as r
+    where exists (
+        select 1
+        from staging.address_tenures as t
+        where t.identifier_type = r.identifier_type
+            and t.identifier = r.identifier
+            and t.held_to is not null
+    )
+    union all
+    select
+        t.identifier_type,
+        t.identifier,
+        r.channel,
+        r.refusal,
+        t.held_to as told_at,
+        null as occurred_at,
+        t.contact_id,
+        t.held_from
+    from staging.address_tenures as t
+    inner join last_refusals as r
+        on r.identifier_type = t.identifier_type
+        and r.identifier = t.identifier
+    where t.held_to is not null
+),
+
+before_it_passed_on as (
+    select
+        contact_id,
+        channel,
+        refusal,
+        held_from,
+        max(occurred_at) over (
+            partition by identifier_type, identifier, channel, refusal
+            order by told_at, occurred_at nulls first
+            rows between unbounded preceding and current row
+        ) as occurred_at
+    from told
+),
+
+said as (
+    select
+        contact_id,
+        channel,
+        refusal,
+        held_from,
+        occurred_at
+    from before_it_passed_on
+    where contact_id is not null
+    union all
+    select
+        t.contact_id,
+        r.channel,
+        r.refusal,
+        t.held_from,
+        r.occurred_at
+    from last_refusals as r
     inner join staging.address_tenures as t
         on t.identifier_type = r.identifier_type
         and t.identifier = r.identifier
+    where t.held_to is null
+),
+
+by_contact as (
+    select
+        i.customer_id,
+        s.channel,
+        s.refusal,
+        s.occurred_at
+    from said as s
     inner join identity.customers as i
         on i.identifier_type = 'customer'
-        and i.identifier = t.contact_id
-    where (t.held_from is null or r.occurred_at >= t.held_from)
-        and (t.held_to is null or r.occurred_at < t.held_to)
+        and i.identifier = s.contact_id
+    where s.held_from is null and s.occurred_at is not null
+        or s.occurred_at >= s.held_from
 ),
 
 by_address as (

@@ -13,47 +13,63 @@ with held as (
     where identifier_type in ('email', 'phone')
 ),
 
-first_held as (
+addresses as (
     select
         identifier_type,
         identifier,
-        min(first_seen_at) as first_seen_at
+        min(first_seen_at) as first_seen_at,
+        count(*) as holders,
+        count(given_up_at) as former_holders
     from held
     group by
         identifier_type,
         identifier
 ),
 
-passed_on as (
+-- When an address was given up, and when the first of those who had it beyond that moment began to. In order of time, not pair
+-- by pair: thousands may have had a junk address.
+ends as (
     select
-        h.contact_id,
         h.identifier_type,
         h.identifier,
-        min(greatest(h.given_up_at, n.first_seen_at)) as held_to
+        h.given_up_at,
+        min(h.first_seen_at) as first_seen_at
     from held as h
-    inner join held as n
-        on n.identifier_type = h.identifier_type
-        and n.identifier = h.identifier
-        and n.contact_id <> h.contact_id
-    where h.given_up_at is not null
-        and (n.given_up_at is null or n.given_up_at > h.given_up_at)
+    inner join addresses as a
+        on a.identifier_type = h.identifier_type
+        and a.identifier = h.identifier
+    where a.former_holders > 0
+        and a.holders > 1
     group by
-        h.contact_id,
         h.identifier_type,
-        h.identifier
+        h.identifier,
+        h.given_up_at
+),
+
+passed_on as (
+    select
+        identifier_type,
+        identifier,
+        given_up_at,
+        min(first_seen_at) over (
+            partition by identifier_type, identifier
+            order by given_up_at desc nulls first
+            rows between unbounded preceding and 1 preceding
+        ) as taken_at
+    from ends
 )
 
 select
     h.contact_id,
     h.identifier_type,
     h.identifier,
-    nullif(h.first_seen_at, f.first_seen_at) as held_from,
-    p.held_to
+    nullif(h.first_seen_at, a.first_seen_at) as held_from,
+    case when p.taken_at is not null then greatest(h.given_up_at, p.taken_at) end as held_to
 from held as h
-inner join first_held as f
-    on f.identifier_type = h.identifier_type
-    and f.identifier = h.identifier
+inner join addresses as a
+    on a.identifier_type = h.identifier_type
+    and a.identifier = h.identifier
 left join passed_on as p
-    on p.contact_id = h.contact_id
-    and p.identifier_type = h.identifier_type
+    on p.identifier_type = h.identifier_type
     and p.identifier = h.identifier
+    and p.given_up_at = h.given_up_at
