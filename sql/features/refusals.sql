@@ -16,8 +16,8 @@ with last_refusals as (
         refusal
 ),
 
--- Of an address that passed on: what was said through it and who gave it up, in order of time, so that the last refusal before is
--- known. Not pair by pair: thousands may have had a junk address, and refused through it.
+-- Of an address that passed on: what was said through it and who gave it up, so that in order of time the last
+-- refusal before is known. Not pair by pair: thousands may have had a junk address, and refused through it.
 told as (
     select
         r.identifier_type,
@@ -25,7 +25,6 @@ told as (
         r.channel,
         r.refusal,
         r.occurred_at as told_at,
-        r.occurred_at,
         null as contact_id,
         null as held_from
     from staging.message_refusals as r
@@ -42,8 +41,8 @@ told as (
         t.identifier,
         r.channel,
         r.refusal,
-        t.held_to as told_at,
-        null as occurred_at,
+        -- The last moment at which it was theirs.
+        t.held_to - interval '1 microsecond' as told_at,
         t.contact_id,
         t.held_from
     from staging.address_tenures as t
@@ -59,10 +58,9 @@ before_it_passed_on as (
         channel,
         refusal,
         held_from,
-        max(occurred_at) over (
+        max(case when contact_id is null then told_at end) over (
             partition by identifier_type, identifier, channel, refusal
-            order by told_at, occurred_at nulls first
-            rows between unbounded preceding and current row
+            order by told_at
         ) as occurred_at
     from told
 ),

@@ -26,8 +26,8 @@ addresses as (
         identifier
 ),
 
--- When an address was given up, and when the first of those who had it beyond that moment began to. In order of time, not pair
--- by pair: thousands may have had a junk address.
+-- When an address was given up, and when the first of those who had it beyond that moment began to. In order of
+-- time, not pair by pair: thousands may have had a junk address.
 ends as (
     select
         h.identifier_type,

@@ -20,7 +20,10 @@ turns as (
         f.contact_id,
         f.identifier_type,
         f.identifier,
-        lag(f.held_to) over (partition by f.identifier_type, f.identifier order by f.held_to, f.contact_id) as held_from,
+        lag(f.held_to) over (
+            partition by f.identifier_type, f.identifier
+            order by f.held_to, f.contact_id
+        ) as held_from,
         least(f.held_to, p.taken_at) as held_to
     from staging.address_tenures as f
     inner join present as p

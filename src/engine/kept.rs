@@ -155,12 +155,15 @@ impl Kept {
     fn read(&self, partition: usize) -> Result<impl Stream<Item = Result<(RecordBatch, bool)>> + use<>> {
         let mut state = self.state();
         if state.is_broken {
-            return Err(DataFusionError::Execution("rows of a kept table could not be put on disk".to_owned()));
+            return Err(DataFusionError::IoError(std::io::Error::other("rows of a kept table could not be put on disk")));
         }
-        let on_disk = &mut state.on_disk[partition];
-        if let Some(mut begun) = on_disk.begun.take() {
-            on_disk.files.extend(begun(None)?);
+        if let Some(mut begun) = state.on_disk[partition].begun.take() {
+            state.is_broken = true;
+            let file = begun(None)?;
+            state.on_disk[partition].files.extend(file);
+            state.is_broken = false;
         }
+        let on_disk = &state.on_disk[partition];
         let (disk, files) = (self.disk.clone(), on_disk.files.clone());
         let files = futures::stream::iter(files).map(move |file| disk.read_spill_as_stream(file, None)).try_flatten();
         // Dealt as what is on disk was.
@@ -313,7 +316,8 @@ impl ExecutionPlan for KeptExec {
             let (batch, was_on_disk) = read?;
             let projected = batch.project(&columns)?;
             // All columns of a batch from disk lie in one allocation, which a few of them would hold.
-            Ok(if was_on_disk && columns.len() < batch.num_columns() { copied(&projected)? } else { projected })
+            let some = !columns.is_empty() && columns.len() < batch.num_columns();
+            Ok(if was_on_disk && some { copied(&projected)? } else { projected })
         });
         let counted = projected.inspect_ok(move |batch| metrics.record_output(batch.num_rows()));
         Ok(make_cooperative(Box::pin(RecordBatchStreamAdapter::new(schema, counted))))
@@ -381,6 +385,9 @@ mod tests {
         tight.push(batch(3_000)).unwrap();
         tight.spill().unwrap();
         assert_eq!((tight.in_memory(), squares(&tight).await.concat().len()), (0, 3_100));
+        let no_columns = KeptExec::new(Arc::clone(&tight), Arc::new(Schema::empty()), Vec::new());
+        let rows = no_columns.execute(0, SessionContext::new().task_ctx()).unwrap().map_ok(|batch| batch.num_rows());
+        assert_eq!(rows.try_fold(0, async |sum, rows| Ok(sum + rows)).await.unwrap(), 1_600);
         // What is in memory alone is given back: the rest was when it went to disk.
         drop((roomy, tight));
         assert_eq!(pool.reserved(), 0);

@@ -164,7 +164,11 @@ pub fn failed(what: &str, error: &DataFusionError) -> Error {
         }
         root if is_disk(error) => {
             let message = Message::new(format!("{what} cannot use the folder for temporary files: {root}"));
-            Error::Unavailable(message.hint("make room there, or name another folder in the variable `TMPDIR`"))
+            Error::Unavailable(
+                message.hint(
+                    "make room there, or name another folder in the variable `TMPDIR`; too many open files need a higher `ulimit -n`",
+                ),
+            )
         }
         _ => Error::defect(format!("{what} failed: {error}")),
     }

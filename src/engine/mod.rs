@@ -114,7 +114,10 @@ impl Engine {
         let holdings = Holdings::of(&pool, limits.memory_bytes);
         let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc();
         let runtime = runtime.map_err(|error| Error::defect(format!("the engine did not start: {error}")))?;
-        DISKS.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&runtime.disk_manager));
+        let mut disks = DISKS.lock().unwrap_or_else(PoisonError::into_inner);
+        disks.retain(|disk| disk.strong_count() > 0);
+        disks.push(Arc::downgrade(&runtime.disk_manager));
+        drop(disks);
         let state = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)
@@ -452,9 +455,12 @@ static DISKS: Mutex<Vec<Weak<DiskManager>>> = Mutex::new(Vec::new());
 /// Removes what all engines of this process have put on disk. Only for one that is about to end.
 pub fn remove_spilled() {
     let disks = DISKS.lock().unwrap_or_else(PoisonError::into_inner);
-    for folder in disks.iter().filter_map(Weak::upgrade).flat_map(|disk| disk.temp_dir_paths()) {
-        // What cannot be removed is left to whoever cleans the folder for temporary files.
-        let _ = std::fs::remove_dir_all(folder);
+    for disk in disks.iter().filter_map(Weak::upgrade) {
+        // A run that goes on meanwhile writes no more, and may still make a file where one was removed.
+        let _ = disk.set_max_temp_directory_size(0);
+        for folder in disk.temp_dir_paths() {
+            let _ = std::fs::remove_dir_all(&folder).or_else(|_| std::fs::remove_dir_all(&folder));
+        }
     }
 }
 

@@ -217,7 +217,11 @@ impl Interner {
         let mut shards: Vec<&Mutex<Shard>> = self.shards.iter().collect();
         let counted = parallel(&mut shards, threads, |shard| {
             let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            self.counted(&mut shard, |shard| shard.look_up(rules))
+            self.counted(&mut shard, |shard| {
+                let looked_up = shard.look_up(rules);
+                shard.waiting = Vec::new();
+                looked_up
+            })
         });
         counted.into_iter().collect()
     }
@@ -404,7 +408,7 @@ impl Shard {
 
     /// What all takes.
     fn bytes(&self) -> usize {
-        self.known_bytes() + self.waiting.len() + self.found.len() * size_of::<u32>()
+        self.known_bytes() + self.waiting.capacity() + self.found.len() * size_of::<u32>()
     }
 }
 
