@@ -19,6 +19,10 @@ mod encoded_text;
 mod errors;
 /// Promise 9: the identity step gives the same customers whatever the order of its edges, keeps strangers apart, and ids stable.
 mod identity_operator;
+/// Promise 3: every value of every kind of file is read as `docs/values.md` says, or rejected.
+mod meanings;
+/// What `tests/values` expects, and how a run is held to it.
+mod meanings_table;
 /// Promise 9: membership follows the person, so that a merge makes nobody enter or leave a segment.
 mod membership_history;
 /// Promise 2: nothing that happens at or after the as-of day changes an output.
