@@ -59,3 +59,5 @@ mod tidy;
 mod tiny;
 /// The shipped extracts, cut up anew.
 mod transform;
+/// Extracts that have been read wrongly, with what they must give: `tests/values/cases`.
+mod values_cases;
