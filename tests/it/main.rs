@@ -19,6 +19,8 @@ mod encoded_text;
 mod errors;
 /// Promise 9: the identity step gives the same customers whatever the order of its edges, keeps strangers apart, and ids stable.
 mod identity_operator;
+/// Local times that happen twice or never are one moment, in every zone, format and representation.
+mod local_times;
 /// Promise 3: every value of every kind of file is read as `docs/values.md` says, or rejected.
 mod meanings;
 /// What `tests/values` expects, and how a run is held to it.

@@ -10,7 +10,7 @@ use crate::support::tell;
 const COLUMNS_AT_ONCE: usize = 60;
 
 /// Does something for each of some things, on as many threads as there are cores, and gathers what it says.
-fn on_all_cores<T: Sync>(things: &[T], of_one: impl Fn(&T) -> Vec<String> + Sync) -> Vec<String> {
+pub fn on_all_cores<T: Sync>(things: &[T], of_one: impl Fn(&T) -> Vec<String> + Sync) -> Vec<String> {
     let (next, said) = (Mutex::new(things.iter().enumerate()), Mutex::new(Vec::new()));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
