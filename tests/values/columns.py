@@ -9,7 +9,7 @@ from decimal import Decimal
 import numpy
 import pyarrow
 
-from local_time import DAY_US, days_of
+from local_time import DAY_US, days_of, time_text
 
 MIN64, MAX64 = -(2**63), 2**63 - 1
 
@@ -97,7 +97,7 @@ def text_columns():
     binary = pyarrow.array([value for _, value in bytes_], pyarrow.binary())
     return [
         Column("string", "string", "text", held, plain, TEXTS),
-        Column("string_plain", "string without dictionary pages", "text", held, plain, TEXTS),
+        Column("string_plain", "string (without dictionary pages)", "text", held, plain, TEXTS),
         Column("large_string", "large_string", "text", held, plain.cast(pyarrow.large_string()), TEXTS),
         Column("string_view", "string_view", "text", held, plain.cast(pyarrow.string_view()), TEXTS),
         Column("categories", "dictionary<int32, string>", "text", held, plain.dictionary_encode(), TEXTS),
@@ -183,7 +183,7 @@ def other_columns():
         Column("nothing", "null", "null", [None, None], pyarrow.nulls(2)),
         Column("large_binary", "large_binary", "binary", [("bytes", b"plain"), ("bytes", b"17850"), ("bytes", b"\xff")],
                pyarrow.array([b"plain", b"17850", b"\xff"], pyarrow.large_binary()), ["plain", "17850", "\\xff"]),
-        Column("fixed", "fixed_size_binary(2)", "fixed", [("fixed", value) for value in fixed], pyarrow.array(fixed, pyarrow.binary(2))),
+        Column("fixed", "fixed_size_binary(2) (bytes in hexadecimal)", "fixed", [("fixed", value) for value in fixed], pyarrow.array(fixed, pyarrow.binary(2))),
         Column("uuid", "UUID", "uuid", [("uuid", value) for value in uuids],
                pyarrow.ExtensionArray.from_storage(pyarrow.uuid(), pyarrow.array(uuids, pyarrow.binary(16)))),
         Column("list", "list<int64>", "nested", [("nested", "[1]")], pyarrow.array([[1]])),
@@ -243,7 +243,7 @@ def time_columns():
         whole = pyarrow.int32() if name == "time32" else pyarrow.int64()
         array = pyarrow.array(units, whole).cast(getattr(pyarrow, name)(unit))
         columns.append(Column(f"{name}_{unit}", f"{name}[{unit}]", "time", [("time", value * per_unit) for value in units], array,
-                              [str(value * per_unit) + " ns" for value in units]))
+                              [time_text(value * per_unit) for value in units]))
     return columns
 
 

@@ -171,7 +171,7 @@ def expected(groups):
             lines.append(cell)
         described = {column.name: {"physical": column.physical, "written": named(column.written)} for column in group.columns}
         told.append({"group": group.name, "file": group.file, "writer": group.writer, "time_zone": group.zone, "repeat": group.repeat,
-                     "columns": described, "cells": lines, "event_times": events(group, tz)})
+                     "columns": described, "cells": lines, "event_times": events(group, tz), "lists": LISTS})
     return told
 
 
@@ -201,7 +201,7 @@ def as_text(told):
     short = lambda value: json.dumps(value, ensure_ascii=False)
     parts = []
     for group in told:
-        head = ", ".join(f"{short(key)}: {short(value)}" for key, value in group.items() if key not in ("columns", "cells", "event_times"))
+        head = ", ".join(f"{short(key)}: {short(value)}" for key, value in group.items() if key not in ("columns", "cells", "event_times", "lists"))
         described = ",\n    ".join(f"{short(name)}: {short(column)}" for name, column in group["columns"].items())
         lines, events = (",\n    ".join(short(cell) for cell in group[key]) for key in ("cells", "event_times"))
         parts.append(f'  {{{head},\n   "columns": {{\n    {described}}},\n   "cells": [\n    {lines}],\n   "event_times": [\n    {events}]}}')
@@ -238,7 +238,7 @@ def check(groups):
                 problems.append(f"{path} is not what would be written")
     if EXPECTED.read_text(encoding="utf-8") != as_text(expected(groups)):
         problems.append(f"{EXPECTED} is not what would be written")
-    if page.PAGE.exists() and page.PAGE.read_text(encoding="utf-8") != page.with_table(expected(groups)):
+    if page.PAGE.read_text(encoding="utf-8") != page.with_table(expected(groups)):
         problems.append(f"the table in {page.PAGE} is not what would be written")
     return problems
 
@@ -258,8 +258,7 @@ def main():
         write(group, FILES / group.file, given.spark)
     told = expected(groups)
     EXPECTED.write_text(as_text(told), encoding="utf-8")
-    if page.PAGE.exists():
-        page.PAGE.write_text(page.with_table(told), encoding="utf-8")
+    page.PAGE.write_text(page.with_table(told), encoding="utf-8")
     print(sum(len(group["cells"]) for group in told), "cells")
 
 

@@ -21,6 +21,8 @@ REASONS = {
 YEARS = (1900, 2200)
 OPEN_END = days_of(9999, 12, 31)
 MAX_EXACT = 2**53
+# Days from 1970 that every calendar can name; microseconds of 64 bits hold somewhat more.
+CALENDAR_DAYS = 90_000_000
 EPOCHS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
 # Words that senders write where they have no value; in columns that are not text these are null.
 NULL_WORDS = {"null", "undefined", "nan", "n/a", "none", "\\n", "-", "0000-00-00"}
@@ -311,7 +313,7 @@ def _in_years(day, declared, utc_day=None):
         return
     # Far beyond the calendar the value cannot be held at all, which is as good a reason.
     beyond = f"year-out-of-range|{REASONS[declared.base]}"
-    if not -10**7 < day < 10**7:
+    if abs(day) > CALENDAR_DAYS:
         raise Rejected(beyond + ("|below-minimum" if declared.min else "") + ("|above-maximum" if declared.max else ""))
     if declared.min and day < days_of(*map(int, declared.min.split("-"))):
         raise Rejected("year-out-of-range|below-minimum")
@@ -359,5 +361,5 @@ def placed(value, declared, tz, as_of):
         day = {"day": lambda: held, "local": lambda: held // DAY_US, "instant": lambda: day_of(held, tz)}[shape]()
         if day >= as_of:
             # Of what no timestamp can hold it may also be said that it is none.
-            return "out" if day < 10**7 else ["out", "!year-out-of-range", f"!{REASONS[declared.base]}"]
+            return "out" if day <= CALENDAR_DAYS else ["out", "!year-out-of-range", f"!{REASONS[declared.base]}"]
     return _either(*("!missing-value" if one is None else "kept" if one[0] == "=" else one for one in read))
