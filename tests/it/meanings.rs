@@ -108,3 +108,71 @@ fn wrong_event_times(group: &Group, cell: &Cell, as_of: &str) -> Vec<String> {
     }
     wrong
 }
+
+/// What the rules say of some values, written by hand: the generator that writes the other expectations cannot be wrong about these.
+const BY_HAND: &[(&str, &str, &str, &str)] = &[
+    ("float64", "17850.0", "string", "=17850"),
+    ("float64", "17850.0", "integer", "=17850"),
+    ("float64", "1.5", "string", "!not-text"),
+    ("float64", "9007199254740994.0", "integer", "!not-an-integer"),
+    ("float64", "19.99", "decimal(10,2)", "=19.99"),
+    ("float64", "0.30000000000000004", "decimal(10,2)", "!not-a-decimal"),
+    ("float64", "nan", "double", "!not-a-number"),
+    ("float32", "19.99", "decimal(10,2)", "=19.99"),
+    ("decimal128_10_2", "1.99", "integer", "!not-an-integer"),
+    ("decimal128_10_2", "17850.00", "string", "=17850"),
+    ("decimal128_10_2", "1.50", "string", "=1.50"),
+    ("uint64", "18446744073709551615", "integer", "!not-an-integer"),
+    ("uint64", "18446744073709551615", "string", "=18446744073709551615"),
+    ("int64", "9007199254740993", "double", "!not-a-number"),
+    ("int64", "1762387200000", "timestamp format `epoch_ms`", "=2025-11-06T00:00:00Z"),
+    ("int64", "1762387200000", "timestamp format `epoch_s`", "!year-out-of-range"),
+    ("int64", "1762387200", "date format `epoch_s`", "=2025-11-05"),
+    ("int64", "20251106", "date format `%Y%m%d`", "=2025-11-06"),
+    ("json_value", "1e5", "integer", "=100000"),
+    ("json_value", "-0.0", "string", "=0"),
+    ("json_value", "true", "integer", "!not-an-integer"),
+    ("json_value", "1762387200.123456", "timestamp format `epoch_s`", "=2025-11-06T00:00:00.123456Z"),
+    ("csv", "17850.0", "integer", "=17850"),
+    ("csv", "1e5", "integer", "!not-an-integer"),
+    ("csv", "1.999", "decimal(10,2)", "!not-a-decimal"),
+    ("csv", "1.990", "decimal(10,2)", "=1.99"),
+    ("csv", "1e999", "double", "!not-a-number"),
+    ("csv", "12.50", "decimal(12,2) format `1.234,56`", "!not-a-decimal"),
+    ("csv", "99.9", "decimal(12,2) format `1.234,56`", "!not-a-decimal"),
+    ("csv", "12,50", "decimal(12,2) format `1,234.56`", "!not-a-decimal"),
+    ("csv", "1\u{a0}234,56", "decimal(12,2) format `1 234,56`", "=1234.56"),
+    ("csv", "31/10/25", "date format `%d/%m/%Y`", "!not-a-date"),
+    ("csv", "2025-03-09T02:30:00", "timestamp", "=2025-03-09T07:30:00Z"),
+    ("csv", "2025-11-02T01:30:00", "timestamp", "=2025-11-02T05:30:00Z"),
+    ("csv", "2025-11-06T23:30:15-08:00", "date", "=2025-11-07"),
+    ("csv", "1969-12-31T23:59:59.9999999Z", "timestamp", "=1969-12-31T23:59:59.999999Z"),
+    ("csv", "1899-12-31", "date", "!year-out-of-range"),
+    ("csv", "1850-05-05", "date min `1800-01-01`", "=1850-05-05"),
+    ("csv", "9999-12-31", "timestamp", "=9999-12-31T05:00:00Z"),
+    ("csv", "2025-11-02 01:30:00 EST", "timestamp format `%Y-%m-%d %H:%M:%S %Z`", "=2025-11-02T06:30:00Z"),
+    ("csv", "2025-11-06T03:30:15Z", "timestamp format `%Y-%m-%dT%H:%M:%SZ`", "=2025-11-06T03:30:15Z"),
+    ("int96", "2025-11-03T02:30:00Z", "date", "=2025-11-02"),
+    ("int96", "9999-12-31T23:59:59.999999Z", "timestamp", "=9999-12-31T23:59:59.999999Z"),
+    ("int96", "1816-03-29T05:56:08.066277Z", "timestamp", "!year-out-of-range"),
+    ("micros", "2025-03-09T02:30:00", "timestamp", "=2025-03-09T07:30:00Z"),
+    ("micros_utc", "2025-11-06T00:00:00Z", "date", "=2025-11-05"),
+    ("date32", "2025-03-09", "timestamp", "=2025-03-09T05:00:00Z"),
+];
+
+#[test]
+fn the_table_of_meanings_says_what_is_known_by_hand() {
+    let (groups, _) = expected();
+    for (column, written, declared, verdict) in BY_HAND {
+        let of_column = |group: &&Group| group.columns.contains_key(*column) && group.time_zone == "America/New_York";
+        let group = groups.iter().find(of_column).unwrap_or_else(|| panic!("no column {column}"));
+        let Some(cell) = group.cells.iter().find(|cell| cell.column == *column && cell.shown() == *declared) else {
+            assert!(std::env::var_os("SEGMILL_MEANINGS").is_some(), "{column} is not tried as {declared}");
+            continue;
+        };
+        let said = group.columns[*column].written();
+        let row = 1 + said.iter().position(|text| text.as_deref() == Some(*written)).unwrap_or_else(|| panic!("{column} has no {written}"));
+        assert_eq!(cell.objection(row, Some(verdict)), None, "{written} as {declared}");
+        assert!(cell.objection(row, Some("=another value")).is_some(), "{written} as {declared}: anything is accepted");
+    }
+}

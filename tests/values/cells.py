@@ -77,6 +77,7 @@ def groups():
         Group("Parquet others", "others.parquet", "pyarrow", parquet.other_columns()),
         Group("Parquet by DuckDB", "duckdb.parquet", "DuckDB", parquet.duckdb_columns(), few=True),
         Group("Parquet by Polars", "polars.parquet", "Polars", parquet.polars_columns(), few=True),
+        Group("Parquet by Spark", "spark.parquet", "Spark 4.3", parquet.spark_columns(), few=True),
         Group("INT96 by Spark", "int96_spark.parquet", "Spark 4.3", [parquet.int96_column(parquet.INT96)]),
         Group("INT96 by Spark, UTC", "int96_spark.parquet", "Spark 4.3", [parquet.int96_column(parquet.INT96)], zone="UTC"),
         Group("INT96 by pyarrow", "int96_pyarrow.parquet", "pyarrow", [parquet.int96_column(parquet.NANOSECOND_INT96)]),

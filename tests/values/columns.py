@@ -73,6 +73,8 @@ TEXTS = [
     "31/10/2025 14:30", "31/10/25 14:30", "31/10/2025 14:30 UTC", "09/03/2025 02:30", "02/11/2025 01:30", "2025-07-01 12:00:00 +0200",
     "2025-07-01 12:00:00 UTC", "2025-07-01 12:00:00 GMT", "2025-07-01 12:00:00 Z", "2025-07-01 12:00:00 EDT", "2025-07-01 12:00:00 PST",
     "2025-11-02 01:30:00 EDT", "2025-11-02 01:30:00 EST", "2025-07-01 12:00:00 Europe/Berlin", "2025-07-01 12:00:00 Mars/Base",
+    # Nothing.
+    "", "   ",
     # Epochs.
     "1762387200", "1762387200.5", "1762387200.123456", "1762387200000", "1762387200000000", "253402214400", "-86400",
 ]
@@ -265,6 +267,8 @@ def json_values():
     """Values of JSON other than texts, with the token that stands in the line."""
     values = [(token, ("json", token)) for token in TOKENS]
     values += [("true", ("json-boolean", True)), ("false", ("json-boolean", False)), ("null", None)]
+    # Of a column that holds both, each value counts as what it is.
+    values += [(f'"{text}"', ("text", text)) for text in ("17850", "17850.0", "1.5", "1e5", "true", "2025-11-06", "20251106", "1762387200000")]
     values += [("[1]", ("nested", "[1]")), ('{"a": 1}', ("nested", "{}"))]
     return values
 
@@ -328,6 +332,33 @@ def duckdb_columns():
         Column("naive", "TIMESTAMP", "timestamp", [("local", value) for value in micros], sql(moments, "timestamp"), moments),
         Column("time", "TIME", "time", [("time", 0), ("time", 12_615_500_000_000), ("time", DAY_US * 1000 - 1000)],
                sql(["00:00:00", "03:30:15.5", "23:59:59.999999"], "time"), ["00:00:00", "03:30:15.5", "23:59:59.999999"]),
+    ]
+
+
+def spark_columns():
+    """What Spark writes by default. The array is the SQL of the values."""
+    moments = ["2025-11-06T03:30:15.123456", "2025-03-09T02:30:00", "9999-12-31T12:00:00"]
+    sql = lambda values, type_: [f"cast('{value}' as {type_})" for value in values]
+    columns = []
+    for name, type_, numbers in (("byte", "tinyint", [-128, 0, 127]), ("short", "smallint", [-32768, 1, 32767]),
+                                 ("int", "int", [-(2**31), 20251106, 2**31 - 1]), ("long", "bigint", [MIN64, 17850, MAX64])):
+        columns.append(Column(name, type_, "integer", [("integer", number) for number in numbers], sql(numbers, type_)))
+    for name, type_, numbers in (("decimal9", "decimal(9,2)", ["1.99", "17850.00", "-1.50"]), ("decimal18", "decimal(18,0)", ["0", "1", "17850"]),
+                                 ("decimal38", "decimal(38,10)", ["1.9900000000", "17850.0000000000", "0.0000000001"])):
+        columns.append(Column(name, type_, "decimal", [("decimal", Decimal(number)) for number in numbers], sql(numbers, type_)))
+    texts = ["17850.0", "true", "2025-11-06"]
+    doubles = [("float", (value, 64)) for value in (17850.0, 1.5, float("nan"))]
+    return columns + [
+        Column("double", "double", "float", doubles, sql(["17850.0", "1.5", "NaN"], "double")),
+        Column("boolean", "boolean", "boolean", [("boolean", True), ("boolean", False), None], ["true", "false", "cast(null as boolean)"]),
+        Column("text", "string", "text", [("text", text) for text in texts], sql(texts, "string")),
+        Column("bytes", "binary", "binary", [("bytes", text.encode()) for text in texts], sql(texts, "binary"), texts),
+        Column("day", "date", "date", [("date", nanos(text) // (DAY_US * 1000)) for text in moments], sql([text[:10] for text in moments], "date"),
+               [text[:10] for text in moments]),
+        Column("moment", "timestamp", "timestamp", [("instant", nanos(text)) for text in moments], sql(moments, "timestamp"),
+               [text + "Z" for text in moments]),
+        Column("local", "timestamp_ntz", "timestamp", [("local", nanos(text)) for text in moments], sql(moments, "timestamp_ntz"), moments),
+        Column("list", "array<int>", "nested", [("nested", "[1]")] * 3, ["array(1)"] * 3),
     ]
 
 

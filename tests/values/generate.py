@@ -73,12 +73,10 @@ def write_ndjson(group, path):
 def write_duckdb(group, path):
     import duckdb
 
-    rows = zip(*(column.array for column in group.columns))
-    selects = [f"select {row}::bigint as n, '{EVENT}' as at, " + ", ".join(
-        f'{sql} as "{column.name}"' for sql, column in zip(values, group.columns)) for row, values in enumerate(rows, 1)]
+    query = " union all ".join(selects(group, "{}::bigint", '"'))
     connection = duckdb.connect()
     connection.execute("set timezone = 'UTC'")
-    connection.execute(f"copy (from ({' union all '.join(selects)}) order by n) to '{path}' (format parquet, compression uncompressed)")
+    connection.execute(f"copy (from ({query}) order by n) to '{path}' (format parquet, compression uncompressed)")
 
 
 def write_polars(group, path):
@@ -121,21 +119,32 @@ def write_int96(group, path):
 
 
 def write_spark(group, path):
-    """As Spark writes timestamps by default up to version 3, and later when told to: INT96, in UTC."""
+    """Timestamps as INT96, as Spark wrote them by default up to version 3, and other types as it writes them now; in UTC."""
     import shutil
 
     from pyspark.sql import SparkSession
 
-    session = SparkSession.builder.master("local[1]").config("spark.sql.session.timeZone", "UTC")
-    session = session.config("spark.sql.parquet.outputTimestampType", "INT96").config("spark.ui.enabled", "false")
+    session = SparkSession.builder.master("local[1]").config("spark.sql.session.timeZone", "UTC").config("spark.ui.enabled", "false")
     session = session.config("spark.sql.parquet.int96RebaseModeInWrite", "CORRECTED").getOrCreate()
-    frame = session.createDataFrame(int96_frame(group), "n long, at string, text string")
-    frame = frame.selectExpr("n", "at", "cast(text as timestamp) as int96").coalesce(1).sortWithinPartitions("n")
+    is_int96 = group.name.startswith("INT96")
+    session.conf.set("spark.sql.parquet.outputTimestampType", "INT96" if is_int96 else "TIMESTAMP_MICROS")
+    if is_int96:
+        frame = session.createDataFrame(int96_frame(group), "n long, at string, text string")
+        frame = frame.selectExpr("n", "at", "cast(text as timestamp) as int96")
+    else:
+        frame = session.sql(" union all ".join(selects(group, "cast({} as bigint)", "`")))
+    frame = frame.coalesce(1).sortWithinPartitions("n")
     with tempfile.TemporaryDirectory() as folder:
         frame.write.mode("overwrite").option("compression", "uncompressed").parquet(folder + "/out")
         (part,) = pathlib.Path(folder, "out").glob("part-*.parquet")
         shutil.copyfile(part, path)
-    session.stop()
+
+
+def selects(group, number, quote):
+    """A query for every row of columns that are given in SQL."""
+    rows = zip(*(column.array for column in group.columns))
+    named = lambda values: ", ".join(f"{sql} as {quote}{column.name}{quote}" for sql, column in zip(values, group.columns))
+    return [f"select {number.format(row)} as n, '{EVENT}' as at, {named(values)}" for row, values in enumerate(rows, 1)]
 
 
 def write(group, path, spark):
@@ -222,7 +231,10 @@ def readable(path):
 
 
 def holds_what_is_expected(group, path):
-    """Whether the moments that a file holds as INT96 are those that the expectations are made from."""
+    """Whether the moments that a file holds as INT96 are those that the expectations are made from; of others, whether it has them."""
+    if not group.name.startswith("INT96"):
+        names = pyarrow.parquet.read_schema(path).names
+        return names == ["n", "at", *(column.name for column in group.columns)]
     held = pyarrow.parquet.read_table(path, coerce_int96_timestamp_unit="us").column("int96").cast(pyarrow.int64()).to_pylist()
     return held == [None if value is None else value[1] // 1000 for value in group.columns[0].values]
 

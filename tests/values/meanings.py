@@ -82,6 +82,9 @@ def verdict(value, declared, tz):
     if kind == "nested":
         return "!nested-value"
     text = {"text": lambda: held, "bytes": lambda: _utf8(held)}.get(kind, lambda: None)()
+    if text is not None and not text.strip():
+        # Whether nothing but spaces is a text is not settled, and it is no value of any other type.
+        return [None, "=" + text] if declared.base == "string" else [None, f"!{REASONS[declared.base]}"]
     if text is not None and declared.base != "string":
         if text.strip().lower() in NULL_WORDS:
             return [None, f"!{REASONS[declared.base]}"]

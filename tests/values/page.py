@@ -48,7 +48,7 @@ def with_table(told):
 
 
 def _parts(told):
-    left_out = (",", "Polars", "keys", "by pyarrow", "by fastparquet")
+    left_out = (",", "Polars", "Parquet by Spark", "keys", "by pyarrow", "by fastparquet")
     groups = [group for group in told if not any(word in group["group"] for word in left_out)]
     yield from _overview(groups)
     yield "\n## The table of meanings"
