@@ -63,3 +63,5 @@ mod tiny;
 mod transform;
 /// Extracts that have been read wrongly, with what they must give: `tests/values/cases`.
 mod values_cases;
+/// Values that were read wrongly where no cell of the table of meanings is: parameters, freshness, checksums, scans that disagree.
+mod values_seen;

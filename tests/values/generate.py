@@ -23,7 +23,7 @@ import meanings
 import page
 
 HERE = pathlib.Path(__file__).parent
-FILES, EXPECTED = HERE / "files", HERE / "expected.json"
+FILES, EXPECTED, DAMAGED = HERE / "files", HERE / "expected.json", "checksum.parquet"
 LISTS = {"texts": columns.TEXTS, "changes": columns.CHANGES}
 EVENT = "2020-01-01T00:00:00Z"
 
@@ -147,6 +147,23 @@ def selects(group, number, quote):
     return [f"select {number.format(row)} as n, '{EVENT}' as at, {named(values)}" for row, values in enumerate(rows, 1)]
 
 
+def write_damaged(path):
+    """A file with the checksums of its pages, one byte of which has changed since."""
+    table = pyarrow.table({"customer_id": ["customer-a", "customer-b"], "at": [EVENT] * 2})
+    pyarrow.parquet.write_table(table, path, compression="none", use_dictionary=False, write_statistics=False, write_page_checksum=True)
+    path.write_bytes(path.read_bytes().replace(b"customer-b", b"customer-x"))
+
+
+def is_damaged(path):
+    """Whether only the checksum tells that a file is damaged."""
+    pyarrow.parquet.read_table(path)
+    try:
+        pyarrow.parquet.read_table(path, page_checksum_verification=True)
+    except OSError:
+        return True
+    return False
+
+
 def write(group, path, spark):
     if path.suffix == ".csv":
         write_csv(group, path)
@@ -240,7 +257,7 @@ def holds_what_is_expected(group, path):
 
 
 def check(groups):
-    problems = []
+    problems = [] if is_damaged(FILES / DAMAGED) else [f"{FILES / DAMAGED} has no page with a wrong checksum"]
     with tempfile.TemporaryDirectory() as folder:
         for group in groups:
             path, again = FILES / group.file, pathlib.Path(folder, group.file)
@@ -268,6 +285,7 @@ def main():
     FILES.mkdir(exist_ok=True)
     for group in groups:
         write(group, FILES / group.file, given.spark)
+    write_damaged(FILES / DAMAGED)
     told = expected(groups)
     EXPECTED.write_text(as_text(told), encoding="utf-8")
     page.PAGE.write_text(page.with_table(told), encoding="utf-8")
