@@ -7,7 +7,7 @@ import local_time
 from local_time import DAY_US, days_of
 
 _ISO = re.compile(
-    r"(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?(?: ?(Z|UTC|[+-]\d{2}(?::?\d{2})?))?)?", re.ASCII
+    r"(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?(?: ?(Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?))?)?", re.ASCII
 )
 _SPACES = " \u00a0\u202f"
 _PARTS = {
@@ -48,7 +48,7 @@ def iso(text):
     local = days * DAY_US + of_day
     if offset is None:
         return "local", local
-    if offset in ("Z", "UTC"):
+    if offset in ("Z", "UTC", "GMT"):
         return "instant", local
     shift = _offset_us(offset)
     return None if shift is None else ("instant", local - shift)
