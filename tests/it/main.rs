@@ -19,6 +19,12 @@ mod encoded_text;
 mod errors;
 /// Promise 9: the identity step gives the same customers whatever the order of its edges, keeps strangers apart, and ids stable.
 mod identity_operator;
+/// Local times that happen twice or never are one moment, in every zone, format and representation.
+mod local_times;
+/// Promise 3: every value of every kind of file is read as `docs/values.md` says, or rejected.
+mod meanings;
+/// What `tests/values` expects, and how a run is held to it.
+mod meanings_table;
 /// Promise 9: membership follows the person, so that a merge makes nobody enter or leave a segment.
 mod membership_history;
 /// Promise 2: nothing that happens at or after the as-of day changes an output.
@@ -55,3 +61,7 @@ mod tidy;
 mod tiny;
 /// The shipped extracts, cut up anew.
 mod transform;
+/// Extracts that have been read wrongly, with what they must give: `tests/values/cases`.
+mod values_cases;
+/// Values that were read wrongly where no cell of the table of meanings is: parameters, freshness, checksums, scans that disagree.
+mod values_seen;
