@@ -275,6 +275,7 @@ impl Compiler<'_> {
         let written = self.column.format.as_ref()?;
         let mut why = None;
         let format = match self.column.column_type {
+            // `%s` counts seconds, too, and is no part of a date.
             ColumnType::Date | ColumnType::Timestamp => match EpochUnit::named(&written.value) {
                 Some(unit) => Some(Format::Epoch(unit)),
                 None => Pattern::new(&written.value).map_err(|wrong| why = Some(wrong)).map(Format::Pattern).ok(),

@@ -22,14 +22,14 @@ impl Written {
 }
 
 /// Reads `YYYY-MM-DD`, alone or with a time of day after `T` or a space: `HH:MM`, `HH:MM:SS` or `HH:MM:SS.` and digits, of which those
-/// below the microsecond are dropped; then perhaps `Z`, `UTC`, `GMT`, `±HH`, `±HHMM` or `±HH:MM`. None for anything else.
+/// below the microsecond are dropped; then perhaps `Z`, `UTC`, `±HH`, `±HHMM` or `±HH:MM`. None for anything else.
 pub fn read_iso(text: &str) -> Option<Written> {
     let mut rest = Rest(text.trim_ascii().as_bytes());
     let year = rest.digits(4, 4)?;
     rest.takes(b'-')?;
-    let month = rest.digits(1, 2)?;
+    let month = rest.digits(2, 2)?;
     rest.takes(b'-')?;
-    let day = rest.digits(1, 2)?;
+    let day = rest.digits(2, 2)?;
     let day = days_from_civil(year, month, day)?;
     if rest.0.is_empty() {
         return Some(Written::Day(day));
@@ -55,9 +55,9 @@ pub fn read_iso(text: &str) -> Option<Written> {
     Some(Written::Time(Time::Instant(local - offset * SECOND_MICROS)))
 }
 
-/// Reads an offset from UTC, in seconds: `Z`, `UTC`, `GMT`, `±HH`, `±HHMM` or `±HH:MM`.
-pub fn read_offset(text: &str) -> Option<i32> {
-    if ["Z", "z", "UTC", "GMT"].contains(&text) {
+/// Reads an offset from UTC, in seconds: `Z`, `UTC`, `±HH`, `±HHMM` or `±HH:MM`. `GMT` is none: in summer some mean the clocks of London.
+fn read_offset(text: &str) -> Option<i32> {
+    if ["Z", "z", "UTC"].contains(&text) {
         return Some(0);
     }
     let mut rest = Rest(text.as_bytes());
@@ -198,6 +198,8 @@ mod tests {
             "2025-11-06T12:00:00+1",
             "2025-11-06T12:00:00+02:",
             "2025-11-06T12:00 EST",
+            "2025-11-06T12:00 GMT",
+            "2025-1-6",
             "0000-00-00",
             "+2025-11-06",
             "2025-11-06T12:00:00+24:00",

@@ -190,7 +190,7 @@ fn int96_is_an_instant_whatever_its_year() {
         let case = Case::new(&format!("20-int96/{name}"));
         let ran = case.run(&["--as-of", "2025-12-01"]);
         let told = "select customer_id, last_day, to_char(last_at at time zone 'UTC', '%Y-%m-%d %H:%M'),
-            to_char(valid_to at time zone 'UTC', '%Y-%m-%d') from t order by 1";
+            substr(cast(valid_to as varchar), 1, 10) from t order by 1";
         let c1 = format!("c1 {last_day} 2025-11-03 02:30 2026-01-01");
         assert_eq!(ran.customers(told), [&c1, "c2 2025-11-03 2025-11-03 12:00 9999-12-31"], "{name}");
         let counted = ["rows_kept", "rows_out_of_window", "rows_rejected"].map(|key| ran.counted(key));

@@ -22,7 +22,10 @@ const DAY_MILLIS: i64 = DAY_MICROS / 1000;
 pub fn of_texts(texts: &StringArray, meaning: &Meaning) -> Values {
     match &meaning.format {
         Some(Format::Pattern(pattern)) => of_times(meaning, meaning.each_text(texts, |text| pattern.read(text, &meaning.zone))),
-        Some(Format::Epoch(unit)) => of_times(meaning, meaning.each_text(texts, |text| since_epoch(text, *unit))),
+        // With a power of ten, as spreadsheets shorten long numbers, the digits that count are lost.
+        Some(Format::Epoch(unit)) => {
+            of_times(meaning, meaning.each_text(texts, |text| if text.contains(['e', 'E']) { None } else { since_epoch(text, *unit) }))
+        }
         // A day needs no clock.
         None if meaning.column_type == ColumnType::Date => {
             let (days, bad) = meaning.each_text(texts, |text| read_iso(text).and_then(|written| written.time().day(&meaning.zone)));

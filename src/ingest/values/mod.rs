@@ -50,7 +50,7 @@ impl EpochUnit {
     /// The unit that a format names, as `epoch_ms`.
     pub fn named(name: &str) -> Option<Self> {
         match name {
-            "epoch_s" => Some(EpochUnit::Seconds),
+            "epoch_s" | "%s" => Some(EpochUnit::Seconds),
             "epoch_ms" => Some(EpochUnit::Milliseconds),
             "epoch_us" => Some(EpochUnit::Microseconds),
             _ => None,

@@ -1,23 +1,28 @@
 //! Dates and times as a pattern writes them, as `%d/%m/%Y %H:%M`.
 
-use chrono::format::{Fixed, Item, Numeric, Parsed, StrftimeItems, parse, parse_and_remainder};
+use chrono::format::{Fixed, Item, Numeric, Pad, Parsed, StrftimeItems, parse, parse_and_remainder};
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime, TimeZone};
 
 use crate::local_time::{SECOND_MICROS, Time, Zone, instant_in};
-
-/// Years that are written with four digits.
-const FOUR_DIGITS: std::ops::RangeInclusive<i32> = 1000..=9999;
 
 /// A pattern of chrono's, with what it says of the zone.
 #[derive(Debug)]
 pub struct Pattern {
     items: Vec<Item<'static>>,
-    /// Where the name of a zone stands, if one does.
-    zone_name: Option<usize>,
+    /// The items that are not left to chrono alone, in order.
+    stops: Vec<(usize, Stop)>,
     /// Whether it ends with a letter or word for UTC.
     is_utc: bool,
     has_hour: bool,
-    has_year: bool,
+}
+
+/// What is looked at where an item stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    /// A year has at least so many digits: chrono takes fewer.
+    Digits(usize),
+    /// The name of a zone, which chrono passes over.
+    ZoneName,
 }
 
 impl Pattern {
@@ -32,10 +37,17 @@ impl Pattern {
         }
         let numeric = |wanted: &[Numeric]| items.iter().any(|item| matches!(item, Item::Numeric(part, _) if wanted.contains(part)));
         let fixed = |wanted: &dyn Fn(&Fixed) -> bool| items.iter().any(|item| matches!(item, Item::Fixed(part) if wanted(part)));
-        let names: Vec<usize> = (0..items.len()).filter(|&at| items[at] == Item::Fixed(Fixed::TimezoneName)).collect();
+        let stop = |item: &Item<'_>| match item {
+            Item::Numeric(Numeric::Year | Numeric::IsoYear, pad) if *pad != Pad::None => Some(Stop::Digits(4)),
+            Item::Numeric(Numeric::YearMod100 | Numeric::IsoYearMod100, pad) if *pad != Pad::None => Some(Stop::Digits(2)),
+            Item::Fixed(Fixed::TimezoneName) => Some(Stop::ZoneName),
+            _ => None,
+        };
+        let stops: Vec<(usize, Stop)> = items.iter().enumerate().filter_map(|(at, item)| Some((at, stop(item)?))).collect();
+        let names = stops.iter().filter(|(_, stop)| *stop == Stop::ZoneName).count();
         let says_offset = fixed(&|part| !matches!(part, Fixed::TimezoneName) && format!("{part:?}").starts_with("Timezone"))
             || fixed(&|part| matches!(part, Fixed::RFC2822 | Fixed::RFC3339));
-        if names.len() > 1 || (!names.is_empty() && says_offset) {
+        if names > 1 || (names > 0 && says_offset) {
             return Err("it names the zone twice");
         }
         let last = items.iter().rev().find_map(|item| match item {
@@ -48,13 +60,8 @@ impl Pattern {
             let before = ["UTC", "GMT", "Z"].iter().find_map(|word| literal.strip_suffix(word));
             before.is_some_and(|before| !before.ends_with(char::is_alphabetic))
         });
-        let pattern = Pattern {
-            zone_name: names.first().copied(),
-            is_utc: ends_utc && names.is_empty() && !says_offset,
-            has_hour: numeric(&[Numeric::Hour, Numeric::Hour12]),
-            has_year: numeric(&[Numeric::Year, Numeric::IsoYear]),
-            items,
-        };
+        let pattern =
+            Pattern { stops, is_utc: ends_utc && names == 0 && !says_offset, has_hour: numeric(&[Numeric::Hour, Numeric::Hour12]), items };
         pattern.reads_its_own().then_some(pattern).ok_or("it does not say which day, or which half of it, is meant")
     }
 
@@ -83,15 +90,24 @@ impl Pattern {
     pub fn read(&self, text: &str, zone: &Zone) -> Option<Time> {
         let mut parsed = Parsed::new();
         let mut name = None;
-        match self.zone_name {
-            None => parse(&mut parsed, text, self.items.iter()).ok()?,
-            Some(at) => {
-                let rest = parse_and_remainder(&mut parsed, text, self.items[..at].iter()).ok()?;
-                let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
-                name = Some(&rest[..end]).filter(|name| !name.is_empty());
-                parse(&mut parsed, &rest[end..], self.items[at + 1..].iter()).ok()?;
+        let (mut rest, mut from) = (text, 0);
+        for &(at, stop) in &self.stops {
+            rest = parse_and_remainder(&mut parsed, rest, self.items[from..at].iter()).ok()?;
+            from = at;
+            match stop {
+                Stop::Digits(fewest) => {
+                    let digits = rest.trim_start().bytes().take(fewest).take_while(u8::is_ascii_digit).count();
+                    (digits == fewest).then_some(())?;
+                }
+                Stop::ZoneName => {
+                    let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+                    name = Some(rest.split_at(end).0).filter(|name| !name.is_empty());
+                    (rest, from) = (&rest[end..], at + 1);
+                    name?;
+                }
             }
         }
+        parse(&mut parsed, rest, self.items[from..].iter()).ok()?;
         if let Some(seconds) = parsed.timestamp() {
             return Some(Time::Instant(
                 seconds.checked_mul(SECOND_MICROS)?.checked_add(i64::from(parsed.nanosecond().unwrap_or(0) / 1000))?,
@@ -101,20 +117,16 @@ impl Pattern {
             parsed.set_minute(0).ok()?;
         }
         let day = parsed.to_naive_date().ok()?;
-        if self.has_year && !FOUR_DIGITS.contains(&chrono::Datelike::year(&day)) {
-            return None;
-        }
         let time = if self.has_time() { parsed.to_naive_time().ok()? } else { NaiveTime::MIN };
         let local = day.and_time(time);
         let micros = local.and_utc().timestamp_micros();
         if let Some(offset) = parsed.offset() {
             return Some(Time::Instant(micros - i64::from(offset) * SECOND_MICROS));
         }
-        match (self.zone_name, name) {
-            (Some(_), None) => None,
-            (Some(_), Some(name)) => named(name, local, zone),
-            (None, _) if self.is_utc => Some(Time::Instant(micros)),
-            (None, _) => Some(Time::Local(micros)),
+        match name {
+            Some(name) => named(name, local, zone),
+            None if self.is_utc => Some(Time::Instant(micros)),
+            None => Some(Time::Local(micros)),
         }
     }
 }
@@ -187,7 +199,8 @@ mod tests {
     #[test]
     fn years_have_four_digits_unless_the_pattern_asks_for_two() {
         assert_eq!(read("%d/%m/%Y", "31/10/25", "UTC"), None);
-        assert_eq!(read("%d/%m/%Y", "31/10/0025", "UTC"), None);
+        assert_eq!(read("%d.%m.%y", "1.2.3", "UTC"), None);
+        assert_eq!(read("%Y/%d/%m", "25/31/10", "UTC"), None);
         assert_eq!(read("%d/%m/%y", "31/10/25", "UTC").as_deref(), Some("2025-10-31 00:00"));
         assert_eq!(read("%d/%m/%Y %H", "31/10/2025 14", "UTC").as_deref(), Some("2025-10-31 14:00"));
         assert_eq!(read("%d/%m/%Y %I:%M %p", "31/10/2025 02:05 PM", "UTC").as_deref(), Some("2025-10-31 14:05"));
