@@ -126,7 +126,7 @@ pub async fn run(project: &Arc<Project>) -> Result<Vec<Verdict>> {
 }
 
 async fn run_case(plan: &Plan, file: &Arc<SourceFile>, case: &Case) -> Result<Verdict> {
-    let bench = Bench { engine: Engine::new(LIMITS, plan.values.time_zone.name())?, plan, file, case };
+    let bench = Bench { engine: Engine::new(LIMITS, plan.values.zone.name())?, plan, file, case };
     plan::register_reference(&bench.engine, &plan.project, &plan.values)?;
     bench.check_names()?;
     let found = bench.compute().await?;
@@ -243,7 +243,7 @@ impl Bench<'_> {
         self.check_columns(name, rows, &columns)?;
         let raw: Vec<Option<ArrayRef>> = columns.iter().map(|column| Some(texts(rows, column))).collect();
         let all: Vec<usize> = (0..columns.len()).collect();
-        let checked = contract.check(&raw, rows.len(), &all)?;
+        let checked = contract.check(&raw, rows.len(), &[], &all)?;
         let broken = |fault: &ingest::Fault| {
             let column = columns[fault.column];
             Diagnostic::error("broken-case", format!("a given row breaks the contract of `{name}`"))

@@ -34,7 +34,7 @@ pub async fn identity(request: &Request, stores: &Stores, identifier_type: Optio
         let message = Message::new("the project has no identity step");
         return Err(Error::Refused(message.hint(format!("a model `{EDGES}` selects pairs of identifiers that were seen together"))));
     }
-    let engine = Engine::new(request.limits, plan.values.time_zone.name())?;
+    let engine = Engine::new(request.limits, plan.values.zone.name())?;
     for extract in ingest::find(&plan.project, &plan.contracts, stores).await? {
         let name = format!("{SOURCES}.{}", extract.contract.source);
         if !needed.contains(&name) {

@@ -15,6 +15,7 @@
 //! - [`generate`]: sample extracts of any size
 //! - [`engine`]: the DataFusion session; [`functions`]: its functions of our own; [`sql`]: parsed SQL and what is wrong with it
 //! - [`config`]: the project as types; [`storage`]: where files are
+//! - [`local_time`]: the clocks of a time zone; [`number`]: numbers as texts write them
 //! - [`diagnostic`] and [`error`]: what is wrong, where, and who must act
 
 pub mod cases;
@@ -30,7 +31,9 @@ pub mod generate;
 pub mod graph;
 pub mod identity;
 pub mod ingest;
+pub mod local_time;
 pub mod manifest;
+pub mod number;
 pub mod plan;
 pub mod publish;
 pub mod record;

@@ -3,15 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray};
-use arrow::compute::{CastOptions, cast_with_options};
+use arrow::array::{RecordBatch, StringArray};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
 
-use crate::config::{Part, Project, ReferenceTable, Values, span_of, span_of_part, span_within};
+use crate::config::{Part, Project, ReferenceTable, Values, parse_scalars, span_of, span_of_part, span_within};
 use crate::diagnostic::{Diagnostic, Level, in_order, list};
 use crate::engine::{self, Engine, Limits};
 use crate::error::{Error, Result, gather};
@@ -77,7 +76,7 @@ pub async fn plan(project: Arc<Project>, values: Values) -> Result<Plan> {
     let contracts = ingest::contracts(&project, &values, &mut problems);
     check_places(&project, &mut problems);
     let nodes = graph::build(&project, &mut problems);
-    let engine = Engine::new(PLANNING, values.time_zone.name())?;
+    let engine = Engine::new(PLANNING, values.zone.name())?;
     gather(&mut problems, register_reference(&engine, &project, &values))?;
     for contract in &contracts {
         engine.register(&format!("{SOURCES}.{}", contract.source), empty(Arc::clone(&contract.schema)))?;
@@ -249,7 +248,7 @@ fn demands(project: &Project, contracts: &[Arc<Contract>], checked: &CheckedMode
 
 /// Checks that outputs name models and columns, and that checks are queries over outputs.
 async fn check_outputs(project: &Project, values: &Values, models: &[PlannedModel], problems: &mut Vec<Diagnostic>) -> Result<()> {
-    let engine = Engine::new(PLANNING, values.time_zone.name())?;
+    let engine = Engine::new(PLANNING, values.zone.name())?;
     let membership = segments::membership_schema();
     let mut outputs = BTreeMap::new();
     for (name, output) in &project.pipeline.outputs.tables {
@@ -322,9 +321,8 @@ fn reference_batch(project: &Project, name: &str, table: &ReferenceTable, values
     }
     let mut arrays = Vec::new();
     for (position, (column, column_type)) in table.columns.iter().enumerate() {
-        let texts: ArrayRef = Arc::new(table.rows.iter().map(|row| row.value[position].clone()).collect::<StringArray>());
-        let options = CastOptions { safe: true, ..CastOptions::default() };
-        let typed = cast_with_options(&texts, &column_type.arrow(values.time_zone.name()), &options).unwrap_or_else(|_| Arc::clone(&texts));
+        let texts: StringArray = table.rows.iter().map(|row| row.value[position].clone()).collect();
+        let typed = parse_scalars(&texts, *column_type, &values.zone).unwrap_or_else(|| Arc::new(texts));
         for (at, row) in table.rows.iter().enumerate() {
             if let Some(text) = &row.value[position]
                 && typed.is_null(at)
@@ -339,7 +337,7 @@ fn reference_batch(project: &Project, name: &str, table: &ReferenceTable, values
         arrays.push(typed);
     }
     let fields: Vec<_> =
-        table.columns.iter().map(|(name, column_type)| Field::new(name, column_type.arrow(values.time_zone.name()), true)).collect();
+        table.columns.iter().map(|(name, column_type)| Field::new(name, column_type.arrow(values.zone.name()), true)).collect();
     if !problems.is_empty() {
         return Err(problems);
     }

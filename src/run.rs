@@ -21,7 +21,7 @@ use crate::engine::{self, Engine, Limits};
 use crate::error::{Error, Message, Result};
 use crate::graph::{self, EDGES, MEMBERSHIP, PROFILE, RESOLVED, SOURCES};
 use crate::identity::{self, Rules};
-use crate::ingest::{self, Collector, Ledger};
+use crate::ingest::{self, Collector, Ledger, Overrun, RejectCount, Scope};
 use crate::manifest::{self, Commit, Input};
 use crate::plan::{self, Plan, PlannedModel};
 use crate::publish::{self, Publications, Published, Rows, Staging};
@@ -142,7 +142,7 @@ async fn attempt(request: &Request, stores: &Stores, progress: &Progress, record
         let last = record::earlier(&destination, last).await.map(|record| record.steps).unwrap_or_default();
         progress.expect(last.into_iter().map(|step| (step.name, step.elapsed_ms)).collect());
     }
-    let engine = Engine::new(request.limits, plan.values.time_zone.name())?;
+    let engine = Engine::new(request.limits, plan.values.zone.name())?;
     let mut steps = Steps { recorder, progress, engine: &engine, profile: request.profile };
     let mut staging = Staging::new(destination, recorder.run_id(), request.as_of, seen);
 
@@ -158,7 +158,7 @@ async fn attempt(request: &Request, stores: &Stores, progress: &Progress, record
 
     stage_outputs(&plan, &engine, &mut staging, &mut steps).await?;
     let checking = steps.begin("check outputs");
-    let asked = staging.finish().check(&Engine::new(request.limits, plan.values.time_zone.name())?, &plan.project.pipeline).await?;
+    let asked = staging.finish().check(&Engine::new(request.limits, plan.values.zone.name())?, &plan.project.pipeline).await?;
     steps.end("check outputs", asked.verdicts().len() as u64, checking);
     recorder.note(|record| record.checks = asked.verdicts().to_vec());
     let checked = asked.passed()?;
@@ -311,9 +311,8 @@ async fn account(
         if !ledger.adds_up() {
             return Err(Error::defect(format!("the rows of the source `{}` do not add up: {ledger:?}", contract.source)));
         }
-        if ledger.over(contract.reject_budget) {
-            refused.push(over_budget(&ledger, &collector.rejects()));
-        }
+        refused.extend(ledger.over(contract.reject_budget).iter().map(|overrun| over_budget(&ledger, overrun)));
+        refused.extend(lost_answers(&contract.source, &collector.rejects()));
         if ledger.rows_read < contract.min_rows {
             refused.push(format!("{}: {} rows, and there must be {}", contract.source, ledger.rows_read, contract.min_rows));
         }
@@ -332,7 +331,7 @@ async fn account(
     let rejected = rejected_batch(&rejects)?;
     let schema = rejected.schema();
     engine.register_batches(REJECTED, schema, vec![rejected])?;
-    let key = ["source", "file", "row_number"].map(str::to_owned);
+    let key = ["source", "file", "row_number", "scope", "column"].map(str::to_owned);
     let rows = async { engine.stream(sorted(engine.context().table(REJECTED).await?, &key)?).await }.await;
     let rows = rows.map_err(|error| failure(REJECTED, &error, sources))?;
     staging.write(vec![Rows { table: REJECTED.to_owned(), key: key.into(), rows }]).await?;
@@ -344,15 +343,25 @@ async fn account(
     if stale.is_empty() { Ok((ledgers, warnings)) } else { Err(ingest::not_there_yet(stale)) }
 }
 
-fn over_budget(ledger: &Ledger, rejects: &[ingest::Reject]) -> String {
-    let mut reasons: BTreeMap<(&str, &str), u64> = BTreeMap::new();
-    for reject in rejects {
-        *reasons.entry((reject.reason, reject.column.as_deref().unwrap_or("whole row"))).or_default() += 1;
-    }
-    let mut reasons: Vec<_> = reasons.into_iter().collect();
-    reasons.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    let shown: Vec<String> = reasons.iter().take(3).map(|((reason, column), count)| format!("{count} × {reason} ({column})")).collect();
-    format!("{}: {} of {} rows rejected, over its budget: {}", ledger.source, ledger.rows_rejected, ledger.rows_read, shown.join(", "))
+/// What is over the budget, with the commonest reasons.
+fn over_budget(ledger: &Ledger, overrun: &Overrun) -> String {
+    let scope = if overrun.column.is_some() { Scope::Value } else { Scope::Row };
+    let counted = |count: &&RejectCount| count.scope == scope && (scope == Scope::Row || count.column == overrun.column);
+    let shown: Vec<String> = ledger.rejects.iter().filter(counted).take(3).map(ToString::to_string).collect();
+    let what = match &overrun.column {
+        Some(column) => format!("{} of {} values of `{column}`", overrun.count, ledger.rows_read),
+        None => format!("{} of {} rows", overrun.count, ledger.rows_read),
+    };
+    format!("{}: {what} rejected, over its budget: {}", ledger.source, shown.join(", "))
+}
+
+/// Rows that may say that somebody must not be written to, and that could not be kept: without them an older yes would stand.
+fn lost_answers(source: &str, rejects: &[ingest::Reject]) -> Option<String> {
+    let lost: Vec<_> = rejects.iter().filter(|reject| reject.may_be_no).collect();
+    let first = lost.first()?;
+    let rows = if lost.len() == 1 { "1 row".to_owned() } else { format!("{} rows", lost.len()) };
+    let place = format!("{}:{}: {}", first.file, first.row_number, first.reason);
+    Some(format!("{source}: {rows} that may say no to being written to cannot be read; the first is {place}"))
 }
 
 /// Puts every customer of the profile into segments, and tells their sizes and how many customers there are.
@@ -420,6 +429,7 @@ fn rejected_batch(rejects: &[(String, ingest::Reject)]) -> Result<RecordBatch> {
         ("source", text(&|(source, _)| Some(source.clone())), false),
         ("file", text(&|(_, reject)| Some(reject.file.clone())), false),
         ("row_number", Arc::new(rejects.iter().map(|(_, reject)| i64::try_from(reject.row_number).ok()).collect::<Int64Array>()), false),
+        ("scope", text(&|(_, reject)| Some(reject.scope.name().to_owned())), false),
         ("column", text(&|(_, reject)| reject.column.clone()), true),
         ("reason", text(&|(_, reject)| Some(reject.reason.to_owned())), false),
         ("raw", text(&|(_, reject)| Some(reject.raw.clone())), false),

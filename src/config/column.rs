@@ -31,9 +31,13 @@ pub struct Column {
     #[serde(default, deserialize_with = "one_or_several")]
     #[schemars(with = "Names")]
     pub from: Vec<String>,
-    /// Whether a row without a value is rejected.
+    /// Whether a row without a value, or with one that breaks the contract, is rejected.
     #[serde(default)]
     pub required: bool,
+    /// What a value that breaks the contract costs: the value, which becomes null and is counted (`null`), or the row (`reject`). Without
+    /// this it costs the row if the column is `required`, of the source's key or its event time, and else the value alone.
+    #[serde(default)]
+    pub on_error: Option<Spanned<OnError>>,
     /// Whether files may lack the column altogether.
     #[serde(default)]
     pub optional: bool,
@@ -41,11 +45,15 @@ pub struct Column {
     #[serde(default)]
     #[schemars(with = "Vec<Literal>")]
     pub accepted: Vec<String>,
-    /// How text extracts write it, if not as ISO 8601 or as `1234.56`: for a date or timestamp a pattern as `%d/%m/%Y %H:%M`, for a
-    /// number how 1234.56 is written, as `1.234,56`.
+    /// Words of the sender's, and what each stands for here: a value of the column's type, as `{unsub: unsubscribe}` or `{ja: true}`.
+    #[serde(default)]
+    #[schemars(with = "IndexMap<String, Literal>")]
+    pub values: IndexMap<String, Spanned<String>>,
+    /// How extracts write it, if not as ISO 8601 or as `1234.56`: for a date or timestamp a pattern as `%d/%m/%Y %H:%M`, or the unit that
+    /// it counts from 1970 (`epoch_s`, `epoch_ms` or `epoch_us`); for a number how 1234.56 is written, as `1.234,56`.
     #[serde(default)]
     pub format: Option<Spanned<String>>,
-    /// The smallest value accepted.
+    /// The smallest value accepted. A date or timestamp is of the years 1900 to 2200, or 9999-12-31, unless bounds reach further.
     #[serde(default)]
     #[schemars(with = "Option<Literal>")]
     pub min: Option<Spanned<String>>,
@@ -59,6 +67,29 @@ pub struct Column {
     /// Whether its values are personal data, which never reach a message or a report.
     #[serde(default)]
     pub personal: bool,
+    /// That it says whether somebody may be written to. What may be a no is never lost: of rows with one key and time the no wins, and a
+    /// row that may carry a no and cannot be kept, or a damaged file, refuses the run.
+    #[serde(default)]
+    pub consent: Option<Consent>,
+}
+
+/// What a value that breaks the contract costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnError {
+    /// The value: it becomes null, and is counted.
+    Null,
+    /// The row.
+    Reject,
+}
+
+/// Which values of a column are a no.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Consent {
+    /// The values that say no; one that is missing or cannot be read may be one.
+    #[schemars(with = "Vec<Literal>")]
+    pub no: Vec<Spanned<String>>,
 }
 
 /// The type of a column or parameter.
@@ -77,7 +108,7 @@ pub enum ColumnType {
     },
     /// A day.
     Date,
-    /// A moment, to the microsecond. Without an offset it is taken in the pipeline's time zone.
+    /// A moment, to the microsecond. Without an offset it is local time in the pipeline's zone.
     Timestamp,
     /// True or false.
     Boolean,
@@ -257,13 +288,16 @@ impl Column {
             description: None,
             from: Vec::new(),
             required: false,
+            on_error: None,
             optional: false,
             accepted: Vec::new(),
+            values: IndexMap::new(),
             format: None,
             min: None,
             max: None,
             pattern: None,
             personal: false,
+            consent: None,
         }
     }
 }

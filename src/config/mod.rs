@@ -13,7 +13,7 @@ mod values;
 mod yaml;
 
 pub use check::{AcceptedValues, Change, Check, KINDS, Question, RowBounds, SegmentBounds, Severity, TableColumns};
-pub use column::{Column, ColumnType};
+pub use column::{Column, ColumnType, Consent, OnError};
 pub use load::{Environment, Model, Project, load, read_files, variables};
 pub use pipeline::{
     Channel, Freshness, IdentifierType, Identity, Outputs, Parameter, Pipeline, ReferenceTable, RejectBudget, Segment, SegmentSet, SetKind,
@@ -22,5 +22,5 @@ pub use pipeline::{
 pub use profile::{Domain, Profile};
 pub use schema::schema_of;
 pub use spanned::{Literal, Spanned};
-pub use values::{Values, bind, parse_scalar};
+pub use values::{Values, bind, parse_scalar, parse_scalars};
 pub use yaml::{Part, key_span, parse, span_of, span_of_part, span_within};

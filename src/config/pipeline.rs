@@ -27,6 +27,11 @@ pub struct Pipeline {
     /// The IANA time zone that days are counted in; UTC unless said.
     #[serde(default)]
     pub time_zone: Option<Spanned<String>>,
+    /// Words that stand for no value in columns of extracts that are no text, in any case; unless said: `null`, `undefined`, `nan`, `n/a`,
+    /// `none`, `nil`, `\\N`, `-`, `0000-00-00` and `0000-00-00 00:00:00`.
+    #[serde(default = "null_words")]
+    #[schemars(with = "Vec<Literal>")]
+    pub null_words: Vec<String>,
     /// Values that SQL reads as `$name` and `--param name=value` overrides.
     #[serde(default)]
     pub parameters: IndexMap<String, Parameter>,
@@ -361,6 +366,11 @@ impl Default for RejectBudget {
     fn default() -> Self {
         RejectBudget { share: default_reject_share(), rows: default_reject_rows() }
     }
+}
+
+/// What senders write where they have no value.
+fn null_words() -> Vec<String> {
+    ["null", "undefined", "nan", "n/a", "none", "nil", r"\N", "-", "0000-00-00", "0000-00-00 00:00:00"].map(str::to_owned).to_vec()
 }
 
 fn one() -> u64 {

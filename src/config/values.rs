@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, StringArray};
+use arrow::array::{Array, ArrayRef, Date32Array, PrimitiveArray, StringArray};
 use arrow::compute::{CastOptions, cast_with_options};
-use chrono::{DateTime, NaiveDate, TimeZone, Utc};
+use arrow::datatypes::TimestampMicrosecondType;
+use chrono::NaiveDate;
 use chrono_tz::Tz;
 use datafusion::common::ScalarValue;
 
@@ -15,6 +16,7 @@ use super::pipeline::Parameter;
 use super::yaml::span_of;
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
+use crate::local_time::{Zone, read_iso};
 
 /// The name that SQL reads the as-of day by.
 pub const AS_OF: &str = "as_of";
@@ -25,9 +27,9 @@ pub struct Values {
     /// The day. Events at or after its first moment do not count.
     pub as_of: NaiveDate,
     /// The zone that days are counted in.
-    pub time_zone: Tz,
-    /// Its first moment in that zone.
-    pub as_of_instant: DateTime<Utc>,
+    pub zone: Arc<Zone>,
+    /// Its first moment in that zone, in microseconds since 1970.
+    pub as_of_micros: i64,
     /// `$as_of` and every parameter, by name.
     pub parameters: BTreeMap<String, ScalarValue>,
 }
@@ -42,6 +44,7 @@ pub fn bind(project: &Project, as_of: NaiveDate, overrides: &BTreeMap<String, St
         problems.push(problem);
         Tz::UTC
     });
+    let zone = Zone::named(time_zone.name()).ok_or_else(|| Error::defect("a time zone is not known"))?;
     let days = arrow::datatypes::Date32Type::from_naive_date(as_of);
     let mut parameters = BTreeMap::new();
     parameters.insert(AS_OF.to_owned(), ScalarValue::Date32(Some(days)));
@@ -52,7 +55,7 @@ pub fn bind(project: &Project, as_of: NaiveDate, overrides: &BTreeMap<String, St
     for (name, parameter) in &project.pipeline.parameters {
         let given = overrides.get(name);
         let text = given.unwrap_or(&parameter.default.value);
-        match value_of(name, parameter, text) {
+        match value_of(name, parameter, text, &zone) {
             Ok(value) => {
                 parameters.insert(name.clone(), value);
             }
@@ -63,20 +66,34 @@ pub fn bind(project: &Project, as_of: NaiveDate, overrides: &BTreeMap<String, St
     if !problems.is_empty() {
         return Err(Error::Project(problems));
     }
-    let as_of_instant = first_moment(as_of, time_zone);
-    Ok(Values { as_of, time_zone, as_of_instant, parameters })
+    let as_of_micros = zone.first_moment_of(as_of);
+    Ok(Values { as_of, zone: Arc::new(zone), as_of_micros, parameters })
 }
 
-/// A text as a value of a type; none when it is not one.
-pub fn parse_scalar(text: &str, column_type: ColumnType, time_zone: &str) -> Option<ScalarValue> {
-    let array: ArrayRef = Arc::new(StringArray::from(vec![text]));
-    let options = CastOptions { safe: true, ..CastOptions::default() };
-    let typed = cast_with_options(&array, &column_type.arrow(time_zone), &options).ok()?;
+/// A text as a value of a type; none when it is not one. A time without an offset is local.
+pub fn parse_scalar(text: &str, column_type: ColumnType, zone: &Zone) -> Option<ScalarValue> {
+    let typed = parse_scalars(&StringArray::from(vec![text]), column_type, zone)?;
     if typed.is_null(0) { None } else { ScalarValue::try_from_array(&typed, 0).ok() }
 }
 
-fn value_of(name: &str, parameter: &Parameter, text: &str) -> Result<ScalarValue, Diagnostic> {
-    let value = parse_scalar(text, parameter.column_type, "UTC").ok_or_else(|| {
+/// Texts as values of a type; null where one is not. None at all when no text is of that type.
+pub fn parse_scalars(texts: &StringArray, column_type: ColumnType, zone: &Zone) -> Option<ArrayRef> {
+    let times = || texts.iter().map(|text| text.and_then(read_iso).map(|written| written.time()));
+    match column_type {
+        ColumnType::Date => Some(Arc::new(times().map(|time| time?.day(zone)).collect::<Date32Array>())),
+        ColumnType::Timestamp => {
+            let instants: PrimitiveArray<TimestampMicrosecondType> = times().map(|time| Some(time?.instant(zone))).collect();
+            Some(Arc::new(instants.with_timezone(zone.name())))
+        }
+        _ => {
+            let options = CastOptions { safe: true, ..CastOptions::default() };
+            cast_with_options(texts, &column_type.arrow(zone.name()), &options).ok()
+        }
+    }
+}
+
+fn value_of(name: &str, parameter: &Parameter, text: &str, zone: &Zone) -> Result<ScalarValue, Diagnostic> {
+    let value = parse_scalar(text, parameter.column_type, zone).ok_or_else(|| {
         Diagnostic::error("parameter-type", format!("`{text}` is no {}, as the parameter `{name}` is", parameter.column_type))
             .label(format!("not of type {}", parameter.column_type))
     })?;
@@ -103,34 +120,21 @@ fn time_zone(project: &Project) -> Result<Tz, Diagnostic> {
     })
 }
 
-/// The first moment of a day in a zone. Where midnight does not exist, the first moment after it.
-fn first_moment(day: NaiveDate, zone: Tz) -> DateTime<Utc> {
-    let midnight = day.and_time(chrono::NaiveTime::MIN);
-    (0..=24 * 4)
-        .find_map(|quarters| zone.from_local_datetime(&(midnight + chrono::TimeDelta::minutes(15 * quarters))).earliest())
-        .map_or_else(|| midnight.and_utc(), |moment| moment.with_timezone(&Utc))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_day_begins_where_its_zone_says() {
-        let day = NaiveDate::from_ymd_opt(2011, 6, 10).unwrap();
-        assert_eq!(first_moment(day, Tz::UTC).to_rfc3339(), "2011-06-10T00:00:00+00:00");
-        assert_eq!(first_moment(day, Tz::Europe__London).to_rfc3339(), "2011-06-09T23:00:00+00:00");
-        // Clocks in Cairo sprang from 00:00 to 01:00 on this day.
-        let skipped = NaiveDate::from_ymd_opt(2010, 4, 30).unwrap();
-        assert_eq!(first_moment(skipped, Tz::Africa__Cairo).to_rfc3339(), "2010-04-29T22:00:00+00:00");
-    }
-
-    #[test]
     fn texts_become_values_of_their_type_or_none() {
-        assert_eq!(parse_scalar("365", ColumnType::Integer, "UTC"), Some(ScalarValue::Int64(Some(365))));
-        assert_eq!(parse_scalar("1,000", ColumnType::Integer, "UTC"), None);
-        assert_eq!(parse_scalar("2011-02-30", ColumnType::Date, "UTC"), None);
+        let zone = Zone::named("America/New_York").unwrap();
+        let parse = |text, column_type| parse_scalar(text, column_type, &zone);
+        // A time is that of the pipeline's clocks, as it is in an extract.
+        let ten_there = ScalarValue::TimestampMicrosecond(Some(1_762_441_200_000_000), Some("America/New_York".into()));
+        assert_eq!(parse("2025-11-06 10:00", ColumnType::Timestamp), Some(ten_there));
+        assert_eq!(parse("365", ColumnType::Integer), Some(ScalarValue::Int64(Some(365))));
+        assert_eq!(parse("1,000", ColumnType::Integer), None);
+        assert_eq!(parse("2011-02-30", ColumnType::Date), None);
         let weight = ColumnType::Decimal { precision: 9, scale: 3 };
-        assert_eq!(parse_scalar("0.25", weight, "UTC"), Some(ScalarValue::Decimal128(Some(250), 9, 3)));
+        assert_eq!(parse("0.25", weight), Some(ScalarValue::Decimal128(Some(250), 9, 3)));
     }
 }

@@ -40,7 +40,7 @@ impl Rules {
         if !problems.is_empty() {
             return Err(Error::Project(problems));
         }
-        Ok(Rules { types, trust: identity.trust.clone(), as_of_micros: values.as_of_instant.timestamp_micros() })
+        Ok(Rules { types, trust: identity.trust.clone(), as_of_micros: values.as_of_micros })
     }
 }
 

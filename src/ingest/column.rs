@@ -1,23 +1,21 @@
-//! One column of a contract: its names in files, its cast, and what its values must be.
+//! One column of a contract: its names in files, what its values mean, and what they must be.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Datum, Decimal128Array, DictionaryArray, PrimitiveArray, Scalar, StringArray,
-    TimestampMicrosecondArray,
-};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Datum, DictionaryArray, Scalar};
 use arrow::compute::kernels::cmp;
-use arrow::compute::{CastOptions, cast_with_options, not, nullif};
-use arrow::datatypes::{DataType, Date32Type, Int32Type};
-use chrono::{NaiveDate, NaiveDateTime, TimeZone};
-use chrono_tz::Tz;
+use arrow::compute::nullif;
+use arrow::datatypes::{DataType, Int32Type};
+use datafusion::common::ScalarValue;
 use regex::Regex;
 
-use super::contract::Fault;
-use crate::config::{Column, ColumnType, parse_scalar, span_of};
+use super::values::{EpochUnit, Format, Meaning, Pattern, Years, keyed_text};
+use crate::config::{Column, ColumnType, OnError, Values, parse_scalar, span_of};
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::error::{Error, Result};
+use crate::local_time::Time;
+use crate::number::NumberFormat;
 
 /// The size that a compiled pattern may have, so that a pattern cannot exhaust memory.
 const MAX_PATTERN_BYTES: usize = 1024 * 1024;
@@ -31,6 +29,8 @@ pub struct ContractColumn {
     pub names: Vec<String>,
     /// Whether a row without a value is rejected.
     pub required: bool,
+    /// Whether a value that breaks the contract costs the row; else the value alone.
+    pub costs_row: bool,
     /// Whether files may lack it.
     pub optional: bool,
     /// Whether its values are personal data.
@@ -39,41 +39,72 @@ pub struct ContractColumn {
     pub column_type: ColumnType,
     /// The Arrow type that the engine holds it as.
     pub data_type: DataType,
-    format: Option<Format>,
+    /// Which of its values are a no, if it says whether somebody may be written to.
+    no: Option<BTreeSet<String>>,
+    meaning: Meaning,
     accepted: BTreeSet<String>,
     min: Option<Scalar<ArrayRef>>,
     max: Option<Scalar<ArrayRef>>,
     pattern: Option<Regex>,
 }
 
-/// How text extracts write a value.
-#[derive(Debug)]
-enum Format {
-    /// A chrono pattern.
-    Date(String),
-    /// A chrono pattern, and the zone that a time without offset is in.
-    Timestamp(String, Tz),
-    /// What stands between thousands, and before the fraction.
-    Number { thousands: Option<char>, point: char },
+/// What a value says of writing to somebody; what weighs more is the greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Answer {
+    /// That nothing is against it.
+    NotNo,
+    /// Nothing that could be read: it may be a no.
+    Unknown,
+    /// No.
+    No,
 }
 
 impl ContractColumn {
     /// Compiles a column; what has no meaning is added to `problems`.
-    pub fn new(file: &Arc<SourceFile>, name: &str, column: &Column, time_zone: &str, problems: &mut Vec<Diagnostic>) -> Self {
-        let mut compile = Compiler { file, name, column, time_zone, problems };
+    pub fn new(
+        file: &Arc<SourceFile>,
+        (name, column): (&str, &Column),
+        null_words: &Arc<BTreeSet<String>>,
+        values: &Values,
+        problems: &mut Vec<Diagnostic>,
+    ) -> Self {
+        let zone = &values.zone;
+        let mut compile = Compiler { file, name, column, values, problems };
+        let (min, max) = (compile.bound(column.min.as_ref()), compile.bound(column.max.as_ref()));
+        let data_type = column.column_type.arrow(zone.name());
+        let day = |bound: &Option<ScalarValue>| match bound {
+            Some(ScalarValue::Date32(day)) => *day,
+            Some(ScalarValue::TimestampMicrosecond(Some(instant), _)) => Time::Instant(*instant).day(zone),
+            _ => None,
+        };
+        let meaning = Meaning {
+            column_type: column.column_type,
+            data_type: data_type.clone(),
+            format: compile.format(),
+            zone: Arc::clone(zone),
+            words: compile.words(),
+            null_words: Arc::clone(null_words),
+            years: Years::within(zone, day(&min), day(&max)),
+        };
+        compile.check_words(&meaning);
+        let no = compile.consent(&meaning);
+        let pattern = compile.pattern();
+        let scalar = |bound: Option<ScalarValue>| bound.and_then(|bound| bound.to_array().ok()).map(Scalar::new);
         ContractColumn {
             name: name.to_owned(),
             names: if column.from.is_empty() { vec![name.to_owned()] } else { column.from.clone() },
             required: column.required,
+            costs_row: column.required || column.on_error.as_ref().is_some_and(|on_error| on_error.value == OnError::Reject),
             optional: column.optional,
             personal: column.personal,
             column_type: column.column_type,
-            data_type: column.column_type.arrow(time_zone),
-            format: compile.format(),
+            data_type,
+            no,
+            meaning,
             accepted: column.accepted.iter().cloned().collect(),
-            min: compile.bound(column.min.as_ref()),
-            max: compile.bound(column.max.as_ref()),
-            pattern: compile.pattern(),
+            min: scalar(min),
+            max: scalar(max),
+            pattern,
         }
     }
 
@@ -87,124 +118,97 @@ impl ContractColumn {
         self.names.first().map_or(self.name.as_str(), String::as_str)
     }
 
-    /// Whether values of this type in a file can be at fault, so that they must be read even where no model asks for them.
-    /// `has_nulls` tells whether some may be missing.
-    pub fn can_fail(&self, in_file: &DataType, has_nulls: bool) -> bool {
-        let same = match (&self.data_type, in_file) {
-            (DataType::Timestamp(..), DataType::Timestamp(..)) => true,
-            (DataType::Utf8, held) if is_keyed_text(held) => true,
-            (DataType::Utf8, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Int64 | DataType::Int32) => true,
-            (ours, theirs) => ours == theirs,
-        };
-        let may_miss = self.required && has_nulls;
-        !same || may_miss || !self.accepted.is_empty() || self.min.is_some() || self.max.is_some() || self.pattern.is_some()
+    /// Whether it says whether somebody may be written to.
+    pub fn is_consent(&self) -> bool {
+        self.no.is_some()
     }
 
-    /// The values as the contract's type; a value that is not one becomes null.
-    ///
-    /// # Errors
-    /// [`Error::Project`] when no value of the array's type can be one of this type.
-    pub fn cast(&self, array: &ArrayRef) -> Result<ArrayRef> {
-        if array.data_type() == &self.data_type || (self.data_type == DataType::Utf8 && is_keyed_text(array.data_type())) {
-            return Ok(Arc::clone(array));
-        }
-        if let (Some(format), Some(texts)) = (&self.format, array.as_string_opt::<i32>()) {
-            return self.cast_formatted(format, texts);
-        }
-        let cast = self.cast_plain(array)?;
-        // A fraction is no whole number, and the cast would drop it.
-        if array.data_type().is_floating() && self.data_type == DataType::Int64 {
-            let back = cast_with_options(&cast, array.data_type(), &SAFE).map_err(defect)?;
-            let lost = not(&cmp::eq(&back, array).map_err(defect)?).map_err(defect)?;
-            if lost.true_count() > 0 {
-                return nullif(&cast, &lost).map_err(defect);
-            }
-        }
-        Ok(cast)
-    }
-
-    fn cast_plain(&self, array: &ArrayRef) -> Result<ArrayRef> {
-        if let (DataType::Decimal128(precision, scale), Some(texts)) = (&self.data_type, array.as_string_opt::<i32>())
-            && let Some(decimals) = plain_decimals(texts, *precision, *scale)
-        {
-            return Ok(Arc::new(decimals));
-        }
-        cast_with_options(array, &self.data_type, &SAFE).map_err(|_| {
-            let what =
-                format!("the column `{}` is a {} in the files, which is no {}", self.in_files(), array.data_type(), self.column_type);
-            Error::argument("column-type", what)
+    /// What a value says of writing to somebody; none in a column that says nothing of that.
+    pub fn answer(&self, typed: &ArrayRef, row: usize) -> Option<Answer> {
+        let no = self.no.as_ref()?;
+        Some(if typed.is_null(row) {
+            Answer::Unknown
+        } else if no.contains(&shown(typed, row)) {
+            Answer::No
+        } else {
+            Answer::NotNo
         })
     }
 
-    fn cast_formatted(&self, format: &Format, texts: &StringArray) -> Result<ArrayRef> {
-        match format {
-            Format::Date(pattern) => {
-                let day = |text: &str| NaiveDate::parse_from_str(text, pattern).ok().map(Date32Type::from_naive_date);
-                Ok(Arc::new(texts.iter().map(|text| text.and_then(day)).collect::<Date32Array>()))
-            }
-            Format::Timestamp(pattern, zone) => {
-                let micros = texts.iter().map(|text| text.and_then(|text| moment(text, pattern, *zone)));
-                let array: TimestampMicrosecondArray = micros.collect::<PrimitiveArray<_>>();
-                Ok(Arc::new(array.with_timezone(zone.name())))
-            }
-            Format::Number { thousands, point } => {
-                let plain = |text: &str| -> String {
-                    text.chars().filter(|c| Some(*c) != *thousands).map(|c| if c == *point { '.' } else { c }).collect()
-                };
-                // Where the comma is the point, a point is neither.
-                let ours = |text: &&str| *point == '.' || *thousands == Some('.') || !text.contains('.');
-                let plain: StringArray = texts.iter().map(|text| text.filter(ours).map(plain)).collect();
-                self.cast_plain(&(Arc::new(plain) as ArrayRef))
-            }
-        }
+    /// Whether values of this type in a file can be at fault, so that they must be read even where no model asks for them.
+    /// `has_nulls` tells whether some may be missing, and `range` the smallest and largest as the file stores them, if it says so.
+    pub fn can_fail(&self, in_file: &DataType, has_nulls: bool, range: Option<(i64, i64)>) -> bool {
+        let may_miss = self.required && has_nulls;
+        let is_bound = !self.accepted.is_empty() || self.min.is_some() || self.max.is_some() || self.pattern.is_some();
+        // Of a row that is rejected it must be known whether it says no.
+        may_miss || is_bound || self.is_consent() || self.meaning.can_fail(in_file, range)
     }
 
-    /// Adds every value that breaks the contract. `raw` is what the file has, `typed` what [`ContractColumn::cast`] made of it.
+    /// Whether a file's values of this type can be those of the column; if not, what to do.
+    ///
+    /// # Errors
+    /// What to write instead.
+    pub fn fits(&self, in_file: &DataType) -> Result<(), &'static str> {
+        self.meaning.fits(in_file)
+    }
+
+    /// Reads the values of an array. Those that break the contract are told with their row, in order, once each, and with the first
+    /// reason in the order of the rules: they stand in the array or are null already.
     ///
     /// # Errors
     /// [`Error::Defect`] when values cannot be compared.
-    pub fn faults(&self, position: usize, raw: &ArrayRef, typed: &ArrayRef, faults: &mut Vec<Fault>) -> Result<()> {
-        if let Some(keyed) = typed.as_dictionary_opt::<Int32Type>() {
-            return self.faults_of_keyed(position, keyed, faults);
+    pub fn read(&self, raw: &ArrayRef) -> Result<(ArrayRef, Vec<(usize, &'static str)>)> {
+        let values = self.meaning.read(raw)?;
+        let (typed, mut faults) = (values.array, values.bad);
+        if let Some(keyed) = keyed_text(&typed) {
+            self.break_rules_of_keyed(keyed, &mut faults)?;
+        } else {
+            self.break_rules(&typed, &mut faults)?;
         }
-        let mut fault = |row, reason| faults.push(Fault { row, column: position, reason });
-        if typed.null_count() > raw.null_count() {
-            let reason = self.not_of_type();
-            (0..typed.len()).filter(|&row| typed.is_null(row) && raw.is_valid(row)).for_each(|row| fault(row, reason));
-        }
-        if self.required && raw.null_count() > 0 {
-            (0..raw.len()).filter(|&row| raw.is_null(row)).for_each(|row| fault(row, "missing-value"));
+        // Stable, so that of several reasons the first stays.
+        faults.sort_by_key(|(row, _)| *row);
+        faults.dedup_by_key(|(row, _)| *row);
+        Ok((typed, faults))
+    }
+
+    /// Adds the rows whose values break a rule. Those that are there already may be null.
+    fn break_rules(&self, typed: &ArrayRef, faults: &mut Vec<(usize, &'static str)>) -> Result<()> {
+        if self.required && typed.null_count() > 0 {
+            faults.extend((0..typed.len()).filter(|&row| typed.is_null(row)).map(|row| (row, "missing-value")));
         }
         if !self.accepted.is_empty() {
-            self.not_accepted(typed, |row| fault(row, "not-accepted"));
+            self.not_accepted(typed, |row| faults.push((row, "not-accepted")));
         }
         if let Some(min) = &self.min {
-            true_rows(&cmp::lt(typed, min as &dyn Datum).map_err(defect)?).for_each(|row| fault(row, "below-minimum"));
+            faults.extend(true_rows(&cmp::lt(typed, min as &dyn Datum).map_err(defect)?).map(|row| (row, "below-minimum")));
         }
         if let Some(max) = &self.max {
-            true_rows(&cmp::gt(typed, max as &dyn Datum).map_err(defect)?).for_each(|row| fault(row, "above-maximum"));
+            faults.extend(true_rows(&cmp::gt(typed, max as &dyn Datum).map_err(defect)?).map(|row| (row, "above-maximum")));
         }
         if let (Some(pattern), Some(texts)) = (&self.pattern, typed.as_string_opt::<i32>()) {
             let wrong = |(row, text): (usize, Option<&str>)| text.is_some_and(|text| !pattern.is_match(text)).then_some(row);
-            texts.iter().enumerate().filter_map(wrong).for_each(|row| fault(row, "pattern-mismatch"));
+            faults.extend(texts.iter().enumerate().filter_map(wrong).map(|row| (row, "pattern-mismatch")));
         }
         Ok(())
     }
 
-    /// As [`ContractColumn::faults`], for a dictionary of text: each text is looked at once, and then only rows of a bad one.
-    fn faults_of_keyed(&self, position: usize, keyed: &DictionaryArray<Int32Type>, faults: &mut Vec<Fault>) -> Result<()> {
+    /// As [`ContractColumn::break_rules`], for a dictionary of text: each text is looked at once, and then only rows of a bad one.
+    fn break_rules_of_keyed(&self, keyed: &DictionaryArray<Int32Type>, faults: &mut Vec<(usize, &'static str)>) -> Result<()> {
         let mut of_values = Vec::new();
-        self.faults(position, keyed.values(), keyed.values(), &mut of_values)?;
+        self.break_rules(keyed.values(), &mut of_values)?;
         if of_values.is_empty() && (!self.required || keyed.null_count() == 0) {
             return Ok(());
         }
-        let reasons: HashMap<usize, &'static str> = of_values.into_iter().map(|fault| (fault.row, fault.reason)).collect();
+        let mut reasons: BTreeMap<usize, &'static str> = BTreeMap::new();
+        for (value, reason) in of_values {
+            reasons.entry(value).or_insert(reason);
+        }
         for (row, key) in keyed.keys().iter().enumerate() {
             let reason = match key {
                 Some(key) => usize::try_from(key).ok().and_then(|key| reasons.get(&key).copied()),
                 None => self.required.then_some("missing-value"),
             };
-            faults.extend(reason.map(|reason| Fault { row, column: position, reason }));
+            faults.extend(reason.map(|reason| (row, reason)));
         }
         Ok(())
     }
@@ -213,8 +217,7 @@ impl ContractColumn {
     fn not_accepted(&self, typed: &ArrayRef, mut found: impl FnMut(usize)) {
         let Some(strings) = typed.as_string_opt::<i32>() else {
             for row in (0..typed.len()).filter(|&row| typed.is_valid(row)) {
-                let text = arrow::util::display::array_value_to_string(typed, row).unwrap_or_default();
-                if !self.accepted.contains(&text) {
+                if !self.accepted.contains(&shown(typed, row)) {
                     found(row);
                 }
             }
@@ -233,18 +236,29 @@ impl ContractColumn {
             }
         }
     }
+}
 
-    fn not_of_type(&self) -> &'static str {
-        match self.column_type {
-            ColumnType::String => "not-text",
-            ColumnType::Integer => "not-an-integer",
-            ColumnType::Decimal { .. } => "not-a-decimal",
-            ColumnType::Date => "not-a-date",
-            ColumnType::Timestamp => "not-a-timestamp",
-            ColumnType::Boolean => "not-a-boolean",
-            ColumnType::Double => "not-a-number",
+/// An array without the values of some rows, which are in order.
+///
+/// # Errors
+/// [`Error::Defect`] when the array is of a type that has no nulls.
+pub fn without(array: &ArrayRef, rows: &[usize]) -> Result<ArrayRef> {
+    let mut gone = vec![false; array.len()];
+    rows.iter().for_each(|&row| gone[row] = true);
+    let gone = BooleanArray::from(gone);
+    match array.as_dictionary_opt::<Int32Type>() {
+        Some(keyed) => {
+            let keys = nullif(keyed.keys(), &gone).map_err(defect)?;
+            let keyed = DictionaryArray::try_new(keys.as_primitive::<Int32Type>().clone(), Arc::clone(keyed.values()));
+            Ok(Arc::new(keyed.map_err(defect)?))
         }
+        None => nullif(array, &gone).map_err(defect),
     }
+}
+
+/// A value as the pipeline file would write it.
+pub fn shown(typed: &ArrayRef, row: usize) -> String {
+    arrow::util::display::array_value_to_string(typed, row).unwrap_or_default()
 }
 
 /// Compiles what a column says, telling what has no meaning.
@@ -252,46 +266,82 @@ struct Compiler<'a> {
     file: &'a Arc<SourceFile>,
     name: &'a str,
     column: &'a Column,
-    time_zone: &'a str,
+    values: &'a Values,
     problems: &'a mut Vec<Diagnostic>,
 }
 
 impl Compiler<'_> {
     fn format(&mut self) -> Option<Format> {
         let written = self.column.format.as_ref()?;
+        let mut why = None;
         let format = match self.column.column_type {
-            ColumnType::Date => is_pattern(&written.value).then(|| Format::Date(written.value.clone())),
-            ColumnType::Timestamp => {
-                let zone = self.time_zone.parse().unwrap_or(Tz::UTC);
-                is_pattern(&written.value).then(|| Format::Timestamp(written.value.clone(), zone))
-            }
-            ColumnType::Integer | ColumnType::Decimal { .. } | ColumnType::Double => number_format(&written.value),
+            // `%s` counts seconds, too, and is no part of a date.
+            ColumnType::Date | ColumnType::Timestamp => match EpochUnit::named(&written.value) {
+                Some(unit) => Some(Format::Epoch(unit)),
+                None => Pattern::new(&written.value).map_err(|wrong| why = Some(wrong)).map(Format::Pattern).ok(),
+            },
+            ColumnType::Integer | ColumnType::Decimal { .. } | ColumnType::Double => NumberFormat::of(&written.value).map(Format::Number),
             ColumnType::String | ColumnType::Boolean => None,
         };
         if format.is_none() {
             let hint = match self.column.column_type {
-                ColumnType::Date => "write the parts as in `%d/%m/%Y`",
-                ColumnType::Timestamp => "write the parts as in `%d/%m/%Y %H:%M:%S`",
-                ColumnType::String | ColumnType::Boolean => "leave it out: only dates, timestamps and numbers have formats",
+                ColumnType::Date => "write the parts as in `%d/%m/%Y`, or `epoch_s`, `epoch_ms` or `epoch_us` for time counted from 1970",
+                ColumnType::Timestamp => {
+                    "write the parts as in `%d/%m/%Y %H:%M:%S`, or `epoch_s`, `epoch_ms` or `epoch_us` for time counted from 1970"
+                }
+                ColumnType::Boolean => "leave it out, and name the extract's words under `values`, as `{ja: true, nein: false}`",
+                ColumnType::String => "leave it out: only dates, timestamps and numbers have formats",
                 _ => "write 1234.56 as the extract does, as in `1.234,56`",
             };
             let what = format!("`{}` is no format of a {}", written.value, self.column.column_type);
-            self.problems.push(Diagnostic::error("invalid-format", what).at(span_of(self.file, written)).hint(hint));
+            let mut problem = Diagnostic::error("invalid-format", what).at(span_of(self.file, written)).hint(hint);
+            if let Some(why) = why {
+                problem = problem.label(why);
+            }
+            self.problems.push(problem);
         }
         format
     }
 
-    fn bound(&mut self, bound: Option<&crate::config::Spanned<String>>) -> Option<Scalar<ArrayRef>> {
+    fn bound(&mut self, bound: Option<&crate::config::Spanned<String>>) -> Option<ScalarValue> {
         let bound = bound?;
         let ordered = !matches!(self.column.column_type, ColumnType::String | ColumnType::Boolean);
-        let value = parse_scalar(&bound.value, self.column.column_type, self.time_zone).filter(|_| ordered);
-        let array = value.and_then(|value| value.to_array().ok());
-        if array.is_none() {
+        let value = parse_scalar(&bound.value, self.column.column_type, &self.values.zone).filter(|_| ordered);
+        if value.is_none() {
             let what = format!("`{}` cannot bound the {} `{}`", bound.value, self.column.column_type, self.name);
             let hint = if ordered { "write a value of the column's type" } else { "use `accepted` or `pattern` for texts" };
             self.problems.push(Diagnostic::error("invalid-bound", what).at(span_of(self.file, bound)).hint(hint));
         }
-        array.map(Scalar::new)
+        value
+    }
+
+    /// The sender's words, each with what it stands for.
+    fn words(&self) -> BTreeMap<String, String> {
+        self.column.values.iter().map(|(word, value)| (word.clone(), value.value.clone())).collect()
+    }
+
+    /// Tells of words for values that are not of the column's type.
+    fn check_words(&mut self, meaning: &Meaning) {
+        for value in self.column.values.values() {
+            if meaning.read_text(&value.value).is_none() {
+                let what = format!("`{}` is no {}, as the column `{}` is", value.value, self.column.column_type, self.name);
+                self.problems.push(Diagnostic::error("invalid-value", what).at(span_of(self.file, value)).label("cannot stand for a word"));
+            }
+        }
+    }
+
+    /// The values that are a no, as they are shown.
+    fn consent(&mut self, meaning: &Meaning) -> Option<BTreeSet<String>> {
+        let mut no = BTreeSet::new();
+        for value in &self.column.consent.as_ref()?.no {
+            let Some(read) = meaning.read_text(&value.value) else {
+                let what = format!("`{}` is no {}, as the column `{}` is", value.value, self.column.column_type, self.name);
+                self.problems.push(Diagnostic::error("invalid-value", what).at(span_of(self.file, value)).label("can be no value of it"));
+                continue;
+            };
+            no.insert(read);
+        }
+        Some(no)
     }
 
     fn pattern(&mut self) -> Option<Regex> {
@@ -313,73 +363,6 @@ impl Compiler<'_> {
     }
 }
 
-const SAFE: CastOptions<'static> = CastOptions { safe: true, format_options: arrow::util::display::FormatOptions::new() };
-
-/// Whether values are texts held once each, as Parquet's dictionary pages do.
-fn is_keyed_text(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Dictionary(key, value) if **key == DataType::Int32 && **value == DataType::Utf8)
-}
-
-/// Whether a text is a chrono pattern with at least one part.
-fn is_pattern(text: &str) -> bool {
-    use chrono::format::{Item, StrftimeItems};
-    let items: Vec<Item<'_>> = StrftimeItems::new(text).collect();
-    !items.contains(&Item::Error) && items.iter().any(|item| matches!(item, Item::Numeric(..) | Item::Fixed(..)))
-}
-
-/// Reads how 1234.56 is written.
-fn number_format(text: &str) -> Option<Format> {
-    let rest = text.strip_prefix('1')?;
-    let (thousands, rest) = match rest.strip_prefix("234") {
-        Some(rest) => (None, rest),
-        None => {
-            let separator = rest.chars().next()?;
-            (Some(separator), rest.strip_prefix(separator)?.strip_prefix("234")?)
-        }
-    };
-    let point = rest.chars().next()?;
-    let valid = rest.strip_prefix(point)? == "56" && Some(point) != thousands && !point.is_ascii_digit();
-    valid.then_some(Format::Number { thousands, point })
-}
-
-/// The longest number of digits that every 64 bits hold.
-const PLAIN_DIGITS: usize = 18;
-
-/// Decimals as they mostly are, some digits and a point; none when one of them is anything else. Far faster than the cast, which
-/// takes numbers of any length.
-fn plain_decimals(texts: &StringArray, precision: u8, scale: i8) -> Option<Decimal128Array> {
-    let places = usize::try_from(scale).ok()?;
-    let whole_digits = usize::from(precision).checked_sub(places)?;
-    let mut values = Vec::with_capacity(texts.len());
-    for text in texts {
-        values.push(text.map_or(Some(0), |text| plain_decimal(text, whole_digits, places))?);
-    }
-    Decimal128Array::new(values.into(), texts.nulls().cloned()).with_precision_and_scale(precision, scale).ok()
-}
-
-fn plain_decimal(text: &str, whole_digits: usize, places: usize) -> Option<i128> {
-    let (negative, unsigned) = text.strip_prefix('-').map_or((false, text), |unsigned| (true, unsigned));
-    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
-    let is_plain = (1..=whole_digits).contains(&whole.len()) && fraction.len() <= places && whole.len() + places <= PLAIN_DIGITS;
-    if !is_plain || !whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let digits = whole.bytes().chain(fraction.bytes()).chain(std::iter::repeat_n(b'0', places - fraction.len()));
-    let value = digits.fold(0_i64, |value, digit| value * 10 + i64::from(digit - b'0'));
-    Some(i128::from(if negative { -value } else { value }))
-}
-
-/// A moment in microseconds since 1970. A pattern without an offset is local time; of a time that occurs twice, the earlier.
-fn moment(text: &str, pattern: &str, zone: Tz) -> Option<i64> {
-    if let Ok(moment) = chrono::DateTime::parse_from_str(text, pattern) {
-        return Some(moment.timestamp_micros());
-    }
-    let local = NaiveDateTime::parse_from_str(text, pattern)
-        .or_else(|_| NaiveDate::parse_from_str(text, pattern).map(|day| day.and_time(chrono::NaiveTime::MIN)))
-        .ok()?;
-    zone.from_local_datetime(&local).earliest().map(|moment| moment.timestamp_micros())
-}
-
 fn true_rows(mask: &BooleanArray) -> impl Iterator<Item = usize> {
     let rows: Vec<usize> =
         if mask.has_true() { (0..mask.len()).filter(|&row| mask.is_valid(row) && mask.value(row)).collect() } else { Vec::new() };
@@ -388,33 +371,4 @@ fn true_rows(mask: &BooleanArray) -> impl Iterator<Item = usize> {
 
 fn defect(error: arrow::error::ArrowError) -> Error {
     Error::defect(format!("values were not checked: {error}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn plain_decimals_are_what_the_cast_makes_of_them(
-            texts in prop::collection::vec(prop::option::of("-?[0-9]{0,12}(\\.[0-9]{0,3})?"), 1..4), precision in 1..20_u8, scale in 0..4_i8,
-        ) {
-            prop_assume!(scale <= i8::try_from(precision).unwrap());
-            let texts = StringArray::from(texts);
-            if let Some(plain) = plain_decimals(&texts, precision, scale) {
-                let cast = cast_with_options(&texts, &DataType::Decimal128(precision, scale), &SAFE).unwrap();
-                prop_assert_eq!(&(Arc::new(plain) as ArrayRef), &cast);
-            }
-        }
-    }
-
-    #[test]
-    fn what_is_not_plain_is_left_to_the_cast() {
-        for text in ["", "-", "+1", ".5", "1.234", "1e2", "1.2.3", " 1", "1234567", "١"] {
-            assert_eq!(plain_decimal(text, 5, 2), None, "{text}");
-        }
-        assert_eq!(plain_decimal("-12345.6", 5, 2), Some(-1_234_560));
-    }
 }

@@ -7,10 +7,12 @@ use arrow::compute::filter;
 use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef, TimestampMicrosecondType};
 use chrono::NaiveDate;
 
-use super::column::ContractColumn;
-use crate::config::{ColumnType, Freshness, RejectBudget, Source, UnknownColumns, Values};
+use super::column::{self, Answer, ContractColumn};
+use super::ledger::Scope;
+use crate::config::{Column, ColumnType, Freshness, OnError, RejectBudget, Source, UnknownColumns, Values, span_of};
 use crate::diagnostic::{Diagnostic, SourceFile, list};
 use crate::error::{Error, Message, Result};
+use crate::local_time::Zone;
 
 /// A source's contract, compiled for one run.
 #[derive(Debug)]
@@ -39,9 +41,11 @@ pub struct Contract {
     pub as_of_day: NaiveDate,
     /// The first moment that no longer counts, in microseconds since 1970, and its day, in days since then.
     as_of: (i64, i32),
+    /// The zone that days are counted in.
+    pub zone: Arc<Zone>,
 }
 
-/// Why a row is not kept.
+/// Why a row or one of its values is not kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fault {
     /// The row of the batch, from 0.
@@ -50,6 +54,10 @@ pub struct Fault {
     pub column: usize,
     /// A stable word for the reason.
     pub reason: &'static str,
+    /// What it costs.
+    pub scope: Scope,
+    /// Whether a row that is rejected may have said that somebody must not be written to.
+    pub may_be_no: bool,
 }
 
 /// A batch after its check.
@@ -61,7 +69,7 @@ pub struct Checked {
     pub rows: usize,
     /// How many rows were out of window.
     pub out_of_window: u64,
-    /// The rows at fault.
+    /// The rows at fault, each once, and the values at fault of rows that are kept; in order of row and column.
     pub faults: Vec<Fault>,
     /// The latest event among the rows that are kept, in microseconds since 1970.
     pub newest_micros: Option<i64>,
@@ -72,17 +80,22 @@ impl Contract {
     ///
     /// # Errors
     /// Everything in it that has no meaning: names of no column, formats, bounds and patterns that do not parse, an event time that is no time.
-    pub fn new(file: &Arc<SourceFile>, name: &str, source: &Source, values: &Values) -> Result<Self, Vec<Diagnostic>> {
-        let time_zone = values.time_zone.name();
+    pub fn new(
+        file: &Arc<SourceFile>,
+        (name, source): (&str, &Source),
+        null_words: &[String],
+        values: &Values,
+    ) -> Result<Self, Vec<Diagnostic>> {
         let mut problems = Vec::new();
-        let compile = |(name, column): (&String, &crate::config::Column)| ContractColumn::new(file, name, column, time_zone, &mut problems);
-        let columns: Vec<_> = source.columns.iter().map(compile).collect();
+        let null_words = Arc::new(null_words.iter().map(|word| word.trim().to_lowercase()).collect());
+        let compile = |(name, column): (&String, &Column)| ContractColumn::new(file, (name, column), &null_words, values, &mut problems);
+        let mut columns: Vec<_> = source.columns.iter().map(compile).collect();
         let mut position = |name: &crate::config::Spanned<String>, role: &str| {
             let found = source.columns.get_index_of(&name.value);
             if found.is_none() {
                 problems.push(
                     Diagnostic::error("unknown-column", format!("the {role} `{}` is not a column of this source", name.value))
-                        .at(crate::config::span_of(file, name))
+                        .at(span_of(file, name))
                         .did_you_mean(&name.value, source.columns.keys().map(String::as_str)),
                 );
             }
@@ -95,10 +108,15 @@ impl Contract {
         {
             problems.push(
                 Diagnostic::error("event-time-type", format!("the event time `{}` is a {}", column.name, column.column_type))
-                    .at(crate::config::span_of(file, &source.event_time))
+                    .at(span_of(file, &source.event_time))
                     .hint("it must be a timestamp or a date, so that what happened at or after the as-of day can be left out"),
             );
         }
+        problems.extend(event_time.and_then(|at| unplaced(file, source, at)));
+        for &at in key.iter().chain(&event_time) {
+            columns[at].costs_row = true;
+        }
+        problems.extend(columns.iter().zip(source.columns.values()).filter_map(|(compiled, column)| contradiction(file, compiled, column)));
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -117,7 +135,8 @@ impl Contract {
             min_files: source.min_files,
             min_rows: source.min_rows,
             as_of_day: values.as_of,
-            as_of: (values.as_of_instant.timestamp_micros(), days),
+            as_of: (values.as_of_micros, days),
+            zone: Arc::clone(&values.zone),
         })
     }
 
@@ -143,57 +162,102 @@ impl Contract {
     /// For every column whether it must be decoded from text, when some are asked for.
     pub fn needed(&self, projection: &[usize]) -> Vec<bool> {
         let needed = |(at, column): (usize, &ContractColumn)| {
-            projection.contains(&at) || at == self.event_time || column.can_fail(&DataType::Utf8, true)
+            projection.contains(&at) || at == self.event_time || column.can_fail(&DataType::Utf8, true, None)
         };
         self.columns.iter().enumerate().map(needed).collect()
     }
 
-    /// Casts and checks a batch.
+    /// Reads and checks a batch.
     ///
     /// `raw` holds an array for every column that is needed, as the file has it: of the contract's type, of another that can be
-    /// cast, or of text. Columns that cannot be at fault and are not asked for may be absent. `projection` names the columns of the result.
+    /// read, or of text. Columns that cannot be at fault and are not asked for may be absent. `unread` names values that could not be
+    /// taken out of the file at all; they are null in `raw`. `projection` names the columns of the result.
     ///
     /// # Errors
     /// [`Error::Defect`] when arrays do not fit together.
-    pub fn check(&self, raw: &[Option<ArrayRef>], rows: usize, projection: &[usize]) -> Result<Checked> {
-        let typed: Vec<Option<ArrayRef>> = self
-            .columns
-            .iter()
-            .zip(raw)
-            .map(|(column, array)| array.as_ref().map(|a| column.cast(a)).transpose())
-            .collect::<Result<_>>()?;
+    pub fn check(
+        &self,
+        raw: &[Option<ArrayRef>],
+        rows: usize,
+        unread: &[(usize, usize, &'static str)],
+        projection: &[usize],
+    ) -> Result<Checked> {
+        let mut typed: Vec<Option<ArrayRef>> = Vec::with_capacity(raw.len());
+        let mut faults: Vec<Fault> = Vec::new();
+        for (column, (declared, array)) in self.columns.iter().zip(raw).enumerate() {
+            let Some(array) = array else {
+                typed.push(None);
+                continue;
+            };
+            let (read, found) = declared.read(array)?;
+            let scope = if declared.costs_row { Scope::Row } else { Scope::Value };
+            let unread = unread.iter().filter(|(_, at, _)| *at == column).map(|(row, _, reason)| (*row, *reason));
+            let found = unread.chain(found).map(|(row, reason)| Fault { row, column, reason, scope, may_be_no: false });
+            faults.extend(found);
+            typed.push(Some(read));
+        }
         let out_of_window = typed[self.event_time].as_ref().and_then(|array| self.out_of_window(array));
-        let mut faults = Vec::new();
-        for (position, column) in self.columns.iter().enumerate() {
-            if let (Some(raw), Some(typed)) = (&raw[position], &typed[position]) {
-                column.faults(position, raw, typed, &mut faults)?;
-            }
+        if !faults.is_empty() {
+            self.settle(&mut faults, out_of_window.as_ref(), &mut typed)?;
         }
-        if let Some(out) = &out_of_window {
-            faults.retain(|fault| !out.value(fault.row));
-        }
-        // One row, one reason: that of its first column at fault.
-        faults.sort_by_key(|fault| (fault.row, fault.column));
-        faults.dedup_by_key(|fault| fault.row);
         let array = |&at: &usize| typed[at].clone().unwrap_or_else(|| new_null_array(&self.columns[at].data_type, rows));
         let arrays = projection.iter().map(array);
-        let (kept, rows) = match kept_rows(rows, out_of_window.as_ref(), &faults) {
+        let keep = kept_rows(rows, out_of_window.as_ref(), &faults);
+        let newest_micros = match (typed[self.event_time].as_ref(), &keep) {
+            (Some(times), Some(keep)) => self.newest(&filter(times, keep).map_err(defect)?),
+            (Some(times), None) => self.newest(times),
+            (None, _) => None,
+        };
+        let (kept, rows) = match keep {
             Some(keep) => (arrays.map(|array| filter(&array, &keep)).collect::<Result<_, _>>().map_err(defect)?, keep.true_count()),
             None => (arrays.collect(), rows),
         };
-        let newest_micros = typed[self.event_time].as_ref().and_then(|array| self.newest(array));
         let out_of_window = out_of_window.map_or(0, |out| out.true_count() as u64);
         Ok(Checked { kept, rows, out_of_window, faults, newest_micros })
     }
 
+    /// Decides what faults cost: those of rows out of window nothing; of a row that is rejected the first one counts, and with it whether
+    /// the row may have been a no; other values become null.
+    fn settle(&self, faults: &mut Vec<Fault>, out_of_window: Option<&BooleanArray>, typed: &mut [Option<ArrayRef>]) -> Result<()> {
+        faults.retain(|fault| !out_of_window.is_some_and(|out| out.value(fault.row)));
+        // Of one value the first reason counts; what costs the row stands before what does not.
+        faults.sort_by_key(|fault| (fault.row, fault.scope, fault.column));
+        faults.dedup_by_key(|fault| (fault.row, fault.column));
+        faults.dedup_by(|later, first| later.row == first.row && first.scope == Scope::Row);
+        for fault in faults.iter_mut().filter(|fault| fault.scope == Scope::Row) {
+            fault.may_be_no = self.may_be_no(typed, fault.row);
+        }
+        for (column, array) in typed.iter_mut().enumerate() {
+            let rows: Vec<usize> =
+                faults.iter().filter(|fault| fault.column == column && fault.scope == Scope::Value).map(|fault| fault.row).collect();
+            if let Some(array) = array.as_mut().filter(|_| !rows.is_empty()) {
+                *array = column::without(array, &rows)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a row may say that somebody must not be written to.
+    fn may_be_no(&self, typed: &[Option<ArrayRef>], row: usize) -> bool {
+        let answers = self.columns.iter().zip(typed).filter(|(column, _)| column.is_consent());
+        answers.into_iter().any(|(column, typed)| {
+            let answer = typed.as_ref().map_or(Some(Answer::Unknown), |typed| column.answer(typed, row));
+            answer.is_some_and(|answer| answer != Answer::NotNo)
+        })
+    }
+
+    /// Whether the source says of somebody that they must not be written to.
+    pub fn carries_consent(&self) -> bool {
+        self.columns.iter().any(ContractColumn::is_consent)
+    }
+
     /// The latest event before the as-of day, in microseconds since 1970.
     fn newest(&self, event_time: &ArrayRef) -> Option<i64> {
-        const DAY_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
         let (instant, day) = self.as_of;
         match event_time.data_type() {
             DataType::Date32 => {
                 let latest = event_time.as_primitive::<Date32Type>().iter().flatten().filter(|value| *value < day).max();
-                latest.map(|value| i64::from(value) * DAY_MICROS)
+                latest.map(|value| self.zone.first_moment(value))
             }
             _ => event_time.as_primitive::<TimestampMicrosecondType>().iter().flatten().filter(|value| *value < instant).max(),
         }
@@ -215,13 +279,33 @@ impl Contract {
     }
 }
 
+/// An event time that a row may lack: it would have no place before or after the as-of day.
+fn unplaced(file: &Arc<SourceFile>, source: &Source, event_time: usize) -> Option<Diagnostic> {
+    let (name, column) = source.columns.get_index(event_time)?;
+    if column.required && !column.optional {
+        return None;
+    }
+    let what = if column.optional { "may be missing from a file" } else { "is not `required`" };
+    let problem = Diagnostic::error("event-time-optional", format!("the event time `{name}` {what}"));
+    let problem = problem.at(span_of(file, &source.event_time)).label("a row without one has no place in time");
+    Some(problem.hint(format!("declare `{name}` with `required: true` and without `optional: true`")))
+}
+
+/// A column that costs the row by its place and is said not to.
+fn contradiction(file: &Arc<SourceFile>, compiled: &ContractColumn, column: &Column) -> Option<Diagnostic> {
+    let on_error = column.on_error.as_ref().filter(|on_error| on_error.value == OnError::Null && compiled.costs_row)?;
+    let what = format!("`{}` is required, of the key or the event time, so a bad value cannot become null", compiled.name);
+    let problem = Diagnostic::error("on-error", what).at(span_of(file, on_error)).label("costs the row all the same");
+    Some(problem.hint("leave `on_error` out, or `required` and `key`"))
+}
+
 /// Which rows are neither out of window nor at fault; none when all are kept.
 fn kept_rows(rows: usize, out_of_window: Option<&BooleanArray>, faults: &[Fault]) -> Option<BooleanArray> {
-    if out_of_window.is_none() && faults.is_empty() {
+    if out_of_window.is_none() && faults.iter().all(|fault| fault.scope == Scope::Value) {
         return None;
     }
     let mut keep: Vec<bool> = (0..rows).map(|row| !out_of_window.is_some_and(|out| out.value(row))).collect();
-    for fault in faults {
+    for fault in faults.iter().filter(|fault| fault.scope == Scope::Row) {
         keep[fault.row] = false;
     }
     Some(BooleanArray::from(keep))

@@ -1,5 +1,6 @@
 //! What became of every row of a source: read = kept + rejected + deduplicated + out of window.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -10,6 +11,45 @@ use crate::error::{Error, Message, Result};
 
 /// The most rejected rows that are kept for one source, whatever its budget says.
 const MAX_REJECTS: u64 = 1_000_000;
+
+/// What a fault costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// The row.
+    Row,
+    /// The value, which is null.
+    Value,
+}
+
+impl Scope {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Scope::Row => "row",
+            Scope::Value => "value",
+        }
+    }
+}
+
+/// How many rows or values of a source were rejected for one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RejectCount {
+    /// Rows or values.
+    pub scope: Scope,
+    /// The column at fault, if one is.
+    pub column: Option<String>,
+    /// A stable word for the reason, as `not-a-date`.
+    pub reason: String,
+    /// How many.
+    pub count: u64,
+}
+
+impl std::fmt::Display for RejectCount {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} × {} ({})", self.count, self.reason, self.column.as_deref().unwrap_or("whole row"))
+    }
+}
 
 /// How many rows of a source went where.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,21 +68,31 @@ pub struct Ledger {
     pub rows_deduplicated: u64,
     /// Rows whose event happened at or after the as-of day.
     pub rows_out_of_window: u64,
+    /// Values that broke the contract and became null, in rows that went on.
+    #[serde(default)]
+    pub values_rejected: u64,
+    /// Why rows and values were rejected, the commonest reasons first.
+    #[serde(default)]
+    pub rejects: Vec<RejectCount>,
 }
 
-/// A row that was not kept, and why.
+/// A row or value that was not kept, and why.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Reject {
     /// The file, as people would type it.
     pub file: String,
     /// Its line (text formats, the header being line 1) or row (Parquet), from 1.
     pub row_number: u64,
+    /// What it costs.
+    pub scope: Scope,
     /// The column at fault, if one is.
     pub column: Option<String>,
     /// A stable word for the reason, as `not-a-date`.
     pub reason: &'static str,
     /// The row as it was, without the values of personal columns.
     pub raw: String,
+    /// Whether a row that is gone may have said that somebody must not be written to.
+    pub may_be_no: bool,
 }
 
 /// What became of the rows of one piece of a source, while it is read.
@@ -166,20 +216,41 @@ impl Collector {
     /// The ledger of the source.
     pub fn ledger(&self, source: &str, files: usize) -> Ledger {
         let totals = self.totals();
+        let rejects = &totals.tally.rejects;
+        let of_scope = |scope| rejects.iter().filter(|reject| reject.scope == scope).count() as u64;
         Ledger {
             source: source.to_owned(),
             files: files as u64,
             rows_read: totals.tally.read,
             rows_kept: totals.tally.kept,
-            rows_rejected: totals.tally.rejects.len() as u64,
+            rows_rejected: of_scope(Scope::Row),
             rows_deduplicated: totals.deduplicated,
             rows_out_of_window: totals.tally.out_of_window,
+            values_rejected: of_scope(Scope::Value),
+            rejects: counted(rejects),
         }
     }
 
     fn totals(&self) -> MutexGuard<'_, Totals> {
         self.totals.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Rejects by reason, the commonest first.
+fn counted(rejects: &[Reject]) -> Vec<RejectCount> {
+    let mut counts: BTreeMap<(Scope, Option<&str>, &str), u64> = BTreeMap::new();
+    for reject in rejects {
+        *counts.entry((reject.scope, reject.column.as_deref(), reject.reason)).or_default() += 1;
+    }
+    let count = |((scope, column, reason), count): ((Scope, Option<&str>, &str), u64)| RejectCount {
+        scope,
+        column: column.map(str::to_owned),
+        reason: reason.to_owned(),
+        count,
+    };
+    let mut counts: Vec<RejectCount> = counts.into_iter().map(count).collect();
+    counts.sort_by_key(|count| std::cmp::Reverse(count.count));
+    counts
 }
 
 fn refuse_too_many(source: &str, rejects: &[Reject]) -> Result<()> {
@@ -196,24 +267,53 @@ impl Ledger {
         self.rows_read == self.rows_kept + self.rows_rejected + self.rows_deduplicated + self.rows_out_of_window
     }
 
-    /// Whether so many rows were rejected that the run must be refused.
-    pub fn over(&self, budget: RejectBudget) -> bool {
+    /// What is over the budget: the rows that were rejected, and each column of which so many values were.
+    pub fn over(&self, budget: RejectBudget) -> Vec<Overrun> {
         #[allow(clippy::cast_precision_loss, reason = "a share needs no more than 52 bits")]
-        let share = self.rows_rejected as f64 / self.rows_read.max(1) as f64;
-        self.rows_rejected > budget.rows || share > budget.share
+        let share = |count: u64| count as f64 / self.rows_read.max(1) as f64;
+        let over = |count: u64| count > budget.rows || share(count) > budget.share;
+        let mut values: BTreeMap<&str, u64> = BTreeMap::new();
+        for reject in self.rejects.iter().filter(|reject| reject.scope == Scope::Value) {
+            *values.entry(reject.column.as_deref().unwrap_or_default()).or_default() += reject.count;
+        }
+        let rows = over(self.rows_rejected).then_some(Overrun { column: None, count: self.rows_rejected });
+        let columns = values.into_iter().filter(|(_, count)| over(*count));
+        rows.into_iter().chain(columns.map(|(column, count)| Overrun { column: Some(column.to_owned()), count })).collect()
     }
+}
+
+/// Rows or values of a column of which more were rejected than a budget allows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overrun {
+    /// The column; none for rows.
+    pub column: Option<String>,
+    /// How many.
+    pub count: u64,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn value(column: &str, reason: &str, count: u64) -> RejectCount {
+        RejectCount { scope: Scope::Value, column: Some(column.to_owned()), reason: reason.to_owned(), count }
+    }
+
     #[test]
     fn a_budget_is_a_share_and_a_count() {
         let ledger = Ledger { rows_read: 1000, rows_rejected: 10, ..Ledger::default() };
-        assert!(!ledger.over(RejectBudget { share: 0.01, rows: 10 }));
-        assert!(ledger.over(RejectBudget { share: 0.0099, rows: 10 }));
-        assert!(ledger.over(RejectBudget { share: 0.01, rows: 9 }));
-        assert!(!Ledger::default().over(RejectBudget { share: 0.0, rows: 0 }), "an empty extract is not over budget");
+        let over = |share, rows| !ledger.over(RejectBudget { share, rows }).is_empty();
+        assert!(!over(0.01, 10));
+        assert!(over(0.0099, 10));
+        assert!(over(0.01, 9));
+        assert!(Ledger::default().over(RejectBudget { share: 0.0, rows: 0 }).is_empty(), "an empty extract is not over budget");
+    }
+
+    #[test]
+    fn a_column_that_cannot_be_read_any_more_is_over_the_budget() {
+        let rejects = vec![value("age", "not-an-integer", 6), value("age", "below-minimum", 5), value("city", "not-accepted", 10)];
+        let ledger = Ledger { rows_read: 1000, values_rejected: 21, rejects, ..Ledger::default() };
+        let over = ledger.over(RejectBudget { share: 0.01, rows: 100 });
+        assert_eq!(over, [Overrun { column: Some("age".to_owned()), count: 11 }]);
     }
 }

@@ -11,10 +11,11 @@ mod parquet;
 mod reader;
 mod table;
 mod text;
+mod values;
 
 pub use contract::{Contract, Fault};
 pub use deduplicate::keep_latest;
-pub use ledger::{Collector, Ledger, Reject};
+pub use ledger::{Collector, Ledger, Overrun, Reject, RejectCount, Scope};
 pub use reader::DAMAGED;
 use table::SourceTable;
 
@@ -44,7 +45,7 @@ pub struct Extract {
 pub fn contracts(project: &Project, values: &Values, problems: &mut Vec<Diagnostic>) -> Vec<Arc<Contract>> {
     let mut contracts = Vec::new();
     for (name, source) in &project.pipeline.sources {
-        match Contract::new(&project.file, name, source, values) {
+        match Contract::new(&project.file, (name, source), &project.pipeline.null_words, values) {
             Ok(contract) => contracts.push(Arc::new(contract)),
             Err(found) => problems.extend(found),
         }
@@ -93,7 +94,7 @@ fn missing_or_stale(contract: &Contract, files: &[File], location: &str) -> Opti
         _ => {}
     }
     let allowed = contract.freshness.newest_file_days?;
-    let newest = files.iter().map(|file| file.meta.last_modified.date_naive()).max()?;
+    let newest = files.iter().map(|file| file.meta.last_modified.timestamp_micros()).max()?;
     stale("the newest file", newest, contract, allowed)
 }
 
@@ -114,11 +115,12 @@ pub fn stale_rows(contract: &Contract, collector: &Collector) -> Option<String> 
     let Some(micros) = collector.newest_micros() else {
         return Some(format!("{}: there is no row before {}", contract.source, contract.as_of_day));
     };
-    let newest = chrono::DateTime::from_timestamp_micros(micros)?.date_naive();
-    stale("the newest row", newest, contract, allowed).map(|why| format!("{}: {why}", contract.source))
+    stale("the newest row", micros, contract, allowed).map(|why| format!("{}: {why}", contract.source))
 }
 
-fn stale(what: &str, newest: chrono::NaiveDate, contract: &Contract, allowed: u32) -> Option<String> {
+/// What is wrong with the newest of an extract, which is of a moment in microseconds since 1970. Days are the pipeline's.
+fn stale(what: &str, newest_micros: i64, contract: &Contract, allowed: u32) -> Option<String> {
+    let newest = arrow::datatypes::Date32Type::to_naive_date_opt(contract.zone.day_of(newest_micros)?)?;
     let age = (contract.as_of_day - newest).num_days();
     (age > i64::from(allowed)).then(|| format!("{what} is of {newest}, {age} days before {}; it may be {allowed}", contract.as_of_day))
 }

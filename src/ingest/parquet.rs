@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
-use arrow::datatypes::{DataType, FieldRef, Schema};
+use arrow::datatypes::{DataType, FieldRef, Schema, TimeUnit};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
@@ -12,12 +12,14 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowSelection};
 use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStream, ParquetRecordBatchStreamBuilder};
+use parquet::basic::{LogicalType, Type};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::statistics::Statistics;
 
 use super::column::ContractColumn;
 use super::contract::Contract;
+use crate::config::ColumnType;
 use crate::diagnostic::list;
 use crate::error::{Error, Message, Result};
 use crate::storage::{self, File};
@@ -62,6 +64,17 @@ impl RowGroup {
         let group = self.footer.metadata().row_group(self.index);
         leaves.map(|leaf| group.column(leaf).statistics()).any(|known| known.and_then(Statistics::null_count_opt) != Some(0))
     }
+
+    /// The smallest and largest of a column's whole numbers as they are stored, if its statistics say so.
+    fn range_of(&self, column: usize) -> Option<(i64, i64)> {
+        let descriptor = self.footer.metadata().file_metadata().schema_descr();
+        let mut leaves = (0..descriptor.num_columns()).filter(|&leaf| descriptor.get_column_root_idx(leaf) == column);
+        match self.footer.metadata().row_group(self.index).column(leaves.next()?).statistics()? {
+            Statistics::Int32(known) => Some((i64::from(*known.min_opt()?), i64::from(*known.max_opt()?))),
+            Statistics::Int64(known) => Some((*known.min_opt()?, *known.max_opt()?)),
+            _ => None,
+        }
+    }
 }
 
 /// The row groups of some files, in order.
@@ -72,30 +85,81 @@ pub async fn row_groups(files: &[File], contract: &Contract) -> Result<Vec<RowGr
     let footers = futures::stream::iter(files).map(|file| async move {
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let loaded = ArrowReaderMetadata::load_async(&mut reader(file), options).await;
-        let keyed = loaded.and_then(|footer| with_keyed_text(footer, contract));
+        let keyed = loaded.and_then(|footer| with_our_types(footer, contract));
         keyed.map_err(|error| damaged(file, error)).and_then(|footer| split(file, footer, contract))
     });
     Ok(footers.buffered(FOOTERS_AT_ONCE).try_collect::<Vec<_>>().await?.concat())
 }
 
-/// A footer by which text columns are read as they are stored, each text once with a key for every row: texts are looked at and given
-/// their code once a row group.
-fn with_keyed_text(footer: ArrowReaderMetadata, contract: &Contract) -> parquet::errors::Result<ArrowReaderMetadata> {
+/// A footer by which columns are read as types that lose nothing: moments of 96 bits in microseconds of UTC, since nanoseconds reach
+/// from 1677 to 2262 alone; and text as it is stored, each once with a key for every row, so that it is looked at and given its code
+/// once a row group.
+fn with_our_types(footer: ArrowReaderMetadata, contract: &Contract) -> parquet::errors::Result<ArrowReaderMetadata> {
     let fields = footer.schema().fields();
-    let mut is_text = vec![false; fields.len()];
-    for column in contract.columns.iter().filter(|column| column.data_type == DataType::Utf8) {
-        if let Some((at, field)) = column.find(|name| fields.find(name)) {
-            is_text[at] = field.data_type() == &DataType::Utf8 && is_keyed(footer.metadata(), at);
+    let descriptor = footer.metadata().file_metadata().schema_descr();
+    let mut held: Vec<DataType> = fields.iter().map(|field| field.data_type().clone()).collect();
+    for leaf in 0..descriptor.num_columns() {
+        let (column, root) = (descriptor.column(leaf), descriptor.get_column_root_idx(leaf));
+        if column.physical_type() == Type::INT96 && matches!(held[root], DataType::Timestamp(..)) {
+            held[root] = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
         }
     }
     let keyed = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-    let field = |(field, is_text): (&FieldRef, bool)| {
-        let held = if is_text { keyed.clone() } else { field.data_type().clone() };
-        field.as_ref().clone().with_data_type(held)
-    };
-    let schema = Schema::new(fields.iter().zip(is_text).map(field).collect::<Vec<_>>());
+    for column in contract.columns.iter().filter(|column| column.data_type == DataType::Utf8) {
+        if let Some((at, _)) = column.find(|name| fields.find(name))
+            && held[at] == DataType::Utf8
+            && is_keyed(footer.metadata(), at)
+        {
+            held[at] = keyed.clone();
+        }
+    }
+    let field = |(field, held): (&FieldRef, DataType)| field.as_ref().clone().with_data_type(held);
+    let schema = Schema::new(fields.iter().zip(held).map(field).collect::<Vec<_>>());
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true).with_schema(Arc::new(schema));
     ArrowReaderMetadata::try_new(Arc::clone(footer.metadata()), options)
+}
+
+/// Refuses a file whose columns hold what can be none of their declared types.
+fn refuse_misfits(file: &File, footer: &ArrowReaderMetadata, contract: &Contract, positions: &[Option<usize>]) -> Result<()> {
+    let descriptor = footer.metadata().file_metadata().schema_descr();
+    let is_uuid = |at: usize| {
+        let logical = (0..descriptor.num_columns()).filter(|&leaf| descriptor.get_column_root_idx(leaf) == at);
+        logical.map(|leaf| descriptor.column(leaf)).any(|column| column.logical_type_ref() == Some(&LogicalType::Uuid))
+    };
+    let mut message = Message::new(format!("{} does not fit its contract", file.shown));
+    let mut hints = Vec::new();
+    for (column, at) in contract.columns.iter().zip(positions).filter_map(|(column, at)| Some((column, (*at)?))) {
+        let held = footer.schema().field(at).data_type();
+        if column.column_type == ColumnType::String && is_uuid(at) {
+            continue;
+        }
+        if let Err(hint) = column.fits(held) {
+            let name = footer.schema().field(at).name();
+            message = message.detail(format!("the column `{name}` holds {}, which is no {}", in_words(held), column.column_type));
+            hints.push(hint);
+        }
+    }
+    hints.dedup();
+    if hints.is_empty() { Ok(()) } else { Err(Error::Refused(message.hint(hints.join("; ")))) }
+}
+
+/// What a file's column holds, for people.
+fn in_words(held: &DataType) -> String {
+    match held {
+        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => "integers".to_owned(),
+        DataType::UInt8 | DataType::UInt16 | DataType::UInt32 | DataType::UInt64 => "unsigned integers".to_owned(),
+        DataType::Float16 | DataType::Float32 | DataType::Float64 => "binary floating-point numbers".to_owned(),
+        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => "decimals".to_owned(),
+        DataType::Date32 | DataType::Date64 => "dates".to_owned(),
+        DataType::Timestamp(..) => "timestamps".to_owned(),
+        DataType::Time32(_) | DataType::Time64(_) => "times of day".to_owned(),
+        DataType::Boolean => "booleans".to_owned(),
+        DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..) => "lists".to_owned(),
+        DataType::Struct(_) => "nested records".to_owned(),
+        DataType::Map(..) => "maps".to_owned(),
+        DataType::FixedSizeBinary(_) => "bytes without a meaning".to_owned(),
+        other => format!("values of the type {other}"),
+    }
 }
 
 /// Whether a column is stored as keys of a dictionary. Where a writer gave that up, because nearly every value differs, a dictionary
@@ -127,6 +191,7 @@ fn split(file: &File, footer: ArrowReaderMetadata, contract: &Contract) -> Resul
     }
     let names: Vec<&str> = fields.iter().map(|field| field.name().as_str()).collect();
     contract.refuse_unknown(&file.shown, &names)?;
+    refuse_misfits(file, &footer, contract, &positions)?;
     let positions = Arc::new(positions);
     let mut first_row = 1;
     let mut groups = Vec::new();
@@ -157,7 +222,7 @@ impl Batches {
             let at = group.positions[position]?;
             let field = group.footer.schema().field(at);
             let wanted = projection.contains(&position) || position == contract.event_time;
-            (wanted || column.can_fail(field.data_type(), group.may_have_nulls(at))).then_some(at)
+            (wanted || column.can_fail(field.data_type(), group.may_have_nulls(at), group.range_of(at))).then_some(at)
         };
         let needed = contract.columns.iter().enumerate().map(needed).collect();
         Batches::new(group, needed, batch_rows, None)

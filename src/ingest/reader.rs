@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use super::contract::{Checked, Contract, Fault};
 use super::csv::{self, Decoded, Header};
 use super::held::{Codes, HeldCodes};
-use super::ledger::{Collector, Reject, Tally};
+use super::ledger::{Collector, Reject, Scope, Tally};
 use super::ndjson::{self, Lines};
 use super::parquet::{Batches, RowGroup};
 use super::text::{Block, Blocks, Record};
@@ -104,7 +104,7 @@ impl<'a> Reading<'a> {
         let mut batches = Batches::open(group.clone(), &scan.contract, &asked, scan.batch_rows)?;
         scan.work.reads(batches.bytes());
         while let Some((columns, rows)) = batches.next().await? {
-            let checked = scan.contract.check(&columns, rows, &asked)?;
+            let checked = scan.contract.check(&columns, rows, &[], &asked)?;
             faults.extend(checked.faults.iter().map(|fault| Fault { row: row + fault.row, ..*fault }));
             let kept = self.settle(rows as u64, checked)?;
             if !scan.send(kept, sink).await {
@@ -178,7 +178,9 @@ impl<'a> Reading<'a> {
         let Some((rest, line)) = blocks.breaks_off() else { return Ok(()) };
         let (file, raw) = (file.shown.clone(), self.scan.unparsed(&rest));
         self.tally.count(1, 0, 0, None);
-        self.tally.reject(&self.scan.contract.source, [Reject { file, row_number: line, column: None, reason: DAMAGED, raw }])
+        let may_be_no = self.scan.contract.carries_consent();
+        let reject = Reject { file, row_number: line, scope: Scope::Row, column: None, reason: DAMAGED, raw, may_be_no };
+        self.tally.reject(&self.scan.contract.source, [reject])
     }
 }
 
@@ -246,12 +248,14 @@ impl TextFile {
         let unparsed = |(record, reason): &(Record, &'static str)| Reject {
             file: self.file.shown.clone(),
             row_number: record.line,
+            scope: Scope::Row,
             column: None,
             reason,
             raw: self.raw(block, record),
+            may_be_no: scan.contract.carries_consent(),
         };
         let mut rejects: Vec<Reject> = decoded.bad.iter().map(unparsed).collect();
-        let checked = scan.contract.check(&decoded.columns, decoded.rows, &scan.projection)?;
+        let checked = scan.contract.check(&decoded.columns, decoded.rows, &[], &scan.projection)?;
         let read = (decoded.rows + rejects.len()) as u64;
         if !checked.faults.is_empty() {
             // Where each row stands is only worked out when one of them is at fault.
@@ -284,23 +288,24 @@ impl Scan {
     /// The rows of a row group that are at fault, with the values of all their columns, whichever columns were asked for.
     async fn rejects_of(&self, group: RowGroup, faults: &[Fault]) -> Result<Vec<Reject>> {
         let (file, first_row) = (group.file.shown.clone(), group.first_row);
-        let rows: Vec<usize> = faults.iter().map(|fault| fault.row).collect();
+        let mut rows: Vec<usize> = faults.iter().map(|fault| fault.row).collect();
+        rows.dedup();
         let mut batches = Batches::of_rows(group, &self.contract, &rows)?;
         let mut rejects = Vec::new();
-        let mut faults = faults.iter();
+        let mut faults = faults.chunk_by(|one, two| one.row == two.row);
         while let Some((columns, rows)) = batches.next().await? {
-            rejects.extend(
-                (0..rows)
-                    .zip(&mut faults)
-                    .map(|(row, fault)| self.reject(&file, first_row + fault.row as u64, fault, self.masked_row(&columns, row))),
-            );
+            for (row, of_row) in (0..rows).zip(&mut faults) {
+                let raw = self.masked_row(&columns, row);
+                rejects.extend(of_row.iter().map(|fault| self.reject(&file, first_row + fault.row as u64, fault, raw.clone())));
+            }
         }
         Ok(rejects)
     }
 
     fn reject(&self, file: &str, row_number: u64, fault: &Fault, raw: String) -> Reject {
         let column = Some(self.contract.columns[fault.column].name.clone());
-        Reject { file: file.to_owned(), row_number, column, reason: fault.reason, raw }
+        let Fault { reason, scope, may_be_no, .. } = *fault;
+        Reject { file: file.to_owned(), row_number, scope, column, reason, raw, may_be_no }
     }
 
     /// A row of arrays as a JSON object, personal values left out.

@@ -6,6 +6,7 @@ use indicatif::{HumanBytes, HumanCount};
 
 use crate::error::Error;
 use crate::identity::{Counts, NamedBy};
+use crate::ingest::{Ledger, Scope};
 use crate::publish::CheckOutcome;
 use crate::record::Step;
 use crate::run::{Outcome, Unchanged};
@@ -14,6 +15,8 @@ use crate::run::{Outcome, Unchanged};
 const BAR: u64 = 24;
 /// The steps that a summary names: the slowest.
 const STEPS_SHOWN: usize = 6;
+/// The reasons that a summary names for the rejects of a source: the commonest.
+const REASONS_SHOWN: usize = 4;
 /// The steps of which a profile shows the operators.
 const PROFILES_SHOWN: usize = 3;
 
@@ -35,6 +38,7 @@ fn write_outcome(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
         let [read, kept, rejected, deduplicated, out] = counts.map(count);
         writeln!(text, "  {:<12} {read:>10} {kept:>12} {rejected:>10} {deduplicated:>12} {out:>14}", source.source)?;
     }
+    write_rejects(text, &commit.sources)?;
 
     if let Some(found) = &outcome.identity {
         let counts = [found.identifiers, found.edges, found.customers].map(|count| HumanCount(count).to_string());
@@ -99,6 +103,27 @@ fn write_outcome(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
     }
     write_slowest(text, outcome)?;
     write_published(text, outcome)
+}
+
+/// Why rows and values were rejected, so that a sender's mistake is seen on the first day.
+fn write_rejects(text: &mut String, sources: &[Ledger]) -> std::fmt::Result {
+    let mut rejecting = sources.iter().filter(|source| !source.rejects.is_empty()).peekable();
+    if rejecting.peek().is_none() {
+        return Ok(());
+    }
+    writeln!(text, "\nRejected, within the budgets")?;
+    for source in rejecting {
+        for (scope, what) in [(Scope::Row, "rows"), (Scope::Value, "values, null now")] {
+            let counts: Vec<_> = source.rejects.iter().filter(|count| count.scope == scope).collect();
+            let shown: Vec<String> = counts.iter().take(REASONS_SHOWN).map(ToString::to_string).collect();
+            let more =
+                if counts.len() > REASONS_SHOWN { format!(" and {} more reasons", counts.len() - REASONS_SHOWN) } else { String::new() };
+            if !shown.is_empty() {
+                writeln!(text, "  {:<12} {what}: {}{more}", source.source, shown.join(", "))?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn write_published(text: &mut String, outcome: &Outcome) -> std::fmt::Result {

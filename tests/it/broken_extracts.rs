@@ -316,9 +316,11 @@ fn project_of(folder: &Path, sources: &[(&str, &str)]) {
     for (name, file) in sources {
         pipeline += &format!(
             "  {name}:\n    location: extracts/{file}\n    event_time: at\n    reject_budget: {{share: 1.0}}\n    columns:\n      \
-             id: {{type: string, required: true}}\n      at: {{type: timestamp, required: true}}\n      day: date\n      \
-             amount: decimal(10,2)\n      qty: {{type: integer, min: 0, max: 100}}\n      email: {{type: string, personal: true}}\n      \
-             kind: {{type: string, accepted: [a, b]}}\n      code: {{type: string, pattern: '[A-Z]{{3}}'}}\n"
+             id: {{type: string, required: true}}\n      at: {{type: timestamp, required: true}}\n      \
+             day: {{type: date, on_error: reject}}\n      amount: {{type: 'decimal(10,2)', on_error: reject}}\n      \
+             qty: {{type: integer, min: 0, max: 100, on_error: reject}}\n      email: {{type: string, personal: true}}\n      \
+             kind: {{type: string, accepted: [a, b], on_error: reject}}\n      \
+             code: {{type: string, pattern: '[A-Z]{{3}}', on_error: reject}}\n"
         );
         union.push(format!("select '{name}:' || id as customer_id from sources.{name}"));
     }
@@ -333,7 +335,10 @@ fn run(folder: &Path) -> Output {
 }
 
 fn rejected_rows(folder: &Path, result: &Value) -> Vec<Vec<String>> {
-    rows_of_parquet(&[table(folder, result, "rejected")], "select * from t order by source, file, row_number")
+    rows_of_parquet(
+        &[table(folder, result, "rejected")],
+        "select source, file, row_number, \"column\", reason, raw from t order by source, file, row_number",
+    )
 }
 
 fn table(folder: &Path, result: &Value, name: &str) -> std::path::PathBuf {

@@ -17,7 +17,7 @@ sources:
   ties:
     location: extracts/ties.csv
     event_time: seen_at
-    columns: {identifier_type: string, identifier: string, customer_id: string, seen_at: timestamp}
+    columns: {identifier_type: string, identifier: string, customer_id: string, seen_at: {type: timestamp, required: true}}
 identity:
   types:
     customer: {stands_alone: true}

@@ -44,7 +44,7 @@ fn the_day_begins_in_the_zone_that_the_pipeline_names() {
             "pipelines/p.yaml",
             &format!(
                 "version: 1\nname: p\ntime_zone: {zone}\nsources:\n  events:\n    location: events/*\n    event_time: at\n    \
-                 columns: {{id: string, at: timestamp}}\noutputs:\n  destination: out\n  tables:\n    \
+                 columns: {{id: string, at: {{type: timestamp, required: true}}}}\noutputs:\n  destination: out\n  tables:\n    \
                  customers: {{model: customers, sort: [customer_id]}}\n"
             ),
         );

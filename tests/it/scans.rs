@@ -29,7 +29,7 @@ sources:
     columns:
       visitor: {type: string}
       at: {type: timestamp, required: true}
-      pages: {type: integer, min: 0}
+      pages: {type: integer, min: 0, on_error: reject}
 outputs: {destination: out, tables: {customers: {model: customers, sort: [customer_id]}}}
 ";
 

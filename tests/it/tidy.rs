@@ -11,7 +11,7 @@ const FLOORS: [&[&str]; 6] = [
     &["plan", "report", "record"],
     &["graph", "ingest", "identity", "segments", "publish"],
     &["engine", "functions", "sql", "config", "manifest", "storage", "clock"],
-    &["diagnostic", "error"],
+    &["diagnostic", "error", "local_time", "number"],
 ];
 
 /// What may look up, and why.

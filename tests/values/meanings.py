@@ -23,10 +23,9 @@ OPEN_END = days_of(9999, 12, 31)
 MAX_EXACT = 2**53
 # Days from 1970 that every calendar can name; microseconds of 64 bits hold somewhat more.
 CALENDAR_DAYS = 90_000_000
-EPOCHS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
+EPOCHS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1, "%s": 1_000_000}
 # Words that senders write where they have no value; in columns that are not text these are null.
 NULL_WORDS = {"null", "undefined", "nan", "n/a", "none", "\\n", "-", "0000-00-00"}
-NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?", re.ASCII)
 TRUE, FALSE = {"true", "t", "yes", "y", "on", "1"}, {"false", "f", "no", "n", "off", "0"}
 
 # Columns of a Parquet file that can never be of a declared type, whatever their values.
@@ -102,29 +101,6 @@ def _either(*verdicts):
 
 
 def _verdict(value, declared, tz):
-    read = _strict(value, declared, tz)
-    reason = f"!{REASONS[declared.base]}"
-    if declared.base in ("date", "timestamp") and value[0] in ("text", "bytes"):
-        text = value[1] if value[0] == "text" else _utf8(value[1])
-        # ISO 8601 writes two digits for month and day; one is clear enough to be read as well.
-        if text == "2025-1-6" and declared.format is None:
-            return _either(read, *(_several(_strict(("text", "2025-01-06"), declared, tz))))
-        # Four digits that no year of this age has: out of range, or not of the pattern.
-        if declared.format and "%Y" in declared.format and read == "!year-out-of-range":
-            return _either(read, reason)
-    if declared.format == "%s" and read != reason:
-        # Seconds before 1970 may be asked for as `epoch_s` only.
-        number = _text_of(*value)
-        if number and number.startswith("-"):
-            return _either(*_several(read), reason)
-    return read
-
-
-def _several(verdict):
-    return verdict if isinstance(verdict, list) else [verdict]
-
-
-def _strict(value, declared, tz):
     try:
         return "=" + READERS[declared.base](value, declared, tz)
     except Unsettled:
@@ -242,7 +218,7 @@ def _number(value, declared):
     if kind in ("text", "bytes"):
         text = held if kind == "text" else _utf8(held)
         text = None if text is None else patterns.formatted_number(text, declared.format)
-        if text is None or not NUMBER.fullmatch(text):
+        if text is None or not re.fullmatch(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?", text, re.ASCII):
             raise Rejected
         return Decimal(text)
     number = exact(kind, held)
@@ -317,7 +293,7 @@ def _time(value, declared, tz):
     if declared.format in EPOCHS:
         if kind in ("text", "bytes"):
             text = (held if kind == "text" else _utf8(held)) or ""
-            if not NUMBER.fullmatch(text):
+            if not re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?", text, re.ASCII):
                 raise Rejected
             number = Decimal(text)
         else:

@@ -1,0 +1,309 @@
+//! What a value of an extract means: one table for every declared type and every way in which files hold values.
+//!
+//! A value is read without loss or it is bad: nothing is rounded, cut off, wrapped or guessed. The table is `docs/values.md`, and
+//! `tests/it/meanings.rs` holds every cell of it to files that other programs wrote.
+
+mod dates;
+mod numbers;
+mod pattern;
+mod strings;
+mod years;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, StringArray, new_null_array};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int32Type};
+
+pub use pattern::Pattern;
+pub use years::Years;
+
+use crate::config::ColumnType;
+use crate::error::{Error, Result};
+use crate::local_time::Zone;
+use crate::number::NumberFormat;
+
+/// How an extract writes a value, where that does not go without saying.
+#[derive(Debug)]
+pub enum Format {
+    /// The parts of a date or time, as `%d/%m/%Y`.
+    Pattern(Pattern),
+    /// Time since 1970-01-01T00:00:00Z, in seconds, milliseconds or microseconds.
+    Epoch(EpochUnit),
+    /// What stands between thousands and before the fraction.
+    Number(NumberFormat),
+}
+
+/// The unit that time since 1970 is counted in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EpochUnit {
+    /// Seconds.
+    Seconds,
+    /// Milliseconds.
+    Milliseconds,
+    /// Microseconds.
+    Microseconds,
+}
+
+impl EpochUnit {
+    /// The unit that a format names, as `epoch_ms`.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "epoch_s" | "%s" => Some(EpochUnit::Seconds),
+            "epoch_ms" => Some(EpochUnit::Milliseconds),
+            "epoch_us" => Some(EpochUnit::Microseconds),
+            _ => None,
+        }
+    }
+
+    /// How many digits of it a microsecond is.
+    fn digits(self) -> u32 {
+        match self {
+            EpochUnit::Seconds => 6,
+            EpochUnit::Milliseconds => 3,
+            EpochUnit::Microseconds => 0,
+        }
+    }
+}
+
+/// How the values of one column are read.
+#[derive(Debug)]
+pub struct Meaning {
+    /// The declared type.
+    pub column_type: ColumnType,
+    /// The Arrow type that the engine holds it as.
+    pub data_type: DataType,
+    /// How the extract writes it.
+    pub format: Option<Format>,
+    /// The pipeline's zone, in which times without an offset are.
+    pub zone: Arc<Zone>,
+    /// Words of the sender's, and what the contract has in their place.
+    pub words: BTreeMap<String, String>,
+    /// Words that stand for no value in a column that is not text.
+    pub null_words: Arc<BTreeSet<String>>,
+    /// The years that dates and moments may be of.
+    pub years: Years,
+}
+
+/// The values of a column, and those that could not be read.
+#[derive(Debug)]
+pub struct Values {
+    /// What was read; null where there is no value, and where it is bad.
+    pub array: ArrayRef,
+    /// The rows of bad values in ascending order, each with a word for the reason. A value with a year that may not be stands in the array.
+    pub bad: Vec<(usize, &'static str)>,
+}
+
+impl Values {
+    fn good(array: ArrayRef) -> Self {
+        Values { array, bad: Vec::new() }
+    }
+
+    /// Values of which those are bad that were there and are null now.
+    fn lost(array: ArrayRef, raw: &dyn Array, reason: &'static str) -> Self {
+        let bad = if array.null_count() == raw.null_count() {
+            Vec::new()
+        } else {
+            (0..raw.len()).filter(|&row| array.is_null(row) && raw.is_valid(row)).map(|row| (row, reason)).collect()
+        };
+        Values { array, bad }
+    }
+}
+
+impl Meaning {
+    /// Reads the values of an array, whatever type the file holds them as.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when no value of the array's type can be of the declared type.
+    pub fn read(&self, array: &ArrayRef) -> Result<Values> {
+        let mut values = self.read_any(array)?;
+        if matches!(self.column_type, ColumnType::Date | ColumnType::Timestamp) {
+            self.years.check(&values.array, &self.zone, &mut values.bad);
+        }
+        Ok(values)
+    }
+
+    fn read_any(&self, array: &ArrayRef) -> Result<Values> {
+        match array.data_type() {
+            DataType::Utf8 => Ok(self.read_texts(array.as_string())),
+            DataType::Null => Ok(Values::good(new_null_array(&self.data_type, array.len()))),
+            held if is_keyed_text(held) && self.column_type == ColumnType::String && self.words.is_empty() => {
+                Ok(Values::good(Arc::clone(array)))
+            }
+            DataType::Dictionary(_, value) => self.read_any(&cast(array, value).map_err(defect)?),
+            DataType::LargeUtf8 | DataType::Utf8View => self.read_any(&cast(array, &DataType::Utf8).map_err(defect)?),
+            DataType::Binary | DataType::LargeBinary | DataType::BinaryView => {
+                let texts = strings::of_bytes(array)?;
+                let mut values = self.read_texts(texts.as_string());
+                values.bad.extend(Values::lost(texts, array, self.not_of_type()).bad);
+                values.bad.sort_unstable();
+                Ok(values)
+            }
+            // A code of the sender's, as 1 for female, is a word like any other.
+            _ if !self.words.is_empty() => {
+                let texts = strings::read(array, self)?;
+                let mut values = self.read_texts(texts.array.as_string());
+                values.bad.extend(texts.bad);
+                values.bad.sort_unstable();
+                Ok(values)
+            }
+            _ => match self.column_type {
+                ColumnType::String => strings::read(array, self),
+                ColumnType::Integer | ColumnType::Decimal { .. } | ColumnType::Double | ColumnType::Boolean => numbers::read(array, self),
+                ColumnType::Date | ColumnType::Timestamp => dates::read(array, self),
+            },
+        }
+    }
+
+    /// A value that the pipeline file names, as it is shown; none when it is not of the declared type.
+    pub fn read_text(&self, text: &str) -> Option<String> {
+        let plain: ArrayRef = Arc::new(StringArray::from(vec![text]));
+        let read = self.read(&plain).ok().filter(|read| read.bad.is_empty() && read.array.is_valid(0))?;
+        arrow::util::display::array_value_to_string(&read.array, 0).ok()
+    }
+
+    fn read_texts(&self, texts: &StringArray) -> Values {
+        let word = |text| self.words.get(text).map_or(text, String::as_str);
+        match self.column_type {
+            ColumnType::String if self.words.is_empty() => Values::good(Arc::new(texts.clone())),
+            ColumnType::String => Values::good(Arc::new(texts.iter().map(|text| text.map(word)).collect::<StringArray>())),
+            ColumnType::Integer | ColumnType::Decimal { .. } | ColumnType::Double | ColumnType::Boolean => numbers::of_texts(texts, self),
+            ColumnType::Date | ColumnType::Timestamp => dates::of_texts(texts, self),
+        }
+    }
+
+    /// Reads each text with a function, in words of the contract's. One that is not read as it stands is tried without the space around it;
+    /// one that stands for no value is none, and any other is bad.
+    fn each_text<T>(&self, texts: &StringArray, read: impl Fn(&str) -> Option<T>) -> (Vec<Option<T>>, Vec<(usize, &'static str)>) {
+        let mut values = Vec::with_capacity(texts.len());
+        let mut bad = Vec::new();
+        for (row, text) in texts.iter().enumerate() {
+            let Some(text) = text else {
+                values.push(None);
+                continue;
+            };
+            let text = if self.words.is_empty() { text } else { self.words.get(text).map_or(text, String::as_str) };
+            let value = read(text).or_else(|| Some(text.trim()).filter(|trimmed| trimmed.len() < text.len()).and_then(&read));
+            if value.is_none() && !self.is_null_word(text) {
+                bad.push((row, self.not_of_type()));
+            }
+            values.push(value);
+        }
+        (values, bad)
+    }
+
+    /// Whether a text stands for no value.
+    fn is_null_word(&self, text: &str) -> bool {
+        let trimmed = text.trim();
+        trimmed.is_empty() || self.null_words.contains(&trimmed.to_lowercase())
+    }
+
+    /// Whether a file's values of this type can be at fault, by themselves or by their years; `range` is what the file says of its
+    /// smallest and largest, as it stores them.
+    pub fn can_fail(&self, held: &DataType, range: Option<(i64, i64)>) -> bool {
+        if matches!(held, DataType::Null) {
+            return false;
+        }
+        if !self.words.is_empty() {
+            return true;
+        }
+        match self.column_type {
+            ColumnType::String => strings::can_fail(held),
+            ColumnType::Date | ColumnType::Timestamp => dates::can_fail(self, held, range),
+            _ => numbers::can_fail(self, held),
+        }
+    }
+
+    /// Whether values of a file's type can be of the declared one; if not, what to do.
+    ///
+    /// # Errors
+    /// What to write instead.
+    pub fn fits(&self, held: &DataType) -> Result<(), &'static str> {
+        const AS_STRING: &str = "declare it as it is, as a `string` if need be, and take it apart in SQL";
+        let kind = Kind::of(held);
+        let is_written = self.format.is_some();
+        match (self.column_type, kind) {
+            (_, Kind::Text | Kind::Nothing) => Ok(()),
+            (_, Kind::Other) => Err("leave the column out, or have the sender write it as text, a number, a date or a timestamp"),
+            (ColumnType::String, _) => Ok(()),
+            (_, _) if !self.words.is_empty() => Ok(()),
+            (ColumnType::Boolean, Kind::Boolean | Kind::Integer | Kind::Float | Kind::Decimal) => Ok(()),
+            (ColumnType::Integer | ColumnType::Decimal { .. } | ColumnType::Double, Kind::Integer | Kind::Float | Kind::Decimal) => Ok(()),
+            (ColumnType::Date | ColumnType::Timestamp, Kind::Moment) => Ok(()),
+            (ColumnType::Date | ColumnType::Timestamp, Kind::Integer | Kind::Float | Kind::Decimal) if is_written => Ok(()),
+            (ColumnType::Date | ColumnType::Timestamp, Kind::Integer | Kind::Float | Kind::Decimal) => {
+                Err("say in which unit it counts from 1970: `format: epoch_s`, `epoch_ms` or `epoch_us`")
+            }
+            _ => Err(AS_STRING),
+        }
+    }
+
+    /// A word for a value that is not of the declared type.
+    pub fn not_of_type(&self) -> &'static str {
+        match self.column_type {
+            ColumnType::String => "not-text",
+            ColumnType::Integer => "not-an-integer",
+            ColumnType::Decimal { .. } => "not-a-decimal",
+            ColumnType::Date => "not-a-date",
+            ColumnType::Timestamp => "not-a-timestamp",
+            ColumnType::Boolean => "not-a-boolean",
+            ColumnType::Double => "not-a-number",
+        }
+    }
+}
+
+/// What kind of values an Arrow type holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Nothing,
+    Text,
+    Boolean,
+    Integer,
+    Float,
+    Decimal,
+    /// Days and moments.
+    Moment,
+    /// Times of day.
+    TimeOfDay,
+    /// Lists, structs, maps, durations and the like.
+    Other,
+}
+
+impl Kind {
+    fn of(held: &DataType) -> Self {
+        match held {
+            DataType::Null => Kind::Nothing,
+            DataType::Dictionary(_, value) => Kind::of(value),
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Kind::Text,
+            DataType::Binary | DataType::LargeBinary | DataType::BinaryView => Kind::Text,
+            DataType::Boolean => Kind::Boolean,
+            DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => Kind::Integer,
+            DataType::UInt8 | DataType::UInt16 | DataType::UInt32 | DataType::UInt64 => Kind::Integer,
+            DataType::Float16 | DataType::Float32 | DataType::Float64 => Kind::Float,
+            DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => Kind::Decimal,
+            DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) => Kind::Moment,
+            DataType::Time32(_) | DataType::Time64(_) => Kind::TimeOfDay,
+            _ => Kind::Other,
+        }
+    }
+}
+
+/// Whether values are texts held once each, as Parquet's dictionary pages do.
+pub fn is_keyed_text(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Dictionary(key, value) if **key == DataType::Int32 && **value == DataType::Utf8)
+}
+
+/// Values of a dictionary of text, if they are held so.
+pub fn keyed_text(array: &ArrayRef) -> Option<&arrow::array::DictionaryArray<Int32Type>> {
+    array.as_dictionary_opt::<Int32Type>().filter(|_| is_keyed_text(array.data_type()))
+}
+
+fn defect(error: arrow::error::ArrowError) -> Error {
+    Error::defect(format!("values were not read: {error}"))
+}
+
+/// An array of a type for which there is no reading; files are looked at before, so that this is told with a file's name.
+fn misfit(held: &DataType) -> Error {
+    Error::defect(format!("values of the type {held} were not expected"))
+}

@@ -1,0 +1,248 @@
+//! Values read as numbers and truths.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, Decimal128Array, Float64Array, Int64Array, PrimitiveArray, StringArray,
+};
+use arrow::compute::{CastOptions, cast, cast_with_options};
+use arrow::datatypes::{DataType, Decimal128Type, Decimal256Type, Float32Type, Float64Type, Int64Type, UInt64Type, i256};
+
+use super::{Format, Kind, Meaning, Values, defect, misfit};
+use crate::config::ColumnType;
+use crate::error::Result;
+use crate::number;
+
+/// Reads texts.
+pub fn of_texts(texts: &StringArray, meaning: &Meaning) -> Values {
+    match meaning.column_type {
+        ColumnType::Integer => collected::<Int64Type>(meaning.each_text(texts, |text| plainly(meaning, text, number::whole))),
+        ColumnType::Decimal { precision, scale } => {
+            let read = |text: &str| plainly(meaning, text, |text| number::decimal(text, precision, scale));
+            as_decimals(collected::<Decimal128Type>(meaning.each_text(texts, read)), precision, scale)
+        }
+        ColumnType::Double => collected::<Float64Type>(meaning.each_text(texts, |text| plainly(meaning, text, number::double))),
+        _ => {
+            let (values, bad) = meaning.each_text(texts, truth);
+            Values { array: Arc::new(BooleanArray::from(values)), bad }
+        }
+    }
+}
+
+/// Reads a number as it would stand without its format.
+#[inline]
+fn plainly<T>(meaning: &Meaning, text: &str, read: impl Fn(&str) -> Option<T>) -> Option<T> {
+    let Some(Format::Number(format)) = &meaning.format else { return read(text) };
+    let mut plain = String::with_capacity(text.len());
+    if format.plain(text, &mut plain) { read(&plain) } else { None }
+}
+
+fn collected<T: ArrowPrimitiveType>((values, bad): (Vec<Option<T::Native>>, Vec<(usize, &'static str)>)) -> Values {
+    Values { array: Arc::new(values.into_iter().collect::<PrimitiveArray<T>>()), bad }
+}
+
+fn as_decimals(values: Values, precision: u8, scale: i8) -> Values {
+    let array = values.array.as_primitive::<Decimal128Type>().clone();
+    // Every value was read with this precision and scale.
+    let typed = array.with_data_type(DataType::Decimal128(precision, scale));
+    Values { array: Arc::new(typed), bad: values.bad }
+}
+
+/// Whether a text says yes or no.
+fn truth(text: &str) -> Option<bool> {
+    const YES: [&str; 6] = ["true", "t", "yes", "y", "on", "1"];
+    const NO: [&str; 6] = ["false", "f", "no", "n", "off", "0"];
+    let among = |words: &[&str]| words.iter().any(|word| word.eq_ignore_ascii_case(text));
+    if among(&YES) {
+        return Some(true);
+    }
+    among(&NO).then_some(false)
+}
+
+/// Reads an array of numbers or truths.
+pub fn read(array: &ArrayRef, meaning: &Meaning) -> Result<Values> {
+    if array.data_type() == &meaning.data_type && meaning.column_type != ColumnType::Double {
+        return Ok(Values::good(Arc::clone(array)));
+    }
+    let read = match meaning.column_type {
+        ColumnType::Integer => integers(array)?,
+        ColumnType::Decimal { precision, scale } => decimals(array, precision, scale)?,
+        ColumnType::Double => doubles(array)?,
+        _ => truths(array)?,
+    };
+    Ok(Values::lost(read, array, meaning.not_of_type()))
+}
+
+/// Whether values of a type may be none of the declared one's.
+pub fn can_fail(meaning: &Meaning, held: &DataType) -> bool {
+    let small = matches!(held, DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::UInt8 | DataType::UInt16 | DataType::UInt32);
+    match meaning.column_type {
+        ColumnType::Integer => !small && held != &DataType::Int64,
+        ColumnType::Boolean => held != &DataType::Boolean,
+        ColumnType::Double => !small,
+        ColumnType::Decimal { precision, scale } => match held {
+            DataType::Decimal128(p, s) => !widens((*p, *s), (precision, scale)),
+            DataType::Int64 | DataType::UInt32 => i16::from(precision) - i16::from(scale) < 19,
+            _ if small => i16::from(precision) - i16::from(scale) < 10,
+            _ => true,
+        },
+        _ => true,
+    }
+}
+
+/// Whether every decimal of one precision and scale is one of another.
+fn widens(from: (u8, i8), to: (u8, i8)) -> bool {
+    let whole = |(precision, scale): (u8, i8)| i16::from(precision) - i16::from(scale);
+    from.1 <= to.1 && whole(from) <= whole(to)
+}
+
+/// The largest size of a whole number up to which a type of float holds every one.
+pub fn exact_limit(held: &DataType) -> f64 {
+    match held {
+        DataType::Float16 => 2048.0,
+        DataType::Float32 => 16_777_216.0,
+        _ => 9_007_199_254_740_992.0,
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "a whole number within the limit is exact")]
+fn integers(array: &ArrayRef) -> Result<ArrayRef> {
+    Ok(match Kind::of(array.data_type()) {
+        Kind::Integer => safe_cast(array, &DataType::Int64)?,
+        Kind::Float => {
+            let limit = exact_limit(array.data_type());
+            let whole = |value: f64| (value.fract() == 0.0 && value.abs() <= limit).then_some(value as i64);
+            Arc::new(wide_floats(array)?.iter().map(|value| value.and_then(whole)).collect::<Int64Array>())
+        }
+        Kind::Decimal => {
+            let (wide, scale) = wide_decimals(array)?;
+            let whole = |value: i256| rescaled(value, scale, 0).and_then(i256::to_i128).and_then(|value| i64::try_from(value).ok());
+            Arc::new(wide.as_primitive::<Decimal256Type>().iter().map(|value| value.and_then(whole)).collect::<Int64Array>())
+        }
+        _ => return Err(misfit(array.data_type())),
+    })
+}
+
+fn decimals(array: &ArrayRef, precision: u8, scale: i8) -> Result<ArrayRef> {
+    let limit = 10_i128.checked_pow(u32::from(precision)).unwrap_or(i128::MAX);
+    let fits = |value: &i128| -limit < *value && *value < limit;
+    let decimals: Decimal128Array = match array.data_type() {
+        DataType::Decimal128(p, s) if widens((*p, *s), (precision, scale)) => {
+            return cast(array, &DataType::Decimal128(precision, scale)).map_err(defect);
+        }
+        DataType::Float32 => {
+            let floats = array.as_primitive::<Float32Type>().iter();
+            floats.map(|value| value.and_then(|value| number::decimal(&value.to_string(), precision, scale))).collect()
+        }
+        held => match Kind::of(held) {
+            Kind::Float => {
+                let floats = wide_floats(array)?;
+                let read = |value: f64| number::decimal(&value.to_string(), precision, scale);
+                floats.iter().map(|value| value.and_then(read)).collect()
+            }
+            Kind::Decimal | Kind::Integer => {
+                let (wide, from) = wide_decimals(array)?;
+                let read = |value: i256| rescaled(value, from, scale).and_then(i256::to_i128).filter(fits);
+                wide.as_primitive::<Decimal256Type>().iter().map(|value| value.and_then(read)).collect()
+            }
+            _ => return Err(misfit(held)),
+        },
+    };
+    Ok(Arc::new(decimals.with_data_type(DataType::Decimal128(precision, scale))))
+}
+
+#[allow(clippy::cast_precision_loss, reason = "it is compared with what came of it")]
+fn doubles(array: &ArrayRef) -> Result<ArrayRef> {
+    let doubles: Float64Array = match Kind::of(array.data_type()) {
+        Kind::Float => wide_floats(array)?.iter().map(|value| value.filter(|value| value.is_finite())).collect(),
+        Kind::Integer if array.data_type() == &DataType::UInt64 => {
+            let exact = |value: u64| is_exact(value).then_some(value as f64);
+            array.as_primitive::<UInt64Type>().iter().map(|value| value.and_then(exact)).collect()
+        }
+        Kind::Integer => {
+            let exact = |value: i64| is_exact(value.unsigned_abs()).then_some(value as f64);
+            safe_cast(array, &DataType::Int64)?.as_primitive::<Int64Type>().iter().map(|value| value.and_then(exact)).collect()
+        }
+        Kind::Decimal => {
+            let (wide, _) = wide_decimals(array)?;
+            let texts = cast(&wide, &DataType::Utf8).map_err(defect)?;
+            // The nearest double, if that is what the decimal is when it is written again.
+            let read = |text: &str| {
+                let plain = |text: &str| number::decimal(text, 38, decimal_places(text));
+                let value = number::double(text)?;
+                let again = value.to_string();
+                let places = decimal_places(text).max(decimal_places(&again));
+                (plain(text).is_some() && number::decimal(&again, 38, places) == number::decimal(text, 38, places)).then_some(value)
+            };
+            texts.as_string::<i32>().iter().map(|text| text.and_then(read)).collect()
+        }
+        _ => return Err(misfit(array.data_type())),
+    };
+    Ok(Arc::new(doubles))
+}
+
+/// Whether a float of 64 bits holds a whole number exactly: from its first to its last digit that is one, there are at most 53.
+fn is_exact(size: u64) -> bool {
+    size.leading_zeros() + 53 + size.trailing_zeros() >= 64
+}
+
+fn decimal_places(text: &str) -> i8 {
+    text.split_once('.').map_or(0, |(_, fraction)| i8::try_from(fraction.len().min(38)).unwrap_or(38))
+}
+
+fn truths(array: &ArrayRef) -> Result<ArrayRef> {
+    let (zero, one) = (i256::from_i128(0), i256::from_i128(1));
+    let truths: BooleanArray = match Kind::of(array.data_type()) {
+        Kind::Float => {
+            let truth = |value: f64| if value == 0.0 { Some(false) } else { (value.to_bits() == 1.0_f64.to_bits()).then_some(true) };
+            wide_floats(array)?.iter().map(|value| value.and_then(truth)).collect()
+        }
+        Kind::Integer | Kind::Decimal => {
+            let (wide, scale) = wide_decimals(array)?;
+            let truth = |value: i256| match rescaled(value, scale, 0) {
+                Some(value) if value == zero => Some(false),
+                Some(value) if value == one => Some(true),
+                _ => None,
+            };
+            wide.as_primitive::<Decimal256Type>().iter().map(|value| value.and_then(truth)).collect()
+        }
+        _ => return Err(misfit(array.data_type())),
+    };
+    Ok(Arc::new(truths))
+}
+
+/// Floats with 64 bits, which hold all that those of fewer do.
+fn wide_floats(array: &ArrayRef) -> Result<Float64Array> {
+    Ok(cast(array, &DataType::Float64).map_err(defect)?.as_primitive::<Float64Type>().clone())
+}
+
+/// Decimals or whole numbers with 76 digits, and their scale.
+pub fn wide_decimals(array: &ArrayRef) -> Result<(ArrayRef, i8)> {
+    let scale = match array.data_type() {
+        DataType::Decimal32(_, scale) | DataType::Decimal64(_, scale) | DataType::Decimal128(_, scale) | DataType::Decimal256(_, scale) => {
+            *scale
+        }
+        _ => 0,
+    };
+    Ok((cast(array, &DataType::Decimal256(76, scale)).map_err(defect)?, scale))
+}
+
+/// A decimal at another scale; none if digits would be lost or there are too many.
+fn rescaled(value: i256, from: i8, to: i8) -> Option<i256> {
+    let ten = i256::from_i128(10);
+    let mut value = value;
+    for _ in 0..(to - from).max(0) {
+        value = value.checked_mul(ten)?;
+    }
+    for _ in 0..(from - to).max(0) {
+        if value.checked_rem(ten)? != i256::from_i128(0) {
+            return None;
+        }
+        value = value.checked_div(ten)?;
+    }
+    Some(value)
+}
+
+fn safe_cast(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
+    cast_with_options(array, to, &CastOptions { safe: true, ..CastOptions::default() }).map_err(defect)
+}
