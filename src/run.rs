@@ -307,7 +307,8 @@ async fn account(
         let contract = &source.extract.contract;
         let collector = &source.collector;
         ingest::complete(engine, &source.extract, collector).await?;
-        let ledger = collector.ledger(&contract.source, source.extract.files.len());
+        let mut ledger = collector.ledger(&contract.source, source.extract.files.len());
+        ledger.files_skipped = source.extract.markers;
         if !ledger.adds_up() {
             return Err(Error::defect(format!("the rows of the source `{}` do not add up: {ledger:?}", contract.source)));
         }
@@ -321,10 +322,7 @@ async fn account(
         if ledger.rows_read == 0 {
             warnings.push(format!("{}: the extract is empty", contract.source));
         }
-        let broken_off = collector.rejects().into_iter().filter(|reject| reject.reason == ingest::DAMAGED);
-        warnings.extend(broken_off.map(|reject| {
-            format!("{}: {} is damaged from line {} on; what follows could not be read", contract.source, reject.file, reject.row_number)
-        }));
+        warnings.extend(collector.rejects().iter().filter_map(|reject| ingest::warning(&contract.source, reject)));
         rejects.extend(collector.rejects().into_iter().map(|reject| (contract.source.clone(), reject)));
         ledgers.push(ledger);
     }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::contract::Contract;
 use super::csv::Decoded;
-use super::text::{Block, MAX_RECORD_BYTES, Record};
+use super::text::{Block, MAX_RECORD_BYTES, Record, TOO_LONG};
 use crate::config::UnknownColumns;
 
 /// Decodes the contract's columns out of JSON lines.
@@ -36,6 +36,10 @@ impl Lines {
                 })
             };
             let places = column.names.iter().map(&mut place).collect();
+            // Whoever names a path means what is nested there, which is not read: a line that has it says so.
+            for (root, _) in column.names.iter().filter_map(|name| name.split_once('.')) {
+                place(&root.to_owned());
+            }
             positions.push(needed.then_some(places));
         }
         Lines { names, positions, refuse_unknown: contract.unknown_columns == UnknownColumns::Refuse }
@@ -71,7 +75,7 @@ impl Lines {
     /// Puts the values of a line at the positions of their names.
     fn line<'a>(&self, line: &'a [u8], keys: &mut Vec<Key>, values: &mut [Option<Cow<'a, str>>]) -> Result<(), &'static str> {
         if line.len() > MAX_RECORD_BYTES {
-            return Err("record-too-long");
+            return Err(TOO_LONG);
         }
         let text = std::str::from_utf8(line).map_err(|_| "invalid-utf8")?;
         let mut json = Json { text, at: 0, has_controls: line.iter().min().is_some_and(|least| *least < b' ') };
@@ -102,14 +106,16 @@ impl Lines {
         json.over_space();
         match () {
             () if json.at < text.len() => Err(INVALID),
-            () if nested => Err("nested-value"),
-            () if unknown && self.refuse_unknown => Err("unknown-column"),
+            () if nested => Err(NESTED),
+            () if unknown && self.refuse_unknown => Err(UNKNOWN),
             () => Ok(()),
         }
     }
 }
 
 const INVALID: &str = "invalid-json";
+const NESTED: &str = "nested-value";
+const UNKNOWN: &str = "unknown-column";
 
 /// The key that a line before had in the same place, in its quotes, and the position of its name. Lines mostly have their keys in one order.
 type Key = (String, usize);
@@ -234,11 +240,6 @@ impl<'a> Json<'a> {
     }
 }
 
-/// Where the last whole line of some bytes ends.
-pub fn last_boundary(bytes: &[u8]) -> Option<usize> {
-    memchr::memrchr(b'\n', bytes).map(|at| at + 1)
-}
-
 /// The lines of a block, blank ones left out.
 pub fn records(block: &Block) -> Vec<Record> {
     let mut found = Vec::new();
@@ -246,7 +247,8 @@ pub fn records(block: &Block) -> Vec<Record> {
     while start < block.bytes.len() {
         let rest = &block.bytes[start..];
         let length = memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
-        let content = rest[..length].trim_ascii_end();
+        let space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+        let content = &rest[..rest[..length].iter().rposition(|byte| !space(byte)).map_or(0, |last| last + 1)];
         if !content.is_empty() {
             found.push(Record { bytes: start..start + content.len(), line });
         }
@@ -255,15 +257,27 @@ pub fn records(block: &Block) -> Vec<Record> {
     found
 }
 
-/// A line as it was, personal values left out; none when it is not a JSON object.
-pub fn masked(line: &[u8], contract: &Contract) -> Option<String> {
-    let Ok(Value::Object(mut object)) = serde_json::from_slice(line) else { return None };
-    for name in contract.columns.iter().filter(|column| column.personal).flat_map(|column| &column.names) {
-        if let Some(value) = object.get_mut(name) {
-            *value = super::reader::MASK.into();
-        }
-    }
-    Some(Value::Object(object).to_string())
+/// Whether a line that was rejected is a JSON object all the same.
+pub fn is_object(reason: &str) -> bool {
+    matches!(reason, NESTED | UNKNOWN)
+}
+
+/// Whether it was rejected for an object or a list where the contract has a column.
+pub fn is_nested(reason: &str) -> bool {
+    reason == NESTED
+}
+
+/// A line as a JSON object of the members that the contract names, without nested values and the values of personal ones; none of its
+/// values when it is no JSON object.
+pub fn masked(line: &[u8], contract: &Contract) -> String {
+    let Ok(Value::Object(object)) = serde_json::from_slice(line) else {
+        return super::reader::withheld(&format!("{} bytes", line.len()));
+    };
+    let declared = object.into_iter().filter_map(|(name, value)| {
+        let shown = super::reader::shown(contract, &name, value)?;
+        Some((name, shown))
+    });
+    Value::Object(declared.collect()).to_string()
 }
 
 #[cfg(test)]
@@ -281,7 +295,7 @@ mod tests {
     fn decode(text: &str) -> (Rows, Vec<(u64, &'static str)>) {
         let positions = vec![Some(vec![0]), Some(vec![1, 2])];
         let lines = Lines { names: NAMES.map(str::to_owned).to_vec(), positions, refuse_unknown: false };
-        let decoded = lines.decode(&Block { bytes: text.as_bytes().to_vec(), first_line: 1 });
+        let decoded = lines.decode(&Block { bytes: text.as_bytes().to_vec(), first_line: 1, has_lone_returns: false });
         let value = |column: usize, row: usize| {
             let texts = decoded.columns[column].as_ref().unwrap().as_string::<i32>();
             texts.iter().nth(row).unwrap().map(str::to_owned)
