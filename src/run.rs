@@ -123,8 +123,13 @@ async fn attempt(request: &Request, stores: &Stores, progress: &Progress, record
     let project = Arc::new(config::load(&request.pipeline, &request.environment)?);
     let values = config::bind(&project, request.as_of, &request.parameters)?;
     let destination = publish::destination(request.destination.as_deref(), &project, stores)?;
+    // Another pipeline's destination gets nothing, not even the record of this run.
+    let found = Publications::read(&destination).await;
+    found.as_ref().map_or(Ok(()), |found| found.belong_to(&project.pipeline.name.value))?;
     recorder.goes_to(&destination);
+    publish::refuse_own_outputs(&destination, &project, &values, stores)?;
     let plan = plan::plan(project, values).await?;
+    found?;
 
     // Days that a run died over are put right before anything is compared or read.
     publish::settle(&destination).await?;

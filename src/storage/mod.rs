@@ -197,6 +197,12 @@ impl Location {
         Ok(found)
     }
 
+    /// Whether a path of another place would be found here.
+    pub fn matches(&self, other: &Location, path: &Path) -> bool {
+        let is_same_store = Arc::ptr_eq(&self.store, &other.store);
+        is_same_store && self.pattern().is_ok_and(|pattern| pattern.matches_with(path.as_ref(), MATCHING))
+    }
+
     fn pattern(&self) -> Result<glob::Pattern> {
         glob::Pattern::new(&self.path).map_err(|error| invalid(&self.path, error.msg))
     }
