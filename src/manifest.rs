@@ -18,7 +18,8 @@ pub struct Commit {
     pub format: u32,
     /// The publication's number at its destination, from 1.
     pub number: u64,
-    /// The pipeline's name.
+    /// The pipeline's name; empty in a commit that does not say, whose destination any pipeline may take over.
+    #[serde(default)]
     pub pipeline: String,
     /// The day that the publication is as of.
     pub as_of: NaiveDate,

@@ -48,6 +48,22 @@ pub fn whole_digits(text: &str) -> Option<String> {
     Some(if written.negative { format!("-{digits}") } else { digits })
 }
 
+/// A number without a power of ten, as `100000` for `1e5`; none with more than 100 digits.
+pub fn plain(text: &str) -> Option<String> {
+    let written = Written::read(text)?;
+    if written.is_zero() {
+        return Some("0".to_owned());
+    }
+    if let Some(whole) = whole_digits(text) {
+        return Some(whole);
+    }
+    let digits: String = written.digits().map(char::from).collect();
+    let places = usize::try_from(written.shift(0).unsigned_abs()).ok().filter(|places| places.max(&digits.len()) <= &MOST_DIGITS)?;
+    let padded = format!("{digits:0>width$}", width = places + 1);
+    let (whole, fraction) = padded.split_at(padded.len() - places);
+    Some(format!("{}{whole}.{fraction}", if written.negative { "-" } else { "" }))
+}
+
 /// A finite binary number, the nearest to what is written.
 pub fn double(text: &str) -> Option<f64> {
     let is_number = text.bytes().any(|byte| byte.is_ascii_digit());
@@ -179,6 +195,11 @@ impl NumberFormat {
         valid.then_some(NumberFormat { thousands, point })
     }
 
+    /// What stands before the fraction.
+    pub fn point(self) -> char {
+        self.point
+    }
+
     /// Writes a number plainly, with a point and without thousands; false where separators do not stand where they should: between
     /// each three digits or nowhere, and none after the point.
     pub fn plain(self, text: &str, plain: &mut String) -> bool {
@@ -260,6 +281,10 @@ mod tests {
             // The same with the point elsewhere and a power of ten that makes up for it.
             let moved = format!("{sign}{units}e{}", -6 + exponent);
             prop_assert_eq!(decimal(&moved, 38, 12), Some(value * 10_i128.pow(u32::try_from(6 + exponent).unwrap())));
+            let again = plain(&text).unwrap();
+            prop_assert!(!again.contains('e') && decimal(&again, 38, 6) == Some(value), "{}", again);
+            let again = plain(&moved).unwrap();
+            prop_assert!(!again.contains('e') && decimal(&again, 38, 12) == decimal(&moved, 38, 12), "{}", again);
             let places = |scale: i8| decimal(&text, 38, scale);
             let fits = |scale: u32| (value % 10_i128.pow(6 - scale) == 0).then(|| value / 10_i128.pow(6 - scale));
             prop_assert_eq!([places(0), places(2), places(5)], [fits(0), fits(2), fits(5)]);

@@ -123,8 +123,13 @@ async fn attempt(request: &Request, stores: &Stores, progress: &Progress, record
     let project = Arc::new(config::load(&request.pipeline, &request.environment)?);
     let values = config::bind(&project, request.as_of, &request.parameters)?;
     let destination = publish::destination(request.destination.as_deref(), &project, stores)?;
+    // Another pipeline's destination gets nothing, not even the record of this run.
+    let found = Publications::read(&destination).await;
+    found.as_ref().map_or(Ok(()), |found| found.belong_to(&project.pipeline.name.value))?;
     recorder.goes_to(&destination);
+    publish::refuse_own_outputs(&destination, &project, &values, stores)?;
     let plan = plan::plan(project, values).await?;
+    found?;
 
     // Days that a run died over are put right before anything is compared or read.
     publish::settle(&destination).await?;
@@ -307,7 +312,8 @@ async fn account(
         let contract = &source.extract.contract;
         let collector = &source.collector;
         ingest::complete(engine, &source.extract, collector).await?;
-        let ledger = collector.ledger(&contract.source, source.extract.files.len());
+        let mut ledger = collector.ledger(&contract.source, source.extract.files.len());
+        ledger.files_skipped = source.extract.markers;
         if !ledger.adds_up() {
             return Err(Error::defect(format!("the rows of the source `{}` do not add up: {ledger:?}", contract.source)));
         }
@@ -320,10 +326,7 @@ async fn account(
         if ledger.rows_read == 0 {
             warnings.push(format!("{}: the extract is empty", contract.source));
         }
-        let broken_off = collector.rejects().into_iter().filter(|reject| reject.reason == ingest::DAMAGED);
-        warnings.extend(broken_off.map(|reject| {
-            format!("{}: {} is damaged from line {} on; what follows could not be read", contract.source, reject.file, reject.row_number)
-        }));
+        warnings.extend(collector.rejects().iter().filter_map(|reject| ingest::warning(&contract.source, reject)));
         rejects.extend(collector.rejects().into_iter().map(|reject| (contract.source.clone(), reject)));
         ledgers.push(ledger);
     }

@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, Int32Type};
 use datafusion::common::ScalarValue;
 use regex::Regex;
 
-use super::values::{EpochUnit, Format, Meaning, Pattern, Years, keyed_text};
+use super::values::{EpochUnit, Format, JsonNumbers, Meaning, Pattern, Years, keyed_text};
 use crate::config::{Column, ColumnType, OnError, Values, parse_scalar, span_of};
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::error::{Error, Result};
@@ -150,6 +150,11 @@ impl ContractColumn {
     /// What to write instead.
     pub fn fits(&self, in_file: &DataType) -> Result<(), &'static str> {
         self.meaning.fits(in_file)
+    }
+
+    /// How numbers of JSON are read.
+    pub fn json_numbers(&self) -> JsonNumbers {
+        self.meaning.json_numbers()
     }
 
     /// Reads the values of an array. Those that break the contract are told with their row, in order, once each, and with the first

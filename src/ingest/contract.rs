@@ -112,7 +112,8 @@ impl Contract {
                     .hint("it must be a timestamp or a date, so that what happened at or after the as-of day can be left out"),
             );
         }
-        problems.extend(event_time.and_then(|at| unplaced(file, source, at)));
+        let is_time = |at: &usize| matches!(columns[*at].column_type, ColumnType::Timestamp | ColumnType::Date);
+        problems.extend(event_time.filter(is_time).and_then(|at| unplaced(file, source, at)));
         for &at in key.iter().chain(&event_time) {
             columns[at].costs_row = true;
         }
@@ -182,19 +183,16 @@ impl Contract {
         unread: &[(usize, usize, &'static str)],
         projection: &[usize],
     ) -> Result<Checked> {
+        let scope = |column: usize| if self.columns[column].costs_row { Scope::Row } else { Scope::Value };
+        let fault = |column, (row, reason)| Fault { row, column, reason, scope: scope(column), may_be_no: false };
+        let mut faults: Vec<Fault> = unread.iter().map(|(row, column, reason)| fault(*column, (*row, *reason))).collect();
         let mut typed: Vec<Option<ArrayRef>> = Vec::with_capacity(raw.len());
-        let mut faults: Vec<Fault> = Vec::new();
         for (column, (declared, array)) in self.columns.iter().zip(raw).enumerate() {
-            let Some(array) = array else {
-                typed.push(None);
-                continue;
-            };
-            let (read, found) = declared.read(array)?;
-            let scope = if declared.costs_row { Scope::Row } else { Scope::Value };
-            let unread = unread.iter().filter(|(_, at, _)| *at == column).map(|(row, _, reason)| (*row, *reason));
-            let found = unread.chain(found).map(|(row, reason)| Fault { row, column, reason, scope, may_be_no: false });
-            faults.extend(found);
-            typed.push(Some(read));
+            let read = array.as_ref().map(|array| declared.read(array)).transpose()?;
+            typed.push(read.map(|(typed, found)| {
+                faults.extend(found.into_iter().map(|found| fault(column, found)));
+                typed
+            }));
         }
         let out_of_window = typed[self.event_time].as_ref().and_then(|array| self.out_of_window(array));
         if !faults.is_empty() {

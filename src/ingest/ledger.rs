@@ -58,6 +58,9 @@ pub struct Ledger {
     pub source: String,
     /// Its files.
     pub files: u64,
+    /// Markers of other programs beside them, which are not read.
+    #[serde(default)]
+    pub files_skipped: u64,
     /// Rows in them.
     pub rows_read: u64,
     /// Rows that went on to the models.
@@ -221,6 +224,7 @@ impl Collector {
         Ledger {
             source: source.to_owned(),
             files: files as u64,
+            files_skipped: 0,
             rows_read: totals.tally.read,
             rows_kept: totals.tally.kept,
             rows_rejected: of_scope(Scope::Row),

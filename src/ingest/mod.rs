@@ -4,6 +4,7 @@ mod column;
 mod contract;
 mod csv;
 mod deduplicate;
+mod format;
 mod held;
 mod ledger;
 mod ndjson;
@@ -11,26 +12,30 @@ mod parquet;
 mod reader;
 mod table;
 mod text;
+mod unpack;
 mod values;
 
 pub use contract::{Contract, Fault};
 pub use deduplicate::keep_latest;
 pub use ledger::{Collector, Ledger, Overrun, Reject, RejectCount, Scope};
-pub use reader::DAMAGED;
+pub use reader::{DAMAGED, warning};
 use table::SourceTable;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::error::DataFusionError;
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 
-use crate::config::{Project, Source, SourceFormat, Values, span_of};
+use crate::config::{Project, SourceFormat, Values};
 use crate::diagnostic::Diagnostic;
 use crate::engine::{Engine, Gathered, failed};
 use crate::error::{Error, Message, Result};
 use crate::manifest::Input;
-use crate::storage::{File, Stores};
+use crate::storage::{File, Found, Stores};
+
+/// Files looked at at once whose names tell no format.
+const FILES_AT_ONCE: usize = 16;
 
 /// A source with its contract and the files that were found for it.
 #[derive(Debug, Clone)]
@@ -39,6 +44,8 @@ pub struct Extract {
     pub contract: Arc<Contract>,
     /// The files, in order of path.
     pub files: Vec<(File, SourceFormat)>,
+    /// How many markers lie beside them, which are not read.
+    pub markers: u64,
 }
 
 /// Compiles the contracts of every source, but for those that have a problem.
@@ -62,13 +69,13 @@ pub async fn find(project: &Project, contracts: &[Arc<Contract>], stores: &Store
     let mut missing = Vec::new();
     for ((name, source), contract) in project.pipeline.sources.iter().zip(contracts) {
         let location = stores.open(&source.location.value, &project.root)?;
-        let files = location.files().await?;
+        let Found { files, markers } = location.files().await?;
         if let Some(why) = missing_or_stale(contract, &files, &source.location.value) {
             missing.push(format!("{name}: {why}"));
             continue;
         }
-        let files = files.into_iter().map(|file| with_format(project, name, source, file)).collect::<Result<Vec<_>>>()?;
-        extracts.push(Extract { contract: Arc::clone(contract), files });
+        let files = futures::stream::iter(files).map(|file| with_format(source.format, file)).buffered(FILES_AT_ONCE).try_collect().await?;
+        extracts.push(Extract { contract: Arc::clone(contract), files, markers });
     }
     if missing.is_empty() { Ok(extracts) } else { Err(not_there_yet(missing)) }
 }
@@ -125,14 +132,16 @@ fn stale(what: &str, newest_micros: i64, contract: &Contract, allowed: u32) -> O
     (age > i64::from(allowed)).then(|| format!("{what} is of {newest}, {age} days before {}; it may be {allowed}", contract.as_of_day))
 }
 
-fn with_format(project: &Project, name: &str, source: &Source, file: File) -> Result<(File, SourceFormat)> {
-    match source.format.or_else(|| SourceFormat::from_name(file.meta.location.as_ref())) {
-        Some(format) => Ok((file, format)),
-        None => Err(Diagnostic::error("unknown-format", format!("the name of {} tells no format", file.shown))
-            .at(span_of(&project.file, &source.location))
-            .label("found here")
-            .hint(format!("say `format: csv`, `ndjson` or `parquet` for the source `{name}`"))
-            .into()),
+/// A file with its format: as declared, as its name tells, or else as its first bytes tell.
+async fn with_format(declared: Option<SourceFormat>, file: File) -> Result<(File, SourceFormat)> {
+    if let Some(format) = declared.or_else(|| SourceFormat::from_name(file.meta.location.as_ref())) {
+        return Ok((file, format));
+    }
+    let head = text::Blocks::first_bytes(&file).await?;
+    let format = format::of_head(&head);
+    match format::foreign(&head) {
+        Some(what) if format != SourceFormat::Parquet => Err(format::refused(&file.shown, what)),
+        _ => Ok((file, format)),
     }
 }
 

@@ -10,85 +10,102 @@ use serde_json::Value;
 
 use super::contract::Contract;
 use super::csv::Decoded;
-use super::text::{Block, MAX_RECORD_BYTES, Record};
+use super::text::{Block, MAX_RECORD_BYTES, Record, TOO_LONG};
+use super::values::JsonNumbers;
 use crate::config::UnknownColumns;
+use crate::number;
 
 /// Decodes the contract's columns out of JSON lines.
 #[derive(Debug, Clone)]
 pub struct Lines {
     /// The names of all columns.
     names: Vec<String>,
-    /// For every column of the contract that is needed the positions of its names: the first with a value counts.
-    positions: Vec<Option<Vec<usize>>>,
+    columns: Vec<JsonColumn>,
     refuse_unknown: bool,
+}
+
+/// A column of the contract as lines may have it.
+#[derive(Debug, Clone)]
+struct JsonColumn {
+    /// The positions of its names: the first with a value counts.
+    places: Vec<usize>,
+    /// The positions of members in which names with a point lead, as `device` does of `device.category`; what is nested there is not read.
+    roots: Vec<usize>,
+    numbers: JsonNumbers,
+    is_needed: bool,
 }
 
 impl Lines {
     /// A decoder for a contract, of which some columns are needed.
     pub fn new(contract: &Contract, needed: &[bool]) -> Self {
         let mut names: Vec<String> = Vec::new();
-        let mut positions = Vec::new();
+        let mut columns = Vec::new();
         for (column, needed) in contract.columns.iter().zip(needed) {
-            let mut place = |wanted: &String| {
+            let mut place = |wanted: &str| {
                 names.iter().position(|name| name == wanted).unwrap_or_else(|| {
-                    names.push(wanted.clone());
+                    names.push(wanted.to_owned());
                     names.len() - 1
                 })
             };
-            let places = column.names.iter().map(&mut place).collect();
-            positions.push(needed.then_some(places));
+            let places = column.names.iter().map(|name| place(name)).collect();
+            let roots = column.names.iter().filter_map(|name| name.split_once('.')).map(|(root, _)| place(root)).collect();
+            columns.push(JsonColumn { places, roots, numbers: column.json_numbers(), is_needed: *needed });
         }
-        Lines { names, positions, refuse_unknown: contract.unknown_columns == UnknownColumns::Refuse }
+        Lines { names, columns, refuse_unknown: contract.unknown_columns == UnknownColumns::Refuse }
     }
 
     /// Decodes the lines of a block.
     pub fn decode(&self, block: &Block) -> Decoded {
         let lines = memchr::memchr_iter(b'\n', &block.bytes).count() + 1;
-        let share = block.bytes.len() / (2 * self.positions.len().max(1));
-        let builder = |places: &Option<Vec<usize>>| places.as_ref().map(|_| StringBuilder::with_capacity(lines, share));
-        let mut columns: Vec<Option<StringBuilder>> = self.positions.iter().map(builder).collect();
-        let mut values: Vec<Option<Cow<'_, str>>> = vec![None; self.names.len()];
-        let (mut keys, mut rows, mut bad) = (Vec::new(), 0, Vec::new());
+        let share = block.bytes.len() / (2 * self.columns.len().max(1));
+        let builder = |column: &JsonColumn| column.is_needed.then(|| StringBuilder::with_capacity(lines, share));
+        let mut builders: Vec<Option<StringBuilder>> = self.columns.iter().map(builder).collect();
+        let mut values: Vec<Scalar<'_>> = vec![Scalar::Null; self.names.len()];
+        let (mut keys, mut rows, mut unread, mut bad) = (Vec::new(), 0, Vec::new(), Vec::new());
         for record in records(block) {
-            values.fill(None);
+            values.fill(Scalar::Null);
             if let Err(reason) = self.line(&block.bytes[record.bytes.clone()], &mut keys, &mut values) {
                 bad.push((record, reason));
                 continue;
             }
-            for (column, places) in columns.iter_mut().zip(&self.positions) {
-                if let (Some(column), Some(places)) = (column, places) {
-                    column.append_option(places.iter().find_map(|&place| values[place].as_deref()));
+            for (at, (builder, column)) in builders.iter_mut().zip(&self.columns).enumerate() {
+                let value = match column.read(&values) {
+                    Ok(value) => value,
+                    Err(reason) => {
+                        unread.push((rows, at, reason));
+                        None
+                    }
+                };
+                if let Some(builder) = builder {
+                    builder.append_option(value);
                 }
             }
             rows += 1;
         }
-        let columns = columns.iter_mut().map(|column| column.as_mut().map(|column| Arc::new(column.finish()) as ArrayRef)).collect();
+        let columns = builders.iter_mut().map(|column| column.as_mut().map(|column| Arc::new(column.finish()) as ArrayRef)).collect();
         let good = |record: &Record| bad.binary_search_by_key(&record.line, |(record, _)| record.line).is_err();
         let kept = (!bad.is_empty()).then(|| records(block).into_iter().filter(good).collect());
-        Decoded { columns, rows, bad, records: kept }
+        Decoded { columns, rows, unread, bad, records: kept }
     }
 
     /// Puts the values of a line at the positions of their names.
-    fn line<'a>(&self, line: &'a [u8], keys: &mut Vec<Key>, values: &mut [Option<Cow<'a, str>>]) -> Result<(), &'static str> {
+    fn line<'a>(&self, line: &'a [u8], keys: &mut Vec<Key>, values: &mut [Scalar<'a>]) -> Result<(), &'static str> {
         if line.len() > MAX_RECORD_BYTES {
-            return Err("record-too-long");
+            return Err(TOO_LONG);
         }
         let text = std::str::from_utf8(line).map_err(|_| "invalid-utf8")?;
         let mut json = Json { text, at: 0, has_controls: line.iter().min().is_some_and(|least| *least < b' ') };
         if !json.takes(b'{') {
             return Err(if serde_json::from_str::<IgnoredAny>(text).is_ok() { "not-an-object" } else { INVALID });
         }
-        let (mut nested, mut unknown) = (false, false);
+        let mut unknown = false;
         let mut member = 0;
         while !(member == 0 && json.takes(b'}')) {
             let place = json.key(&self.names, keys, member).filter(|_| json.takes(b':')).ok_or(INVALID)?;
             json.over_space();
             let value = json.value().ok_or(INVALID)?;
             match values.get_mut(place) {
-                Some(held) => {
-                    nested |= value == Scalar::None;
-                    *held = if let Scalar::Text(text) = value { Some(text) } else { None };
-                }
+                Some(held) => *held = value,
                 None => unknown = true,
             }
             member += 1;
@@ -102,26 +119,63 @@ impl Lines {
         json.over_space();
         match () {
             () if json.at < text.len() => Err(INVALID),
-            () if nested => Err("nested-value"),
-            () if unknown && self.refuse_unknown => Err("unknown-column"),
+            () if unknown && self.refuse_unknown => Err(UNKNOWN),
             () => Ok(()),
         }
     }
 }
 
+impl JsonColumn {
+    /// The value of a line, as text.
+    #[inline]
+    fn read<'a>(&self, values: &'a [Scalar<'_>]) -> Result<Option<Cow<'a, str>>, &'static str> {
+        for &place in &self.places {
+            match &values[place] {
+                Scalar::Null => {}
+                Scalar::Text(text) => return Ok(Some(Cow::Borrowed(text))),
+                Scalar::Number(number) => return self.read_number(number).map(Some),
+                Scalar::Nested => return Err(NESTED),
+            }
+        }
+        if self.roots.iter().any(|&root| values[root] == Scalar::Nested) { Err(NESTED) } else { Ok(None) }
+    }
+
+    #[inline]
+    fn read_number<'a>(&self, number: &'a str) -> Result<Cow<'a, str>, &'static str> {
+        let as_written = Cow::Borrowed(number);
+        // Digits alone mean the same everywhere, but for a zero below zero.
+        if self.numbers == JsonNumbers::AsWritten || (number != "-0" && !number.contains(['.', 'e', 'E'])) {
+            return Ok(as_written);
+        }
+        match self.numbers {
+            JsonNumbers::AsWritten => Ok(as_written),
+            JsonNumbers::Whole => Ok(number::whole_digits(number).map_or(as_written, Cow::Owned)),
+            JsonNumbers::WholeAlone(reason) => number::whole_digits(number).map(Cow::Owned).ok_or(reason),
+            JsonNumbers::Plain('.') => Ok(number::plain(number).map_or(as_written, Cow::Owned)),
+            JsonNumbers::Plain(point) => {
+                Ok(number::plain(number).map_or(as_written, |plain| Cow::Owned(plain.replace('.', point.encode_utf8(&mut [0; 4])))))
+            }
+        }
+    }
+}
+
 const INVALID: &str = "invalid-json";
+const NESTED: &str = "nested-value";
+const UNKNOWN: &str = "unknown-column";
 
 /// The key that a line before had in the same place, in its quotes, and the position of its name. Lines mostly have their keys in one order.
 type Key = (String, usize);
 
 /// A value of an object.
-#[derive(PartialEq)]
+#[derive(Clone, PartialEq)]
 enum Scalar<'a> {
-    /// A text, or a number or a truth as it is written.
+    /// A text, or a truth as it is written.
     Text(Cow<'a, str>),
+    /// A number as it is written.
+    Number(&'a str),
     Null,
     /// An array or an object.
-    None,
+    Nested,
 }
 
 /// A JSON text (RFC 8259) as far as it has been read.
@@ -176,7 +230,7 @@ impl<'a> Json<'a> {
         let start = self.at;
         match self.text.as_bytes().get(start)? {
             b'"' => return self.string().map(Scalar::Text),
-            b'-' | b'0'..=b'9' => self.number()?,
+            b'-' | b'0'..=b'9' => return self.number().map(|()| Scalar::Number(&self.text[start..self.at])),
             b't' => self.word("true")?,
             b'f' => self.word("false")?,
             b'n' => return self.word("null").map(|()| Scalar::Null),
@@ -184,7 +238,7 @@ impl<'a> Json<'a> {
                 let mut values = serde_json::Deserializer::from_str(self.rest()).into_iter::<IgnoredAny>();
                 values.next()?.ok()?;
                 self.at += values.byte_offset();
-                return Some(Scalar::None);
+                return Some(Scalar::Nested);
             }
         }
         Some(Scalar::Text(Cow::Borrowed(&self.text[start..self.at])))
@@ -234,11 +288,6 @@ impl<'a> Json<'a> {
     }
 }
 
-/// Where the last whole line of some bytes ends.
-pub fn last_boundary(bytes: &[u8]) -> Option<usize> {
-    memchr::memrchr(b'\n', bytes).map(|at| at + 1)
-}
-
 /// The lines of a block, blank ones left out.
 pub fn records(block: &Block) -> Vec<Record> {
     let mut found = Vec::new();
@@ -246,7 +295,8 @@ pub fn records(block: &Block) -> Vec<Record> {
     while start < block.bytes.len() {
         let rest = &block.bytes[start..];
         let length = memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
-        let content = rest[..length].trim_ascii_end();
+        let space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+        let content = &rest[..rest[..length].iter().rposition(|byte| !space(byte)).map_or(0, |last| last + 1)];
         if !content.is_empty() {
             found.push(Record { bytes: start..start + content.len(), line });
         }
@@ -255,15 +305,29 @@ pub fn records(block: &Block) -> Vec<Record> {
     found
 }
 
-/// A line as it was, personal values left out; none when it is not a JSON object.
-pub fn masked(line: &[u8], contract: &Contract) -> Option<String> {
-    let Ok(Value::Object(mut object)) = serde_json::from_slice(line) else { return None };
-    for name in contract.columns.iter().filter(|column| column.personal).flat_map(|column| &column.names) {
-        if let Some(value) = object.get_mut(name) {
-            *value = super::reader::MASK.into();
-        }
-    }
-    Some(Value::Object(object).to_string())
+/// Whether a line that was rejected is a JSON object all the same.
+pub fn is_object(reason: &str) -> bool {
+    reason == UNKNOWN
+}
+
+/// How many rows have an object or a list where the contract has a column.
+pub fn nested_rows(unread: &[(usize, usize, &str)]) -> usize {
+    let mut rows: Vec<usize> = unread.iter().filter(|(.., reason)| *reason == NESTED).map(|(row, ..)| *row).collect();
+    rows.dedup();
+    rows.len()
+}
+
+/// A line as a JSON object of the members that the contract names, without nested values and the values of personal ones; none of its
+/// values when it is no JSON object.
+pub fn masked(line: &[u8], contract: &Contract) -> String {
+    let Ok(Value::Object(object)) = serde_json::from_slice(line) else {
+        return super::reader::withheld(&format!("{} bytes", line.len()));
+    };
+    let declared = object.into_iter().filter_map(|(name, value)| {
+        let shown = super::reader::shown(contract, &name, value)?;
+        Some((name, shown))
+    });
+    Value::Object(declared.collect()).to_string()
 }
 
 #[cfg(test)]
@@ -275,16 +339,21 @@ mod tests {
 
     const NAMES: [&str; 3] = ["a", "b", "old \"b\""];
 
+    /// What stands for a value that cannot be read.
+    const UNREAD: &str = "(unread)";
+
     type Rows = Vec<[Option<String>; 2]>;
 
     /// Two columns, of which the second has two names.
     fn decode(text: &str) -> (Rows, Vec<(u64, &'static str)>) {
-        let positions = vec![Some(vec![0]), Some(vec![1, 2])];
-        let lines = Lines { names: NAMES.map(str::to_owned).to_vec(), positions, refuse_unknown: false };
-        let decoded = lines.decode(&Block { bytes: text.as_bytes().to_vec(), first_line: 1 });
+        let column =
+            |places: &[usize]| JsonColumn { places: places.to_vec(), roots: Vec::new(), numbers: JsonNumbers::AsWritten, is_needed: true };
+        let lines = Lines { names: NAMES.map(str::to_owned).to_vec(), columns: vec![column(&[0]), column(&[1, 2])], refuse_unknown: false };
+        let decoded = lines.decode(&Block { bytes: text.as_bytes().to_vec(), first_line: 1, has_lone_returns: false });
         let value = |column: usize, row: usize| {
             let texts = decoded.columns[column].as_ref().unwrap().as_string::<i32>();
-            texts.iter().nth(row).unwrap().map(str::to_owned)
+            let is_unread = decoded.unread.iter().any(|(at, of, _)| (*at, *of) == (row, column));
+            if is_unread { Some(UNREAD.to_owned()) } else { texts.iter().nth(row).unwrap().map(str::to_owned) }
         };
         let rows = (0..decoded.rows).map(|row| [value(0, row), value(1, row)]).collect();
         (rows, decoded.bad.into_iter().map(|(record, reason)| (record.line, reason)).collect())
@@ -306,6 +375,7 @@ mod tests {
         match value? {
             Value::Null => None,
             Value::String(text) => Some(text.clone()),
+            Value::Array(_) | Value::Object(_) => Some(UNREAD.to_owned()),
             other => Some(other.to_string()),
         }
     }
@@ -318,24 +388,19 @@ mod tests {
             let objects: Vec<serde_json::Map<String, Value>> =
                 objects.into_iter().map(|members| members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()).collect();
             let text: String = objects.iter().map(|object| serde_json::to_string(object).unwrap() + "\r\n").collect();
-            let (mut rows, mut bad) = (Vec::new(), Vec::new());
-            for (line, object) in (1..).zip(&objects) {
-                let nested = |name: &&str| matches!(object.get(*name), Some(Value::Array(_)));
-                if NAMES.iter().any(nested) {
-                    bad.push((line, "nested-value"));
-                    continue;
-                }
+            let row = |object: &serde_json::Map<String, Value>| {
                 let second = shown(object.get("b")).or_else(|| shown(object.get(NAMES[2])));
-                rows.push([shown(object.get("a")), second]);
-            }
-            prop_assert_eq!(decode(&text), (rows, bad));
+                [shown(object.get("a")), second]
+            };
+            let rows: Rows = objects.iter().map(row).collect();
+            prop_assert_eq!(decode(&text), (rows, vec![]));
         }
 
         #[test]
         fn a_line_is_an_object_or_it_is_not(line in r#"\{("a"|"b"|"\\u0061"|[ \t]){0,2}[{}\[\]":, \t\\0-1.e+\-tfnu]{0,8}(true|null|1e5|-0\.5|01|"x"|"\t")?[}\]" ]{0,3}"#) {
             let object = serde_json::from_str::<IgnoredAny>(&line).is_ok();
             let (_, bad) = decode(&line);
-            prop_assert_eq!(object, bad.iter().all(|(_, reason)| *reason == "nested-value"), "{:?}", bad);
+            prop_assert_eq!(object, bad.is_empty(), "{:?}", bad);
         }
     }
 

@@ -8,7 +8,6 @@ use arrow::datatypes::{DataType, FieldRef, Schema, TimeUnit};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
-use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowSelection};
 use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStream, ParquetRecordBatchStreamBuilder};
@@ -19,10 +18,12 @@ use parquet::file::statistics::Statistics;
 
 use super::column::ContractColumn;
 use super::contract::Contract;
-use crate::config::ColumnType;
+use super::format;
+use super::text::Blocks;
+use crate::config::{ColumnType, SourceFormat};
 use crate::diagnostic::list;
 use crate::error::{Error, Message, Result};
-use crate::storage::{self, File};
+use crate::storage::File;
 
 /// Rows to a batch of rejected ones.
 const ROWS_AT_ONCE: usize = 1024;
@@ -85,10 +86,24 @@ pub async fn row_groups(files: &[File], contract: &Contract) -> Result<Vec<RowGr
     let footers = futures::stream::iter(files).map(|file| async move {
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let loaded = ArrowReaderMetadata::load_async(&mut reader(file), options).await;
-        let keyed = loaded.and_then(|footer| with_our_types(footer, contract));
-        keyed.map_err(|error| damaged(file, error)).and_then(|footer| split(file, footer, contract))
+        match loaded.and_then(|footer| with_our_types(footer, contract)) {
+            Ok(footer) => split(file, footer, contract),
+            Err(error) => Err(instead(file).await.unwrap_or_else(|| damaged(file, error))),
+        }
     });
     Ok(footers.buffered(FOOTERS_AT_ONCE).try_collect::<Vec<_>>().await?.concat())
+}
+
+/// What a file is that is no Parquet, told from its first bytes.
+async fn instead(file: &File) -> Option<Error> {
+    let head = Blocks::first_bytes(file).await.ok().filter(|head| !head.is_empty() && format::of_head(head) != SourceFormat::Parquet)?;
+    let what = match (format::foreign(&head), format::of_head(&head)) {
+        (Some((what, _)), _) => what,
+        (None, SourceFormat::Ndjson) => "text that looks like NDJSON",
+        (None, _) => "text, perhaps CSV",
+    };
+    let message = Message::new(format!("{} is not readable as Parquet: it is {what}", file.shown));
+    Some(Error::Refused(message.hint("correct the source's `location` or `format`, or have the file exported as Parquet")))
 }
 
 /// A footer by which columns are read as types that lose nothing: moments of 96 bits in microseconds of UTC, since nanoseconds reach
@@ -181,10 +196,19 @@ fn split(file: &File, footer: ArrowReaderMetadata, contract: &Contract) -> Resul
         (position.is_none() && !column.optional).then(|| column.in_files().to_owned())
     };
     let missing: Vec<String> = contract.columns.iter().zip(&positions).filter_map(missing).collect();
+    let path_into = |name: &&String| {
+        name.split_once('.').and_then(|(root, _)| fields.find(root)).is_some_and(|(_, field)| field.data_type().is_nested())
+    };
+    let unread = contract.columns.iter().zip(&positions).filter(|(_, position)| position.is_none());
+    if let Some(path) = unread.flat_map(|(column, _)| &column.names).find(path_into) {
+        let message = Message::new(format!("{}: `{path}` lies within a nested column, and nested values are not read", file.shown));
+        return Err(Error::Refused(message.hint("have the file exported with one plain value a column")));
+    }
     if !missing.is_empty() {
         let there: Vec<&str> = fields.iter().map(|field| field.name().as_str()).collect();
         let missing: Vec<&str> = missing.iter().map(String::as_str).collect();
-        let message = Message::new(format!("{} lacks {}", file.shown, list(&missing))).detail(format!("it has {}", list(&there)));
+        let mut message = Message::new(format!("{} lacks {}", file.shown, list(&missing))).detail(format!("it has {}", list(&there)));
+        message.details.extend(format::key_in_path(&file.shown, &missing));
         return Err(Error::Refused(
             message.hint("correct `from` in the contract, or say `optional: true` where a file may lack the column"),
         ));
@@ -284,11 +308,11 @@ struct Ranges(File);
 
 impl AsyncFileReader for Ranges {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, parquet::errors::Result<Bytes>> {
-        self.0.store.get_range(&self.0.meta.location, range).map_err(carried).boxed()
+        self.0.read(range).map_err(carried).boxed()
     }
 
     fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, parquet::errors::Result<Vec<Bytes>>> {
-        async move { self.0.store.get_ranges(&self.0.meta.location, &ranges).await.map_err(carried) }.boxed()
+        async move { self.0.read_ranges(&ranges).await.map_err(carried) }.boxed()
     }
 
     fn get_metadata<'a>(
@@ -303,17 +327,18 @@ impl AsyncFileReader for Ranges {
     }
 }
 
-fn carried(error: object_store::Error) -> ParquetError {
+fn carried(error: Error) -> ParquetError {
     ParquetError::External(Box::new(error))
 }
 
 fn damaged(file: &File, error: ParquetError) -> Error {
-    let hint = "the file is damaged or cut short: fetch it again";
-    match error {
-        ParquetError::External(cause) => match cause.downcast::<object_store::Error>() {
-            Ok(error) => storage::failure("read", &file.shown, *error),
-            Err(cause) => Error::Refused(Message::new(format!("{} is not readable as Parquet: {cause}", file.shown)).hint(hint)),
+    let why = match error {
+        ParquetError::External(cause) => match cause.downcast::<Error>() {
+            Ok(error) => return *error,
+            Err(cause) => cause.to_string(),
         },
-        error => Error::Refused(Message::new(format!("{} is not readable as Parquet: {error}", file.shown)).hint(hint)),
-    }
+        error => error.to_string(),
+    };
+    let message = Message::new(format!("{} is not readable as Parquet: {why}", file.shown));
+    Error::Refused(message.hint("the file is damaged or cut short: fetch it again"))
 }

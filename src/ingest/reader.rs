@@ -2,25 +2,32 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
+use serde_json::Value;
 use tokio::task::JoinHandle;
 
 use super::contract::{Checked, Contract, Fault};
+use super::csv::records::Standing;
 use super::csv::{self, Decoded, Header};
+use super::format;
 use super::held::{Codes, HeldCodes};
 use super::ledger::{Collector, Reject, Scope, Tally};
 use super::ndjson::{self, Lines};
 use super::parquet::{Batches, RowGroup};
-use super::text::{Block, Blocks, Record};
+use super::text::{Block, Blocks, Piece, Record, TOO_LONG, UNCLOSED_QUOTE};
 use crate::config::SourceFormat;
 use crate::engine::{Dictionary, Work};
-use crate::error::{Error, Result};
+use crate::error::{Error, Message, Result};
 use crate::storage::File;
 
 /// What stands in the place of a personal value.
 pub const MASK: &str = "***";
+
+/// The longest text that is kept of one value of a rejected row.
+const MAX_SHOWN_BYTES: usize = 1024;
 
 /// The reason of the record in which a damaged file breaks off.
 pub const DAMAGED: &str = "damaged-compression";
@@ -125,19 +132,26 @@ impl<'a> Reading<'a> {
     /// Reads a text file. Its blocks are found one after the other and looked at side by side, so that one large file keeps all threads busy.
     async fn text(&mut self, file: &File, format: SourceFormat, sink: &Sink) -> Result<bool> {
         let scan = self.scan;
-        let mut blocks = Blocks::open(file)?;
+        let mut blocks = Blocks::open(file, format);
         scan.work.reads(file.meta.size);
         let mut text: Option<Arc<TextFile>> = None;
         let mut settling: VecDeque<JoinHandle<Result<(Tally, RecordBatch)>>> = VecDeque::new();
         loop {
-            let block = blocks.next(TextFile::boundary(format)).await?;
-            let ended = block.is_none();
-            if let Some(mut block) = block {
-                if text.is_none() {
-                    text = TextFile::open(scan, file, format, &mut block)?.map(Arc::new);
+            let piece = blocks.next().await?;
+            let ended = piece.is_none();
+            match piece {
+                Some(Piece::Block(mut block)) => {
+                    if text.is_none() {
+                        text = TextFile::open(scan, file, format, &mut block)?.map(Arc::new);
+                    }
+                    let Some(text) = text.clone() else { continue };
+                    settling.push_back(tokio::spawn(async move { text.settle(&block) }));
                 }
-                let Some(text) = text.clone() else { continue };
-                settling.push_back(tokio::spawn(async move { text.settle(&block) }));
+                Some(Piece::Bad { reason, .. }) if text.is_none() && format == SourceFormat::Csv => {
+                    return Err(no_header(file, reason));
+                }
+                Some(Piece::Bad { line, bytes, reason }) => self.unreadable(file, line, bytes, reason)?,
+                None => {}
             }
             while settling.len() > if ended { 0 } else { scan.blocks_at_once } {
                 let Some(settled) = settling.pop_front() else { break };
@@ -151,7 +165,7 @@ impl<'a> Reading<'a> {
                 break;
             }
         }
-        self.settle_break(file, &mut blocks)?;
+        self.settle_end(file, format, &blocks, text.as_deref())?;
         Ok(true)
     }
 
@@ -173,14 +187,84 @@ impl<'a> Reading<'a> {
         kept.map_err(|error| Error::defect(error.to_string()))
     }
 
-    /// Rejects the record in which a damaged file breaks off.
-    fn settle_break(&mut self, file: &File, blocks: &mut Blocks) -> Result<()> {
-        let Some((rest, line)) = blocks.breaks_off() else { return Ok(()) };
-        let (file, raw) = (file.shown.clone(), self.scan.unparsed(&rest));
+    /// Settles what the end of a text file shows: that it is damaged, or that it is no such text at all.
+    fn settle_end(&mut self, file: &File, format: SourceFormat, blocks: &Blocks, text: Option<&TextFile>) -> Result<()> {
+        let has_records = text.is_some_and(|text| text.has_records.load(Relaxed));
+        // A header alone is an empty extract.
+        let is_recognised = has_records || (format == SourceFormat::Csv && text.is_some());
+        match blocks.breaks_off() {
+            Some(_) if !has_records => {
+                let message = Message::new(format!("{} is damaged, and breaks off before its first record", file.shown));
+                Err(Error::Refused(message.hint("the file is damaged or cut short: fetch it again")))
+            }
+            Some((line, bytes)) => self.unreadable(file, line, bytes, DAMAGED),
+            None if has_records && !text.is_some_and(|text| text.has_flat_records.load(Relaxed)) => {
+                let what = "every record of it has an object or a list where the contract has a column, and nested values are not read";
+                let message = Message::new(format!("{}: {what}", file.shown));
+                Err(Error::Refused(message.hint("have the file exported with one plain value a column")))
+            }
+            None if is_recognised || !blocks.has_text() => Ok(()),
+            None if format == SourceFormat::Csv => Err(no_header(file, "blank")),
+            None => {
+                let mut message = Message::new(format!("{}: no line of it is a JSON object", file.shown));
+                message.details.extend(format::guess(blocks.head(), format));
+                Err(Error::Refused(message.hint("the source is read as NDJSON: correct its `format`, or have the file exported so")))
+            }
+        }
+    }
+
+    /// Counts and rejects a record whose values cannot be read.
+    fn unreadable(&mut self, file: &File, line: u64, bytes: u64, reason: &'static str) -> Result<()> {
         self.tally.count(1, 0, 0, None);
+        let raw = withheld(&format!("{bytes} bytes"));
         let may_be_no = self.scan.contract.carries_consent();
-        let reject = Reject { file, row_number: line, scope: Scope::Row, column: None, reason: DAMAGED, raw, may_be_no };
+        let reject = Reject { file: file.shown.clone(), row_number: line, scope: Scope::Row, column: None, reason, raw, may_be_no };
         self.tally.reject(&self.scan.contract.source, [reject])
+    }
+}
+
+/// What somebody should know of a rejected record, because it says something of its whole file.
+pub fn warning(source: &str, reject: &Reject) -> Option<String> {
+    let (file, line) = (&reject.file, reject.row_number);
+    match reject.reason {
+        DAMAGED => Some(format!("{source}: {file} is damaged from line {line} on; what follows could not be read")),
+        UNCLOSED_QUOTE => {
+            Some(format!("{source}: {file} has a quote that never closes in the record at line {line}; what follows was read line by line"))
+        }
+        _ => None,
+    }
+}
+
+/// Refuses a CSV file whose first record is none.
+fn no_header(file: &File, reason: &str) -> Error {
+    let what = match reason {
+        UNCLOSED_QUOTE => "a quote in its header line never closes",
+        TOO_LONG => "its header line is longer than a record may be",
+        _ => "it has no header line",
+    };
+    let message = Message::new(format!("{}: {what}", file.shown));
+    Error::Refused(message.hint("the source is read as CSV: correct its `format`, or have the file exported so"))
+}
+
+/// What is kept of a record of which no value can be trusted to stand where it should.
+pub fn withheld(what: &str) -> String {
+    format!("withheld: {what}")
+}
+
+/// What is kept of a value of a rejected record: nothing unless the contract names its column, and a mask if that is personal.
+pub fn shown(contract: &Contract, name: &str, value: impl Into<Value>) -> Option<Value> {
+    let mut columns = contract.columns.iter().filter(|column| column.names.iter().any(|known| known == name)).peekable();
+    columns.peek()?;
+    let is_personal = columns.any(|column| column.personal);
+    match value.into() {
+        Value::Array(_) | Value::Object(_) => None,
+        Value::Null => Some(Value::Null),
+        _ if is_personal => Some(MASK.into()),
+        Value::String(text) if text.len() > MAX_SHOWN_BYTES => {
+            let end = (0..=MAX_SHOWN_BYTES).rev().find(|&at| text.is_char_boundary(at)).unwrap_or_default();
+            Some(format!("{}… ({} bytes)", &text[..end], text.len()).into())
+        }
+        value => Some(value),
     }
 }
 
@@ -189,6 +273,10 @@ struct TextFile {
     scan: Arc<Scan>,
     file: File,
     lines: TextLines,
+    /// Whether a record was found in it, good or bad; in NDJSON, one that is a JSON object.
+    has_records: AtomicBool,
+    /// Whether one of them is no object with nested values.
+    has_flat_records: AtomicBool,
 }
 
 /// How the lines of a text file are read.
@@ -198,23 +286,20 @@ enum TextLines {
 }
 
 impl TextFile {
-    /// Where the last whole record of some bytes ends.
-    fn boundary(format: SourceFormat) -> fn(&[u8]) -> Option<usize> {
-        if format == SourceFormat::Csv { csv::last_boundary } else { ndjson::last_boundary }
-    }
-
     /// Takes the header, if the format has one, from the first block; none when that has no record yet.
     fn open(scan: &Arc<Scan>, file: &File, format: SourceFormat, block: &mut Block) -> Result<Option<Self>> {
         let needed = scan.contract.needed(&scan.projection);
         let lines = if format == SourceFormat::Csv {
-            let Some(first) = csv::records(block).into_iter().next() else { return Ok(None) };
-            let header = Header::parse(&block.bytes[first.bytes.clone()], &scan.contract, &needed, &file.shown)?;
-            drop_records_before(block, first.bytes.end);
+            let Some(first) = csv::records::records(&block.bytes).next() else { return Ok(None) };
+            let header = Header::parse(&block.bytes[first.start..first.end], &scan.contract, &needed, &file.shown)?;
+            block.first_line += csv::records::line_ends(&block.bytes[..first.next]);
+            block.bytes.drain(..first.next);
             TextLines::Csv(header)
         } else {
             TextLines::Ndjson(Lines::new(&scan.contract, &needed))
         };
-        Ok(Some(TextFile { scan: Arc::clone(scan), file: file.clone(), lines }))
+        let (has_records, has_flat_records) = Default::default();
+        Ok(Some(TextFile { scan: Arc::clone(scan), file: file.clone(), lines, has_records, has_flat_records }))
     }
 
     fn decode(&self, block: &Block) -> Result<Decoded> {
@@ -225,26 +310,33 @@ impl TextFile {
     }
 
     fn records(&self, block: &Block) -> Vec<Record> {
+        let standing = |found: Standing| Record { bytes: found.start..found.end, line: block.first_line + found.line };
         match &self.lines {
-            TextLines::Csv(_) => csv::records(block),
+            TextLines::Csv(_) => csv::records::records(&block.bytes).map(standing).collect(),
             TextLines::Ndjson(_) => ndjson::records(block),
         }
     }
 
-    /// A record as text, personal values left out; withheld where these cannot be told apart.
+    /// What is kept of a record that is rejected.
     fn raw(&self, block: &Block, record: &Record) -> String {
         let bytes = &block.bytes[record.bytes.clone()];
-        let masked = match &self.lines {
+        match &self.lines {
             TextLines::Csv(header) => header.masked(bytes, &self.scan.contract),
             TextLines::Ndjson(_) => ndjson::masked(bytes, &self.scan.contract),
-        };
-        masked.unwrap_or_else(|| self.scan.unparsed(bytes))
+        }
     }
 
     /// Checks the records of a block: what became of them, and those that are kept.
     fn settle(&self, block: &Block) -> Result<(Tally, RecordBatch)> {
         let scan = &self.scan;
         let decoded = self.decode(block)?;
+        let is_record = |(_, reason): &(Record, &'static str)| matches!(self.lines, TextLines::Csv(_)) || ndjson::is_object(reason);
+        if decoded.rows > 0 || decoded.bad.iter().any(is_record) {
+            self.has_records.store(true, Relaxed);
+        }
+        if decoded.rows > ndjson::nested_rows(&decoded.unread) || !decoded.bad.is_empty() {
+            self.has_flat_records.store(true, Relaxed);
+        }
         let unparsed = |(record, reason): &(Record, &'static str)| Reject {
             file: self.file.shown.clone(),
             row_number: record.line,
@@ -255,7 +347,7 @@ impl TextFile {
             may_be_no: scan.contract.carries_consent(),
         };
         let mut rejects: Vec<Reject> = decoded.bad.iter().map(unparsed).collect();
-        let checked = scan.contract.check(&decoded.columns, decoded.rows, &[], &scan.projection)?;
+        let checked = scan.contract.check(&decoded.columns, decoded.rows, &decoded.unread, &scan.projection)?;
         let read = (decoded.rows + rejects.len()) as u64;
         if !checked.faults.is_empty() {
             // Where each row stands is only worked out when one of them is at fault.
@@ -308,38 +400,21 @@ impl Scan {
         Reject { file: file.to_owned(), row_number, scope, column, reason, raw, may_be_no }
     }
 
-    /// A row of arrays as a JSON object, personal values left out.
+    /// A row of arrays as a JSON object of the contract's columns, without nested values and the values of personal ones.
     fn masked_row(&self, columns: &[Option<ArrayRef>], row: usize) -> String {
         let mut object = serde_json::Map::new();
         for (column, array) in self.contract.columns.iter().zip(columns) {
-            let Some(array) = array else { continue };
+            let Some(array) = array.as_ref().filter(|array| !array.data_type().is_nested()) else { continue };
             let value = if array.is_null(row) {
-                serde_json::Value::Null
-            } else if column.personal {
-                MASK.into()
+                Value::Null
             } else {
-                arrow::util::display::array_value_to_string(array, row).map_or(serde_json::Value::Null, Into::into)
+                arrow::util::display::array_value_to_string(array, row).map_or(Value::Null, Into::into)
             };
-            object.insert(column.in_files().to_owned(), value);
+            let name = column.in_files().to_owned();
+            object.extend(shown(&self.contract, &name, value).map(|value| (name, value)));
         }
-        serde_json::Value::Object(object).to_string()
+        Value::Object(object).to_string()
     }
-
-    /// A record that does not parse, as text; withheld where a part of it may be personal.
-    fn unparsed(&self, record: &[u8]) -> String {
-        if self.contract.has_personal() {
-            format!("withheld: {} bytes of a source with personal columns", record.len())
-        } else {
-            String::from_utf8_lossy(record).into_owned()
-        }
-    }
-}
-
-/// Drops what stands before an offset and the end of its line, keeping count of the lines.
-fn drop_records_before(block: &mut Block, offset: usize) {
-    let end = memchr::memchr(b'\n', &block.bytes[offset..]).map_or(block.bytes.len(), |at| offset + at + 1);
-    block.first_line += memchr::memchr_iter(b'\n', &block.bytes[..end]).count() as u64;
-    block.bytes.drain(..end);
 }
 
 /// A failure as the engine carries it; the collector keeps the error itself.

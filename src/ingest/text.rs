@@ -1,24 +1,33 @@
-//! Text extracts as blocks of whole records: ranged reads, decompression, and the lines that records stand on.
+//! Text extracts as blocks of whole records: ranged reads, unpacking, and the lines that records stand on.
 
-use std::io::Write;
+mod long;
+
 use std::ops::Range;
 
 use bytes::Bytes;
-use object_store::ObjectStoreExt;
 use tokio::task::JoinHandle;
-use zstd::stream::raw::Operation;
 
+use self::long::Long;
+use super::csv::records::{self, Scanned};
+use super::format::{self, HEAD_BYTES};
+use super::unpack::{PIECE_BYTES, Unpacker};
+use crate::config::SourceFormat;
 use crate::error::{Error, Result};
-use crate::storage::{self, File};
+use crate::storage::File;
 
 /// Bytes fetched at once; the next are fetched while these are decoded.
 const FETCH_BYTES: u64 = 4 * 1024 * 1024;
-/// Compressed bytes decompressed at once, which bounds what a hostile file can inflate to before it is looked at.
-const INFLATE_BYTES: usize = 64 * 1024;
-/// Bytes of text in a block.
-const BLOCK_BYTES: usize = 1024 * 1024;
 /// The longest record; a longer one is at fault.
 pub const MAX_RECORD_BYTES: usize = 1024 * 1024;
+/// Bytes of text in a block: the longest record fits into one, with its line end.
+const BLOCK_BYTES: usize = MAX_RECORD_BYTES + 2;
+/// Packed bytes that are fetched to see what a file is.
+const LOOK_BYTES: u64 = 64 * 1024;
+
+/// The reason of a record that is longer than a record may be.
+pub const TOO_LONG: &str = "record-too-long";
+/// The reason of a record with a quote that never closes.
+pub const UNCLOSED_QUOTE: &str = "unclosed-quote";
 
 /// Some whole records of a text file.
 #[derive(Debug)]
@@ -27,6 +36,8 @@ pub struct Block {
     pub bytes: Vec<u8>,
     /// The line that the first begins on, from 1.
     pub first_line: u64,
+    /// Whether lines end with a carriage return alone.
+    pub has_lone_returns: bool,
 }
 
 /// A record in a block.
@@ -38,107 +49,275 @@ pub struct Record {
     pub line: u64,
 }
 
-/// Reads a text file as blocks.
+/// A part of a text file.
+#[derive(Debug)]
+pub enum Piece {
+    /// Whole records.
+    Block(Block),
+    /// A record that cannot be given whole.
+    Bad {
+        /// The line that it begins on, from 1.
+        line: u64,
+        /// Its size.
+        bytes: u64,
+        /// A stable word for the reason.
+        reason: &'static str,
+    },
+}
+
+/// Reads a text file piece by piece. Every byte is looked at a bounded number of times, however its quotes stand.
 pub struct Blocks {
+    file: File,
+    is_csv: bool,
     fetch: Fetch,
-    codec: Codec,
+    unpacker: Option<Unpacker>,
     fetched: Bytes,
+    /// Text that has not been given, which begins with a record.
     pending: Vec<u8>,
+    /// Where it begins in the text.
+    offset: u64,
+    /// The line that it begins on, from 1.
     line: u64,
+    /// The first bytes of the text, once they are there.
+    head: Option<Vec<u8>>,
+    /// Text that was read before, and is read again.
+    skip: u64,
     ended: bool,
     damaged: bool,
+    /// The line and the size of the record that a damaged file breaks off in.
+    broken: Option<(u64, u64)>,
+}
+
+/// What comes next of what is pending.
+enum Cut {
+    /// So many bytes of whole records.
+    Block(usize),
+    /// A record that is too long, or as long as the rest of the file.
+    Long,
+    /// The rest: a record with a quote that opens there and never closes.
+    Unclosed(usize),
+    /// The rest: what a damaged file breaks off in.
+    Broken,
 }
 
 impl Blocks {
-    /// Begins to read a file, decompressing as its name tells.
-    ///
-    /// # Errors
-    /// [`Error::Defect`] when a decompressor does not start.
-    pub fn open(file: &File) -> Result<Self> {
-        let codec = Codec::from_name(file.meta.location.as_ref())?;
-        let fetch = Fetch { file: file.clone(), next: 0, ahead: None };
-        Ok(Blocks { fetch, codec, fetched: Bytes::new(), pending: Vec::new(), line: 1, ended: false, damaged: false })
+    /// Begins to read a file.
+    pub fn open(file: &File, format: SourceFormat) -> Self {
+        Blocks {
+            file: file.clone(),
+            is_csv: format == SourceFormat::Csv,
+            fetch: Fetch { file: file.clone(), next: 0, end: file.meta.size, ahead: None },
+            unpacker: None,
+            fetched: Bytes::new(),
+            pending: Vec::new(),
+            offset: 0,
+            line: 1,
+            head: None,
+            skip: 0,
+            ended: false,
+            damaged: false,
+            broken: None,
+        }
     }
 
-    /// The next block, up to the last place where `boundary` says that a record ends.
+    /// The next piece; none at the end.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when the file is no text in UTF-8; otherwise as reading the store fails.
+    pub async fn next(&mut self) -> Result<Option<Piece>> {
+        if self.head.is_none() {
+            let head = self.look().await?;
+            if let Some(what) = format::foreign(&head) {
+                return Err(format::refused(&self.file.shown, what));
+            }
+            self.leave_off_mark();
+            self.head = Some(self.pending[..self.pending.len().min(HEAD_BYTES)].to_vec());
+        }
+        loop {
+            // One more byte than a block tells whether a line feed follows a carriage return.
+            if self.pending.len() <= BLOCK_BYTES && !self.ended {
+                self.fill().await?;
+            } else if self.pending.is_empty() {
+                return Ok(None);
+            } else {
+                match self.cut() {
+                    Cut::Block(end) => return Ok(Some(Piece::Block(self.take(end)))),
+                    Cut::Unclosed(opening) => return Ok(Some(self.unclosed(opening))),
+                    Cut::Long => return self.long_record().await,
+                    Cut::Broken => {
+                        let bytes = self.pending.len();
+                        self.broken = Some((self.line, bytes as u64));
+                        self.take(bytes);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Where the record stands that a damaged file breaks off in, and how much of it there is. Whatever could be unpacked before it
+    /// has been given. None when the file is whole.
+    pub fn breaks_off(&self) -> Option<(u64, u64)> {
+        self.damaged.then(|| self.broken.unwrap_or((self.line, 0)))
+    }
+
+    /// Whether there was any text, were it blank.
+    pub fn has_text(&self) -> bool {
+        self.offset > 0
+    }
+
+    /// The first bytes of the text.
+    pub fn head(&self) -> &[u8] {
+        self.head.as_deref().unwrap_or_default()
+    }
+
+    /// The first bytes of a file's text, unpacked.
     ///
     /// # Errors
     /// As reading the store fails.
-    pub async fn next(&mut self, boundary: impl Fn(&[u8]) -> Option<usize>) -> Result<Option<Block>> {
+    pub async fn first_bytes(file: &File) -> Result<Vec<u8>> {
+        let mut blocks = Blocks::open(file, SourceFormat::Ndjson);
+        blocks.fetch.end = blocks.fetch.end.min(LOOK_BYTES);
+        blocks.look().await
+    }
+
+    async fn look(&mut self) -> Result<Vec<u8>> {
+        while self.pending.len() < HEAD_BYTES && !self.ended {
+            self.fill().await?;
+        }
+        Ok(self.pending[..self.pending.len().min(HEAD_BYTES)].to_vec())
+    }
+
+    /// Some programs open a UTF-8 file with a mark that is no part of its text.
+    fn leave_off_mark(&mut self) {
+        const MARK: &[u8] = b"\xef\xbb\xbf";
+        if self.pending.starts_with(MARK) {
+            self.pending.drain(..MARK.len());
+            self.offset += MARK.len() as u64;
+        }
+    }
+
+    /// What comes next. Blocks end where they would whatever the sizes of the fetches, so that rows fall into the same blocks every time.
+    fn cut(&self) -> Cut {
+        let window = &self.pending[..self.pending.len().min(BLOCK_BYTES)];
+        let Scanned { last_end, open_quote } = if self.is_csv {
+            records::scan(window)
+        } else {
+            Scanned { last_end: memchr::memrchr(b'\n', window).map(|at| at + 1), open_quote: None }
+        };
+        if self.pending.len() > BLOCK_BYTES {
+            let splits = |end: usize| self.is_csv && window[end - 1] == b'\r' && self.pending[end] == b'\n';
+            return last_end.map_or(Cut::Long, |end| Cut::Block(end + usize::from(end == window.len() && splits(end))));
+        }
+        match (last_end, open_quote) {
+            (_, None) if !self.damaged => Cut::Block(window.len()),
+            (Some(end), _) => Cut::Block(end),
+            (None, Some(opening)) if !self.damaged => Cut::Unclosed(opening),
+            (None, _) => Cut::Broken,
+        }
+    }
+
+    /// Takes the first bytes of what is pending.
+    fn take(&mut self, end: usize) -> Block {
+        let mut rest = Vec::with_capacity(BLOCK_BYTES + 2 * PIECE_BYTES);
+        rest.extend_from_slice(&self.pending[end..]);
+        self.pending.truncate(end);
+        let bytes = std::mem::replace(&mut self.pending, rest);
+        let first_line = self.line;
+        let lone_returns = if self.is_csv { records::lone_returns(&bytes).count() as u64 } else { 0 };
+        self.line += memchr::memchr_iter(b'\n', &bytes).count() as u64 + lone_returns;
+        self.offset += bytes.len() as u64;
+        Block { bytes, first_line, has_lone_returns: lone_returns > 0 }
+    }
+
+    /// Takes a record with a quote that never closes, up to the end of the line on which that opens.
+    fn unclosed(&mut self, opening: usize) -> Piece {
+        let line = self.line;
+        let end = memchr::memchr2(b'\n', b'\r', &self.pending[opening..]).map_or(self.pending.len(), |at| opening + at + 1);
+        let is_pair = self.pending[end - 1] == b'\r' && self.pending.get(end) == Some(&b'\n');
+        let bytes = self.take(end + usize::from(is_pair)).bytes;
+        Piece::Bad { line, bytes: bytes.len() as u64, reason: UNCLOSED_QUOTE }
+    }
+
+    /// Goes over a record that is too long, without holding it.
+    async fn long_record(&mut self) -> Result<Option<Piece>> {
+        let mut long = Long::begin(self.is_csv, self.offset, self.line);
         loop {
-            if self.pending.len() >= BLOCK_BYTES || self.ended {
-                if let Some(end) = self.cut(&boundary) {
-                    let rest = self.pending.split_off(end);
-                    let bytes = std::mem::replace(&mut self.pending, rest);
-                    let first_line = self.line;
-                    let bytes = if first_line == 1 { without_byte_order_mark(bytes) } else { bytes };
-                    self.line += memchr::memchr_iter(b'\n', &bytes).count() as u64;
-                    return Ok(Some(Block { bytes, first_line }));
-                }
-                if self.ended {
-                    return Ok(None);
-                }
+            if let Some(end) = long.feed(&self.pending) {
+                self.pending.drain(..end);
+                break;
+            }
+            self.pending.clear();
+            if self.ended {
+                break;
             }
             self.fill().await?;
         }
-    }
-
-    /// Where the next block ends, if what is pending is enough for one.
-    fn cut(&self, boundary: impl Fn(&[u8]) -> Option<usize>) -> Option<usize> {
-        if self.pending.is_empty() {
-            return None;
+        let (begin, line) = (self.offset, self.line);
+        (self.offset, self.line) = long.end();
+        if self.damaged && !long.is_whole() {
+            self.broken = Some((line, self.offset - begin));
+            return Ok(None);
         }
-        if self.ended && self.pending.len() <= BLOCK_BYTES && !self.damaged {
-            return Some(self.pending.len());
+        if long.is_unclosed()
+            && let Some(after) = long.after_quote()
+        {
+            self.read_again(after);
         }
-        // Blocks end where they would whatever the sizes of the fetches, so that rows fall into the same blocks every time.
-        let window = &self.pending[..self.pending.len().min(BLOCK_BYTES)];
-        boundary(window).or_else(|| {
-            let all = memchr::memchr(b'\n', &self.pending[window.len()..]).map(|at| window.len() + at + 1);
-            match all {
-                Some(end) if self.pending.len() > MAX_RECORD_BYTES + BLOCK_BYTES || self.ended => Some(end),
-                None if self.ended => (!self.damaged).then_some(self.pending.len()),
-                _ if self.pending.len() > MAX_RECORD_BYTES + BLOCK_BYTES => Some(self.pending.len()),
-                _ => None,
-            }
-        })
+        let reason = if long.is_unclosed() { UNCLOSED_QUOTE } else { TOO_LONG };
+        Ok(Some(Piece::Bad { line, bytes: self.offset - begin, reason }))
     }
 
-    /// What is left of a file whose compression is damaged: the record that it breaks off in, which is at fault. Whatever
-    /// could be decompressed before it has been given as blocks. None when the file is whole.
-    pub fn breaks_off(&mut self) -> Option<(Vec<u8>, u64)> {
-        self.damaged.then(|| (std::mem::take(&mut self.pending), self.line))
+    /// Goes back to a place of the text. A file has one quote that never closes at most, so this happens once.
+    fn read_again(&mut self, (offset, line): (u64, u64)) {
+        let is_plain = matches!(self.unpacker, Some(Unpacker::Plain));
+        self.fetch = Fetch { file: self.file.clone(), next: if is_plain { offset } else { 0 }, end: self.file.meta.size, ahead: None };
+        self.skip = if is_plain { 0 } else { offset };
+        self.unpacker = is_plain.then_some(Unpacker::Plain);
+        self.fetched = Bytes::new();
+        self.pending.clear();
+        (self.offset, self.line, self.ended) = (offset, line, false);
     }
 
+    /// Unpacks some more.
     async fn fill(&mut self) -> Result<()> {
-        if self.fetched.is_empty() {
+        if self.fetched.is_empty() && self.unpacker.as_ref().is_none_or(Unpacker::is_drained) {
             match self.fetch.next().await? {
                 Some(bytes) => self.fetched = bytes,
                 None => {
-                    let finished = self.codec.finish(&mut self.pending);
+                    self.file.is_unchanged().await?;
+                    let finished = self.unpacker.as_mut().map_or(Ok(()), |unpacker| unpacker.finish(&mut self.pending));
                     self.end(finished.is_err());
                     return Ok(());
                 }
             }
         }
-        let some = self.fetched.split_to(self.fetched.len().min(INFLATE_BYTES));
-        if self.codec.feed(&some, &mut self.pending).is_err() {
+        let unpacker = match &mut self.unpacker {
+            Some(unpacker) => unpacker,
+            unpacker => {
+                let started = Unpacker::new(format::packing(&self.fetched));
+                unpacker.insert(started.map_err(|error| Error::defect(format!("a decoder did not start: {error}")))?)
+            }
+        };
+        if unpacker.feed(&mut self.fetched, &mut self.pending).is_err() {
+            self.file.is_unchanged().await?;
             self.end(true);
         }
+        self.leave_off_read();
         Ok(())
+    }
+
+    fn leave_off_read(&mut self) {
+        let again = usize::try_from(self.skip).unwrap_or(usize::MAX).min(self.pending.len());
+        if again > 0 {
+            self.pending.drain(..again);
+            self.skip -= again as u64;
+        }
     }
 
     fn end(&mut self, damaged: bool) {
         self.ended = true;
         self.damaged = damaged;
-    }
-}
-
-/// Some programs open a UTF-8 file with a mark that is no part of its text.
-fn without_byte_order_mark(bytes: Vec<u8>) -> Vec<u8> {
-    match bytes.strip_prefix(b"\xef\xbb\xbf") {
-        Some(text) => text.to_vec(),
-        None => bytes,
+        self.leave_off_read();
     }
 }
 
@@ -146,97 +325,24 @@ fn without_byte_order_mark(bytes: Vec<u8>) -> Vec<u8> {
 struct Fetch {
     file: File,
     next: u64,
-    ahead: Option<JoinHandle<object_store::Result<Bytes>>>,
+    end: u64,
+    ahead: Option<JoinHandle<Result<Bytes>>>,
 }
 
 impl Fetch {
     async fn next(&mut self) -> Result<Option<Bytes>> {
         let Some(ahead) = self.ahead.take().or_else(|| self.start()) else { return Ok(None) };
         self.ahead = self.start();
-        let fetched = ahead.await.map_err(|error| Error::defect(format!("a read did not finish: {error}")))?;
-        fetched.map(Some).map_err(|error| storage::failure("read", &self.file.shown, error))
+        ahead.await.map_err(|error| Error::defect(format!("a read did not finish: {error}")))?.map(Some)
     }
 
-    fn start(&mut self) -> Option<JoinHandle<object_store::Result<Bytes>>> {
-        if self.next >= self.file.meta.size {
+    fn start(&mut self) -> Option<JoinHandle<Result<Bytes>>> {
+        if self.next >= self.end {
             return None;
         }
-        let range = self.next..(self.next + FETCH_BYTES).min(self.file.meta.size);
+        let range = self.next..(self.next + FETCH_BYTES).min(self.end);
         self.next = range.end;
-        let (store, path) = (self.file.store.clone(), self.file.meta.location.clone());
-        Some(tokio::spawn(async move { store.get_range(&path, range).await }))
-    }
-}
-
-enum Codec {
-    Plain,
-    Gzip(Box<flate2::write::MultiGzDecoder<Vec<u8>>>),
-    Zstd(Box<Zstd>),
-}
-
-/// A zstd decompressor that knows whether its input is complete, which the streaming one of the crate does not tell.
-struct Zstd {
-    decoder: zstd::stream::raw::Decoder<'static>,
-    buffer: Vec<u8>,
-    complete: bool,
-}
-
-impl Zstd {
-    fn feed(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) -> std::io::Result<()> {
-        loop {
-            let status = self.decoder.run_on_buffers(bytes, &mut self.buffer)?;
-            out.extend_from_slice(&self.buffer[..status.bytes_written]);
-            bytes = &bytes[status.bytes_read..];
-            self.complete = status.remaining == 0;
-            if self.complete && !bytes.is_empty() {
-                // Another frame follows.
-                self.decoder.reinit()?;
-            } else if bytes.is_empty() && status.bytes_written < self.buffer.len() {
-                return Ok(());
-            }
-        }
-    }
-}
-
-impl Codec {
-    fn from_name(name: &str) -> Result<Self> {
-        if name.ends_with(".gz") {
-            return Ok(Codec::Gzip(Box::new(flate2::write::MultiGzDecoder::new(Vec::new()))));
-        }
-        if name.ends_with(".zst") {
-            let decoder = zstd::stream::raw::Decoder::new().map_err(|error| Error::defect(format!("zstd did not start: {error}")))?;
-            return Ok(Codec::Zstd(Box::new(Zstd { decoder, buffer: vec![0; INFLATE_BYTES], complete: true })));
-        }
-        Ok(Codec::Plain)
-    }
-
-    /// Decompresses some bytes; what could be decompressed before a damage is kept.
-    fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> std::io::Result<()> {
-        match self {
-            Codec::Plain => {
-                out.extend_from_slice(bytes);
-                Ok(())
-            }
-            Codec::Gzip(decoder) => {
-                let fed = decoder.write_all(bytes);
-                out.append(decoder.get_mut());
-                fed
-            }
-            Codec::Zstd(decoder) => decoder.feed(bytes, out),
-        }
-    }
-
-    /// Ends the input; fails when the compressed data is not complete.
-    fn finish(&mut self, out: &mut Vec<u8>) -> std::io::Result<()> {
-        match self {
-            Codec::Plain => Ok(()),
-            Codec::Gzip(decoder) => {
-                let finished = decoder.try_finish();
-                out.append(decoder.get_mut());
-                finished
-            }
-            Codec::Zstd(decoder) if decoder.complete => Ok(()),
-            Codec::Zstd(_) => Err(std::io::ErrorKind::UnexpectedEof.into()),
-        }
+        let file = self.file.clone();
+        Some(tokio::spawn(async move { file.read(range).await }))
     }
 }

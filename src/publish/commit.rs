@@ -71,6 +71,7 @@ async fn announce(destination: &Location, note: &Pending) -> Result<()> {
 async fn create_numbered(destination: &Location, mut draft: Commit, seen: &Publications) -> Result<Commit> {
     for _ in 0..MAX_ATTEMPTS {
         let known = Publications::read(destination).await?;
+        known.belong_to(&draft.pipeline)?;
         still_true(destination, &draft, seen, &known)?;
         draft.number = known.newest_number() + 1;
         draft.publications = known.by_day();

@@ -34,7 +34,8 @@ use std::sync::Arc;
 
 use object_store::ObjectStoreExt;
 
-use crate::config::Project;
+use crate::config::{Project, Values, span_of};
+use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Message, Result};
 use crate::manifest::{Commit, DataFile, Table};
 use crate::storage::{self, Location, Stores};
@@ -204,6 +205,32 @@ pub fn destination(typed: Option<&str>, project: &Project, stores: &Stores) -> R
         Some(typed) => stores.open(typed, std::path::Path::new("")),
         None => stores.open(&project.pipeline.outputs.destination.value, &project.root),
     }
+}
+
+/// Refuses sources that would read what the run publishes: each run would count what the one before it found.
+///
+/// # Errors
+/// [`Error::Project`] naming every such source.
+pub fn refuse_own_outputs(destination: &Location, project: &Project, values: &Values, stores: &Stores) -> Result<()> {
+    let run = format!("{RUNS}/{}-run", values.as_of);
+    let tables = project.pipeline.outputs.tables.keys().map(String::as_str).chain(["rejected"]);
+    let mut written: Vec<String> =
+        tables.flat_map(|table| [folders::path(table, values.as_of), format!("{run}/{table}.parquet")]).collect();
+    written.extend([format!("{run}/record.json"), format!("{}/00000001.json", publications::COMMITS)]);
+    let mut problems = Vec::new();
+    for (name, source) in &project.pipeline.sources {
+        let location = stores.open(&source.location.value, &project.root)?;
+        if let Some(own) = written.iter().find(|path| location.matches(destination, &destination.join(path))) {
+            let problem = Diagnostic::error("reads-own-outputs", format!("the source `{name}` would read what this pipeline publishes"));
+            problems.push(
+                problem
+                    .at(span_of(&project.file, &source.location))
+                    .label(format!("matches `{own}` at the destination"))
+                    .hint("publish elsewhere, or narrow the location"),
+            );
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Error::Project(problems)) }
 }
 
 /// Where a commit file is, for people.

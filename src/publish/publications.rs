@@ -51,6 +51,25 @@ impl Publications {
         self.newest.as_ref().map(|commit| commit.run_id.as_str())
     }
 
+    /// Sees that they are a pipeline's own: a destination belongs to the one that first published there. Two at one would take turns in
+    /// removing each other's tables.
+    ///
+    /// # Errors
+    /// [`Error::Project`] with the names of both.
+    pub fn belong_to(&self, pipeline: &str) -> Result<()> {
+        let Some(newest) = self.newest.as_ref().filter(|newest| !newest.pipeline.is_empty() && newest.pipeline != pipeline) else {
+            return Ok(());
+        };
+        let shown = self.destination.shown(&commit_path(&self.destination, newest.number));
+        let what = format!(
+            "the destination belongs to the pipeline `{}`, which published {shown}; this pipeline is `{pipeline}`",
+            newest.pipeline
+        );
+        Err(Diagnostic::error("another-pipeline", what)
+            .hint("publish to a destination of its own; a pipeline that was given another name needs one too")
+            .into())
+    }
+
     /// The number of the publication of every as-of day.
     pub fn by_day(&self) -> BTreeMap<NaiveDate, u64> {
         self.newest.as_ref().map(|newest| newest.publications.clone()).unwrap_or_default()

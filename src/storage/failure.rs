@@ -56,6 +56,12 @@ pub fn is_no_folder(error: &object_store::Error) -> bool {
     matches!(error, object_store::Error::NotFound { .. }) && code(&chain(error)).is_none_or(|code| by_code("", code).is_none())
 }
 
+/// Whether a read went past the end of an object.
+pub fn is_out_of_range(error: &object_store::Error) -> bool {
+    let said = chain(error);
+    status(&said) == Some("416") || said.contains("Wanted range")
+}
+
 /// What the codes mean that stores put into their answers.
 fn by_code(what: &str, code: &str) -> Option<Error> {
     Some(match code {

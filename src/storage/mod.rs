@@ -1,11 +1,14 @@
 //! Where files are: local paths and object stores behind one interface, and what their failures mean.
 
 mod failure;
+mod markers;
 mod open;
+mod pinned;
 mod profile;
 mod uploads;
 
 pub use failure::{broken, failure, failure_within};
+pub use markers::Found;
 pub use open::{PLACES, Stores};
 
 use std::path::PathBuf;
@@ -21,6 +24,10 @@ use open::invalid;
 
 /// The most files that one source may have.
 const MAX_FILES: usize = 100_000;
+
+/// A star matches within a folder; two match over folders.
+const MATCHING: glob::MatchOptions =
+    glob::MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: false };
 
 /// A place in a store.
 #[derive(Debug, Clone)]
@@ -53,6 +60,8 @@ pub struct File {
     pub meta: ObjectMeta,
     /// Its path or URL, as people would type it.
     pub shown: String,
+    /// Whether it is on a local disk, where a file may be written to while somebody reads it.
+    pub is_local: bool,
 }
 
 /// How a file of a store becomes another at once.
@@ -148,48 +157,59 @@ impl Location {
         }
     }
 
-    /// The files here: those that match the wildcards, or the one file, in order of path.
+    /// The files here: those that match the wildcards, or the one file, in order of path. Markers that other programs leave
+    /// beside their files match no wildcard; they are counted.
     ///
     /// # Errors
     /// As [`failure`]; [`Error::Refused`] when there are too many files.
-    pub async fn files(&self) -> Result<Vec<File>> {
+    pub async fn files(&self) -> Result<Found> {
         let wildcard = self.path.find(['*', '?', '[']);
         let Some(wildcard) = wildcard else {
             let path = Path::from(self.path.as_str());
             return match self.store.head(&path).await {
-                Ok(meta) => Ok(vec![self.file(meta)]),
-                Err(object_store::Error::NotFound { .. }) => Ok(Vec::new()),
+                Ok(meta) => Ok(Found { files: vec![self.file(meta)], markers: 0 }),
+                Err(object_store::Error::NotFound { .. }) => Ok(Found::default()),
                 Err(error) => Err(failure("read", &self.shown(&path), error)),
             };
         };
-        let pattern = glob::Pattern::new(&self.path).map_err(|error| invalid(&self.path, error.msg))?;
-        let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::default() };
+        let pattern = self.pattern()?;
         let folder = self.path[..wildcard].rsplit_once('/').map_or("", |(folder, _)| folder);
         let folder = Path::from(folder);
-        let mut files = Vec::new();
+        let markers = markers::Markers::beside(&self.path, wildcard);
+        let mut found = Found::default();
         let mut listing = self.store.list(Some(&folder));
         loop {
             match listing.try_next().await {
-                // As with a shell's wildcards, hidden files do not match.
-                Ok(Some(meta)) if meta.location.filename().is_some_and(|name| name.starts_with('.')) => {}
-                Ok(Some(meta)) if pattern.matches_with(meta.location.as_ref(), options) => files.push(self.file(meta)),
-                Ok(Some(_)) => {}
+                Ok(Some(meta)) if !pattern.matches_with(meta.location.as_ref(), MATCHING) => {}
+                Ok(Some(meta)) if markers.include(&meta.location) => found.markers += 1,
+                Ok(Some(meta)) => found.files.push(self.file(meta)),
                 Ok(None) => break,
                 Err(error) if failure::is_no_folder(&error) => break,
                 Err(error) => return Err(failure("list", &self.shown(&folder), error)),
             }
-            if files.len() > MAX_FILES {
+            if found.files.len() > MAX_FILES {
                 return Err(Error::Refused(
                     Message::new(format!("more than {MAX_FILES} files match {}", self.path)).hint("narrow the location"),
                 ));
             }
         }
-        files.sort_by(|a, b| a.meta.location.cmp(&b.meta.location));
-        Ok(files)
+        found.files.sort_by(|a, b| a.meta.location.cmp(&b.meta.location));
+        Ok(found)
+    }
+
+    /// Whether a path of another place would be found here.
+    pub fn matches(&self, other: &Location, path: &Path) -> bool {
+        let is_same_store = Arc::ptr_eq(&self.store, &other.store);
+        is_same_store && self.pattern().is_ok_and(|pattern| pattern.matches_with(path.as_ref(), MATCHING))
+    }
+
+    fn pattern(&self) -> Result<glob::Pattern> {
+        glob::Pattern::new(&self.path).map_err(|error| invalid(&self.path, error.msg))
     }
 
     fn file(&self, meta: ObjectMeta) -> File {
-        File { store: Arc::clone(&self.store), shown: self.shown(&meta.location), meta }
+        let is_local = !matches!(self.written, Written::Url(_));
+        File { store: Arc::clone(&self.store), shown: self.shown(&meta.location), meta, is_local }
     }
 }
 
@@ -225,7 +245,9 @@ mod tests {
         }
         let files = |pattern: &str| {
             let location = opened(&format!("{}/{pattern}", folder.path().display()));
-            async move { location.files().await.unwrap().iter().map(|f| f.meta.location.filename().unwrap().to_owned()).collect::<Vec<_>>() }
+            async move {
+                location.files().await.unwrap().files.iter().map(|f| f.meta.location.filename().unwrap().to_owned()).collect::<Vec<_>>()
+            }
         };
         assert_eq!(files("*.csv").await, ["a.csv", "b.csv"]);
         assert_eq!(files("**/*.csv").await, ["a.csv", "b.csv", "d.csv"]);

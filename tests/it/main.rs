@@ -1,6 +1,8 @@
 //! One integration-test binary, because each links DataFusion. A module a promise.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+/// Promises 3 and 7: any bytes at all are read as Python reads them or refused, in linear time, and the ledger adds up.
+mod any_bytes;
 /// Promise 4: every storage call goes wrong once, runs race, and a store lies.
 mod breaking;
 /// Promise 4 on the shipped job: the same of every storage call that it makes.
@@ -29,12 +31,16 @@ mod meanings_table;
 mod membership_history;
 /// Promise 2: nothing that happens at or after the as-of day changes an output.
 mod no_look_ahead;
+/// Promise 3: what a file is, is told from its bytes; none goes astray, none is read in two versions, none is another pipeline's.
+mod odd_files;
 /// Promise 4: what is published has passed its checks, and what has not is shown without personal data.
 mod output_checks;
 /// Promises 4 and 5: a publication and what comes of it, on a local disk and through the command line.
 mod publishing;
 /// The two kinds of readers, as the README tells them to read.
 mod readers;
+/// Reads bytes as an extract within the process.
+mod reading;
 /// Promise 1: the same extracts give the same bytes, whatever the threads, the order of rows or their split over files.
 mod same_in_same_out;
 /// The committed sample and the generator that made it.

@@ -249,3 +249,21 @@ fn clean_shows_then_removes_what_no_publication_needs() {
     let (_, next) = run(&tiny, &["--as-of", DAY, "--param", "edition=3"]);
     assert_eq!(next["number"], 4);
 }
+
+/// A destination belongs to the pipeline that first published there.
+#[test]
+fn another_pipeline_is_refused_with_both_names() {
+    let tiny = Tiny::new();
+    assert_eq!(run(&tiny, &["--as-of", DAY]).0, 0);
+    let before = files(&tiny.folder.path().join("out"));
+    tiny.write("pipelines/tiny.yaml", &tiny.read("pipelines/tiny.yaml").replace("name: tiny", "name: other"));
+    let (status, result) = run(&tiny, &["--as-of", DAY]);
+    assert_eq!((status, &result["problems"][0]["code"]), (2, &"another-pipeline".into()));
+    let message = result["problems"][0]["message"].as_str().unwrap();
+    assert!(message.contains("`tiny`") && message.contains("`other`"), "{message}");
+    assert_eq!(files(&tiny.folder.path().join("out")), before, "nothing was written");
+    // One whose commit does not say is anybody's.
+    let commit = tiny.read("out/commits/00000001.json");
+    tiny.write("out/commits/00000001.json", &commit.replace("\"pipeline\": \"tiny\",", ""));
+    assert_eq!(run(&tiny, &["--as-of", DAY]).0, 0);
+}

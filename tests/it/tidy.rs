@@ -45,6 +45,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("format-of-outputs", "is told by the command line: `publishing` holds it"),
     ("newer-publication", "needs a destination that a newer version wrote: `publish/publications.rs` holds it"),
     ("not-a-commit", "needs a destination that somebody else wrote: `publish/publications.rs` holds it"),
+    ("another-pipeline", "needs a destination that another pipeline published to: `publishing` holds it"),
     ("store-without-conditions", "needs a store that ignores conditions: `breaking` holds it"),
 ];
 

@@ -253,6 +253,33 @@ impl Meaning {
     }
 }
 
+/// How numbers of JSON are handed on as text, so that a format for text is none for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JsonNumbers {
+    /// As they are written.
+    AsWritten,
+    /// A whole one as its digits, any other as it is written.
+    Whole,
+    /// A whole one as its digits; any other is no value of the column, for this reason.
+    WholeAlone(&'static str),
+    /// Without a power of ten, and with this before the fraction.
+    Plain(char),
+}
+
+impl Meaning {
+    /// How numbers of JSON are read.
+    pub fn json_numbers(&self) -> JsonNumbers {
+        match (self.column_type, &self.format) {
+            (ColumnType::String, _) => JsonNumbers::WholeAlone(self.not_of_type()),
+            (_, _) if !self.words.is_empty() => JsonNumbers::Whole,
+            (_, Some(Format::Number(format))) => JsonNumbers::Plain(format.point()),
+            (_, Some(Format::Epoch(_))) => JsonNumbers::Plain('.'),
+            (ColumnType::Decimal { .. } | ColumnType::Double, _) => JsonNumbers::AsWritten,
+            _ => JsonNumbers::Whole,
+        }
+    }
+}
+
 /// What kind of values an Arrow type holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {

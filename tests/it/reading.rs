@@ -1,0 +1,162 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use arrow::array::AsArray;
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMultipartOptions,
+    PutOptions, PutPayload, PutResult,
+};
+use segmill::config::{self, Environment};
+use segmill::engine::{Engine, Limits};
+use segmill::error::Error;
+use segmill::ingest::{self, Collector, Demand, Ledger, Reject};
+use segmill::plan::{self, Plan};
+use segmill::storage::Stores;
+
+/// Two texts, which a file may lack.
+const PIPELINE: &str = "\
+version: 1
+name: reading
+sources:
+  extract:
+    location: memory:///extract.*
+    event_time: at
+    reject_budget: {share: 1, rows: 1000000}
+    columns:
+      a: {type: string, optional: true}
+      b: {type: string, optional: true}
+      at: {type: timestamp, optional: true}
+outputs: {destination: out, tables: {customers: {model: customers, sort: [customer_id]}}}
+";
+
+/// What a run makes of an extract.
+#[derive(Debug, PartialEq)]
+pub struct Outcome {
+    pub ledger: Ledger,
+    pub rejects: Vec<Reject>,
+    /// The values of `a` and `b`, in order of the file.
+    pub kept: Vec<[Option<String>; 2]>,
+}
+
+impl Outcome {
+    /// The line and the reason of every rejected record.
+    pub fn reasons(&self) -> Vec<(u64, &'static str)> {
+        self.rejects.iter().map(|reject| (reject.row_number, reject.reason)).collect()
+    }
+}
+
+/// Reads some bytes as an extract of a name.
+pub fn read(name: &str, bytes: &[u8]) -> Result<Outcome, Error> {
+    let store = InMemory::new();
+    block_on(store.put(&name.into(), PutPayload::from(bytes.to_vec()))).unwrap();
+    read_from(Arc::new(store))
+}
+
+/// Reads the extract of a store, on one thread.
+pub fn read_from(store: Arc<dyn ObjectStore>) -> Result<Outcome, Error> {
+    block_on(ingest(plan(), store))
+}
+
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+async fn ingest(plan: &Plan, store: Arc<dyn ObjectStore>) -> Result<Outcome, Error> {
+    let stores = Stores::new(Environment::new());
+    stores.provide("memory:", store);
+    let extracts = ingest::find(&plan.project, &plan.contracts, &stores).await?;
+    let [extract] = extracts.as_slice() else { panic!("there is one source") };
+    let engine = Engine::new(Limits { threads: 1, memory_bytes: 256 << 20 }, "UTC")?;
+    let collector = Arc::new(Collector::default());
+    let demand = Demand { times: 1, columns: ["a", "b"].map(str::to_owned).into() };
+    ingest::register(&engine, "sources.extract", extract, &demand, &collector).await?;
+    let frame = engine.query("select a, b from sources.extract").await.unwrap();
+    let read = engine.collect(frame).await;
+    if let Some(error) = collector.failure() {
+        return Err(error);
+    }
+    let (_, batches) = read.unwrap();
+    ingest::complete(&engine, extract, &collector).await?;
+    let mut kept = Vec::new();
+    for batch in &batches {
+        let texts = |column: usize| batch.column(column).as_string::<i32>().iter().map(|text| text.map(str::to_owned));
+        kept.extend(texts(0).zip(texts(1)).map(|(a, b)| [a, b]));
+    }
+    let outcome = Outcome { ledger: collector.ledger("extract", extract.files.len()), rejects: collector.rejects(), kept };
+    assert!(outcome.ledger.adds_up(), "{:?}", outcome.ledger);
+    assert_eq!(outcome.ledger.rows_kept, outcome.kept.len() as u64);
+    assert_eq!(outcome.ledger.rows_rejected, outcome.rejects.len() as u64);
+    Ok(outcome)
+}
+
+fn plan() -> &'static Plan {
+    static PLAN: OnceLock<Plan> = OnceLock::new();
+    PLAN.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write("pipelines/reading.yaml", PIPELINE);
+        write("sql/customers.sql", "-- A customer.\nselect distinct a as customer_id, b from sources.extract\n");
+        let project = config::load(&folder.path().join("pipelines/reading.yaml"), &Environment::new()).unwrap();
+        let values = config::bind(&project, "2030-01-01".parse().unwrap(), &BTreeMap::new()).unwrap();
+        block_on(plan::plan(Arc::new(project), values)).unwrap()
+    })
+}
+
+/// A store whose objects all become another's when they have been read from so often.
+#[derive(Debug)]
+pub struct Replacing {
+    pub inner: Arc<dyn ObjectStore>,
+    pub with: Vec<u8>,
+    pub after: usize,
+    pub reads: AtomicUsize,
+}
+
+impl fmt::Display for Replacing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Replacing")
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Replacing {
+    async fn get_opts(&self, path: &Path, options: GetOptions) -> object_store::Result<GetResult> {
+        if !options.head && self.reads.fetch_add(1, Ordering::SeqCst) == self.after {
+            self.inner.put(path, PutPayload::from(self.with.clone())).await?;
+        }
+        self.inner.get_opts(path, options).await
+    }
+
+    async fn put_opts(&self, path: &Path, payload: PutPayload, options: PutOptions) -> object_store::Result<PutResult> {
+        self.inner.put_opts(path, payload, options).await
+    }
+
+    async fn put_multipart_opts(&self, path: &Path, options: PutMultipartOptions) -> object_store::Result<Box<dyn MultipartUpload>> {
+        self.inner.put_multipart_opts(path, options).await
+    }
+
+    fn delete_stream(&self, paths: BoxStream<'static, object_store::Result<Path>>) -> BoxStream<'static, object_store::Result<Path>> {
+        self.inner.delete_stream(paths)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> object_store::Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> object_store::Result<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+}
