@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import decimal
 import struct
 import uuid
 from decimal import Decimal
@@ -146,17 +147,14 @@ def float_columns():
 
 
 def _decimals(name, make, precision, scale, numbers):
-    quantum = Decimal(1).scaleb(-scale)
-    limit = Decimal(10) ** (precision - scale)
-    import decimal
-
+    """Those of some numbers that a decimal type holds, and its largest and smallest."""
+    quantum, limit = Decimal(1).scaleb(-scale), Decimal(10) ** (precision - scale)
     with decimal.localcontext(decimal.Context(prec=90)):
-        held = [number.quantize(quantum) for number in map(Decimal, numbers) if abs(number_ := Decimal(number)) < limit
-                and number_ == number_.quantize(quantum)]
-        largest = limit - quantum
-        held += [largest, -largest]
-    return Column(name, f"decimal{name.split('_')[0][7:]}({precision},{scale})", "decimal", [("decimal", number) for number in held],
-                  pyarrow.array(held, make(precision, scale)))
+        numbers = [Decimal(number) for number in numbers]
+        fitting = [number for number in numbers if abs(number) < limit and number == number.quantize(quantum)]
+        held = [number.quantize(quantum) for number in fitting] + [limit - quantum, quantum - limit]
+    physical = f"{name.split('_')[0]}({precision},{scale})"
+    return Column(name, physical, "decimal", [("decimal", number) for number in held], pyarrow.array(held, make(precision, scale)))
 
 
 def decimal_columns():
@@ -185,7 +183,7 @@ def other_columns():
         Column("nothing", "null", "null", [None, None], pyarrow.nulls(2)),
         Column("large_binary", "large_binary", "binary", [("bytes", b"plain"), ("bytes", b"17850"), ("bytes", b"\xff")],
                pyarrow.array([b"plain", b"17850", b"\xff"], pyarrow.large_binary()), ["plain", "17850", "\\xff"]),
-        Column("fixed", "fixed_size_binary(2) (bytes in hexadecimal)", "fixed", [("fixed", value) for value in fixed], pyarrow.array(fixed, pyarrow.binary(2))),
+        Column("fixed", "fixed_size_binary(2)", "fixed", [("fixed", value) for value in fixed], pyarrow.array(fixed, pyarrow.binary(2))),
         Column("uuid", "UUID", "uuid", [("uuid", value) for value in uuids],
                pyarrow.ExtensionArray.from_storage(pyarrow.uuid(), pyarrow.array(uuids, pyarrow.binary(16)))),
         Column("list", "list<int64>", "nested", [("nested", "[1]")], pyarrow.array([[1]])),

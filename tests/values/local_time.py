@@ -57,15 +57,12 @@ def first_moment_of(day, tz):
     before, after = offsets_of_local(midnight, tz)
     if after <= before:
         return midnight - before
-    # Midnight is in a gap: the day begins where the gap ends. The change lies between these two moments.
+    # Midnight is in a gap, and the day begins where the gap ends: the first moment between these two with the later offset.
     early, late = midnight - after, midnight - before
     while late - early > 1:
         middle = (early + late) // 2
-        if offset_at(middle, tz) == offset_at(midnight - after - 1, tz):
-            early = middle
-        else:
-            late = middle
-    return late if offset_at(early, tz) == before else early
+        early, late = (early, middle) if offset_at(middle, tz) == after else (middle, late)
+    return early if offset_at(early, tz) == after else late
 
 
 def day_of(instant_us, tz):

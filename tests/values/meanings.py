@@ -34,7 +34,7 @@ REFUSED = {
     "nested": set(REASONS), "interval": set(REASONS),
     "boolean": {"integer", "decimal", "double", "date", "timestamp"},
     "date": {"integer", "decimal", "double", "boolean"}, "timestamp": {"integer", "decimal", "double", "boolean"},
-    "time": set(REASONS) - {"string"}, "uuid": set(REASONS) - {"string"}, "fixed": set(REASONS) - {"string"},
+    "time": set(REASONS) - {"string"}, "uuid": set(REASONS) - {"string"}, "fixed": set(REASONS),
 }
 
 
@@ -161,7 +161,7 @@ def read_string(value, declared, tz):
     kind, held = value
     if kind == "text":
         return held
-    if kind in ("bytes", "fixed"):
+    if kind == "bytes":
         text = _utf8(held)
         if text is None:
             raise Rejected

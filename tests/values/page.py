@@ -34,7 +34,7 @@ SOUGHT = {
 # Columns that say nothing new to a reader, and the columns of which examples are given.
 LEFT_OUT = {"string_plain", "integer_categories", "date32_edges", "micros_tokyo", "small_decimal", "naive", "moment", "time"}
 EXAMPLES = {
-    "csv", "json_value", "binary", "int64", "uint64", "float64", "float32", "decimal128_10_2", "decimal128_38_10", "bool", "fixed", "uuid",
+    "csv", "json_value", "binary", "int64", "uint64", "float64", "float32", "decimal128_10_2", "decimal128_38_10", "bool", "uuid",
     "date32", "micros", "micros_utc", "nanos_utc", "time64_us", "int96",
 }
 

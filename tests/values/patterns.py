@@ -1,5 +1,6 @@
 """How extracts write days, moments and numbers: ISO 8601, strftime patterns and separators."""
 
+import datetime
 import re
 import zoneinfo
 
@@ -92,8 +93,6 @@ def _named_zone(local, name, tz):
 
 
 def abbreviation(instant_us, tz):
-    import datetime
-
     moment = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc) + datetime.timedelta(microseconds=instant_us)
     return moment.astimezone(tz).tzname()
 
