@@ -176,7 +176,7 @@ pub struct RejectBudget {
 }
 
 /// What the identity step is told of identifiers.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Identity {
     /// The types of identifiers, the one that names customers first.
@@ -186,6 +186,17 @@ pub struct Identity {
     /// identifiers, ties of the least trusted sources are cut first, and of those the youngest.
     #[serde(default)]
     pub trust: Vec<String>,
+    /// Words that extracts have where an identifier is not known: in any case, with or without space around them, they are identifiers
+    /// of nobody, whatever the type, and so is a blank. SQL has them as `$nobody`, for `identifier(text, $nobody)`.
+    #[serde(default = "nobody")]
+    #[schemars(with = "Vec<Literal>")]
+    pub nobody: Vec<String>,
+}
+
+impl Default for Identity {
+    fn default() -> Self {
+        Identity { types: IndexMap::new(), trust: Vec::new(), nobody: nobody() }
+    }
 }
 
 /// A type of identifier.
@@ -369,6 +380,13 @@ fn one() -> u64 {
 
 fn default_reject_share() -> f64 {
     0.01
+}
+
+/// The words for no value of databases, programming languages, spreadsheets and web analytics.
+fn nobody() -> Vec<String> {
+    let words =
+        ["null", "(null)", "<null>", "nil", "none", "nan", "nat", "n/a", "#n/a", "undefined", "(not set)", "\\N", "-", "0000-00-00"];
+    words.map(str::to_owned).into()
 }
 
 fn default_reject_rows() -> u64 {

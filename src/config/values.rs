@@ -18,6 +18,8 @@ use crate::error::{Error, Result};
 
 /// The name that SQL reads the as-of day by.
 pub const AS_OF: &str = "as_of";
+/// The name that SQL reads the words that stand for nobody by: one text, a word a line.
+pub const NOBODY: &str = "nobody";
 
 /// The as-of day and the parameters of a run.
 #[derive(Debug, Clone)]
@@ -28,7 +30,7 @@ pub struct Values {
     pub time_zone: Tz,
     /// Its first moment in that zone.
     pub as_of_instant: DateTime<Utc>,
-    /// `$as_of` and every parameter, by name.
+    /// `$as_of`, `$nobody` and every parameter, by name.
     pub parameters: BTreeMap<String, ScalarValue>,
 }
 
@@ -45,6 +47,7 @@ pub fn bind(project: &Project, as_of: NaiveDate, overrides: &BTreeMap<String, St
     let days = arrow::datatypes::Date32Type::from_naive_date(as_of);
     let mut parameters = BTreeMap::new();
     parameters.insert(AS_OF.to_owned(), ScalarValue::Date32(Some(days)));
+    parameters.insert(NOBODY.to_owned(), ScalarValue::from(project.pipeline.identity.nobody.join("\n")));
     for name in overrides.keys().filter(|name| !project.pipeline.parameters.contains_key(*name)) {
         let known = project.pipeline.parameters.keys().map(String::as_str);
         problems.push(Diagnostic::error("unknown-parameter", format!("there is no parameter `{name}`")).did_you_mean(name, known));
