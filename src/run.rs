@@ -417,7 +417,12 @@ fn commit(plan: &Plan, run_id: String, fingerprint: String, tables: BTreeMap<Str
 
 fn shown_parameters(values: &Values) -> BTreeMap<String, String> {
     let shown = |value: &ScalarValue| value.to_array().ok().and_then(|array| arrow::util::display::array_value_to_string(&array, 0).ok());
-    values.parameters.iter().map(|(name, value)| (name.clone(), shown(value).unwrap_or_default())).collect()
+    values
+        .parameters
+        .iter()
+        .filter(|(name, _)| *name != config::NULL_WORDS)
+        .map(|(name, value)| (name.clone(), shown(value).unwrap_or_default()))
+        .collect()
 }
 
 fn sorted(frame: DataFrame, columns: &[String]) -> datafusion::error::Result<DataFrame> {
