@@ -10,6 +10,7 @@ mod ledger;
 mod ndjson;
 mod parquet;
 mod reader;
+mod remarks;
 mod table;
 mod text;
 mod unpack;
@@ -17,7 +18,7 @@ mod unpack;
 pub use contract::{Contract, Fault};
 pub use deduplicate::keep_latest;
 pub use ledger::{Collector, Ledger, Reject};
-pub use reader::{DAMAGED, warning};
+pub use remarks::remarks;
 use table::SourceTable;
 
 use std::collections::BTreeSet;
