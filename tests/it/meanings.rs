@@ -176,3 +176,40 @@ fn the_table_of_meanings_says_what_is_known_by_hand() {
         assert!(cell.objection(row, Some("=another value")).is_some(), "{written} as {declared}: anything is accepted");
     }
 }
+
+#[test]
+fn a_value_at_fault_costs_the_row_only_where_it_must_be_there() {
+    let (groups, _) = expected();
+    for (column, declared) in
+        [("float64", "integer"), ("csv", "date"), ("json_value", "decimal(10,2)"), ("nothing", "string"), ("int96", "timestamp")]
+    {
+        let Some((group, cell)) = groups.iter().find_map(|group| {
+            let wanted = |cell: &&Cell| cell.column == column && cell.shown() == declared;
+            group.cells.iter().find(wanted).map(|cell| (group, cell))
+        }) else {
+            continue;
+        };
+        let mut required = cell.clone();
+        required.required = true;
+        let project = project(group, &[&required], None);
+        let (status, result) = run(project.path(), "2026-01-01");
+        assert_eq!(status, 0, "{}: {result}", group.title(cell));
+        let rejects = rejects(project.path(), &result, group.first_line());
+        let kept: Vec<i64> = published(project.path(), &result, "customers")
+            .iter()
+            .flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().values().to_vec())
+            .collect();
+        assert_eq!(kept.len() + rejects.len(), group.rows(), "{}", group.title(cell));
+        for row in 1..=group.rows() {
+            let written = group.columns[column].written().get(row - 1).cloned();
+            let reason = rejects.get(&(row, None)).map(|reason| format!("!{}", reason.trim_end_matches(" of c0")));
+            let right = written.as_ref().map_or(vec![None], |_| cell.verdicts(row));
+            let fits = right.iter().any(|verdict| match (verdict.as_deref(), reason.as_deref()) {
+                (None, reason) => reason == Some("!missing-value"),
+                (Some(value), None) => value.starts_with('='),
+                (Some(rejected), Some(reason)) => rejected == reason,
+            });
+            assert!(fits, "{}: {written:?} is {right:?}, and its row {reason:?}", group.title(cell));
+        }
+    }
+}

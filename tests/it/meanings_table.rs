@@ -69,6 +69,9 @@ pub struct Cell {
     /// Whether the run is refused, because no value of the column's type can be one of the declared.
     #[serde(default)]
     pub refused: bool,
+    /// Whether a row without a value is rejected.
+    #[serde(default)]
+    pub required: bool,
     /// The commonest verdict of the rows, and those that differ by the number of their row.
     #[serde(default)]
     mostly: Value,
@@ -84,7 +87,8 @@ impl Cell {
         self.declared.clone() + &said.collect::<String>()
     }
 
-    fn verdicts(&self, row: usize) -> Vec<Option<String>> {
+    /// What a row may be read as.
+    pub fn verdicts(&self, row: usize) -> Vec<Option<String>> {
         let of = |value: &Value| value.as_str().map(str::to_owned);
         match self.rows.get(&row.to_string()).unwrap_or(&self.mostly) {
             Value::Array(several) => several.iter().map(of).collect(),
@@ -210,7 +214,7 @@ pub fn project(group: &Group, cells: &[&Cell], event_time: Option<&Cell>) -> tem
 }
 
 fn declaration(cell: &Cell) -> Value {
-    let mut column = json!({"type": cell.declared, "from": cell.column});
+    let mut column = json!({"type": cell.declared, "from": cell.column, "required": cell.required});
     for (key, value) in [("format", &cell.format), ("min", &cell.min), ("max", &cell.max)] {
         if let Some(value) = value {
             column[key] = json!(value);

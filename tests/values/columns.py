@@ -133,14 +133,14 @@ def float_columns():
     doubles = [0.0, -0.0, 1.0, 2.0, 17850.0, 1.5, -1.5, 19.99, 0.1, 0.1 + 0.2, 2.0**53, 2.0**53 + 2, -(2.0**53), 1e22, 1e300, 5e-324,
                1.7976931348623157e308, 20251106.0, 20251106.5, 1762387200.0, 1762387200.5, 1762387200.123456, 1762387200000.0, -86400.0,
                253402214400.0, 99999999.99, nan, inf, -inf]
-    singles = [0.0, -0.0, 1.0, 17850.0, 1.5, 19.99, 0.1, 16777216.0, 3.4028235e38, 1e-45, nan, inf, -inf]
+    singles = [0.0, -0.0, 1.0, 17850.0, 1.5, 19.99, 0.1, 16777216.0, 16777218.0, 3.4028235e38, 1e-45, nan, inf, -inf]
     singles = [struct.unpack("f", struct.pack("f", single))[0] for single in singles]
-    halves = [0.0, -0.0, 1.0, 1.5, 2048.0, 65504.0, nan, inf]
+    halves = [0.0, -0.0, 1.0, 1.5, 2048.0, 2050.0, 65504.0, nan, inf]
     return [
         Column("float64", "double", "float", [("float", (value, 64)) for value in doubles], pyarrow.array(doubles, pyarrow.float64())),
         Column("float32", "float", "float", [("float", (value, 32)) for value in singles], pyarrow.array(singles, pyarrow.float32()),
                [str(numpy.float32(value)) for value in singles]),
-        Column("float16", "halffloat", "float", [("float", (value, 32)) for value in halves],
+        Column("float16", "halffloat", "float", [("float", (value, 16)) for value in halves],
                pyarrow.array([numpy.float16(value) for value in halves], pyarrow.float16())),
     ]
 

@@ -20,10 +20,11 @@ REASONS = {
 }
 YEARS = (1900, 2200)
 OPEN_END = days_of(9999, 12, 31)
-MAX_EXACT = 2**53
+# Up to where every whole number is one of a floating-point number of so many bits; beyond it several share one.
+MAX_EXACT = {64: 2**53, 32: 2**24, 16: 2**11}
 # Days from 1970 that every calendar can name; microseconds of 64 bits hold somewhat more.
 CALENDAR_DAYS = 90_000_000
-EPOCHS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
+EPOCHS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1, "%s": 1_000_000}
 # Words that senders write where they have no value; in columns that are not text these are null.
 NULL_WORDS = {"null", "undefined", "nan", "n/a", "none", "\\n", "-", "0000-00-00"}
 TRUE, FALSE = {"true", "t", "yes", "y", "on", "1"}, {"false", "f", "no", "n", "off", "0"}
@@ -182,7 +183,7 @@ def read_string(value, declared, tz):
     number = exact(kind, held)
     if number is None:
         raise Rejected
-    if kind == "float" and abs(held[0]) > MAX_EXACT:
+    if kind == "float" and abs(held[0]) > MAX_EXACT[held[1]]:
         raise Rejected
     if number == number.to_integral_value():
         if number.adjusted() > 100:
@@ -206,7 +207,7 @@ def read_integer(value, declared, tz):
         number = Decimal(number)
     else:
         number = exact(kind, held)
-    if number is None or number != number.to_integral_value() or (kind == "float" and abs(held[0]) > MAX_EXACT):
+    if number is None or number != number.to_integral_value() or (kind == "float" and abs(held[0]) > MAX_EXACT[held[1]]):
         raise Rejected
     if not -(2**63) <= number < 2**63:
         raise Rejected

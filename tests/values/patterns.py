@@ -12,7 +12,7 @@ _ISO = re.compile(
 _SPACES = " \u00a0\u202f"
 _PARTS = {
     "Y": r"(?P<Y>\d{4})", "y": r"(?P<y>\d{2})", "m": r"(?P<m>\d{1,2})", "d": r"(?P<d>\d{1,2})", "H": r"(?P<H>\d{1,2})",
-    "M": r"(?P<M>\d{1,2})", "S": r"(?P<S>\d{1,2})", "z": r"(?P<z>[+-]\d{2}:?\d{2})", "Z": r"(?P<Z>\S+)", "s": r"(?P<s>-?\d+)",
+    "M": r"(?P<M>\d{1,2})", "S": r"(?P<S>\d{1,2})", "z": r"(?P<z>[+-]\d{2}:?\d{2})", "Z": r"(?P<Z>\S+)",
 }
 
 
@@ -62,8 +62,6 @@ def strftime(text, pattern, tz):
     if not found:
         return None
     part = found.groupdict()
-    if part.get("s"):
-        return "instant", int(part["s"]) * 1_000_000
     year = int(part["Y"]) if part.get("Y") else int(part["y"]) + (2000 if int(part["y"]) < 70 else 1900)
     days = days_of(year, int(part["m"]), int(part["d"]))
     if days is None:
