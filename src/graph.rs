@@ -7,7 +7,7 @@ use datafusion::sql::parser::Statement;
 use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::ast::{self, Spanned as _, Visit, Visitor};
 
-use crate::config::{Model, Project};
+use crate::config::{AS_OF, Model, NULL_WORDS, Project};
 use crate::diagnostic::{Diagnostic, list};
 use crate::sql::{self, span_of};
 
@@ -129,7 +129,7 @@ fn check(
         }
     }
     for (name, span) in &mentions.parameters {
-        let declared = project.pipeline.parameters.keys().map(String::as_str).chain(["as_of"]);
+        let declared = project.pipeline.parameters.keys().map(String::as_str).chain([AS_OF, NULL_WORDS]);
         if !declared.clone().any(|parameter| parameter == name) {
             let written: Vec<String> = declared.map(|parameter| format!("${parameter}")).collect();
             let problem = Diagnostic::error("unknown-parameter", format!("there is no parameter `${name}`"))

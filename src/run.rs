@@ -314,11 +314,17 @@ async fn account(
         ingest::complete(engine, &source.extract, collector).await?;
         let mut ledger = collector.ledger(&contract.source, source.extract.files.len());
         ledger.files_skipped = source.extract.markers;
+        let found = collector.rejects();
+        let remarks = ingest::remarks(&contract.source, &found);
         if !ledger.adds_up() {
             return Err(Error::defect(format!("the rows of the source `{}` do not add up: {ledger:?}", contract.source)));
         }
-        refused.extend(ledger.over(contract.reject_budget).iter().map(|overrun| over_budget(&ledger, overrun)));
-        refused.extend(lost_answers(&contract.source, &collector.rejects()));
+        let (overruns, before) = (ledger.over(contract.reject_budget), refused.len());
+        refused.extend(overruns.iter().map(|overrun| over_budget(&ledger, overrun)));
+        refused.extend(lost_answers(&contract.source, &found));
+        if refused.len() > before {
+            refused.extend(remarks.iter().cloned());
+        }
         if ledger.rows_read < contract.min_rows {
             refused.push(format!("{}: {} rows, and there must be {}", contract.source, ledger.rows_read, contract.min_rows));
         }
@@ -326,8 +332,8 @@ async fn account(
         if ledger.rows_read == 0 {
             warnings.push(format!("{}: the extract is empty", contract.source));
         }
-        warnings.extend(collector.rejects().iter().filter_map(|reject| ingest::warning(&contract.source, reject)));
-        rejects.extend(collector.rejects().into_iter().map(|reject| (contract.source.clone(), reject)));
+        warnings.extend(remarks);
+        rejects.extend(found.into_iter().map(|reject| (contract.source.clone(), reject)));
         ledgers.push(ledger);
     }
     recorder.note(|record| record.sources.clone_from(&ledgers));
@@ -417,7 +423,12 @@ fn commit(plan: &Plan, run_id: String, fingerprint: String, tables: BTreeMap<Str
 
 fn shown_parameters(values: &Values) -> BTreeMap<String, String> {
     let shown = |value: &ScalarValue| value.to_array().ok().and_then(|array| arrow::util::display::array_value_to_string(&array, 0).ok());
-    values.parameters.iter().map(|(name, value)| (name.clone(), shown(value).unwrap_or_default())).collect()
+    values
+        .parameters
+        .iter()
+        .filter(|(name, _)| *name != config::NULL_WORDS)
+        .map(|(name, value)| (name.clone(), shown(value).unwrap_or_default()))
+        .collect()
 }
 
 fn sorted(frame: DataFrame, columns: &[String]) -> datafusion::error::Result<DataFrame> {

@@ -1,5 +1,9 @@
 //! SQL text parsed, and what DataFusion says against it, at its place in the file.
 
+mod order;
+
+pub use order::dependent;
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 

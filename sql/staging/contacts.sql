@@ -2,7 +2,8 @@
 -- A row: one contact, in its latest version, with the time since when each consent has stood.
 -- Missing consent is no consent. A consent stands since the first yes after the last version without
 -- one: an address change that repeats an old yes does not renew it.
--- A version is unique by contact and time, so joining on both keeps exactly one.
+-- A version is unique by contact and time, so joining on both keeps exactly one. Of versions of one moment the contract
+-- keeps a no.
 with refusals as (
     select
         contact_id,

@@ -1,6 +1,6 @@
 -- Why: response rates look at all that ever happened at an address, and engagement at what it is worth today.
 -- A row: one address that messages went to, in one channel, while one former holder had it (null: since whoever has it
--- today), with what came of them.
+-- today), with what came of them. What was only refused is no message.
 -- The small tables come first: a join holds its first side in memory.
 with events as (
     select
@@ -18,6 +18,8 @@ with events as (
         on p.channel = e.channel
         and p.event_type = e.event
         and p.event_date = cast(e.occurred_at as date)
+    -- What cannot be read is no message.
+    where e.event is not null
 )
 
 select
@@ -27,6 +29,7 @@ select
     h.contact_id as held_by,
     count(*) filter (where e.event = 'sent') as sends,
     count(*) filter (where e.event = 'click') as clicks,
+    count(*) filter (where e.event not in ('unsubscribe', 'complaint')) as messages,
     min(e.occurred_at) as first_message_at,
     sum(e.points) as points
 from staging.former_holders as h

@@ -1,14 +1,69 @@
 -- Why: some must not be written to whatever they or the CRM say: by law, by request, by death.
--- A row: one order not to use a channel, or any (null), for one contact number, e-mail address or phone number.
+-- A row: one order not to use a channel, or any (null: also where it cannot be read), and one contact number, e-mail
+-- address or phone number that can be read in it, in whichever column it stands; none (null) where none can.
+with orders as (
+    select
+        identifier(contact_id, $null_words) as contact_id,
+        contact_id as contact_id_as_written,
+        channel,
+        reason,
+        suppressed_at,
+        concat_ws(', ', contact_id, email, phone) as written,
+        -- Many a contact number could be a phone number.
+        concat_ws(', ', email, phone) as addresses
+    from sources.suppressions
+),
+
+parsed as (
+    select
+        contact_id,
+        contact_id_as_written,
+        channel,
+        reason,
+        suppressed_at,
+        written,
+        email_addresses(written) as emails,
+        phone_numbers(addresses, $default_region) as phones
+    from orders
+)
+
 select
-    case
-        when contact_id is not null then 'customer'
-        when email is not null then 'email'
-        else 'phone'
-    end as identifier_type,
-    coalesce(contact_id, email_address(email), phone_number(phone, $default_region)) as identifier,
+    'customer' as identifier_type,
+    -- As the CRM writes it, and without what nobody sees around it.
+    unnest(array_distinct(make_array(contact_id, contact_id_as_written))) as identifier,
     channel,
     reason,
-    suppressed_at
-from sources.suppressions
-where coalesce(contact_id, email, phone) is not null
+    suppressed_at,
+    written
+from parsed
+where contact_id is not null
+union all
+select
+    'email' as identifier_type,
+    unnest(emails) as identifier,
+    channel,
+    reason,
+    suppressed_at,
+    written
+from parsed
+union all
+select
+    'phone' as identifier_type,
+    unnest(phones) as identifier,
+    channel,
+    reason,
+    suppressed_at,
+    written
+from parsed
+union all
+select
+    cast(null as varchar) as identifier_type,
+    cast(null as varchar) as identifier,
+    channel,
+    reason,
+    suppressed_at,
+    written
+from parsed
+where contact_id is null
+    and cardinality(emails) = 0
+    and cardinality(phones) = 0

@@ -22,5 +22,5 @@ pub use pipeline::{
 pub use profile::{Domain, Profile};
 pub use schema::schema_of;
 pub use spanned::{Literal, Spanned};
-pub use values::{Values, bind, parse_scalar, parse_scalars};
+pub use values::{AS_OF, NULL_WORDS, Values, bind, parse_scalar, parse_scalars};
 pub use yaml::{Part, key_span, parse, span_of, span_of_part, span_within};

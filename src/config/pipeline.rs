@@ -27,8 +27,8 @@ pub struct Pipeline {
     /// The IANA time zone that days are counted in; UTC unless said.
     #[serde(default)]
     pub time_zone: Option<Spanned<String>>,
-    /// Words that stand for no value in columns of extracts that are no text, in any case; unless said: `null`, `undefined`, `nan`, `n/a`,
-    /// `none`, `nil`, `\\N`, `-`, `0000-00-00` and `0000-00-00 00:00:00`.
+    /// Words that extracts have where there is no value: in any case, with or without space around them, they are null in columns that are
+    /// not text, and identifiers of nobody. SQL has them as `$null_words`, for `identifier(text, $null_words)`.
     #[serde(default = "null_words")]
     #[schemars(with = "Vec<Literal>")]
     pub null_words: Vec<String>,
@@ -368,9 +368,26 @@ impl Default for RejectBudget {
     }
 }
 
-/// What senders write where they have no value.
+/// The words for no value of databases, programming languages, spreadsheets and web analytics.
 fn null_words() -> Vec<String> {
-    ["null", "undefined", "nan", "n/a", "none", "nil", r"\N", "-", "0000-00-00", "0000-00-00 00:00:00"].map(str::to_owned).to_vec()
+    const WORDS: [&str; 15] = [
+        "null",
+        "(null)",
+        "<null>",
+        "nil",
+        "none",
+        "nan",
+        "nat",
+        "n/a",
+        "#n/a",
+        "undefined",
+        "(not set)",
+        r"\N",
+        "-",
+        "0000-00-00",
+        "0000-00-00 00:00:00",
+    ];
+    WORDS.map(str::to_owned).to_vec()
 }
 
 fn one() -> u64 {

@@ -20,6 +20,8 @@ use crate::local_time::{Zone, read_iso};
 
 /// The name that SQL reads the as-of day by.
 pub const AS_OF: &str = "as_of";
+/// The name that SQL reads the words that stand for no value by: one text, a word a line.
+pub const NULL_WORDS: &str = "null_words";
 
 /// The as-of day and the parameters of a run.
 #[derive(Debug, Clone)]
@@ -30,7 +32,7 @@ pub struct Values {
     pub zone: Arc<Zone>,
     /// Its first moment in that zone, in microseconds since 1970.
     pub as_of_micros: i64,
-    /// `$as_of` and every parameter, by name.
+    /// `$as_of`, `$null_words` and every parameter, by name.
     pub parameters: BTreeMap<String, ScalarValue>,
 }
 
@@ -48,6 +50,7 @@ pub fn bind(project: &Project, as_of: NaiveDate, overrides: &BTreeMap<String, St
     let days = arrow::datatypes::Date32Type::from_naive_date(as_of);
     let mut parameters = BTreeMap::new();
     parameters.insert(AS_OF.to_owned(), ScalarValue::Date32(Some(days)));
+    parameters.insert(NULL_WORDS.to_owned(), ScalarValue::from(project.pipeline.null_words.join("\n")));
     for name in overrides.keys().filter(|name| !project.pipeline.parameters.contains_key(*name)) {
         let known = project.pipeline.parameters.keys().map(String::as_str);
         problems.push(Diagnostic::error("unknown-parameter", format!("there is no parameter `{name}`")).did_you_mean(name, known));

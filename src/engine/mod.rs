@@ -1,12 +1,16 @@
 //! The DataFusion session: its memory and threads, the tables it knows, and running a model in it.
 
+mod checked;
 mod dictionary;
 mod encoding;
+mod exact;
 mod functions;
 mod index;
+mod inspect;
 mod kept;
 mod local_date;
 mod memory;
+mod order;
 mod packing;
 mod parallel;
 mod parameters;
@@ -15,19 +19,20 @@ mod table;
 
 pub use dictionary::{ChunkCodes, Dictionary};
 pub use index::{HashIndex, Slot};
+pub use inspect::{columns_read, reads, unrepeatable, unrepeatable_in};
 pub use memory::{Gathered, Held, failed, is_want_of_room, memory_at_hand, peak_memory};
+pub use order::{Dependence, dependent_on_order};
 pub use parallel::parallel;
 pub use profile::{Operator, Work, compute_ms};
 pub use table::{decoded_batch, encoded_schema};
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::{MemorySchemaProvider, TableProvider};
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ScalarValue, TableReference};
 use datafusion::datasource::ViewTable;
 use datafusion::error::DataFusionError;
@@ -35,7 +40,9 @@ use datafusion::execution::disk_manager::DiskManager;
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SessionState, SessionStateBuilder};
-use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::joins::HashJoinExec;
 use datafusion::physical_plan::stream::RecordBatchReceiverStream;
@@ -47,6 +54,7 @@ use futures::StreamExt;
 use tokio::task::JoinSet;
 
 use crate::error::{Error, Result};
+use checked::Checks;
 use encoding::Encoder;
 use kept::{Kept, KeptTable};
 use local_date::LocalDates;
@@ -122,11 +130,15 @@ impl Engine {
             .with_config(config)
             .with_runtime_env(runtime)
             .with_default_features()
+            .with_analyzer_rule(Arc::new(Checks))
             .with_optimizer_rule(Arc::new(LocalDates::default()))
             .build();
         let context = SessionContext::new_with_state(state);
         for function in crate::functions::all() {
             context.register_udf(function);
+        }
+        for function in exact::functions() {
+            context.register_udaf(function);
         }
         let state = Arc::new(context.state());
         Ok(Engine { context, dictionary: Arc::new(Dictionary::within(holdings.part())), state, work: Arc::default(), holdings })
@@ -256,7 +268,7 @@ impl Engine {
     /// # Errors
     /// DataFusion's own.
     pub fn optimize(&self, plan: &LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
-        self.state.optimize(plan)
+        optimized(&self.state, plan)
     }
 
     /// A planned query, ready to run.
@@ -334,7 +346,7 @@ impl Engine {
     /// DataFusion's own.
     pub async fn keep(&self, name: &str, frame: DataFrame) -> Result<u64, DataFusionError> {
         let (mut state, plan) = frame.into_parts();
-        let optimized = state.optimize(&plan)?;
+        let optimized = optimized(&state, &plan)?;
         let texts: Vec<_> = optimized.schema().fields().iter().map(|field| Some(field.data_type().clone()).filter(is_text)).collect();
         let encoded = Encoder::new(&state, &self.dictionary).encoded(optimized)?;
         let plan = state.query_planner().create_physical_plan(&encoded, &state).await?;
@@ -372,7 +384,7 @@ impl Engine {
     /// A query as DataFusion runs it. Codes are decoded after it and not in it, so that its rows stay in order.
     async fn answer(&self, frame: DataFrame) -> Result<Answer, DataFusionError> {
         let (state, plan) = frame.into_parts();
-        let encoded = Encoder::new(&state, &self.dictionary).rewrite(state.optimize(&plan)?)?;
+        let encoded = Encoder::new(&state, &self.dictionary).rewrite(optimized(&state, &plan)?)?;
         let plan = state.query_planner().create_physical_plan(&encoded.plan, &state).await?;
         let schema = table::decoded_schema(&plan.schema(), &encoded.columns);
         Ok(Answer { plan, schema, dictionary: Arc::clone(&self.dictionary) })
@@ -422,7 +434,8 @@ impl Engine {
     /// # Errors
     /// DataFusion's own.
     pub fn physical(&self, expr: Expr, schema: &DFSchema) -> Result<Arc<dyn PhysicalExpr>, DataFusionError> {
-        self.context.create_physical_expr(expr, schema)
+        let typed = ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::new(schema.clone())).build()).coerce(expr, schema)?;
+        self.context.create_physical_expr(checked::checked(typed, schema)?.data, schema)
     }
 
     /// What ran and was read since somebody last asked.
@@ -445,6 +458,11 @@ impl Engine {
     }
 }
 
+/// A plan as it will run: optimised, and with every order total that its result depends on.
+fn optimized(state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
+    order::with_ties_broken(state.optimize(plan)?)
+}
+
 fn has_hash_join(plan: &Arc<dyn ExecutionPlan>) -> bool {
     plan.is::<HashJoinExec>() || plan.children().into_iter().any(has_hash_join)
 }
@@ -462,67 +480,4 @@ pub fn remove_spilled() {
             let _ = std::fs::remove_dir_all(&folder).or_else(|_| std::fs::remove_dir_all(&folder));
         }
     }
-}
-
-/// The columns that an optimised query reads of each table.
-///
-/// # Errors
-/// DataFusion's own.
-pub fn columns_read(plan: &LogicalPlan) -> Result<BTreeMap<String, BTreeSet<String>>, DataFusionError> {
-    let mut read: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::TableScan(scan) = node {
-            let filtered = scan.filters.iter().flat_map(|filter| filter.column_refs().into_iter().map(|column| column.name.clone()));
-            let columns = scan.projected_schema.fields().iter().map(|field| field.name().clone()).chain(filtered);
-            read.entry(scan.table_name.to_string()).or_default().extend(columns);
-        }
-        Ok(TreeNodeRecursion::Continue)
-    })?;
-    Ok(read)
-}
-
-/// How often a query reads each table: once for each time the table is scanned.
-///
-/// # Errors
-/// DataFusion's own.
-pub fn reads(plan: &LogicalPlan) -> Result<BTreeMap<String, usize>, DataFusionError> {
-    let mut reads = BTreeMap::new();
-    plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::TableScan(scan) = node {
-            *reads.entry(scan.table_name.to_string()).or_default() += 1;
-        }
-        Ok(TreeNodeRecursion::Continue)
-    })?;
-    Ok(reads)
-}
-
-/// The functions that may give another value for the same arguments, as `random` and `now` do: with them the same extracts would
-/// not give the same outputs.
-pub fn unrepeatable(expressions: &[Expr]) -> Vec<String> {
-    let mut names = Vec::new();
-    for expression in expressions {
-        let walked = expression.apply(|part| {
-            if let Expr::ScalarFunction(function) = part
-                && function.func.signature().volatility != Volatility::Immutable
-            {
-                names.push(function.func.name().to_owned());
-            }
-            Ok(TreeNodeRecursion::Continue)
-        });
-        debug_assert!(walked.is_ok());
-    }
-    names
-}
-
-/// As [`unrepeatable`], anywhere in a plan.
-///
-/// # Errors
-/// DataFusion's own.
-pub fn unrepeatable_in(plan: &LogicalPlan) -> Result<Vec<String>, DataFusionError> {
-    let mut names = Vec::new();
-    plan.apply_with_subqueries(|node| {
-        names.extend(unrepeatable(&node.expressions()));
-        Ok(TreeNodeRecursion::Continue)
-    })?;
-    Ok(names)
 }

@@ -29,7 +29,7 @@ impl Rules {
         }
         let mut types = Vec::new();
         for (name, declared) in &identity.types {
-            match type_rule(name, declared) {
+            match type_rule(name, declared, &project.pipeline.null_words) {
                 Ok(rule) => types.push(rule),
                 Err(why) => problems.push(
                     Diagnostic::error("invalid-pattern", format!("the block list of `{name}` cannot be used: {why}"))
@@ -44,7 +44,7 @@ impl Rules {
     }
 }
 
-fn type_rule(name: &str, declared: &IdentifierType) -> Result<TypeRule, regex::Error> {
+fn type_rule(name: &str, declared: &IdentifierType, null_words: &[String]) -> Result<TypeRule, regex::Error> {
     Ok(TypeRule {
         name: name.to_owned(),
         stands_alone: declared.stands_alone,
@@ -53,7 +53,7 @@ fn type_rule(name: &str, declared: &IdentifierType) -> Result<TypeRule, regex::E
         most_holders: declared.most_holders,
         passes_on: declared.passes_on,
         valid_micros: declared.valid_days.map(|days| i64::from(days) * DAY_MICROS),
-        blocked: BlockList::new(declared.blocked.iter().map(String::as_str))?,
+        blocked: BlockList::new(declared.blocked.iter().map(String::as_str))?.with_words(null_words.iter().map(String::as_str)),
     })
 }
 

@@ -47,6 +47,9 @@ pub struct TypeRule {
 pub struct BlockList {
     values: HashSet<String>,
     patterns: Option<RegexSet>,
+    /// In lower case.
+    words: HashSet<String>,
+    longest_word_bytes: usize,
 }
 
 impl BlockList {
@@ -60,12 +63,25 @@ impl BlockList {
         Ok(BlockList {
             values: values.into_iter().map(str::to_owned).collect(),
             patterns: if patterns.is_empty() { None } else { Some(RegexSet::new(patterns)?) },
+            ..BlockList::default()
         })
     }
 
-    /// Whether a value stands for nobody.
+    /// The list with words for no value, which stand for nobody in any case and with or without space around them.
+    #[must_use]
+    pub fn with_words<'a>(mut self, words: impl IntoIterator<Item = &'a str>) -> Self {
+        self.words = words.into_iter().map(|word| word.trim().to_lowercase()).collect();
+        self.longest_word_bytes = self.words.iter().map(String::len).max().unwrap_or(0);
+        self
+    }
+
+    /// Whether a value stands for nobody, as a blank does.
     pub fn holds(&self, value: &str) -> bool {
-        self.values.contains(value) || self.patterns.as_ref().is_some_and(|patterns| patterns.is_match(value))
+        self.is_word(value.trim()) || self.values.contains(value) || self.patterns.as_ref().is_some_and(|list| list.is_match(value))
+    }
+
+    fn is_word(&self, value: &str) -> bool {
+        value.is_empty() || value.len() <= self.longest_word_bytes && self.words.contains(&value.to_lowercase())
     }
 }
 
@@ -114,9 +130,21 @@ mod tests {
         for junk in ["none@none.com", "test@x.example", "a\nb@example.invalid", "no.reply1@shop.example"] {
             assert!(list.holds(junk), "{junk}");
         }
-        for good in ["latest@test.com", "xnone@none.com", "noXreply@shop.example", ""] {
+        for good in ["latest@test.com", "xnone@none.com", "noXreply@shop.example"] {
             assert!(!list.holds(good), "{good}");
         }
+    }
+
+    #[test]
+    fn a_word_for_no_value_stands_for_nobody_in_any_case_and_no_part_of_an_identifier_does() {
+        let list = BlockList::new(["0"]).unwrap().with_words(["null", "N/A", "\\N"]);
+        for junk in ["NULL", "null", " Null ", "n/a", "\\N", "\\n", "", "  ", "0"] {
+            assert!(list.holds(junk), "{junk:?}");
+        }
+        for good in ["nullarbor", "annul", "N", "00"] {
+            assert!(!list.holds(good), "{good}");
+        }
+        assert!(!BlockList::default().holds("null"));
     }
 
     #[test]

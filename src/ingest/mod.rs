@@ -10,6 +10,7 @@ mod ledger;
 mod ndjson;
 mod parquet;
 mod reader;
+mod remarks;
 mod table;
 mod text;
 mod unpack;
@@ -18,7 +19,7 @@ mod values;
 pub use contract::{Contract, Fault};
 pub use deduplicate::keep_latest;
 pub use ledger::{Collector, Ledger, Overrun, Reject, RejectCount, Scope};
-pub use reader::{DAMAGED, warning};
+pub use remarks::remarks;
 use table::SourceTable;
 
 use std::collections::BTreeSet;

@@ -93,7 +93,7 @@ impl Lines {
         if line.len() > MAX_RECORD_BYTES {
             return Err(TOO_LONG);
         }
-        let text = std::str::from_utf8(line).map_err(|_| "invalid-utf8")?;
+        let text = std::str::from_utf8(line).map_err(|_| super::remarks::INVALID_UTF8)?;
         let mut json = Json { text, at: 0, has_controls: line.iter().min().is_some_and(|least| *least < b' ') };
         if !json.takes(b'{') {
             return Err(if serde_json::from_str::<IgnoredAny>(text).is_ok() { "not-an-object" } else { INVALID });
@@ -321,10 +321,10 @@ pub fn nested_rows(unread: &[(usize, usize, &str)]) -> usize {
 /// values when it is no JSON object.
 pub fn masked(line: &[u8], contract: &Contract) -> String {
     let Ok(Value::Object(object)) = serde_json::from_slice(line) else {
-        return super::reader::withheld(&format!("{} bytes", line.len()));
+        return super::remarks::withheld(&format!("{} bytes", line.len()));
     };
     let declared = object.into_iter().filter_map(|(name, value)| {
-        let shown = super::reader::shown(contract, &name, value)?;
+        let shown = super::remarks::shown(contract, &name, value)?;
         Some((name, shown))
     });
     Value::Object(declared.collect()).to_string()

@@ -17,20 +17,12 @@ use super::held::{Codes, HeldCodes};
 use super::ledger::{Collector, Reject, Scope, Tally};
 use super::ndjson::{self, Lines};
 use super::parquet::{Batches, RowGroup};
-use super::text::{Block, Blocks, Piece, Record, TOO_LONG, UNCLOSED_QUOTE};
+use super::remarks::{DAMAGED, no_header, shown, withheld};
+use super::text::{Block, Blocks, Piece, Record};
 use crate::config::SourceFormat;
 use crate::engine::{Dictionary, Work};
 use crate::error::{Error, Message, Result};
 use crate::storage::File;
-
-/// What stands in the place of a personal value.
-pub const MASK: &str = "***";
-
-/// The longest text that is kept of one value of a rejected row.
-const MAX_SHOWN_BYTES: usize = 1024;
-
-/// The reason of the record in which a damaged file breaks off.
-pub const DAMAGED: &str = "damaged-compression";
 
 /// A piece of a source that one thread reads.
 #[derive(Debug, Clone)]
@@ -150,7 +142,7 @@ impl<'a> Reading<'a> {
                 Some(Piece::Bad { reason, .. }) if text.is_none() && format == SourceFormat::Csv => {
                     return Err(no_header(file, reason));
                 }
-                Some(Piece::Bad { line, bytes, reason }) => self.unreadable(file, line, bytes, reason)?,
+                Some(Piece::Bad { line, bytes, reason }) => self.withhold(file, line, bytes, reason)?,
                 None => {}
             }
             while settling.len() > if ended { 0 } else { scan.blocks_at_once } {
@@ -197,7 +189,7 @@ impl<'a> Reading<'a> {
                 let message = Message::new(format!("{} is damaged, and breaks off before its first record", file.shown));
                 Err(Error::Refused(message.hint("the file is damaged or cut short: fetch it again")))
             }
-            Some((line, bytes)) => self.unreadable(file, line, bytes, DAMAGED),
+            Some((line, bytes)) => self.withhold(file, line, bytes, DAMAGED),
             None if has_records && !text.is_some_and(|text| text.has_flat_records.load(Relaxed)) => {
                 let what = "every record of it has an object or a list where the contract has a column, and nested values are not read";
                 let message = Message::new(format!("{}: {what}", file.shown));
@@ -213,59 +205,19 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Counts and rejects a record whose values cannot be read.
-    fn unreadable(&mut self, file: &File, line: u64, bytes: u64, reason: &'static str) -> Result<()> {
+    /// Counts and rejects a record that is in no block.
+    fn withhold(&mut self, file: &File, line: u64, bytes: u64, reason: &'static str) -> Result<()> {
         self.tally.count(1, 0, 0, None);
         let raw = withheld(&format!("{bytes} bytes"));
-        let may_be_no = self.scan.contract.carries_consent();
-        let reject = Reject { file: file.shown.clone(), row_number: line, scope: Scope::Row, column: None, reason, raw, may_be_no };
-        self.tally.reject(&self.scan.contract.source, [reject])
+        self.tally.reject(&self.scan.contract.source, [unreadable(&self.scan.contract, file, line, reason, raw)])
     }
 }
 
-/// What somebody should know of a rejected record, because it says something of its whole file.
-pub fn warning(source: &str, reject: &Reject) -> Option<String> {
-    let (file, line) = (&reject.file, reject.row_number);
-    match reject.reason {
-        DAMAGED => Some(format!("{source}: {file} is damaged from line {line} on; what follows could not be read")),
-        UNCLOSED_QUOTE => {
-            Some(format!("{source}: {file} has a quote that never closes in the record at line {line}; what follows was read line by line"))
-        }
-        _ => None,
-    }
-}
-
-/// Refuses a CSV file whose first record is none.
-fn no_header(file: &File, reason: &str) -> Error {
-    let what = match reason {
-        UNCLOSED_QUOTE => "a quote in its header line never closes",
-        TOO_LONG => "its header line is longer than a record may be",
-        _ => "it has no header line",
-    };
-    let message = Message::new(format!("{}: {what}", file.shown));
-    Error::Refused(message.hint("the source is read as CSV: correct its `format`, or have the file exported so"))
-}
-
-/// What is kept of a record of which no value can be trusted to stand where it should.
-pub fn withheld(what: &str) -> String {
-    format!("withheld: {what}")
-}
-
-/// What is kept of a value of a rejected record: nothing unless the contract names its column, and a mask if that is personal.
-pub fn shown(contract: &Contract, name: &str, value: impl Into<Value>) -> Option<Value> {
-    let mut columns = contract.columns.iter().filter(|column| column.names.iter().any(|known| known == name)).peekable();
-    columns.peek()?;
-    let is_personal = columns.any(|column| column.personal);
-    match value.into() {
-        Value::Array(_) | Value::Object(_) => None,
-        Value::Null => Some(Value::Null),
-        _ if is_personal => Some(MASK.into()),
-        Value::String(text) if text.len() > MAX_SHOWN_BYTES => {
-            let end = (0..=MAX_SHOWN_BYTES).rev().find(|&at| text.is_char_boundary(at)).unwrap_or_default();
-            Some(format!("{}… ({} bytes)", &text[..end], text.len()).into())
-        }
-        value => Some(value),
-    }
+/// The reject of a record whose values cannot be read, whatever the reason. Nobody knows what it says: where others of its source say whether
+/// somebody may be written to, it may have said no.
+fn unreadable(contract: &Contract, file: &File, line: u64, reason: &'static str, raw: String) -> Reject {
+    let may_be_no = contract.carries_consent();
+    Reject { file: file.shown.clone(), row_number: line, scope: Scope::Row, column: None, reason, raw, may_be_no }
 }
 
 /// A text file whose blocks are looked at.
@@ -337,16 +289,10 @@ impl TextFile {
         if decoded.rows > ndjson::nested_rows(&decoded.unread) || !decoded.bad.is_empty() {
             self.has_flat_records.store(true, Relaxed);
         }
-        let unparsed = |(record, reason): &(Record, &'static str)| Reject {
-            file: self.file.shown.clone(),
-            row_number: record.line,
-            scope: Scope::Row,
-            column: None,
-            reason,
-            raw: self.raw(block, record),
-            may_be_no: scan.contract.carries_consent(),
+        let unreadable = |(record, reason): &(Record, &'static str)| {
+            unreadable(&scan.contract, &self.file, record.line, reason, self.raw(block, record))
         };
-        let mut rejects: Vec<Reject> = decoded.bad.iter().map(unparsed).collect();
+        let mut rejects: Vec<Reject> = decoded.bad.iter().map(unreadable).collect();
         let checked = scan.contract.check(&decoded.columns, decoded.rows, &decoded.unread, &scan.projection)?;
         let read = (decoded.rows + rejects.len()) as u64;
         if !checked.faults.is_empty() {

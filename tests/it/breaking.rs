@@ -161,6 +161,26 @@ fn of_runs_at_once_one_publishes_and_the_others_exit_4() {
 }
 
 #[test]
+fn of_pipelines_at_once_one_gets_the_destination() {
+    let (tiny, other) = (Tiny::new(), Tiny::new());
+    other.write("pipelines/tiny.yaml", &other.read("pipelines/tiny.yaml").replace("name: tiny", "name: other"));
+    block_on(async {
+        for _ in 0..4 {
+            let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+            store.put(&"extracts/orders.csv".into(), PutPayload::from(orders())).await.unwrap();
+            let jobs = [job(&tiny, "1"), job(&other, "1")];
+            let runs = jobs.iter().map(|job| job.run(Breaking::new(Arc::clone(&store), None)));
+            let mut outcomes: Vec<_> = futures::future::join_all(runs).await.into_iter().flatten().collect();
+            outcomes.sort_by_key(Result::is_err);
+            assert!(matches!(outcomes[0], Ok(Done::Published(_))));
+            let error = outcomes.pop().unwrap().unwrap_err();
+            assert!(error.to_string().contains("[another-pipeline]"), "{error}");
+            assert_eq!(commit_of(&store, ROOT, DAY).await.unwrap().number, 1);
+        }
+    });
+}
+
+#[test]
 fn a_store_that_ignores_create_if_absent_is_refused() {
     let tiny = Tiny::new();
     block_on(async {

@@ -19,6 +19,10 @@ mod discretion;
 mod encoded_text;
 /// Promise 6: every mistake is told at its place, with why and what to do: `tests/errors`.
 mod errors;
+/// Sums and arithmetic that do not wrap, ties that do not show, and what is refused.
+mod exact_sql;
+/// Promise 1 for any SQL: generated queries give the same on any number of threads, and sums are exact.
+mod generated_sql;
 /// Promise 9: the identity step gives the same customers whatever the order of its edges, keeps strangers apart, and ids stable.
 mod identity_operator;
 /// Local times that happen twice or never are one moment, in every zone, format and representation.

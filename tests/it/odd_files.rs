@@ -1,14 +1,13 @@
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
-use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use parquet::arrow::ArrowWriter;
 use serde_json::Value;
 
-use crate::reading::{Replacing, block_on, read, read_from};
+use crate::reading::{read, replace_after_every_read};
 use crate::support::rows_of_parquet;
 use crate::tiny::Tiny;
 
@@ -176,29 +175,16 @@ fn rejects_hold_declared_columns_and_nothing_else() {
 /// A file that is replaced between two reads of one run ends it; nobody sees a mixture.
 #[test]
 fn what_changes_while_it_is_read_ends_the_run() {
-    let rows = |row: &str| format!("a,b\n{}", row.repeat(12_000_000 / row.len())).into_bytes();
-    let text = (rows("old,old\n"), rows("new,new\n"));
+    let rows = |header: &str, row: &str| format!("{header}{}", row.repeat(12_000_000 / row.len())).into_bytes();
     let folder = tempfile::tempdir().unwrap();
-    for (name, (old, new)) in [("extract.csv", text.clone()), ("extract.ndjson", text), ("extract.parquet", (parquet_of(9), parquet_of(8)))]
-    {
+    for (name, old, new) in [
+        ("extract.csv", rows("a,b\n", "old,old\n"), rows("a,b\n", "new,new\n")),
+        ("extract.ndjson", rows("", "{\"a\": \"old\"}\n"), rows("", "{\"a\": \"new\"}\n")),
+        ("extract.parquet", parquet_of(9), parquet_of(8)),
+    ] {
         let local: Arc<dyn ObjectStore> = Arc::new(LocalFileSystem::new_with_prefix(folder.path()).unwrap());
         for inner in [Arc::new(InMemory::new()) as Arc<dyn ObjectStore>, local] {
-            let mut reads = 0;
-            loop {
-                block_on(inner.put(&name.into(), PutPayload::from(old.clone()))).unwrap();
-                let store = Replacing { inner: Arc::clone(&inner), with: new.clone(), after: reads, reads: AtomicUsize::new(0) };
-                let store = Arc::new(store);
-                let outcome = read_from(Arc::clone(&store) as _);
-                if store.reads.load(std::sync::atomic::Ordering::SeqCst) <= reads {
-                    break;
-                }
-                let error = outcome.expect_err("it changed before it was read to its end");
-                assert_eq!(error.exit_status() as u8, 75, "{name} after {reads}: {error}");
-                assert!(error.to_string().contains(&format!("{name} was replaced")), "{error}");
-                reads += 1;
-            }
-            assert!(reads >= 2, "{name}: {reads} reads");
-            block_on(inner.delete(&name.into())).unwrap();
+            replace_after_every_read(&inner, name, &old, &new);
         }
     }
 }

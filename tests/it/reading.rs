@@ -59,11 +59,11 @@ pub fn read(name: &str, bytes: &[u8]) -> Result<Outcome, Error> {
 }
 
 /// Reads the extract of a store, on one thread.
-pub fn read_from(store: Arc<dyn ObjectStore>) -> Result<Outcome, Error> {
+fn read_from(store: Arc<dyn ObjectStore>) -> Result<Outcome, Error> {
     block_on(ingest(plan(), store))
 }
 
-pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
@@ -112,13 +112,32 @@ fn plan() -> &'static Plan {
     })
 }
 
+/// Replaces an extract of a store after its first read, after its second, and so on: each time its reader must see it.
+pub fn replace_after_every_read(inner: &Arc<dyn ObjectStore>, name: &str, old: &[u8], new: &[u8]) {
+    let put = |bytes: &[u8]| block_on(inner.put(&name.into(), PutPayload::from(bytes.to_vec()))).map(|_| ()).unwrap();
+    for after in 0.. {
+        put(old);
+        let store = Arc::new(Replacing { inner: Arc::clone(inner), with: new.to_vec(), after, reads: AtomicUsize::new(0) });
+        let outcome = read_from(Arc::clone(&store) as _);
+        if store.reads.load(Ordering::SeqCst) <= after {
+            outcome.unwrap();
+            assert!(after >= 2, "{name} was read {after} times");
+            break;
+        }
+        let error = outcome.expect_err("it changed before it was read to its end");
+        assert_eq!(error.exit_status() as u8, 75, "{name} after {after}: {error}");
+        assert!(error.to_string().contains(&format!("{name} was replaced")), "{error}");
+    }
+    block_on(inner.delete(&name.into())).unwrap();
+}
+
 /// A store whose objects all become another's when they have been read from so often.
 #[derive(Debug)]
-pub struct Replacing {
-    pub inner: Arc<dyn ObjectStore>,
-    pub with: Vec<u8>,
-    pub after: usize,
-    pub reads: AtomicUsize,
+struct Replacing {
+    inner: Arc<dyn ObjectStore>,
+    with: Vec<u8>,
+    after: usize,
+    reads: AtomicUsize,
 }
 
 impl fmt::Display for Replacing {

@@ -171,10 +171,10 @@ impl Header {
         let fields = fields(record).unwrap_or_default();
         if fields.len() != self.names.len() {
             let count = records(record).next().map_or(0, |standing| standing.fields);
-            return super::reader::withheld(&format!("{count} fields, {} bytes", record.len()));
+            return super::remarks::withheld(&format!("{count} fields, {} bytes", record.len()));
         }
         let declared = self.names.iter().zip(fields).filter_map(|(name, value)| {
-            let shown = super::reader::shown(contract, name, value.as_str())?;
+            let shown = super::remarks::shown(contract, name, value.as_str())?;
             Some((name.clone(), shown))
         });
         serde_json::Value::Object(declared.collect()).to_string()
@@ -192,7 +192,7 @@ fn fault(record: &[u8], standing: &Standing, width: usize) -> Option<&'static st
         return Some(TOO_LONG);
     }
     if std::str::from_utf8(record).is_err() {
-        return Some("invalid-utf8");
+        return Some(super::remarks::INVALID_UTF8);
     }
     if standing.in_quotes {
         return Some(UNCLOSED_QUOTE);

@@ -1,0 +1,228 @@
+//! Arithmetic that says when a result does not fit, where DataFusion's own would wrap around.
+//!
+//! DataFusion adds, subtracts, multiplies and negates modulo two to the power of the width, and offers no setting for it. So the
+//! analyser puts functions in the place of these operators as soon as types are known, before constants are folded. Doubles are left
+//! alone: they become infinite, as IEEE 754 has it.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Datum, Scalar};
+use arrow::compute::kernels::numeric::{add, mul, neg, sub};
+use arrow::datatypes::{DataType, Field, FieldRef};
+use arrow::error::ArrowError;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::expr::BinaryExpr;
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::type_coercion::binary::BinaryTypeCoercer;
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    Volatility,
+};
+use datafusion::optimizer::AnalyzerRule;
+
+use super::exact::fits_precision;
+
+/// Puts checked arithmetic in the place of DataFusion's, everywhere in a plan.
+#[derive(Debug, Default)]
+pub struct Checks;
+
+impl AnalyzerRule for Checks {
+    fn name(&self) -> &'static str {
+        "checked_arithmetic"
+    }
+
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        let checked = plan.transform_up_with_subqueries(|node| {
+            // An expression of a filter pushed into a scan is one over the scan's own columns; the names are those of the inputs.
+            let schema = match &node {
+                LogicalPlan::TableScan(scan) => scan.projected_schema.as_ref().clone(),
+                other => merge_schema(&other.inputs()),
+            };
+            let names = NamePreserver::new(&node);
+            let rewritten = node.map_expressions(|expr| {
+                let name = names.save(&expr);
+                Ok(checked(expr, &schema)?.update_data(|expr| name.restore(expr)))
+            })?;
+            // A node's schema says what its expressions are called, which has not changed.
+            Ok(rewritten)
+        })?;
+        Ok(checked.data)
+    }
+}
+
+/// An expression with typed operands, whose arithmetic is checked.
+///
+/// # Errors
+/// DataFusion's own.
+pub fn checked(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    expr.transform_up(|part| match part {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+            let operation = Operation::of(op);
+            let types = match operation {
+                // A column of an outer query and the like has no type here; what is not known is left as it is.
+                Some(_) => left.get_type(schema).ok().zip(right.get_type(schema).ok()),
+                None => None,
+            };
+            match (operation, types) {
+                (Some(operation), Some((one, other))) if may_wrap(&one, &other) => {
+                    let function = ScalarUDF::from(Checked::new(operation));
+                    Ok(Transformed::yes(function.call(vec![*left, *right])))
+                }
+                _ => Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right }))),
+            }
+        }
+        Expr::Negative(inner) => match inner.get_type(schema) {
+            Ok(of) if !of.is_floating() && !of.is_null() && !matches!(inner.as_ref(), Expr::Literal(..)) => {
+                Ok(Transformed::yes(ScalarUDF::from(Checked::new(Operation::Negate)).call(vec![*inner])))
+            }
+            _ => Ok(Transformed::no(Expr::Negative(inner))),
+        },
+        other => Ok(Transformed::no(other)),
+    })
+}
+
+/// Whether the result of arithmetic on two types may be cut off. A time of day goes round by its nature, and two days are never too far
+/// apart for an integer.
+fn may_wrap(one: &DataType, other: &DataType) -> bool {
+    let is_left_alone = |of: &DataType| of.is_floating() || of.is_null() || matches!(of, DataType::Time32(_) | DataType::Time64(_));
+    let are_days = matches!((one, other), (DataType::Date32, DataType::Date32) | (DataType::Date64, DataType::Date64));
+    !is_left_alone(one) && !is_left_alone(other) && !are_days
+}
+
+/// What is worked out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Operation {
+    Add,
+    Subtract,
+    Multiply,
+    Negate,
+}
+
+impl Operation {
+    fn of(operator: Operator) -> Option<Operation> {
+        match operator {
+            Operator::Plus => Some(Operation::Add),
+            Operator::Minus => Some(Operation::Subtract),
+            Operator::Multiply => Some(Operation::Multiply),
+            _ => None,
+        }
+    }
+
+    fn operator(self) -> Operator {
+        match self {
+            Operation::Add => Operator::Plus,
+            Operation::Subtract | Operation::Negate => Operator::Minus,
+            Operation::Multiply => Operator::Multiply,
+        }
+    }
+
+    fn apply(self, one: &dyn Datum, other: Option<&dyn Datum>) -> Result<ArrayRef, ArrowError> {
+        match (self, other) {
+            (Operation::Add, Some(other)) => add(one, other),
+            (Operation::Subtract, Some(other)) => sub(one, other),
+            (Operation::Multiply, Some(other)) => mul(one, other),
+            _ => neg(one.get().0),
+        }
+    }
+}
+
+/// One operator as a function.
+#[derive(Debug)]
+struct Checked {
+    operation: Operation,
+    signature: Signature,
+}
+
+impl Checked {
+    fn new(operation: Operation) -> Self {
+        let operands = if operation == Operation::Negate { 1 } else { 2 };
+        Checked { operation, signature: Signature::any(operands, Volatility::Immutable) }
+    }
+}
+
+impl PartialEq for Checked {
+    fn eq(&self, other: &Self) -> bool {
+        self.operation == other.operation
+    }
+}
+
+impl Eq for Checked {}
+
+impl Hash for Checked {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.operation.hash(state);
+    }
+}
+
+impl ScalarUDFImpl for Checked {
+    fn name(&self) -> &'static str {
+        match self.operation {
+            Operation::Add => "checked_add",
+            Operation::Subtract => "checked_subtract",
+            Operation::Multiply => "checked_multiply",
+            Operation::Negate => "checked_negate",
+        }
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        match types {
+            [one, other] => BinaryTypeCoercer::new(one, &self.operation.operator(), other).get_result_type(),
+            [one] => Ok(one.clone()),
+            _ => Err(DataFusionError::Internal(format!("{} takes no {} operands", self.name(), types.len()))),
+        }
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        let types: Vec<DataType> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
+        Ok(Arc::new(Field::new(self.name(), self.return_type(&types)?, args.arg_fields.iter().any(|field| field.is_nullable()))))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let are_single = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
+        let operands = args.args.iter().map(operand).collect::<Result<Vec<_>>>()?;
+        let [one, others @ ..] = operands.as_slice() else {
+            return Err(DataFusionError::Internal(format!("{} has no operand", self.name())));
+        };
+        let result = self.operation.apply(one.as_ref(), others.first().map(AsRef::as_ref)).map_err(|error| match error {
+            // Without the operands, which the message quotes.
+            ArrowError::ArithmeticOverflow(_) => self.overflow(args.return_type()),
+            other => other.into(),
+        })?;
+        let most_digits = matches!(args.return_type(), DataType::Decimal128(38, _) | DataType::Decimal256(76, _));
+        if most_digits && !fits_precision(&result) {
+            return Err(self.overflow(args.return_type()));
+        }
+        if are_single {
+            return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?));
+        }
+        Ok(ColumnarValue::Array(result))
+    }
+}
+
+impl Checked {
+    fn overflow(&self, result: &DataType) -> DataFusionError {
+        let what = match self.operation {
+            Operation::Add => "a sum made by `+`",
+            Operation::Subtract => "a difference made by `-`",
+            Operation::Multiply => "a product made by `*`",
+            Operation::Negate => "a negation by `-`",
+        };
+        super::exact::beyond(what, result)
+    }
+}
+
+fn operand(value: &ColumnarValue) -> Result<Box<dyn Datum>> {
+    Ok(match value {
+        ColumnarValue::Array(array) => Box::new(Arc::clone(array)),
+        ColumnarValue::Scalar(value) => Box::new(Scalar::new(value.to_array()?)),
+    })
+}

@@ -1,0 +1,169 @@
+//! Breaks ties that an `order by` leaves open, by all columns that a plan reads.
+//!
+//! Rows that tie after that are equal in all that anybody sees, so it does not matter which is which. The plan must be an optimised one:
+//! columns that nothing reads are gone then, and are neither read from files nor sorted by.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Column, DFSchema};
+use datafusion::error::Result;
+use datafusion::logical_expr::logical_plan::{Aggregate, Projection, Window};
+use datafusion::logical_expr::{Expr, LogicalPlan, Sort, SortExpr, WindowFrame, WindowFrameUnits, WindowFunctionDefinition};
+
+use super::{Aggregating, Need, aggregating, frame_of_rows, need};
+
+/// An optimised plan in which every order that a result depends on is total.
+///
+/// # Errors
+/// DataFusion's own.
+pub fn with_ties_broken(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let broken = plan.transform_up_with_subqueries(|node| match node {
+        LogicalPlan::Sort(sort) if sort.fetch.is_some() => total(sort).map(Transformed::yes),
+        LogicalPlan::Limit(mut limit) => {
+            limit.input = Arc::new(total_below(limit.input.as_ref().clone())?);
+            Ok(Transformed::yes(LogicalPlan::Limit(limit)))
+        }
+        LogicalPlan::Aggregate(aggregate) if aggregate.aggr_expr.iter().any(is_ordered) => in_aggregate(aggregate).map(Transformed::yes),
+        LogicalPlan::Window(window) if window.window_expr.iter().any(has_places) => in_window(window).map(Transformed::yes),
+        other => Ok(Transformed::no(other)),
+    })?;
+    Ok(broken.data)
+}
+
+/// The order that a limit takes the first rows of.
+fn total_below(plan: LogicalPlan) -> Result<LogicalPlan> {
+    match plan {
+        LogicalPlan::Sort(sort) => total(sort),
+        LogicalPlan::Projection(mut projection) => {
+            projection.input = Arc::new(total_below(projection.input.as_ref().clone())?);
+            Ok(LogicalPlan::Projection(projection))
+        }
+        other => Ok(other),
+    }
+}
+
+fn total(mut sort: Sort) -> Result<LogicalPlan> {
+    let schema = Arc::clone(sort.input.schema());
+    extend(&mut sort.expr, &schema, &HashSet::new());
+    Ok(LogicalPlan::Sort(sort))
+}
+
+/// Orders by all columns of a schema beside what is ordered by already.
+fn extend(keys: &mut Vec<SortExpr>, schema: &DFSchema, but: &HashSet<Column>) {
+    // DataFusion fails on an aggregate that is told the same key twice; the second says nothing.
+    let mut told = HashSet::new();
+    keys.retain(|key| told.insert(key.expr.clone()));
+    let known: HashSet<Column> = keys.iter().filter_map(|key| key.expr.try_as_col().cloned()).collect();
+    let more = schema.columns().into_iter().filter(|column| !known.contains(column) && !but.contains(column));
+    keys.extend(more.map(|column| SortExpr::new(Expr::Column(column), true, false)));
+}
+
+fn is_ordered(expr: &Expr) -> bool {
+    match unaliased(expr) {
+        Expr::AggregateFunction(call) => aggregating(call.func.name()) == Some(Aggregating::Ordered) && !call.params.order_by.is_empty(),
+        _ => false,
+    }
+}
+
+fn order_of(expr: &Expr) -> Option<Vec<SortExpr>> {
+    match unaliased(expr) {
+        Expr::AggregateFunction(call) if !call.params.distinct => Some(call.params.order_by.clone()),
+        _ => None,
+    }
+}
+
+fn unaliased(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Alias(alias) => unaliased(&alias.expr),
+        other => other,
+    }
+}
+
+/// All ordered aggregates of a group get the same keys in the same order, so that they speak of the same rows.
+fn in_aggregate(aggregate: Aggregate) -> Result<LogicalPlan> {
+    let grouped: HashSet<Column> = aggregate.group_expr.iter().filter_map(|expr| expr.try_as_col().cloned()).collect();
+    let mut orders: Vec<Vec<SortExpr>> = aggregate.aggr_expr.iter().filter_map(order_of).collect();
+    orders.sort_by_key(|order| std::cmp::Reverse(order.len()));
+    let mut aggregates = Vec::new();
+    for expr in aggregate.aggr_expr {
+        if !is_ordered(&expr) {
+            aggregates.push(expr);
+            continue;
+        }
+        let broken = expr.clone().transform_up(|part| match part {
+            Expr::AggregateFunction(mut call) => {
+                if call.params.distinct {
+                    // Equal values are one; only the values themselves are left to tell apart.
+                    let known: Vec<Expr> = call.params.order_by.iter().map(|key| key.expr.clone()).collect();
+                    let value = call.params.args.first().filter(|value| !known.contains(value)).cloned();
+                    call.params.order_by.extend(value.map(|value| SortExpr::new(value, true, false)));
+                } else {
+                    // DataFusion collects lists in one order only, so of two orders the shorter follows the longer that begins with it.
+                    if let Some(longer) = orders.iter().find(|order| order.starts_with(&call.params.order_by)) {
+                        call.params.order_by.clone_from(longer);
+                    }
+                    extend(&mut call.params.order_by, aggregate.input.schema(), &grouped);
+                }
+                Ok(Transformed::yes(Expr::AggregateFunction(call)))
+            }
+            other => Ok(Transformed::no(other)),
+        })?;
+        aggregates.push(named_as(&expr, broken.data));
+    }
+    Ok(LogicalPlan::Aggregate(Aggregate::try_new_with_schema(aggregate.input, aggregate.group_expr, aggregates, aggregate.schema)?))
+}
+
+fn named_as(original: &Expr, rewritten: Expr) -> Expr {
+    let (qualifier, name) = original.qualified_name();
+    match rewritten {
+        Expr::Alias(alias) if alias.name == name && alias.relation == qualifier => Expr::Alias(alias),
+        other => other.alias_qualified(qualifier, name),
+    }
+}
+
+fn has_places(expr: &Expr) -> bool {
+    matches!(unaliased(expr), Expr::WindowFunction(call) if need(call) != Need::Nothing && !call.params.order_by.is_empty())
+}
+
+/// Functions of one window node share its order. Those whose order becomes another one get nodes of their own, each above the one
+/// before, so that its ties are broken by the results below too: of rows that are equal but for their number, each keeps its own.
+fn in_window(window: Window) -> Result<LogicalPlan> {
+    let (ordered, free): (Vec<_>, Vec<_>) = window.window_expr.iter().partition(|expr| has_places(expr));
+    let mut plan = window.input.as_ref().clone();
+    if !free.is_empty() {
+        plan = LogicalPlan::Window(Window::try_new(free.into_iter().cloned().collect(), Arc::new(plan))?);
+    }
+    let schema = Arc::clone(plan.schema());
+    let broken = ordered.into_iter().map(|expr| broken(expr, &schema)).collect::<Result<_>>()?;
+    plan = LogicalPlan::Window(Window::try_new(broken, Arc::new(plan))?);
+    let columns = window.schema.columns().into_iter().map(Expr::Column).collect();
+    Ok(LogicalPlan::Projection(Projection::try_new_with_schema(columns, Arc::new(plan), window.schema)?))
+}
+
+fn broken(expr: &Expr, schema: &DFSchema) -> Result<Expr> {
+    let rewritten = expr.clone().transform_up(|part| match part {
+        Expr::WindowFunction(mut call) => {
+            let name = call.fun.name().to_owned();
+            let params = &mut call.params;
+            let parted: HashSet<Column> = params.partition_by.iter().filter_map(|expr| expr.try_as_col().cloned()).collect();
+            let reads_frame = match &call.fun {
+                WindowFunctionDefinition::WindowUDF(function) => super::ranking(function.name()) == Some(super::Ranking::Frame),
+                WindowFunctionDefinition::AggregateUDF(_) => true,
+            };
+            // A frame by values has no meaning with several keys, and what does not read the frame does not miss it.
+            if !reads_frame {
+                params.window_frame = WindowFrame::new(Some(true));
+            } else if let Some(frame) = frame_of_rows(&name, params) {
+                params.window_frame = frame;
+            }
+            if params.window_frame.units == WindowFrameUnits::Rows {
+                extend(&mut params.order_by, schema, &parted);
+            }
+            Ok(Transformed::yes(Expr::WindowFunction(call)))
+        }
+        other => Ok(Transformed::no(other)),
+    })?;
+    Ok(named_as(expr, rewritten.data))
+}

@@ -1,0 +1,104 @@
+//! Functions of Segmill's own in SQL: identifiers in the one form that they are compared in.
+
+mod addresses;
+mod phones;
+mod text;
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, ListBuilder, StringArray, StringBuilder};
+use arrow::datatypes::{DataType, Field};
+use datafusion::common::ScalarValue;
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
+
+pub use addresses::email_address;
+pub use phones::phone_number;
+
+/// The functions, for an engine to know:
+///
+/// - `email_address(text)`: the one e-mail address that a text holds, in lower case, with its domain in ASCII: of `Bob <bob@mail.example>`,
+///   `mailto:bob@mail.example` and whatever else names one; null when it holds none, or several
+/// - `email_addresses(text)`: a list of every e-mail address that can be read in a text
+/// - `email_mailbox(text)`: as `email_address`, and of Gmail the mailbox that an address leads to: dots and `+tags` make no other
+/// - `phone_number(text, region)`: in E.164 (`+447700900123`), where a number without a country code is of the region
+///   (`GB`); null when it is no number
+/// - `phone_numbers(text, region)`: a list of every number that can be read in a text
+/// - `identifier(text, $null_words)`: without space around it or characters that nobody sees; null when it is a word that stands for
+///   nobody
+pub fn all() -> Vec<ScalarUDF> {
+    vec![
+        one_text("email_address", 1, |text, _| email_address(text)),
+        one_text("email_mailbox", 1, |text, _| addresses::email_mailbox(text)),
+        one_text("phone_number", 2, phone_number),
+        one_text("identifier", 2, identifier),
+        texts("email_addresses", 1, |text, _| addresses::email_addresses(text)),
+        texts("phone_numbers", 2, phones::phone_numbers),
+    ]
+}
+
+/// A function that gives a text.
+fn one_text(name: &str, arguments: usize, of: fn(&str, &str) -> Option<String>) -> ScalarUDF {
+    let evaluate = move |values: &[ColumnarValue]| {
+        let found: StringArray = each(values, of)?.into_iter().map(Option::flatten).collect();
+        answer(values, Arc::new(found))
+    };
+    create_udf(name, vec![DataType::Utf8; arguments], DataType::Utf8, Volatility::Immutable, Arc::new(evaluate))
+}
+
+/// A function that gives a list of texts.
+fn texts(name: &str, arguments: usize, of: fn(&str, &str) -> Vec<String>) -> ScalarUDF {
+    let evaluate = move |values: &[ColumnarValue]| {
+        let mut lists = ListBuilder::new(StringBuilder::new());
+        for found in each(values, of)? {
+            match found {
+                Some(found) => lists.append_value(found.into_iter().map(Some)),
+                None => lists.append_null(),
+            }
+        }
+        answer(values, Arc::new(lists.finish()))
+    };
+    let list = DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true)));
+    create_udf(name, vec![DataType::Utf8; arguments], list, Volatility::Immutable, Arc::new(evaluate))
+}
+
+/// What a function gives for each row; nothing where an argument is null.
+fn each<T: Clone>(values: &[ColumnarValue], of: fn(&str, &str) -> T) -> Result<Vec<Option<T>>, DataFusionError> {
+    let arrays = ColumnarValue::values_to_arrays(values)?;
+    let texts = arrays[0].as_string::<i32>();
+    let options = arrays.get(1).map(AsArray::as_string::<i32>);
+    // Events of one address often stand together.
+    let mut last: Option<(&str, &str, T)> = None;
+    let mut found = Vec::with_capacity(texts.len());
+    for (row, text) in texts.iter().enumerate() {
+        let option = options.map_or(Some(""), |options| (!options.is_null(row)).then(|| options.value(row)));
+        found.push(match (text, option, &last) {
+            (Some(text), Some(option), Some((same, with, value))) if *same == text && *with == option => Some(value.clone()),
+            (Some(text), Some(option), _) => {
+                let value = of(text, option);
+                last = Some((text, option, value.clone()));
+                Some(value)
+            }
+            _ => None,
+        });
+    }
+    Ok(found)
+}
+
+/// What was found, as one value where every argument is one.
+fn answer(values: &[ColumnarValue], found: ArrayRef) -> Result<ColumnarValue, DataFusionError> {
+    if values.iter().all(|value| matches!(value, ColumnarValue::Scalar(_))) {
+        return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&found, 0)?));
+    }
+    Ok(ColumnarValue::Array(found))
+}
+
+/// A text that names somebody, tidy; none when it is blank or one of the words, a line each, that stand for nobody.
+fn identifier(text: &str, nobody: &str) -> Option<String> {
+    let text = text::tidy(text);
+    let is_word = nobody.lines().any(|word| word.to_lowercase() == text.to_lowercase());
+    (!text.is_empty() && !is_word).then(|| text.into_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,71 @@
+//! What is kept and told of what could not be read: rejected records without what nobody declared or should see, and their files.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+use super::contract::Contract;
+use super::ledger::Reject;
+use super::text::{TOO_LONG, UNCLOSED_QUOTE};
+use crate::error::{Error, Message};
+use crate::storage::File;
+
+/// What stands in the place of a personal value.
+pub const MASK: &str = "***";
+
+/// The longest text that is kept of one value of a rejected row.
+const MAX_SHOWN_BYTES: usize = 1024;
+
+/// The reason of the record in which a damaged file breaks off.
+pub const DAMAGED: &str = "damaged-compression";
+/// The reason of a record that is no UTF-8.
+pub const INVALID_UTF8: &str = "invalid-utf8";
+
+/// What is kept of a record of which no value can be trusted to stand where it should.
+pub fn withheld(what: &str) -> String {
+    format!("withheld: {what}")
+}
+
+/// What is kept of a value of a rejected record: nothing unless the contract names its column, and a mask if that is personal.
+pub fn shown(contract: &Contract, name: &str, value: impl Into<Value>) -> Option<Value> {
+    let mut columns = contract.columns.iter().filter(|column| column.names.iter().any(|known| known == name)).peekable();
+    columns.peek()?;
+    let is_personal = columns.any(|column| column.personal);
+    match value.into() {
+        Value::Array(_) | Value::Object(_) => None,
+        Value::Null => Some(Value::Null),
+        _ if is_personal => Some(MASK.into()),
+        Value::String(text) if text.len() > MAX_SHOWN_BYTES => {
+            let end = (0..=MAX_SHOWN_BYTES).rev().find(|&at| text.is_char_boundary(at)).unwrap_or_default();
+            Some(format!("{}… ({} bytes)", &text[..end], text.len()).into())
+        }
+        value => Some(value),
+    }
+}
+
+/// What the rejected records of a source, in order, say of their files.
+pub fn remarks(source: &str, rejects: &[Reject]) -> Vec<String> {
+    let mut seen = HashSet::new();
+    let remark = |reject: &Reject| {
+        let (file, line) = (&reject.file, reject.row_number);
+        let said = match reject.reason {
+            DAMAGED => format!("is damaged from line {line} on; what follows could not be read"),
+            UNCLOSED_QUOTE => format!("has a quote that never closes in the record at line {line}; what follows was read line by line"),
+            INVALID_UTF8 => format!("has text that is not in UTF-8, first at line {line}; it may be in Windows-1252 or Latin-1"),
+            _ => return None,
+        };
+        Some(format!("{source}: {file} {said}"))
+    };
+    rejects.iter().filter(|reject| seen.insert((reject.file.as_str(), reject.reason))).filter_map(remark).collect()
+}
+
+/// Refuses a CSV file whose first record is none.
+pub fn no_header(file: &File, reason: &str) -> Error {
+    let what = match reason {
+        UNCLOSED_QUOTE => "a quote in its header line never closes",
+        TOO_LONG => "its header line is longer than a record may be",
+        _ => "it has no header line",
+    };
+    let message = Message::new(format!("{}: {what}", file.shown));
+    Error::Refused(message.hint("the source is read as CSV: correct its `format`, or have the file exported so"))
+}
