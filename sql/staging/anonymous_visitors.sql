@@ -12,7 +12,7 @@ with numbered as (
     from sources.web
     where $anonymous_visitor_min_events > 0
         -- A word for nobody is no login.
-        and identifier(user_id, $nobody) is null
+        and identifier(user_id, $null_words) is null
 )
 
 select

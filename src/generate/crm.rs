@@ -21,12 +21,11 @@ const HEADER: &str = "contact_id,updated_at,email,phone,first_name,last_name,bir
 enum Fault {
     BirthDate,
     HouseholdSize,
+    /// A day in another format, in a row that says yes to everything: one that might say no would refuse the run.
     UpdatedAt,
-    MissingField,
-    ExtraField,
 }
 
-/// Faults in turn, so that twelve rows have all of them and the shape of a row is wrong twice.
+/// Faults in turn, so that twelve rows have all of them.
 const FAULTS: [Fault; 12] = [
     Fault::BirthDate,
     Fault::HouseholdSize,
@@ -35,11 +34,11 @@ const FAULTS: [Fault; 12] = [
     Fault::HouseholdSize,
     Fault::UpdatedAt,
     Fault::BirthDate,
-    Fault::MissingField,
+    Fault::BirthDate,
     Fault::HouseholdSize,
     Fault::UpdatedAt,
     Fault::BirthDate,
-    Fault::ExtraField,
+    Fault::HouseholdSize,
 ];
 
 /// One row: a version of a contact, which may be broken.
@@ -188,14 +187,12 @@ fn push_row(population: &Population, row: &Row, text: &mut String) {
     } else {
         text.push(',');
     }
-    let (email, sms) = (row.state.email_consent.letter(), row.state.sms_consent.letter());
-    let _ = write!(text, ",{email},{sms}");
-    if row.fault != Some(Fault::MissingField) {
-        let _ = write!(text, ",{}", row.state.post_consent.letter());
+    if row.fault == Some(Fault::UpdatedAt) {
+        text.push_str(",Y,Y,Y");
+        return;
     }
-    if row.fault == Some(Fault::ExtraField) {
-        text.push_str(",Y");
-    }
+    let [email, sms, post] = [row.state.email_consent, row.state.sms_consent, row.state.post_consent].map(|consent| consent.letter());
+    let _ = write!(text, ",{email},{sms},{post}");
 }
 
 /// City, region and country. Who moves stays in the country the orders know.

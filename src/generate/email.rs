@@ -143,25 +143,22 @@ fn push_optional(text: &mut String, name: &str, value: Option<&str>) {
     };
 }
 
-/// A line more that no contract can accept: cut short, a word for a number, or a day that is none.
+/// A line more that no contract can accept: a word or a fraction for a number, or a day that is none. Of a message that was sent, since a
+/// line that might be a refusal would refuse the run.
 fn push_broken(population: &Population, row: Row, fault: u64, text: &mut String) {
-    match fault % 3 {
-        0 => {
-            let start = text.len();
-            push_line(population, &row, text);
-            text.truncate(start + (text.len() - start) * 2 / 3);
-        }
-        1 => {
-            text.push_str("{\"event_id\":\"abc\",\"occurred_at\":\"");
-            population.calendar.push_rfc3339(text, row.at);
-            push_rest(&row, text);
-        }
-        _ => {
-            let _ = write!(text, "{{\"event_id\":{},\"occurred_at\":\"", row.event_id);
-            text.push_str("2011-02-31T10:00:00Z");
-            push_rest(&row, text);
-        }
+    let row = Row { event: "sent", bounce_type: None, ..row };
+    let (event_id, has_day) = match fault % 3 {
+        0 => (format!("{}.5", row.event_id), true),
+        1 => ("\"abc\"".to_owned(), true),
+        _ => (row.event_id.to_string(), false),
+    };
+    let _ = write!(text, "{{\"event_id\":{event_id},\"occurred_at\":\"");
+    if has_day {
+        population.calendar.push_rfc3339(text, row.at);
+    } else {
+        text.push_str("2011-02-31T10:00:00Z");
     }
+    push_rest(&row, text);
 }
 
 fn schema() -> SchemaRef {

@@ -134,16 +134,18 @@ fn answers(population: &Population, response: &Response, dice: &mut Dice) -> Vec
     answers
 }
 
-/// A row more that no contract can accept.
+/// A row more that no contract can accept, or no question: an answer in words, no day, or a field too many.
 fn write_broken(population: &Population, response: &Response, broken: u64, lines: &mut Lines) -> Result<(), Error> {
     let mut dice = population.seed.dice(Stream::Broken, broken, 0);
     let address = address(population, response, &mut dice);
     let _ = write!(lines.text, "r9{broken:06},");
-    if broken.is_multiple_of(2) {
+    if broken % 3 != 1 {
         population.calendar.push_rfc3339(&mut lines.text, response.at);
-        let _ = write!(lines.text, ",{address},nps,eleven");
-    } else {
-        let _ = write!(lines.text, ",{address},csat,4");
     }
+    let _ = match broken % 3 {
+        0 => write!(lines.text, ",{address},nps,eleven"),
+        1 => write!(lines.text, ",{address},csat,4"),
+        _ => write!(lines.text, ",{address},csat,4,very good"),
+    };
     lines.end_row()
 }

@@ -136,10 +136,11 @@ fn since_epoch(text: &str, unit: EpochUnit) -> Option<Time> {
     Some(Time::Instant(i64::try_from(micros).unwrap_or(end)))
 }
 
-/// Floats as they are written with the fewest digits that tell them from their neighbours.
+/// Floats as they are written with the fewest digits that tell them from their neighbours; what is no number is no word for no value.
 fn shown<T: ArrowPrimitiveType>(array: &ArrayRef) -> StringArray
 where
-    T::Native: std::fmt::Display,
+    T::Native: std::fmt::Display + Into<f64>,
 {
-    array.as_primitive::<T>().iter().map(|value| value.map(|value| value.to_string())).collect()
+    let text = |value: T::Native| if value.into().is_finite() { value.to_string() } else { "not a number".to_owned() };
+    array.as_primitive::<T>().iter().map(|value| value.map(text)).collect()
 }

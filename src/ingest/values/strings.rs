@@ -18,7 +18,8 @@ pub fn read(array: &ArrayRef, meaning: &Meaning) -> Result<Values> {
         Kind::Float => whole_floats(array)?,
         Kind::Decimal => decimals(array)?,
         Kind::Moment if array.data_type() == &DataType::Date64 => dates(array)?,
-        Kind::Boolean | Kind::Integer | Kind::Moment | Kind::TimeOfDay => cast(array, &DataType::Utf8).map_err(defect)?,
+        // A day that no calendar has is null then.
+        Kind::Boolean | Kind::Integer | Kind::Moment | Kind::TimeOfDay => safely_as_text(array)?,
         _ => match array.as_fixed_size_binary_opt() {
             Some(ids) if ids.value_length() == 16 => Arc::new(uuids(ids)),
             _ => return Err(misfit(array.data_type())),
@@ -38,6 +39,11 @@ pub fn can_fail(held: &DataType) -> bool {
 
 /// Bytes as text; null where they are not UTF-8.
 pub fn of_bytes(array: &ArrayRef) -> Result<ArrayRef> {
+    safely_as_text(array)
+}
+
+/// Values as text; null where there is none for them.
+fn safely_as_text(array: &ArrayRef) -> Result<ArrayRef> {
     let safe = CastOptions { safe: true, ..CastOptions::default() };
     cast_with_options(array, &DataType::Utf8, &safe).map_err(defect)
 }
@@ -76,7 +82,7 @@ fn dates(array: &ArrayRef) -> Result<ArrayRef> {
     let days = array.as_primitive::<arrow::datatypes::Date64Type>();
     let whole = |millis: i64| (millis % (DAY_MICROS / 1000) == 0).then(|| i32::try_from(millis / (DAY_MICROS / 1000)).ok()).flatten();
     let days: arrow::array::Date32Array = days.iter().map(|millis| millis.and_then(whole)).collect();
-    cast(&days, &DataType::Utf8).map_err(defect)
+    safely_as_text(&(Arc::new(days) as ArrayRef))
 }
 
 fn uuids(ids: &FixedSizeBinaryArray) -> StringArray {
