@@ -11,7 +11,8 @@ with numbered as (
         ) as event_number
     from sources.web
     where $anonymous_visitor_min_events > 0
-        and user_id is null
+        -- A word for nobody is no login.
+        and identifier(user_id, $nobody) is null
 )
 
 select

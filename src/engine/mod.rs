@@ -59,6 +59,7 @@ use encoding::Encoder;
 use kept::{Kept, KeptTable};
 use local_date::LocalDates;
 use memory::Holdings;
+use order::Keys;
 use parameters::{Binder, bind};
 use table::{EncodedTable, is_text};
 
@@ -87,6 +88,8 @@ pub struct Engine {
     state: Arc<SessionState>,
     work: Arc<Work>,
     holdings: Arc<Holdings>,
+    /// What tells the rows of tables apart.
+    keys: Arc<Mutex<Keys>>,
 }
 
 /// A planned query whose rows are codes where its answer has text.
@@ -141,7 +144,14 @@ impl Engine {
             context.register_udaf(function);
         }
         let state = Arc::new(context.state());
-        Ok(Engine { context, dictionary: Arc::new(Dictionary::within(holdings.part())), state, work: Arc::default(), holdings })
+        Ok(Engine {
+            context,
+            dictionary: Arc::new(Dictionary::within(holdings.part())),
+            state,
+            work: Arc::default(),
+            holdings,
+            keys: Arc::default(),
+        })
     }
 
     /// Makes a table readable by SQL, in place of one of the same name.
@@ -150,6 +160,7 @@ impl Engine {
     /// [`Error::Defect`] when the catalog refuses it.
     pub fn register(&self, name: &str, table: Arc<dyn TableProvider>) -> Result<()> {
         let reference = TableReference::parse_str(name);
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).remove(&reference.to_string());
         if let Some(schema) = reference.schema() {
             self.ensure_schema(schema)?;
         }
@@ -204,6 +215,18 @@ impl Engine {
         batches.into_iter().try_for_each(|batch| kept.push(batch)).map_err(failed)?;
         let positions = (0..encoded.fields().len()).map(|at| columns.iter().position(|column| *column == at)).collect();
         self.register_encoded(name, schema, Arc::new(KeptTable::new(encoded, positions, kept)))
+    }
+
+    /// Says that some columns tell the rows of a table apart, which saves breaking ties of an order by them.
+    pub fn declare_key(&self, name: &str, columns: Vec<String>) {
+        let name = TableReference::parse_str(name).to_string();
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default().push(columns);
+    }
+
+    /// A plan as it will run: optimised, and with every order total that its result depends on.
+    fn optimized(&self, state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
+        let plan = state.optimize(plan)?;
+        order::with_ties_broken(plan, &self.keys.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// A table without rows, which is put on disk when there is no room for it.
@@ -268,7 +291,7 @@ impl Engine {
     /// # Errors
     /// DataFusion's own.
     pub fn optimize(&self, plan: &LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
-        optimized(&self.state, plan)
+        self.optimized(&self.state, plan)
     }
 
     /// A planned query, ready to run.
@@ -346,7 +369,8 @@ impl Engine {
     /// DataFusion's own.
     pub async fn keep(&self, name: &str, frame: DataFrame) -> Result<u64, DataFusionError> {
         let (mut state, plan) = frame.into_parts();
-        let optimized = optimized(&state, &plan)?;
+        let optimized = self.optimized(&state, &plan)?;
+        let keys = order::keys_of(&optimized, &self.keys.lock().unwrap_or_else(PoisonError::into_inner));
         let texts: Vec<_> = optimized.schema().fields().iter().map(|field| Some(field.data_type().clone()).filter(is_text)).collect();
         let encoded = Encoder::new(&state, &self.dictionary).encoded(optimized)?;
         let plan = state.query_planner().create_physical_plan(&encoded, &state).await?;
@@ -367,6 +391,9 @@ impl Engine {
         let schema = table::decoded_schema(&held, &texts);
         let table = KeptTable::new(held, (0..schema.fields().len()).map(Some).collect(), kept);
         self.register_encoded(name, schema, Arc::new(table)).map_err(|error| DataFusionError::External(error.to_string().into()))?;
+        for key in keys {
+            self.declare_key(name, key.into_iter().map(|column| column.name).collect());
+        }
         Ok(rows)
     }
 
@@ -384,7 +411,7 @@ impl Engine {
     /// A query as DataFusion runs it. Codes are decoded after it and not in it, so that its rows stay in order.
     async fn answer(&self, frame: DataFrame) -> Result<Answer, DataFusionError> {
         let (state, plan) = frame.into_parts();
-        let encoded = Encoder::new(&state, &self.dictionary).rewrite(optimized(&state, &plan)?)?;
+        let encoded = Encoder::new(&state, &self.dictionary).rewrite(self.optimized(&state, &plan)?)?;
         let plan = state.query_planner().create_physical_plan(&encoded.plan, &state).await?;
         let schema = table::decoded_schema(&plan.schema(), &encoded.columns);
         Ok(Answer { plan, schema, dictionary: Arc::clone(&self.dictionary) })
@@ -456,11 +483,6 @@ impl Engine {
         }
         Ok(())
     }
-}
-
-/// A plan as it will run: optimised, and with every order total that its result depends on.
-fn optimized(state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
-    order::with_ties_broken(state.optimize(plan)?)
 }
 
 fn has_hash_join(plan: &Arc<dyn ExecutionPlan>) -> bool {

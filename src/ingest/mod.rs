@@ -186,6 +186,9 @@ pub async fn register(engine: &Engine, name: &str, extract: &Extract, demand: &D
     let batches = keep_latest(contract, engine.dictionary(), gathered.into_batches(), collector)?;
     let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
     engine.register_columns(name, Arc::clone(&contract.schema), &columns, batches)?;
+    if !contract.key.is_empty() {
+        engine.declare_key(name, contract.key.iter().map(|&at| contract.columns[at].name.clone()).collect());
+    }
     Ok(Some(rows))
 }
 

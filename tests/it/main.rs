@@ -45,6 +45,10 @@ mod publishing;
 mod readers;
 /// Reads bytes as an extract within the process.
 mod reading;
+/// A refusal is never lost: cases in which one was.
+mod refusals;
+/// A refusal is never lost: whatever damage the row has that carries it.
+mod refusals_damaged;
 /// Promise 1: the same extracts give the same bytes, whatever the threads, the order of rows or their split over files.
 mod same_in_same_out;
 /// The committed sample and the generator that made it.

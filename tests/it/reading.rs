@@ -31,7 +31,7 @@ sources:
     columns:
       a: {type: string, optional: true}
       b: {type: string, optional: true}
-      at: {type: timestamp, optional: true}
+      at: {type: timestamp, required: true}
 outputs: {destination: out, tables: {customers: {model: customers, sort: [customer_id]}}}
 ";
 
@@ -108,7 +108,15 @@ fn plan() -> &'static Plan {
         write("sql/customers.sql", "-- A customer.\nselect distinct a as customer_id, b from sources.extract\n");
         let project = config::load(&folder.path().join("pipelines/reading.yaml"), &Environment::new()).unwrap();
         let values = config::bind(&project, "2030-01-01".parse().unwrap(), &BTreeMap::new()).unwrap();
-        block_on(plan::plan(Arc::new(project), values)).unwrap()
+        let mut plan = block_on(plan::plan(Arc::new(project), values)).unwrap();
+        // No project may do without an event time; what is tried here is bytes of two columns.
+        let contract = Arc::get_mut(&mut plan.contracts[0]).unwrap();
+        let at = contract.event_time;
+        let column = &mut contract.columns[at];
+        (column.required, column.optional, column.costs_row) = (false, true, false);
+        let fields = contract.schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
+        contract.schema = Arc::new(arrow::datatypes::Schema::new(fields.collect::<Vec<_>>()));
+        plan
     })
 }
 

@@ -4,8 +4,10 @@
 //! are broken by all columns (`ties`); where it says none, there is no right answer, and the query is refused ([`dependent_on_order`]).
 //! Every aggregate and window function has its place in the tables below; one that a later DataFusion brings is refused until it has.
 
+mod keys;
 mod ties;
 
+pub use keys::{Keys, keys_of};
 pub use ties::with_ties_broken;
 
 use std::collections::BTreeSet;

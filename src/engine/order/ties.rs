@@ -6,58 +6,63 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use datafusion::common::Column;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, DFSchema};
 use datafusion::error::Result;
 use datafusion::logical_expr::logical_plan::{Aggregate, Projection, Window};
 use datafusion::logical_expr::{Expr, LogicalPlan, Sort, SortExpr, WindowFrame, WindowFrameUnits, WindowFunctionDefinition};
 
+use super::keys::{Keys, tell_apart};
 use super::{Aggregating, Need, aggregating, frame_of_rows, need};
 
 /// An optimised plan in which every order that a result depends on is total.
 ///
 /// # Errors
 /// DataFusion's own.
-pub fn with_ties_broken(plan: LogicalPlan) -> Result<LogicalPlan> {
+pub fn with_ties_broken(plan: LogicalPlan, tables: &Keys) -> Result<LogicalPlan> {
     let broken = plan.transform_up_with_subqueries(|node| match node {
-        LogicalPlan::Sort(sort) if sort.fetch.is_some() => total(sort).map(Transformed::yes),
+        LogicalPlan::Sort(sort) if sort.fetch.is_some() => total(sort, tables).map(Transformed::yes),
         LogicalPlan::Limit(mut limit) => {
-            limit.input = Arc::new(total_below(limit.input.as_ref().clone())?);
+            limit.input = Arc::new(total_below(limit.input.as_ref().clone(), tables)?);
             Ok(Transformed::yes(LogicalPlan::Limit(limit)))
         }
-        LogicalPlan::Aggregate(aggregate) if aggregate.aggr_expr.iter().any(is_ordered) => in_aggregate(aggregate).map(Transformed::yes),
-        LogicalPlan::Window(window) if window.window_expr.iter().any(has_places) => in_window(window).map(Transformed::yes),
+        LogicalPlan::Aggregate(aggregate) if aggregate.aggr_expr.iter().any(is_ordered) => {
+            in_aggregate(aggregate, tables).map(Transformed::yes)
+        }
+        LogicalPlan::Window(window) if window.window_expr.iter().any(has_places) => in_window(window, tables).map(Transformed::yes),
         other => Ok(Transformed::no(other)),
     })?;
     Ok(broken.data)
 }
 
 /// The order that a limit takes the first rows of.
-fn total_below(plan: LogicalPlan) -> Result<LogicalPlan> {
+fn total_below(plan: LogicalPlan, tables: &Keys) -> Result<LogicalPlan> {
     match plan {
-        LogicalPlan::Sort(sort) => total(sort),
+        LogicalPlan::Sort(sort) => total(sort, tables),
         LogicalPlan::Projection(mut projection) => {
-            projection.input = Arc::new(total_below(projection.input.as_ref().clone())?);
+            projection.input = Arc::new(total_below(projection.input.as_ref().clone(), tables)?);
             Ok(LogicalPlan::Projection(projection))
         }
         other => Ok(other),
     }
 }
 
-fn total(mut sort: Sort) -> Result<LogicalPlan> {
-    let schema = Arc::clone(sort.input.schema());
-    extend(&mut sort.expr, &schema, &HashSet::new());
+fn total(mut sort: Sort, tables: &Keys) -> Result<LogicalPlan> {
+    extend(&mut sort.expr, &sort.input, &HashSet::new(), tables);
     Ok(LogicalPlan::Sort(sort))
 }
 
-/// Orders by all columns of a schema beside what is ordered by already.
-fn extend(keys: &mut Vec<SortExpr>, schema: &DFSchema, but: &HashSet<Column>) {
+/// Orders by all columns of a plan beside what is ordered by already, unless that tells its rows apart, within what is the same.
+fn extend(keys: &mut Vec<SortExpr>, plan: &LogicalPlan, same: &HashSet<Column>, tables: &Keys) {
     // DataFusion fails on an aggregate that is told the same key twice; the second says nothing.
     let mut told = HashSet::new();
     keys.retain(|key| told.insert(key.expr.clone()));
-    let known: HashSet<Column> = keys.iter().filter_map(|key| key.expr.try_as_col().cloned()).collect();
-    let more = schema.columns().into_iter().filter(|column| !known.contains(column) && !but.contains(column));
-    keys.extend(more.map(|column| SortExpr::new(Expr::Column(column), true, false)));
+    let mut known = same.clone();
+    known.extend(keys.iter().filter_map(|key| key.expr.try_as_col().cloned()));
+    if !tell_apart(plan, &known, tables) {
+        let more = plan.schema().columns().into_iter().filter(|column| !known.contains(column));
+        keys.extend(more.map(|column| SortExpr::new(Expr::Column(column), true, false)));
+    }
 }
 
 fn is_ordered(expr: &Expr) -> bool {
@@ -82,7 +87,7 @@ fn unaliased(expr: &Expr) -> &Expr {
 }
 
 /// All ordered aggregates of a group get the same keys in the same order, so that they speak of the same rows.
-fn in_aggregate(aggregate: Aggregate) -> Result<LogicalPlan> {
+fn in_aggregate(aggregate: Aggregate, tables: &Keys) -> Result<LogicalPlan> {
     let grouped: HashSet<Column> = aggregate.group_expr.iter().filter_map(|expr| expr.try_as_col().cloned()).collect();
     let mut orders: Vec<Vec<SortExpr>> = aggregate.aggr_expr.iter().filter_map(order_of).collect();
     orders.sort_by_key(|order| std::cmp::Reverse(order.len()));
@@ -104,7 +109,7 @@ fn in_aggregate(aggregate: Aggregate) -> Result<LogicalPlan> {
                     if let Some(longer) = orders.iter().find(|order| order.starts_with(&call.params.order_by)) {
                         call.params.order_by.clone_from(longer);
                     }
-                    extend(&mut call.params.order_by, aggregate.input.schema(), &grouped);
+                    extend(&mut call.params.order_by, &aggregate.input, &grouped, tables);
                 }
                 Ok(Transformed::yes(Expr::AggregateFunction(call)))
             }
@@ -129,20 +134,19 @@ fn has_places(expr: &Expr) -> bool {
 
 /// Functions of one window node share its order. Those whose order becomes another one get nodes of their own, each above the one
 /// before, so that its ties are broken by the results below too: of rows that are equal but for their number, each keeps its own.
-fn in_window(window: Window) -> Result<LogicalPlan> {
+fn in_window(window: Window, tables: &Keys) -> Result<LogicalPlan> {
     let (ordered, free): (Vec<_>, Vec<_>) = window.window_expr.iter().partition(|expr| has_places(expr));
     let mut plan = window.input.as_ref().clone();
     if !free.is_empty() {
         plan = LogicalPlan::Window(Window::try_new(free.into_iter().cloned().collect(), Arc::new(plan))?);
     }
-    let schema = Arc::clone(plan.schema());
-    let broken = ordered.into_iter().map(|expr| broken(expr, &schema)).collect::<Result<_>>()?;
+    let broken = ordered.into_iter().map(|expr| broken(expr, &plan, tables)).collect::<Result<_>>()?;
     plan = LogicalPlan::Window(Window::try_new(broken, Arc::new(plan))?);
     let columns = window.schema.columns().into_iter().map(Expr::Column).collect();
     Ok(LogicalPlan::Projection(Projection::try_new_with_schema(columns, Arc::new(plan), window.schema)?))
 }
 
-fn broken(expr: &Expr, schema: &DFSchema) -> Result<Expr> {
+fn broken(expr: &Expr, input: &LogicalPlan, tables: &Keys) -> Result<Expr> {
     let rewritten = expr.clone().transform_up(|part| match part {
         Expr::WindowFunction(mut call) => {
             let name = call.fun.name().to_owned();
@@ -159,7 +163,7 @@ fn broken(expr: &Expr, schema: &DFSchema) -> Result<Expr> {
                 params.window_frame = frame;
             }
             if params.window_frame.units == WindowFrameUnits::Rows {
-                extend(&mut params.order_by, schema, &parted);
+                extend(&mut params.order_by, input, &parted, tables);
             }
             Ok(Transformed::yes(Expr::WindowFunction(call)))
         }
