@@ -124,7 +124,7 @@ impl<'a> Reading<'a> {
     /// Reads a text file. Its blocks are found one after the other and looked at side by side, so that one large file keeps all threads busy.
     async fn text(&mut self, file: &File, format: SourceFormat, sink: &Sink) -> Result<bool> {
         let scan = self.scan;
-        let mut blocks = Blocks::open(file, format);
+        let mut blocks = Blocks::open(file, format).within(scan.held.another());
         scan.work.reads(file.meta.size);
         let mut text: Option<Arc<TextFile>> = None;
         let mut settling: VecDeque<JoinHandle<Result<(Tally, RecordBatch)>>> = VecDeque::new();

@@ -12,6 +12,7 @@ use super::csv::records::{self, Scanned};
 use super::format::{self, HEAD_BYTES};
 use super::unpack::{PIECE_BYTES, Unpacker};
 use crate::config::SourceFormat;
+use crate::engine::{Held, failed};
 use crate::error::{Error, Result};
 use crate::storage::File;
 
@@ -71,6 +72,8 @@ pub struct Blocks {
     is_csv: bool,
     fetch: Fetch,
     unpacker: Option<Unpacker>,
+    /// Where it counts what unpacking takes.
+    memory: Option<Held>,
     fetched: Bytes,
     /// Text that has not been given, which begins with a record.
     pending: Vec<u8>,
@@ -108,6 +111,7 @@ impl Blocks {
             is_csv: format == SourceFormat::Csv,
             fetch: Fetch { file: file.clone(), next: 0, end: file.meta.size, ahead: None },
             unpacker: None,
+            memory: None,
             fetched: Bytes::new(),
             pending: Vec::new(),
             offset: 0,
@@ -118,6 +122,11 @@ impl Blocks {
             damaged: false,
             broken: None,
         }
+    }
+
+    /// Counts what unpacking takes as a part of what is held.
+    pub fn within(self, memory: Held) -> Self {
+        Blocks { memory: Some(memory), ..self }
     }
 
     /// The next piece; none at the end.
@@ -301,6 +310,10 @@ impl Blocks {
         if unpacker.feed(&mut self.fetched, &mut self.pending).is_err() {
             self.file.is_unchanged().await?;
             self.end(true);
+        }
+        let held_bytes = self.unpacker.as_ref().map_or(0, Unpacker::held_bytes);
+        if let Some(memory) = self.memory.as_ref().filter(|_| held_bytes > 0) {
+            memory.reach(held_bytes).map_err(|error| failed(&format!("unpacking {}", self.file.shown), &error))?;
         }
         self.leave_off_read();
         Ok(())
