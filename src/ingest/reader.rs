@@ -111,10 +111,12 @@ impl<'a> Reading<'a> {
             }
             row += rows;
         }
+        let file = group.file.clone();
         if !faults.is_empty() {
             let rejects = scan.rejects_of(group, &faults).await?;
             self.tally.reject(&scan.contract.source, rejects)?;
         }
+        file.is_unchanged().await?;
         for (&column, codes) in scan.projection.iter().zip(self.codes.drain(..)) {
             scan.held.hold(piece, column, codes)?;
         }
