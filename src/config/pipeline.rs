@@ -102,7 +102,7 @@ pub struct Source {
     pub description: Option<String>,
     /// A path or URL of the files, with `*`, `?` and `**`: a local path, `file://`, `s3://`, `gs://`, `az://` or `http(s)://`.
     pub location: Spanned<String>,
-    /// The files' format; told from their names unless said.
+    /// The files' format; unless said, told from the ending of a name, and from the first bytes of a file whose name has none.
     #[serde(default)]
     pub format: Option<SourceFormat>,
     /// The column that says when the row's event happened. Rows at or after the as-of day are out of window.

@@ -73,6 +73,11 @@ impl Holdings {
 }
 
 impl Held {
+    /// Another part, which is empty.
+    pub fn another(&self) -> Held {
+        self.holdings.part()
+    }
+
     /// Holds so many bytes more.
     ///
     /// # Errors

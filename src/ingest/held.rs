@@ -37,6 +37,11 @@ impl HeldCodes {
         HeldCodes { columns: Mutex::default(), memory }
     }
 
+    /// Where somebody else who reads the source counts what they hold.
+    pub fn another(&self) -> Held {
+        self.memory.another()
+    }
+
     /// Where the codes of a column of a row group come from; the last scan leaves none behind.
     pub fn codes(&self, piece: usize, column: usize, schema: &SchemaRef, group: &RowGroup, is_last: bool) -> Codes {
         let mut columns = self.columns.lock().unwrap_or_else(PoisonError::into_inner);

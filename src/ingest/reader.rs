@@ -111,10 +111,12 @@ impl<'a> Reading<'a> {
             }
             row += rows;
         }
+        let file = group.file.clone();
         if !faults.is_empty() {
             let rejects = scan.rejects_of(group, &faults).await?;
             self.tally.reject(&scan.contract.source, rejects)?;
         }
+        file.is_unchanged().await?;
         for (&column, codes) in scan.projection.iter().zip(self.codes.drain(..)) {
             scan.held.hold(piece, column, codes)?;
         }
@@ -124,7 +126,7 @@ impl<'a> Reading<'a> {
     /// Reads a text file. Its blocks are found one after the other and looked at side by side, so that one large file keeps all threads busy.
     async fn text(&mut self, file: &File, format: SourceFormat, sink: &Sink) -> Result<bool> {
         let scan = self.scan;
-        let mut blocks = Blocks::open(file, format);
+        let mut blocks = Blocks::open(file, format).within(scan.held.another());
         scan.work.reads(file.meta.size);
         let mut text: Option<Arc<TextFile>> = None;
         let mut settling: VecDeque<JoinHandle<Result<(Tally, RecordBatch)>>> = VecDeque::new();

@@ -26,7 +26,8 @@ pub fn withheld(what: &str) -> String {
     format!("withheld: {what}")
 }
 
-/// What is kept of a value of a rejected record: nothing unless the contract names its column, and a mask if that is personal.
+/// What is kept of a value of a rejected record: nothing unless the contract names its column, and a mask if that is personal. Where a source
+/// has personal columns an address is masked in the others too, since a record with as many fields as it should have may be shifted all the same.
 pub fn shown(contract: &Contract, name: &str, value: impl Into<Value>) -> Option<Value> {
     let mut columns = contract.columns.iter().filter(|column| column.names.iter().any(|known| known == name)).peekable();
     columns.peek()?;
@@ -35,6 +36,7 @@ pub fn shown(contract: &Contract, name: &str, value: impl Into<Value>) -> Option
         Value::Array(_) | Value::Object(_) => None,
         Value::Null => Some(Value::Null),
         _ if is_personal => Some(MASK.into()),
+        Value::String(text) if text.contains('@') && contract.has_personal() => Some(MASK.into()),
         Value::String(text) if text.len() > MAX_SHOWN_BYTES => {
             let end = (0..=MAX_SHOWN_BYTES).rev().find(|&at| text.is_char_boundary(at)).unwrap_or_default();
             Some(format!("{}… ({} bytes)", &text[..end], text.len()).into())

@@ -3,7 +3,7 @@
 use std::io::{Error, ErrorKind, Result, Write};
 
 use bytes::{Buf, Bytes};
-use zstd::stream::raw::{DParameter, Operation};
+use zstd::zstd_safe::{DCtx, DParameter, ErrorCode, InBuffer, OutBuffer, get_error_name};
 
 use super::format::Packing;
 
@@ -25,9 +25,11 @@ pub enum Unpacker {
     Zstd(Box<Zstd>),
 }
 
-/// A Zstandard decoder that knows whether its input is complete, which the streaming one of the crate does not tell.
+/// A Zstandard decoder that knows whether its input is complete and how much memory it takes, which the streaming one of the crate does not tell.
 pub struct Zstd {
-    decoder: zstd::stream::raw::Decoder<'static>,
+    context: DCtx<'static>,
+    /// What the frame has given so far.
+    frame_bytes: usize,
     buffer: Vec<u8>,
     /// Whether no frame has been begun that has not ended.
     complete: bool,
@@ -46,9 +48,10 @@ impl Unpacker {
             Packing::Plain => Unpacker::Plain,
             Packing::Gzip => Unpacker::Gzip { member: Box::new(flate2::write::GzDecoder::new(Vec::new())), padded: false },
             Packing::Zstd => {
-                let mut decoder = zstd::stream::raw::Decoder::new()?;
-                decoder.set_parameter(DParameter::WindowLogMax(MAX_WINDOW_LOG))?;
-                Unpacker::Zstd(Box::new(Zstd { decoder, buffer: vec![0; PIECE_BYTES], complete: true, full: false, padded: false }))
+                let mut context = DCtx::try_create().ok_or(ErrorKind::OutOfMemory)?;
+                context.set_parameter(DParameter::WindowLogMax(MAX_WINDOW_LOG)).map_err(damage)?;
+                let buffer = vec![0; PIECE_BYTES];
+                Unpacker::Zstd(Box::new(Zstd { context, frame_bytes: 0, buffer, complete: true, full: false, padded: false }))
             }
         })
     }
@@ -56,6 +59,14 @@ impl Unpacker {
     /// Whether nothing more comes without more input.
     pub fn is_drained(&self) -> bool {
         !matches!(self, Unpacker::Zstd(zstd) if zstd.full)
+    }
+
+    /// How much memory it takes: a window is touched only as far as text has been given.
+    pub fn held_bytes(&self) -> usize {
+        match self {
+            Unpacker::Zstd(zstd) => zstd.context.sizeof().min(zstd.frame_bytes),
+            _ => 0,
+        }
     }
 
     /// Takes some input, not necessarily all, and gives at most about a piece. What could be unpacked before a damage is given.
@@ -124,16 +135,24 @@ impl Zstd {
                 if self.padded {
                     continue;
                 }
-                self.decoder.reinit()?;
+                self.frame_bytes = 0;
             }
-            let status = self.decoder.run_on_buffers(input, &mut self.buffer)?;
-            out.extend_from_slice(&self.buffer[..status.bytes_written]);
-            input.advance(status.bytes_read);
-            self.complete = status.remaining == 0;
-            self.full = !self.complete && status.bytes_written == self.buffer.len();
+            let mut from = InBuffer::around(input);
+            let mut to = OutBuffer::around(self.buffer.as_mut_slice());
+            let remaining = self.context.decompress_stream(&mut to, &mut from);
+            let (read, written) = (from.pos(), to.pos());
+            out.extend_from_slice(&self.buffer[..written]);
+            input.advance(read);
+            self.frame_bytes += written;
+            self.complete = remaining.map_err(damage)? == 0;
+            self.full = !self.complete && written == self.buffer.len();
         }
         Ok(())
     }
+}
+
+fn damage(code: ErrorCode) -> Error {
+    Error::new(ErrorKind::InvalidData, get_error_name(code))
 }
 
 fn take_padding(input: &mut Bytes) -> Result<()> {
@@ -196,6 +215,23 @@ mod tests {
             let text = vec![b'a'; size];
             assert_eq!(unpacked(&gzip(&text), 1 << 20), (text.clone(), true), "{size}");
             assert_eq!(unpacked(&zstd::encode_all(text.as_slice(), 3).unwrap(), 1 << 20), (text, true), "{size}");
+        }
+    }
+
+    #[test]
+    fn what_a_window_takes_is_told() {
+        for (window_log, text_bytes, at_most) in [(31, 1 << 20, 1 << 20), (20, 40 << 20, 2 << 20)] {
+            let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+            encoder.window_log(window_log).unwrap();
+            encoder.write_all(&vec![b'a'; text_bytes]).unwrap();
+            let mut input = Bytes::from(encoder.finish().unwrap());
+            let mut unpacker = Unpacker::new(Packing::Zstd).unwrap();
+            let mut out = Vec::new();
+            while !input.is_empty() || !unpacker.is_drained() {
+                unpacker.feed(&mut input, &mut out).unwrap();
+            }
+            assert_eq!(out.len(), text_bytes);
+            assert!((at_most / 2..=at_most).contains(&unpacker.held_bytes()), "{}", unpacker.held_bytes());
         }
     }
 

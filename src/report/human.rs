@@ -39,7 +39,7 @@ fn write_outcome(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
         writeln!(text, "  {:<12} {read:>10} {kept:>12} {rejected:>10} {deduplicated:>12} {out:>14}", source.source)?;
     }
     for source in commit.sources.iter().filter(|source| source.files_skipped > 0) {
-        writeln!(text, "  {}: {} marker files (as _SUCCESS) were not read", source.source, count(source.files_skipped))?;
+        writeln!(text, "  {}: markers beside its files (as _SUCCESS), which are not read: {}", source.source, count(source.files_skipped))?;
     }
     write_rejects(text, &commit.sources)?;
 

@@ -124,6 +124,15 @@ fn text_cases() -> Vec<TextCase> {
         [3, 2, 1, 0],
         vec![(3, "not-an-integer")],
     );
+    let ending_with = |end: &str, bad: &str| String::from_utf8(with(bad)).unwrap().replace('\n', end).into_bytes();
+    csv("cr", &ending_with("\r", &good), [3, 3, 0, 0], vec![]);
+    csv("cr_bad", &ending_with("\r", &csv_row(&[("qty", "bad")])), [3, 2, 1, 0], vec![(3, "not-an-integer")]);
+    csv("cr_and_lf", &[ending_with("\r", &good), with(&good)[HEADER.len()..].to_vec()].concat(), [6, 6, 0, 0], vec![]);
+    let shifted = csv_row(&[("email", "\"a\nx,y\nb\"")]) + ",more";
+    csv("shifted_over_lines", &with(&shifted), [3, 2, 1, 0], vec![(3, "too-many-fields")]);
+    let never_closed = csv_row(&[("code", "\"ABC\nDEF")]);
+    csv("never_closed_over_lines", &with(&never_closed), [4, 2, 2, 0], vec![(3, "unclosed-quote"), (4, "too-few-fields")]);
+    csv("unnamed_columns", format!("{HEADER},,\n{good},1,2\n").as_bytes(), [1, 1, 0, 0], vec![]);
     csv("header_only", format!("{HEADER}\n").as_bytes(), [0, 0, 0, 0], vec![]);
     csv("empty", b"", [0, 0, 0, 0], vec![]);
     csv(

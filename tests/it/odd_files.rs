@@ -155,6 +155,7 @@ fn rejects_hold_declared_columns_and_nothing_else() {
     tiny.write(
         "extracts/a.csv",
         "customer_id,ordered_at,ssn,note,email\nc1,never,SECRET,kept-note,SECRET\nc2,SECRET,SECRET,2026-10-01\nc3,2026-10-01,,SECRET,SECRET,SECRET\n\
+         2026-10-01,c6@SECRET,,c6,2026-10-01\n\
          c4,2026-10-01,\"SECRET",
     );
     tiny.write(
@@ -164,7 +165,7 @@ fn rejects_hold_declared_columns_and_nothing_else() {
     );
     let (status, result, told) = run(&tiny);
     assert_eq!(status, 0, "{told}");
-    assert_eq!(result["sources"][0]["rows_rejected"], 7);
+    assert_eq!(result["sources"][0]["rows_rejected"], 8);
     let rejected = result["outputs"].as_array().unwrap().iter().find(|output| output["table"] == "rejected").unwrap();
     let file = tiny.folder.path().join("out").join(rejected["files"][0]["path"].as_str().unwrap());
     let raw: Vec<String> = rows_of_parquet(&[file], "select raw from t order by file, row_number").concat();
