@@ -1,3 +1,5 @@
+//! Addresses, numbers and identifiers in the forms that senders write.
+
 use proptest::prelude::*;
 
 use super::addresses::{email_addresses, email_mailbox};
