@@ -99,12 +99,13 @@ pub fn checked(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
 fn with_one_nan(args: &mut [Expr], schema: &DFSchema) -> bool {
     let [value] = args else { return false };
     let is_done = matches!(&*value, Expr::ScalarFunction(call) if call.name() == "nanvl");
-    let is_double = matches!(value.get_type(schema), Ok(DataType::Float64));
-    if is_double && !is_done {
-        let nan = Expr::Literal(ScalarValue::Float64(Some(f64::NAN)), None);
-        *value = datafusion::functions::expr_fn::nanvl(std::mem::take(value), nan);
-    }
-    is_double && !is_done
+    let nan = match value.get_type(schema) {
+        Ok(DataType::Float64) if !is_done => ScalarValue::Float64(Some(f64::NAN)),
+        Ok(DataType::Float32) if !is_done => ScalarValue::Float32(Some(f32::NAN)),
+        _ => return false,
+    };
+    *value = datafusion::functions::expr_fn::nanvl(std::mem::take(value), Expr::Literal(nan, None));
+    true
 }
 
 /// Whether the result of arithmetic on two types may be cut off. A time of day goes round by its nature, and two days are never too far
