@@ -185,6 +185,7 @@ async fn check_models(engine: &Engine, nodes: Vec<Node>, values: &Values, proble
         };
         let unrepeatable = engine::unrepeatable_in(&planned).map_err(|error| Error::defect(error.to_string()))?;
         problems.extend(unrepeatable.iter().map(|function| sql::unrepeatable(&node.model.file, function)));
+        problems.extend(sql::samples(&node.model.file, &node.statement));
         let dependent = engine::dependent_on_order(&planned).map_err(|error| Error::defect(error.to_string()))?;
         problems.extend(dependent.iter().flat_map(|dependence| sql::dependent(&node.model.file, &node.statement, dependence)));
         let schema: SchemaRef = Arc::new(planned.schema().as_arrow().clone());

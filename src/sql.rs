@@ -2,7 +2,7 @@
 
 mod order;
 
-pub use order::dependent;
+pub use order::{dependent, samples};
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};

@@ -82,8 +82,30 @@ pub fn checked(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             }
             _ => Ok(Transformed::no(Expr::Negative(inner))),
         },
+        Expr::AggregateFunction(mut call) if call.func.name() == "median" => {
+            let changed = with_one_nan(&mut call.params.args, schema);
+            Ok(Transformed::new_transformed(Expr::AggregateFunction(call), changed))
+        }
+        Expr::WindowFunction(mut call) if call.fun.name() == "median" => {
+            let changed = with_one_nan(&mut call.params.args, schema);
+            Ok(Transformed::new_transformed(Expr::WindowFunction(call), changed))
+        }
         other => Ok(Transformed::no(other)),
     })
+}
+
+/// DataFusion's median compares what is no number as equal to anything when it has a sign, as zero over zero has: then the order of rows
+/// shows. Without a sign it comes after all numbers.
+fn with_one_nan(args: &mut [Expr], schema: &DFSchema) -> bool {
+    let [value] = args else { return false };
+    let is_done = matches!(&*value, Expr::ScalarFunction(call) if call.name() == "nanvl");
+    let nan = match value.get_type(schema) {
+        Ok(DataType::Float64) if !is_done => ScalarValue::Float64(Some(f64::NAN)),
+        Ok(DataType::Float32) if !is_done => ScalarValue::Float32(Some(f32::NAN)),
+        _ => return false,
+    };
+    *value = datafusion::functions::expr_fn::nanvl(std::mem::take(value), Expr::Literal(nan, None));
+    true
 }
 
 /// Whether the result of arithmetic on two types may be cut off. A time of day goes round by its nature, and two days are never too far

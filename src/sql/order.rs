@@ -59,7 +59,7 @@ fn told(dependence: &Dependence) -> Diagnostic {
         }
         Dependence::Inexact(name, instead) => {
             Diagnostic::error("inexact-function", format!("what `{name}` gives depends on how rows are split over threads and files"))
-                .label("only an estimate")
+                .label(if name == "any_value" { "which value?" } else { "only an estimate" })
                 .hint(format!("write `{instead}`, which is exact"))
         }
         Dependence::Unknown(name) => {
@@ -78,6 +78,34 @@ fn name_of(dependence: &Dependence) -> Option<&str> {
         | Dependence::Frame(name)
         | Dependence::Inexact(name, _)
         | Dependence::Unknown(name) => Some(name),
+    }
+}
+
+/// A part of a table chosen by chance; DataFusion reads the whole table and says nothing.
+pub fn samples(file: &Arc<SourceFile>, statement: &Statement) -> Vec<Diagnostic> {
+    let mut samples = Samples { file, found: Vec::new() };
+    if let Statement::Statement(statement) = statement {
+        let _ = statement.visit(&mut samples);
+    }
+    samples.found
+}
+
+struct Samples<'a> {
+    file: &'a Arc<SourceFile>,
+    found: Vec<Diagnostic>,
+}
+
+impl Visitor for Samples<'_> {
+    type Break = ();
+
+    fn pre_visit_table_factor(&mut self, table: &ast::TableFactor) -> ControlFlow<()> {
+        if let ast::TableFactor::Table { name, sample: Some(_), .. } = table {
+            let problem = Diagnostic::error("unrepeatable", "`tablesample` takes other rows every time, and is not understood here");
+            let problem =
+                problem.label("a sample of this").hint("take what a digest of a column says, as in `where md5(customer_id) < '1'`");
+            self.found.push(problem.at(span_of(self.file, name.span()).unwrap_or_else(|| whole(self.file))));
+        }
+        ControlFlow::Continue(())
     }
 }
 

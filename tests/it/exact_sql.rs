@@ -152,6 +152,8 @@ fn ties_are_broken_by_texts_and_not_by_their_codes() {
         for (asked, expected) in [
             ("first_value(t order by n)", ""),
             ("last_value(t order by n desc)", "żółw"),
+            ("string_agg(distinct t, ' ' order by t, t)", " Charlie alpha bravo delta żółw"),
+            ("first_value(t order by n, n desc)", ""),
             ("string_agg(t, ' ' order by n)", " Charlie alpha bravo delta żółw"),
             ("string_agg(t, ' ' order by t) from (select t from t order by n limit 3)", " Charlie alpha"),
             ("max(t) from (select t, row_number() over (order by n) as place from t) where place = 4", "bravo"),

@@ -83,7 +83,8 @@ fn table(random: &mut Random) -> RecordBatch {
 }
 
 const COLUMNS: [&str; 10] = ["g", "k", "i", "x", "y", "d", "t", "day", "at", "b"];
-const NUMBERS: [&str; 5] = ["k", "i", "x", "y", "d"];
+/// Over nothing a double is infinite or no number.
+const NUMBERS: [&str; 6] = ["k", "i", "x", "y", "d", "(y / k)"];
 
 /// A call of every aggregate that is allowed.
 fn aggregate(random: &mut Random) -> String {
@@ -96,7 +97,7 @@ fn aggregate(random: &mut Random) -> String {
         0 => format!("sum({distinct}{number})"),
         1 => format!("avg({distinct}{number})"),
         2 => format!("count({distinct}{column})"),
-        3 => format!("{}({})", one_of(random, &["min", "max"]), one_of(random, &["g", "k", "x", "y", "d", "t", "day", "at"])),
+        3 => format!("{}({})", one_of(random, &["min", "max"]), one_of(random, &["g", "k", "x", "y", "d", "t", "day", "at", "(y / k)"])),
         4 => format!("{}({number})", one_of(random, &["var_samp", "var_pop", "stddev", "stddev_pop", "median"])),
         5 => format!("{}({number}, {other})", one_of(random, &["corr", "covar_samp", "covar_pop", "regr_slope", "regr_intercept"])),
         6 => format!("{}({number}, {other})", one_of(random, &["regr_r2", "regr_avgx", "regr_avgy", "regr_sxx", "regr_syy", "regr_sxy"])),
@@ -368,7 +369,7 @@ fn quotient(number: &BigInt, divisor: &BigInt) -> f64 {
     let digits = 1200_u32;
     let scaled: BigInt = number * BigInt::from(10).pow(digits);
     let (whole, rest) = (&scaled / divisor, &scaled % divisor);
-    let sticky = if rest == BigInt::ZERO { 0 } else { 1 };
+    let sticky = i32::from(rest != BigInt::ZERO);
     let sign = if number.sign() == num_bigint::Sign::Minus { -1 } else { 1 };
     format!("{}e-{}", whole * 10 + sticky * sign, digits + 1).parse().unwrap()
 }

@@ -150,7 +150,7 @@ where
     fn convert_to_state(&self, values: &[ArrayRef], filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
         let Some(column) = values.first() else { return Ok(Vec::new()) };
         let Some(filter) = filter else { return Ok(vec![Arc::clone(column)]) };
-        let left_out = BooleanArray::from_iter((0..filter.len()).map(|row| Some(!(filter.is_valid(row) && filter.value(row)))));
+        let left_out = (0..filter.len()).map(|row| Some(!(filter.is_valid(row) && filter.value(row)))).collect::<BooleanArray>();
         Ok(vec![arrow::compute::nullif(column, &left_out)?])
     }
 

@@ -36,7 +36,8 @@ pub fn rows(columns: &[ArrayRef], filter: Option<&BooleanArray>, mut each: impl 
     let columns: Option<Vec<_>> = columns.iter().map(|column| column.as_primitive_opt::<arrow::datatypes::Float64Type>()).collect();
     let columns = columns.ok_or_else(|| DataFusionError::Internal("an exact aggregate takes doubles".to_owned()))?;
     let mut values = vec![0.0; columns.len()];
-    for row in 0..columns.first().map_or(0, |column| column.len()) {
+    let count = columns.first().map_or(0, |column| Array::len(*column));
+    for row in 0..count {
         let is_wanted = filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row));
         if is_wanted && columns.iter().all(|column| column.is_valid(row)) {
             values.iter_mut().zip(&columns).for_each(|(value, column)| *value = column.value(row));
@@ -169,7 +170,7 @@ impl<T: Tally> GroupsAccumulator for Many<T> {
     }
 
     fn convert_to_state(&self, values: &[ArrayRef], opt_filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
-        let mut tallies = vec![T::default(); values.first().map_or(0, |column| column.len())];
+        let mut tallies = vec![T::default(); values.first().map_or(0, Array::len)];
         rows(values, opt_filter, |row, values| tallies[row].add(values, true))?;
         Ok(vec![written(&tallies)])
     }

@@ -149,14 +149,14 @@ where
         found.ok_or_else(|| DataFusionError::Internal(format!("a sum of {} was given something else", self.settings.input)))
     }
 
-    fn states(&self, wholes: &[Whole<T::Native>]) -> Result<Vec<ArrayRef>> {
+    fn states(&self, wholes: &[Whole<T::Native>]) -> Vec<ArrayRef> {
         let sums: PrimitiveArray<T> = wholes.iter().map(|whole| (whole.rows > 0).then_some(whole.low)).collect();
         let carries: Int64Array = wholes.iter().map(|whole| Some(whole.carry)).collect();
         let mut columns: Vec<ArrayRef> = vec![Arc::new(sums.with_data_type(self.state_type())), Arc::new(carries)];
         if self.settings.counts {
             columns.push(Arc::new(wholes.iter().map(|whole| Some(whole.rows)).collect::<UInt64Array>()));
         }
-        Ok(columns)
+        columns
     }
 
     /// The type of a partial sum; what is beyond its precision is right all the same.
@@ -200,7 +200,7 @@ where
 
     fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
         let wholes = self.emit(emit_to);
-        self.states(&wholes)
+        Ok(self.states(&wholes))
     }
 
     fn merge_batch(&mut self, values: &[ArrayRef], group_indices: &[usize], total_num_groups: usize) -> Result<()> {
@@ -226,7 +226,7 @@ where
         let values = self.values(values)?;
         let is_seen = |row: usize| values.is_valid(row) && opt_filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row));
         let whole = |row| Whole { low: values.value(row), carry: 0, rows: u64::from(is_seen(row)) };
-        self.states(&(0..values.len()).map(whole).collect::<Vec<_>>())
+        Ok(self.states(&(0..values.len()).map(whole).collect::<Vec<_>>()))
     }
 
     fn size(&self) -> usize {
@@ -282,12 +282,12 @@ where
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        self.0.states(&[self.whole()])?.iter().map(|column| ScalarValue::try_from_array(column, 0)).collect()
+        self.0.states(&[self.whole()]).iter().map(|column| ScalarValue::try_from_array(column, 0)).collect()
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
         let rows = self.0.rows[0];
-        let groups = vec![0; states.first().map_or(0, |column| column.len())];
+        let groups = vec![0; states.first().map_or(0, Array::len)];
         self.0.merge_batch(states, &groups, 1)?;
         if !self.0.settings.counts && self.0.seen[0] {
             self.0.rows[0] = rows.max(1);
@@ -422,6 +422,7 @@ pub fn fits_precision(values: &ArrayRef) -> bool {
 ///
 /// # Errors
 /// None.
+#[expect(clippy::unnecessary_wraps, reason = "it is one of several that finish")]
 pub fn means_as_doubles<T: ArrowPrimitiveType>(wholes: &[Whole<T::Native>], _: &Settings) -> Result<ArrayRef>
 where
     T::Native: ArrowNativeTypeOp,

@@ -21,7 +21,7 @@ use super::{Aggregating, Need, aggregating, frame_of_rows, need};
 /// DataFusion's own.
 pub fn with_ties_broken(plan: LogicalPlan, tables: &Keys) -> Result<LogicalPlan> {
     let broken = plan.transform_up_with_subqueries(|node| match node {
-        LogicalPlan::Sort(sort) if sort.fetch.is_some() => total(sort, tables).map(Transformed::yes),
+        LogicalPlan::Sort(sort) if sort.fetch.is_some() => Ok(Transformed::yes(total(sort, tables))),
         LogicalPlan::Limit(mut limit) => {
             limit.input = Arc::new(total_below(limit.input.as_ref().clone(), tables)?);
             Ok(Transformed::yes(LogicalPlan::Limit(limit)))
@@ -38,7 +38,7 @@ pub fn with_ties_broken(plan: LogicalPlan, tables: &Keys) -> Result<LogicalPlan>
 /// The order that a limit takes the first rows of.
 fn total_below(plan: LogicalPlan, tables: &Keys) -> Result<LogicalPlan> {
     match plan {
-        LogicalPlan::Sort(sort) => total(sort, tables),
+        LogicalPlan::Sort(sort) => Ok(total(sort, tables)),
         LogicalPlan::Projection(mut projection) => {
             projection.input = Arc::new(total_below(projection.input.as_ref().clone(), tables)?);
             Ok(LogicalPlan::Projection(projection))
@@ -47,22 +47,26 @@ fn total_below(plan: LogicalPlan, tables: &Keys) -> Result<LogicalPlan> {
     }
 }
 
-fn total(mut sort: Sort, tables: &Keys) -> Result<LogicalPlan> {
+fn total(mut sort: Sort, tables: &Keys) -> LogicalPlan {
     extend(&mut sort.expr, &sort.input, &HashSet::new(), tables);
-    Ok(LogicalPlan::Sort(sort))
+    LogicalPlan::Sort(sort)
 }
 
 /// Orders by all columns of a plan beside what is ordered by already, unless that tells its rows apart, within what is the same.
 fn extend(keys: &mut Vec<SortExpr>, plan: &LogicalPlan, same: &HashSet<Column>, tables: &Keys) {
-    // DataFusion fails on an aggregate that is told the same key twice; the second says nothing.
-    let mut told = HashSet::new();
-    keys.retain(|key| told.insert(key.expr.clone()));
+    leave_out_repeated(keys);
     let mut known = same.clone();
     known.extend(keys.iter().filter_map(|key| key.expr.try_as_col().cloned()));
     if !tell_apart(plan, &known, tables) {
         let more = plan.schema().columns().into_iter().filter(|column| !known.contains(column));
         keys.extend(more.map(|column| SortExpr::new(Expr::Column(column), true, false)));
     }
+}
+
+/// DataFusion fails on an aggregate that is told the same key twice; the second says nothing.
+fn leave_out_repeated(keys: &mut Vec<SortExpr>) {
+    let mut told = HashSet::new();
+    keys.retain(|key| told.insert(key.expr.clone()));
 }
 
 fn is_ordered(expr: &Expr) -> bool {
@@ -101,6 +105,7 @@ fn in_aggregate(aggregate: Aggregate, tables: &Keys) -> Result<LogicalPlan> {
             Expr::AggregateFunction(mut call) => {
                 if call.params.distinct {
                     // Equal values are one; only the values themselves are left to tell apart.
+                    leave_out_repeated(&mut call.params.order_by);
                     let known: Vec<Expr> = call.params.order_by.iter().map(|key| key.expr.clone()).collect();
                     let value = call.params.args.first().filter(|value| !known.contains(value)).cloned();
                     call.params.order_by.extend(value.map(|value| SortExpr::new(value, true, false)));

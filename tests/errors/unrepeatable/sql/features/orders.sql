@@ -6,5 +6,5 @@ select
     sum(amount) as revenue,
     max(order_date) as last_order_date,
     current_date - max(order_date) as days_since_last_order
-from staging.orders
+from staging.orders tablesample bernoulli (10)
 group by customer_id
