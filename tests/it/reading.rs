@@ -91,7 +91,7 @@ async fn ingest(plan: &Plan, store: Arc<dyn ObjectStore>) -> Result<Outcome, Err
     let outcome = Outcome { ledger: collector.ledger("extract", extract.files.len()), rejects: collector.rejects(), kept };
     assert!(outcome.ledger.adds_up(), "{:?}", outcome.ledger);
     assert_eq!(outcome.ledger.rows_kept, outcome.kept.len() as u64);
-    assert_eq!(outcome.ledger.rows_rejected, outcome.rejects.len() as u64);
+    assert_eq!(outcome.ledger.rows_rejected + outcome.ledger.values_rejected, outcome.rejects.len() as u64);
     Ok(outcome)
 }
 

@@ -3,7 +3,7 @@
 Usage: as_python_reads_it.py [--check]    (--check: says whether the committed file is what Python reads here)
 
 A malformed record is one that is no UTF-8, has not as many fields as the header, or has a quote that never closes; of NDJSON a line that is no
-JSON object, has NaN or an infinity, a lone surrogate, or an object or a list in a column.
+JSON object, has NaN or an infinity, a lone surrogate, or an object, a list or a number with a fraction in a column, which are of text.
 """
 
 import csv
@@ -12,6 +12,7 @@ import json
 import pathlib
 import random
 import sys
+from decimal import Decimal
 
 csv.field_size_limit(1 << 30)
 TABLE = pathlib.Path(__file__).parent.parent / "it" / "python_reads.json"
@@ -50,6 +51,12 @@ def read_ndjson(data):
         raise ValueError("not in RFC 8259")
 
     def text(value):
+        if isinstance(value, Number):
+            # The columns are text: a whole number is its digits, and any other is none.
+            exact = Decimal(value)
+            if exact != exact.to_integral_value() or exact.adjusted() >= 100:
+                raise ValueError("no whole number")
+            return str(int(exact))
         if value is None or isinstance(value, str):
             if value is not None:
                 value.encode("utf-8")
