@@ -173,11 +173,11 @@ fn long_texts_take_no_longer_than_they_are() {
     ];
     for unit in units {
         let text = unit.repeat(100_000);
-        let began = std::time::Instant::now();
+        let began = crate::clock::Stopwatch::start();
         email_addresses(&text);
         email_address(&text);
         phones::phone_numbers(&text, "GB");
-        assert!(began.elapsed().as_secs() < 5, "{unit:?} took {:?}", began.elapsed());
+        assert!(began.elapsed_ms() < 5_000, "{unit:?} took {} ms", began.elapsed_ms());
     }
 }
 
