@@ -173,11 +173,11 @@ fn long_texts_take_no_longer_than_they_are() {
     ];
     for unit in units {
         let text = unit.repeat(100_000);
-        let began = std::time::Instant::now();
+        let began = crate::clock::Stopwatch::start();
         email_addresses(&text);
         email_address(&text);
         phones::phone_numbers(&text, "GB");
-        assert!(began.elapsed().as_secs() < 5, "{unit:?} took {:?}", began.elapsed());
+        assert!(began.elapsed_ms() < 5_000, "{unit:?} took {} ms", began.elapsed_ms());
     }
 }
 
@@ -214,14 +214,18 @@ proptest! {
     /// From the address outwards: characters, then what stands around it, then the whole.
     #[test]
     fn whatever_is_done_to_an_address_it_stays_itself(
-        address in prop::sample::select(vec!["ann@mail.example", "o'neill+x@a.b.example", "ren\u{e9}@m\u{fc}nchen.example", "ann@xn--mnchen-3ya.example"]),
+        address in prop::sample::select(vec![
+            "ann@mail.example", "o'neill+x@a.b.example", "ren\u{e9}@m\u{fc}nchen.example", "ann@xn--mnchen-3ya.example",
+        ]),
         decorations in prop::collection::vec(0..DECORATIONS, 0..5),
     ) {
         let mut decorations = decorations;
         // A list ends, and a URI begins, outside of everything that is a mailbox.
         let rank = |decoration: &usize| match decoration { 0 | 2..=6 | 16 => 0, 12 | 13 => 1, 7..=9 => 2, 10 | 11 | 15 => 3, _ => 4 };
         decorations.sort_by_key(rank);
-        decorations.dedup_by_key(|decoration| if (7..=9).contains(decoration) || [12, 13, 15].contains(decoration) { rank(decoration) } else { 100 + *decoration });
+        // One pair of brackets, and one URI.
+        let once = |decoration: &usize| [7, 8, 9, 12, 13, 15].contains(decoration);
+        decorations.dedup_by_key(|decoration| if once(decoration) { rank(decoration) } else { 100 + *decoration });
         let text = decorations.iter().fold(address.to_owned(), |text, decoration| decorated(text, *decoration));
         let expected = email_address(address);
         prop_assert!(expected.is_some());

@@ -72,7 +72,8 @@ pub fn project_with(changes: &[(&str, &str)]) -> TempDir {
 
 /// By customer, why they must not be written to: by e-mail, by text message, by letter.
 pub fn reasons(publication: &Publication) -> BTreeMap<String, [String; 3]> {
-    let asked = "select customer_id, coalesce(no_email_reason, 'may'), coalesce(no_sms_reason, 'may'), coalesce(no_post_reason, 'may') from customers";
+    let asked = "select customer_id, coalesce(no_email_reason, 'may'), coalesce(no_sms_reason, 'may'), coalesce(no_post_reason, 'may')
+                 from customers";
     let rows = publication.ask(asked).into_iter();
     rows.map(|row| <[String; 4]>::try_from(row).unwrap()).map(|[customer, email, sms, post]| (customer, [email, sms, post])).collect()
 }
