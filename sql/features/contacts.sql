@@ -23,7 +23,8 @@ latest as (
         bool_and(sms_consent) as sms_consent,
         bool_and(post_consent) as post_consent,
         max(email_consent_since) as email_consent_since,
-        max(sms_consent_since) as sms_consent_since
+        max(sms_consent_since) as sms_consent_since,
+        max(post_consent_since) as post_consent_since
     from contacts
     group by customer_id
 )
@@ -49,7 +50,8 @@ select
     l.sms_consent,
     l.post_consent,
     l.email_consent_since,
-    l.sms_consent_since
+    l.sms_consent_since,
+    l.post_consent_since
 from contacts as c
 inner join latest as l
     on l.customer_id = c.customer_id

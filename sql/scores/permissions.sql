@@ -10,6 +10,7 @@ with statements as (
         c.post_consent,
         c.email_consent_since,
         c.sms_consent_since,
+        c.post_consent_since,
         coalesce(a.has_email, false) as has_email,
         coalesce(a.email_bounced, false) as email_bounced,
         coalesce(a.has_phone, false) as has_phone,
@@ -20,7 +21,8 @@ with statements as (
         s.suppressed_at as sms_suppressed_at,
         s.complained_at as sms_complained_at,
         s.unsubscribed_at as sms_unsubscribed_at,
-        p.suppressed_at as post_suppressed_at
+        p.suppressed_at as post_suppressed_at,
+        p.unsubscribed_at as post_unsubscribed_at
     from features.contacts as c
     left join features.addresses as a
         on a.customer_id = c.customer_id
@@ -59,6 +61,8 @@ reasons as (
         case
             when post_suppressed_at is not null then 'suppressed'
             when not post_consent then 'no_consent'
+            when post_unsubscribed_at is not null
+                and not coalesce(post_consent_since > post_unsubscribed_at, false) then 'unsubscribed'
         end as no_post_reason
     from statements
 )

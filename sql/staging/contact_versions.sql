@@ -8,3 +8,5 @@ select
     phone_number(phone, $default_region) as phone,
     nullif(trim(loyalty_card), '') as card
 from sources.contacts
+-- A version without a number is nobody's; what it refuses is in staging.message_refusals.
+where contact_id is not null

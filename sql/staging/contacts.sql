@@ -8,7 +8,8 @@ with refusals as (
     select
         contact_id,
         max(updated_at) filter (where email_consent is not true) as email_refused_at,
-        max(updated_at) filter (where sms_consent is not true) as sms_refused_at
+        max(updated_at) filter (where sms_consent is not true) as sms_refused_at,
+        max(updated_at) filter (where post_consent is not true) as post_refused_at
     from sources.contacts
     group by contact_id
 ),
@@ -23,7 +24,10 @@ latest as (
         ) as email_consent_since,
         min(c.updated_at) filter (
             where r.sms_refused_at is null or c.updated_at > r.sms_refused_at
-        ) as sms_consent_since
+        ) as sms_consent_since,
+        min(c.updated_at) filter (
+            where r.post_refused_at is null or c.updated_at > r.post_refused_at
+        ) as post_consent_since
     from sources.contacts as c
     inner join refusals as r
         on r.contact_id = c.contact_id
@@ -48,7 +52,8 @@ select
     coalesce(c.sms_consent, false) as sms_consent,
     coalesce(c.post_consent, false) as post_consent,
     l.email_consent_since,
-    l.sms_consent_since
+    l.sms_consent_since,
+    l.post_consent_since
 from sources.contacts as c
 inner join latest as l
     on l.contact_id = c.contact_id

@@ -3,8 +3,13 @@
 -- that can be read in it; none (null) where none can.
 -- What cannot be read refuses: an event may be an unsubscribe, and a channel any of them (null). Every address counts,
 -- in whichever column it stands; but what bounced is the address of the channel, and not the person's other one.
--- A version of a contact without a number is nobody's consent, but still a no of whoever has its addresses.
-with refusals as (
+-- A version of a contact without a number is nobody's consent, but still a no of whoever has its addresses, in every
+-- channel that it does not say yes to.
+with channels as (
+    select unnest(make_array('email', 'sms', 'post')) as channel
+),
+
+refusals as (
     select
         'email' as source,
         coalesce(event, 'unsubscribe') as refusal,
@@ -19,15 +24,20 @@ with refusals as (
     select
         'contacts' as source,
         'unsubscribe' as refusal,
-        case
-            when email_consent and not coalesce(sms_consent, false) then 'sms'
-            when sms_consent and not coalesce(email_consent, false) then 'email'
-        end as channel,
-        updated_at as occurred_at,
-        concat_ws(', ', email, phone) as written
-    from sources.contacts
-    where identifier(contact_id, $null_words) is null
-        and not (coalesce(email_consent, false) and coalesce(sms_consent, false))
+        h.channel,
+        c.updated_at as occurred_at,
+        concat_ws(', ', c.email, c.phone) as written
+    from sources.contacts as c
+    cross join channels as h
+    where identifier(c.contact_id, $null_words) is null
+        and not coalesce(
+            case h.channel
+                when 'email' then c.email_consent
+                when 'sms' then c.sms_consent
+                else c.post_consent
+            end,
+            false
+        )
 ),
 
 parsed as (

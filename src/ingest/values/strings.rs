@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray, StringArray};
 use arrow::compute::{CastOptions, cast, cast_with_options};
-use arrow::datatypes::{DataType, Decimal256Type, Float64Type};
+use arrow::datatypes::{DataType, Decimal256Type, Float64Type, Int64Type, TimeUnit};
+use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use super::numbers::{exact_limit, wide_decimals};
 use super::{Kind, Meaning, Values, defect, misfit};
@@ -18,7 +19,6 @@ pub fn read(array: &ArrayRef, meaning: &Meaning) -> Result<Values> {
         Kind::Float => whole_floats(array)?,
         Kind::Decimal => decimals(array)?,
         Kind::Moment if array.data_type() == &DataType::Date64 => dates(array)?,
-        // A day that no calendar has is null then.
         Kind::Boolean | Kind::Integer | Kind::Moment | Kind::TimeOfDay => safely_as_text(array)?,
         _ => match array.as_fixed_size_binary_opt() {
             Some(ids) if ids.value_length() == 16 => Arc::new(uuids(ids)),
@@ -42,10 +42,39 @@ pub fn of_bytes(array: &ArrayRef) -> Result<ArrayRef> {
     safely_as_text(array)
 }
 
-/// Values as text; null where there is none for them.
+/// Values as text; null where there is none for them, as for a day that no calendar has.
 fn safely_as_text(array: &ArrayRef) -> Result<ArrayRef> {
-    let safe = CastOptions { safe: true, ..CastOptions::default() };
-    cast_with_options(array, &DataType::Utf8, &safe).map_err(defect)
+    if !matches!(Kind::of(array.data_type()), Kind::Moment | Kind::TimeOfDay) {
+        let safe = CastOptions { safe: true, ..CastOptions::default() };
+        return cast_with_options(array, &DataType::Utf8, &safe).map_err(defect);
+    }
+    let options = FormatOptions::default();
+    let shown = ArrayFormatter::try_new(array, &options).map_err(defect)?;
+    let units = seconds_in(array.data_type());
+    let numbers = units.map(|_| cast(array, &DataType::Int64)).transpose().map_err(defect)?;
+    let is_in_calendar = |row: usize| match (units, &numbers) {
+        (Some((seconds, units)), Some(numbers)) => {
+            let number = i128::from(numbers.as_primitive::<Int64Type>().value(row));
+            number.saturating_mul(seconds).unsigned_abs() < CALENDAR_SECONDS.saturating_mul(units)
+        }
+        _ => true,
+    };
+    let text = |row| if array.is_valid(row) && is_in_calendar(row) { shown.value(row).try_to_string().ok() } else { None };
+    Ok(Arc::new((0..array.len()).map(text).collect::<StringArray>()))
+}
+
+/// How far from 1970 days have names, in seconds; beyond it a formatter may fail in ways that nobody can catch.
+const CALENDAR_SECONDS: u128 = 8_000_000_000_000;
+
+/// How many seconds are in how many units of a type of days or moments; none where no number is beyond the calendar.
+fn seconds_in(held: &DataType) -> Option<(i128, u128)> {
+    match held {
+        DataType::Date32 => Some((24 * 60 * 60, 1)),
+        DataType::Timestamp(TimeUnit::Second, _) => Some((1, 1)),
+        DataType::Timestamp(TimeUnit::Millisecond, _) => Some((1, 1_000)),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => Some((1, 1_000_000)),
+        _ => None,
+    }
 }
 
 /// The digits of whole numbers that a float holds exactly; null for others.
