@@ -16,7 +16,7 @@ use super::pipeline::Parameter;
 use super::yaml::span_of;
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
-use crate::local_time::{Zone, read_iso};
+use crate::local_time::{Written, Zone, read_iso};
 
 /// The name that SQL reads the as-of day by.
 pub const AS_OF: &str = "as_of";
@@ -81,7 +81,7 @@ pub fn parse_scalar(text: &str, column_type: ColumnType, zone: &Zone) -> Option<
 
 /// Texts as values of a type; null where one is not. None at all when no text is of that type.
 pub fn parse_scalars(texts: &StringArray, column_type: ColumnType, zone: &Zone) -> Option<ArrayRef> {
-    let times = || texts.iter().map(|text| text.and_then(read_iso).map(|written| written.time()));
+    let times = || texts.iter().map(|text| text.and_then(read_iso).map(Written::time));
     match column_type {
         ColumnType::Date => Some(Arc::new(times().map(|time| time?.day(zone)).collect::<Date32Array>())),
         ColumnType::Timestamp => {

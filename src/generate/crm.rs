@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::calendar::DAY_SECONDS;
-use super::contact::{Contact, Mailbox, State, full_name};
+use super::contact::{Consent, Contact, Mailbox, State, full_name};
 use super::names::{EDUCATIONS, INCOMES, JOB_ON_TWO_LINES, JOBS, JUNK_ADDRESSES};
 use super::people::Population;
 use super::random::{Dice, Stream};
@@ -191,7 +191,7 @@ fn push_row(population: &Population, row: &Row, text: &mut String) {
         text.push_str(",Y,Y,Y");
         return;
     }
-    let [email, sms, post] = [row.state.email_consent, row.state.sms_consent, row.state.post_consent].map(|consent| consent.letter());
+    let [email, sms, post] = [row.state.email_consent, row.state.sms_consent, row.state.post_consent].map(Consent::letter);
     let _ = write!(text, ",{email},{sms},{post}");
 }
 

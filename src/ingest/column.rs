@@ -249,7 +249,9 @@ impl ContractColumn {
 /// [`Error::Defect`] when the array is of a type that has no nulls.
 pub fn without(array: &ArrayRef, rows: &[usize]) -> Result<ArrayRef> {
     let mut gone = vec![false; array.len()];
-    rows.iter().for_each(|&row| gone[row] = true);
+    for &row in rows {
+        gone[row] = true;
+    }
     let gone = BooleanArray::from(gone);
     match array.as_dictionary_opt::<Int32Type>() {
         Some(keyed) => {

@@ -159,7 +159,7 @@ impl Clocks {
         let time = DateTime::from_timestamp_micros(local)?.naive_utc();
         // Of two moments the earlier is that of the clocks that are further ahead, whichever the database names first.
         let found = self.0.offset_from_local_datetime(&time);
-        let ahead = [found.clone().earliest(), found.latest()].into_iter().flatten().map(|offset| offset.fix().local_minus_utc()).max();
+        let ahead = [found.earliest(), found.latest()].into_iter().flatten().map(|offset| offset.fix().local_minus_utc()).max();
         Some(ahead.map(|seconds| i64::from(seconds) * SECOND_MICROS))
     }
 

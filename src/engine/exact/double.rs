@@ -327,6 +327,7 @@ impl Total {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "sums are exact, to the last bit")]
 mod tests {
     use proptest::prelude::*;
 
@@ -334,7 +335,9 @@ mod tests {
 
     fn sum(values: &[f64]) -> f64 {
         let mut sum = ExactSum::default();
-        values.iter().for_each(|value| sum.add(*value, true));
+        for value in values {
+            sum.add(*value, true);
+        }
         sum.total().over_count(1)
     }
 
@@ -404,7 +407,9 @@ mod tests {
             one.merge(&ExactSum::read(&mut bytes.as_slice()).unwrap());
             prop_assert_eq!(one.total().over_count(1).to_bits(), sum(&values).to_bits());
             // What is taken away again leaves nothing.
-            values.iter().for_each(|value| one.add(*value, false));
+            for value in &values {
+                one.add(*value, false);
+            }
             prop_assert_eq!(one.total().over_count(1), 0.0);
         }
     }

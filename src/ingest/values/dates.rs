@@ -10,7 +10,7 @@ use arrow::datatypes::{
 };
 
 use super::numbers::wide_decimals;
-use super::{EpochUnit, Format, Kind, Meaning, Values, defect, misfit, strings};
+use super::{Bad, EpochUnit, Format, Kind, Meaning, Values, defect, misfit, strings};
 use crate::config::ColumnType;
 use crate::error::Result;
 use crate::local_time::{DAY_MICROS, SECOND_MICROS, Time, read_iso};
@@ -100,7 +100,7 @@ pub fn can_fail(meaning: &Meaning, held: &DataType, range: Option<(i64, i64)>) -
 }
 
 /// Times as the declared type.
-fn of_times(meaning: &Meaning, (times, bad): (Vec<Option<Time>>, Vec<(usize, &'static str)>)) -> Values {
+fn of_times(meaning: &Meaning, (times, bad): (Vec<Option<Time>>, Bad)) -> Values {
     let zone = &meaning.zone;
     let array: ArrayRef = if meaning.column_type == ColumnType::Date {
         // A day that no calendar has stands at its end, where its year is not allowed.

@@ -86,13 +86,16 @@ pub struct Meaning {
     pub years: Years,
 }
 
+/// The rows of bad values in ascending order, each with a word for the reason.
+pub type Bad = Vec<(usize, &'static str)>;
+
 /// The values of a column, and those that could not be read.
 #[derive(Debug)]
 pub struct Values {
     /// What was read; null where there is no value, and where it is bad.
     pub array: ArrayRef,
-    /// The rows of bad values in ascending order, each with a word for the reason. A value with a year that may not be stands in the array.
-    pub bad: Vec<(usize, &'static str)>,
+    /// The bad values. One with a year that may not be stands in the array all the same.
+    pub bad: Bad,
 }
 
 impl Values {
@@ -175,7 +178,7 @@ impl Meaning {
 
     /// Reads each text with a function, in words of the contract's. One that is not read as it stands is tried without the space around it;
     /// one that stands for no value is none, and any other is bad.
-    fn each_text<T>(&self, texts: &StringArray, read: impl Fn(&str) -> Option<T>) -> (Vec<Option<T>>, Vec<(usize, &'static str)>) {
+    fn each_text<T>(&self, texts: &StringArray, read: impl Fn(&str) -> Option<T>) -> (Vec<Option<T>>, Bad) {
         let mut values = Vec::with_capacity(texts.len());
         let mut bad = Vec::new();
         for (row, text) in texts.iter().enumerate() {

@@ -8,7 +8,7 @@ use arrow::array::{
 use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{DataType, Decimal128Type, Decimal256Type, Float32Type, Float64Type, Int64Type, UInt64Type, i256};
 
-use super::{Format, Kind, Meaning, Values, defect, misfit};
+use super::{Bad, Format, Kind, Meaning, Values, defect, misfit};
 use crate::config::ColumnType;
 use crate::error::Result;
 use crate::number;
@@ -37,7 +37,7 @@ fn plainly<T>(meaning: &Meaning, text: &str, read: impl Fn(&str) -> Option<T>) -
     if format.plain(text, &mut plain) { read(&plain) } else { None }
 }
 
-fn collected<T: ArrowPrimitiveType>((values, bad): (Vec<Option<T::Native>>, Vec<(usize, &'static str)>)) -> Values {
+fn collected<T: ArrowPrimitiveType>((values, bad): (Vec<Option<T::Native>>, Bad)) -> Values {
     Values { array: Arc::new(values.into_iter().collect::<PrimitiveArray<T>>()), bad }
 }
 

@@ -3,6 +3,7 @@
 use arrow::array::{ArrayRef, AsArray, PrimitiveArray};
 use arrow::datatypes::{ArrowPrimitiveType, Date32Type, TimestampMicrosecondType};
 
+use super::Bad;
 use crate::local_time::{DAY_MICROS, Zone};
 
 /// Days before the first of these, counted from 1970-01-01, are bad: 1900-01-01.
@@ -41,7 +42,7 @@ impl Years {
     }
 
     /// Adds the rows whose days or moments are of other years; they are the only ones that are not null yet.
-    pub fn check(&self, array: &ArrayRef, zone: &Zone, bad: &mut Vec<(usize, &'static str)>) {
+    pub fn check(&self, array: &ArrayRef, zone: &Zone, bad: &mut Bad) {
         let before = bad.len();
         if let Some(days) = array.as_primitive_opt::<Date32Type>() {
             // The day before is the last where clocks are behind UTC.
@@ -62,7 +63,7 @@ fn outside<T: ArrowPrimitiveType>(
     array: &PrimitiveArray<T>,
     allowed: &std::ops::Range<T::Native>,
     but: impl Fn(T::Native) -> bool,
-    bad: &mut Vec<(usize, &'static str)>,
+    bad: &mut Bad,
 ) where
     T::Native: PartialOrd,
 {
