@@ -9,4 +9,4 @@ select
     nullif(trim(loyalty_card), '') as card
 from sources.contacts
 -- A version without a number is nobody's; what it refuses is in staging.message_refusals.
-where contact_id is not null
+where identifier(contact_id, $null_words) is not null

@@ -19,7 +19,7 @@ refusals as (
     from sources.email
     where event is null
         or event in ('unsubscribe', 'complaint')
-        or event = 'bounce' and bounce_type = 'hard'
+        or event = 'bounce' and bounce_type is distinct from 'soft'
     union all
     select
         'contacts' as source,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Date32Array, PrimitiveArray, StringArray};
+use arrow::array::{Array, ArrayRef, Date32Array, Decimal128Array, Float64Array, Int64Array, PrimitiveArray, StringArray};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::TimestampMicrosecondType;
 use chrono::NaiveDate;
@@ -17,6 +17,7 @@ use super::yaml::span_of;
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
 use crate::local_time::{Written, Zone, read_iso};
+use crate::number;
 
 /// The name that SQL reads the as-of day by.
 pub const AS_OF: &str = "as_of";
@@ -88,7 +89,13 @@ pub fn parse_scalars(texts: &StringArray, column_type: ColumnType, zone: &Zone) 
             let instants: PrimitiveArray<TimestampMicrosecondType> = times().map(|time| Some(time?.instant(zone))).collect();
             Some(Arc::new(instants.with_timezone(zone.name())))
         }
-        _ => {
+        ColumnType::Integer => Some(Arc::new(texts.iter().map(|text| text.and_then(number::whole)).collect::<Int64Array>())),
+        ColumnType::Double => Some(Arc::new(texts.iter().map(|text| text.and_then(number::double)).collect::<Float64Array>())),
+        ColumnType::Decimal { precision, scale } => {
+            let decimals = texts.iter().map(|text| text.and_then(|text| number::decimal(text, precision, scale)));
+            Some(Arc::new(decimals.collect::<Decimal128Array>().with_data_type(column_type.arrow(zone.name()))))
+        }
+        ColumnType::String | ColumnType::Boolean => {
             let options = CastOptions { safe: true, ..CastOptions::default() };
             cast_with_options(texts, &column_type.arrow(zone.name()), &options).ok()
         }
@@ -138,6 +145,7 @@ mod tests {
         assert_eq!(parse("1,000", ColumnType::Integer), None);
         assert_eq!(parse("2011-02-30", ColumnType::Date), None);
         let weight = ColumnType::Decimal { precision: 9, scale: 3 };
+        assert_eq!(parse("0.0005", weight), None);
         assert_eq!(parse("0.25", weight), Some(ScalarValue::Decimal128(Some(250), 9, 3)));
     }
 }

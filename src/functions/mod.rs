@@ -96,7 +96,8 @@ fn answer(values: &[ColumnarValue], found: ArrayRef) -> Result<ColumnarValue, Da
 /// A text that names somebody, tidy; none when it is blank or one of the words, a line each, that stand for nobody.
 fn identifier(text: &str, nobody: &str) -> Option<String> {
     let text = text::tidy(text);
-    let is_word = nobody.lines().any(|word| word.to_lowercase() == text.to_lowercase());
+    let folded = text.to_lowercase();
+    let is_word = nobody.lines().any(|word| word.trim().to_lowercase() == folded);
     (!text.is_empty() && !is_word).then(|| text.into_owned())
 }
 

@@ -26,11 +26,8 @@ pub fn phone_number(text: &str, region: &str) -> Option<String> {
 /// Every phone number that can be read in a text, in E.164.
 pub(super) fn phone_numbers(text: &str, region: &str) -> Vec<String> {
     let text = tidy(text);
-    let mut found: Vec<String> = Vec::new();
-    if let Some(number) = number(&text, region) {
-        found.push(number);
-        return found;
-    }
+    // The whole, too: a number may have a comma in it.
+    let mut found: Vec<String> = number(&text, region).into_iter().collect();
     for part in text.split([',', ';', '|']) {
         match number(part, region) {
             Some(number) => found.push(number),

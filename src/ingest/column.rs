@@ -135,6 +135,15 @@ impl ContractColumn {
         })
     }
 
+    /// Whether a text of a file is a value of the column that says nothing of a person, wherever in a row it came from: one of few, a day, a
+    /// truth or a number.
+    pub fn is_closed(&self, text: &str) -> bool {
+        let read = self.meaning.read_text(text);
+        read.is_some_and(
+            |value| if self.accepted.is_empty() { self.column_type != ColumnType::String } else { self.accepted.contains(&value) },
+        )
+    }
+
     /// Whether values of this type in a file can be at fault, so that they must be read even where no model asks for them.
     /// `has_nulls` tells whether some may be missing, and `range` the smallest and largest as the file stores them, if it says so.
     pub fn can_fail(&self, in_file: &DataType, has_nulls: bool, range: Option<(i64, i64)>) -> bool {
@@ -339,8 +348,18 @@ impl Compiler<'_> {
 
     /// The values that are a no, as they are shown.
     fn consent(&mut self, meaning: &Meaning) -> Option<BTreeSet<String>> {
+        let written = &self.column.consent.as_ref()?.no;
         let mut no = BTreeSet::new();
-        for value in &self.column.consent.as_ref()?.no {
+        // Of a text that nobody knows, a no in other letters or words would be taken for a yes.
+        if self.column.column_type == ColumnType::String && self.column.accepted.is_empty() {
+            let what = format!("`{}` says no to being written to, and its other values are not named", self.name);
+            let mut problem = Diagnostic::error("consent-values", what).label("would be taken for a yes in any other spelling");
+            if let Some(first) = written.first() {
+                problem = problem.at(span_of(self.file, first));
+            }
+            self.problems.push(problem.hint("name all values under `accepted`; what is none of them may then be a no"));
+        }
+        for value in written {
             let Some(read) = meaning.read_text(&value.value) else {
                 let what = format!("`{}` is no {}, as the column `{}` is", value.value, self.column.column_type, self.name);
                 self.problems.push(Diagnostic::error("invalid-value", what).at(span_of(self.file, value)).label("can be no value of it"));

@@ -1,5 +1,6 @@
 //! What a row of a source must be. Whole batches are cast and checked at once; only the rows at fault are looked at singly.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, new_null_array};
@@ -56,7 +57,7 @@ pub struct Fault {
     pub reason: &'static str,
     /// What it costs.
     pub scope: Scope,
-    /// Whether a row that is rejected may have said that somebody must not be written to.
+    /// Whether a row that is rejected may have said that somebody must not be written to; not said of values.
     pub may_be_no: bool,
 }
 
@@ -221,9 +222,11 @@ impl Contract {
         // Of one value the first reason counts; what costs the row stands before what does not.
         faults.sort_by_key(|fault| (fault.row, fault.scope, fault.column));
         faults.dedup_by_key(|fault| (fault.row, fault.column));
+        let unread: BTreeSet<(usize, usize)> =
+            faults.iter().filter(|fault| self.columns[fault.column].is_consent()).map(|fault| (fault.row, fault.column)).collect();
         faults.dedup_by(|later, first| later.row == first.row && first.scope == Scope::Row);
         for fault in faults.iter_mut().filter(|fault| fault.scope == Scope::Row) {
-            fault.may_be_no = self.may_be_no(typed, fault.row);
+            fault.may_be_no = self.may_be_no(typed, fault.row, &unread);
         }
         for (column, array) in typed.iter_mut().enumerate() {
             let rows: Vec<usize> =
@@ -235,12 +238,12 @@ impl Contract {
         Ok(())
     }
 
-    /// Whether a row may say that somebody must not be written to.
-    fn may_be_no(&self, typed: &[Option<ArrayRef>], row: usize) -> bool {
-        let answers = self.columns.iter().zip(typed).filter(|(column, _)| column.is_consent());
-        answers.into_iter().any(|(column, typed)| {
-            let answer = typed.as_ref().map_or(Some(Answer::Unknown), |typed| column.answer(typed, row));
-            answer.is_some_and(|answer| answer != Answer::NotNo)
+    /// Whether a row may say that somebody must not be written to: also where a value of it, by row and column, breaks the contract.
+    fn may_be_no(&self, typed: &[Option<ArrayRef>], row: usize, unread: &BTreeSet<(usize, usize)>) -> bool {
+        let mut answers = self.columns.iter().zip(typed).enumerate().filter(|(_, (column, _))| column.is_consent());
+        answers.any(|(at, (column, typed))| {
+            let readable = typed.as_ref().filter(|_| !unread.contains(&(row, at)));
+            readable.is_none_or(|typed| column.answer(typed, row) != Some(Answer::NotNo))
         })
     }
 

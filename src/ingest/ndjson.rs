@@ -220,7 +220,6 @@ impl<'a> Json<'a> {
         let key = self.string()?;
         let place = names.iter().position(|name| *name == key).unwrap_or(names.len());
         keys.truncate(member);
-        // One with escapes never stands in its place again, and is looked up every time.
         keys.push((self.text[start..self.at].to_owned(), place));
         Some(place)
     }

@@ -214,6 +214,11 @@ fn split(file: &File, footer: ArrowReaderMetadata, contract: &Contract) -> Resul
         ));
     }
     let names: Vec<&str> = fields.iter().map(|field| field.name().as_str()).collect();
+    let is_twice = |name: &&String| names.iter().filter(|other| **other == name.as_str()).count() > 1;
+    if let Some(twice) = contract.columns.iter().flat_map(|column| &column.names).find(is_twice) {
+        let message = Message::new(format!("{} has two columns called `{twice}`", file.shown));
+        return Err(Error::Refused(message.hint("have the file exported with one of them, or with names of their own")));
+    }
     contract.refuse_unknown(&file.shown, &names)?;
     refuse_misfits(file, &footer, contract, &positions)?;
     let positions = Arc::new(positions);

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
+use super::column::ContractColumn;
 use super::contract::Contract;
 use super::ledger::Reject;
 use super::text::{TOO_LONG, UNCLOSED_QUOTE};
@@ -27,16 +28,20 @@ pub fn withheld(what: &str) -> String {
 }
 
 /// What is kept of a value of a rejected record: nothing unless the contract names its column, and a mask if that is personal. Where a source
-/// has personal columns an address is masked in the others too, since a record with as many fields as it should have may be shifted all the same.
+/// has personal columns, so is any text in the others but what says nothing of a person (see [`ContractColumn::is_closed`]): a record with
+/// as many fields as it should have may be shifted all the same.
 pub fn shown(contract: &Contract, name: &str, value: impl Into<Value>) -> Option<Value> {
-    let mut columns = contract.columns.iter().filter(|column| column.names.iter().any(|known| known == name)).peekable();
-    columns.peek()?;
-    let is_personal = columns.any(|column| column.personal);
+    let columns: Vec<&ContractColumn> = contract.columns.iter().filter(|column| column.names.iter().any(|known| known == name)).collect();
+    if columns.is_empty() {
+        return None;
+    }
+    let is_personal = columns.iter().any(|column| column.personal);
+    let is_open = |text: &str| contract.has_personal() && !columns.iter().all(|column| column.is_closed(text));
     match value.into() {
         Value::Array(_) | Value::Object(_) => None,
         Value::Null => Some(Value::Null),
         _ if is_personal => Some(MASK.into()),
-        Value::String(text) if text.contains('@') && contract.has_personal() => Some(MASK.into()),
+        Value::String(text) if is_open(&text) => Some(MASK.into()),
         Value::String(text) if text.len() > MAX_SHOWN_BYTES => {
             let end = (0..=MAX_SHOWN_BYTES).rev().find(|&at| text.is_char_boundary(at)).unwrap_or_default();
             Some(format!("{}… ({} bytes)", &text[..end], text.len()).into())

@@ -52,6 +52,10 @@ pub async fn close_books(
         if ledger.rows_read == 0 {
             warnings.push(format!("{}: the extract is empty", contract.source));
         }
+        if ledger.rows_read > 0 && ledger.rows_out_of_window == ledger.rows_read {
+            warnings
+                .push(format!("{}: every row is of the as-of day or later; is the unit or zone of its event time right?", contract.source));
+        }
         warnings.extend(remarks);
         rejects.extend(found.into_iter().map(|reject| (contract.source.clone(), reject)));
         ledgers.push(ledger);

@@ -146,7 +146,7 @@ fn rejects_hold_declared_columns_and_nothing_else() {
     let tiny = Tiny::new();
     let pipeline = tiny.read("pipelines/tiny.yaml").replace("/*.csv", "/*").replace(
         "      customer_id:",
-        "      note: {type: string, optional: true}\n      email: {type: string, optional: true, personal: true}\n      customer_id:",
+        "      note: {type: string, optional: true, accepted: [kept-note]}\n      email: {type: string, optional: true, personal: true}\n      customer_id:",
     );
     tiny.write(
         "pipelines/tiny.yaml",

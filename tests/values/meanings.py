@@ -20,7 +20,7 @@ REASONS = {
 }
 YEARS = (1900, 2200)
 OPEN_END = days_of(9999, 12, 31)
-# Up to where every whole number is one of a floating-point number of so many bits; beyond it several share one.
+# From where on a floating-point number of so many bits stands for several whole numbers.
 MAX_EXACT = {64: 2**53, 32: 2**24, 16: 2**11}
 # Days from 1970 that every calendar can name; microseconds of 64 bits hold somewhat more.
 CALENDAR_DAYS = 90_000_000
@@ -183,7 +183,7 @@ def read_string(value, declared, tz):
     number = exact(kind, held)
     if number is None:
         raise Rejected
-    if kind == "float" and abs(held[0]) > MAX_EXACT[held[1]]:
+    if kind == "float" and abs(held[0]) >= MAX_EXACT[held[1]]:
         raise Rejected
     if number == number.to_integral_value():
         if number.adjusted() > 100:
@@ -207,7 +207,7 @@ def read_integer(value, declared, tz):
         number = Decimal(number)
     else:
         number = exact(kind, held)
-    if number is None or number != number.to_integral_value() or (kind == "float" and abs(held[0]) > MAX_EXACT[held[1]]):
+    if number is None or number != number.to_integral_value() or (kind == "float" and abs(held[0]) >= MAX_EXACT[held[1]]):
         raise Rejected
     if not -(2**63) <= number < 2**63:
         raise Rejected

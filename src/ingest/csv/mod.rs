@@ -58,7 +58,8 @@ impl Header {
         })?;
         let names: Vec<String> = fields.into_iter().map(|name| name.trim().to_owned()).collect();
         // What stands there instead may be personal, so it is not repeated.
-        if !contract.columns.iter().flat_map(|column| &column.names).any(|name| names.contains(name)) {
+        let found = contract.columns.iter().filter(|column| column.names.iter().any(|name| names.contains(name))).count();
+        if found == 0 {
             let wanted: Vec<&str> = contract.columns.iter().map(ContractColumn::in_files).collect();
             let message = Message::new(format!("{shown}: the first line names none of the contract's columns"));
             let mut message = message.detail(format!("they are {}", list(&wanted)));
@@ -67,10 +68,16 @@ impl Header {
                 message.hint("does the file have a header line? If its columns are named otherwise, say so with `from`"),
             ));
         }
+        // A first row may have a word that is a column's name, too.
+        let is_header = found * 2 >= contract.columns.len();
         // Columns without a name belong to nobody, as spreadsheets leave them behind.
         let mut seen = HashSet::new();
         if let Some(twice) = names.iter().find(|name| !name.is_empty() && !seen.insert(name.as_str())) {
-            return Err(refused(format!("the header names `{twice}` twice")));
+            return Err(refused(if is_header {
+                format!("the header names `{twice}` twice")
+            } else {
+                "the header names a column twice".to_owned()
+            }));
         }
         let mut positions = Vec::new();
         let mut missing = Vec::new();
@@ -83,8 +90,8 @@ impl Header {
         }
         if !missing.is_empty() {
             let there = names.iter().map(String::as_str).collect::<Vec<_>>();
-            let mut message =
-                Message::new(format!("{shown}: the header lacks {}", list(&missing))).detail(format!("it has {}", list(&there)));
+            let mut message = Message::new(format!("{shown}: the header lacks {}", list(&missing)));
+            message.details.extend(is_header.then(|| format!("it has {}", list(&there))));
             message.details.extend(format::key_in_path(shown, &missing));
             return Err(Error::Refused(
                 message.hint("correct `from` in the contract, or say `optional: true` where a file may lack the column"),
@@ -141,7 +148,8 @@ impl Header {
     /// The columns that are decoded, and how many records they hold; none when a record does not parse.
     fn split(&self, bytes: &[u8]) -> Option<(Vec<ArrayRef>, usize)> {
         let text = std::str::from_utf8(bytes).ok()?;
-        let lines = memchr::memchr_iter(b'\n', bytes).count() + 1;
+        // Blank lines are no rows.
+        let lines = (memchr::memchr_iter(b'\n', bytes).count() + 1).min(bytes.len() / self.wanted.len().max(1) + 1);
         let count = self.wanted.iter().flatten().count();
         let mut columns: Vec<_> = (0..count).map(|_| StringBuilder::with_capacity(lines, bytes.len() / self.wanted.len())).collect();
         let mut fields = Fields::of(text);

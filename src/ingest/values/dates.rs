@@ -42,7 +42,7 @@ pub fn read(array: &ArrayRef, meaning: &Meaning) -> Result<Values> {
     }
     let times: Vec<Option<Time>> = match (array.data_type(), Kind::of(array.data_type())) {
         (DataType::Date32, _) => {
-            let local = |day: i32| Time::Local(i64::from(day) * DAY_MICROS);
+            let local = |day: i32| Time::Local(i64::from(day).saturating_mul(DAY_MICROS));
             array.as_primitive::<Date32Type>().iter().map(|day| day.map(local)).collect()
         }
         (DataType::Date64, _) => {

@@ -146,7 +146,15 @@ impl Meaning {
             // A code of the sender's, as 1 for female, is a word like any other.
             _ if !self.words.is_empty() => {
                 let texts = strings::read(array, self)?;
-                let mut values = self.read_texts(texts.array.as_string());
+                let mut values = match &self.format {
+                    // The format is that of texts, and these have a point.
+                    Some(Format::Number(format)) if format.point() != '.' => {
+                        let point = format.point().to_string();
+                        let written = texts.array.as_string::<i32>().iter().map(|text| text.map(|text| text.replace('.', &point)));
+                        self.read_texts(&written.collect())
+                    }
+                    _ => self.read_texts(texts.array.as_string()),
+                };
                 values.bad.extend(texts.bad);
                 values.bad.sort_unstable();
                 Ok(values)
@@ -274,9 +282,9 @@ impl Meaning {
     pub fn json_numbers(&self) -> JsonNumbers {
         match (self.column_type, &self.format) {
             (ColumnType::String, _) => JsonNumbers::WholeAlone(self.not_of_type()),
-            (_, _) if !self.words.is_empty() => JsonNumbers::Whole,
             (_, Some(Format::Number(format))) => JsonNumbers::Plain(format.point()),
             (_, Some(Format::Epoch(_))) => JsonNumbers::Plain('.'),
+            (_, _) if !self.words.is_empty() => JsonNumbers::Whole,
             (ColumnType::Decimal { .. } | ColumnType::Double, _) => JsonNumbers::AsWritten,
             _ => JsonNumbers::Whole,
         }

@@ -96,7 +96,7 @@ fn widens(from: (u8, i8), to: (u8, i8)) -> bool {
     from.1 <= to.1 && whole(from) <= whole(to)
 }
 
-/// The largest size of a whole number up to which a type of float holds every one.
+/// The whole number from which on a value of a type of float stands for several.
 pub fn exact_limit(held: &DataType) -> f64 {
     match held {
         DataType::Float16 => 2048.0,
@@ -111,7 +111,7 @@ fn integers(array: &ArrayRef) -> Result<ArrayRef> {
         Kind::Integer => safe_cast(array, &DataType::Int64)?,
         Kind::Float => {
             let limit = exact_limit(array.data_type());
-            let whole = |value: f64| (value.fract() == 0.0 && value.abs() <= limit).then_some(value as i64);
+            let whole = |value: f64| (value.fract() == 0.0 && value.abs() < limit).then_some(value as i64);
             Arc::new(wide_floats(array)?.iter().map(|value| value.and_then(whole)).collect::<Int64Array>())
         }
         Kind::Decimal => {

@@ -143,6 +143,13 @@ fn named(name: &str, local: NaiveDateTime, zone: &Zone) -> Option<Time> {
     if let Some(moment) = moments.find(|moment| moment.format("%Z").to_string() == name) {
         return Some(Time::Instant(moment.timestamp_micros()));
     }
+    // A time that the clocks skip is one of theirs as they were called before.
+    let before = found.filter(|found| found.earliest().is_none()).and_then(|_| local.checked_sub_signed(chrono::TimeDelta::days(1)));
+    if let (Some(own), Some(before)) = (own, before)
+        && own.from_local_datetime(&before).latest().is_some_and(|moment| moment.format("%Z").to_string() == name)
+    {
+        return Some(Time::Instant(zone.instant_of(micros)));
+    }
     // Only names with a place are clear: an abbreviation such as CST means three zones.
     let place = name.contains('/').then_some(name)?;
     instant_in(place, micros).map(Time::Instant)
@@ -190,6 +197,7 @@ mod tests {
             "2025-03-09 10:30Z",
         ];
         assert_eq!(told, known.map(|text| Some(text.to_owned())));
+        assert_eq!(read("%d.%m.%Y %H:%M %Z", "29.03.2026 02:30 CET", "Europe/Berlin").as_deref(), Some("2026-03-29 01:30Z"));
         // In another zone an abbreviation is not known, and one that was not in force is wrong.
         assert_eq!(read("%Y-%m-%d %H:%M %Z", "2025-03-09 10:30 EDT", "Europe/Berlin"), None);
         assert_eq!(new_york("%Y-%m-%d %H:%M %Z", "2025-07-01 10:30 EST"), None);

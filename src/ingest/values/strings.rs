@@ -33,7 +33,7 @@ pub fn can_fail(held: &DataType) -> bool {
     match held {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => false,
         DataType::Dictionary(_, value) => can_fail(value),
-        _ => !matches!(Kind::of(held), Kind::Boolean | Kind::Integer | Kind::Decimal | Kind::TimeOfDay | Kind::Nothing),
+        _ => !matches!(Kind::of(held), Kind::Boolean | Kind::Integer | Kind::Decimal | Kind::Nothing),
     }
 }
 
@@ -81,7 +81,7 @@ fn seconds_in(held: &DataType) -> Option<(i128, u128)> {
 fn whole_floats(array: &ArrayRef) -> Result<ArrayRef> {
     let limit = exact_limit(array.data_type());
     let wide = cast(array, &DataType::Float64).map_err(defect)?;
-    let digits = |value: f64| (value.fract() == 0.0 && value.abs() <= limit).then(|| shown(value + 0.0));
+    let digits = |value: f64| (value.fract() == 0.0 && value.abs() < limit).then(|| shown(value + 0.0));
     Ok(Arc::new(wide.as_primitive::<Float64Type>().iter().map(|value| value.and_then(digits)).collect::<StringArray>()))
 }
 
