@@ -814,8 +814,17 @@ def read_sources(db: duckdb.DuckDBPyConnection, project: shipped.Project, extrac
     as_of = f"timestamptz '{project.as_of} 00:00:00+00'"
 
     def typed(source: str) -> str:
-        names = {name: TYPES[column["type"]] for name, column in project.columns[source].items()}
+        # A value that cannot be read costs the row only where the contract requires it: the others are read as text first.
+        def kind(name: str, column: dict) -> str:
+            return TYPES[column["type"]] if name in project.required(source) or column["type"] == "boolean" else "varchar"
+
+        names = {name: kind(name, column) for name, column in project.columns[source].items()}
         return "{" + ", ".join(f"{name}: '{kind}'" for name, kind in names.items()) + "}"
+
+    def tried(source: str) -> str:
+        columns = project.columns[source].items()
+        texts = {name: TYPES[c["type"]] for name, c in columns if c["type"] in ("integer", "date") and name not in project.required(source)}
+        return "*" + (f" replace ({', '.join(f'try_cast({n} as {t}) as {n}' for n, t in texts.items())})" if texts else "")
 
     def path(pattern: str) -> str:
         return text(extracts / pattern)
@@ -848,7 +857,7 @@ def read_sources(db: duckdb.DuckDBPyConnection, project: shipped.Project, extrac
     db.execute(
         f"""
         create temp table contact_versions as
-        select distinct on (contact_id, updated_at) *
+        select distinct on (contact_id, updated_at) {tried("contacts")}
         from {read_csv("contacts", "crm/*.csv")}
         where updated_at < {as_of} and {contract(project, "contacts")}
         """

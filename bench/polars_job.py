@@ -124,9 +124,11 @@ class Sources:
 
     def survey(self) -> pl.LazyFrame:
         """Answers to surveys."""
-        schema = dict.fromkeys(self.project.columns["survey"], pl.String)
+        # A column beyond the last finds rows that are too long.
+        schema = dict.fromkeys([*self.project.columns["survey"], "surplus"], pl.String)
+        rows = pl.scan_csv(self.extracts / "survey" / "*.csv", schema=schema, missing_columns="insert", truncate_ragged_lines=True)
         answers = parsed(
-            pl.scan_csv(self.extracts / "survey" / "*.csv", schema=schema),
+            rows.filter(col("surplus").is_null()).drop("surplus"),
             responded_at=col("responded_at").str.to_datetime(MOMENT, time_zone="UTC", time_unit="us", strict=False),
         )
         return answers.filter(self.before("responded_at"), self.holds("survey"))
@@ -158,14 +160,8 @@ def text_lines(path: Path) -> pl.LazyFrame:
 
 
 def parsed(rows: pl.LazyFrame, **columns: pl.Expr) -> pl.LazyFrame:
-    """Rows with some columns parsed, less those that do not parse."""
-    return (
-        rows.with_columns(
-            pl.all_horizontal(*(e.is_null() == col(n).is_null() for n, e in columns.items())).alias("parses"), **columns
-        )
-        .filter("parses")
-        .drop("parses")
-    )
+    """Rows with some columns parsed: what does not parse is null, which a contract may refuse."""
+    return rows.with_columns(**columns)
 
 
 def engagement_points(project: shipped.Project) -> pl.LazyFrame:
