@@ -257,7 +257,8 @@ impl Bench<'_> {
         let defect = |error: DataFusionError| Error::defect(error.to_string());
         let kept = RecordBatch::try_new(Arc::clone(&contract.schema), checked.kept).map_err(|error| defect(error.into()))?;
         let encoded = self.engine.encode(&kept).map_err(|error| engine::failed("a case", &error))?;
-        ingest::keep_latest(contract, self.engine.dictionary(), vec![encoded], &ingest::Collector::default())
+        let kept = ingest::keep_latest(contract, self.engine.dictionary(), vec![encoded], &ingest::Collector::default())?;
+        Ok(kept.0)
     }
 
     /// Given rows of a model, with the types that it would compute.

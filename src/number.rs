@@ -67,7 +67,8 @@ pub fn plain(text: &str) -> Option<String> {
 /// A finite binary number, the nearest to what is written.
 pub fn double(text: &str) -> Option<f64> {
     let is_number = text.bytes().any(|byte| byte.is_ascii_digit());
-    text.parse::<f64>().ok().filter(|value| is_number && value.is_finite())
+    // There is one zero.
+    text.parse::<f64>().ok().filter(|value| is_number && value.is_finite()).map(|value| value + 0.0)
 }
 
 /// Decimals as they mostly are, some digits and a point, fewer than 64 bits hold; none for anything else.

@@ -161,6 +161,11 @@ impl ContractColumn {
         self.meaning.fits(in_file)
     }
 
+    /// Whether a text stands for no value.
+    pub fn is_null_word(&self, text: &str) -> bool {
+        self.meaning.is_null_word(text)
+    }
+
     /// How numbers of JSON are read.
     pub fn json_numbers(&self) -> JsonNumbers {
         self.meaning.json_numbers()

@@ -3,18 +3,20 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{filter_record_batch, interleave, interleave_record_batch};
-use arrow::datatypes::{FieldRef, Schema};
+use arrow::datatypes::{DataType, FieldRef, Schema};
 use arrow::row::{Row, RowConverter, Rows, SortField};
 
+use super::column::ContractColumn;
 use super::contract::Contract;
 use super::ledger::Collector;
 use crate::engine::{Dictionary, decoded_batch};
 use crate::error::{Error, Result};
 
-/// Leaves out every row that another row of the same key supersedes; all are kept when the source has no key. The batches hold some
-/// columns of the source, those of its key and its event time among them, with codes in the place of text.
+/// Leaves out every row that another row of the same key supersedes; all are kept when the source has no key. Says, too, whether the key
+/// tells all rows apart that are left: those without it, or with a word for no value in its place, are each like no other. The batches
+/// hold some columns of the source, those of its key and its event time among them, with codes in the place of text.
 ///
 /// # Errors
 /// [`Error::Defect`] when rows cannot be compared.
@@ -23,16 +25,18 @@ pub fn keep_latest(
     dictionary: &Dictionary,
     batches: Vec<RecordBatch>,
     collector: &Collector,
-) -> Result<Vec<RecordBatch>> {
-    let Some(first) = batches.first().filter(|_| !contract.key.is_empty()) else { return Ok(batches) };
+) -> Result<(Vec<RecordBatch>, bool)> {
+    let Some(first) = batches.first().filter(|_| !contract.key.is_empty()) else { return Ok((batches, !contract.key.is_empty())) };
     let key: Vec<&str> = contract.key.iter().map(|&at| contract.columns[at].name.as_str()).collect();
     // Equal texts have equal codes.
     let converter = converter(first, &key)?;
     let keys = batches.iter().map(|batch| encode(&converter, batch, &key)).collect::<Result<Vec<_>>>()?;
     let groups = repeated(&keys, &batches, &key);
     let decided = decide(contract, dictionary, &batches, &groups)?;
+    let lacks = |batch: &RecordBatch| key.iter().any(|name| batch.column_by_name(name).is_none_or(|part| part.null_count() > 0));
+    let is_key = !decided.has_words && !batches.iter().any(lacks);
     if decided.dropped.is_empty() {
-        return Ok(batches);
+        return Ok((batches, is_key));
     }
     collector.deduplicate(decided.dropped.len() as u64);
     let mut keep: Vec<Vec<bool>> = batches.iter().map(|batch| vec![true; batch.num_rows()]).collect();
@@ -41,7 +45,7 @@ pub fn keep_latest(
     }
     let batches = with_answers(contract, batches, &decided.answers)?;
     let filter = |(batch, keep): (RecordBatch, Vec<bool>)| filter_record_batch(&batch, &BooleanArray::from(keep)).map_err(defect);
-    batches.into_iter().zip(keep).map(filter).collect()
+    Ok((batches.into_iter().zip(keep).map(filter).collect::<Result<_>>()?, is_key))
 }
 
 /// A row by batch and place in it.
@@ -54,6 +58,8 @@ struct Decided {
     dropped: Vec<Place>,
     /// For a column of the contract and a row that is kept, the row that its answer is taken from.
     answers: Vec<(usize, Place, Place)>,
+    /// Whether rows have the same word for no value in their key.
+    has_words: bool,
 }
 
 /// The places of the rows of every key that more than one row has. A row that lacks a part of its key is like no other.
@@ -107,9 +113,22 @@ fn decide(contract: &Contract, dictionary: &Dictionary, batches: &[RecordBatch],
         .filter(|(_, column)| column.is_consent())
         .filter_map(|(at, column)| Some((at, rows.column_by_name(&column.name)?)))
         .collect();
+    // Words for no value are equal, and their rows are not.
+    let words: Vec<(&ContractColumn, &ArrayRef)> = contract
+        .key
+        .iter()
+        .map(|&at| &contract.columns[at])
+        .filter_map(|column| Some((column, rows.column_by_name(&column.name).filter(|values| values.data_type() == &DataType::Utf8)?)))
+        .collect();
+    let is_nobody = |at: usize| words.iter().any(|(column, values)| column.is_null_word(values.as_string::<i32>().value(at)));
     let mut start = 0;
     for group in groups {
         let all = start..start + group.len();
+        if is_nobody(start) {
+            decided.has_words = true;
+            start += group.len();
+            continue;
+        }
         let Some(latest) = all.clone().max_by_key(|&at| order.row(at)) else { continue };
         decided.dropped.extend(all.clone().filter(|at| *at != latest).map(|at| places[at]));
         for &(column, answers) in &consents {

@@ -25,7 +25,6 @@ use table::SourceTable;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::array::{Array, RecordBatch};
 use datafusion::error::DataFusionError;
 use futures::{StreamExt, TryStreamExt};
 
@@ -184,15 +183,11 @@ pub async fn register(engine: &Engine, name: &str, extract: &Extract, demand: &D
         read.await.map_err(|error| collector.failure().unwrap_or_else(|| failed(&format!("the source {name}"), &error)))?;
     // What is kept of them is counted again, as the table that it is.
     drop(held);
-    let batches = keep_latest(contract, engine.dictionary(), gathered.into_batches(), collector)?;
+    let (batches, is_key) = keep_latest(contract, engine.dictionary(), gathered.into_batches(), collector)?;
     let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
-    // Rows that lack a part of it are told apart by nothing.
-    let key: Vec<String> = contract.key.iter().map(|&at| contract.columns[at].name.clone()).collect();
-    let lacks = |batch: &RecordBatch| key.iter().any(|name| batch.column_by_name(name).is_none_or(|part| part.null_count() > 0));
-    let is_key = !key.is_empty() && !batches.iter().any(lacks);
     engine.register_columns(name, Arc::clone(&contract.schema), &columns, batches)?;
     if is_key {
-        engine.declare_key(name, key);
+        engine.declare_key(name, contract.key.iter().map(|&at| contract.columns[at].name.clone()).collect());
     }
     Ok(Some(rows))
 }

@@ -250,6 +250,10 @@ impl TextFile {
             block.bytes.drain(..first.next);
             TextLines::Csv(header)
         } else {
+            if block.bytes.trim_ascii_start().starts_with(b"[") {
+                let message = Message::new(format!("{} is one JSON array, and not an object a line", file.shown));
+                return Err(Error::Refused(message.hint("have it exported as NDJSON, or turned into that, as by `jq -c '.[]'`")));
+            }
             TextLines::Ndjson(Lines::new(&scan.contract, &needed))
         };
         let (has_records, has_flat_records) = Default::default();

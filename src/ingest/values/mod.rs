@@ -205,7 +205,7 @@ impl Meaning {
     }
 
     /// Whether a text stands for no value.
-    fn is_null_word(&self, text: &str) -> bool {
+    pub fn is_null_word(&self, text: &str) -> bool {
         let trimmed = text.trim();
         trimmed.is_empty() || self.null_words.contains(&trimmed.to_lowercase())
     }

@@ -154,7 +154,8 @@ fn decimals(array: &ArrayRef, precision: u8, scale: i8) -> Result<ArrayRef> {
 #[allow(clippy::cast_precision_loss, reason = "it is compared with what came of it")]
 fn doubles(array: &ArrayRef) -> Result<ArrayRef> {
     let doubles: Float64Array = match Kind::of(array.data_type()) {
-        Kind::Float => wide_floats(array)?.iter().map(|value| value.filter(|value| value.is_finite())).collect(),
+        // There is one zero.
+        Kind::Float => wide_floats(array)?.iter().map(|value| value.filter(|value| value.is_finite()).map(|value| value + 0.0)).collect(),
         Kind::Integer if array.data_type() == &DataType::UInt64 => {
             let exact = |value: u64| is_exact(value).then_some(value as f64);
             array.as_primitive::<UInt64Type>().iter().map(|value| value.and_then(exact)).collect()

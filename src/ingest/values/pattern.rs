@@ -1,7 +1,7 @@
 //! Dates and times as a pattern writes them, as `%d/%m/%Y %H:%M`.
 
 use chrono::format::{Fixed, Item, Numeric, Pad, Parsed, StrftimeItems, parse, parse_and_remainder};
-use chrono::{NaiveDate, NaiveDateTime, NaiveTime, TimeZone};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Utc};
 
 use crate::local_time::{SECOND_MICROS, Time, Zone, instant_in};
 
@@ -14,6 +14,8 @@ pub struct Pattern {
     /// Whether it ends with a letter or word for UTC.
     is_utc: bool,
     has_hour: bool,
+    /// Where numbers stand side by side, how long a text is: with a digit less nobody knows whose it is.
+    length: Option<usize>,
 }
 
 /// What is looked at where an item stands.
@@ -31,6 +33,11 @@ impl Pattern {
     /// # Errors
     /// What is wrong with it.
     pub fn new(text: &str) -> Result<Self, &'static str> {
+        // Others mean a fraction by `%f`, and chrono a number of nanoseconds.
+        let text = &text.replace(".%f", "%.f");
+        if text.contains("%f") {
+            return Err("a fraction of a second is `%.f`, with its point");
+        }
         let items: Vec<Item<'static>> = StrftimeItems::new(text).map(Item::to_owned).collect();
         if items.contains(&Item::Error) {
             return Err("it has a part that is not known");
@@ -60,8 +67,18 @@ impl Pattern {
             let before = ["UTC", "GMT", "Z"].iter().find_map(|word| literal.strip_suffix(word));
             before.is_some_and(|before| !before.ends_with(char::is_alphabetic))
         });
-        let pattern =
-            Pattern { stops, is_utc: ends_utc && names == 0 && !says_offset, has_hour: numeric(&[Numeric::Hour, Numeric::Hour12]), items };
+        let is_number = |item: &Item<'_>| matches!(item, Item::Numeric(..));
+        let side_by_side = items.windows(2).any(|pair| pair.iter().all(is_number));
+        let known = |item: &Item<'_>| is_number(item) || matches!(item, Item::Literal(_) | Item::OwnedLiteral(_));
+        let sample = sample().filter(|_| side_by_side && items.iter().all(known));
+        let length = sample.map(|sample| sample.format_with_items(items.iter()).to_string().len());
+        let pattern = Pattern {
+            length,
+            stops,
+            is_utc: ends_utc && names == 0 && !says_offset,
+            has_hour: numeric(&[Numeric::Hour, Numeric::Hour12]),
+            items,
+        };
         pattern.reads_its_own().then_some(pattern).ok_or("it does not say which day, or which half of it, is meant")
     }
 
@@ -76,8 +93,7 @@ impl Pattern {
 
     /// Whether what it writes can be read again as the same day and hour.
     fn reads_its_own(&self) -> bool {
-        let sample = NaiveDate::from_ymd_opt(2001, 12, 31).and_then(|day| day.and_hms_opt(22, 58, 57));
-        let Some(sample) = sample.map(|sample| sample.and_utc()) else { return false };
+        let Some(sample) = sample() else { return false };
         let text = sample.format_with_items(self.items.iter()).to_string();
         let Some(utc) = Zone::named("UTC") else { return false };
         let hour_of = |micros: i64| micros.div_euclid(3600 * SECOND_MICROS);
@@ -88,6 +104,9 @@ impl Pattern {
 
     /// Reads a text. A time is local unless the pattern or the text says otherwise; a day alone is what the clocks show when it begins.
     pub fn read(&self, text: &str, zone: &Zone) -> Option<Time> {
+        if self.length.is_some_and(|length| text.len() != length || text.contains(char::is_whitespace)) {
+            return None;
+        }
         let mut parsed = Parsed::new();
         let mut name = None;
         let (mut rest, mut from) = (text, 0);
@@ -129,6 +148,11 @@ impl Pattern {
             None => Some(Time::Local(micros)),
         }
     }
+}
+
+/// A moment every part of which has two digits, or four.
+fn sample() -> Option<DateTime<Utc>> {
+    NaiveDate::from_ymd_opt(2001, 12, 31).and_then(|day| day.and_hms_opt(22, 58, 57)).map(|sample| sample.and_utc())
 }
 
 /// The moment of a local time in a zone that is named: UTC, an IANA name, or what the pipeline's own zone is called at that time.
@@ -208,6 +232,10 @@ mod tests {
     fn years_have_four_digits_unless_the_pattern_asks_for_two() {
         assert_eq!(read("%d/%m/%Y", "31/10/25", "UTC"), None);
         assert_eq!(read("%d.%m.%y", "1.2.3", "UTC"), None);
+        assert_eq!(read("%Y%m%d", "20250111", "UTC").as_deref(), Some("2025-01-11 00:00"));
+        for text in ["2025111", "2025 1 1", "202501111"] {
+            assert_eq!(read("%Y%m%d", text, "UTC"), None, "{text}");
+        }
         assert_eq!(read("%Y/%d/%m", "25/31/10", "UTC"), None);
         assert_eq!(read("%d/%m/%y", "31/10/25", "UTC").as_deref(), Some("2025-10-31 00:00"));
         assert_eq!(read("%d/%m/%Y %H", "31/10/2025 14", "UTC").as_deref(), Some("2025-10-31 14:00"));
@@ -216,10 +244,10 @@ mod tests {
 
     #[test]
     fn a_pattern_says_which_day_is_meant() {
-        for text in ["%d/%m", "%H:%M", "%I:%M %d/%m/%Y", "%Q %d/%m/%Y", "", "day", "%m/%Y", "%z %Z %Y-%m-%d"] {
+        for text in ["%d/%m", "%H:%M", "%I:%M %d/%m/%Y", "%Q %d/%m/%Y", "", "day", "%m/%Y", "%z %Z %Y-%m-%d", "%Y-%m-%d %H:%M:%S,%f"] {
             assert!(Pattern::new(text).is_err(), "{text}");
         }
-        for text in ["%F", "%c", "%+", "%G-W%V-%u", "%j/%Y", "%e %B %Y", "%Y-%m-%dT%H:%M:%S%.fZ", "%s"] {
+        for text in ["%F", "%c", "%+", "%G-W%V-%u", "%j/%Y", "%e %B %Y", "%Y-%m-%dT%H:%M:%S%.fZ", "%Y-%m-%d %H:%M:%S.%f", "%s"] {
             assert!(Pattern::new(text).is_ok(), "{text}");
         }
     }
