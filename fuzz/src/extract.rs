@@ -99,7 +99,7 @@ fn outcome(source: &str, name: &str, bytes: Vec<u8>) -> Result<Outcome, Error> {
         Ok(found) => {
             let ledger = &found.ledger;
             assert!(ledger.adds_up(), "{ledger:?}");
-            assert_eq!(ledger.rows_rejected, found.rejects.len() as u64);
+            assert_eq!(ledger.rows_rejected + ledger.values_rejected, found.rejects.len() as u64);
             assert_eq!(ledger.rows_kept, found.kept.len() as u64);
         }
         Err(error) => assert_ne!(error.exit_status(), ExitStatus::Defect, "{error:?}"),
