@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, StringArray};
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Date32Type, SchemaRef};
 use arrow::util::display::array_value_to_string;
 use chrono::NaiveDate;
 use datafusion::error::DataFusionError;
@@ -50,9 +50,36 @@ struct Case {
     #[serde(default)]
     #[schemars(with = "IndexMap<String, Vec<IndexMap<String, Option<Literal>>>>")]
     given: Option<Spanned<IndexMap<String, Vec<Row>>>>,
+    /// What was published before, for the ids that customers keep.
+    #[serde(default)]
+    published: Option<Published>,
     /// The rows that must come out, in any order.
     #[schemars(with = "Vec<IndexMap<String, Option<Literal>>>")]
     expect: Vec<Row>,
+}
+
+/// A publication before the case's day.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Published {
+    /// The day that it was as of.
+    as_of: Spanned<String>,
+    /// Its identifiers, each with the customer that it led to.
+    identifiers: Vec<Known>,
+}
+
+/// An identifier of a customer who was published.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Known {
+    /// Its type.
+    identifier_type: String,
+    /// The identifier.
+    #[schemars(with = "Literal")]
+    identifier: String,
+    /// The customer's id.
+    #[schemars(with = "Literal")]
+    customer_id: String,
 }
 
 impl Case {
@@ -62,11 +89,15 @@ impl Case {
     }
 
     fn day(&self, file: &Arc<SourceFile>) -> Result<NaiveDate> {
-        self.as_of.value.parse().map_err(|_| {
-            let problem = Diagnostic::error("invalid-day", format!("`{}` is not a day", self.as_of.value));
-            problem.at(span_of(file, &self.as_of)).hint("write it as 2011-12-10").into()
-        })
+        day(file, &self.as_of)
     }
+}
+
+fn day(file: &Arc<SourceFile>, written: &Spanned<String>) -> Result<NaiveDate> {
+    written.value.parse().map_err(|_| {
+        let problem = Diagnostic::error("invalid-day", format!("`{}` is not a day", written.value));
+        problem.at(span_of(file, written)).hint("write it as 2011-12-10").into()
+    })
 }
 
 /// What became of a case.
@@ -216,7 +247,19 @@ impl Bench<'_> {
     fn resolve(&self, edges: &[RecordBatch]) -> Result<()> {
         let resolver = Resolver::new(Rules::declared(&self.plan.project, &self.plan.values)?, 1);
         edges.iter().try_for_each(|batch| resolver.push(batch))?;
-        resolver.finish()?.register(&self.engine, RESOLVED)
+        let joined = resolver.join()?;
+        let Some(published) = &self.case.published else {
+            return joined.name().register(&self.engine, RESOLVED);
+        };
+        let as_of = day(self.file, &published.as_of)?;
+        let identifiers: Vec<(String, String, String)> = published
+            .identifiers
+            .iter()
+            .map(|known| (known.identifier_type.clone(), known.identifier.clone(), known.customer_id.clone()))
+            .collect();
+        let mut heirs = joined.heirs(self.plan.values.zone.first_moment_of(as_of));
+        heirs.take_published(Date32Type::from_naive_date(as_of), &identifiers)?;
+        heirs.name()?.register(&self.engine, RESOLVED)
     }
 
     /// The tables that a model needs, itself among them. What is given needs nothing.

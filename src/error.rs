@@ -8,7 +8,7 @@ use crate::diagnostic::{Diagnostic, Hint};
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong, by who must act on it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Error {
     /// The project is wrong: YAML, SQL, rules or arguments. Holds every problem that was found.
     Project(Vec<Diagnostic>),

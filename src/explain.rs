@@ -6,14 +6,17 @@ use std::sync::Arc;
 use datafusion::common::ScalarValue;
 use datafusion::error::DataFusionError;
 
-use crate::config;
+use crate::config::{self, Project};
+use crate::diagnostic::{Diagnostic, list};
 use crate::engine::{self, Engine};
 use crate::error::{Error, Message, Result};
 use crate::functions;
 use crate::graph::{EDGES, SOURCES};
-use crate::identity::{self, Answer, Rules};
+use crate::identity::{self, Answer, Explained, Resolution, Rules};
 use crate::ingest::{self, Collector};
 use crate::plan::{self, Plan};
+use crate::predecessor::Identity;
+use crate::publish::{self, Publications};
 use crate::run::Request;
 use crate::sql;
 use crate::storage::Stores;
@@ -21,19 +24,38 @@ use crate::storage::Stores;
 /// The parameter that says of which country a phone number without a code is.
 const DEFAULT_REGION: &str = "default_region";
 
-/// Explains an identifier: of a type or of any, as it is typed or in the form that it is compared in.
+/// What is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    /// An identifier, as it is typed or in the form that it is compared in, or the id of a customer.
+    pub identifier: &'a str,
+    /// Its type, if only that is meant.
+    pub identifier_type: Option<&'a str>,
+    /// How many identifiers, and how many ties that were not made, are told of a customer.
+    pub most: usize,
+}
+
+/// Explains an identifier. Customers have the ids that a run for the day would give them, by what is published.
 ///
 /// # Errors
-/// As a run fails up to the identity step; [`Error::Refused`] for a project that has none.
-pub async fn identity(request: &Request, stores: &Stores, identifier_type: Option<&str>, identifier: &str) -> Result<Answer> {
+/// As a run fails up to the identity step; [`Error::Refused`] for a project that has none; [`Error::Project`] for an identifier that is blank
+/// or of no declared type.
+pub async fn identity(request: &Request, stores: &Stores, question: Question<'_>) -> Result<Answer> {
     let project = Arc::new(config::load(&request.pipeline, &request.environment)?);
+    check(&project, question)?;
     let values = config::bind(&project, request.as_of, &request.parameters)?;
+    let destination = publish::destination(request.destination.as_deref(), &project, stores)?;
     let plan = plan::plan(project, values).await?;
     let needed = needed(&plan);
     if needed.is_empty() {
         let message = Message::new("the project has no identity step");
         return Err(Error::Refused(message.hint(format!("a model `{EDGES}` selects pairs of identifiers that were seen together"))));
     }
+    let seen = Publications::read(&destination).await?;
+    seen.belong_to(&plan.project.pipeline.name.value)?;
+    let predecessor = seen.before(request.as_of).await?;
+    let mut before = Identity::of(&plan, &seen, predecessor.as_ref()).await?.before;
+    let ids_from = before.as_ref().map(|before| before.as_of);
     let engine = Engine::new(request.limits, plan.values.zone.name())?;
     for extract in ingest::find(&plan.project, &plan.contracts, stores).await? {
         let name = format!("{SOURCES}.{}", extract.contract.source);
@@ -48,15 +70,19 @@ pub async fn identity(request: &Request, stores: &Stores, identifier_type: Optio
         let name = model.node.model.name();
         let failed = |error: DataFusionError| match error.find_root() {
             _ if engine::is_want_of_room(&error) => engine::failed(&format!("`{name}`"), &error),
+            DataFusionError::External(inner) if inner.is::<Error>() => match inner.downcast_ref::<Error>() {
+                Some(error) => error.clone(),
+                None => Error::defect(format!("`{name}`: {inner}")),
+            },
             _ => Error::Refused(Message::new(format!("`{name}` failed: {}", sql::discreet(&error)))),
         };
         let logical = engine.plan(&model.node.statement, &plan.values.parameters).await.map_err(failed)?;
         if name == EDGES {
             let rules = Rules::declared(&plan.project, &plan.values)?;
-            let resolution = identity::resolve(&engine, rules, logical).await.map_err(failed)?;
-            let spellings = spellings(&plan, identifier);
-            let found = spellings.iter().map(|spelling| resolution.explain(identifier_type, spelling)).find(|found| !found.is_empty());
-            return Ok(Answer { as_of: request.as_of, found: found.unwrap_or_default() });
+            let resolution = identity::resolve(&engine, rules, logical, before.take()).await.map_err(failed)?;
+            let found = answer(&resolution, question, &spellings(&plan, question.identifier));
+            let last_published_on = if found.is_empty() { resolution.last_published_on(question.identifier) } else { None };
+            return Ok(Answer { as_of: request.as_of, ids_from, last_published_on, found });
         }
         if model.inline {
             engine.register_view(&name, logical)?;
@@ -65,6 +91,31 @@ pub async fn identity(request: &Request, stores: &Stores, identifier_type: Optio
         }
     }
     Err(Error::defect("the identity step was not reached"))
+}
+
+/// What is known of an identifier in the first spelling in which there is one, or else of the customer with that id.
+fn answer(resolution: &Resolution, question: Question<'_>, spellings: &[String]) -> Vec<Explained> {
+    let of = |spelling: &String| resolution.explain(question.identifier_type, spelling, question.most);
+    let found = spellings.iter().map(of).find(|found| !found.is_empty());
+    let customer = || resolution.explain_customer(question.identifier, question.most).filter(|_| question.identifier_type.is_none());
+    found.unwrap_or_else(|| customer().into_iter().collect())
+}
+
+/// Refuses what cannot be an identifier.
+fn check(project: &Project, question: Question<'_>) -> Result<()> {
+    if identity::is_blank(question.identifier) {
+        return Err(Diagnostic::error("blank-identifier", "a blank is no identifier")
+            .hint("name one, as `--identity 17451`; rows with blanks in their place tie nobody, and `identity_conflicts` counts them")
+            .into());
+    }
+    let Some(asked) = question.identifier_type else { return Ok(()) };
+    let types = &project.pipeline.identity.types;
+    if types.contains_key(asked) {
+        return Ok(());
+    }
+    let names: Vec<&str> = types.keys().map(String::as_str).collect();
+    let what = format!("there is no type of identifiers `{}`; there are {}", identity::shown(asked), list(&names));
+    Err(Diagnostic::error("unknown-identifier-type", what).did_you_mean(asked, names.iter().copied()).into())
 }
 
 /// The tables that the identity step is found from; none when there is no such step.

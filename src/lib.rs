@@ -5,7 +5,8 @@
 //! - [`cli`]: one file a command
 //! - [`run`]: the order of the steps of a run
 //! - [`cases`]: the project's own tests; [`explain`]: why an identifier leads to its customer
-//! - [`plan`]: project and values become what will run; [`graph`]: who reads whom
+//! - [`plan`]: project and values become what will run; [`predecessor`]: what a run takes from the publication before;
+//!   [`graph`]: who reads whom
 //! - [`ingest`]: extracts become kept and rejected rows, by contract
 //! - [`identity`]: pairs of identifiers become customers
 //! - [`segments`]: rules over the profile become memberships
@@ -35,6 +36,7 @@ pub mod local_time;
 pub mod manifest;
 pub mod number;
 pub mod plan;
+pub mod predecessor;
 pub mod publish;
 pub mod record;
 pub mod report;

@@ -35,6 +35,12 @@ pub struct Commit {
     pub fingerprint: String,
     /// The tables, by name.
     pub tables: BTreeMap<String, Table>,
+    /// What the publication keeps for the next one, by name: files that are no output.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kept: BTreeMap<String, DataFile>,
+    /// What tells whether identifiers were hashed with the same salt; none where the project has no identity step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity_hash_id: Option<String>,
     /// What became of the rows of every source.
     pub sources: Vec<Ledger>,
     /// The number of the publication of every as-of day, this one among them, once this commit is there.
@@ -107,13 +113,14 @@ pub struct Input {
 }
 
 /// SHA-256 of all that a run's outputs depend on. With an equal one a run would write the same again: the version of
-/// Segmill, the project, the variables that its pipeline file reads, the parameters (the as-of day among them) and the
-/// version of every input.
+/// Segmill, the project, the variables that its pipeline file reads, the parameters (the as-of day among them), the
+/// version of every input, and what the publication before it keeps.
 pub fn fingerprint(
     project_digest: &str,
     variables: &BTreeMap<&str, &str>,
     parameters: &BTreeMap<String, String>,
     inputs: &[Input],
+    kept: &BTreeMap<String, DataFile>,
 ) -> String {
     let mut hash = Sha256::new();
     let mut add = |text: &str| {
@@ -135,6 +142,10 @@ pub fn fingerprint(
         for text in [&input.source, &input.file, &input.bytes.to_string(), &input.version] {
             add(text);
         }
+    }
+    for (name, file) in kept {
+        add(name);
+        add(&file.sha256);
     }
     format!("{:x}", hash.finalize())
 }

@@ -46,6 +46,11 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether it has an identity step.
+    pub fn resolves(&self) -> bool {
+        self.models.iter().any(|model| model.node.model.name() == graph::EDGES)
+    }
+
     /// What somebody should look at although the project runs.
     pub fn warnings(&self) -> impl Iterator<Item = &Diagnostic> {
         self.proofs.iter().flat_map(|proof| &proof.problems)
@@ -123,12 +128,13 @@ fn check_places(project: &Project, problems: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Registers the tables kept in the pipeline file, and the one that describes the segments.
+/// Registers the tables kept in the pipeline file, the one that describes the segments, and the salt that identifiers are hashed with.
 ///
 /// # Errors
 /// [`Error::Project`] with every row that has the wrong number of values or a value of the wrong type.
 pub fn register_reference(engine: &Engine, project: &Project, values: &Values) -> Result<()> {
     let mut problems = Vec::new();
+    engine.hash_with(project.pipeline.identity.salt.as_deref().unwrap_or_default());
     for (name, table) in &project.pipeline.reference {
         match reference_batch(project, name, table, values) {
             Ok(batch) => engine.register_batches(&format!("{REFERENCE}.{name}"), batch.schema(), vec![batch])?,

@@ -25,7 +25,8 @@ use crate::identity::{self, Rules};
 use crate::ingest::{self, Collector, Ledger};
 use crate::manifest::{self, Commit, Input};
 use crate::plan::{self, Plan, PlannedModel};
-use crate::publish::{self, Publications, Published, Rows, Staging};
+use crate::predecessor::Identity;
+use crate::publish::{self, Keep, Publications, Published, Rows, Staging};
 use crate::record::{self, Recorder, Step};
 use crate::report::Progress;
 use crate::segments::{self, CUSTOMER_ID, SegmentSize};
@@ -136,7 +137,8 @@ async fn attempt(request: &Request, stores: &Stores, progress: &Progress, record
     publish::settle(&destination).await?;
     let seen = Publications::read(&destination).await?;
     let extracts = ingest::find(&plan.project, &plan.contracts, stores).await?;
-    let fingerprint = note_inputs(request, &plan, &extracts, recorder);
+    let predecessor = seen.before(request.as_of).await?;
+    let fingerprint = note_inputs(request, &plan, &extracts, predecessor.as_ref(), recorder);
     if !request.force
         && let Some(commit) = seen.of(request.as_of).await?.filter(|commit| commit.fingerprint == fingerprint)
     {
@@ -148,19 +150,34 @@ async fn attempt(request: &Request, stores: &Stores, progress: &Progress, record
         let last = record::earlier(&destination, last).await.map(|record| record.steps).unwrap_or_default();
         progress.expect(last.into_iter().map(|step| (step.name, step.elapsed_ms)).collect());
     }
+    let identity = Identity::of(&plan, &seen, predecessor.as_ref()).await?;
     let engine = Engine::new(request.limits, plan.values.zone.name())?;
     let mut steps = Steps { recorder, progress, engine: &engine, profile: request.profile };
     let mut staging = Staging::new(destination, recorder.run_id(), request.as_of, seen);
 
     let sources = read_sources(&plan, &engine, extracts, &mut steps).await?;
     plan::register_reference(&engine, &plan.project, &plan.values)?;
-    let identity = compute_models(&plan, &engine, &sources, &mut steps, |model| !graph::after_membership(&model.node.model)).await?;
+    let Identity { mut warnings, before, hash_id } = identity;
+    let found = compute_models(&plan, &engine, &sources, before, &mut steps, |model| !graph::after_membership(&model.node.model)).await?;
+    let identity = match found {
+        Some(found) => {
+            let withdrawn = found.counts.withdrawn;
+            if withdrawn > 0 {
+                warnings.push(format!(
+                    "{withdrawn} ids that were published show values of types that are `personal` now: their customers have new ids, without aliases"
+                ));
+            }
+            Some(keep_identity(found, &mut staging, &mut steps).await?)
+        }
+        None => None,
+    };
 
-    let (ledgers, mut warnings) = account::close_books(&sources, &mut staging, &engine, recorder).await?;
+    let (ledgers, of_sources) = account::close_books(&sources, &mut staging, &engine, recorder).await?;
 
+    warnings.extend(of_sources);
     warnings.extend(plan.warnings().map(ToString::to_string));
     let (segments, customers) = assign_segments(&plan, &engine, &mut steps).await?;
-    compute_models(&plan, &engine, &sources, &mut steps, |model| graph::after_membership(&model.node.model)).await?;
+    compute_models(&plan, &engine, &sources, None, &mut steps, |model| graph::after_membership(&model.node.model)).await?;
 
     stage_outputs(&plan, &engine, &mut staging, &mut steps).await?;
     let checking = steps.begin("check outputs");
@@ -171,7 +188,7 @@ async fn attempt(request: &Request, stores: &Stores, progress: &Progress, record
 
     let publishing = steps.begin("publish");
     recorder.begin_publishing()?;
-    let published = checked.publish(|tables| commit(&plan, recorder.run_id(), fingerprint, tables, ledgers)).await?;
+    let published = checked.publish(|tables| commit(&plan, recorder.run_id(), fingerprint, hash_id, tables, ledgers)).await?;
     steps.end("publish", published.commit.tables.len() as u64, publishing);
 
     Ok(Done::Published(Box::new(Outcome {
@@ -197,11 +214,12 @@ impl Done {
 }
 
 /// Writes down what the outputs will depend on; its digest.
-fn note_inputs(request: &Request, plan: &Plan, extracts: &[ingest::Extract], recorder: &Recorder) -> String {
+fn note_inputs(request: &Request, plan: &Plan, extracts: &[ingest::Extract], predecessor: Option<&Commit>, recorder: &Recorder) -> String {
     let inputs: Vec<Input> = extracts.iter().flat_map(ingest::inputs).collect();
     let parameters = shown_parameters(&plan.values);
     let variables = config::variables(&plan.project, &request.environment);
-    let fingerprint = manifest::fingerprint(&plan.project.digest, &variables, &parameters, &inputs);
+    let kept = predecessor.map(|commit| commit.kept.clone()).unwrap_or_default();
+    let fingerprint = manifest::fingerprint(&plan.project.digest, &variables, &parameters, &inputs, &kept);
     recorder.note(|record| {
         record.pipeline = Some(plan.project.pipeline.name.value.clone());
         record.project_digest = Some(plan.project.digest.clone());
@@ -240,16 +258,17 @@ async fn compute_models(
     plan: &Plan,
     engine: &Engine,
     sources: &[OpenSource],
+    mut before: Option<identity::Before>,
     steps: &mut Steps<'_>,
     wanted: impl Fn(&PlannedModel) -> bool,
-) -> Result<Option<identity::Counts>> {
+) -> Result<Option<Found>> {
     let mut found = None;
     for model in plan.models.iter().filter(|model| wanted(model)) {
         let name = model.node.model.name();
         let failed = |error: DataFusionError| failure(&name, &error, sources);
         let logical = engine.plan(&model.node.statement, &plan.values.parameters).await.map_err(failed)?;
         if name == EDGES {
-            found = Some(resolve(plan, engine, model, logical, sources, steps).await?);
+            found = Some(resolve(plan, engine, model, logical, sources, before.take(), steps).await?);
             continue;
         }
         if model.inline {
@@ -276,8 +295,9 @@ async fn resolve(
     edges: &PlannedModel,
     logical: LogicalPlan,
     sources: &[OpenSource],
+    before: Option<identity::Before>,
     steps: &mut Steps<'_>,
-) -> Result<identity::Counts> {
+) -> Result<Found> {
     let resolving = steps.begin(EDGES);
     let failed = |error: DataFusionError| failure(EDGES, &error, sources);
     let mut logical = logical;
@@ -286,7 +306,7 @@ async fn resolve(
         logical = async { engine.context().table(EDGES).await }.await.map_err(failed)?.into_unoptimized_plan();
     }
     let rules = Rules::declared(&plan.project, &plan.values)?;
-    let resolution = identity::resolve(engine, rules, logical).await.map_err(failed)?;
+    let resolution = identity::resolve(engine, rules, logical, before).await.map_err(failed)?;
     let counts = resolution.counts();
     steps.recorder.note(|record| record.identity = Some(counts.clone()));
     steps.end(EDGES, counts.edges, resolving);
@@ -294,7 +314,33 @@ async fn resolve(
     for table in &edges.frees {
         engine.forget(table);
     }
-    Ok(counts)
+    let memory = engine.hold();
+    let wanted = |error: DataFusionError| engine::failed("the map of identifiers", &error);
+    memory.reach(resolution.map_bytes()).map_err(wanted)?;
+    let (map, aliases) = (resolution.map()?, resolution.kept_aliases()?);
+    memory.settle(map.iter().map(RecordBatch::get_array_memory_size).sum());
+    Ok(Found { counts, map, aliases, _memory: memory })
+}
+
+/// What the identity step found, and what the next publication is to know of it.
+struct Found {
+    counts: identity::Counts,
+    map: Vec<RecordBatch>,
+    aliases: RecordBatch,
+    /// What these take of the memory of a run.
+    _memory: engine::Held,
+}
+
+/// Keeps for the next publication who is who.
+async fn keep_identity(found: Found, staging: &mut Staging, steps: &mut Steps<'_>) -> Result<identity::Counts> {
+    let keeping = steps.begin("keep identifiers");
+    let rows = rows_of(&found.map);
+    let (schema, key) = (identity::map_schema(), &["customer_id", "identifier_key"]);
+    staging.keep(Keep { name: publish::IDENTITY_MAP, schema, key, rows: found.map }).await?;
+    let schema = found.aliases.schema();
+    staging.keep(Keep { name: publish::IDENTITY_ALIASES, schema, key: &["alias_id"], rows: vec![found.aliases] }).await?;
+    steps.end("keep identifiers", rows, keeping);
+    Ok(found.counts)
 }
 
 /// Puts every customer of the profile into segments, and tells their sizes and how many customers there are.
@@ -328,7 +374,14 @@ async fn stage_outputs(plan: &Plan, engine: &Engine, staging: &mut Staging, step
     Ok(())
 }
 
-fn commit(plan: &Plan, run_id: String, fingerprint: String, tables: BTreeMap<String, manifest::Table>, sources: Vec<Ledger>) -> Commit {
+fn commit(
+    plan: &Plan,
+    run_id: String,
+    fingerprint: String,
+    identity_hash_id: Option<String>,
+    tables: BTreeMap<String, manifest::Table>,
+    sources: Vec<Ledger>,
+) -> Commit {
     Commit {
         format: manifest::FORMAT,
         number: 0,
@@ -340,6 +393,8 @@ fn commit(plan: &Plan, run_id: String, fingerprint: String, tables: BTreeMap<Str
         parameters: shown_parameters(&plan.values),
         fingerprint,
         tables,
+        kept: BTreeMap::new(),
+        identity_hash_id,
         sources,
         publications: BTreeMap::new(),
     }
@@ -370,8 +425,8 @@ fn failure(model: &str, error: &DataFusionError, sources: &[OpenSource]) -> Erro
     }
     match error.find_root() {
         DataFusionError::External(inner) if inner.is::<Error>() => match inner.downcast_ref::<Error>() {
-            Some(Error::Refused(message)) => Error::Refused(message.clone()),
-            _ => Error::defect(format!("`{model}`: {inner}")),
+            Some(error) => error.clone(),
+            None => Error::defect(format!("`{model}`: {inner}")),
         },
         _ if engine::is_want_of_room(error) => engine::failed(&format!("`{model}`"), error),
         _ => Error::Refused(

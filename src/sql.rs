@@ -12,7 +12,8 @@ use datafusion::config::Dialect;
 use datafusion::error::DataFusionError;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast;
-use datafusion::sql::sqlparser::dialect::dialect_from_str;
+use datafusion::sql::sqlparser::dialect::{GenericDialect, dialect_from_str};
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use regex::Regex;
 
 use crate::diagnostic::{Diagnostic, SourceFile, Span, list};
@@ -77,6 +78,13 @@ fn quoted(said: &str) -> String {
 /// A syntax error of a segment rule, at its place in the rule.
 pub fn rule_syntax(file: &Arc<SourceFile>, error: &DataFusionError) -> Diagnostic {
     syntax(file, &error.strip_backtrace())
+}
+
+/// The texts that stand in a query between single quotes.
+pub fn texts(query: &str) -> Vec<String> {
+    let tokens = Tokenizer::new(&GenericDialect {}, query).tokenize().unwrap_or_default();
+    let texts = tokens.into_iter().filter_map(|token| if let Token::SingleQuotedString(text) = token { Some(text) } else { None });
+    texts.collect()
 }
 
 /// A function whose value changes from run to run.

@@ -209,7 +209,7 @@ fn rules(guarded: bool) -> Rules {
         types[2].most_holders = Some(2);
         types[3].most_holders = Some(1);
     }
-    Rules { types, trust: vec!["crm".to_owned(), "web".to_owned()], as_of_micros: AS_OF }
+    Rules { types, trust: vec!["crm".to_owned(), "web".to_owned()], as_of_micros: AS_OF, ..Rules::default() }
 }
 
 /// The most memory this process has held, where Linux tells.

@@ -77,7 +77,7 @@ select
     coalesce(identifier_type, 'none') as identifier_type,
     case
         when identifier is null then ''
-        else concat(identifier_type, ':', substr(encode(sha256(identifier), 'hex'), 1, 20))
+        else concat(identifier_type, ':', identifier_hash(identifier))
     end as identifier,
     count(*) as opt_outs
 from unmatched

@@ -1,7 +1,7 @@
 -- Why: a complaint is that of the person who had the address then, and not of whoever has it today.
--- A row: one contact and the time during which an e-mail address or phone number was theirs: from held_from (null:
+-- A row: one contact and one time during which an e-mail address or phone number was theirs: from held_from (null:
 -- since ever) until before held_to (null: still). Whoever had it first had it before we knew, and whoever gave
--- it up has it until the next one takes it. Several contacts may have one address at a time.
+-- it up has it until it is taken next, by somebody else or again. Several contacts may have one address at a time.
 with held as (
     select
         contact_id,

@@ -163,9 +163,16 @@ pub struct ExplainArguments {
     /// The day that is asked about: nothing that happens on it or later counts
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
     pub as_of: NaiveDate,
-    /// The identifier: a customer's number, an e-mail address, a phone number, a visitor …
+    /// The identifier: a customer's number, an e-mail address, a phone number, a visitor …; or the id of a customer, also one that has
+    /// become an alias
     #[arg(long, value_name = "IDENTIFIER")]
     pub identity: String,
+    /// Where the pipeline publishes, instead of where its file says: customers keep the ids of the publication before the day
+    #[arg(long, value_name = "URL")]
+    pub destination: Option<String>,
+    /// Identifiers, and ties that were not made, to show of a customer
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub limit: usize,
     /// Its type, as the pipeline file names it [default: any]
     #[arg(long = "type", value_name = "TYPE")]
     pub identifier_type: Option<String>,

@@ -5,7 +5,7 @@ use super::terminal::Terminal;
 use crate::config::Environment;
 use crate::engine::{Limits, memory_at_hand};
 use crate::error::Result;
-use crate::explain;
+use crate::explain::{self, Question};
 use crate::report;
 use crate::run::Request;
 use crate::storage::Stores;
@@ -18,13 +18,15 @@ pub fn command(arguments: ExplainArguments, environment: Environment, terminal: 
         parameters: arguments.project.overrides(),
         pipeline: arguments.project.pipeline,
         as_of: arguments.as_of,
-        destination: None,
+        destination: arguments.destination,
         profile: false,
         force: false,
         limits: Limits { threads, memory_bytes: memory_at_hand() / 2 },
         environment,
     };
-    let asked = explain::identity(&request, &stores, arguments.identifier_type.as_deref(), &arguments.identity);
+    let question =
+        Question { identifier: &arguments.identity, identifier_type: arguments.identifier_type.as_deref(), most: arguments.limit };
+    let asked = explain::identity(&request, &stores, question);
     let answer = super::runtime(threads)?.block_on(asked)?;
     terminal.tell(|| report::human_identity(&answer, arguments.unmask), || report::json_identity(&answer, arguments.unmask));
     Ok(())

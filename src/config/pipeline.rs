@@ -181,16 +181,31 @@ pub struct RejectBudget {
 }
 
 /// What the identity step is told of identifiers.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Identity {
-    /// The types of identifiers, the one that names customers first.
+    /// The types of identifiers, the one that names customers first. A name has letters, digits, `_`, `-` and `.`.
     #[serde(default)]
-    pub types: IndexMap<String, IdentifierType>,
+    #[schemars(with = "IndexMap<String, IdentifierType>")]
+    pub types: IndexMap<String, Spanned<IdentifierType>>,
     /// Sources of ties, the most trusted first; those that are not named are trusted least. Where a customer has too many
     /// identifiers, ties of the least trusted sources are cut first, and of those the youngest.
     #[serde(default)]
-    pub trust: Vec<String>,
+    #[schemars(with = "Vec<String>")]
+    pub trust: Vec<Spanned<String>>,
+    /// A secret that goes into the hashes of personal identifiers, in ids and elsewhere: without it, whoever has an id can find the address
+    /// by trying addresses. Let a variable give it (`${IDENTITY_SALT}`). With another one, everybody has another id.
+    #[serde(default)]
+    pub salt: Option<String>,
+}
+
+/// The salt is a secret.
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Identity { types, trust, salt } = self;
+        let salted = salt.is_some();
+        formatter.debug_struct("Identity").field("types", types).field("trust", trust).field("salted", &salted).finish()
+    }
 }
 
 /// A type of identifier.
@@ -210,15 +225,19 @@ pub struct IdentifierType {
     pub personal: bool,
     /// The most of these that one customer may have; weaker ties beyond that are cut.
     #[serde(default)]
+    #[schemars(range(min = 1))]
     pub most_per_customer: Option<u32>,
-    /// The most customers that one of these may tie; with more it is shared, and leads to nobody.
+    /// The most holders that one of these may have, whatever type they are of: customers, and identifiers that may be one. With more it
+    /// is shared, and leads to nobody.
     #[serde(default)]
+    #[schemars(range(min = 1))]
     pub most_holders: Option<u32>,
     /// Whether it passes from one holder to the next: a tie that ended before another began does not make their holders one.
     #[serde(default)]
     pub passes_on: bool,
     /// For how many days after it was last seen a tie holds.
     #[serde(default)]
+    #[schemars(range(min = 1, max = 36525))]
     pub valid_days: Option<u32>,
     /// Values that stand for nobody; `*` stands for any characters.
     #[serde(default)]

@@ -28,7 +28,7 @@ pub use table::{decoded_batch, encoded_schema};
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
@@ -90,6 +90,7 @@ pub struct Engine {
     holdings: Arc<Holdings>,
     /// What tells the rows of tables apart.
     keys: Arc<Mutex<Keys>>,
+    salt: Arc<OnceLock<String>>,
 }
 
 /// A planned query whose rows are codes where its answer has text.
@@ -140,6 +141,8 @@ impl Engine {
         for function in crate::functions::all() {
             context.register_udf(function);
         }
+        let salt = Arc::new(OnceLock::new());
+        context.register_udf(crate::functions::identifier_hash_with(Arc::clone(&salt)));
         for function in exact::functions() {
             context.register_udaf(function);
         }
@@ -151,7 +154,13 @@ impl Engine {
             work: Arc::default(),
             holdings,
             keys: Arc::default(),
+            salt,
         })
+    }
+
+    /// Says with which secret `identifier_hash` hashes; without one it hashes without.
+    pub fn hash_with(&self, salt: &str) {
+        let _ = self.salt.set(salt.to_owned());
     }
 
     /// Makes a table readable by SQL, in place of one of the same name.

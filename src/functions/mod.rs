@@ -4,13 +4,15 @@ mod addresses;
 mod phones;
 mod text;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::{Array, ArrayRef, AsArray, ListBuilder, StringArray, StringBuilder};
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::ScalarValue;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
+use hmac::{Hmac, Mac};
+use sha2::{Digest, Sha256};
 
 pub use addresses::email_address;
 pub use phones::phone_number;
@@ -35,6 +37,36 @@ pub fn all() -> Vec<ScalarUDF> {
         texts("email_addresses", 1, |text, _| addresses::email_addresses(text)),
         texts("phone_numbers", 2, phones::phone_numbers),
     ]
+}
+
+/// `identifier_hash(text)`: what stands for a personal identifier in customers' ids and wherever a model publishes one: 20 hexadecimal digits
+/// of its SHA-256, or, with a salt, of its HMAC-SHA256 (RFC 2104), which nobody can find by trying addresses who does not know the salt. The
+/// salt is given once, before anything is computed.
+pub fn identifier_hash_with(salt: Arc<OnceLock<String>>) -> ScalarUDF {
+    let evaluate = move |values: &[ColumnarValue]| {
+        let arrays = ColumnarValue::values_to_arrays(values)?;
+        let salt = salt.get().map_or("", String::as_str);
+        let hashed: StringArray = arrays[0].as_string::<i32>().iter().map(|text| text.map(|text| identifier_hash(salt, text))).collect();
+        answer(values, Arc::new(hashed))
+    };
+    create_udf("identifier_hash", vec![DataType::Utf8], DataType::Utf8, Volatility::Immutable, Arc::new(evaluate))
+}
+
+/// Hexadecimal digits of a hash that hides an identifier: 80 bits, so that two never have the same one.
+pub const HASH_DIGITS: usize = 20;
+
+/// What stands for a personal identifier.
+pub fn identifier_hash(salt: &str, identifier: &str) -> String {
+    let keyed = || Hmac::<Sha256>::new_from_slice(salt.as_bytes()).ok();
+    let mut digits = match if salt.is_empty() { None } else { keyed() } {
+        Some(mut keyed) => {
+            keyed.update(identifier.as_bytes());
+            format!("{:x}", keyed.finalize().into_bytes())
+        }
+        None => format!("{:x}", Sha256::digest(identifier.as_bytes())),
+    };
+    digits.truncate(HASH_DIGITS);
+    digits
 }
 
 /// A function that gives a text.

@@ -2,18 +2,23 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, Date32Type, SchemaRef};
 use arrow::record_batch::RecordBatch;
+use chrono::NaiveDate;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
+use futures::TryStreamExt;
+use futures::stream::BoxStream;
 
-use super::{BlockList, MAX_TYPES, Resolution, Resolver, Rules, TypeRule, edges_schema};
-use crate::config::{IdentifierType, Project, Values};
+use super::{BlockList, Joined, MAX_TYPES, Resolution, Resolver, Rules, TypeRule, edges_schema};
+use crate::config::{IdentifierType, Part, Project, Values, key_span, span_of, span_of_part};
 use crate::diagnostic::Diagnostic;
 use crate::engine::{Engine, Held, failed};
 use crate::error::{Error, Result};
 use crate::sql;
 
+/// The model of edges.
+const EDGES: &str = "identity.edges";
 const DAY_MICROS: i64 = 86_400_000_000;
 
 impl Rules {
@@ -29,18 +34,56 @@ impl Rules {
         }
         let mut types = Vec::new();
         for (name, declared) in &identity.types {
-            match type_rule(name, declared, &project.pipeline.null_words) {
+            if name.is_empty() || !name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.')) {
+                let what = format!("a type of identifiers cannot be called {name:?}");
+                problems.push(
+                    Diagnostic::error("identifier-type", what)
+                        .at(key_span(&project.file, name, declared))
+                        .hint("ids begin with the type's name and a colon: give it a name of letters, digits, `_`, `-` and `.`"),
+                );
+            }
+            let of_list = || span_of_part(&project.file, declared, Part::Value("blocked"));
+            if declared.value.blocked.iter().any(|entry| entry.trim().is_empty() || entry.chars().all(|c| c == '*')) {
+                problems.push(
+                    Diagnostic::error(
+                        "invalid-pattern",
+                        format!("the block list of `{name}` has an entry that blocks everything or nothing"),
+                    )
+                    .at(of_list())
+                    .hint("blanks are blocked already; a `*` stands for any characters, so leave an entry of stars alone out"),
+                );
+            }
+            match type_rule(name, &declared.value, &project.pipeline.null_words) {
                 Ok(rule) => types.push(rule),
                 Err(why) => problems.push(
                     Diagnostic::error("invalid-pattern", format!("the block list of `{name}` cannot be used: {why}"))
+                        .at(of_list())
                         .hint("a `*` stands for any characters; the rest is taken as it is written"),
                 ),
+            }
+        }
+        for (at, source) in identity.trust.iter().enumerate() {
+            let is_blank = source.value.trim().is_empty();
+            if is_blank || identity.trust[..at].iter().any(|other| other.value == source.value) {
+                let what = if is_blank { "a blank".to_owned() } else { format!("`{}` twice", source.value) };
+                let problem = Diagnostic::error("invalid-trust", format!("the trust order of `identity` names {what}"));
+                problems.push(
+                    problem.at(span_of(&project.file, source)).hint("name each source of `identity.edges` once, the most trusted first"),
+                );
             }
         }
         if !problems.is_empty() {
             return Err(Error::Project(problems));
         }
-        Ok(Rules { types, trust: identity.trust.clone(), as_of_micros: values.as_of_micros })
+        let edges = project.models.iter().find(|model| model.name() == EDGES);
+        Ok(Rules {
+            types,
+            trust: identity.trust.iter().map(|source| source.value.clone()).collect(),
+            sources: edges.map(|model| sql::texts(&model.file.text)).unwrap_or_default(),
+            as_of_micros: values.as_of_micros,
+            as_of_days: Date32Type::from_naive_date(values.as_of),
+            salt: identity.salt.clone().unwrap_or_default(),
+        })
     }
 }
 
@@ -90,11 +133,23 @@ pub fn check_edges(project: &Project, file: &Arc<crate::diagnostic::SourceFile>,
     problems
 }
 
-/// Runs the planned `identity.edges` and finds who is who; rows stream through and are not kept.
+/// What was published before.
+pub struct Before {
+    /// The day that it is as of.
+    pub as_of: NaiveDate,
+    /// That day's first moment, in microseconds since 1970.
+    pub as_of_micros: i64,
+    /// The rows of its map, in their order.
+    pub map: BoxStream<'static, Result<RecordBatch>>,
+    /// Its aliases, in their order.
+    pub aliases: BoxStream<'static, Result<RecordBatch>>,
+}
+
+/// Runs the planned `identity.edges` and finds who is who; rows stream through and are not kept. Customers keep the ids that they had before.
 ///
 /// # Errors
 /// DataFusion's own, around an [`Error`] of the identity step.
-pub async fn resolve(engine: &Engine, rules: Rules, edges: LogicalPlan) -> Result<Resolution, DataFusionError> {
+pub async fn resolve(engine: &Engine, rules: Rules, edges: LogicalPlan, before: Option<Before>) -> Result<Resolution, DataFusionError> {
     let taker = Arc::new((Resolver::new(rules, engine.threads()), engine.hold()));
     let push = |(resolver, memory): &(Resolver, Held), batch: RecordBatch| {
         resolver.push(&batch).map_err(outward)?;
@@ -104,9 +159,26 @@ pub async fn resolve(engine: &Engine, rules: Rules, edges: LogicalPlan) -> Resul
     let (resolver, memory) = Arc::into_inner(taker).ok_or_else(|| DataFusionError::Internal("edges are still being read".to_owned()))?;
     resolver.look_up().map_err(outward)?;
     memory.reach(resolver.bytes())?;
-    let found = resolver.finish().map_err(outward)?;
+    let joined = resolver.join().map_err(outward)?;
+    let found = match before {
+        Some(before) => inherit(joined, before, &memory).await?,
+        None => joined.name(),
+    };
     memory.settle(found.bytes());
     Ok(Resolution { _memory: Some(memory), ..found })
+}
+
+async fn inherit(joined: Joined, mut before: Before, memory: &Held) -> Result<Resolution, DataFusionError> {
+    let mut heirs = joined.heirs(before.as_of_micros);
+    memory.reach(heirs.bytes())?;
+    while let Some(rows) = before.map.try_next().await.map_err(outward)? {
+        heirs.take_map(&rows).map_err(outward)?;
+        memory.reach(heirs.bytes())?;
+    }
+    while let Some(rows) = before.aliases.try_next().await.map_err(outward)? {
+        heirs.take_aliases(&rows).map_err(outward)?;
+    }
+    heirs.name().map_err(outward)
 }
 
 fn outward(error: Error) -> DataFusionError {

@@ -1,18 +1,23 @@
-//! Why an identifier leads where it does: the customer as a tree of identifiers, and the ties that were not made.
+//! Why an identifier leads where it does: what it is tied to, the nearest first, and the ties that were not made.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::ops::Range;
 
-use super::Resolution;
 use chrono::NaiveDate;
 
 use super::edges::{UNKNOWN, Verdict};
-use super::intern::{BLOCKED, SHARED};
+use super::intern::{BLOCKED, NOBODY, SHARED};
+use super::{Resolution, ids};
 
-/// What is known of an identifier.
+/// What is known of what was asked for.
 #[derive(Debug)]
 pub struct Answer {
     /// The day that it is known as of.
     pub as_of: NaiveDate,
+    /// The day of the publication that ids are kept from, if there is one.
+    pub ids_from: Option<NaiveDate>,
+    /// Where nobody has what was asked for: the last day that it was published as an id, if it ever was.
+    pub last_published_on: Option<NaiveDate>,
     /// A customer for every type that has the identifier; none when nobody has it.
     pub found: Vec<Explained>,
 }
@@ -22,67 +27,90 @@ pub struct Answer {
 pub struct Explained {
     /// The customer's id; none when the identifier leads to nobody.
     pub customer_id: Option<String>,
-    /// The ids that it had before it became one with an older customer.
+    /// Whether the customer had this id in the publication that ids are kept from.
+    pub id_is_kept: bool,
+    /// The ids that were published before they became one with this customer.
     pub aliases: Vec<String>,
-    /// The identifier that names the customer, or the one asked for, with all that is tied to it.
-    pub tree: Leaf,
-    /// The ties of these identifiers that were not made.
-    pub dropped: Vec<DroppedTie>,
+    /// How many more there are.
+    pub aliases_left_out: usize,
+    /// The identifier asked for, or that names the customer asked for, and what it is tied to: first the shortest way to the identifier
+    /// that names the customer, then the nearest others, each after the one that it is tied to.
+    pub identifiers: Vec<Tied>,
+    /// How many more identifiers the customer has.
+    pub identifiers_left_out: usize,
+    /// The ties of the customer's identifiers that were not made, those of the first identifier first.
+    pub not_tied: Vec<DroppedTie>,
+    /// How many more such ties there are.
+    pub not_tied_left_out: usize,
 }
 
-/// An identifier in a tree.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Leaf {
+/// An identifier as it is told.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+pub struct Told {
     /// Its type.
     pub identifier_type: String,
     /// Its value.
     pub identifier: String,
     /// Whether its value is personal data, to be masked unless asked for.
     pub personal: bool,
-    /// Why it leads to nobody, if it does.
-    pub set_aside: Option<&'static str>,
-    /// What is tied to it.
-    pub ties: Vec<Tie>,
+    /// What stands for a personal value in ids and in `identity_conflicts`.
+    pub hash: String,
 }
 
-/// A tie from an identifier to the next.
+/// An identifier of a customer.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Tie {
-    /// Where it was seen.
-    pub source: String,
-    /// When it was first seen, in microseconds since 1970; none when that is not known.
+pub struct Tied {
+    /// The identifier.
+    pub told: Told,
+    /// Why it leads to nobody, if it does.
+    pub set_aside: Option<&'static str>,
+    /// The position, in the same list, of the identifier that it is tied to; none for the first.
+    pub tied_to: Option<usize>,
+    /// When and where it was seen with that one, in the order of time.
+    pub seen: Vec<Sighting>,
+}
+
+/// When and where two identifiers were seen together.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+pub struct Sighting {
+    /// When they first were, in microseconds since 1970; none when that is not known.
     pub first_seen: Option<i64>,
-    /// When it was last seen.
+    /// When they last were.
     pub last_seen: Option<i64>,
-    /// The other identifier.
-    pub to: Leaf,
+    /// The source that told; none for one that the project does not name.
+    pub source: Option<String>,
 }
 
 /// A tie that was not made.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct DroppedTie {
-    /// One identifier: type, value, whether it is personal.
-    pub one: (String, String, bool),
+    /// One identifier.
+    pub one: Told,
     /// The other.
-    pub other: (String, String, bool),
-    /// Where it was seen.
-    pub source: String,
-    /// When it was first seen, in microseconds since 1970.
-    pub first_seen: Option<i64>,
-    /// When it was last seen.
-    pub last_seen: Option<i64>,
+    pub other: Told,
+    /// When and where they were seen together.
+    pub seen: Sighting,
     /// The reason in a word, as `identity_conflicts` has it.
     pub reason: &'static str,
     /// The reason in a sentence.
     pub explanation: String,
 }
 
-/// The ties between two identifiers, by source: when they were first and last seen.
-type Between = BTreeMap<String, (i64, i64)>;
+/// The edges among a customer's identifiers, from each end: the other end, and where the edge is.
+struct Edges {
+    ends: Vec<(u32, u32, (usize, usize))>,
+    of: HashMap<u32, Range<usize>>,
+}
+
+impl Edges {
+    fn of(&self, node: u32) -> &[(u32, u32, (usize, usize))] {
+        self.of.get(&node).map_or(&[], |range| &self.ends[range.clone()])
+    }
+}
 
 impl Resolution {
-    /// Explains an identifier, of a type or of any. An identifier that is not there gives nothing.
-    pub fn explain(&self, identifier_type: Option<&str>, identifier: &str) -> Vec<Explained> {
+    /// Explains an identifier, of a type or of any, with so many ties at most. One that is not there, or of no declared type, gives nothing.
+    pub fn explain(&self, identifier_type: Option<&str>, identifier: &str, most: usize) -> Vec<Explained> {
         let kind = identifier_type.map(|name| self.rules.type_of(name));
         if kind == Some(None) {
             return Vec::new();
@@ -90,92 +118,150 @@ impl Resolution {
         let mut asked = self.nodes.find(kind.flatten(), identifier);
         asked.sort_by_key(|node| self.nodes.kind(*node));
         let mut seen = BTreeSet::new();
-        asked.into_iter().filter(|&node| seen.insert(self.root(node))).map(|node| self.explain_node(node)).collect()
+        asked.into_iter().filter(|&node| seen.insert(self.root(node))).map(|node| self.explain_node(node, most)).collect()
     }
 
-    fn explain_node(&self, asked: u32) -> Explained {
+    /// Explains a customer, given its id or one that has become an alias of it.
+    pub fn explain_customer(&self, id: &str, most: usize) -> Option<Explained> {
+        let alias = self.aliases.iter().find(|alias| alias.alias == id && alias.is_living);
+        let id = alias.map_or(id, |alias| alias.customer.as_str());
+        let root = self.customers().find(|root| self.id(*root) == id)?;
+        Some(self.explain_node(self.names[root as usize], most))
+    }
+
+    /// The last day that an id was published of which nothing is left.
+    pub fn last_published_on(&self, id: &str) -> Option<NaiveDate> {
+        let before = self.before.as_ref()?;
+        let gone = |id: &str| before.find(id).filter(|at| self.led_to[*at as usize] == NOBODY).and_then(|at| before.last_published_on(at));
+        gone(id).or_else(|| self.aliases.iter().find(|alias| alias.alias == id).and_then(|alias| gone(&alias.customer)))
+    }
+
+    fn explain_node(&self, asked: u32, most: usize) -> Explained {
         let root = self.root(asked);
-        let mut between: HashMap<u32, BTreeMap<(u8, &str, u32), Between>> = HashMap::new();
-        let mut dropped = BTreeSet::new();
+        let (edges, dropped) = self.edges_of(root);
+        let customer = self.customer_of(asked);
+        let (identifiers, all) = self.nearest(asked, customer.map(|root| self.names[root as usize]), &edges, most);
+        let mut not_tied: Vec<(bool, DroppedTie)> =
+            dropped.iter().map(|place| (!self.chunks[place.0].ends[place.1].contains(&asked), self.dropped(*place))).collect();
+        not_tied.sort();
+        not_tied.dedup();
+        let not_tied_left_out = not_tied.len().saturating_sub(most);
+        not_tied.truncate(most);
+        let id = customer.map(|root| self.id(root).into_owned());
+        let aliases = self.aliases.iter().filter(|alias| alias.is_living && Some(&alias.customer) == id.as_ref());
+        let mut aliases: Vec<String> = aliases.map(|alias| alias.alias.clone()).collect();
+        let aliases_left_out = aliases.len().saturating_sub(most);
+        aliases.truncate(most);
+        Explained {
+            id_is_kept: customer.is_some_and(|root| self.own.get(root as usize).is_some_and(|own| *own != NOBODY)),
+            aliases,
+            aliases_left_out,
+            customer_id: id,
+            identifiers_left_out: all - identifiers.len(),
+            identifiers,
+            not_tied: not_tied.into_iter().map(|(_, tie)| tie).collect(),
+            not_tied_left_out,
+        }
+    }
+
+    /// The edges among the identifiers of a set, and the places of those that were not made with one of them.
+    fn edges_of(&self, root: u32) -> (Edges, Vec<(usize, usize)>) {
+        let (mut ends, mut dropped) = (Vec::new(), Vec::new());
         for (number, chunk) in self.chunks.iter().enumerate() {
-            for (at, &ends) in chunk.ends.iter().enumerate() {
-                let inside = ends.map(|node| self.root(node) == root);
-                let source = &self.sources[usize::from(chunk.sources[at])];
+            for (at, &[one, other]) in chunk.ends.iter().enumerate() {
+                let inside = [one, other].map(|node| self.root(node) == root);
                 if chunk.verdicts[at] != Verdict::Ties {
                     if inside[0] || inside[1] {
-                        let [one, other] = self.in_order(ends).map(|node| self.told_as(node));
-                        let [first_seen, last_seen] = [chunk.first[at], chunk.last[at]].map(known);
-                        let reason = chunk.verdicts[at].reason();
-                        let explanation = self.why(number, at);
-                        dropped.insert(DroppedTie { one, other, source: source.clone(), first_seen, last_seen, reason, explanation });
+                        dropped.push((number, at));
                     }
                 } else if inside[0] {
-                    for (from, to) in [(ends[0], ends[1]), (ends[1], ends[0])] {
-                        let key = (self.nodes.kind(to), self.nodes.text(to), to);
-                        let seen = between.entry(from).or_default().entry(key).or_default();
-                        let dates = seen.entry(source.clone()).or_insert((chunk.first[at], chunk.last[at]));
-                        *dates = (dates.0.min(chunk.first[at]), dates.1.max(chunk.last[at]));
-                    }
+                    ends.extend([(one, other, (number, at)), (other, one, (number, at))]);
                 }
             }
         }
-        let name = self.name_of(asked);
-        let mut aliases: Vec<String> =
-            self.aliases.iter().filter(|alias| self.root(alias.node) == root).map(|alias| self.id(alias.node)).collect();
-        aliases.sort();
-        Explained {
-            customer_id: name.map(|name| self.id(name)),
-            aliases,
-            tree: self.tree(name.unwrap_or(asked), &between),
-            dropped: dropped.into_iter().collect(),
+        ends.sort_by(|one, other| {
+            let key = |edge: &(u32, u32, (usize, usize))| (edge.0, self.nodes.kind(edge.1), self.nodes.text(edge.1));
+            key(one).cmp(&key(other))
+        });
+        let mut of = HashMap::new();
+        let mut start = 0;
+        for edges in ends.chunk_by(|one, other| one.0 == other.0) {
+            of.insert(edges[0].0, start..start + edges.len());
+            start += edges.len();
         }
+        (Edges { ends, of }, dropped)
     }
 
-    /// The tree of shortest ways from an identifier, the ties of each in order of type and value.
-    fn tree(&self, top: u32, between: &HashMap<u32, BTreeMap<(u8, &str, u32), Between>>) -> Leaf {
-        let mut below: HashMap<u32, Vec<u32>> = HashMap::new();
-        let mut order = vec![top];
-        let mut waiting = VecDeque::from([top]);
-        let mut seen = BTreeSet::from([top]);
+    /// An identifier and the nearest ones to it, those on the shortest way to another first, and how many there are in all.
+    fn nearest(&self, top: u32, towards: Option<u32>, edges: &Edges, most: usize) -> (Vec<Tied>, usize) {
+        let mut before: HashMap<u32, u32> = HashMap::from([(top, top)]);
+        let (mut order, mut waiting) = (vec![top], VecDeque::from([top]));
         while let Some(from) = waiting.pop_front() {
-            for (_, _, to) in between.get(&from).into_iter().flat_map(BTreeMap::keys) {
-                if seen.insert(*to) {
-                    below.entry(from).or_default().push(*to);
-                    order.push(*to);
-                    waiting.push_back(*to);
+            for &(_, to, _) in edges.of(from) {
+                if let std::collections::hash_map::Entry::Vacant(entry) = before.entry(to) {
+                    entry.insert(from);
+                    order.push(to);
+                    waiting.push_back(to);
                 }
             }
         }
-        // From the ends inwards, so that a long chain is no deep recursion.
-        let mut leaves: HashMap<u32, Leaf> = HashMap::new();
-        for node in order.into_iter().rev() {
-            let mut leaf = self.leaf(node);
-            for to in below.remove(&node).unwrap_or_default() {
-                let Some(child) = leaves.remove(&to) else { continue };
-                let key = (self.nodes.kind(to), self.nodes.text(to), to);
-                let dates = between.get(&node).and_then(|ties| ties.get(&key)).and_then(BTreeMap::first_key_value);
-                if let Some((source, (first, last))) = dates {
-                    leaf.ties.push(Tie { source: source.clone(), first_seen: known(*first), last_seen: known(*last), to: child });
-                }
-            }
-            leaves.insert(node, leaf);
+        let mut way: Vec<u32> = Vec::new();
+        let mut at = towards.filter(|node| before.contains_key(node)).unwrap_or(top);
+        while at != top {
+            way.push(at);
+            at = before[&at];
         }
-        leaves.remove(&top).unwrap_or_else(|| self.leaf(top))
+        way.push(top);
+        way.reverse();
+        way.truncate(most.max(1));
+        let mut wanted: BTreeSet<u32> = way.iter().copied().collect();
+        let mut listed = way;
+        for &node in &order {
+            if listed.len() < most.max(1) && wanted.insert(node) {
+                listed.push(node);
+            }
+        }
+        let positions: HashMap<u32, usize> = listed.iter().copied().zip(0..).collect();
+        let tied = |&node: &u32| {
+            let from = before[&node];
+            let seen: BTreeSet<Sighting> = if node == top {
+                BTreeSet::new()
+            } else {
+                edges.of(from).iter().filter(|(_, to, _)| *to == node).map(|(.., place)| self.sighting(*place)).collect()
+            };
+            let flags = [(BLOCKED, "stands for nobody: it is on the block list"), (SHARED, "is shared by too many customers")];
+            let set_aside = flags.into_iter().find(|(flag, _)| self.nodes.is(node, *flag)).map(|(_, why)| why);
+            let tied_to = (node != top).then(|| positions.get(&from).copied()).flatten();
+            Tied { told: self.told_as(node), set_aside, tied_to, seen: seen.into_iter().collect() }
+        };
+        (listed.iter().map(tied).collect(), order.len())
     }
 
-    fn leaf(&self, node: u32) -> Leaf {
-        let (identifier_type, identifier, personal) = self.told_as(node);
-        let flags = [(BLOCKED, "stands for nobody: it is on the block list"), (SHARED, "is shared by too many customers")];
-        let set_aside = flags.into_iter().find(|(flag, _)| self.nodes.is(node, *flag)).map(|(_, why)| why);
-        Leaf { identifier_type, identifier, personal, set_aside, ties: Vec::new() }
+    fn sighting(&self, (chunk, at): (usize, usize)) -> Sighting {
+        let chunk = &self.chunks[chunk];
+        let known = |time: i64| (time != UNKNOWN).then_some(time);
+        let source = &self.sources[usize::from(chunk.sources[at])];
+        Sighting {
+            first_seen: known(chunk.first[at]),
+            last_seen: known(chunk.last[at]),
+            source: self.rules.names_source(source).then(|| source.clone()),
+        }
     }
 
-    fn told_as(&self, node: u32) -> (String, String, bool) {
-        let rule = self.rules.rule(self.nodes.kind(node));
-        (rule.name.clone(), self.nodes.text(node).to_owned(), rule.personal)
+    fn dropped(&self, place: (usize, usize)) -> DroppedTie {
+        let chunk = &self.chunks[place.0];
+        let [one, other] = self.in_order(chunk.ends[place.1]).map(|node| self.told_as(node));
+        let reason = chunk.verdicts[place.1].reason();
+        DroppedTie { one, other, seen: self.sighting(place), reason, explanation: self.why(place.0, place.1) }
     }
-}
 
-fn known(time: i64) -> Option<i64> {
-    (time != UNKNOWN).then_some(time)
+    fn told_as(&self, node: u32) -> Told {
+        let (rule, text) = (self.rules.rule(self.nodes.kind(node)), self.nodes.text(node));
+        Told {
+            identifier_type: rule.name.clone(),
+            identifier: text.to_owned(),
+            personal: rule.personal,
+            hash: ids::hidden(&self.rules, text),
+        }
+    }
 }

@@ -1,23 +1,35 @@
-//! What keeps strangers apart: addresses that passed on, identifiers that many share, customers with too much.
+//! What keeps strangers apart: addresses that passed on, and customers with too much.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use super::components::Sets;
 use super::edges::{Chunk, UNKNOWN, Verdict};
-use super::intern::{BLOCKED, NOBODY, Nodes, SHARED};
+use super::intern::{BLOCKED, Nodes, SHARED};
 use super::rules::Rules;
-use crate::engine::parallel;
-
-/// An identifier that has more holders than its type may.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct SharedNode {
-    pub(super) node: u32,
-    pub(super) holders: u32,
-}
 
 /// The edges that were cut, by chunk and position, with the type that the customer would have had too many of.
 pub(super) type Cuts = HashMap<(usize, usize), u8>;
+
+/// When somebody had an identifier that has passed on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TenureOf {
+    pub(super) identifier: u32,
+    pub(super) holder: u32,
+    /// When it began; [`UNKNOWN`] where that is not known.
+    pub(super) first: i64,
+    /// Whether somebody else has had it since.
+    pub(super) is_past: bool,
+}
+
+impl TenureOf {
+    /// When it began, or before everything where that is not known.
+    pub(super) fn began(&self) -> i64 {
+        if self.first == UNKNOWN { i64::MIN } else { self.first }
+    }
+}
+
+/// The tenures of identifiers that have passed on, each identifier's in the order of time.
+pub(super) type Tenures = Vec<TenureOf>;
 
 /// An edge on its own.
 #[derive(Clone, Copy)]
@@ -33,7 +45,7 @@ struct Tie {
 ///
 /// What was seen of the identifier before then was another's, so it counts as first seen with the holders it has now: an old
 /// address must not name the customer who took it over.
-pub(super) fn pass_on(rules: &Rules, nodes: &mut Nodes, chunks: &mut [Chunk]) {
+pub(super) fn pass_on(rules: &Rules, nodes: &mut Nodes, chunks: &mut [Chunk]) -> Tenures {
     /// A holder of an identifier, with when that began and ended.
     struct Tenure {
         identifier: u32,
@@ -51,7 +63,7 @@ pub(super) fn pass_on(rules: &Rules, nodes: &mut Nodes, chunks: &mut [Chunk]) {
         .map(|(node, _)| node)
         .collect();
     if given_up.is_empty() {
-        return;
+        return Tenures::new();
     }
     let mut tenures = Vec::new();
     for (number, chunk) in chunks.iter().enumerate() {
@@ -67,6 +79,7 @@ pub(super) fn pass_on(rules: &Rules, nodes: &mut Nodes, chunks: &mut [Chunk]) {
         }
     }
     tenures.sort_by_key(|tenure| tenure.identifier);
+    let mut told = Tenures::new();
     for held in tenures.chunk_by(|one, other| one.identifier == other.identifier) {
         let known = || held.iter().filter(|tenure| tenure.first != UNKNOWN);
         let Some(newest) = known().max_by_key(|tenure| tenure.first) else { continue };
@@ -78,97 +91,22 @@ pub(super) fn pass_on(rules: &Rules, nodes: &mut Nodes, chunks: &mut [Chunk]) {
         for tenure in &past {
             chunks[tenure.place.0].verdicts[tenure.place.1] = Verdict::PassedOn;
         }
-        if let (false, Some(since)) = (past.is_empty(), present.iter().map(|tenure| tenure.first).min()) {
+        if past.is_empty() {
+            continue;
+        }
+        if let Some(since) = present.iter().map(|tenure| tenure.first).min() {
             nodes.seen_since(newest.identifier, since);
         }
+        let told_of =
+            |tenure: &&Tenure, is_past| TenureOf { identifier: tenure.identifier, holder: tenure.holder, first: tenure.first, is_past };
+        let start = told.len();
+        told.extend(past.iter().map(|tenure| told_of(tenure, true)));
+        told.extend(present.iter().map(|tenure| told_of(tenure, false)));
+        // Whose beginning is not known had it first, and of those that began at once the present one is the later.
+        told[start..]
+            .sort_by_key(|tenure| (tenure.began(), !tenure.is_past, nodes.kind(tenure.holder), nodes.text(tenure.holder).to_owned()));
     }
-}
-
-/// Joins what belongs together, type by type: an identifier that may have so many holders is asked, once everything
-/// without such a limit is joined, how many it has; with more it ties nobody.
-pub(super) fn join(rules: &Rules, nodes: &mut Nodes, chunks: &mut [Chunk], sets: &Sets, threads: usize) -> Vec<SharedNode> {
-    let limited: Vec<(u8, u32)> = (0_u8..).zip(&rules.types).filter_map(|(kind, rule)| Some((kind, rule.most_holders?))).collect();
-    let mut stage_of_kind = vec![0; rules.types.len()];
-    for (stage, (kind, _)) in limited.iter().enumerate() {
-        stage_of_kind[usize::from(*kind)] = stage + 1;
-    }
-    let stage_of = |kinds: [u8; 2]| stage_of_kind[usize::from(kinds[0])].max(stage_of_kind[usize::from(kinds[1])]);
-    parallel(chunks, threads, |chunk| {
-        let made = |at: &usize| chunk.verdicts[*at] == Verdict::Ties && stage_of(chunk.kinds[*at]) == 0;
-        sets.join_all((0..chunk.ends.len()).filter(made).map(|at| chunk.ends[at]));
-    });
-    let mut shared = Vec::new();
-    for (position, (kind, most)) in limited.into_iter().enumerate() {
-        let stage = position + 1;
-        let found = too_widely_held(nodes, chunks, sets, threads, kind, most, |kinds| stage_of(kinds) == stage);
-        for held in &found {
-            nodes.mark(held.node, SHARED);
-        }
-        shared.extend(found);
-        let any_shared = !shared.is_empty();
-        let flagged = &*nodes;
-        parallel(chunks, threads, |chunk| {
-            for at in 0..chunk.ends.len() {
-                if chunk.verdicts[at] != Verdict::Ties || stage_of(chunk.kinds[at]) != stage {
-                    continue;
-                }
-                let [one, other] = chunk.ends[at];
-                if any_shared && (flagged.is(one, SHARED) || flagged.is(other, SHARED)) {
-                    chunk.verdicts[at] = Verdict::Shared;
-                } else {
-                    sets.join(one, other);
-                }
-            }
-        });
-    }
-    shared
-}
-
-/// The identifiers of a type that tie more than `most` of the sets that there are without them.
-fn too_widely_held(
-    nodes: &Nodes,
-    chunks: &mut [Chunk],
-    sets: &Sets,
-    threads: usize,
-    kind: u8,
-    most: u32,
-    wanted: impl Fn([u8; 2]) -> bool + Sync,
-) -> Vec<SharedNode> {
-    // The first holder seen of each identifier; most have no other, and need no more than this to be told.
-    let holder: Vec<AtomicU32> = (0..nodes.count()).map(|_| AtomicU32::new(NOBODY)).collect();
-    let holders_of = |chunk: &Chunk, at: usize| {
-        let (kinds, ends) = (chunk.kinds[at], chunk.ends[at]);
-        let asked = chunk.verdicts[at] == Verdict::Ties && kinds[0] != kinds[1] && wanted(kinds);
-        let side = usize::from(kinds[0] != kind);
-        (asked && kinds[side] == kind).then(|| (ends[side], sets.root(ends[1 - side])))
-    };
-    let several: HashSet<u32> = parallel(chunks, threads, |chunk| {
-        let mut several = Vec::new();
-        for (identifier, set) in (0..chunk.ends.len()).filter_map(|at| holders_of(chunk, at)) {
-            let seen = holder[identifier as usize].compare_exchange(NOBODY, set, Relaxed, Relaxed);
-            if seen.is_err_and(|first| first != set) {
-                several.push(identifier);
-            }
-        }
-        several
-    })
-    .into_iter()
-    .flatten()
-    .collect();
-    drop(holder);
-    if several.is_empty() {
-        return Vec::new();
-    }
-    let mut held: Vec<(u32, u32)> = chunks
-        .iter()
-        .flat_map(|chunk| (0..chunk.ends.len()).filter_map(|at| holders_of(chunk, at)))
-        .filter(|(node, _)| several.contains(node))
-        .collect();
-    held.sort_unstable();
-    held.dedup();
-    let counted = held.chunk_by(|one, other| one.0 == other.0);
-    let counted = counted.map(|holders| SharedNode { node: holders[0].0, holders: u32::try_from(holders.len()).unwrap_or(u32::MAX) });
-    counted.filter(|shared| shared.holders > most).collect()
+    told
 }
 
 /// Cuts the customers that have too many identifiers of a type.
@@ -177,7 +115,10 @@ fn too_widely_held(
 /// make a customer with too many of a type is left out. So the weakest are cut, no limit is broken, and among ties of one source
 /// a later one never undoes an earlier one.
 pub(super) fn cut(rules: &Rules, nodes: &Nodes, chunks: &mut [Chunk], sets: &Sets) -> Cuts {
-    let limits: Vec<(u8, u32)> = (0_u8..).zip(&rules.types).filter_map(|(kind, rule)| Some((kind, rule.most_per_customer?))).collect();
+    // In the order of names, so that the order of declared types does not matter.
+    let mut limits: Vec<(u8, u32)> = (0_u8..).zip(&rules.types).filter_map(|(kind, rule)| Some((kind, rule.most_per_customer?))).collect();
+    let name_of = |kind: u8| rules.rule(kind).name.as_str();
+    limits.sort_by_key(|(kind, _)| name_of(*kind));
     let over = over_limit(nodes, sets, &limits);
     let mut cuts = Cuts::new();
     if over.is_empty() {
@@ -193,7 +134,7 @@ pub(super) fn cut(rules: &Rules, nodes: &Nodes, chunks: &mut [Chunk], sets: &Set
         }
     }
     let named = |tie: &Tie| {
-        let name = |node: u32| (nodes.kind(node), nodes.text(node));
+        let name = |node: u32| (name_of(nodes.kind(node)), nodes.text(node));
         let [one, other] = tie.ends.map(name);
         if one <= other { (one, other) } else { (other, one) }
     };

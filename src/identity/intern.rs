@@ -502,6 +502,11 @@ impl Nodes {
         self.entry(node).kind_and_flags & flag != 0
     }
 
+    /// Whether an identifier stands for somebody.
+    pub(super) fn ties(&self, node: u32) -> bool {
+        !self.is(node, BLOCKED | SHARED)
+    }
+
     pub(super) fn mark(&mut self, node: u32, flag: u8) {
         self.entries[node as usize].kind_and_flags |= flag;
     }

@@ -13,10 +13,13 @@ const BITS: usize = 16;
 /// How the sources are called that the last bit stands for.
 const OTHERS: &str = "others";
 
+/// How a source is called that the project does not name.
+const UNNAMED: &str = "unnamed";
+
 /// The customers of whom a source tells: one of their identifiers is in a row of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownFrom {
-    /// The source, as `identity.edges` names it; `others` for those past the trust order when there are more than 16.
+    /// The source, as the trust order or the model `identity.edges` names it; `unnamed` for what stands in neither; `others` for those past the trust order when there are more than 16.
     pub source: String,
     /// Customers known from it.
     pub customers: u64,
@@ -61,19 +64,19 @@ impl Resolution {
     pub(super) fn known(&self) -> Known {
         let evidence: Vec<AtomicU16> = (0..self.nodes.count()).map(|_| AtomicU16::new(0)).collect();
         let tallies = self.nodes.parts(self.threads, |part| self.tally(part, &evidence));
+        let (told, told_as) = self.told_sources();
         // Sets of sources are few, and a number each.
         let mut by_sources = vec![0_u64; 1 << BITS];
         for (name, sources) in self.names.iter().zip(&evidence) {
             if *name != NOBODY {
-                by_sources[usize::from(self.apart(sources.load(Relaxed)))] += 1;
+                by_sources[usize::from(apart(&told_as, sources.load(Relaxed)))] += 1;
             }
         }
         let by_sources: Vec<(usize, u64)> = by_sources.into_iter().enumerate().filter(|(_, customers)| *customers > 0).collect();
         let count =
             |wanted: &dyn Fn(usize) -> bool| by_sources.iter().filter(|(set, _)| wanted(*set)).map(|(_, customers)| customers).sum();
         let sum = |kind: usize, which: usize| tallies.iter().map(|tally| tally.by_type[kind][which]).sum();
-        let mut from: Vec<KnownFrom> = self
-            .told_sources()
+        let mut from: Vec<KnownFrom> = told
             .into_iter()
             .enumerate()
             .map(|(at, source)| KnownFrom {
@@ -115,7 +118,7 @@ impl Resolution {
             let root = self.root(node) as usize;
             match self.names[root] {
                 NOBODY => tally.by_type[usize::from(self.nodes.kind(node))][1] += 1,
-                name if name == node => tally.by_type[usize::from(self.nodes.kind(node))][0] += 1,
+                _ if self.root(node) == node => tally.by_type[usize::from(self.kind_of_id(node))][0] += 1,
                 _ => {}
             }
             let sources = self.nodes.sources(node);
@@ -132,17 +135,29 @@ impl Resolution {
         if self.sources.len() <= BITS { self.sources.len() } else { self.rules.trust.len().min(BITS - 1) }
     }
 
-    /// The sources as they are told, by their bits.
-    fn told_sources(&self) -> Vec<String> {
+    /// The sources as they are told, and by the bit of a source which of them it is. What a model took for a source may be anything, a
+    /// person's value among it, so those that the project does not name are one.
+    fn told_sources(&self) -> (Vec<String>, [u8; BITS]) {
         let apart = self.sources_apart();
-        let others = (apart < self.sources.len()).then(|| OTHERS.to_owned());
-        self.sources[..apart].iter().cloned().chain(others).collect()
+        let mut told: Vec<String> = Vec::new();
+        let mut told_as = [0; BITS];
+        for (bit, place) in told_as.iter_mut().enumerate().take(BITS.min(self.sources.len())) {
+            let name = match self.sources.get(bit).filter(|_| bit < apart) {
+                Some(source) if self.rules.names_source(source) => source.as_str(),
+                Some(_) => UNNAMED,
+                None => OTHERS,
+            };
+            let at = told.iter().position(|known| known == name).unwrap_or_else(|| {
+                told.push(name.to_owned());
+                told.len() - 1
+            });
+            *place = u8::try_from(at).unwrap_or(0);
+        }
+        (told, told_as)
     }
+}
 
-    /// A set of sources of which those that are not told apart are one.
-    fn apart(&self, sources: u16) -> u16 {
-        let apart = self.sources_apart();
-        let own = u16::try_from((1_u32 << apart) - 1).unwrap_or(u16::MAX);
-        if sources & !own == 0 { sources } else { sources & own | 1 << apart }
-    }
+/// A set of sources as a set of what they are told as.
+fn apart(told_as: &[u8; BITS], sources: u16) -> u16 {
+    (0..BITS).filter(|bit| sources & (1 << bit) != 0).fold(0, |set, bit| set | 1 << told_as[bit])
 }

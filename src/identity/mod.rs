@@ -1,30 +1,36 @@
 //! Who is who: pairs of identifiers seen together become customers, with guards against strangers who share one.
 //!
 //! ```text
-//! batches ─▶ intern ─▶ numbers, edges ─▶ blocked · expired · passed on · shared ─▶ join ─▶ cut ─▶ name ─▶ customers
-//!                                                 └──────────────────────────────────────▶ conflicts     aliases
+//! batches ─▶ intern ─▶ numbers, edges ─▶ blocked · expired · passed on · shared ─▶ join ─▶ cut ─▶ inherit ─▶ customers
+//!                                                 └─────────────────────────▶ conflicts     ▲  │     aliases, map
+//!                                                                            the map of the predecessor
 //! ```
 //!
 //! Every identifier is kept once and known by 32 bits; components are found by union–find. Time grows with the number of edges,
-//! but for the sorting of what had to be cut or was merged. What comes out depends on the set of rows alone, not on their order,
-//! their split into batches or the number of threads:
+//! but for the sorting of what had to be cut. What comes out depends on the set of rows and the predecessor's map alone, not on the order of
+//! rows, their split into batches or the number of threads:
 //!
-//! - a customer's id is made from its oldest identifier, so later ones do not change it, and of two customers who become one
-//!   the older one's stays; the other is told as an alias, with the moment of the tie that joined them;
-//! - what names a customer only until it is known, as a browser does, gives way to whatever else names it, and is an alias then;
-//! - nothing is remembered from run to run: the ids of a day follow from the extracts of that day.
+//! - who is one customer follows from the edges of today;
+//! - which id a customer has follows from what was published: the one that most of its identifiers had (see [`inherit`]), or else the one that
+//!   its oldest identifier gives (see [`ids`]). An id is never given to somebody else, and one that ends with a merge becomes an alias;
+//! - what names a customer only until it is known, as a browser does, gives way to whatever else names it, and is an alias then.
 
 mod components;
 mod declared;
 mod edges;
 mod explain;
 mod guards;
+mod holders;
 mod ids;
+mod inherit;
 mod intern;
 mod known;
+mod predecessor;
 mod rules;
 mod tables;
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
@@ -33,16 +39,20 @@ use arrow::array::RecordBatch;
 use crate::engine::{Held, parallel};
 use crate::error::Result;
 use components::Sets;
-use edges::{Chunk, Sources};
-use guards::{Cuts, SharedNode};
-use ids::Alias;
-use intern::{Interner, Nodes, Starts};
+use edges::{Aside, Chunk, Read, Sources};
+use guards::{Cuts, Tenures};
+use holders::SharedNode;
+use inherit::Split;
+use intern::{Interner, NOBODY, Nodes, Starts};
+use predecessor::{Alias, Predecessor};
 
-pub use declared::{check_edges, resolve};
+pub use declared::{Before, check_edges, resolve};
 pub use edges::edges_schema;
-pub use explain::{Answer, DroppedTie, Explained, Leaf, Tie};
+pub use explain::{Answer, DroppedTie, Explained, Sighting, Tied, Told};
+pub use inherit::Heirs;
 pub use known::{KnownFrom, NamedBy};
-pub use rules::{BlockList, MAX_TYPES, Rules, TypeRule, masked};
+pub use predecessor::map_schema;
+pub use rules::{BlockList, MAX_TYPES, Rules, TypeRule, is_blank, masked, shown};
 pub use tables::{aliases_schema, conflicts_schema, customers_schema, resolved_schemas};
 
 /// Collects edges. Batches may be pushed by several threads at once.
@@ -53,6 +63,7 @@ pub struct Resolver {
     sources: Sources,
     chunks: Mutex<Vec<(Starts, Chunk)>>,
     edges: AtomicUsize,
+    aside: Mutex<Aside>,
 }
 
 /// What an identifier takes while the customers are found: its root, its name, and what the ids that ended are found with.
@@ -66,8 +77,10 @@ pub struct Joined {
     nodes: Nodes,
     chunks: Vec<Chunk>,
     roots: Vec<u32>,
+    tenures: Tenures,
     shared: Vec<SharedNode>,
     cuts: Cuts,
+    aside: Aside,
 }
 
 /// Who is who.
@@ -83,6 +96,19 @@ pub struct Resolution {
     names: Vec<u32>,
     shared: Vec<SharedNode>,
     cuts: Cuts,
+    aside: Aside,
+    /// What was published before; none where that is not known.
+    before: Option<Predecessor>,
+    /// By root: the id of [`Resolution::before`] that a customer keeps; empty where there is none.
+    own: Vec<u32>,
+    /// Ids that are neither kept nor simply what the oldest identifier gives, by root.
+    others: HashMap<u32, (String, u8)>,
+    /// By id of [`Resolution::before`]: the root of the customer that it is, or is an alias of; [`NOBODY`] where nothing is left of it.
+    led_to: Vec<u32>,
+    splits: Vec<Split>,
+    withdrawn: u64,
+    /// What stands for the identifiers in the map, if that is known already.
+    keys: Option<Vec<u128>>,
     aliases: Vec<Alias>,
     /// What it takes of the memory of a run.
     _memory: Option<Held>,
@@ -95,14 +121,26 @@ pub struct Counts {
     pub identifiers: u64,
     /// Rows that tied two identifiers.
     pub edges: u64,
+    /// Rows that begin on the as-of day or later, and so tied nobody yet.
+    #[serde(default)]
+    pub edges_later: u64,
+    /// Blanks in the place of identifiers, which tie nobody.
+    #[serde(default)]
+    pub blank_identifiers: u64,
     /// Customers.
     pub customers: u64,
     /// Identifiers that stand for nobody, or that too many share.
     pub identifiers_set_aside: u64,
     /// Ties that were not made, for any reason.
     pub ties_set_aside: u64,
-    /// Customers that became one with another, whose id stayed.
+    /// Ids of the publication before that became aliases, because their customers became one with others.
     pub merged: u64,
+    /// Ids of the publication before that show what is personal now, and so are no more, and no alias either.
+    #[serde(default)]
+    pub withdrawn: u64,
+    /// Customers, or parts of them, that were another customer's in the publication before.
+    #[serde(default)]
+    pub split: u64,
     /// Customers known from more than one source.
     pub customers_from_several_sources: u64,
     /// By source, the customers known from it; the sources of the trust order first, then by name.
@@ -122,6 +160,7 @@ impl Resolver {
             sources,
             chunks: Mutex::default(),
             edges: AtomicUsize::new(0),
+            aside: Mutex::default(),
         }
     }
 
@@ -130,7 +169,10 @@ impl Resolver {
     /// # Errors
     /// [`crate::error::Error::Refused`] with a type that is not declared, or with more than can be numbered.
     pub fn push(&self, batch: &RecordBatch) -> Result<()> {
-        let (starts, chunk) = edges::read(&self.rules, &self.interner, &self.sources, batch)?;
+        let Read { starts, chunk, aside } = edges::read(&self.rules, &self.interner, &self.sources, batch)?;
+        if aside.later > 0 || !aside.blank.is_empty() {
+            self.aside.lock().unwrap_or_else(PoisonError::into_inner).and(aside);
+        }
         if !chunk.kinds.is_empty() {
             self.edges.fetch_add(chunk.kinds.capacity(), Relaxed);
             self.chunks.lock().unwrap_or_else(PoisonError::into_inner).push((starts, chunk));
@@ -167,18 +209,19 @@ impl Resolver {
     /// As [`Resolver::push`].
     pub fn join(self) -> Result<Joined> {
         self.look_up()?;
-        let Resolver { rules, threads, interner, sources, chunks, .. } = self;
+        let Resolver { rules, threads, interner, sources, chunks, aside, .. } = self;
+        let aside = aside.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut chunks = chunks.into_inner().unwrap_or_else(PoisonError::into_inner);
         let (mut nodes, found) = interner.finish(threads);
         parallel(&mut chunks, threads, |(starts, chunk)| chunk.number(starts, &found));
         drop(found);
         let mut chunks: Vec<Chunk> = chunks.into_iter().map(|(_, chunk)| chunk).collect();
         let sets = Sets::apart(nodes.count());
-        guards::pass_on(&rules, &mut nodes, &mut chunks);
-        let shared = guards::join(&rules, &mut nodes, &mut chunks, &sets, threads);
+        let tenures = guards::pass_on(&rules, &mut nodes, &mut chunks);
+        let shared = holders::join(&rules, &mut nodes, &mut chunks, &sets, threads);
         let cuts = guards::cut(&rules, &nodes, &mut chunks, &sets);
         let roots = sets.roots(threads);
-        Ok(Joined { rules, threads, sources: sources.finish(), nodes, chunks, roots, shared, cuts })
+        Ok(Joined { rules, threads, sources: sources.finish(), nodes, chunks, roots, tenures, shared, cuts, aside })
     }
 }
 
@@ -188,12 +231,41 @@ impl Joined {
         (0..).zip(&self.roots).filter(|(node, root)| node == *root).count()
     }
 
-    /// Names the customers, and finds the names that merges have ended.
+    /// Names the customers where nothing was published before: each by its oldest identifier.
     pub fn name(self) -> Resolution {
-        let Joined { rules, threads, sources, nodes, mut chunks, roots, shared, cuts } = self;
-        let names = ids::names(&rules, &nodes, &roots, threads);
-        let aliases = ids::aliases(&rules, &nodes, &mut chunks, &roots, &names, threads);
-        Resolution { rules, threads, sources, nodes, chunks, roots, names, shared, cuts, aliases, _memory: None }
+        let names = ids::names(&self.rules, &self.nodes, &self.roots, self.threads);
+        self.named(names)
+    }
+
+    fn named(self, names: Vec<u32>) -> Resolution {
+        let Joined { rules, threads, sources, nodes, chunks, roots, shared, cuts, aside, tenures: _ } = self;
+        Resolution {
+            rules,
+            threads,
+            sources,
+            nodes,
+            chunks,
+            roots,
+            names,
+            shared,
+            cuts,
+            aside,
+            before: None,
+            own: Vec::new(),
+            others: HashMap::new(),
+            led_to: Vec::new(),
+            splits: Vec::new(),
+            withdrawn: 0,
+            keys: None,
+            aliases: Vec::new(),
+            _memory: None,
+        }
+    }
+
+    /// What it takes, in bytes.
+    fn bytes(&self) -> usize {
+        let edges: usize = self.chunks.iter().map(|chunk| chunk.kinds.capacity()).sum();
+        self.nodes.bytes() + self.nodes.count() * size_of::<u32>() + edges * Chunk::BYTES_OF_ONE
     }
 }
 
@@ -201,6 +273,46 @@ impl Resolution {
     /// What it takes, in bytes.
     fn bytes(&self) -> usize {
         let edges: usize = self.chunks.iter().map(|chunk| chunk.kinds.capacity()).sum();
-        self.nodes.bytes() + self.nodes.count() * 2 * size_of::<u32>() + edges * Chunk::BYTES_OF_ONE
+        let keys = self.keys.as_ref().map_or(0, |keys| size_of_val(keys.as_slice()));
+        let before = self.before.as_ref().map_or(0, Predecessor::bytes) + size_of_val(self.own.as_slice());
+        self.nodes.bytes() + self.nodes.count() * 2 * size_of::<u32>() + edges * Chunk::BYTES_OF_ONE + keys + before
+    }
+
+    /// What an identifier's set is known by.
+    fn root(&self, node: u32) -> u32 {
+        self.roots[node as usize]
+    }
+
+    /// The root of the customer that an identifier leads to.
+    fn customer_of(&self, node: u32) -> Option<u32> {
+        let root = self.root(node);
+        (self.nodes.ties(node) && self.names[root as usize] != NOBODY).then_some(root)
+    }
+
+    /// The customers, by root.
+    fn customers(&self) -> impl Iterator<Item = u32> + '_ {
+        self.nodes.all().filter(|root| self.names[*root as usize] != NOBODY)
+    }
+
+    /// The id of a customer, by root.
+    fn id(&self, root: u32) -> Cow<'_, str> {
+        if let (Some(before), Some(&own)) = (&self.before, self.own.get(root as usize).filter(|own| **own != NOBODY)) {
+            return before.id(own).into();
+        }
+        let natural = || {
+            let name = self.names[root as usize];
+            ids::id_of(&self.rules, self.nodes.kind(name), self.nodes.text(name))
+        };
+        self.others.get(&root).map_or_else(natural, |(id, _)| id.into())
+    }
+
+    /// The type of the identifier that gave a customer its id.
+    fn kind_of_id(&self, root: u32) -> u8 {
+        let own = self.own.get(root as usize).filter(|own| **own != NOBODY);
+        match (&self.before, own, self.others.get(&root)) {
+            (Some(before), Some(&own), _) => before.kinds[own as usize].unwrap_or(0),
+            (.., Some((_, kind))) => *kind,
+            _ => self.nodes.kind(self.names[root as usize]),
+        }
     }
 }

@@ -10,14 +10,20 @@ use crate::config::StandsAlone;
 pub const MAX_TYPES: usize = 64;
 
 /// The rules of a project's identity step.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Rules {
     /// The types of identifiers, the one that best names a customer first.
     pub types: Vec<TypeRule>,
     /// Sources of edges, the most trusted first. Sources not named here are trusted less than all that are.
     pub trust: Vec<String>,
+    /// Other sources that the model of edges names: texts that stand in it.
+    pub sources: Vec<String>,
     /// The as-of day's first moment in microseconds since 1970: ages are counted from it.
     pub as_of_micros: i64,
+    /// The as-of day, in days since 1970.
+    pub as_of_days: i32,
+    /// A secret that goes into hashes of personal identifiers; empty for none.
+    pub salt: String,
 }
 
 /// The rules of one type of identifier.
@@ -40,6 +46,20 @@ pub struct TypeRule {
     pub valid_micros: Option<i64>,
     /// Values that stand for nobody.
     pub blocked: BlockList,
+}
+
+/// How much an identifier says of who somebody is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Weight {
+    /// It names nobody who is known, as a browser does.
+    #[default]
+    Device,
+    /// It may be somebody else's by now, as an address.
+    Passing,
+    /// It does not pass on, and makes nobody a customer by itself.
+    Lasting,
+    /// It is a person's own, as a number at the CRM.
+    Own,
 }
 
 /// Values and patterns of identifiers that stand for nobody, as `test@…`.
@@ -96,8 +116,24 @@ impl Rules {
         self.types.iter().position(|declared| declared.name == name).and_then(|at| u8::try_from(at).ok())
     }
 
+    /// Whether a source of edges is one that the project names, and not a value that a model took for one.
+    pub(super) fn names_source(&self, source: &str) -> bool {
+        self.trust.iter().chain(&self.sources).any(|named| named == source)
+    }
+
     pub(super) fn rule(&self, kind: u8) -> &TypeRule {
         &self.types[usize::from(kind)]
+    }
+
+    /// How much an identifier of a type says of who somebody is, beside others of the same person.
+    pub(super) fn weight(&self, kind: u8) -> Weight {
+        let rule = self.rule(kind);
+        match rule.stands_alone {
+            StandsAlone::UntilKnown => Weight::Device,
+            _ if rule.passes_on => Weight::Passing,
+            StandsAlone::No => Weight::Lasting,
+            StandsAlone::Yes => Weight::Own,
+        }
     }
 
     /// Whether an identifier of a type names a customer only while nothing better does.
@@ -106,19 +142,46 @@ impl Rules {
     }
 }
 
-/// A text with what tells a person left out: of an address the first letter and what comes after the `@` stay, of anything
-/// else the first character and the last two.
-pub fn masked(text: &str) -> String {
-    let first: String = text.chars().take(1).collect();
-    match text.rsplit_once('@') {
-        Some((_, domain)) => format!("{first}…@{domain}"),
-        None => {
-            let rest = text.chars().count().saturating_sub(1);
-            let last: String = text.chars().skip(1 + rest.saturating_sub(2)).collect();
-            format!("{first}…{last}")
-        }
-    }
+/// Whether nobody would see anything of a text.
+pub fn is_blank(text: &str) -> bool {
+    let may_be = text.bytes().next().is_none_or(|first| first <= b' ' || first >= 0x7f);
+    may_be && text.chars().all(|c| c.is_whitespace() || is_unseen(c))
 }
+
+/// Control characters, marks of direction, and what else takes no ink.
+fn is_unseen(c: char) -> bool {
+    let is_filler =
+        matches!(c, '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}');
+    let is_mark = matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    let is_variant = matches!(c, '\u{fe00}'..='\u{fe0f}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}');
+    c.is_control() || is_filler || is_mark || is_variant
+}
+
+/// A text as people see it: control characters, line ends and marks of direction are written as `\u{…}`, and what is very long is cut.
+pub fn shown(text: &str) -> String {
+    let mut shown = String::new();
+    for c in text.chars().take(MOST_SHOWN) {
+        if is_unseen(c) { shown.extend(c.escape_unicode()) } else { shown.push(c) }
+    }
+    if text.chars().nth(MOST_SHOWN).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// A personal value as people see it: its first character, if it is long enough not to be told by that, and the beginning of what stands for
+/// it in ids.
+pub fn masked(text: &str, hash: &str) -> String {
+    let first = text.chars().next().filter(|first| text.chars().count() >= LEAST_MASKED && first.is_alphanumeric());
+    format!("{}… ({})", first.map(String::from).unwrap_or_default(), &hash[..hash.len().min(MASK_DIGITS)])
+}
+
+/// Characters of a value that is shown.
+const MOST_SHOWN: usize = 200;
+/// Characters of the shortest personal value of which the first is shown.
+const LEAST_MASKED: usize = 8;
+/// Digits of its hash beside it.
+const MASK_DIGITS: usize = 8;
 
 #[cfg(test)]
 mod tests {
@@ -149,8 +212,22 @@ mod tests {
 
     #[test]
     fn a_masked_value_does_not_tell_who_it_is() {
-        assert_eq!(masked("ann.smith@mail.example"), "a…@mail.example");
-        assert_eq!(masked("+447700900123"), "+…23");
-        assert_eq!(masked("é"), "é…");
+        for (text, mask) in [
+            ("ann.smith@mail.example", "a… (01234567)"),
+            ("+447700900123", "… (01234567)"),
+            ("@ann.smith", "… (01234567)"),
+            ("12345678", "1… (01234567)"),
+            ("1234567", "… (01234567)"),
+            ("é", "… (01234567)"),
+            ("", "… (01234567)"),
+        ] {
+            assert_eq!(masked(text, "0123456789abcdef"), mask);
+        }
+    }
+
+    #[test]
+    fn what_is_shown_moves_no_cursor_and_turns_no_line() {
+        assert_eq!(shown("v1\u{1b}[31m\r\n\u{202e}x\u{200b}"), "v1\\u{1b}[31m\\u{d}\\u{a}\\u{202e}x\\u{200b}");
+        assert_eq!(shown(&"ü".repeat(300)), format!("{}…", "ü".repeat(200)));
     }
 }

@@ -1,19 +1,30 @@
 //! What the identity step gives as Arrow tables: customers, conflicts, aliases.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, StringBuilder, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use chrono::DateTime;
 
-use super::edges::{UNKNOWN, Verdict};
-use super::intern::{BLOCKED, NOBODY, SHARED};
-use super::{Counts, Resolution, ids};
+use super::edges::{Seen, UNKNOWN, Verdict};
+use super::intern::{BLOCKED, SHARED};
+use super::predecessor::aliases_batch;
+use super::{Counts, Resolution};
 use crate::error::{Error, Result};
 
 /// Rows of a batch of customers.
 const BATCH_ROWS: usize = 32 * 1024;
+
+/// The reason of blanks in the place of identifiers.
+const BLANK: &str = "blank";
+/// The reason of identifiers that were another customer's before.
+const SPLIT: &str = "split";
+/// What stands for no declared type.
+const NO_TYPE: u8 = u8::MAX;
+/// The intervals that an explanation names.
+const MOST_INTERVALS: usize = 20;
 
 /// One identifier and its customer.
 pub fn customers_schema() -> SchemaRef {
@@ -40,7 +51,8 @@ pub fn conflicts_schema() -> SchemaRef {
     ]))
 }
 
-/// One id that was a customer's before it became one with an older customer.
+/// One id that was a customer's before it became one with another: the id that stayed, and the first moment of the day as of which that was
+/// first published.
 pub fn aliases_schema() -> SchemaRef {
     let text = |name: &str| Field::new(name, DataType::Utf8, false);
     Arc::new(Schema::new(vec![text("alias_id"), text("customer_id"), Field::new("merged_at", moment(), true)]))
@@ -66,9 +78,10 @@ struct Conflict {
 
 /// What is told of a conflict beside its key.
 struct Told {
-    first: i64,
-    last: i64,
+    seen: Seen,
     ties: i64,
+    /// When each of the ties was seen, if they have not all the same times.
+    times: BTreeSet<(i64, i64)>,
     customers: [Option<String>; 2],
     explanation: String,
 }
@@ -96,32 +109,18 @@ impl Resolution {
         Counts {
             identifiers: number(self.nodes.count()),
             edges: self.chunks.iter().map(|chunk| number(chunk.ends.len())).sum(),
+            edges_later: self.aside.later,
+            blank_identifiers: self.aside.blank.values().map(|blank| blank.rows).sum(),
             customers: known.customers,
             identifiers_set_aside: known.identifiers_set_aside,
             ties_set_aside: number(not_made),
-            merged: number(self.aliases.len()),
+            merged: self.aliases.iter().filter(|alias| alias.merged_at == self.rules.as_of_micros).count() as u64,
+            split: number(self.splits.len()),
+            withdrawn: self.withdrawn,
             customers_from_several_sources: known.from_several,
             known_from: known.from,
             named_by: known.named_by,
         }
-    }
-
-    /// What an identifier's set is known by.
-    pub(super) fn root(&self, node: u32) -> u32 {
-        self.roots[node as usize]
-    }
-
-    /// The identifier that names an identifier's customer; none when it has no customer.
-    pub(super) fn name_of(&self, node: u32) -> Option<u32> {
-        if self.nodes.is(node, BLOCKED | SHARED) {
-            return None;
-        }
-        Some(self.names[self.root(node) as usize]).filter(|name| *name != NOBODY)
-    }
-
-    /// The id that an identifier gives to the customer it names.
-    pub(super) fn id(&self, name: u32) -> String {
-        ids::id_of(&self.rules, self.nodes.kind(name), self.nodes.text(name))
     }
 
     /// Does something with every identifier that leads to a customer: with batches of them, which have the columns of
@@ -132,26 +131,20 @@ impl Resolution {
     pub fn each_customer<R: Send>(&self, work: impl Fn(RecordBatch) -> Result<R> + Sync) -> Result<Vec<R>> {
         let of_part = |part: Range<u32>| {
             // All are found before any text is read, so that the walks through memory do not wait for each other.
-            let led: Vec<(u32, u32)> = part.filter_map(|node| Some((node, self.name_of(node)?))).collect();
+            let led: Vec<(u32, u32)> = part.filter_map(|node| Some((node, self.customer_of(node)?))).collect();
             led.chunks(BATCH_ROWS).map(|led| work(self.batch_of_customers(led)?)).collect::<Result<Vec<_>>>()
         };
         let done = self.nodes.parts(self.threads, of_part).into_iter().collect::<Result<Vec<_>>>()?;
         Ok(done.into_iter().flatten().collect())
     }
 
-    /// Identifiers beside their customers, given the identifiers that name these.
+    /// Identifiers beside their customers, given by their roots.
     fn batch_of_customers(&self, led: &[(u32, u32)]) -> Result<RecordBatch> {
         let mut columns = [(); 3].map(|()| StringBuilder::with_capacity(BATCH_ROWS, BATCH_ROWS * 16));
-        for &(node, name) in led {
+        for &(node, root) in led {
             columns[0].append_value(&self.rules.rule(self.nodes.kind(node)).name);
             columns[1].append_value(self.nodes.text(node));
-            // The commonest ids are the texts of identifiers, and need no text of their own.
-            let kind = self.nodes.kind(name);
-            if kind == 0 && !self.rules.rule(kind).personal {
-                columns[2].append_value(self.nodes.text(name));
-            } else {
-                columns[2].append_value(self.id(name));
-            }
+            columns[2].append_value(self.id(root));
         }
         batch(customers_schema(), columns.into_iter().map(|mut column| Arc::new(column.finish()) as ArrayRef).collect())
     }
@@ -162,7 +155,7 @@ impl Resolution {
     /// [`Error::Defect`] when the rows do not fit their schema.
     pub fn conflicts(&self) -> Result<RecordBatch> {
         let told = self.told();
-        let rule = |kind: u8| self.rules.rule(kind).name.clone();
+        let rule = |kind: u8| self.rules.types.get(usize::from(kind)).map(|rule| rule.name.clone()).unwrap_or_default();
         let texts = |text: &dyn Fn(&Conflict, &Told) -> Option<String>| {
             Arc::new(told.iter().map(|(conflict, told)| text(conflict, told)).collect::<StringArray>()) as ArrayRef
         };
@@ -174,8 +167,8 @@ impl Resolution {
             texts(&|conflict, _| conflict.other.as_ref().map(|(kind, _)| rule(*kind))),
             texts(&|conflict, _| conflict.other.as_ref().map(|(_, text)| text.clone())),
             texts(&|conflict, _| conflict.source.clone()),
-            times(&|told| told.first),
-            times(&|told| told.last),
+            times(&|told| told.seen.first),
+            times(&|told| told.seen.last),
             Arc::new(told.values().map(|told| Some(told.ties)).collect::<Int64Array>()),
             texts(&|_, told| told.customers[0].clone()),
             texts(&|_, told| told.customers[1].clone()),
@@ -184,15 +177,12 @@ impl Resolution {
         batch(conflicts_schema(), arrays)
     }
 
-    /// The ids that merges ended, in the order of time.
+    /// The ids that merges have ended and whose customers are there, in their order.
     ///
     /// # Errors
     /// [`Error::Defect`] when the rows do not fit their schema.
     pub fn aliases(&self) -> Result<RecordBatch> {
-        let ids: StringArray = self.aliases.iter().map(|alias| Some(self.id(alias.node))).collect();
-        let customers: StringArray = self.aliases.iter().map(|alias| self.name_of(alias.node).map(|name| self.id(name))).collect();
-        let merged = moments(self.aliases.iter().map(|alias| alias.merged_at));
-        batch(aliases_schema(), vec![Arc::new(ids), Arc::new(customers), merged])
+        aliases_batch(self.aliases.iter().filter(|alias| alias.is_living))
     }
 
     /// An identifier as it is told and sorted: by type and text.
@@ -203,7 +193,8 @@ impl Resolution {
     fn told(&self) -> BTreeMap<Conflict, Told> {
         let mut told: BTreeMap<Conflict, Told> = BTreeMap::new();
         let alone = |node: u32, reason: &'static str| Conflict { reason, identifier: self.named(node), other: None, source: None };
-        let nothing = |explanation: String| Told { first: UNKNOWN, last: UNKNOWN, ties: 0, customers: [None, None], explanation };
+        let nothing =
+            |explanation: String| Told { seen: Seen::NEVER, ties: 0, times: BTreeSet::new(), customers: [None, None], explanation };
         for node in self.nodes.all().filter(|&node| self.nodes.is(node, BLOCKED)) {
             told.insert(alone(node, Verdict::Blocked.reason()), nothing("stands for nobody: it is on the block list".to_owned()));
         }
@@ -211,6 +202,19 @@ impl Resolution {
             let most = self.rules.rule(self.nodes.kind(shared.node)).most_holders.unwrap_or(0);
             let explanation = format!("shared by {} customers, and {most} may", shared.holders);
             told.insert(alone(shared.node, Verdict::Shared.reason()), nothing(explanation));
+        }
+        for (&(kind, source), blank) in &self.aside.blank {
+            let identifier = (kind.unwrap_or(NO_TYPE), String::new());
+            let key = Conflict { reason: BLANK, identifier, other: None, source: Some(self.sources[usize::from(source)].clone()) };
+            let mut rows = nothing("no identifier: it is blank, and ties nobody".to_owned());
+            (rows.seen, rows.ties) = (blank.seen, i64::try_from(blank.rows).unwrap_or(i64::MAX));
+            told.insert(key, rows);
+        }
+        for split in &self.splits {
+            let before = self.before.as_ref().map(|before| before.id(split.from).to_owned());
+            let explanation = "was part of another customer until now".to_owned();
+            let customers = [Some(self.id(split.root).into_owned()), before];
+            told.insert(alone(split.node, SPLIT), Told { customers, ..nothing(explanation) });
         }
         for (number, chunk) in self.chunks.iter().enumerate() {
             for at in (0..chunk.ends.len()).filter(|at| chunk.verdicts[*at] != Verdict::Ties) {
@@ -221,12 +225,18 @@ impl Resolution {
                     _ => vec![self.tie(verdict, chunk.ends[at], chunk.sources[at])],
                 };
                 for key in keys {
+                    let of_a_pair = key.other.is_some();
                     let entry = told.entry(key).or_insert_with(|| self.told_of(number, at));
                     entry.ties += 1;
-                    entry.first = entry.first.min(chunk.first[at]);
-                    entry.last = if entry.last == UNKNOWN { chunk.last[at] } else { entry.last.max(chunk.last[at]) };
+                    entry.seen.and(chunk.first[at], chunk.last[at]);
+                    if of_a_pair {
+                        entry.times.insert((chunk.first[at], chunk.last[at]));
+                    }
                 }
             }
+        }
+        for told in told.values_mut().filter(|told| told.times.len() > 1) {
+            told.explanation += &format!("; {}", intervals(&told.times));
         }
         told
     }
@@ -248,8 +258,8 @@ impl Resolution {
 
     fn told_of(&self, chunk: usize, at: usize) -> Told {
         let ends = self.in_order(self.chunks[chunk].ends[at]);
-        let customers = ends.map(|node| self.name_of(node).map(|name| self.id(name)));
-        Told { first: UNKNOWN, last: UNKNOWN, ties: 0, customers, explanation: self.why(chunk, at) }
+        let customers = ends.map(|node| self.customer_of(node).map(|root| self.id(root).into_owned()));
+        Told { seen: Seen::NEVER, ties: 0, times: BTreeSet::new(), customers, explanation: self.why(chunk, at) }
     }
 
     /// Why a tie was not made.
@@ -270,11 +280,27 @@ impl Resolution {
     }
 }
 
+/// When ties were seen, as days.
+fn intervals(times: &BTreeSet<(i64, i64)>) -> String {
+    let day = |micros: i64| DateTime::from_timestamp_micros(micros).filter(|_| micros != UNKNOWN).map(|moment| moment.date_naive());
+    let interval = |&(first, last): &(i64, i64)| match (day(first), day(last)) {
+        (Some(first), Some(last)) if first != last => format!("{first} to {last}"),
+        (Some(day), _) | (None, Some(day)) => day.to_string(),
+        (None, None) => "at an unknown time".to_owned(),
+    };
+    let mut shown: Vec<String> = times.iter().map(interval).collect();
+    shown.dedup();
+    let more = shown.len().saturating_sub(MOST_INTERVALS);
+    shown.truncate(MOST_INTERVALS);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("seen {}{more}", shown.join(", "))
+}
+
 fn moments(times: impl Iterator<Item = i64>) -> ArrayRef {
     let times: TimestampMicrosecondArray = times.map(|time| (time != UNKNOWN).then_some(time)).collect();
     Arc::new(times.with_timezone("UTC"))
 }
 
-fn batch(schema: SchemaRef, arrays: Vec<ArrayRef>) -> Result<RecordBatch> {
+pub(super) fn batch(schema: SchemaRef, arrays: Vec<ArrayRef>) -> Result<RecordBatch> {
     RecordBatch::try_new(schema, arrays).map_err(|error| Error::defect(format!("the identity step gave no table: {error}")))
 }

@@ -9,6 +9,7 @@
 //!
 //! ```text
 //! runs/RUN_ID/TABLE.parquet          what one run wrote; of no meaning until a commit names it
+//! runs/RUN_ID/kept/NAME.parquet      what the publication keeps for the next one
 //! runs/RUN_ID/failed_checks/         the rows that checks objected to, personal values left out
 //! runs/RUN_ID/load/                  lists of those files, as loaders take them
 //! commits/00000001.json              a publication (see [`crate::manifest::Commit`]), created only if it is not there
@@ -20,12 +21,14 @@ mod check;
 pub mod clean;
 mod commit;
 mod folders;
+mod kept;
 pub mod loads;
 mod pending;
 mod publications;
 mod write;
 
 pub use check::{Asked, CheckOutcome, Output, Verdict, problems as check_problems};
+pub use kept::Keep;
 pub use pending::settle;
 pub use publications::Publications;
 
@@ -43,6 +46,11 @@ use chrono::NaiveDate;
 use datafusion::execution::SendableRecordBatchStream;
 use tokio::task::JoinSet;
 use write::Written;
+
+/// What a publication keeps of who is who: the map of identifiers, and the ids that merges have ended.
+pub const IDENTITY_MAP: &str = "identity_map";
+/// See [`IDENTITY_MAP`].
+pub const IDENTITY_ALIASES: &str = "identity_aliases";
 
 /// The folder of what runs write.
 const RUNS: &str = "runs";
@@ -65,6 +73,7 @@ pub struct Staging {
     /// What was published when the run began.
     seen: Publications,
     tables: BTreeMap<String, Table>,
+    kept: BTreeMap<String, DataFile>,
 }
 
 /// The rows of a table, in order of a key that no two of them share.
@@ -102,7 +111,7 @@ pub struct Published {
 impl Staging {
     /// Begins to stage a run's tables, for a day, on top of what it saw published.
     pub fn new(destination: Location, run_id: String, as_of: NaiveDate, seen: Publications) -> Self {
-        Staging { destination, run_id, as_of, seen, tables: BTreeMap::new() }
+        Staging { destination, run_id, as_of, seen, tables: BTreeMap::new(), kept: BTreeMap::new() }
     }
 
     /// Writes tables, all at once; how many rows they have.
@@ -163,12 +172,16 @@ impl Checked {
     /// commit says so.
     pub async fn publish(self, describe: impl FnOnce(BTreeMap<String, Table>) -> Commit) -> Result<Published> {
         let Checked { staging, verdicts } = self;
-        let Staging { destination, seen, tables, .. } = staging;
+        let Staging { destination, seen, tables, kept, .. } = staging;
         for table in tables.values() {
             loads::write(&destination, table).await?;
-            still_there(&destination, table).await?;
+            still_there(&destination, &table.files).await?;
         }
-        let (commit, note) = commit::create(&destination, describe(tables), &seen).await?;
+        for file in kept.values() {
+            still_there(&destination, std::slice::from_ref(file)).await?;
+        }
+        let draft = Commit { kept, ..describe(tables) };
+        let (commit, note) = commit::create(&destination, draft, &seen).await?;
         let commit_shown = commit_shown(&destination, commit.number);
         let settled = async {
             folders::refresh(&destination, note.as_of, &note.tables).await?;
@@ -181,9 +194,9 @@ impl Checked {
     }
 }
 
-/// Sees that nobody has removed a table's files since they were checked, as a `clean` with too short a grace does.
-async fn still_there(destination: &Location, table: &Table) -> Result<()> {
-    for file in &table.files {
+/// Sees that nobody has removed files since they were checked, as a `clean` with too short a grace does.
+async fn still_there(destination: &Location, files: &[DataFile]) -> Result<()> {
+    for file in files {
         let path = destination.join(&file.path);
         let shown = destination.shown(&path);
         let meta = destination.store.head(&path).await.map_err(|error| storage::failure("publish", &shown, error))?;

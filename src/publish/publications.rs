@@ -24,7 +24,7 @@ const MAX_COMMIT_BYTES: u64 = 64 * 1024 * 1024;
 /// The publications at a destination, at the moment of asking.
 #[derive(Debug, Clone)]
 pub struct Publications {
-    destination: Location,
+    pub(super) destination: Location,
     newest: Option<Commit>,
 }
 
@@ -249,6 +249,8 @@ mod tests {
             parameters: BTreeMap::new(),
             fingerprint: String::new(),
             tables: BTreeMap::new(),
+            kept: BTreeMap::new(),
+            identity_hash_id: None,
             sources: Vec::new(),
             publications,
         };

@@ -18,6 +18,7 @@ use object_store::path::Path;
 use parquet::arrow::async_writer::{AsyncArrowWriter, AsyncFileWriter};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 
@@ -52,7 +53,8 @@ pub async fn parquet(
 ) -> Result<Written> {
     let schema = published_schema(&rows.schema());
     let sink = Hashing { inner: BufWriter::new(store, path), hash: Sha256::new(), bytes: 0 };
-    let mut writer = AsyncArrowWriter::try_new(sink, Arc::clone(&schema), Some(properties())).map_err(|error| unwritten(shown, error))?;
+    let mut writer =
+        AsyncArrowWriter::try_new(sink, Arc::clone(&schema), Some(properties_of(&schema))).map_err(|error| unwritten(shown, error))?;
     let written = write_rows(&mut writer, &schema, shown, table, key, rows).await;
     let sink = writer.into_inner();
     let column = |field: &Arc<Field>| Column { name: field.name().clone(), column_type: type_name(field.data_type()) };
@@ -101,6 +103,18 @@ pub fn properties() -> WriterProperties {
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_created_by(format!("segmill {}", env!("CARGO_PKG_VERSION")))
         .build()
+}
+
+/// How a table is written that may have columns of hashes: nothing makes those smaller, so nothing is tried.
+fn properties_of(schema: &Schema) -> WriterProperties {
+    let hashes = schema.fields().iter().filter(|field| matches!(field.data_type(), DataType::FixedSizeBinary(_)));
+    let plain = hashes.map(|field| ColumnPath::from(field.name().as_str())).fold(properties().into_builder(), |properties, column| {
+        properties
+            .set_column_compression(column.clone(), Compression::UNCOMPRESSED)
+            .set_column_dictionary_enabled(column.clone(), false)
+            .set_column_statistics_enabled(column, EnabledStatistics::None)
+    });
+    plain.build()
 }
 
 /// The schema with types that every warehouse loads: plain text, UTC moments, signed integers.

@@ -46,12 +46,17 @@ fn write_outcome(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
     if let Some(found) = &outcome.identity {
         let counts = [found.identifiers, found.edges, found.customers].map(|count| HumanCount(count).to_string());
         writeln!(text, "\nIdentity {} identifiers and {} ties make {} customers", counts[0], counts[1], counts[2])?;
-        let [aside, ties, merged] =
-            [found.identifiers_set_aside, found.ties_set_aside, found.merged].map(|count| HumanCount(count).to_string());
-        writeln!(
-            text,
-            "  {aside} identifiers are blocked or shared, {ties} ties were not made, {merged} customers became one with another"
-        )?;
+        let [aside, ties] = [found.identifiers_set_aside, found.ties_set_aside].map(|count| HumanCount(count).to_string());
+        writeln!(text, "  {aside} identifiers are blocked or shared, {ties} ties were not made")?;
+        let since = [
+            (found.merged, "ids have become aliases since the publication before"),
+            (found.split, "customers were part of another one then"),
+            (found.edges_later, "rows begin on the as-of day or later, and tie nobody yet"),
+            (found.blank_identifiers, "blanks stand where identifiers should, and tie nobody"),
+        ];
+        for (number, what) in since.into_iter().filter(|(number, _)| *number > 0) {
+            writeln!(text, "  {} {what}", HumanCount(number))?;
+        }
         write_known(text, found)?;
     }
 

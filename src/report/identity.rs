@@ -3,10 +3,21 @@
 use chrono::DateTime;
 use serde_json::{Value, json};
 
-use crate::identity::{Answer, DroppedTie, Explained, Leaf, Tie, masked};
+use crate::identity::{Answer, DroppedTie, Explained, Sighting, Told, masked, shown};
+
+/// How a source is called that the project does not name.
+const UNNAMED: &str = "unnamed";
+
+/// Ties that a line is indented for.
+const MOST_INDENTED: usize = 12;
+/// Aliases of a customer that a line names.
+const MOST_ALIASES: usize = 10;
 
 /// The tree as lines. Personal values are masked unless asked for.
 pub fn human(answer: &Answer, unmasked: bool) -> String {
+    if let (true, Some(last)) = (answer.found.is_empty(), answer.last_published_on) {
+        return format!("a customer had this id until {last}; nothing of it is in the extracts as of {}", answer.as_of);
+    }
     if answer.found.is_empty() {
         return format!("nobody had this identifier before {}", answer.as_of);
     }
@@ -16,85 +27,121 @@ pub fn human(answer: &Answer, unmasked: bool) -> String {
 
 /// The same as a document.
 pub fn json(answer: &Answer, unmasked: bool) -> Value {
+    let told = |told: &Told| json!({ "type": told.identifier_type, "identifier": value(told, unmasked) });
+    let seen = |seen: &Sighting| json!({ "source": source(seen), "first_seen": day(seen.first_seen), "last_seen": day(seen.last_seen) });
     let found: Vec<Value> = answer
         .found
         .iter()
         .map(|explained| {
-            let dropped = explained.dropped.iter().map(|tie| {
+            let identifiers = explained.identifiers.iter().map(|tied| {
                 json!({
-                    "one": { "type": tie.one.0, "identifier": shown(&tie.one.1, tie.one.2, unmasked) },
-                    "other": { "type": tie.other.0, "identifier": shown(&tie.other.1, tie.other.2, unmasked) },
-                    "source": tie.source, "first_seen": day(tie.first_seen), "last_seen": day(tie.last_seen),
+                    "type": tied.told.identifier_type, "identifier": value(&tied.told, unmasked), "set_aside": tied.set_aside,
+                    "tied_to": tied.tied_to, "seen": tied.seen.iter().map(seen).collect::<Vec<_>>(),
+                })
+            });
+            let dropped = explained.not_tied.iter().map(|tie| {
+                json!({
+                    "one": told(&tie.one), "other": told(&tie.other), "source": source(&tie.seen),
+                    "first_seen": day(tie.seen.first_seen), "last_seen": day(tie.seen.last_seen),
                     "reason": tie.reason, "explanation": tie.explanation,
                 })
             });
             json!({
-                "customer_id": explained.customer_id,
-                "aliases": explained.aliases,
-                "tree": leaf(&explained.tree, unmasked),
+                "customer_id": explained.customer_id.as_deref().map(shown),
+                "id_is_kept": explained.id_is_kept,
+                "aliases": explained.aliases.iter().map(|alias| shown(alias)).collect::<Vec<_>>(),
+                "aliases_left_out": explained.aliases_left_out,
+                "identifiers": identifiers.collect::<Vec<_>>(),
+                "identifiers_left_out": explained.identifiers_left_out,
                 "not_tied": dropped.collect::<Vec<_>>(),
+                "not_tied_left_out": explained.not_tied_left_out,
             })
         })
         .collect();
-    json!({ "status": if found.is_empty() { "unknown" } else { "known" }, "exit_code": 0, "as_of": answer.as_of, "found": found })
+    let status = if found.is_empty() { "unknown" } else { "known" };
+    json!({
+        "status": status, "exit_code": 0, "as_of": answer.as_of, "ids_from": answer.ids_from,
+        "last_published_on": answer.last_published_on, "found": found,
+    })
 }
 
 fn one(explained: &Explained, answer: &Answer, unmasked: bool) -> String {
     let mut text = match &explained.customer_id {
-        Some(id) => format!("customer {id} as of {}\n", answer.as_of),
+        Some(id) => format!("customer {} as of {}\n", shown(id), answer.as_of),
         None => format!("no customer as of {}\n", answer.as_of),
     };
-    if !explained.aliases.is_empty() {
-        text += &format!("known before as {}\n", explained.aliases.join(", "));
+    if let Some(from) = answer.ids_from.filter(|_| explained.id_is_kept) {
+        text += &format!("has had this id since {from} or before\n");
     }
-    text += &format!("\n{}\n", named(&explained.tree, unmasked));
-    branches(&explained.tree.ties, "", unmasked, &mut text);
-    if !explained.dropped.is_empty() {
+    if !explained.aliases.is_empty() {
+        let aliases: Vec<String> = explained.aliases.iter().take(MOST_ALIASES).map(|alias| shown(alias)).collect();
+        let more = explained.aliases.len() - aliases.len() + explained.aliases_left_out;
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        text += &format!("known before as {}{more}\n", aliases.join(", "));
+    }
+    text += "\n";
+    text += &tree(explained, unmasked);
+    if explained.identifiers_left_out > 0 {
+        text += &format!("… and {} more; `--limit` shows more\n", explained.identifiers_left_out);
+    }
+    if !explained.not_tied.is_empty() {
         text += "\nNot tied\n";
-        for tie in &explained.dropped {
+        for tie in &explained.not_tied {
             text += &format!("  {}\n", dropped(tie, unmasked));
+        }
+        if explained.not_tied_left_out > 0 {
+            text += &format!("  … and {} more; `--limit` shows more\n", explained.not_tied_left_out);
         }
     }
     text.trim_end().to_owned()
 }
 
-fn branches(ties: &[Tie], indent: &str, unmasked: bool, text: &mut String) {
-    for (at, tie) in ties.iter().enumerate() {
-        let (branch, below) = if at + 1 == ties.len() { ("└─ ", "   ") } else { ("├─ ", "│  ") };
-        let dates = dates(tie.first_seen, tie.last_seen);
-        *text += &format!("{indent}{branch}{}  ({}{dates})\n", named(&tie.to, unmasked), tie.source);
-        branches(&tie.to.ties, &format!("{indent}{below}"), unmasked, text);
+/// The identifiers as a tree, each below the one that it is tied to.
+fn tree(explained: &Explained, unmasked: bool) -> String {
+    let mut below: Vec<Vec<usize>> = vec![Vec::new(); explained.identifiers.len()];
+    for (at, tied) in explained.identifiers.iter().enumerate() {
+        if let Some(above) = tied.tied_to {
+            below[above].push(at);
+        }
     }
-}
-
-fn named(leaf: &Leaf, unmasked: bool) -> String {
-    let aside = leaf.set_aside.map(|why| format!(": {why}")).unwrap_or_default();
-    format!("{} {}{aside}", leaf.identifier_type, shown(&leaf.identifier, leaf.personal, unmasked))
+    let mut text = String::new();
+    // What is still to be written, the next one last: the identifier, how deep it is, what stands before it, and before those below it.
+    let mut waiting = vec![(0, 0, String::new(), String::new())];
+    while let Some((at, depth, before, indent)) = waiting.pop() {
+        let Some(tied) = explained.identifiers.get(at) else { continue };
+        let aside = tied.set_aside.map(|why| format!(": {why}")).unwrap_or_default();
+        let seen: Vec<String> = tied.seen.iter().map(|seen| format!("{}{}", source(seen), dates(seen))).collect();
+        let seen = if seen.is_empty() { String::new() } else { format!("  ({})", seen.join("; ")) };
+        text += &format!("{before}{} {}{aside}{seen}\n", tied.told.identifier_type, value(&tied.told, unmasked));
+        for (position, &child) in below[at].iter().enumerate().rev() {
+            let (branch, more) = if position + 1 == below[at].len() { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+            // A long chain goes straight down from some depth on, with the number of its ties from the top.
+            let steps = depth + 1;
+            waiting.push(if steps <= MOST_INDENTED {
+                (child, steps, format!("{indent}{branch}"), format!("{indent}{more}"))
+            } else {
+                (child, steps, format!("{indent}{branch}[{steps}] "), indent.clone())
+            });
+        }
+    }
+    text
 }
 
 fn dropped(tie: &DroppedTie, unmasked: bool) -> String {
-    let [one, other] = [&tie.one, &tie.other].map(|(kind, text, personal)| format!("{kind} {}", shown(text, *personal, unmasked)));
-    format!("{one} and {other}  ({}{}): {}", tie.source, dates(tie.first_seen, tie.last_seen), tie.explanation)
+    let [one, other] = [&tie.one, &tie.other].map(|told| format!("{} {}", told.identifier_type, value(told, unmasked)));
+    format!("{one} and {other}  ({}{}): {}", source(&tie.seen), dates(&tie.seen), tie.explanation)
 }
 
-fn leaf(leaf: &Leaf, unmasked: bool) -> Value {
-    let ties = leaf.ties.iter().map(|tie| {
-        json!({ "source": tie.source, "first_seen": day(tie.first_seen), "last_seen": day(tie.last_seen), "to": self::leaf(&tie.to, unmasked) })
-    });
-    json!({
-        "type": leaf.identifier_type,
-        "identifier": shown(&leaf.identifier, leaf.personal, unmasked),
-        "set_aside": leaf.set_aside,
-        "ties": ties.collect::<Vec<_>>(),
-    })
+fn value(told: &Told, unmasked: bool) -> String {
+    if told.personal && !unmasked { masked(&told.identifier, &told.hash) } else { shown(&told.identifier) }
 }
 
-fn shown(text: &str, personal: bool, unmasked: bool) -> String {
-    if personal && !unmasked { masked(text) } else { text.to_owned() }
+fn source(seen: &Sighting) -> String {
+    seen.source.as_deref().map_or_else(|| UNNAMED.to_owned(), shown)
 }
 
-fn dates(first: Option<i64>, last: Option<i64>) -> String {
-    match (day(first), day(last)) {
+fn dates(seen: &Sighting) -> String {
+    match (day(seen.first_seen), day(seen.last_seen)) {
         (Some(first), Some(last)) if first != last => format!(", {first} to {last}"),
         (Some(day), _) | (None, Some(day)) => format!(", {day}"),
         (None, None) => String::new(),

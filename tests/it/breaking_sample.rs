@@ -55,7 +55,8 @@ impl Before {
         let calls = job("2").calls(Arc::clone(&store)).await;
         let digests = [&(Arc::new(before.fork()) as _), &store];
         let digests = [digests_of(digests[0]).await, digests_of(digests[1]).await];
-        for table in ["customers", "segment_membership", "segment_summary", "identity_conflicts", "identity_aliases"] {
+        // Of the aliases there are none: the day is the first at its destination.
+        for table in ["customers", "segment_membership", "segment_summary", "identity_conflicts"] {
             assert_ne!(digests[0][table], digests[1][table], "the editions of {table} can be told apart");
         }
         Before { store: before, digests, calls }

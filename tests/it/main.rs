@@ -24,6 +24,8 @@ mod exact_sql;
 /// Promise 1 for any SQL: generated queries give the same on any number of threads, and sums are exact.
 mod generated_sql;
 /// Promise 9: the identity step gives the same customers whatever the order of its edges, keeps strangers apart, and ids stable.
+mod identity_cases;
+mod identity_history;
 mod identity_operator;
 /// Local times that happen twice or never are one moment, in every zone, format and representation.
 mod local_times;

@@ -171,6 +171,8 @@ async fn large_table(stores: &Stores, place: &Place, tiny: &Tiny) {
         parameters: BTreeMap::new(),
         fingerprint: String::new(),
         tables,
+        kept: BTreeMap::new(),
+        identity_hash_id: None,
         sources: Vec::new(),
         publications: BTreeMap::new(),
     });

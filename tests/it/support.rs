@@ -56,8 +56,22 @@ impl Publication {
 
     /// Runs the pipeline of a project that is like the shipped one on some extracts.
     pub fn of_project(project: &Path, extracts: &Path, as_of: &str, more: &[&str]) -> Publication {
+        Publication::after(&[], project, extracts, as_of, more)
+    }
+
+    /// The same, after publications of earlier days at the same destination.
+    pub fn after(days: &[&str], project: &Path, extracts: &Path, as_of: &str, more: &[&str]) -> Publication {
         let folder = tempfile::tempdir().unwrap();
-        let destination = folder.path().to_str().unwrap();
+        let publish = |as_of| Publication::publish(folder.path(), project, extracts, as_of, more);
+        for day in days {
+            publish(day);
+        }
+        let result = publish(as_of);
+        Publication { folder, result }
+    }
+
+    fn publish(folder: &Path, project: &Path, extracts: &Path, as_of: &str, more: &[&str]) -> Value {
+        let destination = folder.to_str().unwrap();
         let mut arguments =
             vec!["run", "pipelines/customer_segments.yaml", "--as-of", as_of, "--destination", destination, "--format", "json"];
         arguments.extend(more);
@@ -69,8 +83,7 @@ impl Publication {
             .expect("the binary starts");
         let told = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{told}\n{}", String::from_utf8_lossy(&output.stderr));
-        let result = serde_json::from_str(&told).expect("the result is JSON");
-        Publication { folder, result }
+        serde_json::from_str(&told).expect("the result is JSON")
     }
 
     /// The files of a table, as the result names them.

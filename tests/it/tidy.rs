@@ -5,9 +5,10 @@ use crate::errors;
 use crate::support::package;
 
 /// The floors of the building, top first. Calls go down: a module uses modules of its own floor or lower ones.
-const FLOORS: [&[&str]; 6] = [
+const FLOORS: [&[&str]; 7] = [
     &["cli"],
     &["run", "cases", "explain", "generate"],
+    &["predecessor"],
     &["plan", "report", "record"],
     &["graph", "ingest", "identity", "segments", "publish"],
     &["engine", "functions", "sql", "config", "manifest", "storage", "clock"],
@@ -46,6 +47,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("newer-publication", "needs a destination that a newer version wrote: `publish/publications.rs` holds it"),
     ("not-a-commit", "needs a destination that somebody else wrote: `publish/publications.rs` holds it"),
     ("another-pipeline", "needs a destination that another pipeline published to: `publishing` holds it"),
+    ("blank-identifier", "needs a blank on the command line: `identity_cases` holds it"),
+    ("damaged-publication", "needs a publication whose files somebody has changed: `identity_cases` holds it"),
     ("store-without-conditions", "needs a store that ignores conditions: `breaking` holds it"),
 ];
 

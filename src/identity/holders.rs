@@ -1,0 +1,394 @@
+//! Identifiers that too many share: with more holders than its type may have, one ties nobody.
+//!
+//! A holder is what an edge ties to the identifier: a customer, or what may be one. How many there are depends on who is one customer, and
+//! that on which identifiers are shared. It is settled so that neither the order of edges nor that of declared types matters:
+//!
+//! 1. Edges without a limited identifier are made.
+//! 2. An identifier with no more holders than it may have ties them. That can only make holders fewer, so it is repeated until nothing
+//!    changes, and in whichever order it is done the same comes out. An edge between two limited identifiers waits for both.
+//! 3. Of identifiers left over that are tied to each other, those furthest over their limit are shared, and step 2 goes on without them.
+//! 4. What is left over then is shared.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+
+use super::components::Sets;
+use super::edges::{Chunk, Verdict};
+use super::intern::{NOBODY, Nodes, SHARED};
+use super::rules::Rules;
+use crate::config::StandsAlone;
+use crate::engine::parallel;
+
+/// An identifier that has more holders than its type may.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SharedNode {
+    pub(super) node: u32,
+    pub(super) holders: u32,
+}
+
+/// What stands for several neighbours of an identifier.
+const SEVERAL: u32 = NOBODY - 1;
+
+/// Numbers are hashed often here, and nobody chooses them.
+type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
+type Set<K> = HashSet<K, foldhash::fast::RandomState>;
+
+/// Rounds in which all are looked at, before only those are that something has changed for.
+const ROUNDS: usize = 3;
+
+/// What limits say of types.
+struct Limits {
+    /// By type: how many holders it may have; 0 where there is no limit.
+    most: Vec<u32>,
+    /// By type: whether it names nobody, or only who is not known yet: then an identifier which nothing else is tied to is nobody's holder,
+    /// so that nobody has too many because anonymous visitors are told of.
+    names_nobody: Vec<bool>,
+}
+
+impl Limits {
+    fn of(&self, kind: u8) -> u32 {
+        self.most[usize::from(kind)]
+    }
+
+    fn any(&self, kinds: [u8; 2]) -> bool {
+        self.of(kinds[0]) | self.of(kinds[1]) != 0
+    }
+}
+
+/// Identifiers that are tied to one other only, where that matters.
+struct Leaves(Vec<AtomicU32>);
+
+impl Leaves {
+    fn holds(&self, node: u32) -> bool {
+        self.0.get(node as usize).is_some_and(|neighbour| neighbour.load(Relaxed) < SEVERAL)
+    }
+}
+
+/// Joins what belongs together; the identifiers that too many share.
+pub(super) fn join(rules: &Rules, nodes: &mut Nodes, chunks: &mut [Chunk], sets: &Sets, threads: usize) -> Vec<SharedNode> {
+    let limits = Limits {
+        most: rules.types.iter().map(|rule| rule.most_holders.unwrap_or(0)).collect(),
+        names_nobody: rules.types.iter().map(|rule| rule.stands_alone != StandsAlone::Yes).collect(),
+    };
+    let made = |chunk: &Chunk, at: usize| chunk.verdicts[at] == Verdict::Ties;
+    parallel(chunks, threads, |chunk| {
+        sets.join_all((0..chunk.ends.len()).filter(|at| made(chunk, *at) && !limits.any(chunk.kinds[*at])).map(|at| chunk.ends[at]));
+    });
+    if limits.most.iter().all(|most| *most == 0) {
+        return Vec::new();
+    }
+    let leaves = leaves(&limits, nodes, chunks, threads);
+    let over = over_limit(&limits, &leaves, nodes, chunks, sets, threads);
+    let left: Vec<LeftOver> = parallel(&mut chunks.iter().enumerate().collect::<Vec<_>>(), threads, |(number, chunk)| {
+        let mut left = Vec::new();
+        for at in (0..chunk.ends.len()).filter(|at| made(chunk, *at) && limits.any(chunk.kinds[*at])) {
+            let [one, other] = chunk.ends[at];
+            if !over.is_empty() && (over.contains_key(&one) || over.contains_key(&other)) {
+                left.push(LeftOver { ends: chunk.ends[at], place: (*number, at) });
+            } else {
+                sets.join(one, other);
+            }
+        }
+        left
+    })
+    .into_iter()
+    .flatten()
+    .collect();
+    if left.is_empty() {
+        return Vec::new();
+    }
+    let mut shared = settle(over, &left, &leaves, sets);
+    shared.sort_unstable_by_key(|shared| shared.node);
+    for found in &shared {
+        nodes.mark(found.node, SHARED);
+    }
+    for LeftOver { ends, place: (chunk, at) } in left {
+        if ends.into_iter().any(|end| nodes.is(end, SHARED)) {
+            chunks[chunk].verdicts[at] = Verdict::Shared;
+        }
+    }
+    shared
+}
+
+/// Finds the identifiers that name nobody and have one neighbour, if a limited identifier has such neighbours.
+fn leaves(limits: &Limits, nodes: &Nodes, chunks: &mut [Chunk], threads: usize) -> Leaves {
+    let matters = |kinds: [u8; 2]| {
+        [kinds, [kinds[1], kinds[0]]].into_iter().any(|[one, other]| limits.of(one) > 0 && limits.names_nobody[usize::from(other)])
+    };
+    let found = AtomicBool::new(false);
+    parallel(chunks, threads, |chunk| {
+        if !found.load(Relaxed) && chunk.kinds.iter().any(|kinds| matters(*kinds)) {
+            found.store(true, Relaxed);
+        }
+    });
+    if !found.into_inner() {
+        return Leaves(Vec::new());
+    }
+    let neighbours: Vec<AtomicU32> = (0..nodes.count()).map(|_| AtomicU32::new(SEVERAL)).collect();
+    nodes.parts(threads, |part| {
+        for node in part.filter(|&node| limits.names_nobody[usize::from(nodes.kind(node))]) {
+            neighbours[node as usize].store(NOBODY, Relaxed);
+        }
+    });
+    parallel(chunks, threads, |chunk| {
+        for at in (0..chunk.ends.len()).filter(|at| chunk.verdicts[*at] == Verdict::Ties) {
+            for side in [0, 1] {
+                let (neighbour, other) = (&neighbours[chunk.ends[at][side] as usize], chunk.ends[at][1 - side]);
+                let known = neighbour.compare_exchange(NOBODY, other, Relaxed, Relaxed);
+                if known.is_err_and(|known| known != other) {
+                    neighbour.store(SEVERAL, Relaxed);
+                }
+            }
+        }
+    });
+    Leaves(neighbours)
+}
+
+/// The limited identifiers that have more holders than they may, with their limits, as things stand.
+fn over_limit(limits: &Limits, leaves: &Leaves, nodes: &Nodes, chunks: &mut [Chunk], sets: &Sets, threads: usize) -> Map<u32, u32> {
+    // The first holder seen of each identifier; most have no other, and need no more than this to be told.
+    let first: Vec<AtomicU32> = (0..nodes.count()).map(|_| AtomicU32::new(NOBODY)).collect();
+    let holder_at = |chunk: &Chunk, at: usize, side: usize| {
+        let (kinds, ends) = (chunk.kinds[at], chunk.ends[at]);
+        let most = limits.of(kinds[side]);
+        let held = most > 0 && chunk.verdicts[at] == Verdict::Ties && !leaves.holds(ends[1 - side]);
+        held.then(|| (ends[side], most, sets.root(ends[1 - side])))
+    };
+    let several: Set<u32> = parallel(chunks, threads, |chunk| {
+        let mut several = Vec::new();
+        for at in 0..chunk.ends.len() {
+            for (identifier, _, holder) in [0, 1].into_iter().filter_map(|side| holder_at(chunk, at, side)) {
+                let seen = first[identifier as usize].compare_exchange(NOBODY, holder, Relaxed, Relaxed);
+                if seen.is_err_and(|first| first != holder) {
+                    several.push(identifier);
+                }
+            }
+        }
+        several
+    })
+    .into_iter()
+    .flatten()
+    .collect();
+    drop(first);
+    if several.is_empty() {
+        return Map::default();
+    }
+    let held = parallel(chunks, threads, |chunk| {
+        let mut held = Vec::new();
+        for at in 0..chunk.ends.len() {
+            for side in [0, 1].into_iter().filter(|side| limits.of(chunk.kinds[at][*side]) > 0 && several.contains(&chunk.ends[at][*side]))
+            {
+                held.extend(holder_at(chunk, at, side));
+            }
+        }
+        held
+    });
+    let mut held: Vec<(u32, u32, u32)> = held.into_iter().flatten().collect();
+    held.sort_unstable();
+    held.dedup();
+    let too_many = held.chunk_by(|one, other| one.0 == other.0).filter(|holders| holders.len() > holders[0].1 as usize);
+    too_many.map(|holders| (holders[0].0, holders[0].1)).collect()
+}
+
+/// Settles which of the identifiers with too many holders are shared: in most extracts all but a few, after a look or two at all of them.
+fn settle(mut over: Map<u32, u32>, left: &[LeftOver], leaves: &Leaves, sets: &Sets) -> Vec<SharedNode> {
+    let tie_each_other = left.iter().any(|edge| edge.ends.iter().all(|end| over.contains_key(end)));
+    for _ in 0..ROUNDS {
+        if tie_each_other {
+            break;
+        }
+        let sides = left.iter().flat_map(|edge| [edge.ends, [edge.ends[1], edge.ends[0]]]);
+        let open = sides.filter(|[identifier, holder]| over.contains_key(identifier) && !leaves.holds(*holder));
+        let mut held: Vec<(u32, u32)> = open.map(|[identifier, holder]| (identifier, sets.root(holder))).collect();
+        held.sort_unstable();
+        held.dedup();
+        let counted = held.chunk_by(|one, other| one.0 == other.0).map(|holders| (holders[0].0, holders.len()));
+        let (few, many): (Vec<_>, Vec<_>) =
+            counted.partition(|(node, holders)| over.get(node).is_some_and(|most| *holders <= *most as usize));
+        if few.is_empty() {
+            let shared = |(node, holders): (u32, usize)| SharedNode { node, holders: u32::try_from(holders).unwrap_or(u32::MAX) };
+            return many.into_iter().map(shared).collect();
+        }
+        let few: Set<u32> = few.into_iter().map(|(node, _)| node).collect();
+        over.retain(|node, _| !few.contains(node));
+        for edge in left.iter().filter(|edge| edge.ends.iter().any(|end| few.contains(end))) {
+            sets.join(edge.ends[0], edge.ends[1]);
+        }
+        if over.is_empty() {
+            return Vec::new();
+        }
+    }
+    Settling::begin(over, left, leaves, sets).settle(sets)
+}
+
+/// An edge of an identifier that has had too many holders.
+struct LeftOver {
+    ends: [u32; 2],
+    place: (usize, usize),
+}
+
+/// An identifier that has had too many holders.
+struct Candidate {
+    node: u32,
+    most: usize,
+    /// Its own token.
+    token: u32,
+    state: State,
+    /// Its edges: the other end's token, and its number if that is a candidate too.
+    edges: Vec<(u32, u32, Option<usize>)>,
+    /// By token of a holder: the edges that lead to it.
+    holders: Map<u32, u32>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    Ties,
+    Shared,
+}
+
+/// Candidates while it is settled which of them are shared. A token stands for a set of identifiers; tokens of sets that become one are
+/// joined, the one that fewer candidates wait for into the other, so that all is done in little more than linear time.
+struct Settling {
+    candidates: Vec<Candidate>,
+    /// The token that another was joined into, or itself.
+    joined_into: Vec<u32>,
+    /// By token: the candidates that have it as a holder.
+    waiting: Vec<Vec<usize>>,
+    /// Candidates that have few enough holders.
+    ready: Vec<usize>,
+}
+
+impl Settling {
+    fn begin(over: Map<u32, u32>, left: &[LeftOver], leaves: &Leaves, sets: &Sets) -> Self {
+        let mut tokens: Map<u32, u32> = Map::default();
+        let mut token = |node: u32| {
+            let next = u32::try_from(tokens.len()).unwrap_or(NOBODY);
+            *tokens.entry(sets.root(node)).or_insert(next)
+        };
+        let mut numbers: Map<u32, usize> = Map::default();
+        let mut candidates: Vec<Candidate> = Vec::with_capacity(over.len());
+        for (node, most) in over {
+            numbers.insert(node, candidates.len());
+            let (edges, holders) = (Vec::new(), Map::default());
+            candidates.push(Candidate { node, most: most as usize, token: token(node), state: State::Open, edges, holders });
+        }
+        for LeftOver { ends, .. } in left {
+            for side in [0, 1] {
+                let Some(&number) = numbers.get(&ends[side]) else { continue };
+                let other = ends[1 - side];
+                let of_other = token(other);
+                candidates[number].edges.push((of_other, other, numbers.get(&other).copied()));
+                if !leaves.holds(other) {
+                    *candidates[number].holders.entry(of_other).or_default() += 1;
+                }
+            }
+        }
+        let mut waiting = vec![Vec::new(); tokens.len()];
+        for (number, candidate) in candidates.iter().enumerate() {
+            for token in candidate.holders.keys() {
+                waiting[*token as usize].push(number);
+            }
+        }
+        let ready = (0..candidates.len()).filter(|number| candidates[*number].holders.len() <= candidates[*number].most).collect();
+        Settling { joined_into: (0..u32::try_from(tokens.len()).unwrap_or(NOBODY)).collect(), candidates, waiting, ready }
+    }
+
+    /// Settles it; the candidates that are shared.
+    fn settle(mut self, sets: &Sets) -> Vec<SharedNode> {
+        let mut shared = Vec::new();
+        loop {
+            while let Some(number) = self.ready.pop() {
+                self.tie(number, sets);
+            }
+            let open = |candidate: &&Candidate| candidate.state == State::Open;
+            let tied_to_open = |candidate: &&Candidate| {
+                let others = candidate.edges.iter().filter_map(|(.., number)| *number);
+                others.into_iter().any(|other| self.candidates[other].state == State::Open)
+            };
+            let excess = |candidate: &Candidate| candidate.holders.len().saturating_sub(candidate.most);
+            let most = self.candidates.iter().filter(open).filter(tied_to_open).map(excess).max();
+            // Those at least half as far over their limit as the worst one, so that few rounds are enough.
+            let far_over = |candidate: &Candidate| most.is_none_or(|most| 2 * excess(candidate) >= most && tied_to_open(&candidate));
+            let chosen: Vec<usize> =
+                (0..self.candidates.len()).filter(|at| open(&&self.candidates[*at]) && far_over(&self.candidates[*at])).collect();
+            if chosen.is_empty() {
+                return shared;
+            }
+            for &number in &chosen {
+                let candidate = &mut self.candidates[number];
+                candidate.state = State::Shared;
+                let holders = u32::try_from(candidate.holders.len()).unwrap_or(u32::MAX);
+                shared.push(SharedNode { node: candidate.node, holders });
+            }
+            for number in chosen {
+                self.let_go(number);
+            }
+        }
+    }
+
+    /// Lets a candidate tie all that it is tied to.
+    fn tie(&mut self, number: usize, sets: &Sets) {
+        if self.candidates[number].state != State::Open {
+            return;
+        }
+        self.candidates[number].state = State::Ties;
+        let (node, own) = (self.candidates[number].node, self.candidates[number].token);
+        for (token, other, candidate) in std::mem::take(&mut self.candidates[number].edges) {
+            if candidate.is_none_or(|other| self.candidates[other].state == State::Ties) {
+                sets.join(node, other);
+                self.join(own, token);
+            }
+        }
+    }
+
+    /// Leaves a shared candidate out of the holders of those that it is tied to.
+    fn let_go(&mut self, number: usize) {
+        for (.., other) in std::mem::take(&mut self.candidates[number].edges) {
+            let Some(other) = other.filter(|other| self.candidates[*other].state == State::Open) else { continue };
+            let token = self.token(self.candidates[number].token);
+            let neighbour = &mut self.candidates[other];
+            if let Some(edges) = neighbour.holders.get_mut(&token) {
+                *edges -= 1;
+                if *edges == 0 {
+                    neighbour.holders.remove(&token);
+                }
+            }
+            if neighbour.holders.len() <= neighbour.most {
+                self.ready.push(other);
+            }
+        }
+    }
+
+    fn token(&mut self, token: u32) -> u32 {
+        let mut at = token as usize;
+        while self.joined_into[at] as usize != at {
+            self.joined_into[at] = self.joined_into[self.joined_into[at] as usize];
+            at = self.joined_into[at] as usize;
+        }
+        self.joined_into[at]
+    }
+
+    fn join(&mut self, one: u32, other: u32) {
+        let (one, other) = (self.token(one), self.token(other));
+        if one == other {
+            return;
+        }
+        let fewer_wait = self.waiting[one as usize].len() <= self.waiting[other as usize].len();
+        let (from, into) = if fewer_wait { (one, other) } else { (other, one) };
+        self.joined_into[from as usize] = into;
+        for number in std::mem::take(&mut self.waiting[from as usize]) {
+            let candidate = &mut self.candidates[number];
+            let Some(edges) = candidate.holders.remove(&from).filter(|_| candidate.state == State::Open) else { continue };
+            let known = candidate.holders.contains_key(&into);
+            *candidate.holders.entry(into).or_default() += edges;
+            if known {
+                if candidate.holders.len() <= candidate.most {
+                    self.ready.push(number);
+                }
+            } else {
+                self.waiting[into as usize].push(number);
+            }
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! What a publication keeps for the next one: files that are no output, named by its commit and written with its tables.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt, stream};
+use object_store::ObjectStoreExt;
+use object_store::buffered::BufReader;
+use parquet::arrow::ParquetRecordBatchStreamBuilder;
+use sha2::{Digest, Sha256};
+
+use super::publications::commit_path;
+use super::{Publications, RUNS, Staging, write};
+use crate::diagnostic::Diagnostic;
+use crate::error::{Error, Result};
+use crate::manifest::{Commit, DataFile};
+use crate::storage;
+
+/// Rows that are read at once.
+const BATCH_ROWS: usize = 32 * 1024;
+
+/// Bytes that are asked of the store at once.
+const READ_BYTES: usize = 4 * 1024 * 1024;
+
+/// A file to be kept.
+pub struct Keep {
+    /// What it is called.
+    pub name: &'static str,
+    /// Its columns.
+    pub schema: SchemaRef,
+    /// The columns in whose order its rows come, and that tell them apart.
+    pub key: &'static [&'static str],
+    /// Its rows.
+    pub rows: Vec<RecordBatch>,
+}
+
+impl Staging {
+    /// Writes a file for the next publication.
+    ///
+    /// # Errors
+    /// As writing to the store fails.
+    pub async fn keep(&mut self, file: Keep) -> Result<()> {
+        let path = format!("{RUNS}/{}/kept/{}.parquet", self.run_id, file.name);
+        let location = self.destination.join(&path);
+        let shown = self.destination.shown(&location);
+        let rows = RecordBatchStreamAdapter::new(file.schema, stream::iter(file.rows.into_iter().map(Ok)));
+        let key: Vec<String> = file.key.iter().map(|column| (*column).to_owned()).collect();
+        let store = Arc::clone(&self.destination.store);
+        let written = write::parquet(store, location, &shown, file.name, &key, Box::pin(rows)).await?;
+        let kept = DataFile { path, bytes: written.bytes, rows: written.rows, sha256: written.sha256 };
+        self.kept.insert(file.name.to_owned(), kept);
+        Ok(())
+    }
+}
+
+impl Publications {
+    /// The rows that a publication has kept under a name, in their order; none when it keeps nothing under it.
+    ///
+    /// # Errors
+    /// As the store fails; [`Error::Project`] when the file is not what the commit says.
+    pub async fn kept(&self, commit: &Commit, name: &str) -> Result<Option<BoxStream<'static, Result<RecordBatch>>>> {
+        let Some(file) = commit.kept.get(name) else { return Ok(None) };
+        let path = self.destination.join(&file.path);
+        let shown = self.destination.shown(&path);
+        let meta = match self.destination.store.head(&path).await {
+            Ok(meta) => meta,
+            Err(object_store::Error::NotFound { .. }) => return Err(self.damaged(commit, &shown, "is not there")),
+            Err(error) => return Err(storage::failure("read", &shown, error)),
+        };
+        if meta.size != file.bytes {
+            return Err(self.damaged(commit, &shown, "is not as it was written"));
+        }
+        // A file whose bytes are others could mean anything.
+        let mut hash = Sha256::new();
+        let found = self.destination.store.get(&path).await.map_err(|error| storage::failure("read", &shown, error))?;
+        let mut bytes = found.into_stream();
+        while let Some(part) = bytes.try_next().await.map_err(|error| storage::failure("read", &shown, error))? {
+            hash.update(&part);
+        }
+        if format!("{:x}", hash.finalize()) != file.sha256 {
+            return Err(self.damaged(commit, &shown, "is not as it was written"));
+        }
+        let reader = BufReader::with_capacity(Arc::clone(&self.destination.store), &meta, READ_BYTES);
+        let unreadable = {
+            let (damaged, shown) = (self.damage(commit, &shown, "cannot be read"), shown.clone());
+            move |error: parquet::errors::ParquetError| match error {
+                parquet::errors::ParquetError::External(cause) => match cause.downcast::<object_store::Error>() {
+                    Ok(error) => storage::failure("read", &shown, *error),
+                    Err(cause) => storage::broken("read", &shown, &*cause),
+                },
+                _ => damaged.clone().into(),
+            }
+        };
+        let builder = ParquetRecordBatchStreamBuilder::new(reader).await.map_err(&unreadable)?;
+        let rows = builder.with_batch_size(BATCH_ROWS).build().map_err(&unreadable)?;
+        Ok(Some(rows.map_err(unreadable).boxed()))
+    }
+
+    fn damaged(&self, commit: &Commit, shown: &str, how: &str) -> Error {
+        self.damage(commit, shown, how).into()
+    }
+
+    fn damage(&self, commit: &Commit, shown: &str, how: &str) -> Diagnostic {
+        let named_by = self.destination.shown(&commit_path(&self.destination, commit.number));
+        Diagnostic::error("damaged-publication", format!("{shown}, which {named_by} names, {how}"))
+            .hint(format!("publish {} again with `--force`, or restore the file", commit.as_of))
+    }
+}
