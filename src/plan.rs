@@ -1,5 +1,7 @@
 //! What will run: models in order with their types checked, each kept as a table or computed where it is read.
 
+mod outputs;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -10,14 +12,13 @@ use datafusion::datasource::empty::EmptyTable;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
 
-use crate::config::{Part, Project, ReferenceTable, Values, parse_scalars, span_of, span_of_part, span_within};
+use crate::config::{Part, Project, ReferenceTable, Values, parse_scalars, span_of, span_of_part};
 use crate::diagnostic::{Diagnostic, Level, in_order, list};
 use crate::engine::{self, Engine, Limits};
 use crate::error::{Error, Result, gather};
 use crate::graph::{self, MEMBERSHIP, Node, PROFILE, REFERENCE, SEGMENTS, SOURCES};
 use crate::identity::{self, Rules};
 use crate::ingest::{self, Contract, Demand};
-use crate::publish;
 use crate::segments::{self, Domains, Proof, RuleSet};
 use crate::sql;
 use crate::storage::{PLACES, Stores};
@@ -102,7 +103,7 @@ pub async fn plan(project: Arc<Project>, values: Values) -> Result<Plan> {
             (rules, domains) = (compiled, known);
         }
     }
-    check_outputs(&project, &values, &checked.models, &mut problems).await?;
+    outputs::check(&project, &values, &checked.models, &mut problems).await?;
     if !problems.is_empty() {
         return Err(Error::Project(in_order(problems)));
     }
@@ -247,66 +248,6 @@ fn demands(project: &Project, contracts: &[Arc<Contract>], checked: &CheckedMode
         problems.push(problem);
     }
     if problems.is_empty() { Ok(demands) } else { Err(Error::Project(problems)) }
-}
-
-/// Checks that outputs name models and columns, and that checks are queries over outputs.
-async fn check_outputs(project: &Project, values: &Values, models: &[PlannedModel], problems: &mut Vec<Diagnostic>) -> Result<()> {
-    let engine = Engine::new(PLANNING, values.zone.name())?;
-    let membership = segments::membership_schema();
-    let mut outputs = BTreeMap::new();
-    for (name, output) in &project.pipeline.outputs.tables {
-        if let Some(why) = publish::unfit_name(name) {
-            let problem = Diagnostic::error("output-name", format!("an output cannot be called `{name}`: {why}"));
-            problems.push(problem.at(span_of(&project.file, &output.model)).label("of this output").hint("give it another name"));
-        }
-        let model = models.iter().find(|model| model.node.model.name() == output.model.value).map(|model| &model.schema);
-        let schema = model.or((output.model.value == MEMBERSHIP).then_some(&membership));
-        let Some(schema) = schema else {
-            // A model that is there but wrong, and a profile that is not there, have been told already.
-            if output.model.value != PROFILE && project.models.iter().all(|model| model.name() != output.model.value) {
-                let names: Vec<String> = project.models.iter().map(crate::config::Model::name).chain([MEMBERSHIP.to_owned()]).collect();
-                problems.push(
-                    Diagnostic::error("unknown-model", format!("the output `{name}` names no model: `{}`", output.model.value))
-                        .at(span_of(&project.file, &output.model))
-                        .did_you_mean(&output.model.value, names.iter().map(String::as_str)),
-                );
-            }
-            continue;
-        };
-        let before = problems.len();
-        for (at, column) in output.sort.iter().enumerate() {
-            if output.sort[..at].iter().any(|other| other.value == column.value) {
-                let problem = Diagnostic::error("duplicate-column", format!("the output `{name}` sorts by `{}` twice", column.value));
-                problems.push(problem.at(span_of(&project.file, column)).label("the second time"));
-            }
-            if schema.column_with_name(&column.value).is_none() {
-                let names = schema.fields().iter().map(|field| field.name().as_str());
-                problems.push(
-                    Diagnostic::error("unknown-column", format!("the output `{name}` has no column `{}` to sort by", column.value))
-                        .at(span_of(&project.file, column))
-                        .did_you_mean(&column.value, names),
-                );
-            }
-        }
-        if problems.len() == before {
-            engine.register(name, empty(Arc::clone(schema)))?;
-            outputs.insert(name.clone(), publish::Output { schema: Arc::clone(schema) });
-        }
-    }
-    // A check of an output that is wrong would only repeat its problem.
-    if outputs.len() < project.pipeline.outputs.tables.len() {
-        return Ok(());
-    }
-    problems.extend(publish::check_problems(project, &outputs));
-    for check in &project.pipeline.checks {
-        let Some(query) = &check.sql else { continue };
-        if let Err(error) = engine.query(&query.value).await {
-            let file = Arc::new(crate::diagnostic::SourceFile { path: format!("check `{}`", check.name.value), text: query.value.clone() });
-            let told = sql::problems(&file, &error).into_iter();
-            problems.extend(told.map(|problem| problem.moved(|part| span_within(&project.file, query, part))));
-        }
-    }
-    Ok(())
 }
 
 fn reference_batch(project: &Project, name: &str, table: &ReferenceTable, values: &Values) -> Result<RecordBatch, Vec<Diagnostic>> {

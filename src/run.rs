@@ -164,7 +164,9 @@ async fn attempt(request: &Request, stores: &Stores, progress: &Progress, record
 
     stage_outputs(&plan, &engine, &mut staging, &mut steps).await?;
     let checking = steps.begin("check outputs");
-    let asked = staging.finish().check(&Engine::new(request.limits, plan.values.zone.name())?, &plan.project.pipeline).await?;
+    let checker = Engine::new(request.limits, plan.values.zone.name())?;
+    let staged = staging.finish().with_parameters(plan.values.parameters.clone());
+    let asked = staged.check(&checker, &plan.project.pipeline).await?;
     steps.end("check outputs", asked.verdicts().len() as u64, checking);
     recorder.note(|record| record.checks = asked.verdicts().to_vec());
     let checked = asked.passed()?;

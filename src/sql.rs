@@ -1,45 +1,19 @@
 //! SQL text parsed, and what DataFusion says against it, at its place in the file.
 
 mod order;
+mod query;
 
 pub use order::{dependent, samples};
+pub use query::{Mention, parameters, parse, tables, unknown_table};
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
 use datafusion::common::{Column, SchemaError};
-use datafusion::config::Dialect;
 use datafusion::error::DataFusionError;
-use datafusion::sql::parser::{DFParserBuilder, Statement};
-use datafusion::sql::sqlparser::ast;
-use datafusion::sql::sqlparser::dialect::dialect_from_str;
 use regex::Regex;
 
 use crate::diagnostic::{Diagnostic, SourceFile, Span, list};
-
-/// Parses one SQL query.
-///
-/// # Errors
-/// A syntax error at its place, and anything else than one query.
-pub fn parse(file: &Arc<SourceFile>) -> Result<Statement, Diagnostic> {
-    let dialect = dialect_from_str(Dialect::Generic).ok_or_else(|| Diagnostic::error("sql-syntax", "the SQL dialect is not known"))?;
-    let parsed =
-        DFParserBuilder::new(file.text.as_str()).with_dialect(dialect.as_ref()).build().and_then(|mut parser| parser.parse_statements());
-    let mut statements = parsed.map_err(|error| syntax(file, &error.strip_backtrace()))?;
-    match (statements.pop_front(), statements.is_empty()) {
-        (Some(Statement::Statement(statement)), true) if matches!(*statement, ast::Statement::Query(_)) => {
-            Ok(Statement::Statement(statement))
-        }
-        (first, _) => {
-            let what = match first {
-                None => "there is no query in this file",
-                Some(_) if !statements.is_empty() => "there are several statements in this file",
-                Some(_) => "this is not a query",
-            };
-            Err(Diagnostic::error("not-a-query", what).at(whole(file)).hint("a model is one `select` (or `with … select`) statement"))
-        }
-    }
-}
 
 /// A syntax error at the place that the parser's message ends with.
 fn syntax(file: &Arc<SourceFile>, message: &str) -> Diagnostic {

@@ -70,7 +70,7 @@ pub fn load(pipeline: &Path, environment: &Environment) -> Result<Project> {
     let models = read_models(&root, &mut problems)?;
     let Some(pipeline) = parsed else {
         // What models read cannot be told without the file, but whether they are SQL can.
-        problems.extend(models.iter().filter_map(|model| sql::parse(&model.file).err()));
+        problems.extend(models.iter().flat_map(|model| sql::parse(&model.file).map_or_else(|problem| vec![problem], |(_, found)| found)));
         return Err(Error::Project(in_order(problems)));
     };
     if models.is_empty() && problems.is_empty() {

@@ -36,6 +36,7 @@ use datafusion::catalog::{MemorySchemaProvider, TableProvider};
 use datafusion::common::{DFSchema, ScalarValue, TableReference};
 use datafusion::datasource::ViewTable;
 use datafusion::error::DataFusionError;
+use datafusion::execution::context::SQLOptions;
 use datafusion::execution::disk_manager::DiskManager;
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -274,7 +275,9 @@ impl Engine {
     /// DataFusion's own, for the caller to put beside the SQL.
     pub async fn plan(&self, statement: &Statement, parameters: &BTreeMap<String, ScalarValue>) -> Result<LogicalPlan, DataFusionError> {
         let bound = bind(statement.clone(), parameters)?;
-        self.state.statement_to_plan(bound).await
+        let plan = self.state.statement_to_plan(bound).await?;
+        read_only().verify_plan(&plan)?;
+        Ok(plan)
     }
 
     /// Checks the types of a planned query, which planning alone does not.
@@ -417,12 +420,12 @@ impl Engine {
         Ok(Answer { plan, schema, dictionary: Arc::clone(&self.dictionary) })
     }
 
-    /// A query over registered tables.
+    /// A query over registered tables; what would write is an error.
     ///
     /// # Errors
     /// DataFusion's own.
     pub async fn query(&self, sql: &str) -> Result<DataFrame, DataFusionError> {
-        self.context.sql(sql).await
+        self.context.sql_with_options(sql, read_only()).await
     }
 
     /// The DataFusion session, for what this type does not wrap.
@@ -483,6 +486,11 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// What a plan may do. SQL that writes is refused as text; this is for what nobody thought of.
+fn read_only() -> SQLOptions {
+    SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false)
 }
 
 fn has_hash_join(plan: &Arc<dyn ExecutionPlan>) -> bool {

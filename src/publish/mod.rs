@@ -40,6 +40,7 @@ use crate::error::{Error, Message, Result};
 use crate::manifest::{Commit, DataFile, Table};
 use crate::storage::{self, Location, Stores};
 use chrono::NaiveDate;
+use datafusion::common::ScalarValue;
 use datafusion::execution::SendableRecordBatchStream;
 use tokio::task::JoinSet;
 use write::Written;
@@ -78,7 +79,11 @@ pub struct Rows {
 }
 
 /// All tables of a run, written but not checked.
-pub struct Staged(Staging);
+pub struct Staged {
+    staging: Staging,
+    /// What the queries of checks read as `$name`.
+    parameters: BTreeMap<String, ScalarValue>,
+}
 
 /// All tables of a run, written, and what was to be checked holds.
 pub struct Checked {
@@ -150,7 +155,7 @@ impl Staging {
 
     /// Ends the writing.
     pub fn finish(self) -> Staged {
-        Staged(self)
+        Staged { staging: self, parameters: BTreeMap::new() }
     }
 }
 

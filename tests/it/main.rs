@@ -37,6 +37,8 @@ mod membership_history;
 mod no_look_ahead;
 /// Promise 3: what a file is, is told from its bytes; none goes astray, none is read in two versions, none is another pipeline's.
 mod odd_files;
+/// SQL of a project reads, and does nothing else, wherever it stands.
+mod only_reads;
 /// Promise 4: what is published has passed its checks, and what has not is shown without personal data.
 mod output_checks;
 /// Promises 4 and 5: a publication and what comes of it, on a local disk and through the command line.

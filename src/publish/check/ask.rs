@@ -1,6 +1,7 @@
 //! One check asked: what it found, and which rows it objects to.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array};
 use datafusion::common::ScalarValue;
@@ -16,7 +17,7 @@ use super::personal::Personal;
 use super::shift::{self, Shift};
 use super::{CheckOutcome, EARLIER};
 use crate::config::{AcceptedValues, Change, Check, Pipeline, Question, RowBounds, SegmentBounds, Spanned, TableColumns};
-use crate::diagnostic::counted;
+use crate::diagnostic::{SourceFile, counted};
 use crate::engine::Engine;
 use crate::error::{Error, Message, Result};
 use crate::graph::{MEMBERSHIP, PROFILE};
@@ -29,6 +30,8 @@ pub struct Asker<'a> {
     pub engine: &'a Engine,
     pub pipeline: &'a Pipeline,
     pub staging: &'a Staging,
+    /// What queries read as `$name`.
+    pub parameters: &'a BTreeMap<String, ScalarValue>,
     pub personal: Personal,
     /// The publication of the nearest earlier day.
     pub earlier: Option<Commit>,
@@ -73,7 +76,7 @@ impl Asker<'_> {
             Question::NotNull(of) => self.not_null(of).await,
             Question::Accepted(of) => self.accepted(of).await,
             Question::Rows(of) => Ok(self.rows(of)),
-            Question::Sql(query) => self.query(query).await,
+            Question::Sql(query) => self.query(check, query).await,
             Question::SegmentSize(of) => self.segment_size(of).await,
             Question::Change(of) => self.change(of).await,
         };
@@ -119,8 +122,11 @@ impl Asker<'_> {
         Answer::of(outside(rows, of.min, of.max, "row").into_iter().collect(), counted(rows, "row"))
     }
 
-    async fn query(&self, query: &Spanned<String>) -> Result<Answer, DataFusionError> {
-        let query = self.engine.query(&query.value).await?;
+    async fn query(&self, check: &Check, query: &Spanned<String>) -> Result<Answer, DataFusionError> {
+        let file = Arc::new(SourceFile { path: format!("check `{}`", check.name.value), text: query.value.clone() });
+        // It was parsed when the run was planned.
+        let (statement, _) = sql::parse(&file).map_err(|_| DataFusionError::Internal("a check is not a query".to_owned()))?;
+        let query = self.engine.frame(self.engine.plan(&statement, self.parameters).await?);
         self.none_of(query, |rows| format!("the query returned {}", counted(rows, "row"))).await
     }
 

@@ -8,8 +8,10 @@ mod shift;
 
 pub use plan::{Output, problems};
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use datafusion::common::ScalarValue;
 use datafusion::prelude::ParquetReadOptions;
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -66,16 +68,21 @@ pub struct Asked {
 }
 
 impl Staged {
+    /// Says what the queries of checks read as `$name`.
+    pub fn with_parameters(self, parameters: BTreeMap<String, ScalarValue>) -> Self {
+        Staged { parameters, ..self }
+    }
+
     /// Asks every check of the files as written.
     ///
     /// # Errors
     /// [`Error::Refused`] when one cannot be asked of these rows.
     pub async fn check(self, engine: &Engine, pipeline: &Pipeline) -> Result<Asked> {
-        let staging = self.0;
+        let Staged { staging, parameters } = self;
         register(engine, &staging).await?;
         let compares = pipeline.checks.iter().any(|check| check.change.is_some());
         let earlier = if compares { earlier(engine, &staging).await? } else { None };
-        let asker = Asker { engine, pipeline, staging: &staging, personal: Personal::of(pipeline), earlier };
+        let asker = Asker { engine, pipeline, staging: &staging, parameters: &parameters, personal: Personal::of(pipeline), earlier };
         let mut verdicts = Vec::new();
         let mut failures = Vec::new();
         for check in &pipeline.checks {
