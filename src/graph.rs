@@ -107,6 +107,7 @@ fn check(
     for table in &tables {
         let name = &table.name;
         match known.get(name) {
+            None if is_lost(project, name) => {}
             None => problems.push(sql::unknown_table(table, known.keys().map(String::as_str))),
             Some(place) if *place > own => {
                 let problem = Diagnostic::error("layer-order", format!("`{}` reads `{name}`, which comes after it", model.name()))
@@ -126,9 +127,16 @@ fn check(
     tables.into_iter().map(|table| table.name).collect()
 }
 
+/// Whether a table is declared in a part of the pipeline file that is wrong, and has been told so.
+fn is_lost(project: &Project, table: &str) -> bool {
+    let part = table.split_once('.').filter(|(schema, _)| [SOURCES, REFERENCE].contains(schema));
+    part.is_some_and(|(schema, name)| project.lost.names(&[schema]).contains(&name))
+}
+
 /// The parameters that a query reads and nobody declares.
 pub fn unknown_parameters(project: &Project, file: &Arc<SourceFile>, statement: &Statement) -> Vec<Diagnostic> {
-    let declared: Vec<&str> = project.pipeline.parameters.keys().map(String::as_str).chain([AS_OF, NULL_WORDS]).collect();
+    let lost = project.lost.names(&["parameters"]);
+    let declared: Vec<&str> = project.pipeline.parameters.keys().map(String::as_str).chain([AS_OF, NULL_WORDS]).chain(lost).collect();
     let written: Vec<String> = declared.iter().map(|parameter| format!("${parameter}")).collect();
     let unknown = sql::parameters(file, statement).into_iter().filter(|parameter| !declared.contains(&parameter.name.as_str()));
     let told = unknown.map(|sql::Mention { name, span }| {

@@ -26,6 +26,5 @@ pub fn command(arguments: ExplainArguments, environment: Environment, terminal: 
     };
     let asked = explain::identity(&request, &stores, arguments.identifier_type.as_deref(), &arguments.identity);
     let answer = super::runtime(threads)?.block_on(asked)?;
-    terminal.tell(|| report::human_identity(&answer, arguments.unmask), || report::json_identity(&answer, arguments.unmask));
-    Ok(())
+    terminal.give(|| report::human_identity(&answer, arguments.unmask), || report::json_identity(&answer, arguments.unmask))
 }

@@ -9,6 +9,7 @@ mod index;
 mod inspect;
 mod kept;
 mod local_date;
+mod machine;
 mod memory;
 mod order;
 mod packing;
@@ -16,15 +17,18 @@ mod parallel;
 mod parameters;
 mod profile;
 mod table;
+mod told;
 
 pub use dictionary::{ChunkCodes, Dictionary};
 pub use index::{HashIndex, Slot};
 pub use inspect::{columns_read, reads, unrepeatable, unrepeatable_in};
-pub use memory::{Gathered, Held, failed, is_want_of_room, memory_at_hand, peak_memory};
+pub use machine::memory_at_hand;
+pub use memory::{Gathered, Held, failed, is_want_of_room, peak_memory};
 pub use order::{Dependence, dependent_on_order};
 pub use parallel::parallel;
 pub use profile::{Operator, Work, compute_ms};
 pub use table::{decoded_batch, encoded_schema};
+pub use told::{Told, told};
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;

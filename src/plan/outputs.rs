@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{PLANNING, PlannedModel, empty};
-use crate::config::{Model, Project, Spanned, Values, span_of, span_within};
+use crate::config::{Model, Project, Spanned, Values, placed, span_of};
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::engine::Engine;
 use crate::error::Result;
@@ -30,7 +30,7 @@ pub async fn check(project: &Project, values: &Values, models: &[PlannedModel], 
             if output.model.value != PROFILE && project.models.iter().all(|model| model.name() != output.model.value) {
                 let names: Vec<String> = project.models.iter().map(Model::name).chain([MEMBERSHIP.to_owned()]).collect();
                 problems.push(
-                    Diagnostic::error("unknown-model", format!("the output `{name}` names no model: `{}`", output.model.value))
+                    Diagnostic::error("unknown-model", format!("the output `{name}` names no model: `{}`", output.model.shown()))
                         .at(span_of(&project.file, &output.model))
                         .did_you_mean(&output.model.value, names.iter().map(String::as_str)),
                 );
@@ -40,13 +40,13 @@ pub async fn check(project: &Project, values: &Values, models: &[PlannedModel], 
         let before = problems.len();
         for (at, column) in output.sort.iter().enumerate() {
             if output.sort[..at].iter().any(|other| other.value == column.value) {
-                let problem = Diagnostic::error("duplicate-column", format!("the output `{name}` sorts by `{}` twice", column.value));
+                let problem = Diagnostic::error("duplicate-column", format!("the output `{name}` sorts by `{}` twice", column.shown()));
                 problems.push(problem.at(span_of(&project.file, column)).label("the second time"));
             }
             if schema.column_with_name(&column.value).is_none() {
                 let names = schema.fields().iter().map(|field| field.name().as_str());
                 problems.push(
-                    Diagnostic::error("unknown-column", format!("the output `{name}` has no column `{}` to sort by", column.value))
+                    Diagnostic::error("unknown-column", format!("the output `{name}` has no column `{}` to sort by", column.shown()))
                         .at(span_of(&project.file, column))
                         .did_you_mean(&column.value, names),
                 );
@@ -57,15 +57,11 @@ pub async fn check(project: &Project, values: &Values, models: &[PlannedModel], 
             outputs.insert(name.clone(), publish::Output { schema: Arc::clone(schema) });
         }
     }
-    // A check of an output that is wrong would only repeat its problem.
-    if outputs.len() < project.pipeline.outputs.tables.len() {
-        return Ok(());
-    }
     problems.extend(publish::check_problems(project, &outputs));
     for check in &project.pipeline.checks {
         let Some(query) = &check.sql else { continue };
-        let found = check_query(project, values, &engine, &check.name.value, query, &outputs).await;
-        problems.extend(found.into_iter().map(|problem| problem.moved(|part| span_within(&project.file, query, part))));
+        let found = check_query(project, values, &engine, check.name.shown(), query, &outputs).await;
+        problems.extend(found.into_iter().map(|problem| placed(&project.file, query, problem)));
     }
     Ok(())
 }
@@ -85,11 +81,16 @@ async fn check_query(
         Err(problem) => return vec![problem],
     };
     let tables = sql::tables(&file, &statement);
-    let unknown = tables.iter().filter(|table| !outputs.contains_key(&table.name));
+    // A check of an output that is wrong would only repeat its problem.
+    let lost = project.lost.names(&["outputs", "tables"]);
+    let is_wrong = |name: &str| !outputs.contains_key(name) && (project.pipeline.outputs.tables.contains_key(name) || lost.contains(&name));
+    let unknown = tables.iter().filter(|table| !outputs.contains_key(&table.name) && !is_wrong(&table.name));
     problems.extend(unknown.map(|table| sql::unknown_table(table, outputs.keys().map(String::as_str))));
     problems.extend(graph::unknown_parameters(project, &file, &statement));
     problems.extend(sql::samples(&file, &statement));
-    if !problems.is_empty() {
+    let of_lost = |parameter: &sql::Mention| !values.parameters.contains_key(&parameter.name);
+    let depends = tables.iter().any(|table| is_wrong(&table.name)) || sql::parameters(&file, &statement).iter().any(of_lost);
+    if depends || !problems.is_empty() {
         return problems;
     }
     let planned = engine.plan(&statement, &values.parameters).await.and_then(|plan| engine.check_types(&plan));

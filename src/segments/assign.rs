@@ -186,5 +186,5 @@ fn membership(set: &str, segment: &str, ids: ArrayRef) -> Result<RecordBatch> {
 }
 
 fn defect(error: arrow::error::ArrowError) -> Error {
-    Error::defect(format!("segments were not assigned: {error}"))
+    Error::defect(format!("segments were not assigned: {}", sql::discreet(&error.into())))
 }

@@ -16,7 +16,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::DFSchema;
 use datafusion::physical_expr::PhysicalExpr;
 
-use crate::config::{Pipeline, Project, SetKind, Values, span_of, span_within};
+use crate::config::{Pipeline, Project, SetKind, Values, placed, span_of};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -116,7 +116,7 @@ pub fn compile(project: &Project, values: &Values, engine: &Engine, profile: &Sc
             match rule::compile(engine, &schema, &values.parameters, &segment.when.value) {
                 Ok(compiled) => rules.push((name.clone(), compiled)),
                 Err(found) => {
-                    problems.extend(found.into_iter().map(|problem| problem.moved(|part| span_within(&project.file, &segment.when, part))));
+                    problems.extend(found.into_iter().map(|problem| placed(&project.file, &segment.when, problem)));
                 }
             }
         }
@@ -129,7 +129,7 @@ pub fn compile(project: &Project, values: &Values, engine: &Engine, profile: &Sc
             match rule::compile(engine, &schema, &values.parameters, &permission.value) {
                 Ok(compiled) => permissions.push(Some(compiled)),
                 Err(found) => {
-                    let found = found.into_iter().map(|problem| problem.moved(|part| span_within(&project.file, permission, part)));
+                    let found = found.into_iter().map(|problem| placed(&project.file, permission, problem));
                     let found: Vec<Diagnostic> = found.filter(|problem| !problems.contains(problem)).collect();
                     problems.extend(found);
                 }

@@ -82,6 +82,14 @@ pub fn parameters(file: &Arc<SourceFile>, statement: &Statement) -> Vec<Mention>
     mentions.map(|(name, span)| Mention { span: span_of(file, span), name }).collect()
 }
 
+/// Where a text stands in quotes.
+pub fn text_in(file: &Arc<SourceFile>, text: &str) -> Option<Span> {
+    let dialect = dialect_from_str(Dialect::Generic)?;
+    let tokens = Tokens::of(file, dialect.as_ref());
+    let found = tokens.tokens.iter().find(|token| matches!(&token.token, Token::SingleQuotedString(found) if found == text))?;
+    tokens.place(found)
+}
+
 /// A table that is not there. One that is written as a file is no table at all.
 pub fn unknown_table<'a>(mention: &Mention, known: impl IntoIterator<Item = &'a str>) -> Diagnostic {
     let name = mention.name.as_str();

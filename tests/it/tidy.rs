@@ -11,7 +11,7 @@ const FLOORS: [&[&str]; 6] = [
     &["plan", "report", "record"],
     &["graph", "ingest", "identity", "segments", "publish"],
     &["engine", "functions", "sql", "config", "manifest", "storage", "clock"],
-    &["diagnostic", "error", "local_time", "number"],
+    &["diagnostic", "error", "local_time", "number", "shown"],
 ];
 
 /// What may look up, and why.
@@ -35,6 +35,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("wrong-credentials", "needs a store that answers: `stores` holds it"),
     ("wrong-clock", "needs a store that answers"),
     ("unsupported-by-store", "needs a store that cannot be written to: `publishing` holds it"),
+    ("invalid-log-filter", "is told of a variable: `discretion` holds it"),
+    ("invalid-store-setting", "is told of a variable: `storage/client.rs` holds it"),
     ("invalid-deadline", "is told with the name of a store: `publishing` holds it"),
     ("no-such-profile", "needs the files of a profile: `storage/profile.rs` holds it"),
     ("profile-without-keys", "needs the files of a profile: `storage/profile.rs` holds it"),

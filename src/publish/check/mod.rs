@@ -22,7 +22,8 @@ use crate::engine::Engine;
 use crate::error::{Error, Message, Result};
 use crate::storage;
 use ask::Asker;
-use personal::Personal;
+pub(super) use offending::MASK;
+pub(super) use personal::Personal;
 
 /// The schema under which the tables of the publication before are readable.
 const EARLIER: &str = "earlier";
@@ -88,14 +89,14 @@ impl Staged {
         for check in &pipeline.checks {
             let answer = asker.ask(check).await?;
             let kept_in = match &answer.offending {
-                Some(rows) => rows.keep(&staging, &check.name.value).await?,
+                Some(rows) => rows.keep(&staging, check.name.shown()).await?,
                 None => None,
             };
             if answer.outcome == CheckOutcome::Failed && check.severity == Severity::Fail {
                 failures.push(failure(check, &answer, kept_in.as_deref()));
             }
             verdicts.push(Verdict {
-                check: check.name.value.clone(),
+                check: check.name.shown().to_owned(),
                 kind: check.question().map(|question| question.kind()).unwrap_or_default().to_owned(),
                 severity: check.severity,
                 outcome: answer.outcome,
@@ -135,7 +136,7 @@ impl Asked {
 
 /// A failed check as people read it: what was found, the first rows, and where the others are.
 fn failure(check: &Check, answer: &ask::Answer, kept_in: Option<&str>) -> String {
-    let mut told = format!("{}: {}", check.name.value, answer.found);
+    let mut told = format!("{}: {}", check.name.shown(), answer.found);
     if let Some(rows) = answer.offending.as_ref().and_then(offending::Offending::shown) {
         let indented: String = rows.lines().map(|line| format!("\n    {line}")).collect();
         told += &format!(", as{indented}");
@@ -189,5 +190,5 @@ fn store_url() -> Result<Url> {
 
 fn unreadable(table: &str, error: &datafusion::error::DataFusionError) -> Error {
     let at_store = storage::failure_within("read back", &format!("the staged output `{table}`"), error);
-    at_store.unwrap_or_else(|| Error::defect(format!("the output `{table}` cannot be read back: {}", error.strip_backtrace())))
+    at_store.unwrap_or_else(|| Error::defect(format!("the output `{table}` cannot be read back: {}", crate::sql::discreet(error))))
 }
