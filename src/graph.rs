@@ -130,7 +130,9 @@ fn check(
 /// Whether a table is declared in a part of the pipeline file that is wrong, and has been told so.
 fn is_lost(project: &Project, table: &str) -> bool {
     let part = table.split_once('.').filter(|(schema, _)| [SOURCES, REFERENCE].contains(schema));
-    part.is_some_and(|(schema, name)| project.lost.names(&[schema]).contains(&name))
+    // One whose name is none may be the one that is meant.
+    let is_none = |lost: &str| !lost.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    part.is_some_and(|(schema, name)| project.lost.names(&[schema]).iter().any(|lost| *lost == name || is_none(lost)))
 }
 
 /// The parameters that a query reads and nobody declares.

@@ -27,6 +27,8 @@ mod generated_sql;
 mod identity_operator;
 /// Local times that happen twice or never are one moment, in every zone, format and representation.
 mod local_times;
+/// Marked values, and whether a text holds one in any form.
+mod marks;
 /// Promise 3: every value of every kind of file is read as `docs/values.md` says, or rejected.
 mod meanings;
 /// What `tests/values` expects, and how a run is held to it.
@@ -63,6 +65,8 @@ mod sample_job;
 mod scans;
 /// The JSON Schemas for editors, and the files that name them.
 mod schema;
+/// Promise 8: what the environment gives, a store is sent or answers, and a terminal obeys is in nothing that is said or left.
+mod secrets;
 /// Servers that tests start: stores, and a proxy that makes requests go wrong.
 mod servers;
 /// Promise 4 on every kind of store: one suite for all, races, kills, faults.
