@@ -21,6 +21,8 @@ mod encoded_text;
 mod errors;
 /// Sums and arithmetic that do not wrap, ties that do not show, and what is refused.
 mod exact_sql;
+/// Promise 6: every failure is told where it belongs, at once, to whom it concerns, and a result that nobody gets is one.
+mod failures;
 /// Promise 1 for any SQL: generated queries give the same on any number of threads, and sums are exact.
 mod generated_sql;
 /// Promise 9: the identity step gives the same customers whatever the order of its edges, keeps strangers apart, and ids stable.

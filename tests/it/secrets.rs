@@ -411,7 +411,7 @@ fn what_a_variable_gives_is_told_as_it_is_typed() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let places: Vec<usize> = EVERYTHING.match_indices('«').map(|(at, _)| at).collect();
     let tried: Vec<(usize, &str)> =
-        places.iter().flat_map(|at| ["${PLANTED}", "a${PLANTED}b", "orders > ${PLANTED}"].map(|written| (*at, written))).collect();
+        places.iter().flat_map(|at| ["${PLANTED}", "orders > ${PLANTED}"].map(|written| (*at, written))).collect();
     let share = tried.len().div_ceil(4);
     let wrong: Vec<String> = std::thread::scope(|scope| {
         let of_share = |tried: &[(usize, &str)]| tried.iter().filter_map(|(at, written)| leaks_variable(*at, written)).collect::<Vec<_>>();
