@@ -174,9 +174,9 @@ async fn attempt(request: &Request, stores: &Stores, progress: &Progress, record
 
     stage_outputs(&plan, &engine, &mut staging, &mut steps).await?;
     let checking = steps.begin("check outputs");
-    let checker = Engine::new(request.limits, plan.values.zone.name())?;
+    let asking = Engine::new(request.limits, plan.values.zone.name())?;
     let staged = staging.finish().with_parameters(plan.values.parameters.clone());
-    let asked = staged.check(&checker, &plan.project.pipeline).await?;
+    let asked = staged.check(&asking, &plan.project.pipeline).await?;
     steps.end("check outputs", asked.verdicts().len() as u64, checking);
     recorder.note(|record| record.checks = asked.verdicts().to_vec());
     let checked = asked.passed()?;
@@ -383,12 +383,14 @@ struct Begun {
 
 impl Steps<'_> {
     fn begin(&self, name: &str) -> Begun {
+        tracing::debug!("{name} begins");
         self.progress.step(name);
         self.recorder.note(|record| record.unfinished_step = Some(name.to_owned()));
         Begun { since: Stopwatch::start(), compute_ms: engine::compute_ms() }
     }
 
     fn end(&self, name: &str, rows: u64, begun: Begun) {
+        tracing::debug!("{name} ends after {} ms with {rows} rows", begun.since.elapsed_ms());
         self.progress.end(name);
         let done = self.engine.work().take();
         let step = Step {

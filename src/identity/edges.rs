@@ -188,9 +188,18 @@ fn kinds(rules: &Rules, names: &StringArray, values: &[Option<&str>]) -> Result<
     Ok(kinds)
 }
 
+/// The longest name of a type that is repeated, in bytes.
+const LONGEST_WORD: usize = 32;
+
+/// A type is named if it is a word as types are; what else stands in its place may come from the data, and is not repeated.
 fn undeclared(rules: &Rules, name: &str) -> Error {
     let declared: Vec<&str> = rules.types.iter().map(|rule| rule.name.as_str()).collect();
-    let message = Message::new(format!("`identity.edges` gives identifiers of the type `{name}`, which is not declared"));
+    let is_word = name.len() <= LONGEST_WORD && name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+    let message = Message::new(if is_word {
+        format!("`identity.edges` gives identifiers of the type `{name}`, which is not declared")
+    } else {
+        "`identity.edges` gives identifiers of a type that is not declared".to_owned()
+    });
     Error::Refused(message.hint(format!("`identity.types` of the pipeline file declares {}", crate::diagnostic::list(&declared))))
 }
 

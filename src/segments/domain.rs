@@ -70,7 +70,7 @@ impl Domains {
         for condition in &project.pipeline.profile.always {
             match rule::compile(engine, &schema, &values.parameters, &condition.value) {
                 Ok(compiled) => {
-                    domains.always.push(Always { text: condition.value.clone(), shown: condition.shown().to_owned(), condition: compiled })
+                    domains.always.push(Always { text: condition.value.clone(), shown: condition.shown().to_owned(), condition: compiled });
                 }
                 Err(found) => {
                     problems.extend(found.into_iter().map(|problem| placed(&project.file, condition, problem)));

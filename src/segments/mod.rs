@@ -110,7 +110,8 @@ pub fn compile(project: &Project, values: &Values, engine: &Engine, profile: &Sc
         for segment in &declared.segments {
             let name = &segment.name.value;
             if rules.iter().any(|(known, _)| known == name) {
-                let problem = Diagnostic::error("duplicate-segment", format!("the set `{set}` has two segments `{name}`"));
+                let problem =
+                    Diagnostic::error("duplicate-segment", format!("the set `{set}` has two segments `{}`", segment.name.shown()));
                 problems.push(problem.at(span_of(&project.file, &segment.name)).label("the second one"));
             }
             match rule::compile(engine, &schema, &values.parameters, &segment.when.value) {

@@ -170,7 +170,8 @@ impl Suspects<'_> {
         match self.kind {
             Kind::Cast(noun) => match expr {
                 Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, data_type, .. } => {
-                    noun.is_none_or(|noun| noun_of(data_type).is_none_or(|own| own == noun))
+                    // Anything can be text.
+                    noun_of(data_type).is_some_and(|own| noun.is_none_or(|noun| own == noun))
                 }
                 _ => called(&["to_timestamp", "to_date", "arrow_cast", "to_time", "make_date"]),
             },

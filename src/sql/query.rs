@@ -65,9 +65,9 @@ pub fn tables(file: &Arc<SourceFile>, statement: &Statement) -> Vec<Mention> {
     let mentions = mentions(statement);
     let names: BTreeSet<String> = references.iter().map(ToString::to_string).filter(|name| !mentions.functions.contains(name)).collect();
     let place = |name: &String| {
-        let named = mentions.tables.iter().find(|(table, _)| table == name).and_then(|(_, span)| span_of(file, *span));
+        let there = mentions.tables.iter().find(|(table, _)| table == name).and_then(|(_, span)| span_of(file, *span));
         // The parser forgets where a text stood that it takes for a name.
-        named.or_else(|| {
+        there.or_else(|| {
             let quoted = format!("'{name}'");
             let start = file.text.find(&quoted)?;
             Some(Span { file: Arc::clone(file), bytes: start..start + quoted.len() })

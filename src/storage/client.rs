@@ -4,11 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
 use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::http::HttpBuilder;
-use object_store::{BackoffConfig, ClientOptions, ObjectStore, ObjectStoreScheme, RetryConfig};
+use object_store::{BackoffConfig, ClientOptions, HeaderMap, HeaderValue, ObjectStore, ObjectStoreScheme, RetryConfig};
 use url::Url;
 
 use super::open::invalid;
@@ -93,15 +94,31 @@ pub fn client(environment: &Environment, scheme: &ObjectStoreScheme, url: &Url, 
             })
         }
         ObjectStoreScheme::Http => {
-            let options = options.with_allow_http(url.scheme() == "http");
-            let origin = &url[..url::Position::BeforePath];
+            let options = with_user(options.with_allow_http(url.scheme() == "http"), url);
+            let origin = format!("{}://{}", url.scheme(), &url[url::Position::BeforeHost..url::Position::BeforePath]);
             built(text, &[], |_| {
-                let builder = HttpBuilder::new().with_url(origin).with_retry(retry.clone()).with_client_options(options.clone());
+                let builder = HttpBuilder::new().with_url(&origin).with_retry(retry.clone()).with_client_options(options.clone());
                 shared(builder.build().map(|store| Arc::new(store) as _))
             })
         }
         _ => built(text, &[], |_| object_store::parse_url(url).ok().map(|(store, _)| Arc::from(store))),
     }
+}
+
+/// Sends the user and password of a URL with every request (RFC 7617), which the client would leave off.
+fn with_user(options: ClientOptions, url: &Url) -> ClientOptions {
+    if url.username().is_empty() && url.password().is_none() {
+        return options;
+    }
+    let decoded = |text: &str| percent_encoding::percent_decode_str(text).collect::<Vec<u8>>();
+    let user = [decoded(url.username()), b":".to_vec(), decoded(url.password().unwrap_or_default())].concat();
+    let encoded = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(user));
+    // Base64 has no character that a header cannot have.
+    let Ok(mut value) = HeaderValue::from_str(&encoded) else { return options };
+    value.set_sensitive(true);
+    let mut headers = HeaderMap::new();
+    headers.insert("authorization", value);
+    options.with_default_headers(headers)
 }
 
 fn variables(environment: &Environment, prefix: &'static str) -> impl Iterator<Item = Setting> {

@@ -112,6 +112,7 @@ impl Stores {
         if let Some(store) = opened.get(key) {
             return Ok(Arc::clone(store));
         }
+        tracing::debug!("opens {}", shown::place(key));
         let store: Arc<dyn ObjectStore> = Arc::new(Watched::new(open()?, Arc::clone(&self.uploads)));
         opened.insert(key.to_owned(), Arc::clone(&store));
         Ok(store)

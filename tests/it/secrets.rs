@@ -71,10 +71,14 @@ fn answer_once(mut connection: TcpStream, answer: Answer) {
         Answer::Redirect => ("302 Found", "text/plain", echo.clone()),
         Answer::Garbage => ("200 OK", "application/xml", format!("<List>{SECRET} {echo}")),
         Answer::Short => ("200 OK", "application/xml", SECRET.to_owned()),
+        // Of `ann:plant7731`.
+        Answer::Rows if !asked.to_lowercase().contains(&"authorization: Basic YW5uOnBsYW50NzczMQ==".to_lowercase()) => {
+            ("401 Unauthorized", "text/plain", echo.clone())
+        }
         Answer::Rows => ("206 Partial Content", "text/csv", format!("{}bad,{SECRET}\n", orders())),
     };
     let announced = if matches!(answer, Answer::Short) { body.len() + 10 } else { body.len() };
-    let range = if matches!(answer, Answer::Rows) && !asked.starts_with("HEAD") {
+    let range = if status.starts_with("206") && !asked.starts_with("HEAD") {
         format!("Content-Range: bytes 0-{}/{}\r\n", body.len() - 1, body.len())
     } else {
         String::new()

@@ -109,6 +109,49 @@ fn every_code_has_a_case() {
     assert!(needless.is_empty(), "these have a case now: {needless:?}");
 }
 
+/// What makes a text of a value of the pipeline file that is no message.
+const NO_MESSAGES: [&str; 2] = ["{EARLIER}.{}", "^(?:{})$"];
+
+/// The environment may have given a value of the pipeline file: a message has it as it is typed there, by `shown()`.
+#[test]
+fn messages_hold_no_values_of_the_pipeline_file() {
+    let mut wrong = Vec::new();
+    for file in rust_files(&package().join("src")) {
+        let text = read(&file);
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for made in ["format!(", "write!(", "writeln!("] {
+            for (at, _) in code.match_indices(made) {
+                let arguments = within_brackets(&code[at + made.len()..]);
+                let is_message = !NO_MESSAGES.iter().any(|known| arguments.contains(known));
+                let values = arguments
+                    .match_indices(".value")
+                    .filter(|(at, _)| !arguments[at + 6..].starts_with(|c: char| c.is_alphanumeric() || "_(".contains(c)));
+                if is_message && values.filter(|(at, _)| !arguments[at + 6..].starts_with(".len()")).count() > 0 {
+                    wrong.push(format!("{}: {}", file.display(), arguments.split_whitespace().collect::<Vec<_>>().join(" ")));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "use `shown()`:\n{}", wrong.join("\n"));
+}
+
+/// A text up to the bracket that closes before it.
+fn within_brackets(text: &str) -> &str {
+    let (mut depth, mut quoted, mut escaped) = (0, false, false);
+    for (at, c) in text.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            '(' | '[' | '{' if !quoted => depth += 1,
+            ')' | ']' | '}' if !quoted && depth == 0 => return &text[..at],
+            ')' | ']' | '}' if !quoted => depth -= 1,
+            _ => {}
+        }
+    }
+    text
+}
+
 /// Every code that the source gives a problem.
 fn codes_of_source() -> BTreeSet<String> {
     let mut codes = BTreeSet::new();
