@@ -219,11 +219,18 @@ impl fmt::Display for Hint {
     }
 }
 
+/// The file, the line and the column that it begins at.
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (line, column) = self.file.line_and_column(self.bytes.start);
+        write!(f, "{}:{line}:{column}", self.file.path)
+    }
+}
+
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(span) = &self.span {
-            let (line, column) = span.file.line_and_column(span.bytes.start);
-            write!(f, "{}:{line}:{column}: ", span.file.path)?;
+            write!(f, "{span}: ")?;
         }
         write!(f, "{} [{}]", self.message, self.code)
     }

@@ -37,7 +37,7 @@ impl Terminal {
     /// # Errors
     /// [`Error::Unavailable`] when standard output does not take it.
     pub fn print(text: &str) -> Result<()> {
-        written(text)
+        written(&shown::lines(text))
     }
 
     /// Whether a line may be redrawn while work goes on.

@@ -2,6 +2,7 @@
 
 mod checked;
 mod dictionary;
+mod disks;
 mod encoding;
 mod exact;
 mod functions;
@@ -20,6 +21,7 @@ mod table;
 mod told;
 
 pub use dictionary::{ChunkCodes, Dictionary};
+pub use disks::remove_spilled;
 pub use index::{HashIndex, Slot};
 pub use inspect::{columns_read, reads, unrepeatable, unrepeatable_in};
 pub use machine::memory_at_hand;
@@ -32,7 +34,7 @@ pub use told::{Told, told};
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
@@ -41,7 +43,6 @@ use datafusion::common::{DFSchema, ScalarValue, TableReference};
 use datafusion::datasource::ViewTable;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
-use datafusion::execution::disk_manager::DiskManager;
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SessionState, SessionStateBuilder};
@@ -130,10 +131,7 @@ impl Engine {
         let holdings = Holdings::of(&pool, limits.memory_bytes);
         let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc();
         let runtime = runtime.map_err(|error| Error::defect(format!("the engine did not start: {error}")))?;
-        let mut disks = DISKS.lock().unwrap_or_else(PoisonError::into_inner);
-        disks.retain(|disk| disk.strong_count() > 0);
-        disks.push(Arc::downgrade(&runtime.disk_manager));
-        drop(disks);
+        disks::watch(&runtime);
         let state = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)
@@ -499,19 +497,4 @@ fn read_only() -> SQLOptions {
 
 fn has_hash_join(plan: &Arc<dyn ExecutionPlan>) -> bool {
     plan.is::<HashJoinExec>() || plan.children().into_iter().any(has_hash_join)
-}
-
-/// The disks that the engines of this process spill to: a run that a signal stops drops nothing, and its files must go all the same.
-static DISKS: Mutex<Vec<Weak<DiskManager>>> = Mutex::new(Vec::new());
-
-/// Removes what all engines of this process have put on disk. Only for one that is about to end.
-pub fn remove_spilled() {
-    let disks = DISKS.lock().unwrap_or_else(PoisonError::into_inner);
-    for disk in disks.iter().filter_map(Weak::upgrade) {
-        // A run that goes on meanwhile writes no more, and may still make a file where one was removed.
-        let _ = disk.set_max_temp_directory_size(0);
-        for folder in disk.temp_dir_paths() {
-            let _ = std::fs::remove_dir_all(&folder).or_else(|_| std::fs::remove_dir_all(&folder));
-        }
-    }
 }

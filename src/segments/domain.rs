@@ -9,6 +9,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::physical_expr::PhysicalExpr;
 
+use super::assign::of_columns;
 use super::rule;
 use crate::config::{Domain, Project, Spanned, Values, key_span, placed, span_of};
 use crate::diagnostic::Diagnostic;
@@ -42,6 +43,8 @@ pub(super) struct Always {
     pub text: String,
     /// As messages have it.
     pub shown: String,
+    /// Where it stands.
+    place: String,
     condition: Arc<dyn PhysicalExpr>,
 }
 
@@ -70,7 +73,12 @@ impl Domains {
         for condition in &project.pipeline.profile.always {
             match rule::compile(engine, &schema, &values.parameters, &condition.value) {
                 Ok(compiled) => {
-                    domains.always.push(Always { text: condition.value.clone(), shown: condition.shown().to_owned(), condition: compiled });
+                    domains.always.push(Always {
+                        text: condition.value.clone(),
+                        shown: condition.shown().to_owned(),
+                        place: span_of(&project.file, condition).to_string(),
+                        condition: compiled,
+                    });
                 }
                 Err(found) => {
                     problems.extend(found.into_iter().map(|problem| placed(&project.file, condition, problem)));
@@ -125,7 +133,8 @@ impl Verification<'_> {
             let asked = always.condition.evaluate(batch).and_then(|value| value.into_array(batch.num_rows()));
             let asked = asked.map_err(|error| {
                 let what = format!("what always holds of the profile, `{}`, could not be asked: {}", always.shown, sql::discreet(&error));
-                Error::Refused(Message::new(what).hint("guard the condition against such values, as with `nullif`"))
+                let message = Message::new(what).detail(format!("at {}{}", always.place, of_columns(&always.condition)));
+                Error::Refused(message.hint("guard the condition against such values, as with `nullif`"))
             })?;
             *customers += batch.num_rows() - asked.as_boolean().true_count();
         }

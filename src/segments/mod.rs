@@ -37,6 +37,8 @@ pub struct RuleSet {
     pub rules: Vec<(String, Arc<dyn PhysicalExpr>)>,
     /// On what condition a customer may be reached through each segment's channel, in the same order.
     pub permissions: Vec<Option<Arc<dyn PhysicalExpr>>>,
+    /// Where each rule stands, as `pipelines/customer_segments.yaml:12:15`, in the same order.
+    pub places: Vec<String>,
 }
 
 /// The size of a segment.
@@ -136,7 +138,8 @@ pub fn compile(project: &Project, values: &Values, engine: &Engine, profile: &Sc
                 }
             }
         }
-        sets.push(RuleSet { name: set.clone(), kind: declared.kind.value, rules, permissions });
+        let places = declared.segments.iter().map(|segment| span_of(&project.file, &segment.when).to_string()).collect();
+        sets.push(RuleSet { name: set.clone(), kind: declared.kind.value, rules, permissions, places });
     }
     if problems.is_empty() { Ok(sets) } else { Err(Error::Project(problems)) }
 }

@@ -208,6 +208,11 @@ fn failures() -> Vec<(&'static str, i32, Project)> {
             3,
             Project { more: "checks:\n  - {name: a, sql: 'select cast(email as bigint) as e from customers'}\n", ..Project::default() },
         ),
+        (
+            "a condition that always holds and fails on a value",
+            3,
+            Project { more: "profile: {always: ['cast(email as bigint) > 1']}\n", ..Project::default() },
+        ),
         ("nothing", 0, Project::default()),
     ]
 }
@@ -231,4 +236,50 @@ fn personal_values_are_in_nothing_that_a_failure_says_or_leaves() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+/// Without the value, a failure says where it happened: the kind, the place and the column.
+#[test]
+fn a_failure_on_data_names_its_kind_place_and_column() {
+    for (project, parts) in [
+        (
+            Project {
+                customers: "select contact_id as customer_id, cast(email as bigint) as email, phone, joined from sources.people",
+                ..Project::default()
+            },
+            ["`customers` failed on this data: a value is no whole number", "at sql/customers.sql:1:40: `cast(… as bigint)`, of `email`"],
+        ),
+        (
+            Project {
+                customers: "select contact_id as customer_id, email, phone, case when regexp_like(contact_id, '(' || phone) then joined end as joined from sources.people",
+                ..Project::default()
+            },
+            ["`customers` failed on this data: a regular expression is none", "`regexp_like(…)`, of `contact_id` and `phone`"],
+        ),
+        (
+            Project { rule: "cast(email as bigint) > 1", ..Project::default() },
+            [
+                "the rule of the segment `some` in the set `all` failed: a value is no whole number",
+                "at pipelines/customer_segments.yaml:18:28, of `email`",
+            ],
+        ),
+        (
+            Project { more: "profile: {always: ['cast(phone as date) > $as_of']}\n", ..Project::default() },
+            ["could not be asked: a value is no date", "at pipelines/customer_segments.yaml:3:20, of `phone`"],
+        ),
+        (
+            Project {
+                more: "checks:\n  - {name: a, sql: 'select 1 / length(substr(email, 1, 0)) as e from customers'}\n",
+                ..Project::default()
+            },
+            ["the check `a` did not run: a division by zero", "at check `a`:1:8: `… / …`, of `email`"],
+        ),
+    ] {
+        let folder = project.write();
+        let (status, all) = said_and_left(folder.path(), "human");
+        assert_eq!(status, Some(3), "{all}");
+        for part in parts {
+            assert!(all.contains(part), "{part} is missing from\n{}", all.lines().take(12).collect::<Vec<_>>().join("\n"));
+        }
+    }
 }

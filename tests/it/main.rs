@@ -87,3 +87,5 @@ mod transform;
 mod values_cases;
 /// Values that were read wrongly where no cell of the table of meanings is: parameters, freshness, checksums, scans that disagree.
 mod values_seen;
+/// Promise 8: what the environment gives for any value of the pipeline file is told as it is typed there.
+mod variables;
