@@ -6,7 +6,7 @@ mod query;
 
 pub use failure::{Kind, discreet, kind, places, suspects};
 pub use order::{dependent, samples};
-pub use query::{Mention, parameters, parse, tables, text_in, unknown_table};
+pub use query::{Mention, parameters, parse, tables, text_in, too_deep, unknown_table};
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};

@@ -31,8 +31,17 @@ use terminal::Terminal;
 /// The stack of a thread. A statement is taken apart by recursion, and a model that unites hundreds of tables is that deep.
 const STACK_BYTES: usize = 32 * 1024 * 1024;
 
-/// Parses the arguments, runs the command and gives the exit status.
+/// Runs the command on a thread whose stack is as large as those of the threads that work, and gives the exit status.
 pub fn main() -> ExitCode {
+    match std::thread::Builder::new().stack_size(STACK_BYTES).spawn(command) {
+        // What it panicked with has been told.
+        Ok(command) => command.join().unwrap_or_else(|_| ExitStatus::Defect.into()),
+        Err(_) => command(),
+    }
+}
+
+/// Parses the arguments and runs the command.
+fn command() -> ExitCode {
     #[allow(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     let environment: Environment =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();

@@ -15,6 +15,9 @@ use datafusion::sql::sqlparser::tokenizer::{self, Token, TokenWithSpan, Tokenize
 use super::{span_of, syntax, whole};
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
 
+/// The longest chain of operators, or of queries that are united, for which the stack of a thread has room.
+const MAX_CHAIN: usize = 1_000;
+
 const CODE: &str = "not-a-query";
 const ONE_QUERY: &str = "write one `select` (or `with … select`) statement: SQL of a project only reads";
 
@@ -26,6 +29,7 @@ pub fn parse(file: &Arc<SourceFile>) -> Result<(Statement, Vec<Diagnostic>), Dia
     let dialect = dialect_from_str(Dialect::Generic);
     let dialect = dialect.ok_or_else(|| Diagnostic::error("sql-syntax", "the SQL dialect is not known"))?;
     let tokens = Tokens::of(file, dialect.as_ref());
+    tokens.too_deep().map_or(Ok(()), Err)?;
     let parsed =
         DFParserBuilder::new(file.text.as_str()).with_dialect(dialect.as_ref()).build().and_then(|mut parser| parser.parse_statements());
     let mut statements = parsed.map_err(|error| syntax(file, &error.strip_backtrace()))?;
@@ -48,6 +52,11 @@ pub fn parse(file: &Arc<SourceFile>) -> Result<(Statement, Vec<Diagnostic>), Dia
             refused(&word.map_or_else(|| "this is not a query".to_owned(), |word| format!("`{word}` is not a query")), place)
         }
     }
+}
+
+/// A condition that is too long to be taken apart.
+pub fn too_deep(file: &Arc<SourceFile>) -> Option<Diagnostic> {
+    Tokens::of(file, dialect_from_str(Dialect::Generic)?.as_ref()).too_deep()
 }
 
 /// A name that a query mentions, and where it first does.
@@ -284,6 +293,38 @@ impl<'a> Tokens<'a> {
         let begun = self.tokens.iter().skip_while(|token| token.token == Token::SemiColon);
         let mut rest = begun.skip_while(|token| token.token != Token::SemiColon).skip_while(|token| token.token == Token::SemiColon);
         rest.next().and_then(|token| self.place(token))
+    }
+
+    /// A chain of operators that is too long: it is taken apart by recursion, as deep as it is long.
+    fn too_deep(&self) -> Option<Diagnostic> {
+        // Of each level of brackets: the operators since something else began, and the queries that are united.
+        let mut levels = vec![(0, 0)];
+        for token in &self.tokens {
+            match &token.token {
+                Token::LParen => levels.push((0, 0)),
+                Token::RParen if levels.len() > 1 => drop(levels.pop()),
+                _ => {}
+            }
+            let (operators, united) = levels.last_mut()?;
+            match &token.token {
+                Token::Comma => *operators = 0,
+                Token::Word(word) if word.quote_style.is_none() => match word.value.to_lowercase().as_str() {
+                    "union" | "intersect" | "except" => *united += 1,
+                    "and" | "or" | "join" | "like" => *operators += 1,
+                    "select" | "from" | "where" | "when" | "then" | "else" => *operators = 0,
+                    _ => {}
+                },
+                Token::Word(_) | Token::Number(..) | Token::SingleQuotedString(_) | Token::Placeholder(_) => {}
+                Token::Period | Token::LParen | Token::RParen => {}
+                _ => *operators += 1,
+            }
+            if *operators > MAX_CHAIN || *united > MAX_CHAIN {
+                let what = format!("more than {MAX_CHAIN} operators or queries stand in one chain");
+                let problem = Diagnostic::error("sql-too-deep", what).at(self.place(token).unwrap_or_else(|| whole(self.file)));
+                return Some(problem.label("one too many").hint("part it in several models"));
+            }
+        }
+        None
     }
 
     /// The first of some words in a row.

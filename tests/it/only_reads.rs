@@ -206,3 +206,30 @@ fn a_check_writes_no_file() {
         assert_eq!(std::fs::read(&published).unwrap(), before);
     }
 }
+
+/// A chain is taken apart by recursion: one for which there is no room is told, and none overflows the stack.
+#[test]
+fn a_chain_that_is_too_long_is_told() {
+    for (first, link, least) in [
+        ("select 1", " union all select 1", 500),
+        ("select 1", " + 1", 200),
+        ("select 1 = 1", " or 1 = 1", 100),
+        ("select '1'", "::text", 300),
+    ] {
+        for (links, status) in [(least, 0), (30_000, 2)] {
+            let tiny = Tiny::new();
+            tiny.write("sql/features/long.sql", &format!("-- Long.\n{first}{}\n", link.repeat(links)));
+            let output = tiny.segmill(&["validate", "pipelines/tiny.yaml"]);
+            let told = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(status), "{link} {links}: {}", told.chars().take(500).collect::<String>());
+            assert!(status == 0 || told.contains("[sql-too-deep]"), "{link}");
+        }
+    }
+    let tiny = Tiny::new();
+    tiny.write(
+        "pipelines/tiny.yaml",
+        &PIPELINE.replacen("when: orders > 1", &format!("when: orders > 1{}", " or orders > 2".repeat(30_000)), 1),
+    );
+    let output = tiny.segmill(&["validate", "pipelines/tiny.yaml"]);
+    assert!(output.status.code() == Some(2) && String::from_utf8_lossy(&output.stderr).contains("[sql-too-deep]"));
+}

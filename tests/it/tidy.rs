@@ -35,6 +35,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("wrong-credentials", "needs a store that answers: `stores` holds it"),
     ("wrong-clock", "needs a store that answers"),
     ("unsupported-by-store", "needs a store that cannot be written to: `publishing` holds it"),
+    ("sql-too-deep", "needs a long query: `only_reads` holds it"),
     ("invalid-log-filter", "is told of a variable: `discretion` holds it"),
     ("invalid-store-setting", "is told of a variable: `storage/client.rs` holds it"),
     ("invalid-deadline", "is told with the name of a store: `publishing` holds it"),
