@@ -23,6 +23,7 @@ use crate::identity::{Resolver, Rules};
 use crate::ingest;
 use crate::plan::{self, Plan};
 use crate::segments;
+use crate::sql;
 
 /// Cases are small.
 const LIMITS: Limits = Limits { threads: 2, memory_bytes: 256 * 1024 * 1024 };
@@ -95,7 +96,7 @@ impl Case {
 
 fn day(file: &Arc<SourceFile>, written: &Spanned<String>) -> Result<NaiveDate> {
     written.value.parse().map_err(|_| {
-        let problem = Diagnostic::error("invalid-day", format!("`{}` is not a day", written.value));
+        let problem = Diagnostic::error("invalid-day", format!("`{}` is not a day", written.shown()));
         problem.at(span_of(file, written)).hint("write it as 2011-12-10").into()
     })
 }
@@ -156,10 +157,60 @@ pub async fn run(project: &Arc<Project>) -> Result<Vec<Verdict>> {
     Ok(verdicts)
 }
 
+/// What is wrong with the cases of a project, told without running one; with a plan, also which names in them are none.
+pub fn problems(project: &Project, plan: Option<&Plan>) -> Vec<Diagnostic> {
+    let mut problems = Vec::new();
+    let files = match config::read_files(&project.root.join("tests/models"), "yaml") {
+        Ok(files) => files,
+        Err(Error::Project(found)) => return found,
+        Err(_) => return problems,
+    };
+    for file in files {
+        let parsed: config::Parsed<Vec<Case>> = config::parse_what_is_right(&file, &config::Environment::new());
+        problems.extend(parsed.problems);
+        for case in parsed.value.into_iter().flatten() {
+            match case.day(&file) {
+                Ok(day) => {
+                    let bound = config::bind_what_is_right(project, day, &case.parameters).map(|(_, found)| found).unwrap_or_default();
+                    // What is wrong with the project itself has a place, and has been told.
+                    let of_case = bound.into_iter().filter(|problem| problem.span.is_none());
+                    problems.extend(of_case.map(|problem| Diagnostic { hint: None, ..problem.at(span_of(&file, &case.name)) }));
+                }
+                Err(Error::Project(found)) => problems.extend(found),
+                Err(_) => {}
+            }
+            problems.extend(plan.map(|plan| unknown_names(plan, &file, &case)).unwrap_or_default());
+        }
+    }
+    problems
+}
+
+/// Every table that is given, and the model that is asked, must be there.
+fn unknown_names(plan: &Plan, file: &Arc<SourceFile>, case: &Case) -> Vec<Diagnostic> {
+    let sources = plan.contracts.iter().map(|contract| format!("{SOURCES}.{}", contract.source));
+    let models = plan.models.iter().map(|model| model.node.model.name());
+    let known: BTreeSet<String> = sources.chain(models).collect();
+    let names = known.iter().map(String::as_str);
+    let wrong = |name: &str| Diagnostic::error("unknown-table", format!("there is no table `{name}`")).did_you_mean(name, names.clone());
+    let model = &case.model;
+    let mut problems: Vec<Diagnostic> = Vec::new();
+    if !known.contains(&model.value) && model.value != MEMBERSHIP {
+        problems.push(wrong(&model.value).at(span_of(file, model)));
+    }
+    if let Some(given) = &case.given {
+        let unknown = given.value.keys().filter(|name| !known.contains(*name));
+        problems.extend(unknown.map(|name| wrong(name).at(span_of_part(file, given, Part::Key(name)))));
+    }
+    problems
+}
+
 async fn run_case(plan: &Plan, file: &Arc<SourceFile>, case: &Case) -> Result<Verdict> {
     let bench = Bench { engine: Engine::new(LIMITS, plan.values.zone.name())?, plan, file, case };
     plan::register_reference(&bench.engine, &plan.project, &plan.values)?;
-    bench.check_names()?;
+    let problems = unknown_names(plan, file, case);
+    if !problems.is_empty() {
+        return Err(Error::Project(problems));
+    }
     let found = bench.compute().await?;
     bench.compare(&found)
 }
@@ -173,26 +224,6 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// Every table that is given, and the model that is asked, must be there.
-    fn check_names(&self) -> Result<()> {
-        let sources = self.plan.contracts.iter().map(|contract| format!("{SOURCES}.{}", contract.source));
-        let models = self.plan.models.iter().map(|model| model.node.model.name());
-        let known: BTreeSet<String> = sources.chain(models).collect();
-        let names = known.iter().map(String::as_str);
-        let wrong =
-            |name: &str| Diagnostic::error("unknown-table", format!("there is no table `{name}`")).did_you_mean(name, names.clone());
-        let model = &self.case.model;
-        let mut problems: Vec<Diagnostic> = Vec::new();
-        if !known.contains(&model.value) && model.value != MEMBERSHIP {
-            problems.push(wrong(&model.value).at(span_of(self.file, model)));
-        }
-        if let Some(given) = &self.case.given {
-            let unknown = given.value.keys().filter(|name| !known.contains(*name));
-            problems.extend(unknown.map(|name| wrong(name).at(span_of_part(self.file, given, Part::Key(name)))));
-        }
-        if problems.is_empty() { Ok(()) } else { Err(Error::Project(problems)) }
-    }
-
     /// Computes the model from what is given.
     async fn compute(&self) -> Result<Vec<RecordBatch>> {
         let target = if self.case.model.value == MEMBERSHIP { PROFILE } else { self.case.model.value.as_str() };
@@ -216,11 +247,10 @@ impl Bench<'_> {
                         self.engine.collect(self.engine.frame(planned)).await
                     };
                     computed.await.map_err(|error| {
-                        Error::Refused(Message::new(format!(
-                            "`{name}` failed in the case `{}`: {}",
-                            self.case.name.value,
-                            error.strip_backtrace()
-                        )))
+                        let what = format!("`{name}` failed in the case `{}`: {}", self.case.name.shown(), sql::discreet(&error));
+                        let mut message = Message::new(what);
+                        message.details = sql::places(sql::suspects(&model.node.model.file, &model.node.statement, sql::kind(&error)));
+                        Error::Refused(message)
                     })?
                 }
             };

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{Annotation, AnnotationKind, Renderer, Snippet};
 
+use crate::shown;
+
 /// A text file of the project, kept so that a problem can show the line it is on.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SourceFile {
@@ -148,17 +150,20 @@ impl Diagnostic {
             Level::Error => annotate_snippets::Level::ERROR,
             Level::Warning => annotate_snippets::Level::WARNING,
         };
-        let title = level.primary_title(self.message.as_str()).id(self.code);
+        let [message, label, hint] = [Some(&self.message), self.label.as_ref(), self.hint.as_ref().map(|Hint(hint)| hint)]
+            .map(|text| text.map(|text| shown::lines(text)));
+        let title = level.primary_title(message.as_deref().unwrap_or_default()).id(self.code);
         let Some(span) = &self.span else {
             // Without a frame above it, the hint's bar would hang in the air.
             let text = renderer.render(&[title.elements([] as [Snippet<'_, Annotation<'_>>; 0])]);
-            return self.hint.as_ref().map_or(text.clone(), |hint| format!("{text}\n  = help: {hint}"));
+            return hint.map_or(text.clone(), |hint| format!("{text}\n  = help: {hint}"));
         };
-        let annotation = AnnotationKind::Primary.span(span.bytes.clone()).label(self.label.as_deref());
+        let annotation = AnnotationKind::Primary.span(span.bytes.clone()).label(label.as_deref());
         let also = self.also.iter().map(|(span, label)| AnnotationKind::Context.span(span.bytes.clone()).label(label.as_str()));
-        let snippet = Snippet::source(span.file.text.as_str()).path(span.file.path.as_str()).annotation(annotation).annotations(also);
+        let (text, path) = (shown::covered(&span.file.text), shown::name(&span.file.path));
+        let snippet = Snippet::source(text.as_ref()).path(path.as_ref()).annotation(annotation).annotations(also);
         let group = title.element(snippet);
-        let help = self.hint.as_ref().map(|Hint(hint)| annotate_snippets::Level::HELP.message(hint.as_str()));
+        let help = hint.as_deref().map(|hint| annotate_snippets::Level::HELP.message(hint));
         renderer.render(&[group.elements(help)])
     }
 }
@@ -199,8 +204,8 @@ pub fn counted(count: u64, what: &str) -> String {
 }
 
 /// Names as prose: `a`, `b` and `c`.
-pub fn list(names: &[&str]) -> String {
-    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+pub fn list<S: AsRef<str>>(names: &[S]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{}`", name.as_ref())).collect();
     match quoted.split_last() {
         Some((last, [])) => last.clone(),
         Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
@@ -214,11 +219,18 @@ impl fmt::Display for Hint {
     }
 }
 
+/// The file, the line and the column that it begins at.
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (line, column) = self.file.line_and_column(self.bytes.start);
+        write!(f, "{}:{line}:{column}", self.file.path)
+    }
+}
+
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(span) = &self.span {
-            let (line, column) = span.file.line_and_column(span.bytes.start);
-            write!(f, "{}:{line}:{column}: ", span.file.path)?;
+            write!(f, "{span}: ")?;
         }
         write!(f, "{} [{}]", self.message, self.code)
     }

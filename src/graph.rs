@@ -1,15 +1,13 @@
 //! Who reads whom: dependencies between models, taken from their parsed SQL, in the order they run.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use datafusion::sql::parser::Statement;
-use datafusion::sql::resolve::resolve_table_references;
-use datafusion::sql::sqlparser::ast::{self, Spanned as _, Visit, Visitor};
 
 use crate::config::{AS_OF, Model, NULL_WORDS, Project};
-use crate::diagnostic::{Diagnostic, list};
-use crate::sql::{self, span_of};
+use crate::diagnostic::{Diagnostic, SourceFile, list};
+use crate::sql;
 
 /// The layers from left to right. A model reads its own layer and those to the left of it.
 pub const LAYERS: [&str; 4] = ["staging", "identity", "features", "scores"];
@@ -76,10 +74,13 @@ pub fn build(project: &Project, problems: &mut Vec<Diagnostic>) -> Vec<Node> {
             continue;
         }
         match sql::parse(&model.file) {
-            Ok(statement) => match check(project, model, &statement, &known) {
-                Ok(reads) => nodes.push(Node { model: model.clone(), statement, reads }),
-                Err(found) => problems.extend(found),
-            },
+            Ok((statement, mut found)) => {
+                let reads = check(project, model, &statement, &known, &mut found);
+                if found.is_empty() {
+                    nodes.push(Node { model: model.clone(), statement, reads });
+                }
+                problems.append(&mut found);
+            }
             Err(problem) => problems.push(problem),
         }
     }
@@ -99,49 +100,57 @@ fn check(
     model: &Model,
     statement: &Statement,
     known: &BTreeMap<String, Place>,
-) -> Result<BTreeSet<String>, Vec<Diagnostic>> {
-    let mut problems = Vec::new();
-    let references = resolve_table_references(statement, true).map(|(tables, _)| tables).unwrap_or_default();
-    let reads: BTreeSet<String> = references.iter().map(ToString::to_string).collect();
+    problems: &mut Vec<Diagnostic>,
+) -> BTreeSet<String> {
+    let tables = sql::tables(&model.file, statement);
     let own = place_of(model);
-    let mentions = mentions(statement);
-    for name in &reads {
-        let span = mentions.tables.iter().find(|(table, _)| table == name).and_then(|(_, span)| span_of(&model.file, *span));
-        let located = |diagnostic: Diagnostic| match span.clone() {
-            Some(span) => diagnostic.at(span),
-            None => diagnostic,
-        };
+    for table in &tables {
+        let name = &table.name;
         match known.get(name) {
-            None => {
-                let names = known.keys().map(String::as_str);
-                problems.push(located(
-                    Diagnostic::error("unknown-table", format!("there is no table `{name}`")).label("not known").did_you_mean(name, names),
-                ));
-            }
-            Some(place) if *place > own => problems.push(located(
-                Diagnostic::error("layer-order", format!("`{}` reads `{name}`, which comes after it", model.name()))
+            None if is_lost(project, name) => {}
+            None => problems.push(sql::unknown_table(table, known.keys().map(String::as_str))),
+            Some(place) if *place > own => {
+                let problem = Diagnostic::error("layer-order", format!("`{}` reads `{name}`, which comes after it", model.name()))
                     .label("stands to the right")
                     .hint(
                         "layers are read from left to right: sources, staging, identity, features, scores, customers, segment_membership",
-                    ),
-            )),
+                    );
+                problems.push(match &table.span {
+                    Some(span) => problem.at(span.clone()),
+                    None => problem,
+                });
+            }
             Some(_) => {}
         }
     }
-    for (name, span) in &mentions.parameters {
-        let declared = project.pipeline.parameters.keys().map(String::as_str).chain([AS_OF, NULL_WORDS]);
-        if !declared.clone().any(|parameter| parameter == name) {
-            let written: Vec<String> = declared.map(|parameter| format!("${parameter}")).collect();
-            let problem = Diagnostic::error("unknown-parameter", format!("there is no parameter `${name}`"))
-                .label("not declared")
-                .did_you_mean(&format!("${name}"), written.iter().map(String::as_str));
-            problems.push(match span_of(&model.file, *span) {
-                Some(span) => problem.at(span),
-                None => problem,
-            });
+    problems.extend(unknown_parameters(project, &model.file, statement));
+    tables.into_iter().map(|table| table.name).collect()
+}
+
+/// Whether a table is declared in a part of the pipeline file that is wrong, and has been told so.
+fn is_lost(project: &Project, table: &str) -> bool {
+    let part = table.split_once('.').filter(|(schema, _)| [SOURCES, REFERENCE].contains(schema));
+    // One whose name is none may be the one that is meant.
+    let is_none = |lost: &str| !lost.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    part.is_some_and(|(schema, name)| project.lost.names(&[schema]).iter().any(|lost| *lost == name || is_none(lost)))
+}
+
+/// The parameters that a query reads and nobody declares.
+pub fn unknown_parameters(project: &Project, file: &Arc<SourceFile>, statement: &Statement) -> Vec<Diagnostic> {
+    let lost = project.lost.names(&["parameters"]);
+    let declared: Vec<&str> = project.pipeline.parameters.keys().map(String::as_str).chain([AS_OF, NULL_WORDS]).chain(lost).collect();
+    let written: Vec<String> = declared.iter().map(|parameter| format!("${parameter}")).collect();
+    let unknown = sql::parameters(file, statement).into_iter().filter(|parameter| !declared.contains(&parameter.name.as_str()));
+    let told = unknown.map(|sql::Mention { name, span }| {
+        let problem = Diagnostic::error("unknown-parameter", format!("there is no parameter `${name}`"))
+            .label("not declared")
+            .did_you_mean(&format!("${name}"), written.iter().map(String::as_str));
+        match span {
+            Some(span) => problem.at(span),
+            None => problem,
         }
-    }
-    if problems.is_empty() { Ok(reads) } else { Err(problems) }
+    });
+    told.collect()
 }
 
 /// Puts models in order of their reads, by name among equals; a cycle is a problem.
@@ -180,9 +189,8 @@ fn cycle(waiting: &BTreeMap<String, Node>) -> Diagnostic {
     }
     let diagnostic = Diagnostic::error("cycle", format!("models read each other in a circle: {}", path.join(" → ")));
     let place = waiting.get(path.first().map_or("", String::as_str)).and_then(|node| {
-        let mentions = mentions(&node.statement);
-        let (_, span) = mentions.tables.iter().find(|(table, _)| path.get(1) == Some(table))?;
-        span_of(&node.model.file, *span)
+        let tables = sql::tables(&node.model.file, &node.statement);
+        tables.into_iter().find(|table| path.get(1) == Some(&table.name))?.span
     });
     match place {
         Some(span) => diagnostic.at(span).label("the circle begins here"),
@@ -213,35 +221,4 @@ fn place_of(model: &Model) -> Place {
 /// Whether a model can only run once customers have their segments.
 pub fn after_membership(model: &Model) -> bool {
     place_of(model) == Place::Last
-}
-
-/// The tables and parameters that a statement mentions, with their places.
-struct Mentions {
-    tables: Vec<(String, datafusion::sql::sqlparser::tokenizer::Span)>,
-    parameters: Vec<(String, datafusion::sql::sqlparser::tokenizer::Span)>,
-}
-
-impl Visitor for Mentions {
-    type Break = ();
-
-    fn pre_visit_relation(&mut self, relation: &ast::ObjectName) -> ControlFlow<()> {
-        self.tables.push((relation.to_string(), relation.span()));
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_expr(&mut self, expr: &ast::Expr) -> ControlFlow<()> {
-        if let ast::Expr::Value(ast::ValueWithSpan { value: ast::Value::Placeholder(name), span }) = expr {
-            self.parameters.push((name.trim_start_matches('$').to_owned(), *span));
-        }
-        ControlFlow::Continue(())
-    }
-}
-
-fn mentions(statement: &Statement) -> Mentions {
-    let mut mentions = Mentions { tables: Vec::new(), parameters: Vec::new() };
-    if let Statement::Statement(inner) = statement {
-        // The visitor never breaks off.
-        let _ = inner.visit(&mut mentions);
-    }
-    mentions
 }

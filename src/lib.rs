@@ -17,7 +17,7 @@
 //! - [`engine`]: the DataFusion session; [`functions`]: its functions of our own; [`sql`]: parsed SQL and what is wrong with it
 //! - [`config`]: the project as types; [`storage`]: where files are
 //! - [`local_time`]: the clocks of a time zone; [`number`]: numbers as texts write them
-//! - [`diagnostic`] and [`error`]: what is wrong, where, and who must act
+//! - [`diagnostic`] and [`error`]: what is wrong, where, and who must act; [`shown`]: how what comes from outside is shown
 
 pub mod cases;
 pub mod cli;
@@ -42,5 +42,6 @@ pub mod record;
 pub mod report;
 pub mod run;
 pub mod segments;
+pub mod shown;
 pub mod sql;
 pub mod storage;

@@ -1,5 +1,11 @@
 //! What will run: models in order with their types checked, each kept as a table or computed where it is read.
 
+mod identifier_types;
+mod outputs;
+mod unused;
+
+pub use unused::unused;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -10,14 +16,13 @@ use datafusion::datasource::empty::EmptyTable;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
 
-use crate::config::{Part, Project, ReferenceTable, Values, parse_scalars, span_of, span_of_part, span_within};
+use crate::config::{Part, Project, ReferenceTable, Values, parse_scalars, span_of, span_of_part, typed as typed_as};
 use crate::diagnostic::{Diagnostic, Level, in_order, list};
 use crate::engine::{self, Engine, Limits};
 use crate::error::{Error, Result, gather};
 use crate::graph::{self, MEMBERSHIP, Node, PROFILE, REFERENCE, SEGMENTS, SOURCES};
 use crate::identity::{self, Rules};
 use crate::ingest::{self, Contract, Demand};
-use crate::publish;
 use crate::segments::{self, Domains, Proof, RuleSet};
 use crate::sql;
 use crate::storage::{PLACES, Stores};
@@ -75,8 +80,25 @@ pub struct PlannedModel {
 /// Plans a run: parses, orders and type-checks the whole project.
 ///
 /// # Errors
-/// [`Error::Project`] with everything that is wrong with it.
+/// [`Error::Project`] with everything that is wrong with it, and what somebody should look at besides.
 pub async fn plan(project: Arc<Project>, values: Values) -> Result<Plan> {
+    let Reviewed { plan, problems } = review(project, values).await?;
+    plan.ok_or_else(|| Error::Project(in_order(problems)))
+}
+
+/// A project as it was looked at.
+pub struct Reviewed {
+    /// What will run, if nothing is wrong.
+    pub plan: Option<Plan>,
+    /// Everything that is wrong, and what somebody should look at; of a plan, its warnings are in it.
+    pub problems: Vec<Diagnostic>,
+}
+
+/// Looks at a whole project, of which parts may have been left out since they are wrong: what depends on those is passed over.
+///
+/// # Errors
+/// [`Error::Defect`] alone.
+pub async fn review(project: Arc<Project>, values: Values) -> Result<Reviewed> {
     let mut problems = Vec::new();
     let contracts = ingest::contracts(&project, &values, &mut problems);
     check_places(&project, &mut problems);
@@ -92,29 +114,38 @@ pub async fn plan(project: Arc<Project>, values: Values) -> Result<Plan> {
     }
     gather(&mut problems, Rules::declared(&project, &values))?;
     let checked = check_models(&engine, nodes, &values, &mut problems).await?;
-    for edges in checked.models.iter().filter(|model| model.node.model.name() == graph::EDGES) {
+    for edges in checked.models.iter().filter(|model| model.node.model.name() == graph::EDGES && !project.lost.touches(&["identity"])) {
         problems.extend(identity::check_edges(&project, &edges.node.model.file, &edges.schema));
+        problems.extend(identifier_types::undeclared(&project, &edges.node, &engine, &values).await);
     }
     let profile = checked.models.iter().find(|model| model.node.model.name() == PROFILE);
     let (mut rules, mut domains, mut proofs) = (Vec::new(), Domains::default(), Vec::new());
     if let Some(profile) = profile {
         let known = gather(&mut problems, Domains::compile(&project, &values, &engine, &profile.schema))?;
         let compiled = gather(&mut problems, segments::compile(&project, &values, &engine, &profile.schema))?;
-        if let (Some(known), Some(compiled)) = (known, compiled) {
+        // Without some rules or what is known, proofs would find what is not there.
+        let is_bound = project.pipeline.parameters.keys().all(|name| values.shown.contains_key(name));
+        let is_whole = is_bound && ["segments", "profile", "parameters"].iter().all(|part| !project.lost.touches(&[part]));
+        if let (Some(known), Some(compiled), true) = (known, compiled, is_whole) {
             proofs = segments::prove(&project, &values, &engine, &profile.schema, &known)?;
             let errors = proofs.iter_mut().flat_map(|proof| proof.problems.extract_if(.., |problem| problem.level == Level::Error));
             problems.extend(errors);
             (rules, domains) = (compiled, known);
         }
     }
-    check_outputs(&project, &values, &checked.models, &mut problems).await?;
-    if !problems.is_empty() {
-        return Err(Error::Project(in_order(problems)));
+    outputs::check(&project, &values, &checked.models, &mut problems).await?;
+    let demands = demands(&project, &contracts, &checked, &mut problems);
+    if !problems.is_empty() || !project.lost.is_empty() {
+        // A parameter whose declaration is wrong is there all the same.
+        let lost: Vec<String> = project.lost.names(&["parameters"]).iter().map(|name| format!("there is no parameter `${name}`")).collect();
+        problems.retain(|problem| problem.code != "unknown-parameter" || !lost.contains(&problem.message));
+        problems.extend(proofs.into_iter().flat_map(|proof| proof.problems));
+        return Ok(Reviewed { plan: None, problems });
     }
-    let demands = demands(&project, &contracts, &checked)?;
     let published = project.pipeline.outputs.tables.values().map(|output| output.model.value.clone()).collect();
     let models = keep_or_inline(checked, &published);
-    Ok(Plan { project, values, contracts, demands, models, rules, domains, proofs })
+    let plan = Plan { project, values, contracts, demands, models, rules, domains, proofs };
+    Ok(Reviewed { plan: Some(plan), problems })
 }
 
 /// Tells of locations that name no place. What they say is shown as it was typed, since variables may hold secrets.
@@ -135,7 +166,7 @@ fn check_places(project: &Project, problems: &mut Vec<Diagnostic>) {
 pub fn register_reference(engine: &Engine, project: &Project, values: &Values) -> Result<()> {
     let mut problems = Vec::new();
     engine.hash_with(project.pipeline.identity.salt.as_deref().unwrap_or_default());
-    for (name, table) in &project.pipeline.reference {
+    for (name, table) in project.pipeline.reference.iter().filter(|(name, _)| !project.lost.touches(&[REFERENCE, name])) {
         match reference_batch(project, name, table, values) {
             Ok(batch) => engine.register_batches(&format!("{REFERENCE}.{name}"), batch.schema(), vec![batch])?,
             Err(found) => problems.extend(found),
@@ -174,7 +205,8 @@ async fn check_models(engine: &Engine, nodes: Vec<Node>, values: &Values, proble
     for node in nodes {
         let name = node.model.name();
         // A model that reads a wrong one, or a wrong source, would only repeat its problem.
-        if !node.reads.iter().all(|read| engine.has(read)) {
+        let of_lost = |parameter: &sql::Mention| !values.parameters.contains_key(&parameter.name);
+        if !node.reads.iter().all(|read| engine.has(read)) || sql::parameters(&node.model.file, &node.statement).iter().any(of_lost) {
             continue;
         }
         let planned = engine.plan(&node.statement, &values.parameters).await;
@@ -235,14 +267,22 @@ fn keep_or_inline(checked: CheckedModels, published: &BTreeSet<String>) -> Vec<P
 }
 
 /// What models read of each source. A source that nothing reads is a mistake: its rows could not be accounted for.
-fn demands(project: &Project, contracts: &[Arc<Contract>], checked: &CheckedModels) -> Result<BTreeMap<String, Demand>> {
+fn demands(
+    project: &Project,
+    contracts: &[Arc<Contract>],
+    checked: &CheckedModels,
+    problems: &mut Vec<Diagnostic>,
+) -> BTreeMap<String, Demand> {
     let mut demands = BTreeMap::new();
-    let mut problems = Vec::new();
     for contract in contracts {
         let name = format!("{SOURCES}.{}", contract.source);
         if let Some(&times) = checked.reads.get(&name) {
             let columns = checked.columns.get(&name).cloned().unwrap_or_default();
             demands.insert(contract.source.clone(), Demand { times, columns });
+            continue;
+        }
+        // A model that could not be checked may be meant to read it.
+        if checked.models.len() < project.models.len() {
             continue;
         }
         let mut problem = Diagnostic::error("unused-source", format!("no model reads `{name}`"))
@@ -252,67 +292,7 @@ fn demands(project: &Project, contracts: &[Arc<Contract>], checked: &CheckedMode
         }
         problems.push(problem);
     }
-    if problems.is_empty() { Ok(demands) } else { Err(Error::Project(problems)) }
-}
-
-/// Checks that outputs name models and columns, and that checks are queries over outputs.
-async fn check_outputs(project: &Project, values: &Values, models: &[PlannedModel], problems: &mut Vec<Diagnostic>) -> Result<()> {
-    let engine = Engine::new(PLANNING, values.zone.name())?;
-    let membership = segments::membership_schema();
-    let mut outputs = BTreeMap::new();
-    for (name, output) in &project.pipeline.outputs.tables {
-        if let Some(why) = publish::unfit_name(name) {
-            let problem = Diagnostic::error("output-name", format!("an output cannot be called `{name}`: {why}"));
-            problems.push(problem.at(span_of(&project.file, &output.model)).label("of this output").hint("give it another name"));
-        }
-        let model = models.iter().find(|model| model.node.model.name() == output.model.value).map(|model| &model.schema);
-        let schema = model.or((output.model.value == MEMBERSHIP).then_some(&membership));
-        let Some(schema) = schema else {
-            // A model that is there but wrong, and a profile that is not there, have been told already.
-            if output.model.value != PROFILE && project.models.iter().all(|model| model.name() != output.model.value) {
-                let names: Vec<String> = project.models.iter().map(crate::config::Model::name).chain([MEMBERSHIP.to_owned()]).collect();
-                problems.push(
-                    Diagnostic::error("unknown-model", format!("the output `{name}` names no model: `{}`", output.model.value))
-                        .at(span_of(&project.file, &output.model))
-                        .did_you_mean(&output.model.value, names.iter().map(String::as_str)),
-                );
-            }
-            continue;
-        };
-        let before = problems.len();
-        for (at, column) in output.sort.iter().enumerate() {
-            if output.sort[..at].iter().any(|other| other.value == column.value) {
-                let problem = Diagnostic::error("duplicate-column", format!("the output `{name}` sorts by `{}` twice", column.value));
-                problems.push(problem.at(span_of(&project.file, column)).label("the second time"));
-            }
-            if schema.column_with_name(&column.value).is_none() {
-                let names = schema.fields().iter().map(|field| field.name().as_str());
-                problems.push(
-                    Diagnostic::error("unknown-column", format!("the output `{name}` has no column `{}` to sort by", column.value))
-                        .at(span_of(&project.file, column))
-                        .did_you_mean(&column.value, names),
-                );
-            }
-        }
-        if problems.len() == before {
-            engine.register(name, empty(Arc::clone(schema)))?;
-            outputs.insert(name.clone(), publish::Output { schema: Arc::clone(schema) });
-        }
-    }
-    // A check of an output that is wrong would only repeat its problem.
-    if outputs.len() < project.pipeline.outputs.tables.len() {
-        return Ok(());
-    }
-    problems.extend(publish::check_problems(project, &outputs));
-    for check in &project.pipeline.checks {
-        let Some(query) = &check.sql else { continue };
-        if let Err(error) = engine.query(&query.value).await {
-            let file = Arc::new(crate::diagnostic::SourceFile { path: format!("check `{}`", check.name.value), text: query.value.clone() });
-            let told = sql::problems(&file, &error).into_iter();
-            problems.extend(told.map(|problem| problem.moved(|part| span_within(&project.file, query, part))));
-        }
-    }
-    Ok(())
+    demands
 }
 
 fn reference_batch(project: &Project, name: &str, table: &ReferenceTable, values: &Values) -> Result<RecordBatch, Vec<Diagnostic>> {
@@ -336,11 +316,10 @@ fn reference_batch(project: &Project, name: &str, table: &ReferenceTable, values
             if let Some(text) = &row.value[position]
                 && typed.is_null(at)
             {
-                problems.push(
-                    Diagnostic::error("reference-type", format!("`{text}` is no {column_type}, as the column `{column}` of `{name}` is"))
-                        .at(span_of_part(&project.file, row, Part::Item(position)))
-                        .label(format!("not of type {column_type}")),
-                );
+                let span = span_of_part(&project.file, row, Part::Item(position));
+                let text = typed_as(&span).unwrap_or(text);
+                let what = format!("`{text}` is no {column_type}, as the column `{column}` of `{name}` is");
+                problems.push(Diagnostic::error("reference-type", what).at(span.clone()).label(format!("not of type {column_type}")));
             }
         }
         arrays.push(typed);

@@ -19,6 +19,7 @@ use crate::identity::Counts;
 use crate::ingest::Ledger;
 use crate::manifest::Input;
 use crate::publish::Verdict;
+use crate::shown;
 use crate::storage::Location;
 
 /// The version of the record's format.
@@ -227,7 +228,7 @@ impl Recorder {
                 Err(error) => {
                     error.kind().clone_into(&mut record.status);
                     record.exit_code = error.exit_status() as u8;
-                    record.reason = Some(error.to_string());
+                    record.reason = Some(shown::without_given(&error.to_string()).into_owned());
                 }
             }
         });
@@ -237,7 +238,7 @@ impl Recorder {
         if let Some(local) = &self.local
             && let Err(error) = std::fs::write(local, &text)
         {
-            tracing::error!("the run record was not written to {}: {error}", local.display());
+            tracing::error!("the run record was not written to {}: {}", local.display(), crate::storage::of_system(&error));
         }
         let destination = self.destination.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(destination) = destination else { return };

@@ -1,6 +1,7 @@
 //! The order of the steps, readable top to bottom: what a row passes from its extract to its publication.
 
 mod account;
+mod failure;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,7 +10,6 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use chrono::NaiveDate;
-use datafusion::common::ScalarValue;
 use datafusion::dataframe::DataFrame;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
@@ -17,9 +17,9 @@ use datafusion::prelude::ident;
 use futures::TryStreamExt;
 
 use crate::clock::Stopwatch;
-use crate::config::{self, Environment, Values};
+use crate::config::{self, Environment};
 use crate::engine::{self, Engine, Limits};
-use crate::error::{Error, Message, Result};
+use crate::error::{Error, Result};
 use crate::graph::{self, EDGES, MEMBERSHIP, PROFILE, RESOLVED, SOURCES};
 use crate::identity::{self, Rules};
 use crate::ingest::{self, Collector, Ledger};
@@ -30,8 +30,9 @@ use crate::publish::{self, Keep, Publications, Published, Rows, Staging};
 use crate::record::{self, Recorder, Step};
 use crate::report::Progress;
 use crate::segments::{self, CUSTOMER_ID, SegmentSize};
-use crate::sql;
+use crate::shown;
 use crate::storage::Stores;
+use failure::failure;
 
 /// The table of rejected rows, which every publication has beside its outputs.
 pub const REJECTED: &str = "rejected";
@@ -153,12 +154,22 @@ async fn attempt(request: &Request, stores: &Stores, progress: &Progress, record
     let identity = Identity::of(&plan, &seen, predecessor.as_ref()).await?;
     let engine = Engine::new(request.limits, plan.values.zone.name())?;
     let mut steps = Steps { recorder, progress, engine: &engine, profile: request.profile };
-    let mut staging = Staging::new(destination, recorder.run_id(), request.as_of, seen);
+    let mut staging = Staging::new(destination, recorder.run_id(), request.as_of, seen).of_pipeline(&plan.project.pipeline);
 
-    let sources = read_sources(&plan, &engine, extracts, &mut steps).await?;
-    plan::register_reference(&engine, &plan.project, &plan.values)?;
-    let Identity { mut warnings, before, hash_id } = identity;
-    let found = compute_models(&plan, &engine, &sources, before, &mut steps, |model| !graph::after_membership(&model.node.model)).await?;
+    let Identity { mut warnings, mut before, hash_id } = identity;
+    let read = async {
+        let sources = read_sources(&plan, &engine, extracts.clone(), &mut steps).await?;
+        plan::register_reference(&engine, &plan.project, &plan.values)?;
+        let before_membership = |model: &PlannedModel| !graph::after_membership(&model.node.model);
+        let found = compute_models(&plan, &engine, &sources, before.take(), &mut steps, before_membership).await?;
+        Ok((sources, found))
+    };
+    let (sources, found) = match read.await {
+        Err(Error::Refused(refused)) if extracts.iter().any(|extract| extract.refused_in(&refused)) => {
+            return Err(Error::Refused(ingest::with_others(refused, &engine, &extracts).await));
+        }
+        read => read?,
+    };
     let identity = match found {
         Some(found) => {
             let withdrawn = found.counts.withdrawn;
@@ -175,13 +186,15 @@ async fn attempt(request: &Request, stores: &Stores, progress: &Progress, record
     let (ledgers, of_sources) = account::close_books(&sources, &mut staging, &engine, recorder).await?;
 
     warnings.extend(of_sources);
-    warnings.extend(plan.warnings().map(ToString::to_string));
+    warnings.extend(plan.warnings().map(|warning| shown::without_given(&warning.to_string()).into_owned()));
     let (segments, customers) = assign_segments(&plan, &engine, &mut steps).await?;
     compute_models(&plan, &engine, &sources, None, &mut steps, |model| graph::after_membership(&model.node.model)).await?;
 
     stage_outputs(&plan, &engine, &mut staging, &mut steps).await?;
     let checking = steps.begin("check outputs");
-    let asked = staging.finish().check(&Engine::new(request.limits, plan.values.zone.name())?, &plan.project.pipeline).await?;
+    let asking = Engine::new(request.limits, plan.values.zone.name())?;
+    let staged = staging.finish().with_parameters(plan.values.parameters.clone());
+    let asked = staged.check(&asking, &plan.project.pipeline).await?;
     steps.end("check outputs", asked.verdicts().len() as u64, checking);
     recorder.note(|record| record.checks = asked.verdicts().to_vec());
     let checked = asked.passed()?;
@@ -216,7 +229,7 @@ impl Done {
 /// Writes down what the outputs will depend on; its digest.
 fn note_inputs(request: &Request, plan: &Plan, extracts: &[ingest::Extract], predecessor: Option<&Commit>, recorder: &Recorder) -> String {
     let inputs: Vec<Input> = extracts.iter().flat_map(ingest::inputs).collect();
-    let parameters = shown_parameters(&plan.values);
+    let parameters = plan.values.shown.clone();
     let variables = config::variables(&plan.project, &request.environment);
     let kept = predecessor.map(|commit| commit.kept.clone()).unwrap_or_default();
     let fingerprint = manifest::fingerprint(&plan.project.digest, &variables, &parameters, &inputs, &kept);
@@ -265,7 +278,7 @@ async fn compute_models(
     let mut found = None;
     for model in plan.models.iter().filter(|model| wanted(model)) {
         let name = model.node.model.name();
-        let failed = |error: DataFusionError| failure(&name, &error, sources);
+        let failed = |error: DataFusionError| failure(Some(plan), &name, &error, sources);
         let logical = engine.plan(&model.node.statement, &plan.values.parameters).await.map_err(failed)?;
         if name == EDGES {
             found = Some(resolve(plan, engine, model, logical, sources, before.take(), steps).await?);
@@ -299,7 +312,7 @@ async fn resolve(
     steps: &mut Steps<'_>,
 ) -> Result<Found> {
     let resolving = steps.begin(EDGES);
-    let failed = |error: DataFusionError| failure(EDGES, &error, sources);
+    let failed = |error: DataFusionError| failure(Some(plan), EDGES, &error, sources);
     let mut logical = logical;
     if edges.is_read {
         engine.keep(EDGES, engine.frame(logical)).await.map_err(failed)?;
@@ -346,7 +359,7 @@ async fn keep_identity(found: Found, staging: &mut Staging, steps: &mut Steps<'_
 /// Puts every customer of the profile into segments, and tells their sizes and how many customers there are.
 async fn assign_segments(plan: &Plan, engine: &Engine, steps: &mut Steps<'_>) -> Result<(Vec<SegmentSize>, u64)> {
     let assigning = steps.begin(MEMBERSHIP);
-    let failed = |error: DataFusionError| failure(PROFILE, &error, &[]);
+    let failed = |error: DataFusionError| failure(Some(plan), PROFILE, &error, &[]);
     let profile = async { engine.stream(sorted(engine.context().table(PROFILE).await?, &[CUSTOMER_ID.to_owned()])?).await }.await;
     let mut profile = profile.map_err(failed)?.try_chunks(engine.threads() * BATCHES_A_THREAD);
     let mut members = segments::Assigner::new(&plan.rules, &plan.domains, engine.threads());
@@ -367,7 +380,7 @@ async fn stage_outputs(plan: &Plan, engine: &Engine, staging: &mut Staging, step
     for (name, output) in &plan.project.pipeline.outputs.tables {
         let key: Vec<String> = output.sort.iter().map(|column| column.value.clone()).collect();
         let rows = async { engine.stream(sorted(engine.context().table(output.model.value.as_str()).await?, &key)?).await }.await;
-        tables.push(Rows { table: name.clone(), rows: rows.map_err(|error| failure(name, &error, &[]))?, key });
+        tables.push(Rows { table: name.clone(), rows: rows.map_err(|error| failure(Some(plan), name, &error, &[]))?, key });
     }
     let rows = staging.write(tables).await?;
     steps.end("write outputs", rows, writing);
@@ -390,7 +403,7 @@ fn commit(
         run_id,
         segmill_version: env!("CARGO_PKG_VERSION").to_owned(),
         project_digest: plan.project.digest.clone(),
-        parameters: shown_parameters(&plan.values),
+        parameters: plan.values.shown.clone(),
         fingerprint,
         tables,
         kept: BTreeMap::new(),
@@ -400,40 +413,12 @@ fn commit(
     }
 }
 
-fn shown_parameters(values: &Values) -> BTreeMap<String, String> {
-    let shown = |value: &ScalarValue| value.to_array().ok().and_then(|array| arrow::util::display::array_value_to_string(&array, 0).ok());
-    values
-        .parameters
-        .iter()
-        .filter(|(name, _)| *name != config::NULL_WORDS)
-        .map(|(name, value)| (name.clone(), shown(value).unwrap_or_default()))
-        .collect()
-}
-
 fn sorted(frame: DataFrame, columns: &[String]) -> datafusion::error::Result<DataFrame> {
     frame.sort(columns.iter().map(|column| ident(column).sort(true, false)).collect())
 }
 
 fn rows_of(batches: &[RecordBatch]) -> u64 {
     batches.iter().map(|batch| batch.num_rows() as u64).sum()
-}
-
-/// What a failure of the engine means: a source's own failure if one has any, else that of the model.
-fn failure(model: &str, error: &DataFusionError, sources: &[OpenSource]) -> Error {
-    if let Some(error) = sources.iter().find_map(|source| source.collector.failure()) {
-        return error;
-    }
-    match error.find_root() {
-        DataFusionError::External(inner) if inner.is::<Error>() => match inner.downcast_ref::<Error>() {
-            Some(error) => error.clone(),
-            None => Error::defect(format!("`{model}`: {inner}")),
-        },
-        _ if engine::is_want_of_room(error) => engine::failed(&format!("`{model}`"), error),
-        _ => Error::Refused(
-            Message::new(format!("`{model}` failed on this data: {}", sql::discreet(error)))
-                .hint("the model's SQL meets a value that it cannot work with"),
-        ),
-    }
 }
 
 /// The steps done so far, told to whoever watches.
@@ -454,12 +439,14 @@ struct Begun {
 
 impl Steps<'_> {
     fn begin(&self, name: &str) -> Begun {
+        tracing::debug!("{name} begins");
         self.progress.step(name);
         self.recorder.note(|record| record.unfinished_step = Some(name.to_owned()));
         Begun { since: Stopwatch::start(), compute_ms: engine::compute_ms() }
     }
 
     fn end(&self, name: &str, rows: u64, begun: Begun) {
+        tracing::debug!("{name} ends after {} ms with {rows} rows", begun.since.elapsed_ms());
         self.progress.end(name);
         let done = self.engine.work().take();
         let step = Step {

@@ -1,46 +1,23 @@
 //! SQL text parsed, and what DataFusion says against it, at its place in the file.
 
+mod failure;
 mod order;
+mod query;
 
+pub use failure::{Kind, discreet, kind, places, suspects};
 pub use order::{dependent, samples};
+pub use query::{Mention, parameters, parse, tables, text_in, too_deep, unknown_table};
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
 use datafusion::common::{Column, SchemaError};
-use datafusion::config::Dialect;
 use datafusion::error::DataFusionError;
-use datafusion::sql::parser::{DFParserBuilder, Statement};
-use datafusion::sql::sqlparser::ast;
-use datafusion::sql::sqlparser::dialect::{GenericDialect, dialect_from_str};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use regex::Regex;
 
 use crate::diagnostic::{Diagnostic, SourceFile, Span, list};
-
-/// Parses one SQL query.
-///
-/// # Errors
-/// A syntax error at its place, and anything else than one query.
-pub fn parse(file: &Arc<SourceFile>) -> Result<Statement, Diagnostic> {
-    let dialect = dialect_from_str(Dialect::Generic).ok_or_else(|| Diagnostic::error("sql-syntax", "the SQL dialect is not known"))?;
-    let parsed =
-        DFParserBuilder::new(file.text.as_str()).with_dialect(dialect.as_ref()).build().and_then(|mut parser| parser.parse_statements());
-    let mut statements = parsed.map_err(|error| syntax(file, &error.strip_backtrace()))?;
-    match (statements.pop_front(), statements.is_empty()) {
-        (Some(Statement::Statement(statement)), true) if matches!(*statement, ast::Statement::Query(_)) => {
-            Ok(Statement::Statement(statement))
-        }
-        (first, _) => {
-            let what = match first {
-                None => "there is no query in this file",
-                Some(_) if !statements.is_empty() => "there are several statements in this file",
-                Some(_) => "this is not a query",
-            };
-            Err(Diagnostic::error("not-a-query", what).at(whole(file)).hint("a model is one `select` (or `with … select`) statement"))
-        }
-    }
-}
 
 /// A syntax error at the place that the parser's message ends with.
 fn syntax(file: &Arc<SourceFile>, message: &str) -> Diagnostic {
@@ -95,40 +72,6 @@ pub fn unrepeatable(file: &Arc<SourceFile>, name: &str) -> Diagnostic {
     Diagnostic::error("unrepeatable", format!("`{name}` gives another value every time, so the same extracts would give other outputs"))
         .at(Span { file: Arc::clone(file), bytes })
         .hint("count from `$as_of`, which is the same in every run for a day")
-}
-
-/// What DataFusion says of a failure on data, without the values that it repeats: they may be personal.
-///
-/// Left out are what stands in quotes and what begins with a digit. A quote within a word, as in "can't", opens nothing, and
-/// one before a letter closes nothing.
-pub fn discreet(error: &DataFusionError) -> String {
-    let message: Vec<char> = error.strip_backtrace().chars().collect();
-    let in_word = |at: Option<usize>| at.and_then(|at| message.get(at)).is_some_and(|c| c.is_alphanumeric() || *c == '_');
-    let mut said = String::new();
-    let mut at = 0;
-    while let Some(&c) = message.get(at) {
-        let begins = !in_word(at.checked_sub(1));
-        let value = if begins && (c == '\'' || c == '"') {
-            let closes = |end: &usize| message[*end] == c && !in_word(Some(end + 1));
-            Some((at + 1..message.len()).find(closes).map_or(message.len(), |end| end + 1))
-        } else if begins && c.is_ascii_digit() {
-            let ends = |end: &usize| !(in_word(Some(*end)) || ".:-/,".contains(message[*end]) && in_word(Some(end + 1)));
-            Some((at..message.len()).find(ends).unwrap_or(message.len()))
-        } else {
-            None
-        };
-        match value {
-            Some(end) => {
-                said.push_str(if c.is_ascii_digit() { "…" } else { "'…'" });
-                at = end;
-            }
-            None => {
-                said.push(c);
-                at += 1;
-            }
-        }
-    }
-    said
 }
 
 /// A span of the SQL parser as a span of the file; none when the parser knew no place.
@@ -293,19 +236,5 @@ impl IntoParser for datafusion::common::Span {
     fn into_parser(self) -> datafusion::sql::sqlparser::tokenizer::Span {
         use datafusion::sql::sqlparser::tokenizer::{Location, Span};
         Span::new(Location::new(self.start.line, self.start.column), Location::new(self.end.line, self.end.column))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_stay_out_of_what_is_told_of_a_failure() {
-        let said = |message: &str| discreet(&DataFusionError::Execution(message.to_owned()));
-        let told = said("Cannot cast string 'miguel o'hara wright10@mail.example' to value of Int64 type");
-        assert!(told.ends_with("Cannot cast string '…' to value of Int64 type"), "{told}");
-        let told = said("Can't cast value 19790230 to type Int8, at \"x\" of 1979-02-28 10:00");
-        assert!(told.ends_with("Can't cast value … to type Int8, at '…' of … …"), "{told}");
     }
 }

@@ -18,7 +18,7 @@ pub struct Arguments {
     /// What to do
     #[command(subcommand)]
     pub command: Command,
-    /// How to tell the result: lines for people on standard error, or one JSON document on standard output
+    /// How to give the result on standard output: lines for people, or one JSON document; of `run` people are told on standard error
     #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
     pub format: Format,
 }
@@ -250,6 +250,9 @@ pub(super) fn day(text: &str) -> Result<NaiveDate, String> {
     text.parse().map_err(|_| "write a day that exists as 2011-12-10".to_owned())
 }
 
+/// A hundred years: before that nobody published anything, and no calendar ends on the way.
+const MAX_GRACE: chrono::Duration = chrono::Duration::days(36_525);
+
 /// A time with a unit: `7d`, `12h`, `30m`, `0s`.
 fn grace(text: &str) -> Result<chrono::Duration, String> {
     const WRONG: &str = "write it as 7d, 12h, 30m or 0s";
@@ -262,7 +265,8 @@ fn grace(text: &str) -> Result<chrono::Duration, String> {
         "s" => 1,
         _ => return Err(WRONG.to_owned()),
     };
-    number.checked_mul(seconds).and_then(chrono::Duration::try_seconds).ok_or_else(|| WRONG.to_owned())
+    let grace = number.checked_mul(seconds).and_then(chrono::Duration::try_seconds);
+    grace.filter(|grace| *grace <= MAX_GRACE).ok_or_else(|| format!("give it {} days at most", MAX_GRACE.num_days()))
 }
 
 /// A size with a unit: `512MiB`, `2GB`, `1.5GiB`; without one, bytes.
@@ -300,7 +304,9 @@ mod tests {
     fn times_have_units() {
         assert_eq!(grace("7d"), Ok(chrono::Duration::days(7)));
         assert_eq!(grace("0s"), Ok(chrono::Duration::zero()));
-        assert!(["7", "d", "-1d", "99999999999999999d"].iter().all(|text| grace(text).is_err()));
+        assert!(
+            ["7", "d", "-1d", "99999999999999999d", "99999999d", "36526d", "9223372036854775807s"].iter().all(|text| grace(text).is_err())
+        );
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub fn command(arguments: &CleanArguments, environment: Environment, terminal: &
         cleaned
     })?;
     let file = |waste: &Waste| json!({ "url": waste.url, "bytes": waste.bytes, "why": waste.why });
-    terminal.tell(
+    terminal.give(
         || lines(&waste, arguments.remove),
         || {
             json!({
@@ -38,8 +38,7 @@ pub fn command(arguments: &CleanArguments, environment: Environment, terminal: &
                 "files": waste.iter().map(file).collect::<Vec<_>>(),
             })
         },
-    );
-    Ok(())
+    )
 }
 
 fn lines(waste: &[Waste], removed: bool) -> String {

@@ -28,6 +28,5 @@ pub fn command(arguments: ExplainArguments, environment: Environment, terminal: 
         Question { identifier: &arguments.identity, identifier_type: arguments.identifier_type.as_deref(), most: arguments.limit };
     let asked = explain::identity(&request, &stores, question);
     let answer = super::runtime(threads)?.block_on(asked)?;
-    terminal.tell(|| report::human_identity(&answer, arguments.unmask), || report::json_identity(&answer, arguments.unmask));
-    Ok(())
+    terminal.give(|| report::human_identity(&answer, arguments.unmask), || report::json_identity(&answer, arguments.unmask))
 }

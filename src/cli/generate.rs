@@ -23,8 +23,7 @@ pub fn command(arguments: GenerateArguments, terminal: &Terminal) -> Result<()> 
     terminal.tell(
         || lines(&written),
         || json!({ "status": "generated", "exit_code": 0, "files": written.iter().map(file).collect::<Vec<_>>() }),
-    );
-    Ok(())
+    )
 }
 
 fn lines(written: &[Written]) -> String {

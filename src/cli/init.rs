@@ -6,6 +6,7 @@ use serde_json::json;
 use super::arguments::InitArguments;
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
+use crate::storage;
 
 /// The folders that make up the shipped project.
 static SHIPPED: [(&str, Dir<'static>); 4] = [
@@ -26,12 +27,13 @@ pub fn command(arguments: &InitArguments, terminal: &Terminal) -> Result<()> {
     for (name, content) in &SHIPPED {
         let target = folder.join(name);
         let written = std::fs::create_dir_all(&target).and_then(|()| content.extract(&target));
-        written.map_err(|error| Error::argument("unwritable-folder", format!("cannot write {}: {error}", target.display())))?;
+        written.map_err(|error| {
+            Error::argument("unwritable-folder", format!("cannot write {}: {}", target.display(), storage::of_system(&error)))
+        })?;
     }
     let next = "segmill run pipelines/customer_segments.yaml --as-of 2011-12-10";
     terminal.tell(
         || format!("A project with a sample is in {shown}. Next:\n\n    cd {shown}\n    {next}"),
         || json!({ "status": "created", "exit_code": 0, "folder": shown.to_string(), "next": next }),
-    );
-    Ok(())
+    )
 }

@@ -1,4 +1,4 @@
-//! The command line: one file a command. People's text goes to standard error, a result asked for as JSON to standard output.
+//! The command line: one file a command. Results go to standard output; progress, warnings and problems to standard error.
 
 mod arguments;
 mod clean;
@@ -14,21 +14,34 @@ mod terminal;
 mod test;
 mod validate;
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
+use tracing_subscriber::filter::{EnvFilter, filter_fn};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
 
 use crate::config::Environment;
+use crate::diagnostic::Diagnostic;
 use crate::error::{Error, ExitStatus};
+use crate::shown;
 use arguments::{Arguments, Command, Format};
 use terminal::Terminal;
 
 /// The stack of a thread. A statement is taken apart by recursion, and a model that unites hundreds of tables is that deep.
 const STACK_BYTES: usize = 32 * 1024 * 1024;
 
-/// Parses the arguments, runs the command and gives the exit status.
+/// Runs the command on a thread whose stack is as large as those of the threads that work, and gives the exit status.
 pub fn main() -> ExitCode {
+    match std::thread::Builder::new().stack_size(STACK_BYTES).spawn(command) {
+        // What it panicked with has been told.
+        Ok(command) => command.join().unwrap_or_else(|_| ExitStatus::Defect.into()),
+        Err(_) => command(),
+    }
+}
+
+/// Parses the arguments and runs the command.
+fn command() -> ExitCode {
     #[allow(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     let environment: Environment =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
@@ -36,8 +49,12 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return refuse_arguments(&error, &environment),
     };
-    start_log();
     let terminal = Terminal::new(arguments.format, &environment);
+    keep_panics_discreet();
+    if let Err(error) = start_log(&environment) {
+        terminal.fail(&error);
+        return error.exit_status().into();
+    }
     if matches!(arguments.format, Format::Urls | Format::Redshift) && !matches!(arguments.command, Command::Outputs(_)) {
         let error = Error::argument("format-of-outputs", "`urls` and `redshift` are formats of `segmill outputs` alone");
         Terminal::new(Format::Human, &environment).fail(&error);
@@ -52,10 +69,7 @@ pub fn main() -> ExitCode {
         Command::Clean(arguments) => clean::command(&arguments, environment, &terminal).map(|()| ExitStatus::Success),
         Command::Init(arguments) => init::command(&arguments, &terminal).map(|()| ExitStatus::Success),
         Command::Generate(arguments) => generate::command(arguments, &terminal).map(|()| ExitStatus::Success),
-        Command::Schema(arguments) => {
-            schema::command(&arguments);
-            Ok(ExitStatus::Success)
-        }
+        Command::Schema(arguments) => schema::command(&arguments).map(|()| ExitStatus::Success),
     };
     match result {
         Ok(status) => status.into(),
@@ -76,8 +90,13 @@ fn refuse_arguments(error: &clap::Error, environment: &Environment) -> ExitCode 
         Terminal::new(Format::Json, environment).fail(&Error::argument("invalid-arguments", what));
         return ExitStatus::Project.into();
     }
-    // A reader that has gone away is no failure.
-    let _ = error.print();
+    if error.to_string().chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
+        // What was typed, and is repeated, holds what a terminal obeys.
+        Terminal::new(Format::Human, environment).say(&error.to_string());
+    } else {
+        // A reader that has gone away is no failure.
+        let _ = error.print();
+    }
     if error.use_stderr() { ExitStatus::Project.into() } else { ExitStatus::Success.into() }
 }
 
@@ -87,14 +106,53 @@ fn runtime(threads: usize) -> Result<tokio::runtime::Runtime, Error> {
     built.map_err(|error| Error::defect(format!("the runtime did not start: {error}")))
 }
 
-/// Logs go to standard error when `SEGMILL_LOG` asks for them (as `SEGMILL_LOG=debug`), apart from messages for people.
-fn start_log() {
-    let filter = tracing_subscriber::EnvFilter::builder().with_env_var("SEGMILL_LOG").with_default_directive(tracing::Level::ERROR.into());
-    let subscriber = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_env_filter(filter.from_env_lossy())
-        .finish();
+/// The variable that asks for logs.
+const LOG_VARIABLE: &str = "SEGMILL_LOG";
+
+/// Logs go to standard error when [`LOG_VARIABLE`] asks for them (as `SEGMILL_LOG=debug`), apart from messages for people. Only Segmill's own
+/// are let through, whatever is asked for: those of the libraries below hold requests with their signatures, plans and values.
+///
+/// # Errors
+/// [`Error::Project`] when the variable is no filter.
+fn start_log(environment: &Environment) -> Result<(), Error> {
+    let asked = environment.get(LOG_VARIABLE).map_or("", String::as_str);
+    let filter = EnvFilter::builder().with_default_directive(tracing::Level::ERROR.into()).parse(asked).map_err(|_| {
+        let problem = Diagnostic::error("invalid-log-filter", format!("the variable `{LOG_VARIABLE}` does not say what to log"));
+        Error::from(problem.hint("write it as `debug`, or as `segmill::run=debug`"))
+    })?;
+    let own = filter_fn(|of| of.target().split("::").next() == Some(env!("CARGO_CRATE_NAME")));
+    let lines = tracing_subscriber::fmt::layer().with_writer(|| LogWriter).with_ansi(std::io::stderr().is_terminal()).with_filter(own);
     // A log that a host program has set up already stays.
-    let _ = tracing::subscriber::set_global_default(subscriber);
+    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(filter).with(lines));
+    Ok(())
+}
+
+/// A panic tells where it happened and never what with: its message may hold values.
+fn keep_panics_discreet() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map_or_else(String::new, |at| {
+            let file = at.file().rsplit_once("/src/").map_or(at.file(), |(before, file)| {
+                let package = before.rsplit('/').next().unwrap_or_default();
+                &at.file()[at.file().len() - file.len() - "/src/".len() - package.len()..]
+            });
+            format!(" at {file}:{}", at.line())
+        });
+        let mut out = std::io::stderr().lock();
+        // Nobody could be told that nobody reads this.
+        let _ = writeln!(out, "defect: Segmill broke off{place}; please report it with the command you ran");
+    }));
+}
+
+/// Standard error, for the log: what a terminal obeys is written out.
+struct LogWriter;
+
+impl Write for LogWriter {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        std::io::stderr().write_all(shown::coloured(&String::from_utf8_lossy(line)).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().flush()
+    }
 }

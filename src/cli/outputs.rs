@@ -22,14 +22,11 @@ pub fn command(arguments: &OutputsArguments, environment: Environment, terminal:
             let entries: Vec<Value> = tables.iter().map(|(_, table)| loads::redshift_manifest(&destination, table)).collect();
             match entries.as_slice() {
                 [one] => Terminal::print(&format!("{one:#}")),
-                _ => return Err(Error::argument("one-table", "a load manifest is of one table: name it with `--table`")),
+                _ => Err(Error::argument("one-table", "a load manifest is of one table: name it with `--table`")),
             }
         }
-        Format::Human | Format::Json => {
-            terminal.tell(|| lines(&destination, &found, &tables), || document(&destination, &found, &tables));
-        }
+        Format::Human | Format::Json => terminal.give(|| lines(&destination, &found, &tables), || document(&destination, &found, &tables)),
     }
-    Ok(())
 }
 
 async fn find(destination: &Location, arguments: &OutputsArguments) -> Result<Commit> {

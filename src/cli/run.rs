@@ -43,9 +43,9 @@ pub fn command(arguments: RunArguments, environment: Environment, terminal: &Ter
         environment,
     };
     let result = if arguments.days.is_backfill() {
-        Ok(backfill(&runtime, &job, &request, &days, terminal))
+        backfill(&runtime, &job, &request, &days, terminal)
     } else {
-        job.run(&runtime, &request, arguments.record).map(|done| tell(&done, terminal))
+        job.run(&runtime, &request, arguments.record).and_then(|done| tell(&done, terminal))
     };
     engine::remove_spilled();
     // What a stopped run left going ends with the process. A runtime that is shut down under it makes it panic on its last moments.
@@ -53,24 +53,31 @@ pub fn command(arguments: RunArguments, environment: Environment, terminal: &Ter
     result
 }
 
-fn tell(done: &Done, terminal: &Terminal) -> ExitStatus {
+fn tell(done: &Done, terminal: &Terminal) -> Result<ExitStatus> {
     match done {
         Done::Published(outcome) => terminal.tell(|| report::human_outcome(outcome), || report::json_outcome(outcome)),
         Done::Unchanged(unchanged) => terminal.tell(|| report::human_unchanged(unchanged), || report::json_unchanged(unchanged)),
-    }
-    ExitStatus::Success
+    }?;
+    Ok(ExitStatus::Success)
 }
 
 /// Publishes day after day, so that later days find the earlier ones published. A day that fails by its own data does
 /// not keep the others back; what would fail every day alike ends it. Days that are done are skipped when it is run again.
-fn backfill(runtime: &Runtime, job: &Job, request: &Request, days: &[chrono::NaiveDate], terminal: &Terminal) -> ExitStatus {
+fn backfill(runtime: &Runtime, job: &Job, request: &Request, days: &[chrono::NaiveDate], terminal: &Terminal) -> Result<ExitStatus> {
     let mut told: Vec<Value> = Vec::new();
     let mut lines = Vec::new();
     let mut status = ExitStatus::Success;
     for day in days {
         let result = job.run(runtime, &Request { as_of: *day, ..request.clone() }, None);
         let line = match &result {
-            Ok(Done::Published(outcome)) => format!("{day}  published as number {}", outcome.published.commit.number),
+            Ok(Done::Published(outcome)) => {
+                let published = format!("{day}  published as number {}", outcome.published.commit.number);
+                let warnings = report::human_warnings(outcome);
+                std::iter::once(published)
+                    .chain(warnings.into_iter().map(|warning| format!("            {warning}")))
+                    .collect::<Vec<_>>()
+                    .join("\n")
+            }
             Ok(Done::Unchanged(unchanged)) => format!("{day}  unchanged since number {}", unchanged.commit.number),
             Err(error) => format!("{day}  {}", report::human_error(error, false)),
         };
@@ -109,8 +116,8 @@ fn backfill(runtime: &Runtime, job: &Job, request: &Request, days: &[chrono::Nai
         "not_tried": days.len() - told.len(),
         "runs": told,
     });
-    terminal.tell(|| lines.join("\n"), || summary);
-    status
+    terminal.tell(|| lines.join("\n"), || summary)?;
+    Ok(status)
 }
 
 /// What the runs of a command share.
@@ -136,7 +143,8 @@ impl Job {
         let handle = tokio::runtime::Handle::current();
         let mut running = tokio::task::spawn_blocking(move || handle.block_on(run::run(&request, &stores, &progress, &watched)));
         let ended = |done: Result<Result<Done>, tokio::task::JoinError>| {
-            done.unwrap_or_else(|error| Err(Error::defect(format!("the run broke off: {error}"))))
+            // What it panicked with may hold values.
+            done.unwrap_or_else(|_| Err(Error::defect("the run broke off")))
         };
         let signal = tokio::select! {
             done = &mut running => return ended(done),

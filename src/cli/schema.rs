@@ -4,9 +4,10 @@ use super::arguments::SchemaArguments;
 use super::terminal::Terminal;
 use crate::cases;
 use crate::config::{self, Pipeline};
+use crate::error::Result;
 
 /// Runs the command.
-pub fn command(arguments: &SchemaArguments) {
+pub fn command(arguments: &SchemaArguments) -> Result<()> {
     let schema = if arguments.cases { cases::schema() } else { config::schema_of::<Pipeline>() };
-    Terminal::print(&format!("{schema:#}"));
+    Terminal::print(&format!("{schema:#}"))
 }

@@ -6,8 +6,10 @@ use serde_json::Value;
 
 use super::arguments::Format;
 use crate::config::Environment;
-use crate::error::Error;
+use crate::error::{Error, Message, Result};
 use crate::report;
+use crate::shown;
+use crate::storage;
 
 /// Where a command tells its result.
 #[derive(Debug)]
@@ -31,8 +33,11 @@ impl Terminal {
     }
 
     /// Prints a result as it is.
-    pub fn print(text: &str) {
-        write_line(&mut std::io::stdout(), text);
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when standard output does not take it.
+    pub fn print(text: &str) -> Result<()> {
+        written(&shown::lines(text))
     }
 
     /// Whether a line may be redrawn while work goes on.
@@ -45,29 +50,64 @@ impl Terminal {
         self.colour
     }
 
-    /// Tells a result in the form asked for.
-    pub fn tell(&self, human: impl FnOnce() -> String, json: impl FnOnce() -> Value) {
+    /// Gives a result, in the form asked for, on standard output.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when that does not take it.
+    pub fn give(&self, human: impl FnOnce() -> String, json: impl FnOnce() -> Value) -> Result<()> {
         match self.format {
-            // Lists of files are results; beside them there is only text for people.
-            Format::Human | Format::Urls | Format::Redshift => write_line(&mut std::io::stderr(), &human()),
-            Format::Json => write_line(&mut std::io::stdout(), &format!("{:#}", json())),
+            Format::Human | Format::Urls | Format::Redshift => written(&shown::lines(&human())),
+            Format::Json => written(&shown::json(&format!("{:#}", json()))),
+        }
+    }
+
+    /// Tells what was done: people on standard error, where progress goes too, and programs on standard output.
+    ///
+    /// # Errors
+    /// As [`Terminal::give`].
+    pub fn tell(&self, human: impl FnOnce() -> String, json: impl FnOnce() -> Value) -> Result<()> {
+        match self.format {
+            Format::Human | Format::Urls | Format::Redshift => {
+                self.write_error(&human());
+                Ok(())
+            }
+            Format::Json => written(&shown::json(&shown::without_given(&format!("{:#}", json())))),
         }
     }
 
     /// Says something to people while work goes on.
     pub fn say(&self, line: &str) {
         if self.format == Format::Human {
-            write_line(&mut std::io::stderr(), line);
+            self.write_error(line);
         }
     }
 
     /// Tells an error in the form asked for.
     pub fn fail(&self, error: &Error) {
-        self.tell(|| report::human_error(error, self.colour), || report::json_error(error));
+        // What cannot be told here is told by the exit status.
+        let _ = match self.format {
+            Format::Json => written(&shown::json(&shown::without_given(&format!("{:#}", report::json_error(error))))),
+            _ => self.tell(|| report::human_error(error, self.colour), Value::default),
+        };
+    }
+
+    /// Nobody could be told that nobody reads this.
+    fn write_error(&self, text: &str) {
+        let text = shown::without_given(text);
+        let text = if self.colour { shown::coloured(&text) } else { shown::lines(&text) };
+        let _ = writeln!(std::io::stderr(), "{}", text.trim_end());
     }
 }
 
-/// A reader that has gone away is no failure of the command.
-fn write_line(out: &mut dyn Write, text: &str) {
-    let _ = writeln!(out, "{}", text.trim_end());
+/// Writes a result to standard output, to its last byte. A reader that has gone away has not got it.
+fn written(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush()).map_err(|error| {
+        let why =
+            if error.kind() == std::io::ErrorKind::BrokenPipe { "nobody reads it any more".to_owned() } else { storage::of_system(&error) };
+        let message = Message::new(format!("the result was not written to standard output: {why}"));
+        Error::Unavailable(
+            message.hint("what was read of it is not the whole of it; make room, or read it to its end, and run the command again"),
+        )
+    })
 }

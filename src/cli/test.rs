@@ -17,10 +17,10 @@ pub fn command(arguments: &ProjectArguments, environment: &Environment, terminal
     let verdicts = super::runtime(2)?.block_on(cases::run(&project))?;
     let failed = verdicts.iter().filter(|verdict| !verdict.passed()).count();
     let status = if failed == 0 { ExitStatus::Success } else { ExitStatus::Project };
-    terminal.tell(
+    terminal.give(
         || lines(&verdicts, failed),
         || json!({ "status": if failed == 0 { "passed" } else { "failed" }, "exit_code": status as u8, "cases": verdicts.len(), "failed": failed, "verdicts": verdicts }),
-    );
+    )?;
     Ok(status)
 }
 

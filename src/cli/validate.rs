@@ -6,30 +6,33 @@ use serde_json::json;
 
 use super::arguments::ProjectArguments;
 use super::terminal::Terminal;
-use crate::config::{self, Environment};
-use crate::diagnostic::counted;
-use crate::error::Result;
-use crate::plan;
+use crate::cases;
+use crate::config::{self, Environment, Read};
+use crate::diagnostic::{Diagnostic, counted, in_order};
+use crate::error::{Error, Result};
+use crate::plan::{self, Plan, Reviewed};
 use crate::report;
 
 /// Runs the command.
 pub fn command(arguments: &ProjectArguments, environment: &Environment, terminal: &Terminal) -> Result<()> {
-    let project = Arc::new(config::load(&arguments.pipeline, environment)?);
-    // Types do not depend on the day, so any will do.
-    let values = config::bind(&project, chrono::NaiveDate::default(), &arguments.overrides())?;
-    let plan = super::runtime(1)?.block_on(plan::plan(project, values))?;
+    let (plan, problems) = super::runtime(1)?.block_on(review(arguments, environment))?;
+    let Some(plan) = plan.filter(|_| problems.is_empty()) else { return Err(Error::Project(in_order(problems))) };
+    let unused = plan::unused(&plan);
+    let warnings: Vec<&Diagnostic> = plan.warnings().chain(&unused).collect();
     let (sources, models) = (plan.contracts.len(), plan.models.len());
     let segments: usize = plan.rules.iter().map(|set| set.rules.len()).sum();
-    let name = &plan.project.pipeline.name.value;
-    let warnings: Vec<_> = plan.warnings().collect();
-    terminal.tell(
+    let name = plan.project.pipeline.name.shown();
+    if !warnings.is_empty() {
+        let frames: Vec<String> = warnings.iter().map(|warning| warning.render(terminal.has_colour())).collect();
+        terminal.say(&frames.join("\n\n"));
+    }
+    terminal.give(
         || {
-            let frames: String = warnings.iter().map(|warning| warning.render(terminal.has_colour()) + "\n\n").collect();
             let proved = plan.proofs.iter().filter(|proof| proof.cells.is_some()).count();
             let [sources, models, segments, sets] =
                 [(sources, "source"), (models, "model"), (segments, "segment"), (plan.rules.len(), "set")]
                     .map(|(count, what)| counted(count as u64, what));
-            format!("{frames}{name} is valid: {sources}, {models}, {segments} in {sets}, {proved} of them proved")
+            format!("{name} is valid: {sources}, {models}, {segments} in {sets}, {proved} of them proved")
         },
         || {
             let proofs: Vec<_> =
@@ -39,6 +42,19 @@ pub fn command(arguments: &ProjectArguments, environment: &Environment, terminal
                 "proofs": proofs, "warnings": warnings.iter().map(|warning| report::json_problem(warning)).collect::<Vec<_>>(),
             })
         },
-    );
-    Ok(())
+    )
+}
+
+/// Looks at everything: the pipeline file, its parameters, the SQL, rules, outputs, checks and cases. What is wrong in one does not keep the
+/// others from being looked at.
+async fn review(arguments: &ProjectArguments, environment: &Environment) -> Result<(Option<Plan>, Vec<Diagnostic>)> {
+    let Read { project, mut problems, .. } = config::read(&arguments.pipeline, environment)?;
+    let Some(project) = project.map(Arc::new) else { return Ok((None, problems)) };
+    // Types do not depend on the day, so any will do.
+    let (values, found) = config::bind_what_is_right(&project, chrono::NaiveDate::default(), &arguments.overrides())?;
+    problems.extend(found);
+    let Reviewed { plan, problems: found } = plan::review(Arc::clone(&project), values).await?;
+    problems.extend(found);
+    problems.extend(cases::problems(&project, plan.as_ref()));
+    Ok((plan, problems))
 }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 
 use super::shape::COLUMN_TYPE;
-use super::spanned::{Literal, Spanned};
+use super::spanned::{Literal, Spanned, Text};
 use crate::diagnostic::suggestion;
 
 /// The types that have no parameters.
@@ -30,7 +30,7 @@ pub struct Column {
     /// Its names in the files, if others: the first of them that a file has.
     #[serde(default, deserialize_with = "one_or_several")]
     #[schemars(with = "Names")]
-    pub from: Vec<String>,
+    pub from: Vec<Text>,
     /// Whether a row without a value, or with one that breaks the contract, is rejected.
     #[serde(default)]
     pub required: bool,
@@ -217,11 +217,12 @@ pub(super) fn columns_schema(generator: &mut SchemaGenerator) -> Schema {
     IndexMap::<String, ShortOrLong>::json_schema(generator)
 }
 
-fn one_or_several<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    Ok(match Names::deserialize(deserializer)? {
+fn one_or_several<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Text>, D::Error> {
+    let names = match Names::deserialize(deserializer)? {
         Names::One(name) => vec![name],
         Names::Several(names) => names,
-    })
+    };
+    Ok(names.into_iter().map(Text::of).collect())
 }
 
 impl<'de> Deserialize<'de> for ShortOrLong {

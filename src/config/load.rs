@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::pipeline::Pipeline;
 use super::schema::names_a_table;
-use super::yaml;
+use super::yaml::{self, Parsed};
 use crate::diagnostic::{Diagnostic, SourceFile, in_order};
 use crate::error::{Error, Result, gather};
 use crate::sql;
@@ -35,6 +35,8 @@ pub struct Project {
     pub models: Vec<Model>,
     /// SHA-256 of the pipeline file and all models, in hexadecimal.
     pub digest: String,
+    /// What is left out of the pipeline file, since it is wrong; nothing in a project that is to run.
+    pub lost: Lost,
 }
 
 /// A SQL model: one file, one table.
@@ -63,15 +65,44 @@ impl Model {
 /// # Errors
 /// [`Error::Project`] when a file cannot be read or is not what it should be.
 pub fn load(pipeline: &Path, environment: &Environment) -> Result<Project> {
+    match read(pipeline, environment)? {
+        Read { project: Some(project), problems, .. } if problems.is_empty() => Ok(project),
+        Read { project, mut problems, is_file_right } => {
+            if let Some(project) = project.filter(|_| !is_file_right) {
+                problems.extend(syntax_of(&project.models));
+            }
+            Err(Error::Project(in_order(problems)))
+        }
+    }
+}
+
+/// What could be read of a project.
+#[derive(Debug)]
+pub struct Read {
+    /// The project, without what is wrong in its pipeline file; none when nothing is left of that.
+    pub project: Option<Project>,
+    /// Everything that is wrong.
+    pub problems: Vec<Diagnostic>,
+    /// Whether the pipeline file has the shape that it must have.
+    pub is_file_right: bool,
+}
+
+/// Reads what is right of a project, so that all of it can be looked at.
+///
+/// # Errors
+/// [`Error::Project`] when the pipeline file or a folder cannot be read.
+pub fn read(pipeline: &Path, environment: &Environment) -> Result<Read> {
     let root = root_of(pipeline);
     let file = Arc::new(SourceFile { path: shown(pipeline), text: read_text(pipeline)? });
     let mut problems = Vec::new();
-    let parsed = gather(&mut problems, read_pipeline(&file, environment))?;
+    let parsed = read_pipeline(&file, environment);
+    let is_file_right = parsed.problems.is_empty();
+    problems.extend(parsed.problems);
     let models = read_models(&root, &mut problems)?;
-    let Some(pipeline) = parsed else {
+    let Some(pipeline) = parsed.value else {
         // What models read cannot be told without the file, but whether they are SQL can.
-        problems.extend(models.iter().filter_map(|model| sql::parse(&model.file).err()));
-        return Err(Error::Project(in_order(problems)));
+        problems.extend(syntax_of(&models));
+        return Ok(Read { project: None, problems, is_file_right });
     };
     if models.is_empty() && problems.is_empty() {
         let folder = shown(&root.join("sql"));
@@ -79,30 +110,55 @@ pub fn load(pipeline: &Path, environment: &Environment) -> Result<Project> {
             Diagnostic::error("no-models", format!("there are no SQL models in {folder}"))
                 .hint("a project keeps its models in `sql/` beside `pipelines/`; `segmill init DIR` makes one that runs"),
         );
-    }
-    if !problems.is_empty() {
-        return Err(Error::Project(in_order(problems)));
+        return Ok(Read { project: None, problems, is_file_right });
     }
     let digest = digest(&file, &models);
-    Ok(Project { root, file, pipeline, models, digest })
+    let lost = Lost(parsed.lost);
+    Ok(Read { project: Some(Project { root, file, pipeline, models, digest, lost }), problems, is_file_right })
+}
+
+fn syntax_of(models: &[Model]) -> Vec<Diagnostic> {
+    let found = |model: &Model| sql::parse(&model.file).map_or_else(|problem| vec![problem], |(_, found)| found);
+    models.iter().flat_map(found).collect()
+}
+
+/// The names in a pipeline file of what is wrong there, and is left out of what was read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lost(Vec<Vec<String>>);
+
+impl Lost {
+    /// Whether nothing is.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether something under these keys is, or all of it.
+    pub fn touches(&self, keys: &[&str]) -> bool {
+        self.0.iter().any(|lost| lost.iter().zip(keys).all(|(lost, key)| lost == key))
+    }
+
+    /// The names of what is lost under these keys, in part or as a whole.
+    pub fn names(&self, keys: &[&str]) -> Vec<&str> {
+        let below = self.0.iter().filter(|lost| lost.len() > keys.len() && lost.iter().zip(keys).all(|(lost, key)| lost == key));
+        below.map(|lost| lost[keys.len()].as_str()).collect()
+    }
 }
 
 /// The variables that a project's pipeline file reads, with the values that they have.
 pub fn variables<'a>(project: &'a Project, environment: &'a Environment) -> BTreeMap<&'a str, &'a str> {
-    let named = project.file.text.split("${").skip(1);
-    let name = |rest: &'a str| &rest[..rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len())];
-    named.map(name).filter_map(|name| Some((name, environment.get(name)?.as_str()))).collect()
+    yaml::variables(&project.file.text).filter_map(|name| Some((name, environment.get(name)?.as_str()))).collect()
 }
 
 /// Reads the pipeline file. Of one of another version nothing else is told, since other keys may be right there.
-fn read_pipeline(file: &Arc<SourceFile>, environment: &Environment) -> Result<Pipeline> {
+fn read_pipeline(file: &Arc<SourceFile>, environment: &Environment) -> Parsed<Pipeline> {
     if let Some((version, span)) = yaml::top_level(file, "version")
         && version.parse::<u32>().is_ok_and(|version| version != PIPELINE_VERSION)
     {
         let what = format!("this Segmill reads pipeline files of version {PIPELINE_VERSION}");
-        return Err(Diagnostic::error("unsupported-version", what).at(span).label("another version").into());
+        let problem = Diagnostic::error("unsupported-version", what).at(span).label("another version");
+        return Parsed { value: None, problems: vec![problem], lost: Vec::new() };
     }
-    yaml::parse(file, environment)
+    yaml::parse_what_is_right(file, environment)
 }
 
 /// The folder above `pipelines/`, or the file's own folder when it lies elsewhere.
@@ -184,7 +240,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Error {
     let why = match error.kind() {
         std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
         std::io::ErrorKind::InvalidData => "it is not UTF-8 text".to_owned(),
-        _ => error.to_string(),
+        _ => crate::storage::of_system(error),
     };
     Error::argument("unreadable-file", format!("cannot read {}: {why}", shown(path)))
 }

@@ -5,6 +5,7 @@ mod column;
 mod load;
 mod pipeline;
 mod profile;
+mod repair;
 mod schema;
 mod shape;
 mod spanned;
@@ -14,13 +15,13 @@ mod yaml;
 
 pub use check::{AcceptedValues, Change, Check, KINDS, Question, RowBounds, SegmentBounds, Severity, TableColumns};
 pub use column::{Column, ColumnType, Consent, OnError};
-pub use load::{Environment, Model, Project, load, read_files, variables};
+pub use load::{Environment, Lost, Model, Project, Read, load, read, read_files, variables};
 pub use pipeline::{
     Channel, Freshness, IdentifierType, Identity, Outputs, Parameter, Pipeline, ReferenceTable, RejectBudget, Segment, SegmentSet, SetKind,
     Source, SourceFormat, StandsAlone, TableOutput, UnknownColumns,
 };
 pub use profile::{Domain, Profile};
 pub use schema::schema_of;
-pub use spanned::{Literal, Spanned};
-pub use values::{AS_OF, NULL_WORDS, Values, bind, parse_scalar, parse_scalars};
-pub use yaml::{Part, key_span, parse, span_of, span_of_part, span_within};
+pub use spanned::{Literal, Spanned, Text};
+pub use values::{AS_OF, NULL_WORDS, Values, bind, bind_what_is_right, parse_scalar, parse_scalars};
+pub use yaml::{Parsed, Part, key_at, key_span, parse, parse_what_is_right, placed, span_of, span_of_part, span_within, typed};

@@ -9,6 +9,7 @@ use granit_parser::ScalarStyle;
 use serde_json::Value;
 
 use super::column::ColumnType;
+use super::repair::Wrong;
 use super::schema::names_a_table;
 use super::tree::Content::{Mapping, Scalar, Sequence};
 use super::tree::{Entry, Node};
@@ -20,11 +21,12 @@ pub const COLUMN_TYPE: &str = "column-type";
 /// More parts than any file has; past them, aliases repeat each other without end.
 const MAX_PARTS: usize = 1_000_000;
 
-/// Everything in a file that does not have the shape of a schema.
-pub fn check(file: &Arc<SourceFile>, root: &Node, schema: &Value, environment: &HashMap<String, String>) -> Vec<Diagnostic> {
-    let mut checker = Checker { file, definitions: &schema["$defs"], environment, problems: Vec::new(), parts: 0 };
+/// Everything in a file that does not have the shape of a schema, and where that is.
+pub fn check(file: &Arc<SourceFile>, root: &Node, schema: &Value, environment: &HashMap<String, String>) -> (Vec<Diagnostic>, Wrong) {
+    let definitions = &schema["$defs"];
+    let mut checker = Checker { file, definitions, environment, problems: Vec::new(), wrong: Wrong::default(), parts: 0 };
     checker.check(root, schema, &Place { path: String::new(), key: None });
-    checker.problems
+    (checker.problems, checker.wrong)
 }
 
 struct Checker<'a> {
@@ -32,6 +34,7 @@ struct Checker<'a> {
     definitions: &'a Value,
     environment: &'a HashMap<String, String>,
     problems: Vec<Diagnostic>,
+    wrong: Wrong,
     parts: usize,
 }
 
@@ -84,14 +87,26 @@ impl<'a> Checker<'a> {
         let about = schema["description"].as_str();
         let branches = branches(self.definitions, schema);
         match &node.content {
-            Scalar(text, style) => self.scalar(node, text, *style, &branches, place, about),
+            Scalar(text, style) => {
+                let before = self.problems.len();
+                self.scalar(node, text, *style, &branches, place, about);
+                if self.problems.len() > before {
+                    self.wrong.values.insert(node.bytes.start);
+                }
+            }
             Sequence(items) => match branches.iter().find(|branch| allows(branch, Kind::List)) {
                 Some(branch) => items.iter().for_each(|item| self.check(item, &branch["items"], &place.item())),
-                None => self.wrong_kind(node, Kind::List, &branches, place, about),
+                None => {
+                    self.wrong.values.insert(node.bytes.start);
+                    self.wrong_kind(node, Kind::List, &branches, place, about);
+                }
             },
             Mapping(entries) => match branches.iter().find(|branch| allows(branch, Kind::Mapping)) {
                 Some(branch) => self.mapping(node, entries, branch, place),
-                None => self.wrong_kind(node, Kind::Mapping, &branches, place, about),
+                None => {
+                    self.wrong.values.insert(node.bytes.start);
+                    self.wrong_kind(node, Kind::Mapping, &branches, place, about);
+                }
             },
         }
     }
@@ -100,6 +115,9 @@ impl<'a> Checker<'a> {
         let properties = schema["properties"].as_object();
         let others = schema.get("additionalProperties").filter(|others| **others != Value::Bool(false));
         let mut misspelt = Vec::new();
+        if properties.is_none() {
+            self.wrong.named.insert(node.bytes.start);
+        }
         for (at, entry) in entries.iter().enumerate() {
             if let Some(first) = entries[..at].iter().find(|first| first.key == entry.key) {
                 let problem = Diagnostic::error("duplicate-key", format!("`{}` stands twice in one mapping", entry.key));
@@ -112,11 +130,13 @@ impl<'a> Checker<'a> {
                 let problem = Diagnostic::error("unknown-key", format!("`{}` is not a key of `{}`", entry.key, place.path));
                 let problem = problem.at(self.span(entry.key_bytes.clone())).label("not known");
                 self.problems.push(problem.did_you_mean(&entry.key, names));
+                self.wrong.keys.insert(entry.key_bytes.start);
                 continue;
             }
             if schema["propertyNames"].get("pattern").is_some() && !names_a_table(&entry.key) {
                 let problem = Diagnostic::error("table-name", format!("`{}` does not name a table", entry.key));
                 let problem = problem.at(self.span(entry.key_bytes.clone())).label("SQL reads it by this name");
+                self.wrong.keys.insert(entry.key_bytes.start);
                 self.problems.push(problem.hint("use lower-case letters, digits and underscores, so that SQL needs no quotes"));
             }
             match declared.or(others) {
@@ -130,15 +150,18 @@ impl<'a> Checker<'a> {
                     let problem = Diagnostic::error("unknown-key", format!("`{}` is not a key {of}", entry.key));
                     let problem = problem.at(self.span(entry.key_bytes.clone())).label("not known");
                     self.problems.push(problem.did_you_mean(&entry.key, free));
+                    self.wrong.keys.insert(entry.key_bytes.start);
                 }
             }
         }
-        let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
-        for name in required.filter(|name| entries.iter().all(|entry| entry.key != *name)) {
+        let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        self.wrong.required.insert(node.bytes.start, required.iter().map(|name| (*name).to_owned()).collect());
+        for name in required.into_iter().filter(|name| entries.iter().all(|entry| entry.key != *name)) {
             // A misspelt key has been told, and is not missing too.
             if misspelt.contains(&name) {
                 continue;
             }
+            self.wrong.lacking.insert(node.bytes.start);
             let problem = Diagnostic::error("missing-key", format!("{} has no `{name}`", place.subject()));
             let mut problem = problem.at(self.span(place.key.clone().unwrap_or_else(|| node.shown(&self.file.text)))).label("lacks a key");
             if let Some(about) = properties.and_then(|properties| properties[name]["description"].as_str()) {

@@ -173,6 +173,16 @@ impl Node {
         }
     }
 
+    /// Calls somebody with each plain value that names a variable of the environment: its key, if it is the value of one, and its text.
+    pub fn each_given(&self, key: Option<&str>, found: &mut impl FnMut(&Node, Option<&str>, &str)) {
+        match &self.content {
+            Content::Scalar(text, ScalarStyle::Plain) if text.contains("${") => found(self, key, text),
+            Content::Scalar(..) => {}
+            Content::Sequence(items) => items.iter().for_each(|item| item.each_given(None, found)),
+            Content::Mapping(entries) => entries.iter().for_each(|entry| entry.value.each_given(Some(&entry.key), found)),
+        }
+    }
+
     /// What to underline for it: of a list or mapping over several lines, only the first.
     pub fn shown(&self, text: &str) -> Range<usize> {
         let block = !matches!(self.content, Content::Scalar(..));

@@ -35,6 +35,8 @@ pub struct Values {
     pub as_of_micros: i64,
     /// `$as_of`, `$null_words` and every parameter, by name.
     pub parameters: BTreeMap<String, ScalarValue>,
+    /// The parameters as records have them: those that the environment gives as the file has them.
+    pub shown: BTreeMap<String, String>,
 }
 
 /// Binds the parameters of a project to their values, overrides first.
@@ -42,6 +44,16 @@ pub struct Values {
 /// # Errors
 /// [`Error::Project`] with every parameter that is unknown, of the wrong type or out of its range, and an unknown time zone.
 pub fn bind(project: &Project, as_of: NaiveDate, overrides: &BTreeMap<String, String>) -> Result<Values> {
+    let (values, problems) = bind_what_is_right(project, as_of, overrides)?;
+    if problems.is_empty() { Ok(values) } else { Err(Error::Project(problems)) }
+}
+
+/// As [`bind`], with a value of its type, whatever it be, in the place of each that is wrong: the types of what reads it can be checked all
+/// the same.
+///
+/// # Errors
+/// [`Error::Defect`] when a time zone that is known is not.
+pub fn bind_what_is_right(project: &Project, as_of: NaiveDate, overrides: &BTreeMap<String, String>) -> Result<(Values, Vec<Diagnostic>)> {
     let mut problems = Vec::new();
     let time_zone = time_zone(project).unwrap_or_else(|problem| {
         problems.push(problem);
@@ -50,6 +62,7 @@ pub fn bind(project: &Project, as_of: NaiveDate, overrides: &BTreeMap<String, St
     let zone = Zone::named(time_zone.name()).ok_or_else(|| Error::defect("a time zone is not known"))?;
     let days = arrow::datatypes::Date32Type::from_naive_date(as_of);
     let mut parameters = BTreeMap::new();
+    let mut shown = BTreeMap::from([(AS_OF.to_owned(), as_of.to_string())]);
     parameters.insert(AS_OF.to_owned(), ScalarValue::Date32(Some(days)));
     parameters.insert(NULL_WORDS.to_owned(), ScalarValue::from(project.pipeline.null_words.join("\n")));
     for name in overrides.keys().filter(|name| !project.pipeline.parameters.contains_key(*name)) {
@@ -59,19 +72,37 @@ pub fn bind(project: &Project, as_of: NaiveDate, overrides: &BTreeMap<String, St
     for (name, parameter) in &project.pipeline.parameters {
         let given = overrides.get(name);
         let text = given.unwrap_or(&parameter.default.value);
-        match value_of(name, parameter, text, &zone) {
+        let told = given.map_or(parameter.default.shown(), String::as_str);
+        match value_of(name, parameter, text, told, &zone) {
             Ok(value) => {
+                let as_text = || value.to_array().ok().and_then(|array| arrow::util::display::array_value_to_string(&array, 0).ok());
+                let is_given = given.is_none() && parameter.default.is_given();
+                shown.insert(name.clone(), if is_given { told.to_owned() } else { as_text().unwrap_or_default() });
                 parameters.insert(name.clone(), value);
             }
-            Err(problem) if given.is_some() => problems.push(problem.hint(format!("as given by `--param {name}=…`"))),
-            Err(problem) => problems.push(problem.at(span_of(&project.file, &parameter.default))),
+            Err(problem) => {
+                problems.push(if given.is_some() {
+                    problem.hint(format!("as given by `--param {name}=…`"))
+                } else {
+                    problem.at(span_of(&project.file, &parameter.default))
+                });
+                parameters.insert(name.clone(), stand_in(parameter.column_type, &zone));
+            }
         }
     }
-    if !problems.is_empty() {
-        return Err(Error::Project(problems));
-    }
     let as_of_micros = zone.first_moment_of(as_of);
-    Ok(Values { as_of, zone: Arc::new(zone), as_of_micros, parameters })
+    let values = Values { as_of, zone: Arc::new(zone), as_of_micros, parameters, shown };
+    Ok((values, problems))
+}
+
+/// Some value of a type.
+fn stand_in(column_type: ColumnType, zone: &Zone) -> ScalarValue {
+    let text = match column_type {
+        ColumnType::Date | ColumnType::Timestamp => "2000-01-01",
+        ColumnType::Boolean => "false",
+        _ => "0",
+    };
+    parse_scalar(text, column_type, zone).unwrap_or(ScalarValue::Null)
 }
 
 /// A text as a value of a type; none when it is not one. A time without an offset is local.
@@ -102,9 +133,10 @@ pub fn parse_scalars(texts: &StringArray, column_type: ColumnType, zone: &Zone) 
     }
 }
 
-fn value_of(name: &str, parameter: &Parameter, text: &str, zone: &Zone) -> Result<ScalarValue, Diagnostic> {
+/// A text as the value of a parameter; `told` is the text as messages have it.
+fn value_of(name: &str, parameter: &Parameter, text: &str, told: &str, zone: &Zone) -> Result<ScalarValue, Diagnostic> {
     let value = parse_scalar(text, parameter.column_type, zone).ok_or_else(|| {
-        Diagnostic::error("parameter-type", format!("`{text}` is no {}, as the parameter `{name}` is", parameter.column_type))
+        Diagnostic::error("parameter-type", format!("`{told}` is no {}, as the parameter `{name}` is", parameter.column_type))
             .label(format!("not of type {}", parameter.column_type))
     })?;
     if let ScalarValue::Int64(Some(number)) = value {
@@ -124,7 +156,7 @@ fn value_of(name: &str, parameter: &Parameter, text: &str, zone: &Zone) -> Resul
 fn time_zone(project: &Project) -> Result<Tz, Diagnostic> {
     let Some(name) = &project.pipeline.time_zone else { return Ok(Tz::UTC) };
     name.value.parse().map_err(|_| {
-        Diagnostic::error("unknown-time-zone", format!("`{}` is not an IANA time zone", name.value))
+        Diagnostic::error("unknown-time-zone", format!("`{}` is not an IANA time zone", name.shown()))
             .at(span_of(&project.file, name))
             .did_you_mean(&name.value, chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name()))
     })

@@ -8,11 +8,13 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use super::load::Environment;
+use super::repair::Repaired;
 use super::schema::schema_of;
-use super::spanned::Spanned;
-use super::{shape, tree};
+use super::spanned::{Given, Spanned, with_given};
+use super::{repair, shape, tree};
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
 use crate::error::{Error, Result};
+use crate::shown;
 
 /// Reads a YAML file of the shape that a type says. `${NAME}` in its plain values is read from the environment after parsing,
 /// so a variable cannot change the document's structure.
@@ -20,17 +22,87 @@ use crate::error::{Error, Result};
 /// # Errors
 /// [`Error::Project`] with everything that is wrong, at its place: the syntax, or else keys, types, values and variables.
 pub fn parse<T: DeserializeOwned + JsonSchema>(file: &Arc<SourceFile>, environment: &Environment) -> Result<T> {
-    let properties: HashMap<String, String> = environment.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-    let root = tree::read(&file.text).map_err(|broken| Error::from(syntax(file, &broken)))?;
-    let Some(root) = root else {
-        let problem = Diagnostic::error("invalid-yaml", format!("{} is empty", file.path));
-        return Err(problem.hint("`segmill init DIR` makes a project to start from").into());
-    };
-    let problems = shape::check(file, &root, &schema_of::<T>(), &properties);
-    if !problems.is_empty() {
-        return Err(Error::Project(problems));
+    match parse_what_is_right(file, environment) {
+        Parsed { value: Some(value), problems, .. } if problems.is_empty() => Ok(value),
+        Parsed { problems, .. } => Err(Error::Project(problems)),
     }
-    serde_yaml::from_str_with_options(&file.text, options(properties)).map_err(|error| Error::from(refusal(file, &error)))
+}
+
+/// What could be read of a file.
+#[derive(Debug)]
+pub struct Parsed<T> {
+    /// What it says, without what is wrong in it; none when nothing is left.
+    pub value: Option<T>,
+    /// Everything that is wrong.
+    pub problems: Vec<Diagnostic>,
+    /// The names of what is left out, each with the keys down to it.
+    pub lost: Vec<Vec<String>>,
+}
+
+/// Reads what is right of a YAML file, as [`parse`] does.
+pub fn parse_what_is_right<T: DeserializeOwned + JsonSchema>(file: &Arc<SourceFile>, environment: &Environment) -> Parsed<T> {
+    let nothing = |problem: Diagnostic| Parsed { value: None, problems: vec![problem], lost: Vec::new() };
+    let properties: HashMap<String, String> = environment.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    let root = match tree::read(&file.text) {
+        Ok(Some(root)) => root,
+        Ok(None) => {
+            let problem = Diagnostic::error("invalid-yaml", format!("{} is empty", file.path));
+            return nothing(problem.hint("`segmill init DIR` makes a project to start from"));
+        }
+        Err(broken) => return nothing(syntax(file, &broken)),
+    };
+    let given = given(&root, &properties, environment);
+    let (mut problems, wrong) = shape::check(file, &root, &schema_of::<T>(), &properties);
+    if problems.is_empty() {
+        let read = with_given(given, || serde_yaml::from_str_with_options(&file.text, options(properties)));
+        problems.extend(read.as_ref().err().map(|error| refusal(file, error)));
+        return Parsed { value: read.ok(), problems, lost: Vec::new() };
+    }
+    let Some(Repaired { text, places, lost }) = repair::repaired(&root, &wrong) else {
+        return Parsed { value: None, problems, lost: Vec::new() };
+    };
+    // What is wrong in it has been told.
+    let given = Given { places: Some(places), ..given };
+    let value = with_given(given, || serde_yaml::from_str_with_options(&text, options(properties))).ok();
+    Parsed { value, problems, lost }
+}
+
+/// What the environment gives a file.
+fn given(root: &tree::Node, properties: &HashMap<String, String>, environment: &Environment) -> Given {
+    let mut given = Given::default();
+    root.each_given(None, &mut |node, key, text| {
+        if let Ok(value) = interpolate(text, properties) {
+            let typed: Arc<str> = text.into();
+            given.by_offset.insert(node.bytes.start, Arc::clone(&typed));
+            given.by_value.insert(value, typed);
+        }
+        // Where files are is told, without credentials.
+        if !matches!(key, Some("location" | "destination")) {
+            variables(text).filter_map(|name| Some((name, environment.get(name)?))).for_each(|(name, value)| shown::keep_back(name, value));
+        }
+    });
+    given
+}
+
+/// The names of the variables that a text reads.
+pub fn variables(text: &str) -> impl Iterator<Item = &str> {
+    let named = text.split("${").skip(1);
+    named.map(|rest| &rest[..rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len())])
+}
+
+/// A part of a file as it is written there, if the environment gives what it stands for.
+pub fn typed(span: &Span) -> Option<&str> {
+    span.file.text.get(span.bytes.clone()).filter(|written| written.contains("${"))
+}
+
+/// Moves a problem of a text to the place in the file where a value has it. Of a text that the environment gives nothing is repeated.
+pub fn placed(file: &Arc<SourceFile>, value: &Spanned<String>, problem: Diagnostic) -> Diagnostic {
+    if value.is_given() {
+        let what = format!("what the environment gives for `{}` is not right here", value.shown());
+        let told = Diagnostic { level: problem.level, ..Diagnostic::error(problem.code, what) };
+        return told.at(span_of(file, value)).hint("look at the variable's value; put the text into the file to see what is wrong with it");
+    }
+    problem.moved(|part| span_within(file, value, part))
 }
 
 /// A value of the whole file, as it is written, and where it stands; none when there is no such value or no file to speak of.
@@ -82,6 +154,19 @@ pub fn key_span<T>(file: &Arc<SourceFile>, key: &str, value: &Spanned<T>) -> Spa
     let root = tree::read(&file.text).ok().flatten();
     let place = root.and_then(|root| root.key_of(key, value.offset));
     place.map_or_else(|| span_of(file, value), |bytes| Span { file: Arc::clone(file), bytes })
+}
+
+/// Where a key stands in its file, by the keys down to it; the beginning of the file when it does not.
+pub fn key_at(file: &Arc<SourceFile>, keys: &[&str]) -> Span {
+    let root = tree::read(&file.text).ok().flatten();
+    let mut found = 0..0;
+    let mut node = root.as_deref();
+    for key in keys {
+        let entry = node.and_then(|node| node.entries()?.iter().find(|entry| entry.key == *key));
+        node = entry.map(|entry| entry.value.as_ref());
+        found = entry.map_or(found, |entry| entry.key_bytes.clone());
+    }
+    Span { file: Arc::clone(file), bytes: found }
 }
 
 /// A part of a list or mapping.
@@ -158,8 +243,11 @@ fn refusal(file: &Arc<SourceFile>, error: &serde_yaml::Error) -> Diagnostic {
     let what = said.split(" at line ").next().unwrap_or(&said).trim_end_matches(':').to_owned();
     let problem = Diagnostic::error("invalid-yaml", what);
     let place = error.location().and_then(|place| usize::try_from(place.span().byte_offset()?).ok());
-    match place {
-        Some(offset) => problem.at(Span { file: Arc::clone(file), bytes: offset..offset }),
-        None => problem,
+    let Some(offset) = place else { return problem };
+    let span = Span { file: Arc::clone(file), bytes: offset..offset };
+    if file.text[file.text.floor_char_boundary(offset)..].lines().next().is_some_and(|line| line.contains("${")) {
+        // What it says may repeat what the environment gives.
+        return Diagnostic::error("invalid-yaml", "what the environment gives does not fit here").at(span);
     }
+    problem.at(span)
 }

@@ -19,6 +19,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 
+use super::told;
 use crate::local_time::Zone;
 
 /// The rule that puts the function in the place of the cast.
@@ -118,7 +119,7 @@ impl ScalarUDFImpl for LocalDate {
             ColumnarValue::Array(array) => (Arc::clone(array), false),
             ColumnarValue::Scalar(value) => (value.to_array()?, true),
         };
-        let beyond = || DataFusionError::Execution("a moment lies beyond the calendar".to_owned());
+        let beyond = || told("a moment lies beyond the calendar");
         let moments = moments.as_primitive::<TimestampMicrosecondType>();
         let dates: Date32Array = moments.try_unary(|moment| self.zone.day_of(moment).ok_or_else(beyond))?;
         Ok(if is_scalar { ColumnarValue::Scalar(ScalarValue::try_from_array(&dates, 0)?) } else { ColumnarValue::Array(Arc::new(dates)) })

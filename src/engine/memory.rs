@@ -168,14 +168,19 @@ pub fn failed(what: &str, error: &DataFusionError) -> Error {
                 .into()
         }
         root if is_disk(error) => {
-            let message = Message::new(format!("{what} cannot use the folder for temporary files: {root}"));
+            let why = std::iter::successors(Some(root as &(dyn std::error::Error + 'static)), |error| error.source());
+            let why = why.filter_map(|error| error.downcast_ref::<std::io::Error>()).last().map_or_else(String::new, |error| {
+                // The error itself may name the folder, which a variable gives.
+                format!(": {}", crate::storage::of_system(error))
+            });
+            let message = Message::new(format!("{what} cannot use the folder for temporary files{why}"));
             Error::Unavailable(
                 message.hint(
                     "make room there, or name another folder in the variable `TMPDIR`; too many open files need a higher `ulimit -n`",
                 ),
             )
         }
-        _ => Error::defect(format!("{what} failed: {error}")),
+        _ => Error::defect(format!("{what} failed: {}", crate::sql::discreet(error))),
     }
 }
 
@@ -208,21 +213,6 @@ fn bytes_of(array: &ArrayData, known: &mut HashSet<usize>) -> usize {
     let mut of_buffer = |buffer: &Buffer| if known.insert(buffer.data_ptr().addr().get()) { buffer.capacity() } else { 0 };
     let own: usize = array.buffers().iter().chain(nulls).map(&mut of_buffer).sum();
     own + array.child_data().iter().map(|child| bytes_of(child, known)).sum::<usize>()
-}
-
-/// The memory of this machine, or of the container when that allows less, in bytes.
-pub fn memory_at_hand() -> usize {
-    let read = |path: &str| std::fs::read_to_string(path).ok();
-    let number = |text: String| text.trim().parse::<usize>().ok();
-    let kibibytes =
-        |text: String| text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse::<usize>().ok());
-    let machine = read("/proc/meminfo").and_then(kibibytes).map(|kib| kib * 1024);
-    // Control groups, version 2 and version 1; without a limit the first says `max` and the second a huge number.
-    let container = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
-        .into_iter()
-        .filter_map(|path| read(path).and_then(number))
-        .min();
-    machine.into_iter().chain(container).min().unwrap_or(2 * 1024 * 1024 * 1024)
 }
 
 /// The most memory that this process has had so far, where the system tells.

@@ -2,6 +2,7 @@
 
 mod checked;
 mod dictionary;
+mod disks;
 mod encoding;
 mod exact;
 mod functions;
@@ -9,6 +10,7 @@ mod index;
 mod inspect;
 mod kept;
 mod local_date;
+mod machine;
 mod memory;
 mod order;
 mod packing;
@@ -16,19 +18,23 @@ mod parallel;
 mod parameters;
 mod profile;
 mod table;
+mod told;
 
 pub use dictionary::{ChunkCodes, Dictionary};
+pub use disks::remove_spilled;
 pub use index::{HashIndex, Slot};
 pub use inspect::{columns_read, reads, unrepeatable, unrepeatable_in};
-pub use memory::{Gathered, Held, failed, is_want_of_room, memory_at_hand, peak_memory};
+pub use machine::memory_at_hand;
+pub use memory::{Gathered, Held, failed, is_want_of_room, peak_memory};
 pub use order::{Dependence, dependent_on_order};
 pub use parallel::parallel;
 pub use profile::{Operator, Work, compute_ms};
 pub use table::{decoded_batch, encoded_schema};
+pub use told::{Told, told};
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
@@ -36,7 +42,7 @@ use datafusion::catalog::{MemorySchemaProvider, TableProvider};
 use datafusion::common::{DFSchema, ScalarValue, TableReference};
 use datafusion::datasource::ViewTable;
 use datafusion::error::DataFusionError;
-use datafusion::execution::disk_manager::DiskManager;
+use datafusion::execution::context::SQLOptions;
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SessionState, SessionStateBuilder};
@@ -126,10 +132,7 @@ impl Engine {
         let holdings = Holdings::of(&pool, limits.memory_bytes);
         let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc();
         let runtime = runtime.map_err(|error| Error::defect(format!("the engine did not start: {error}")))?;
-        let mut disks = DISKS.lock().unwrap_or_else(PoisonError::into_inner);
-        disks.retain(|disk| disk.strong_count() > 0);
-        disks.push(Arc::downgrade(&runtime.disk_manager));
-        drop(disks);
+        disks::watch(&runtime);
         let state = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)
@@ -283,7 +286,9 @@ impl Engine {
     /// DataFusion's own, for the caller to put beside the SQL.
     pub async fn plan(&self, statement: &Statement, parameters: &BTreeMap<String, ScalarValue>) -> Result<LogicalPlan, DataFusionError> {
         let bound = bind(statement.clone(), parameters)?;
-        self.state.statement_to_plan(bound).await
+        let plan = self.state.statement_to_plan(bound).await?;
+        read_only().verify_plan(&plan)?;
+        Ok(plan)
     }
 
     /// Checks the types of a planned query, which planning alone does not.
@@ -426,12 +431,12 @@ impl Engine {
         Ok(Answer { plan, schema, dictionary: Arc::clone(&self.dictionary) })
     }
 
-    /// A query over registered tables.
+    /// A query over registered tables; what would write is an error.
     ///
     /// # Errors
     /// DataFusion's own.
     pub async fn query(&self, sql: &str) -> Result<DataFrame, DataFusionError> {
-        self.context.sql(sql).await
+        self.context.sql_with_options(sql, read_only()).await
     }
 
     /// The DataFusion session, for what this type does not wrap.
@@ -494,21 +499,11 @@ impl Engine {
     }
 }
 
-fn has_hash_join(plan: &Arc<dyn ExecutionPlan>) -> bool {
-    plan.is::<HashJoinExec>() || plan.children().into_iter().any(has_hash_join)
+/// What a plan may do. SQL that writes is refused as text; this is for what nobody thought of.
+fn read_only() -> SQLOptions {
+    SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false)
 }
 
-/// The disks that the engines of this process spill to: a run that a signal stops drops nothing, and its files must go all the same.
-static DISKS: Mutex<Vec<Weak<DiskManager>>> = Mutex::new(Vec::new());
-
-/// Removes what all engines of this process have put on disk. Only for one that is about to end.
-pub fn remove_spilled() {
-    let disks = DISKS.lock().unwrap_or_else(PoisonError::into_inner);
-    for disk in disks.iter().filter_map(Weak::upgrade) {
-        // A run that goes on meanwhile writes no more, and may still make a file where one was removed.
-        let _ = disk.set_max_temp_directory_size(0);
-        for folder in disk.temp_dir_paths() {
-            let _ = std::fs::remove_dir_all(&folder).or_else(|_| std::fs::remove_dir_all(&folder));
-        }
-    }
+fn has_hash_join(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.is::<HashJoinExec>() || plan.children().into_iter().any(has_hash_join)
 }

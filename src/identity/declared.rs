@@ -65,7 +65,7 @@ impl Rules {
         for (at, source) in identity.trust.iter().enumerate() {
             let is_blank = source.value.trim().is_empty();
             if is_blank || identity.trust[..at].iter().any(|other| other.value == source.value) {
-                let what = if is_blank { "a blank".to_owned() } else { format!("`{}` twice", source.value) };
+                let what = if is_blank { "a blank".to_owned() } else { format!("`{}` twice", source.shown()) };
                 let problem = Diagnostic::error("invalid-trust", format!("the trust order of `identity` names {what}"));
                 problems.push(
                     problem.at(span_of(&project.file, source)).hint("name each source of `identity.edges` once, the most trusted first"),

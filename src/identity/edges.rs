@@ -307,14 +307,16 @@ fn texts<'a>(batch: &'a RecordBatch, name: &str) -> Result<Cow<'a, StringArray>>
     if let Some(texts) = column.as_string_opt::<i32>() {
         return Ok(Cow::Borrowed(texts));
     }
-    let texts = cast(column, &DataType::Utf8).map_err(|error| Error::defect(format!("`identity.edges`: {error}")))?;
+    let texts = cast(column, &DataType::Utf8)
+        .map_err(|error| Error::defect(format!("`identity.edges`: {}", crate::sql::discreet(&error.into()))))?;
     Ok(Cow::Owned(texts.as_string::<i32>().clone()))
 }
 
 /// Microseconds since 1970; the largest number where there is none.
 fn times(batch: &RecordBatch, name: &str) -> Result<Vec<i64>> {
     let wanted = DataType::Timestamp(TimeUnit::Microsecond, None);
-    let moments = cast(column(batch, name)?, &wanted).map_err(|error| Error::defect(format!("`identity.edges`: {error}")))?;
+    let moments = cast(column(batch, name)?, &wanted)
+        .map_err(|error| Error::defect(format!("`identity.edges`: {}", crate::sql::discreet(&error.into()))))?;
     let moments = moments.as_primitive::<TimestampMicrosecondType>().reinterpret_cast::<Int64Type>();
     Ok((0..moments.len()).map(|row| if moments.is_valid(row) { moments.value(row) } else { UNKNOWN }).collect())
 }

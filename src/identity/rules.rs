@@ -157,16 +157,13 @@ fn is_unseen(c: char) -> bool {
     c.is_control() || is_filler || is_mark || is_variant
 }
 
-/// A text as people see it: control characters, line ends and marks of direction are written as `\u{…}`, and what is very long is cut.
+/// A text as people see it, without what a terminal obeys; what is very long is cut.
 pub fn shown(text: &str) -> String {
-    let mut shown = String::new();
-    for c in text.chars().take(MOST_SHOWN) {
-        if is_unseen(c) { shown.extend(c.escape_unicode()) } else { shown.push(c) }
-    }
+    let mut told: String = text.chars().take(MOST_SHOWN).collect();
     if text.chars().nth(MOST_SHOWN).is_some() {
-        shown.push('…');
+        told.push('…');
     }
-    shown
+    crate::shown::name(&told).into_owned()
 }
 
 /// A personal value as people see it: its first character, if it is long enough not to be told by that, and the beginning of what stands for

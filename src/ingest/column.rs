@@ -11,7 +11,7 @@ use datafusion::common::ScalarValue;
 use regex::Regex;
 
 use super::values::{EpochUnit, Format, JsonNumbers, Meaning, Pattern, Years, keyed_text};
-use crate::config::{Column, ColumnType, OnError, Values, parse_scalar, span_of};
+use crate::config::{Column, ColumnType, OnError, Text, Values, parse_scalar, span_of};
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::error::{Error, Result};
 use crate::local_time::Time;
@@ -27,6 +27,8 @@ pub struct ContractColumn {
     pub name: String,
     /// Its names in the files: the first that a file has counts.
     pub names: Vec<String>,
+    /// The first of them as messages have it.
+    shown: String,
     /// Whether a row without a value is rejected.
     pub required: bool,
     /// Whether a value that breaks the contract costs the row; else the value alone.
@@ -92,7 +94,8 @@ impl ContractColumn {
         let scalar = |bound: Option<ScalarValue>| bound.and_then(|bound| bound.to_array().ok()).map(Scalar::new);
         ContractColumn {
             name: name.to_owned(),
-            names: if column.from.is_empty() { vec![name.to_owned()] } else { column.from.clone() },
+            names: if column.from.is_empty() { vec![name.to_owned()] } else { column.from.iter().map(|name| name.value.clone()).collect() },
+            shown: column.from.first().map_or(name, Text::shown).to_owned(),
             required: column.required,
             costs_row: column.required || column.on_error.as_ref().is_some_and(|on_error| on_error.value == OnError::Reject),
             optional: column.optional,
@@ -115,7 +118,7 @@ impl ContractColumn {
 
     /// The name to use in messages about files.
     pub fn in_files(&self) -> &str {
-        self.names.first().map_or(self.name.as_str(), String::as_str)
+        &self.shown
     }
 
     /// Whether it says whether somebody may be written to.
@@ -314,7 +317,7 @@ impl Compiler<'_> {
                 ColumnType::String => "leave it out: only dates, timestamps and numbers have formats",
                 _ => "write 1234.56 as the extract does, as in `1.234,56`",
             };
-            let what = format!("`{}` is no format of a {}", written.value, self.column.column_type);
+            let what = format!("`{}` is no format of a {}", written.shown(), self.column.column_type);
             let mut problem = Diagnostic::error("invalid-format", what).at(span_of(self.file, written)).hint(hint);
             if let Some(why) = why {
                 problem = problem.label(why);
@@ -329,7 +332,7 @@ impl Compiler<'_> {
         let ordered = !matches!(self.column.column_type, ColumnType::String | ColumnType::Boolean);
         let value = parse_scalar(&bound.value, self.column.column_type, &self.values.zone).filter(|_| ordered);
         if value.is_none() {
-            let what = format!("`{}` cannot bound the {} `{}`", bound.value, self.column.column_type, self.name);
+            let what = format!("`{}` cannot bound the {} `{}`", bound.shown(), self.column.column_type, self.name);
             let hint = if ordered { "write a value of the column's type" } else { "use `accepted` or `pattern` for texts" };
             self.problems.push(Diagnostic::error("invalid-bound", what).at(span_of(self.file, bound)).hint(hint));
         }
@@ -345,7 +348,7 @@ impl Compiler<'_> {
     fn check_words(&mut self, meaning: &Meaning) {
         for value in self.column.values.values() {
             if meaning.read_text(&value.value).is_none() {
-                let what = format!("`{}` is no {}, as the column `{}` is", value.value, self.column.column_type, self.name);
+                let what = format!("`{}` is no {}, as the column `{}` is", value.shown(), self.column.column_type, self.name);
                 self.problems.push(Diagnostic::error("invalid-value", what).at(span_of(self.file, value)).label("cannot stand for a word"));
             }
         }
@@ -366,7 +369,7 @@ impl Compiler<'_> {
         }
         for value in written {
             let Some(read) = meaning.read_text(&value.value) else {
-                let what = format!("`{}` is no {}, as the column `{}` is", value.value, self.column.column_type, self.name);
+                let what = format!("`{}` is no {}, as the column `{}` is", value.shown(), self.column.column_type, self.name);
                 self.problems.push(Diagnostic::error("invalid-value", what).at(span_of(self.file, value)).label("can be no value of it"));
                 continue;
             };
@@ -386,7 +389,8 @@ impl Compiler<'_> {
             Err(error) => {
                 let why = error.to_string();
                 let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-                Diagnostic::error("invalid-pattern", format!("`{}` is no regular expression: {why}", written.value))
+                let why = if written.is_given() { "look at the variable" } else { &why };
+                Diagnostic::error("invalid-pattern", format!("`{}` is no regular expression: {why}", written.shown()))
             }
         };
         self.problems.push(problem.at(span_of(self.file, written)));
@@ -401,5 +405,5 @@ fn true_rows(mask: &BooleanArray) -> impl Iterator<Item = usize> {
 }
 
 fn defect(error: arrow::error::ArrowError) -> Error {
-    Error::defect(format!("values were not checked: {error}"))
+    Error::defect(format!("values were not checked: {}", crate::sql::discreet(&error.into())))
 }

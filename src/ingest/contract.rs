@@ -14,6 +14,7 @@ use crate::config::{Column, ColumnType, Freshness, OnError, RejectBudget, Source
 use crate::diagnostic::{Diagnostic, SourceFile, list};
 use crate::error::{Error, Message, Result};
 use crate::local_time::Zone;
+use crate::shown;
 
 /// A source's contract, compiled for one run.
 #[derive(Debug)]
@@ -95,7 +96,7 @@ impl Contract {
             let found = source.columns.get_index_of(&name.value);
             if found.is_none() {
                 problems.push(
-                    Diagnostic::error("unknown-column", format!("the {role} `{}` is not a column of this source", name.value))
+                    Diagnostic::error("unknown-column", format!("the {role} `{}` is not a column of this source", name.shown()))
                         .at(span_of(file, name))
                         .did_you_mean(&name.value, source.columns.keys().map(String::as_str)),
                 );
@@ -157,7 +158,7 @@ impl Contract {
         if self.unknown_columns == UnknownColumns::Ignore || unknown.is_empty() {
             return Ok(());
         }
-        let message = Message::new(format!("{shown} has columns that the contract does not name: {}", list(&unknown)));
+        let message = Message::new(format!("{shown} has columns that the contract does not name: {}", list(&shown::names(&unknown))));
         Err(Error::Refused(message.hint("name them in the contract, or say `unknown_columns: ignore`")))
     }
 
@@ -313,5 +314,5 @@ fn kept_rows(rows: usize, out_of_window: Option<&BooleanArray>, faults: &[Fault]
 }
 
 fn defect(error: arrow::error::ArrowError) -> Error {
-    Error::defect(format!("rows were not checked: {error}"))
+    Error::defect(format!("rows were not checked: {}", crate::sql::discreet(&error.into())))
 }

@@ -100,7 +100,7 @@ fn decide(contract: &Contract, dictionary: &Dictionary, batches: &[RecordBatch],
     let rows = interleave_record_batch(&held, &places).map_err(defect)?;
     let seen = |field: &FieldRef| contract.schema.field_with_name(field.name()).cloned();
     let texts = Schema::new(rows.schema().fields().iter().map(seen).collect::<Result<Vec<_>, _>>().map_err(defect)?);
-    let rows = decoded_batch(dictionary, &texts.into(), &rows).map_err(|error| Error::defect(error.to_string()))?;
+    let rows = decoded_batch(dictionary, &texts.into(), &rows).map_err(|error| Error::defect(crate::sql::discreet(&error)))?;
     let schema = rows.schema();
     let event_time = contract.columns[contract.event_time].name.as_str();
     let times = encode(&converter(&rows, &[event_time])?, &rows, &[event_time])?;
@@ -175,5 +175,5 @@ fn encode(converter: &RowConverter, batch: &RecordBatch, columns: &[&str]) -> Re
 }
 
 fn defect(error: arrow::error::ArrowError) -> Error {
-    Error::defect(format!("duplicates were not told apart: {error}"))
+    Error::defect(format!("duplicates were not told apart: {}", crate::sql::discreet(&error.into())))
 }

@@ -11,6 +11,8 @@ use crate::error::{Error, Message, Result};
 
 /// The most rejected rows that are kept for one source, whatever its budget says.
 const MAX_REJECTS: u64 = 1_000_000;
+/// What their texts may take: they are held until the run ends.
+const MAX_REJECT_BYTES: u64 = 512 << 20;
 
 /// What a fault costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -106,6 +108,8 @@ pub struct Tally {
     out_of_window: u64,
     newest_micros: Option<i64>,
     rejects: Vec<Reject>,
+    /// What their texts take.
+    reject_bytes: u64,
 }
 
 impl Tally {
@@ -131,8 +135,10 @@ impl Tally {
     /// # Errors
     /// [`Error::Refused`] when there are so many that they cannot all be kept.
     pub fn reject(&mut self, source: &str, rejects: impl IntoIterator<Item = Reject>) -> Result<()> {
+        let before = self.rejects.len();
         self.rejects.extend(rejects);
-        refuse_too_many(source, &self.rejects)
+        self.reject_bytes += self.rejects[before..].iter().map(|reject| (reject.raw.len() + reject.file.len()) as u64).sum::<u64>();
+        refuse_too_many(source, self.rejects.len() as u64, self.reject_bytes)
     }
 }
 
@@ -257,12 +263,16 @@ fn counted(rejects: &[Reject]) -> Vec<RejectCount> {
     counts
 }
 
-fn refuse_too_many(source: &str, rejects: &[Reject]) -> Result<()> {
-    if rejects.len() as u64 > MAX_REJECTS {
-        let what = format!("more than {MAX_REJECTS} rows of the source `{source}` break its contract");
-        return Err(Error::Refused(Message::new(what).hint("look at the first of them: the extract's format has probably changed")));
-    }
-    Ok(())
+fn refuse_too_many(source: &str, rejects: u64, bytes: u64) -> Result<()> {
+    let what = match () {
+        () if rejects > MAX_REJECTS => format!("more than {MAX_REJECTS} rows of the source `{source}` break its contract"),
+        () if bytes > MAX_REJECT_BYTES => {
+            let mib = MAX_REJECT_BYTES >> 20;
+            format!("the rows of the source `{source}` that break its contract take more than {mib} MiB")
+        }
+        () => return Ok(()),
+    };
+    Err(Error::Refused(Message::new(what).hint("look at the first of them: the extract's format has probably changed")))
 }
 
 impl Ledger {
@@ -319,5 +329,18 @@ mod tests {
         let ledger = Ledger { rows_read: 1000, values_rejected: 21, rejects, ..Ledger::default() };
         let over = ledger.over(RejectBudget { share: 0.01, rows: 100 });
         assert_eq!(over, [Overrun { column: Some("age".to_owned()), count: 11 }]);
+    }
+
+    #[test]
+    fn rejects_that_take_too_much_are_refused_before_they_do() {
+        let mut tally = Tally::default();
+        let reject =
+            Reject { file: "a".into(), row_number: 1, scope: Scope::Row, column: None, reason: "x", raw: "yy".into(), may_be_no: false };
+        tally.reject("orders", [reject.clone(), reject]).unwrap();
+        assert_eq!(tally.reject_bytes, 6);
+        assert!(refuse_too_many("orders", MAX_REJECTS, MAX_REJECT_BYTES).is_ok());
+        let error = refuse_too_many("orders", 1, MAX_REJECT_BYTES + 1).unwrap_err();
+        assert_eq!(error.exit_status() as u8, 3);
+        assert!(error.to_string().contains("take more than 512 MiB"), "{error}");
     }
 }

@@ -11,6 +11,7 @@ mod ndjson;
 mod parquet;
 mod reader;
 mod remarks;
+mod survey;
 mod table;
 mod text;
 mod unpack;
@@ -20,6 +21,7 @@ pub use contract::{Contract, Fault};
 pub use deduplicate::keep_latest;
 pub use ledger::{Collector, Ledger, Overrun, Reject, RejectCount, Scope};
 pub use remarks::remarks;
+pub use survey::with_others;
 use table::SourceTable;
 
 use std::collections::BTreeSet;
@@ -33,6 +35,7 @@ use crate::diagnostic::Diagnostic;
 use crate::engine::{Engine, Gathered, failed};
 use crate::error::{Error, Message, Result};
 use crate::manifest::Input;
+use crate::shown;
 use crate::storage::{File, Found, Stores};
 
 /// Files looked at at once whose names tell no format.
@@ -49,10 +52,18 @@ pub struct Extract {
     pub markers: u64,
 }
 
+impl Extract {
+    /// Whether a refusal is that of a file of it.
+    pub fn refused_in(&self, refusal: &Message) -> bool {
+        self.files.iter().any(|(file, _)| refusal.what.contains(&file.shown))
+    }
+}
+
 /// Compiles the contracts of every source, but for those that have a problem.
 pub fn contracts(project: &Project, values: &Values, problems: &mut Vec<Diagnostic>) -> Vec<Arc<Contract>> {
     let mut contracts = Vec::new();
-    for (name, source) in &project.pipeline.sources {
+    // Of a source that lacks a column, since that is wrong, nothing else can be said.
+    for (name, source) in project.pipeline.sources.iter().filter(|(name, _)| !project.lost.touches(&["sources", name])) {
         match Contract::new(&project.file, (name, source), &project.pipeline.null_words, values) {
             Ok(contract) => contracts.push(Arc::new(contract)),
             Err(found) => problems.extend(found),
@@ -68,15 +79,28 @@ pub fn contracts(project: &Project, values: &Values, problems: &mut Vec<Diagnost
 pub async fn find(project: &Project, contracts: &[Arc<Contract>], stores: &Stores) -> Result<Vec<Extract>> {
     let mut extracts = Vec::new();
     let mut missing = Vec::new();
+    let mut refused = Vec::new();
     for ((name, source), contract) in project.pipeline.sources.iter().zip(contracts) {
         let location = stores.open(&source.location.value, &project.root)?;
         let Found { files, markers } = location.files().await?;
-        if let Some(why) = missing_or_stale(contract, &files, &source.location.value) {
+        if let Some(why) = missing_or_stale(contract, &files, &shown::place(&source.location.value)) {
             missing.push(format!("{name}: {why}"));
             continue;
         }
-        let files = futures::stream::iter(files).map(|file| with_format(source.format, file)).buffered(FILES_AT_ONCE).try_collect().await?;
+        let looked = futures::stream::iter(files).map(|file| with_format(source.format, file)).buffered(FILES_AT_ONCE);
+        let mut files = Vec::new();
+        for file in looked.collect::<Vec<_>>().await {
+            match file {
+                Ok(file) => files.push(file),
+                Err(Error::Refused(message)) => refused.push(message),
+                Err(other) => return Err(other),
+            }
+        }
         extracts.push(Extract { contract: Arc::clone(contract), files, markers });
+    }
+    if !refused.is_empty() {
+        let first = refused.remove(0);
+        return Err(Error::Refused(survey::together(first, refused)));
     }
     if missing.is_empty() { Ok(extracts) } else { Err(not_there_yet(missing)) }
 }

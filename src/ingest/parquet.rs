@@ -23,6 +23,7 @@ use super::text::Blocks;
 use crate::config::{ColumnType, SourceFormat};
 use crate::diagnostic::list;
 use crate::error::{Error, Message, Result};
+use crate::shown;
 use crate::storage::File;
 
 /// Rows to a batch of rejected ones.
@@ -207,7 +208,8 @@ fn split(file: &File, footer: ArrowReaderMetadata, contract: &Contract) -> Resul
     if !missing.is_empty() {
         let there: Vec<&str> = fields.iter().map(|field| field.name().as_str()).collect();
         let missing: Vec<&str> = missing.iter().map(String::as_str).collect();
-        let mut message = Message::new(format!("{} lacks {}", file.shown, list(&missing))).detail(format!("it has {}", list(&there)));
+        let mut message =
+            Message::new(format!("{} lacks {}", file.shown, list(&missing))).detail(format!("it has {}", list(&shown::names(&there))));
         message.details.extend(format::key_in_path(&file.shown, &missing));
         return Err(Error::Refused(
             message.hint("correct `from` in the contract, or say `optional: true` where a file may lack the column"),
@@ -340,9 +342,13 @@ fn damaged(file: &File, error: ParquetError) -> Error {
     let why = match error {
         ParquetError::External(cause) => match cause.downcast::<Error>() {
             Ok(error) => return *error,
-            Err(cause) => cause.to_string(),
+            Err(_) => "it cannot be read",
         },
-        error => error.to_string(),
+        ParquetError::NYI(_) => "it is written in a way that is not read",
+        ParquetError::EOF(_) | ParquetError::NeedMoreData(_) | ParquetError::NeedMoreDataRange(_) => "it ends too early",
+        // What the decoder says may repeat what it has read.
+        error if error.to_string().contains("CRC") => "a checksum of it is wrong",
+        _ => "its metadata or a page of it is damaged",
     };
     let message = Message::new(format!("{} is not readable as Parquet: {why}", file.shown));
     Error::Refused(message.hint("the file is damaged or cut short: fetch it again"))

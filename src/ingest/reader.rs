@@ -80,7 +80,7 @@ impl Scan {
 }
 
 /// A unit while it is read.
-struct Reading<'a> {
+pub struct Reading<'a> {
     scan: &'a Arc<Scan>,
     tally: Tally,
     /// For every column asked for, where its codes come from if it is text.
@@ -88,7 +88,8 @@ struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    fn new(scan: &'a Arc<Scan>) -> Self {
+    /// Begins with nothing counted.
+    pub fn new(scan: &'a Arc<Scan>) -> Self {
         Reading { scan, tally: Tally::default(), codes: scan.projection.iter().map(|_| Codes::default()).collect() }
     }
 
@@ -124,7 +125,10 @@ impl<'a> Reading<'a> {
     }
 
     /// Reads a text file. Its blocks are found one after the other and looked at side by side, so that one large file keeps all threads busy.
-    async fn text(&mut self, file: &File, format: SourceFormat, sink: &Sink) -> Result<bool> {
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when it is not what the contract says; otherwise as reading the store fails.
+    pub async fn text(&mut self, file: &File, format: SourceFormat, sink: &Sink) -> Result<bool> {
         let scan = self.scan;
         let mut blocks = Blocks::open(file, format).within(scan.held.another());
         scan.work.reads(file.meta.size);
@@ -149,7 +153,7 @@ impl<'a> Reading<'a> {
             }
             while settling.len() > if ended { 0 } else { scan.blocks_at_once } {
                 let Some(settled) = settling.pop_front() else { break };
-                let (tally, kept) = settled.await.map_err(|error| Error::defect(format!("a block was not looked at: {error}")))??;
+                let (tally, kept) = settled.await.map_err(|_| Error::defect("a block was not looked at"))??;
                 self.tally.add(&scan.contract.source, tally)?;
                 if !scan.send(kept, sink).await {
                     return Ok(false);
@@ -178,7 +182,7 @@ impl<'a> Reading<'a> {
         }
         let options = RecordBatchOptions::new().with_row_count(Some(checked.rows));
         let kept = RecordBatch::try_new_with_options(Arc::clone(&self.scan.schema), arrays, &options);
-        kept.map_err(|error| Error::defect(error.to_string()))
+        kept.map_err(|error| Error::defect(crate::sql::discreet(&error.into())))
     }
 
     /// Settles what the end of a text file shows: that it is damaged, or that it is no such text at all.

@@ -47,7 +47,8 @@ impl Staging {
         let location = self.destination.join(&path);
         let shown = self.destination.shown(&location);
         let rows = RecordBatchStreamAdapter::new(file.schema, stream::iter(file.rows.into_iter().map(Ok)));
-        let key: Vec<String> = file.key.iter().map(|column| (*column).to_owned()).collect();
+        let columns = file.key.iter().map(|column| (*column).to_owned()).collect();
+        let key = write::Key { columns, may_be_told: vec![false; file.key.len()] };
         let store = Arc::clone(&self.destination.store);
         let written = write::parquet(store, location, &shown, file.name, &key, Box::pin(rows)).await?;
         let kept = DataFile { path, bytes: written.bytes, rows: written.rows, sha256: written.sha256 };

@@ -37,12 +37,13 @@ use std::sync::Arc;
 
 use object_store::ObjectStoreExt;
 
-use crate::config::{Project, Values, span_of};
+use crate::config::{Pipeline, Project, Values, span_of};
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Message, Result};
 use crate::manifest::{Commit, DataFile, Table};
 use crate::storage::{self, Location, Stores};
 use chrono::NaiveDate;
+use datafusion::common::ScalarValue;
 use datafusion::execution::SendableRecordBatchStream;
 use tokio::task::JoinSet;
 use write::Written;
@@ -74,6 +75,8 @@ pub struct Staging {
     seen: Publications,
     tables: BTreeMap<String, Table>,
     kept: BTreeMap<String, DataFile>,
+    /// Which columns may not be shown; while it is not known, none may.
+    personal: Option<check::Personal>,
 }
 
 /// The rows of a table, in order of a key that no two of them share.
@@ -87,7 +90,11 @@ pub struct Rows {
 }
 
 /// All tables of a run, written but not checked.
-pub struct Staged(Staging);
+pub struct Staged {
+    staging: Staging,
+    /// What the queries of checks read as `$name`.
+    parameters: BTreeMap<String, ScalarValue>,
+}
 
 /// All tables of a run, written, and what was to be checked holds.
 pub struct Checked {
@@ -111,7 +118,12 @@ pub struct Published {
 impl Staging {
     /// Begins to stage a run's tables, for a day, on top of what it saw published.
     pub fn new(destination: Location, run_id: String, as_of: NaiveDate, seen: Publications) -> Self {
-        Staging { destination, run_id, as_of, seen, tables: BTreeMap::new(), kept: BTreeMap::new() }
+        Staging { destination, run_id, as_of, seen, tables: BTreeMap::new(), kept: BTreeMap::new(), personal: None }
+    }
+
+    /// Says which columns of the outputs are personal; values of the others may be told.
+    pub fn of_pipeline(self, pipeline: &Pipeline) -> Self {
+        Staging { personal: Some(check::Personal::of(pipeline)), ..self }
     }
 
     /// Writes tables, all at once; how many rows they have.
@@ -125,6 +137,10 @@ impl Staging {
             let location = self.destination.join(&path);
             let shown = self.destination.shown(&location);
             let store = Arc::clone(&self.destination.store);
+            let key = write::Key {
+                may_be_told: key.iter().map(|column| self.personal.as_ref().is_some_and(|personal| !personal.is(&table, column))).collect(),
+                columns: key,
+            };
             writing.spawn(async move {
                 let written = write::parquet(store, location, &shown, &table, &key, rows).await;
                 (table, path, written)
@@ -159,7 +175,7 @@ impl Staging {
 
     /// Ends the writing.
     pub fn finish(self) -> Staged {
-        Staged(self)
+        Staged { staging: self, parameters: BTreeMap::new() }
     }
 }
 

@@ -186,7 +186,11 @@ async fn read_commit(destination: &Location, number: u64) -> Result<Commit> {
     let bytes = found.bytes().await.map_err(failed)?;
     let commit: Commit = match serde_json::from_slice(&bytes) {
         Ok(commit) => commit,
-        Err(error) => return Err(newer(&bytes, &shown).unwrap_or_else(|| foreign(&shown, &error.to_string()))),
+        Err(error) => {
+            return Err(newer(&bytes, &shown).unwrap_or_else(|| {
+                foreign(&shown, &format!("it is not of that form at line {} and column {}", error.line(), error.column()))
+            }));
+        }
     };
     match newer(&bytes, &shown) {
         Some(error) => Err(error),

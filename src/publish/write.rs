@@ -3,10 +3,11 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::compute::{BatchCoalescer, SortOptions};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::row::{OwnedRow, RowConverter, SortField};
+use arrow::util::display::array_value_to_string;
 use bytes::Bytes;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
@@ -22,14 +23,24 @@ use parquet::schema::types::ColumnPath;
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 
+use super::check::MASK;
+use crate::diagnostic::list;
 use crate::error::{Error, Message, Result};
 use crate::manifest::Column;
+use crate::shown;
 use crate::storage;
 
 /// Rows handed to the writer at once: always as many, so that pages end at the same rows.
 const WRITE_ROWS: usize = 8192;
 /// Rows to a row group: large enough to compress well, small enough to skip by statistics.
 const ROW_GROUP_ROWS: usize = 131_072;
+
+/// The columns that rows are in order of, and that no two of them share.
+pub struct Key {
+    pub columns: Vec<String>,
+    /// Whether values of each may be told.
+    pub may_be_told: Vec<bool>,
+}
 
 /// What was written.
 pub struct Written {
@@ -48,7 +59,7 @@ pub async fn parquet(
     path: Path,
     shown: &str,
     table: &str,
-    key: &[String],
+    key: &Key,
     rows: SendableRecordBatchStream,
 ) -> Result<Written> {
     let schema = published_schema(&rows.schema());
@@ -72,7 +83,7 @@ async fn write_rows(
     schema: &SchemaRef,
     shown: &str,
     table: &str,
-    key: &[String],
+    key: &Key,
     mut rows: SendableRecordBatchStream,
 ) -> Result<u64> {
     let mut coalescer = BatchCoalescer::new(Arc::clone(schema), WRITE_ROWS);
@@ -156,15 +167,15 @@ const ORDER: SortOptions = SortOptions { descending: false, nulls_first: false }
 /// Refuses two rows with one key. Rows must come in order of the key, so equal ones are neighbours.
 struct Unique<'a> {
     table: &'a str,
-    key: &'a [String],
+    key: &'a Key,
     converter: RowConverter,
     columns: Vec<usize>,
     last: Option<OwnedRow>,
 }
 
 impl<'a> Unique<'a> {
-    fn new(table: &'a str, key: &'a [String], schema: &Schema) -> Result<Self> {
-        let columns = key.iter().map(|name| schema.index_of(name)).collect::<Result<Vec<_>, _>>().map_err(defect)?;
+    fn new(table: &'a str, key: &'a Key, schema: &Schema) -> Result<Self> {
+        let columns = key.columns.iter().map(|name| schema.index_of(name)).collect::<Result<Vec<_>, _>>().map_err(defect)?;
         let fields = columns.iter().map(|&at| SortField::new_with_options(schema.field(at).data_type().clone(), ORDER)).collect();
         Ok(Unique { table, key, converter: RowConverter::new(fields).map_err(defect)?, columns, last: None })
     }
@@ -177,16 +188,42 @@ impl<'a> Unique<'a> {
         let rows = self.converter.convert_columns(&arrays).map_err(defect)?;
         let before = self.last.as_ref().map(OwnedRow::row);
         let neighbours = before.into_iter().chain(rows.iter()).zip(rows.iter().skip(usize::from(self.last.is_none())));
-        let worst = neighbours.map(|(one, next)| one.cmp(&next)).max();
+        let (mut worst, mut twice) = (None, 0);
+        // Each with the place of the later row in the batch.
+        for (at, (one, next)) in (usize::from(self.last.is_none())..).zip(neighbours) {
+            let order = one.cmp(&next);
+            if order == Ordering::Equal && worst < Some(order) {
+                twice = at;
+            }
+            worst = worst.max(Some(order));
+        }
         if worst == Some(Ordering::Greater) {
             return Err(Error::defect(format!("the rows of the output `{}` are out of order", self.table)));
         }
         if worst == Some(Ordering::Equal) {
-            let what = format!("two rows of the output `{}` have the same {}", self.table, self.key.join(", "));
-            return Err(Error::Refused(Message::new(what).hint("its `sort` columns must name a row: aggregate the model to one row each")));
+            return Err(self.came_twice(&arrays, twice));
         }
         self.last = Some(rows.row(rows.num_rows() - 1).owned());
         Ok(())
+    }
+}
+
+impl Unique<'_> {
+    /// Two rows have the key that stands in a row of some arrays.
+    fn came_twice(&self, arrays: &[ArrayRef], row: usize) -> Error {
+        let value = |(at, array): (usize, &ArrayRef)| {
+            let told = self.key.may_be_told.get(at).is_some_and(|may| *may) && array.is_valid(row);
+            let text = if told { array_value_to_string(array, row).ok() } else { None };
+            let text = text.unwrap_or_else(|| if array.is_null(row) { "null".to_owned() } else { MASK.to_owned() });
+            format!("{} = {}", self.key.columns[at], shown::name(&text))
+        };
+        let values: Vec<String> = arrays.iter().enumerate().map(value).collect();
+        let columns: Vec<&str> = self.key.columns.iter().map(String::as_str).collect();
+        let what = format!("a key of the output `{}` came twice: two rows have the same {}", self.table, list(&columns));
+        let message = Message::new(what).detail(format!("the first such key is {}", values.join(", ")));
+        Error::Refused(message.hint(
+            "its `sort` columns must name a row: aggregate the model to one row each; a join that finds several rows for one multiplies it",
+        ))
     }
 }
 
@@ -211,7 +248,7 @@ impl AsyncFileWriter for Hashing {
 
 fn unwritten(shown: &str, error: parquet::errors::ParquetError) -> Error {
     let parquet::errors::ParquetError::External(cause) = error else {
-        return Error::defect(format!("{shown} was not written: {error}"));
+        return Error::defect(format!("{shown} was not written: Parquet cannot hold what it was given"));
     };
     match cause.downcast::<object_store::Error>() {
         Ok(error) => storage::failure("write", shown, *error),
@@ -227,5 +264,5 @@ fn failed(table: &str, error: &DataFusionError) -> Error {
 }
 
 fn defect(error: arrow::error::ArrowError) -> Error {
-    Error::defect(format!("an output was not written: {error}"))
+    Error::defect(format!("an output was not written: {}", crate::sql::discreet(&error.into())))
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use indicatif::{HumanBytes, HumanCount};
 
+use crate::diagnostic::{Level, counted};
 use crate::error::Error;
 use crate::identity::{Counts, NamedBy};
 use crate::ingest::{Ledger, Scope};
@@ -26,6 +27,16 @@ pub fn outcome(outcome: &Outcome) -> String {
     // Writing to a string does not fail.
     let _ = write_outcome(&mut text, outcome);
     text
+}
+
+/// What somebody should look at although the run went through: a line each.
+pub fn warnings(outcome: &Outcome) -> Vec<String> {
+    let failed = outcome.published.verdicts.iter().filter(|verdict| verdict.outcome == CheckOutcome::Failed);
+    let failed = failed.map(|verdict| {
+        let kept = verdict.rows_kept_in.as_ref().map_or_else(String::new, |place| format!("; kept in {place}"));
+        format!("warning: {}: {}{kept}", verdict.check, verdict.found)
+    });
+    failed.chain(outcome.warnings.iter().map(|warning| format!("look at: {warning}"))).collect()
 }
 
 fn write_outcome(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
@@ -220,7 +231,12 @@ pub fn error(error: &Error, colour: bool) -> String {
     match error {
         Error::Project(diagnostics) => {
             let mut frames: Vec<String> = diagnostics.iter().map(|diagnostic| diagnostic.render(colour)).collect();
-            frames.push(if diagnostics.len() == 1 { "1 problem".to_owned() } else { format!("{} problems", diagnostics.len()) });
+            let errors = diagnostics.iter().filter(|diagnostic| diagnostic.level == Level::Error).count();
+            let problems = counted(errors as u64, "problem");
+            frames.push(match diagnostics.len() - errors {
+                0 => problems,
+                warnings => format!("{problems}, {}", counted(warnings as u64, "warning")),
+            });
             frames.join(
                 "
 

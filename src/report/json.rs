@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::diagnostic::{Diagnostic, Span};
+use crate::diagnostic::{Diagnostic, Level, Span};
 use crate::error::{Error, Message};
 use crate::run::{Outcome, Unchanged};
 
@@ -72,6 +72,7 @@ pub fn problem(diagnostic: &Diagnostic) -> Value {
         json!({ "file": span.file.path, "line": line, "column": column })
     };
     let mut told = json!({
+        "level": if diagnostic.level == Level::Error { "error" } else { "warning" },
         "code": diagnostic.code,
         "message": diagnostic.message,
         "place": diagnostic.span.as_ref().map(place),

@@ -5,12 +5,16 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{Field, Schema};
 
-use super::{OpenSource, REJECTED, failure, sorted};
+use super::failure::failure;
+use super::{OpenSource, REJECTED, sorted};
 use crate::engine::Engine;
 use crate::error::{Error, Message, Result};
 use crate::ingest::{self, Ledger, Overrun, RejectCount, Scope};
 use crate::publish::{Rows, Staging};
 use crate::record::Recorder;
+
+/// Rejected rows that one batch has: their texts must fit the offsets of 32 bits that it has.
+const REJECTS_A_BATCH: usize = 1024;
 
 /// Closes the books: every row of every source is accounted for, no source is over its budget, and no answer is lost that may be a no.
 /// Gives the ledgers, and what somebody should look at.
@@ -61,12 +65,12 @@ pub async fn close_books(
         ledgers.push(ledger);
     }
     recorder.note(|record| record.sources.clone_from(&ledgers));
-    let rejected = rejected_batch(&rejects)?;
-    let schema = rejected.schema();
-    engine.register_batches(REJECTED, schema, vec![rejected])?;
+    let chunks = rejects.chunks(REJECTS_A_BATCH).map(rejected_batch).collect::<Result<Vec<_>>>()?;
+    let batches = if chunks.is_empty() { vec![rejected_batch(&[])?] } else { chunks };
+    engine.register_batches(REJECTED, batches[0].schema(), batches)?;
     let key = ["source", "file", "row_number", "scope", "column"].map(str::to_owned);
     let rows = async { engine.stream(sorted(engine.context().table(REJECTED).await?, &key)?).await }.await;
-    let rows = rows.map_err(|error| failure(REJECTED, &error, sources))?;
+    let rows = rows.map_err(|error| failure(None, REJECTED, &error, sources))?;
     staging.write(vec![Rows { table: REJECTED.to_owned(), key: key.into(), rows }]).await?;
     if !refused.is_empty() {
         let shown = staging.shown(REJECTED).unwrap_or_default();

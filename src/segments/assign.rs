@@ -6,10 +6,12 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringAr
 use arrow::compute::{and, and_not, filter, or, prep_null_mask_filter};
 use arrow::datatypes::DataType;
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::utils::collect_columns;
 
 use super::domain::{Domains, Verification};
 use super::{CUSTOMER_ID, RuleSet, membership_schema};
 use crate::config::SetKind;
+use crate::diagnostic::list;
 use crate::engine::parallel;
 use crate::error::{Error, Message, Result};
 use crate::graph::PROFILE;
@@ -142,7 +144,8 @@ fn in_set(set: &RuleSet, batch: &RecordBatch) -> Result<InSet> {
     let mut found = InSet::new(set.rules.len());
     let mut taken = BooleanArray::from(vec![false; batch.num_rows()]);
     for (position, (segment, rule)) in set.rules.iter().enumerate() {
-        let matched = matches(set, segment, rule, batch)?;
+        let place = set.places.get(position).map_or("", String::as_str);
+        let matched = matches(set, (segment, place), rule, batch)?;
         let mine = match set.kind {
             SetKind::Exclusive => and_not(&matched, &taken).map_err(defect)?,
             SetKind::Partition | SetKind::Overlapping => matched.clone(),
@@ -151,7 +154,7 @@ fn in_set(set: &RuleSet, batch: &RecordBatch) -> Result<InSet> {
         taken = or(&taken, &matched).map_err(defect)?;
         let mine = match &set.permissions[position] {
             Some(permission) => {
-                let reached = and(&mine, &matches(set, segment, permission, batch)?).map_err(defect)?;
+                let reached = and(&mine, &matches(set, (segment, place), permission, batch)?).map_err(defect)?;
                 found.lost[position] += (mine.true_count() - reached.true_count()) as u64;
                 reached
             }
@@ -164,14 +167,22 @@ fn in_set(set: &RuleSet, batch: &RecordBatch) -> Result<InSet> {
 }
 
 /// Which rows a rule matches; a rule that is neither true nor false does not.
-fn matches(set: &RuleSet, segment: &str, rule: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> Result<BooleanArray> {
+fn matches(set: &RuleSet, (segment, place): (&str, &str), rule: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> Result<BooleanArray> {
     let evaluated = rule.evaluate(batch).and_then(|value| value.into_array(batch.num_rows()));
     let evaluated = evaluated.map_err(|error| {
         let what = format!("the rule of the segment `{}` in the set `{}` failed: {}", segment, set.name, sql::discreet(&error));
-        Error::Refused(Message::new(what).hint("guard the rule against such values, as with `nullif`"))
+        let message = Message::new(what).detail(format!("at {place}{}", of_columns(rule)));
+        Error::Refused(message.hint("guard the rule against such values, as with `nullif`"))
     })?;
     let mask = evaluated.as_boolean();
     if mask.null_count() > 0 { Ok(prep_null_mask_filter(mask)) } else { and(mask, mask).map_err(defect) }
+}
+
+/// The columns that a condition reads, for a message.
+pub(super) fn of_columns(condition: &Arc<dyn PhysicalExpr>) -> String {
+    let mut columns: Vec<String> = collect_columns(condition).iter().map(|column| column.name().to_owned()).collect();
+    columns.sort();
+    if columns.is_empty() { String::new() } else { format!(", of {}", list(&columns)) }
 }
 
 fn customer_ids(batch: &RecordBatch) -> Result<&ArrayRef> {
@@ -186,5 +197,5 @@ fn membership(set: &str, segment: &str, ids: ArrayRef) -> Result<RecordBatch> {
 }
 
 fn defect(error: arrow::error::ArrowError) -> Error {
-    Error::defect(format!("segments were not assigned: {error}"))
+    Error::defect(format!("segments were not assigned: {}", sql::discreet(&error.into())))
 }

@@ -9,8 +9,9 @@ use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::physical_expr::PhysicalExpr;
 
+use super::assign::of_columns;
 use super::rule;
-use crate::config::{Domain, Project, Spanned, Values, key_span, span_of, span_within};
+use crate::config::{Domain, Project, Spanned, Values, key_span, placed, span_of};
 use crate::diagnostic::Diagnostic;
 use crate::engine::Engine;
 use crate::error::{Error, Message, Result};
@@ -40,6 +41,10 @@ pub(super) struct ColumnDomain {
 #[derive(Debug)]
 pub(super) struct Always {
     pub text: String,
+    /// As messages have it.
+    pub shown: String,
+    /// Where it stands.
+    place: String,
     condition: Arc<dyn PhysicalExpr>,
 }
 
@@ -67,9 +72,16 @@ impl Domains {
         let schema = DFSchema::try_from(profile.as_ref().clone()).map_err(|error| Error::defect(error.to_string()))?;
         for condition in &project.pipeline.profile.always {
             match rule::compile(engine, &schema, &values.parameters, &condition.value) {
-                Ok(compiled) => domains.always.push(Always { text: condition.value.clone(), condition: compiled }),
+                Ok(compiled) => {
+                    domains.always.push(Always {
+                        text: condition.value.clone(),
+                        shown: condition.shown().to_owned(),
+                        place: span_of(&project.file, condition).to_string(),
+                        condition: compiled,
+                    });
+                }
                 Err(found) => {
-                    problems.extend(found.into_iter().map(|problem| problem.moved(|part| span_within(&project.file, condition, part))));
+                    problems.extend(found.into_iter().map(|problem| placed(&project.file, condition, problem)));
                 }
             }
         }
@@ -112,14 +124,17 @@ impl Verification<'_> {
     pub fn add(&mut self, batch: &RecordBatch) -> Result<()> {
         for (column, faults) in &mut self.columns {
             if let Some(array) = batch.column_by_name(&column.name) {
-                faults.add(column, array).map_err(|error| Error::defect(format!("the profile was not checked: {error}")))?;
+                faults
+                    .add(column, array)
+                    .map_err(|error| Error::defect(format!("the profile was not checked: {}", sql::discreet(&error.into()))))?;
             }
         }
         for (always, customers) in &mut self.always {
             let asked = always.condition.evaluate(batch).and_then(|value| value.into_array(batch.num_rows()));
             let asked = asked.map_err(|error| {
-                let what = format!("what always holds of the profile, `{}`, could not be asked: {}", always.text, sql::discreet(&error));
-                Error::Refused(Message::new(what).hint("guard the condition against such values, as with `nullif`"))
+                let what = format!("what always holds of the profile, `{}`, could not be asked: {}", always.shown, sql::discreet(&error));
+                let message = Message::new(what).detail(format!("at {}{}", always.place, of_columns(&always.condition)));
+                Error::Refused(message.hint("guard the condition against such values, as with `nullif`"))
             })?;
             *customers += batch.num_rows() - asked.as_boolean().true_count();
         }
@@ -133,7 +148,7 @@ impl Verification<'_> {
     pub fn finish(&self) -> Result<()> {
         let columns = self.columns.iter().flat_map(|(column, faults)| faults.told(column));
         let always = self.always.iter().filter(|(_, customers)| *customers > 0);
-        let always = always.map(|(always, customers)| format!("`{}` is not true for {}", always.text, customers_of(*customers)));
+        let always = always.map(|(always, customers)| format!("`{}` is not true for {}", always.shown, customers_of(*customers)));
         let broken: Vec<String> = columns.chain(always).collect();
         if broken.is_empty() {
             return Ok(());
@@ -230,7 +245,7 @@ fn column(project: &Project, name: &str, declared: &Domain, data_type: &DataType
         let value = typed_as(&given.value, data_type);
         if value.is_none() {
             let kind = kind_of(data_type);
-            problems.push(wrong(format!("`{}` is no value of `{name}`, which is {kind}", given.value)).label("of another type"));
+            problems.push(wrong(format!("`{}` is no value of `{name}`, which is {kind}", given.shown())).label("of another type"));
         }
         value
     };

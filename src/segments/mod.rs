@@ -16,7 +16,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::DFSchema;
 use datafusion::physical_expr::PhysicalExpr;
 
-use crate::config::{Pipeline, Project, SetKind, Values, span_of, span_within};
+use crate::config::{Pipeline, Project, SetKind, Values, placed, span_of};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -37,6 +37,8 @@ pub struct RuleSet {
     pub rules: Vec<(String, Arc<dyn PhysicalExpr>)>,
     /// On what condition a customer may be reached through each segment's channel, in the same order.
     pub permissions: Vec<Option<Arc<dyn PhysicalExpr>>>,
+    /// Where each rule stands, as `pipelines/customer_segments.yaml:12:15`, in the same order.
+    pub places: Vec<String>,
 }
 
 /// The size of a segment.
@@ -110,13 +112,14 @@ pub fn compile(project: &Project, values: &Values, engine: &Engine, profile: &Sc
         for segment in &declared.segments {
             let name = &segment.name.value;
             if rules.iter().any(|(known, _)| known == name) {
-                let problem = Diagnostic::error("duplicate-segment", format!("the set `{set}` has two segments `{name}`"));
+                let problem =
+                    Diagnostic::error("duplicate-segment", format!("the set `{set}` has two segments `{}`", segment.name.shown()));
                 problems.push(problem.at(span_of(&project.file, &segment.name)).label("the second one"));
             }
             match rule::compile(engine, &schema, &values.parameters, &segment.when.value) {
                 Ok(compiled) => rules.push((name.clone(), compiled)),
                 Err(found) => {
-                    problems.extend(found.into_iter().map(|problem| problem.moved(|part| span_within(&project.file, &segment.when, part))));
+                    problems.extend(found.into_iter().map(|problem| placed(&project.file, &segment.when, problem)));
                 }
             }
         }
@@ -129,13 +132,14 @@ pub fn compile(project: &Project, values: &Values, engine: &Engine, profile: &Sc
             match rule::compile(engine, &schema, &values.parameters, &permission.value) {
                 Ok(compiled) => permissions.push(Some(compiled)),
                 Err(found) => {
-                    let found = found.into_iter().map(|problem| problem.moved(|part| span_within(&project.file, permission, part)));
+                    let found = found.into_iter().map(|problem| placed(&project.file, permission, problem));
                     let found: Vec<Diagnostic> = found.filter(|problem| !problems.contains(problem)).collect();
                     problems.extend(found);
                 }
             }
         }
-        sets.push(RuleSet { name: set.clone(), kind: declared.kind.value, rules, permissions });
+        let places = declared.segments.iter().map(|segment| span_of(&project.file, &segment.when).to_string()).collect();
+        sets.push(RuleSet { name: set.clone(), kind: declared.kind.value, rules, permissions, places });
     }
     if problems.is_empty() { Ok(sets) } else { Err(Error::Project(problems)) }
 }

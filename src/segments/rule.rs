@@ -28,6 +28,9 @@ pub fn compile(
 ) -> Result<Arc<dyn PhysicalExpr>, Vec<Diagnostic>> {
     let file = Arc::new(SourceFile { path: "rule".to_owned(), text: text.to_owned() });
     let whole = || Span { file: Arc::clone(&file), bytes: 0..text.len() };
+    if let Some(problem) = sql::too_deep(&file) {
+        return Err(vec![problem]);
+    }
     let parsed = engine.parse_rule(text).map_err(|error| vec![sql::rule_syntax(&file, &error)])?;
     refuse_unknown_parameters(&file, &parsed, parameters)?;
     if matches!(parsed.visit(&mut Subqueries), ControlFlow::Break(())) {

@@ -1,5 +1,6 @@
 //! What a store's failure means for who must act.
 
+use object_store::client::{HttpError, HttpErrorKind};
 use regex::Regex;
 
 use crate::diagnostic::Diagnostic;
@@ -135,7 +136,7 @@ pub fn broken(action: &str, shown: &str, error: &(dyn std::error::Error + 'stati
     use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
 
     let what = format!("cannot {action} {shown}");
-    let cause = root_cause(error);
+    let cause = cause(error);
     match io_error(error).map(std::io::Error::kind) {
         Some(PermissionDenied | NotADirectory | ReadOnlyFilesystem | NotFound) => {
             Diagnostic::error("unusable-place", format!("{what}: {cause}"))
@@ -152,14 +153,54 @@ fn io_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a std:
     chain.filter_map(|error| error.downcast_ref::<std::io::Error>()).last()
 }
 
-/// The innermost error's sentence: the outer ones repeat URLs, which may carry signatures, and what follows it is a server's page.
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
+/// What lies at the bottom of a failure, by its kind. What a server or a gateway says is never repeated: it may hold the request, and with it
+/// tokens and signatures.
+fn cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let system = io_error(error).map(of_system);
+    let mut chain = std::iter::successors(Some(error), |error| error.source());
+    let request = chain.find_map(|error| error.downcast_ref::<HttpError>()).map(|error| of_request(error.kind()));
+    if let Some(request) = request {
+        return system.map_or_else(|| request.to_owned(), |system| format!("{request}: {system}"));
     }
-    let text = cause.to_string();
-    text.lines().next().and_then(|line| line.split('<').next()).unwrap_or_default().trim_end_matches([' ', ':']).to_owned()
+    let said = self::chain(error);
+    match (status(&said), system) {
+        (Some(status), _) => format!("the store answered with status code {status}{}", meaning(status)),
+        (None, Some(system)) => system,
+        (None, None) if said.contains("redirect without LOCATION") => "the store is elsewhere, as with another region".to_owned(),
+        (None, None) if said.contains("timed out") => "it did not answer in time".to_owned(),
+        (None, None) => "the store does not say why in a way that is known".to_owned(),
+    }
+}
+
+/// An error of the operating system in its own words; of one that a program made, the kind alone.
+pub fn of_system(error: &std::io::Error) -> String {
+    error.raw_os_error().map_or_else(|| error.kind().to_string(), |code| std::io::Error::from_raw_os_error(code).to_string())
+}
+
+fn of_request(kind: HttpErrorKind) -> &'static str {
+    match kind {
+        HttpErrorKind::Connect => "no connection could be made",
+        HttpErrorKind::Request => "the request could not be sent",
+        HttpErrorKind::Timeout => "it did not answer in time",
+        HttpErrorKind::Interrupted => "the connection broke off",
+        HttpErrorKind::Decode => "its answer could not be read",
+        _ => "the request failed",
+    }
+}
+
+/// What the commonest statuses mean.
+fn meaning(status: &str) -> &'static str {
+    match status {
+        "400" => " (bad request)",
+        "405" => " (method not allowed)",
+        "429" => " (too many requests)",
+        "500" => " (internal error)",
+        "501" => " (not implemented)",
+        "502" => " (bad gateway)",
+        "503" => " (unavailable)",
+        "504" => " (gateway timed out)",
+        _ => "",
+    }
 }
 
 #[cfg(test)]
@@ -191,13 +232,25 @@ mod tests {
             ("404 Not Found", "NoSuchBucket", 2, "no such bucket"),
             ("403 Forbidden", "AccessDenied", 2, "access was denied"),
             ("403 Forbidden", "Unheard", 2, "access was denied"),
-            ("503 Slow Down", "SlowDown", 75, "status code: 503"),
+            ("503 Slow Down", "SlowDown", 75, "status code 503"),
         ] {
             let error = answer(status, code);
             assert_eq!(error.exit_status() as u8, exit, "{code}");
             assert!(error.to_string().contains(part), "{error}");
             assert!(!error.to_string().contains("AKSECRET"), "{error}");
         }
+    }
+
+    /// A gateway may send the request back, headers and all.
+    #[test]
+    fn what_a_server_says_is_not_repeated() {
+        let echo = "bad gateway: authorization: AWS4 Credential=AKSECRET; x-amz-security-token: AKSECRET <Code>AKSECRET</Code>";
+        for status in ["500 Internal Server Error", "502 Bad Gateway", "418 I'm a teapot", "403 Forbidden", "301 Moved"] {
+            let error = answered(format!("Server returned non-2xx status code: {status}: {echo}"));
+            assert!(!error.to_string().contains("AKSECRET") && !error.to_string().contains("gateway:"), "{error}");
+        }
+        let error = answered(format!("Server returned error response: {echo}"));
+        assert!(error.to_string().contains("does not say why"), "{error}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Where files are: local paths and object stores behind one interface, and what their failures mean.
 
+mod client;
 mod failure;
 mod markers;
 mod open;
@@ -7,7 +8,7 @@ mod pinned;
 mod profile;
 mod uploads;
 
-pub use failure::{broken, failure, failure_within};
+pub use failure::{broken, failure, failure_within, of_system};
 pub use markers::Found;
 pub use open::{PLACES, Stores};
 
@@ -20,6 +21,7 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use url::Url;
 
 use crate::error::{Error, Message, Result};
+use crate::shown;
 use open::invalid;
 
 /// The most files that one source may have.
@@ -150,11 +152,12 @@ impl Location {
 
     /// A path of the store as people and tools would write it.
     pub fn shown(&self, path: &Path) -> String {
-        match &self.written {
+        let written = match &self.written {
             Written::Absolute => format!("/{path}"),
             Written::From(here) => format!("/{path}").strip_prefix(here.as_str()).map_or_else(|| format!("/{path}"), str::to_owned),
             Written::Url(origin) => format!("{origin}/{path}"),
-        }
+        };
+        shown::name(&written).into_owned()
     }
 
     /// The files here: those that match the wildcards, or the one file, in order of path. Markers that other programs leave
@@ -189,7 +192,7 @@ impl Location {
             }
             if found.files.len() > MAX_FILES {
                 return Err(Error::Refused(
-                    Message::new(format!("more than {MAX_FILES} files match {}", self.path)).hint("narrow the location"),
+                    Message::new(format!("more than {MAX_FILES} files match {}", shown::name(&self.path))).hint("narrow the location"),
                 ));
             }
         }

@@ -3,32 +3,22 @@
 use std::collections::BTreeMap;
 use std::path::{Component, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use object_store::aws::AmazonS3Builder;
-use object_store::azure::MicrosoftAzureBuilder;
-use object_store::gcp::GoogleCloudStorageBuilder;
-use object_store::http::HttpBuilder;
 use object_store::local::LocalFileSystem;
-use object_store::{BackoffConfig, ClientOptions, ObjectStore, ObjectStoreScheme, RetryConfig};
+use object_store::{ObjectStore, ObjectStoreScheme};
 use url::Url;
 
+use super::client::client;
 use super::uploads::{Uploads, Watched};
-use super::{Location, Written, profile};
+use super::{Location, Written};
 use crate::config::Environment;
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
+use crate::shown;
 
-/// How long a request is tried before the store counts as unavailable, unless the variable says otherwise.
-const DEADLINE: Duration = Duration::from_mins(2);
-const DEADLINE_VARIABLE: &str = "SEGMILL_STORE_DEADLINE_SECONDS";
 /// What may be written where a place is meant.
 pub const PLACES: &str = "use a path, or file://, s3://, gs://, az:// or http(s)://";
-/// How long one try may take, and the pause after it; under a short deadline a third and a sixth of that.
-const MAX_TRY: Duration = Duration::from_secs(30);
-const MAX_PAUSE: Duration = Duration::from_secs(15);
-/// More than fit in any deadline.
-const MAX_RETRIES: usize = 1000;
+const NO_URL: &str = "it is no URL";
 
 /// Opens stores, each once.
 #[derive(Debug)]
@@ -55,7 +45,11 @@ impl Stores {
                 Ok(self.local(text, path))
             }
             // A single letter is a drive, not a scheme.
-            Ok(url) if url.scheme().len() > 1 => self.remote(text, &url),
+            Ok(url) if url.scheme().len() > 1 => match Stores::unfit(text) {
+                Some(why) => Err(invalid(text, why)),
+                None => self.remote(text, &url),
+            },
+            Err(_) if Stores::unfit(text).is_some() => Err(invalid(text, NO_URL)),
             _ => Ok(self.local(text, root.join(text))),
         }
     }
@@ -64,7 +58,17 @@ impl Stores {
     pub fn unfit(text: &str) -> Option<&'static str> {
         match Url::parse(text) {
             Ok(url) if url.scheme() == "file" => url.to_file_path().is_err().then_some("it is no absolute path"),
-            Ok(url) if url.scheme().len() > 1 => ObjectStoreScheme::parse(&url).is_err().then_some("no such store is known"),
+            Ok(url) if url.scheme().len() > 1 => match ObjectStoreScheme::parse(&url) {
+                Err(_) => Some("no such store is known"),
+                Ok(_) if shown::has_query(text) => Some("a query or fragment is no part of a location"),
+                Ok(_) => None,
+            },
+            // A path has no scheme: this is a URL with a mistake in it.
+            Err(_) => {
+                let scheme = text.split_once("://").map(|(scheme, _)| scheme)?;
+                let is_scheme = scheme.len() > 1 && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+                is_scheme.then_some(NO_URL)
+            }
             _ => None,
         }
     }
@@ -85,83 +89,11 @@ impl Stores {
     fn remote(&self, text: &str, url: &Url) -> Result<Location> {
         let (scheme, path) = ObjectStoreScheme::parse(url).map_err(|_| invalid(text, "no such store is known"))?;
         let origin = text[..text.len() - trailing(text, path.as_ref())].trim_end_matches('/').to_owned();
-        let store = self.cached(&origin, || {
-            let built = self.build(&scheme, url)?;
-            built.map_err(|error| invalid(text, &error.to_string()))
-        })?;
+        let store = self.cached(&origin, || client(&self.environment, &scheme, url, text))?;
         // Wildcards come percent-encoded out of a URL; the text has them as typed.
         let typed = text[origin.len()..].trim_matches('/').to_owned();
-        Ok(Location { store, path: typed, written: Written::Url(origin) })
-    }
-
-    /// Builds the client of a store from the variables that belong to its kind, as `AWS_REGION`. Others are left alone: a
-    /// `TOKEN` that is set for something else is no credential.
-    fn build(&self, scheme: &ObjectStoreScheme, url: &Url) -> Result<object_store::Result<Arc<dyn ObjectStore>>> {
-        let variables = |prefix: &'static str| {
-            let named = self.environment.iter().map(|(name, value)| (name.to_lowercase(), value.clone()));
-            named.filter(move |(name, _)| name.starts_with(prefix))
-        };
-        let (retry, options) = self.tries()?;
-        Ok(match scheme {
-            ObjectStoreScheme::AmazonS3 => {
-                let mut builder = AmazonS3Builder::new().with_url(url.as_str()).with_retry(retry).with_client_options(options);
-                for (name, value) in profile::options(&self.environment)?.into_iter().chain(variables("aws_")) {
-                    if let Ok(key) = name.parse() {
-                        builder = builder.with_config(key, value);
-                    }
-                }
-                // An endpoint that is typed without TLS is meant so.
-                let plain = variables("aws_endpoint").any(|(_, value)| value.starts_with("http://"));
-                if plain { builder.with_allow_http(true) } else { builder }.build().map(|store| Arc::new(store) as _)
-            }
-            ObjectStoreScheme::GoogleCloudStorage => {
-                let plain = variables("google_base_url").any(|(_, value)| value.starts_with("http://"));
-                let options = options.with_allow_http(plain);
-                let mut builder = GoogleCloudStorageBuilder::new().with_url(url.as_str()).with_retry(retry).with_client_options(options);
-                for (name, value) in variables("google_") {
-                    if let Ok(key) = name.parse() {
-                        builder = builder.with_config(key, value);
-                    }
-                }
-                builder.build().map(|store| Arc::new(store) as _)
-            }
-            ObjectStoreScheme::MicrosoftAzure => {
-                let mut builder = MicrosoftAzureBuilder::new().with_url(url.as_str()).with_retry(retry).with_client_options(options);
-                for (name, value) in variables("azure_") {
-                    if let Ok(key) = name.parse() {
-                        builder = builder.with_config(key, value);
-                    }
-                }
-                let plain = variables("azure_storage_endpoint").any(|(_, value)| value.starts_with("http://"));
-                if plain { builder.with_allow_http(true) } else { builder }.build().map(|store| Arc::new(store) as _)
-            }
-            ObjectStoreScheme::Http => {
-                let options = options.with_allow_http(url.scheme() == "http");
-                let origin = &url[..url::Position::BeforePath];
-                let builder = HttpBuilder::new().with_url(origin).with_retry(retry).with_client_options(options);
-                builder.build().map(|store| Arc::new(store) as _)
-            }
-            _ => object_store::parse_url(url).map(|(store, _)| Arc::from(store)),
-        })
-    }
-
-    /// How requests are tried: again with growing pauses, and so that the last try ends before the deadline even if the
-    /// store never answers.
-    fn tries(&self) -> Result<(RetryConfig, ClientOptions)> {
-        let deadline = match self.environment.get(DEADLINE_VARIABLE) {
-            None => DEADLINE,
-            Some(text) => match text.parse::<u64>() {
-                Ok(seconds) if seconds > 0 => Duration::from_secs(seconds),
-                _ => {
-                    let what = format!("{DEADLINE_VARIABLE} is `{text}`, which is no number of seconds");
-                    return Err(Diagnostic::error("invalid-deadline", what).hint("write it as 120").into());
-                }
-            },
-        };
-        let one_try = MAX_TRY.min(deadline / 3);
-        let backoff = BackoffConfig { max_backoff: MAX_PAUSE.min(deadline / 6), ..BackoffConfig::default() };
-        let retry_timeout = deadline.saturating_sub(one_try).saturating_sub(backoff.max_backoff);
-        Ok((RetryConfig { backoff, max_retries: MAX_RETRIES, retry_timeout }, ClientOptions::new().with_timeout(one_try)))
+        // What is shown has no password.
+        Ok(Location { store, path: typed, written: Written::Url(shown::place(&origin)) })
     }
 
     /// Puts a store in the place of all that URLs with a beginning name (`memory:`), for tests and programs that embed Segmill.
@@ -180,6 +112,7 @@ impl Stores {
         if let Some(store) = opened.get(key) {
             return Ok(Arc::clone(store));
         }
+        tracing::debug!("opens {}", shown::place(key));
         let store: Arc<dyn ObjectStore> = Arc::new(Watched::new(open()?, Arc::clone(&self.uploads)));
         opened.insert(key.to_owned(), Arc::clone(&store));
         Ok(store)
@@ -187,8 +120,7 @@ impl Stores {
 }
 
 pub(super) fn invalid(text: &str, why: &str) -> Error {
-    let text = text.split('?').next().unwrap_or_default();
-    Diagnostic::error("invalid-location", format!("`{text}` is not a location: {why}")).hint(PLACES).into()
+    Diagnostic::error("invalid-location", format!("`{}` is not a location: {why}", shown::place(text))).hint(PLACES).into()
 }
 
 /// How many bytes of the text's end the store's path takes, as typed.

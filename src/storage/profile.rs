@@ -38,17 +38,16 @@ pub fn options(environment: &Environment) -> Result<Vec<(String, String)>> {
     let named = if profile == "default" { profile.clone() } else { format!("profile {profile}") };
     let config = read(file("AWS_CONFIG_FILE", "config"), &named);
     if credentials.is_none() && config.is_none() {
-        let problem = Diagnostic::error("no-such-profile", format!("AWS_PROFILE names `{profile}`, and no such profile is found"));
+        let problem = Diagnostic::error("no-such-profile", "the variable `AWS_PROFILE` names a profile that is not found");
         return Err(problem.hint("look into ~/.aws/credentials and ~/.aws/config, or unset AWS_PROFILE").into());
     }
     let value = |key: &str| [&credentials, &config].into_iter().flatten().find_map(|section| section.get(key).cloned().flatten());
     let options: Vec<(String, String)> = KEYS.iter().filter_map(|(key, option)| Some(((*option).to_owned(), value(key)?))).collect();
     let has_keys = options.iter().any(|(name, _)| name == "aws_access_key_id");
     if !has_keys && !environment.contains_key("AWS_ACCESS_KEY_ID") {
-        let problem = Diagnostic::error("profile-without-keys", format!("the AWS profile `{profile}` holds no access key"));
-        let hint = format!(
-            "where it logs in by other means, hand its keys over: `aws configure export-credentials --profile {profile} --format env`"
-        );
+        let problem = Diagnostic::error("profile-without-keys", "the AWS profile that `AWS_PROFILE` names holds no access key");
+        let hint =
+            "where it logs in by other means, hand its keys over: `aws configure export-credentials --profile $AWS_PROFILE --format env`";
         return Err(problem.hint(hint).into());
     }
     Ok(options)
@@ -73,7 +72,7 @@ mod tests {
         let options = with("shop").unwrap();
         let expected = [("aws_access_key_id", "AK"), ("aws_secret_access_key", "a/b+C="), ("aws_region", "eu-west-1")];
         assert_eq!(options, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
-        assert!(with("shpo").unwrap_err().to_string().contains("no such profile"));
+        assert!(with("shpo").unwrap_err().to_string().contains("not found"));
         assert!(with("sso").unwrap_err().to_string().contains("holds no access key"));
         assert!(super::options(&Environment::new()).unwrap().is_empty());
     }

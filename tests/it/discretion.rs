@@ -1,9 +1,10 @@
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use tempfile::TempDir;
 
+use crate::marks::{files_under, holds};
 use crate::support::rows_of_parquet;
 
 /// What no person, program or log may read, wherever a personal value stands in its way through a run.
@@ -75,7 +76,7 @@ fn said_and_left(folder: &Path, format: &str) -> (Option<i32>, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_segmill"))
         .args(["run", "--as-of", "2011-06-01", "--format", format, "--record", "record.json"])
         .current_dir(folder)
-        .env("SEGMILL_LOG", "debug")
+        .env("SEGMILL_LOG", "trace")
         .output()
         .unwrap();
     let mut all = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -91,12 +92,6 @@ fn said_and_left(folder: &Path, format: &str) -> (Option<i32>, String) {
         }
     }
     (output.status.code(), all)
-}
-
-fn files_under(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    let path = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().path();
-    entries.map(path).flat_map(|path| if path.is_dir() { files_under(&path) } else { vec![path] }).collect()
 }
 
 fn failures() -> Vec<(&'static str, i32, Project)> {
@@ -117,6 +112,16 @@ fn failures() -> Vec<(&'static str, i32, Project)> {
         ..Project::default()
     };
     let model = |customers| Project { customers, ..Project::default() };
+    let of_email = |value: &str, expression: &'static str| {
+        let email = value.replace("{}", PLANTED).replace('"', "\"\"");
+        Project {
+            rows: format!("{HEADER}\nc1,2011-05-01T10:00:00Z,\"{email}\",{PLANTED},2011-05-01\n"),
+            customers: Box::leak(
+                format!("select contact_id as customer_id, {expression} as email, phone, joined from sources.people").into_boxed_str(),
+            ),
+            ..Project::default()
+        }
+    };
     let twice = [good.clone(), row("c2", "2011-05-01")];
     vec![
         ("a date that is none", 3, with_rows(&[row("c1", "2011-02-30")])),
@@ -146,6 +151,32 @@ fn failures() -> Vec<(&'static str, i32, Project)> {
             "a date that fails in a model",
             3,
             model("select contact_id as customer_id, email, phone, cast(phone as date) as joined from sources.people"),
+        ),
+        ("an apostrophe within a value", 3, of_email("o'hara {}", "cast(email as bigint)")),
+        ("quotes of every kind around a value", 3, of_email("'' ` {} \u{2019}'", "cast(email as bigint)")),
+        ("a sentence of the engine's own within a value", 3, of_email("x' to value of Int64 type {}", "cast(email as date)")),
+        ("a value that is no double", 3, of_email("1e5 {}", "cast(email as double)")),
+        ("a value that is no decimal", 3, of_email("7731.{}", "cast(email as decimal(5,2))")),
+        ("a value that is no timestamp", 3, of_email("2011-05-01T{}", "to_timestamp(email)")),
+        ("a value that is no truth", 3, of_email("{}", "cast(email as boolean)")),
+        ("a value that is no interval", 3, of_email("1 {}", "cast(email as interval)")),
+        ("a value of a type that the engine names", 3, of_email("{}", "arrow_cast(email, 'Int8')")),
+        ("a regular expression that is none", 3, of_email("({}", "regexp_like(contact_id, email)")),
+        ("a regular expression that is too large", 3, of_email("(({}){1000}){1000}", "regexp_replace(contact_id, email, 'x')")),
+        ("a number of the data that is too large", 3, of_email("{}", "cast(length(email) as decimal(2,1)) * 9")),
+        ("a division by what the data has", 3, of_email("{}", "1 / (length(email) - length(email))")),
+        (
+            "a join that fans out",
+            3,
+            model(
+                "select p.contact_id as customer_id, p.email, p.phone, p.joined from sources.people as p cross join (values (1), (2)) as t(n)",
+            ),
+        ),
+        ("a bad value in a column that is nobody's", 3, with_rows(&[format!("c1,2011-05-01T10:00:00Z,a@example.com,1,{PLANTED}")])),
+        (
+            "a header that names a column twice",
+            3,
+            Project { rows: format!("contact_id,updated_at,{PLANTED},{PLANTED}\n{good}\n"), ..Project::default() },
         ),
         ("a rule that fails on a value", 3, Project { rule: "cast(email as bigint) > 1", ..Project::default() }),
         ("two rows of one key", 3, Project { rows: csv(&twice), sort: "email", ..Project::default() }),
@@ -177,6 +208,11 @@ fn failures() -> Vec<(&'static str, i32, Project)> {
             3,
             Project { more: "checks:\n  - {name: a, sql: 'select cast(email as bigint) as e from customers'}\n", ..Project::default() },
         ),
+        (
+            "a condition that always holds and fails on a value",
+            3,
+            Project { more: "profile: {always: ['cast(email as bigint) > 1']}\n", ..Project::default() },
+        ),
         ("nothing", 0, Project::default()),
     ]
 }
@@ -192,7 +228,7 @@ fn personal_values_are_in_nothing_that_a_failure_says_or_leaves() {
                 wrong
                     .push(format!("{kind}: exit {status:?} instead of {expected}\n{}", all.lines().take(6).collect::<Vec<_>>().join("\n")));
             }
-            let leaks: Vec<&str> = all.lines().filter(|line| line.contains(PLANTED)).collect();
+            let leaks: Vec<&str> = all.lines().filter(|line| holds(line, PLANTED).is_some()).collect();
             if !leaks.is_empty() {
                 let shown: Vec<String> = leaks.iter().map(|line| line.chars().take(200).collect()).collect();
                 wrong.push(format!("{kind} ({format}): {shown:#?}"));
@@ -200,4 +236,50 @@ fn personal_values_are_in_nothing_that_a_failure_says_or_leaves() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+/// Without the value, a failure says where it happened: the kind, the place and the column.
+#[test]
+fn a_failure_on_data_names_its_kind_place_and_column() {
+    for (project, parts) in [
+        (
+            Project {
+                customers: "select contact_id as customer_id, cast(email as bigint) as email, phone, joined from sources.people",
+                ..Project::default()
+            },
+            ["`customers` failed on this data: a value is no whole number", "at sql/customers.sql:1:40: `cast(… as bigint)`, of `email`"],
+        ),
+        (
+            Project {
+                customers: "select contact_id as customer_id, email, phone, case when regexp_like(contact_id, '(' || phone) then joined end as joined from sources.people",
+                ..Project::default()
+            },
+            ["`customers` failed on this data: a regular expression is none", "`regexp_like(…)`, of `contact_id` and `phone`"],
+        ),
+        (
+            Project { rule: "cast(email as bigint) > 1", ..Project::default() },
+            [
+                "the rule of the segment `some` in the set `all` failed: a value is no whole number",
+                "at pipelines/customer_segments.yaml:18:28, of `email`",
+            ],
+        ),
+        (
+            Project { more: "profile: {always: ['cast(phone as date) > $as_of']}\n", ..Project::default() },
+            ["could not be asked: a value is no date", "at pipelines/customer_segments.yaml:3:20, of `phone`"],
+        ),
+        (
+            Project {
+                more: "checks:\n  - {name: a, sql: 'select 1 / length(substr(email, 1, 0)) as e from customers'}\n",
+                ..Project::default()
+            },
+            ["the check `a` did not run: a division by zero", "at check `a`:1:8: `… / …`, of `email`"],
+        ),
+    ] {
+        let folder = project.write();
+        let (status, all) = said_and_left(folder.path(), "human");
+        assert_eq!(status, Some(3), "{all}");
+        for part in parts {
+            assert!(all.contains(part), "{part} is missing from\n{}", all.lines().take(12).collect::<Vec<_>>().join("\n"));
+        }
+    }
 }

@@ -21,6 +21,8 @@ mod encoded_text;
 mod errors;
 /// Sums and arithmetic that do not wrap, ties that do not show, and what is refused.
 mod exact_sql;
+/// Promise 6: every failure is told where it belongs, at once, to whom it concerns, and a result that nobody gets is one.
+mod failures;
 /// Promise 1 for any SQL: generated queries give the same on any number of threads, and sums are exact.
 mod generated_sql;
 /// Promise 9: the identity step gives the same customers whatever the order of its edges, keeps strangers apart, and ids stable.
@@ -29,6 +31,8 @@ mod identity_history;
 mod identity_operator;
 /// Local times that happen twice or never are one moment, in every zone, format and representation.
 mod local_times;
+/// Marked values, and whether a text holds one in any form.
+mod marks;
 /// Promise 3: every value of every kind of file is read as `docs/values.md` says, or rejected.
 mod meanings;
 /// What `tests/values` expects, and how a run is held to it.
@@ -39,6 +43,8 @@ mod membership_history;
 mod no_look_ahead;
 /// Promise 3: what a file is, is told from its bytes; none goes astray, none is read in two versions, none is another pipeline's.
 mod odd_files;
+/// SQL of a project reads, and does nothing else, wherever it stands.
+mod only_reads;
 /// Promise 4: what is published has passed its checks, and what has not is shown without personal data.
 mod output_checks;
 /// Promises 4 and 5: a publication and what comes of it, on a local disk and through the command line.
@@ -63,6 +69,8 @@ mod sample_job;
 mod scans;
 /// The JSON Schemas for editors, and the files that name them.
 mod schema;
+/// Promise 8: what the environment gives, a store is sent or answers, and a terminal obeys is in nothing that is said or left.
+mod secrets;
 /// Servers that tests start: stores, and a proxy that makes requests go wrong.
 mod servers;
 /// Promise 4 on every kind of store: one suite for all, races, kills, faults.
@@ -81,3 +89,5 @@ mod transform;
 mod values_cases;
 /// Values that were read wrongly where no cell of the table of meanings is: parameters, freshness, checksums, scans that disagree.
 mod values_seen;
+/// Promise 8: what the environment gives for any value of the pipeline file is told as it is typed there.
+mod variables;

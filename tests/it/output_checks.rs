@@ -1,9 +1,7 @@
-use std::path::Path;
-
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{package, rows_of_parquet, segmill};
+use crate::support::{copy, package, rows_of_parquet, segmill};
 
 /// The small project of `tests/errors`, with checks of the test's own.
 struct Shop {
@@ -63,19 +61,6 @@ impl Run {
 
     fn details(&self) -> Vec<&str> {
         self.result["problems"][0]["details"].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect()
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), &target).unwrap();
-        }
     }
 }
 

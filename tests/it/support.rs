@@ -152,3 +152,17 @@ pub fn rows(batches: &[RecordBatch]) -> Vec<Vec<String>> {
         .flat_map(|batch| (0..batch.num_rows()).map(move |row| batch.columns().iter().map(|array| cell(array, row)).collect()))
         .collect()
 }
+
+/// Copies a folder with all that is in it.
+pub fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), &target).unwrap();
+        }
+    }
+}

@@ -12,7 +12,7 @@ const FLOORS: [&[&str]; 7] = [
     &["plan", "report", "record"],
     &["graph", "ingest", "identity", "segments", "publish"],
     &["engine", "functions", "sql", "config", "manifest", "storage", "clock"],
-    &["diagnostic", "error", "local_time", "number"],
+    &["diagnostic", "error", "local_time", "number", "shown"],
 ];
 
 /// What may look up, and why.
@@ -36,6 +36,9 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("wrong-credentials", "needs a store that answers: `stores` holds it"),
     ("wrong-clock", "needs a store that answers"),
     ("unsupported-by-store", "needs a store that cannot be written to: `publishing` holds it"),
+    ("sql-too-deep", "needs a long query: `only_reads` holds it"),
+    ("invalid-log-filter", "is told of a variable: `discretion` holds it"),
+    ("invalid-store-setting", "is told of a variable: `storage/client.rs` holds it"),
     ("invalid-deadline", "is told with the name of a store: `publishing` holds it"),
     ("no-such-profile", "needs the files of a profile: `storage/profile.rs` holds it"),
     ("profile-without-keys", "needs the files of a profile: `storage/profile.rs` holds it"),
@@ -108,6 +111,49 @@ fn every_code_has_a_case() {
     assert!(missing.is_empty(), "no case under tests/errors shows {missing:?}");
     let needless: Vec<_> = ELSEWHERE.iter().filter(|(code, _)| shown.contains(*code)).collect();
     assert!(needless.is_empty(), "these have a case now: {needless:?}");
+}
+
+/// What makes a text of a value of the pipeline file that is no message.
+const NO_MESSAGES: [&str; 2] = ["{EARLIER}.{}", "^(?:{})$"];
+
+/// The environment may have given a value of the pipeline file: a message has it as it is typed there, by `shown()`.
+#[test]
+fn messages_hold_no_values_of_the_pipeline_file() {
+    let mut wrong = Vec::new();
+    for file in rust_files(&package().join("src")) {
+        let text = read(&file);
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for made in ["format!(", "write!(", "writeln!("] {
+            for (at, _) in code.match_indices(made) {
+                let arguments = within_brackets(&code[at + made.len()..]);
+                let is_message = !NO_MESSAGES.iter().any(|known| arguments.contains(known));
+                let values = arguments
+                    .match_indices(".value")
+                    .filter(|(at, _)| !arguments[at + 6..].starts_with(|c: char| c.is_alphanumeric() || "_(".contains(c)));
+                if is_message && values.filter(|(at, _)| !arguments[at + 6..].starts_with(".len()")).count() > 0 {
+                    wrong.push(format!("{}: {}", file.display(), arguments.split_whitespace().collect::<Vec<_>>().join(" ")));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "use `shown()`:\n{}", wrong.join("\n"));
+}
+
+/// A text up to the bracket that closes before it.
+fn within_brackets(text: &str) -> &str {
+    let (mut depth, mut quoted, mut escaped) = (0, false, false);
+    for (at, c) in text.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            '(' | '[' | '{' if !quoted => depth += 1,
+            ')' | ']' | '}' if !quoted && depth == 0 => return &text[..at],
+            ')' | ']' | '}' if !quoted => depth -= 1,
+            _ => {}
+        }
+    }
+    text
 }
 
 /// Every code that the source gives a problem.

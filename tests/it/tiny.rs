@@ -2,7 +2,8 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-const PIPELINE: &str = "\
+/// The pipeline file of the tiny project.
+pub const PIPELINE: &str = "\
 version: 1
 name: tiny
 parameters:

@@ -17,6 +17,7 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
 use num_bigint::BigInt;
 
+use super::super::told;
 use super::double::Scaled;
 
 /// The sum of a group with nothing cut off.
@@ -372,7 +373,6 @@ fn wide<N: ArrowNativeTypeOp + ToByteSlice>(whole: &Whole<N>) -> BigInt {
 
 /// The error of a result that does not fit its type.
 pub fn beyond(what: &str, data_type: &DataType) -> DataFusionError {
-    // Without digits, which would be left out of the message as if they were somebody's.
     let name = match data_type {
         DataType::Int64 => "bigint",
         _ if data_type.is_decimal() => "decimal",
@@ -381,9 +381,7 @@ pub fn beyond(what: &str, data_type: &DataType) -> DataFusionError {
         DataType::Duration(_) => "duration",
         _ => "integer",
     };
-    DataFusionError::Execution(format!(
-        "{what} is beyond what its type can hold ({name}); cast what it is made of to a wider type, or to double"
-    ))
+    told(format!("{what} is beyond what its type can hold ({name}); cast what it is made of to a wider type, or to double"))
 }
 
 /// The sums, in the type of the result.

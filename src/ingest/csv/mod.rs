@@ -19,6 +19,7 @@ use super::text::{Block, MAX_RECORD_BYTES, Record, TOO_LONG, UNCLOSED_QUOTE};
 use crate::config::SourceFormat;
 use crate::diagnostic::list;
 use crate::error::{Error, Message, Result};
+use crate::shown as outside;
 
 /// The names of a CSV file's columns, in order.
 #[derive(Debug, Clone)]
@@ -74,7 +75,7 @@ impl Header {
         let mut seen = HashSet::new();
         if let Some(twice) = names.iter().find(|name| !name.is_empty() && !seen.insert(name.as_str())) {
             return Err(refused(if is_header {
-                format!("the header names `{twice}` twice")
+                format!("the header names `{}` twice", outside::name(twice))
             } else {
                 "the header names a column twice".to_owned()
             }));
@@ -91,7 +92,7 @@ impl Header {
         if !missing.is_empty() {
             let there = names.iter().map(String::as_str).collect::<Vec<_>>();
             let mut message = Message::new(format!("{shown}: the header lacks {}", list(&missing)));
-            message.details.extend(is_header.then(|| format!("it has {}", list(&there))));
+            message.details.extend(is_header.then(|| format!("it has {}", list(&outside::names(&there)))));
             message.details.extend(format::key_in_path(shown, &missing));
             return Err(Error::Refused(
                 message.hint("correct `from` in the contract, or say `optional: true` where a file may lack the column"),

@@ -338,7 +338,7 @@ pub fn keyed_text(array: &ArrayRef) -> Option<&arrow::array::DictionaryArray<Int
 }
 
 fn defect(error: arrow::error::ArrowError) -> Error {
-    Error::defect(format!("values were not read: {error}"))
+    Error::defect(format!("values were not read: {}", crate::sql::discreet(&error.into())))
 }
 
 /// An array of a type for which there is no reading; files are looked at before, so that this is told with a file's name.

@@ -1,6 +1,7 @@
 //! One check asked: what it found, and which rows it objects to.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array};
 use datafusion::common::ScalarValue;
@@ -16,7 +17,7 @@ use super::personal::Personal;
 use super::shift::{self, Shift};
 use super::{CheckOutcome, EARLIER};
 use crate::config::{AcceptedValues, Change, Check, Pipeline, Question, RowBounds, SegmentBounds, Spanned, TableColumns};
-use crate::diagnostic::counted;
+use crate::diagnostic::{SourceFile, counted};
 use crate::engine::Engine;
 use crate::error::{Error, Message, Result};
 use crate::graph::{MEMBERSHIP, PROFILE};
@@ -24,11 +25,16 @@ use crate::manifest::Commit;
 use crate::sql;
 use crate::storage;
 
+/// The most digits after a point that a message shows.
+const MOST_DIGITS: usize = 17;
+
 /// What checks are asked of.
 pub struct Asker<'a> {
     pub engine: &'a Engine,
     pub pipeline: &'a Pipeline,
     pub staging: &'a Staging,
+    /// What queries read as `$name`.
+    pub parameters: &'a BTreeMap<String, ScalarValue>,
     pub personal: Personal,
     /// The publication of the nearest earlier day.
     pub earlier: Option<Commit>,
@@ -67,13 +73,13 @@ impl Asker<'_> {
     /// # Errors
     /// [`Error::Refused`] when it cannot be asked of these rows.
     pub async fn ask(&self, check: &Check) -> Result<Answer> {
-        let question = check.question().ok_or_else(|| Error::defect(format!("the check `{}` asks nothing", check.name.value)))?;
+        let question = check.question().ok_or_else(|| Error::defect(format!("the check `{}` asks nothing", check.name.shown())))?;
         let asked = match question {
             Question::Unique(of) => self.unique(of).await,
             Question::NotNull(of) => self.not_null(of).await,
             Question::Accepted(of) => self.accepted(of).await,
             Question::Rows(of) => Ok(self.rows(of)),
-            Question::Sql(query) => self.query(query).await,
+            Question::Sql(query) => self.query(check, query).await,
             Question::SegmentSize(of) => self.segment_size(of).await,
             Question::Change(of) => self.change(of).await,
         };
@@ -81,8 +87,13 @@ impl Asker<'_> {
             if let Some(error) = storage::failure_within("read back", "the outputs", &error) {
                 return error;
             }
-            let what = format!("the check `{}` did not run: {}", check.name.value, sql::discreet(&error));
-            Error::Refused(Message::new(what).hint("guard it against such values, as with `nullif`"))
+            let mut message = Message::new(format!("the check `{}` did not run: {}", check.name.shown(), sql::discreet(&error)));
+            if let Some(file) = check.sql.as_ref().map(|query| file_of(check, query))
+                && let Ok((statement, _)) = sql::parse(&file)
+            {
+                message.details = sql::places(sql::suspects(&file, &statement, sql::kind(&error)));
+            }
+            Error::Refused(message.hint("guard it against such values, as with `nullif`"))
         })
     }
 
@@ -119,8 +130,11 @@ impl Asker<'_> {
         Answer::of(outside(rows, of.min, of.max, "row").into_iter().collect(), counted(rows, "row"))
     }
 
-    async fn query(&self, query: &Spanned<String>) -> Result<Answer, DataFusionError> {
-        let query = self.engine.query(&query.value).await?;
+    async fn query(&self, check: &Check, query: &Spanned<String>) -> Result<Answer, DataFusionError> {
+        let file = file_of(check, query);
+        // It was parsed when the run was planned.
+        let (statement, _) = sql::parse(&file).map_err(|_| DataFusionError::Internal("a check is not a query".to_owned()))?;
+        let query = self.engine.frame(self.engine.plan(&statement, self.parameters).await?);
         self.none_of(query, |rows| format!("the query returned {}", counted(rows, "row"))).await
     }
 
@@ -131,10 +145,12 @@ impl Asker<'_> {
             let members = sizes.by_segment.get(segment).copied().unwrap_or(0);
             let mut found: Vec<String> = outside(members, of.min_customers, of.max_customers, "customer").into_iter().collect();
             let share = share_of(members, sizes.customers);
-            found.extend(
-                of.min_share.filter(|least| share < *least).map(|least| format!("{}, fewer than {}", percent(share), percent(least))),
-            );
-            found.extend(of.max_share.filter(|most| share > *most).map(|most| format!("{}, more than {}", percent(share), percent(most))));
+            let told = |bound: f64, what: &str| {
+                let (share, bound) = apart(share, bound, percent);
+                format!("{share}, {what} than {bound}")
+            };
+            found.extend(of.min_share.filter(|least| share < *least).map(|least| told(least, "fewer")));
+            found.extend(of.max_share.filter(|most| share > *most).map(|most| told(most, "more")));
             failures.extend(found.into_iter().map(|found| format!("`{segment}` has {found}")));
         }
         Ok(Answer::of(failures, format!("{} in the set", counted(sizes.customers, "customer"))))
@@ -154,13 +170,18 @@ impl Asker<'_> {
 
     fn row_change(&self, of: &Change, table: &Spanned<String>, earlier: &Commit) -> Answer {
         let Some(before) = earlier.tables.get(&table.value).map(|table| table.rows).filter(|rows| *rows > 0) else {
-            return Answer::skipped(format!("{} has no rows of `{}`", publication(earlier), table.value));
+            return Answer::skipped(format!("{} has no rows of `{}`", publication(earlier), table.shown()));
         };
         let now = self.staging.tables.get(&table.value).map_or(0, |table| table.rows);
         let change = share_of(now, before) - 1.0;
-        let found = format!("{} after {before} in {}, {}", counted(now, "row"), publication(earlier), signed_percent(change));
-        let too_few = of.max_fall.filter(|most| -change > *most).map(|most| format!("{found}, a fall of more than {}", percent(most)));
-        let too_many = of.max_rise.filter(|most| change > *most).map(|most| format!("{found}, a rise of more than {}", percent(most)));
+        let found = |change: String| format!("{} after {before} in {}, {change}", counted(now, "row"), publication(earlier));
+        let told = |change: f64, bound: f64, sign: &str, what: &str| {
+            let (change, bound) = apart(change, bound, percent);
+            format!("{}, a {what} of more than {bound}", found(format!("{sign}{change}")))
+        };
+        let too_few = of.max_fall.filter(|most| -change > *most).map(|most| told(-change, most, "-", "fall"));
+        let too_many = of.max_rise.filter(|most| change > *most).map(|most| told(change, most, "+", "rise"));
+        let found = found(signed_percent(change));
         Answer::of(too_few.into_iter().chain(too_many).collect(), found)
     }
 
@@ -171,7 +192,7 @@ impl Asker<'_> {
         let before = self.sizes(&set.value, Some(earlier)).await?;
         let now = self.sizes(&set.value, None).await?;
         if before.customers == 0 || before.by_segment.is_empty() {
-            return Ok(Answer::skipped(format!("{} has no set `{}`", publication(earlier), set.value)));
+            return Ok(Answer::skipped(format!("{} has no set `{}`", publication(earlier), set.shown())));
         }
         let mut failures = Vec::new();
         let mut largest: f64 = 0.0;
@@ -180,10 +201,15 @@ impl Asker<'_> {
             let (old, new) = (share(&before), share(&now));
             largest = largest.max((new - old).abs());
             if (new - old).abs() > most {
-                failures.push(format!("`{segment}` went from {} to {}, by more than {most} of all customers", percent(old), percent(new)));
+                // With as many digits as it takes for their difference to be more than that.
+                let read = |share: f64, digits: usize| percent(share, digits).trim_end_matches('%').parse::<f64>().unwrap_or(share) / 100.0;
+                let is_true = |digits: &usize| (read(new, *digits) - read(old, *digits)).abs() > most;
+                let digits = (1..=MOST_DIGITS).find(is_true).unwrap_or(MOST_DIGITS);
+                let (old, new) = (percent(old, digits), percent(new, digits));
+                failures.push(format!("`{segment}` went from {old} to {new}, by more than {most} of all customers"));
             }
         }
-        Ok(Answer::of(failures, format!("no share moved by more than {} since {}", percent(largest), publication(earlier))))
+        Ok(Answer::of(failures, format!("no share moved by more than {} since {}", percent(largest, 1), publication(earlier))))
     }
 
     async fn value_change(
@@ -196,7 +222,7 @@ impl Asker<'_> {
         let name = column.value.as_str();
         let known = earlier.tables.get(&table.value).is_some_and(|table| table.columns.iter().any(|column| column.name == name));
         let Some(most) = of.max_psi.filter(|_| known) else {
-            return Ok(Answer::skipped(format!("{} has no `{}.{name}`", publication(earlier), table.value)));
+            return Ok(Answer::skipped(format!("{} has no `{}.{name}`", publication(earlier), table.shown())));
         };
         let before = self.engine.context().table(format!("{EARLIER}.{}", table.value)).await?;
         let (before, now) = (values(before, name).await?, values(self.table(table).await?, name).await?);
@@ -208,8 +234,10 @@ impl Asker<'_> {
                 Answer::skipped(format!("fewer than {fewest} rows now or in {} say nothing", publication(earlier)))
             }
             Shift::Index(index) => {
-                let found = format!("the population stability index of `{name}` is {index:.4} since {}", publication(earlier));
-                let failed = (index > most).then(|| format!("{found}, above {most}"));
+                let told = |index: &str| format!("the population stability index of `{name}` is {index} since {}", publication(earlier));
+                let (apart_index, _) = apart(index, most, |value, digits| format!("{value:.*}", digits + 3));
+                let failed = (index > most).then(|| format!("{}, above {most}", told(&apart_index)));
+                let found = told(&format!("{index:.4}"));
                 Answer::of(failed.into_iter().collect(), found)
             }
         })
@@ -278,6 +306,11 @@ impl Asker<'_> {
     }
 }
 
+/// The text of a check's query, whose places are counted in it.
+fn file_of(check: &Check, query: &Spanned<String>) -> Arc<SourceFile> {
+    Arc::new(SourceFile { path: format!("check `{}`", check.name.shown()), text: query.value.clone() })
+}
+
 /// A column of a table as one array.
 async fn values(table: DataFrame, column: &str) -> Result<ArrayRef, DataFusionError> {
     let query = table.select(vec![ident(column)])?;
@@ -307,10 +340,44 @@ fn share_of(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
-fn percent(share: f64) -> String {
-    format!("{:.1}%", share * 100.0)
+/// A share with so many digits after the point.
+fn percent(share: f64, digits: usize) -> String {
+    format!("{:.digits$}%", share * 100.0)
+}
+
+/// Two numbers that differ, with as many digits as it takes to show it.
+fn apart(one: f64, other: f64, shown: impl Fn(f64, usize) -> String) -> (String, String) {
+    let pairs = (1..=MOST_DIGITS).map(|digits| (shown(one, digits), shown(other, digits)));
+    let mut last = (shown(one, 1), shown(other, 1));
+    for pair in pairs {
+        let differs = pair.0 != pair.1;
+        last = pair;
+        if differs {
+            break;
+        }
+    }
+    if one.total_cmp(&other).is_eq() { (shown(one, 1), shown(other, 1)) } else { last }
 }
 
 fn signed_percent(share: f64) -> String {
     format!("{:+.1}%", share * 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_differ_are_shown_apart() {
+        for (one, other, shown) in [
+            (0.5, 0.7, ("50.0%", "70.0%")),
+            (0.700_04, 0.7, ("70.004%", "70.000%")),
+            (0.999_999, 1.0, ("99.9999%", "100.0000%")),
+            (0.1, 0.1, ("10.0%", "10.0%")),
+            (1e-9, 0.0, ("0.0000001%", "0.0000000%")),
+        ] {
+            let found = apart(one, other, percent);
+            assert_eq!((found.0.as_str(), found.1.as_str()), shown);
+        }
+    }
 }

@@ -8,8 +8,10 @@ mod shift;
 
 pub use plan::{Output, problems};
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use datafusion::common::ScalarValue;
 use datafusion::prelude::ParquetReadOptions;
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -20,7 +22,8 @@ use crate::engine::Engine;
 use crate::error::{Error, Message, Result};
 use crate::storage;
 use ask::Asker;
-use personal::Personal;
+pub(super) use offending::MASK;
+pub(super) use personal::Personal;
 
 /// The schema under which the tables of the publication before are readable.
 const EARLIER: &str = "earlier";
@@ -66,29 +69,34 @@ pub struct Asked {
 }
 
 impl Staged {
+    /// Says what the queries of checks read as `$name`.
+    pub fn with_parameters(self, parameters: BTreeMap<String, ScalarValue>) -> Self {
+        Staged { parameters, ..self }
+    }
+
     /// Asks every check of the files as written.
     ///
     /// # Errors
     /// [`Error::Refused`] when one cannot be asked of these rows.
     pub async fn check(self, engine: &Engine, pipeline: &Pipeline) -> Result<Asked> {
-        let staging = self.0;
+        let Staged { staging, parameters } = self;
         register(engine, &staging).await?;
         let compares = pipeline.checks.iter().any(|check| check.change.is_some());
         let earlier = if compares { earlier(engine, &staging).await? } else { None };
-        let asker = Asker { engine, pipeline, staging: &staging, personal: Personal::of(pipeline), earlier };
+        let asker = Asker { engine, pipeline, staging: &staging, parameters: &parameters, personal: Personal::of(pipeline), earlier };
         let mut verdicts = Vec::new();
         let mut failures = Vec::new();
         for check in &pipeline.checks {
             let answer = asker.ask(check).await?;
             let kept_in = match &answer.offending {
-                Some(rows) => rows.keep(&staging, &check.name.value).await?,
+                Some(rows) => rows.keep(&staging, check.name.shown()).await?,
                 None => None,
             };
             if answer.outcome == CheckOutcome::Failed && check.severity == Severity::Fail {
                 failures.push(failure(check, &answer, kept_in.as_deref()));
             }
             verdicts.push(Verdict {
-                check: check.name.value.clone(),
+                check: check.name.shown().to_owned(),
                 kind: check.question().map(|question| question.kind()).unwrap_or_default().to_owned(),
                 severity: check.severity,
                 outcome: answer.outcome,
@@ -128,7 +136,7 @@ impl Asked {
 
 /// A failed check as people read it: what was found, the first rows, and where the others are.
 fn failure(check: &Check, answer: &ask::Answer, kept_in: Option<&str>) -> String {
-    let mut told = format!("{}: {}", check.name.value, answer.found);
+    let mut told = format!("{}: {}", check.name.shown(), answer.found);
     if let Some(rows) = answer.offending.as_ref().and_then(offending::Offending::shown) {
         let indented: String = rows.lines().map(|line| format!("\n    {line}")).collect();
         told += &format!(", as{indented}");
@@ -182,5 +190,5 @@ fn store_url() -> Result<Url> {
 
 fn unreadable(table: &str, error: &datafusion::error::DataFusionError) -> Error {
     let at_store = storage::failure_within("read back", &format!("the staged output `{table}`"), error);
-    at_store.unwrap_or_else(|| Error::defect(format!("the output `{table}` cannot be read back: {}", error.strip_backtrace())))
+    at_store.unwrap_or_else(|| Error::defect(format!("the output `{table}` cannot be read back: {}", crate::sql::discreet(error))))
 }

@@ -12,6 +12,7 @@ use datafusion::prelude::ident;
 use futures::TryStreamExt;
 use object_store::{ObjectStoreExt, PutPayload};
 use parquet::arrow::ArrowWriter;
+use sha2::{Digest, Sha256};
 
 use super::super::{Staging, write};
 use super::personal::Personal;
@@ -22,8 +23,10 @@ use crate::storage;
 const ROWS_SHOWN: usize = 3;
 /// The most rows that are kept.
 const ROWS_KEPT: usize = 10_000;
+/// The longest name of a check that a file has as it is.
+const MAX_NAME_BYTES: usize = 80;
 /// What stands for a value that is not shown.
-const MASK: &str = "•••";
+pub const MASK: &str = "•••";
 
 /// The rows that a check objects to.
 #[derive(Debug)]
@@ -73,15 +76,24 @@ impl Offending {
     /// As writing to the store fails.
     pub async fn keep(&self, staging: &Staging, check: &str) -> Result<Option<String>> {
         let Some(kept) = &self.kept else { return Ok(None) };
-        let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
-        let name: String = check.chars().map(plain).collect();
-        let path = staging.destination.join(&format!("runs/{}/failed_checks/{name}.parquet", staging.run_id));
+        let path = staging.destination.join(&format!("runs/{}/failed_checks/{}.parquet", staging.run_id, file_name(check)));
         let shown = staging.destination.shown(&path);
-        let bytes = parquet(kept).map_err(|error| Error::defect(format!("the rows of the check `{check}` were not written: {error}")))?;
+        let bytes = parquet(kept).map_err(|_| Error::defect(format!("the rows of the check `{check}` were not written")))?;
         let put = staging.destination.store.put(&path, PutPayload::from(bytes)).await;
         put.map_err(|error| storage::failure("write", &shown, error))?;
         Ok(Some(shown))
     }
+}
+
+/// The name of the file for a check's rows. Names of checks that differ, were it in signs or in the size of letters, have files that differ
+/// everywhere.
+fn file_name(check: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+    if !check.is_empty() && check.len() <= MAX_NAME_BYTES && check.chars().all(is_plain) {
+        return check.to_owned();
+    }
+    let plain: String = check.chars().take(MAX_NAME_BYTES).map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
+    format!("{plain}.{:.16}", format!("{:x}", Sha256::digest(check)))
 }
 
 fn parquet(rows: &RecordBatch) -> Result<Vec<u8>, parquet::errors::ParquetError> {
@@ -104,4 +116,23 @@ fn mask(rows: &RecordBatch, masked: &[bool]) -> Result<RecordBatch, DataFusionEr
         }
     }
     Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checks_that_differ_have_files_that_differ() {
+        let names = ["a/b", "a_b", "a.b", "a b", "A_b", "a_B", "ä", "ö", "", "..", "a/../b", &"x".repeat(300), &"x".repeat(301), "a\nb"];
+        let mut files: Vec<String> = names.iter().map(|name| file_name(name).to_lowercase()).collect();
+        assert_eq!(files[1], "a_b");
+        assert!(
+            files.iter().all(|file| file.len() < 120 && file.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c))),
+            "{files:?}"
+        );
+        files.sort();
+        files.dedup();
+        assert_eq!(files.len(), names.len());
+    }
 }

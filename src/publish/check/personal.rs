@@ -31,7 +31,7 @@ impl Personal {
     }
 
     /// Whether a column of an output is personal.
-    fn is(&self, table: &str, column: &str) -> bool {
+    pub fn is(&self, table: &str, column: &str) -> bool {
         self.by_source.contains(column) || self.by_output.get(table).is_some_and(|columns| columns.contains(column))
     }
 

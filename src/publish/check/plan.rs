@@ -24,14 +24,14 @@ pub fn problems(project: &Project, outputs: &BTreeMap<String, Output>) -> Vec<Di
     let checks = &project.pipeline.checks;
     for (at, check) in checks.iter().enumerate() {
         if checks[..at].iter().any(|other| other.name.value == check.name.value) {
-            let problem = Diagnostic::error("duplicate-check", format!("there are two checks `{}`", check.name.value));
+            let problem = Diagnostic::error("duplicate-check", format!("there are two checks `{}`", check.name.shown()));
             critic.object(problem.label("the second one"), &check.name);
         }
         match check.question() {
             Some(question) => critic.check(check, question),
             None => {
                 let problem =
-                    Diagnostic::error("check-kind", format!("the check `{}` must say one thing, and one alone", check.name.value));
+                    Diagnostic::error("check-kind", format!("the check `{}` must say one thing, and one alone", check.name.shown()));
                 critic.object(problem.hint(format!("a check has one of {}", list(&KINDS))), &check.name);
             }
         }
@@ -76,15 +76,16 @@ impl Critic<'_> {
     }
 
     fn bounds(&mut self, check: &Check, what: &str) {
-        let problem = Diagnostic::error("check-bounds", format!("the check `{}` {what}", check.name.value));
+        let problem = Diagnostic::error("check-bounds", format!("the check `{}` {what}", check.name.shown()));
         self.object(problem, &check.name);
     }
 
     fn output(&mut self, name: &Spanned<String>) -> Option<&Output> {
         if !self.outputs.contains_key(&name.value) {
             // An output whose model is wrong has been told already.
-            if !self.project.pipeline.outputs.tables.contains_key(&name.value) {
-                let problem = Diagnostic::error("unknown-output", format!("there is no output `{}`", name.value));
+            let lost = self.project.lost.names(&["outputs", "tables"]);
+            if !self.project.pipeline.outputs.tables.contains_key(&name.value) && !lost.contains(&name.value.as_str()) {
+                let problem = Diagnostic::error("unknown-output", format!("there is no output `{}`", name.shown()));
                 let names = self.project.pipeline.outputs.tables.keys().map(String::as_str);
                 let problem = problem.label("checks are asked of outputs").did_you_mean(&name.value, names);
                 self.object(problem, name);
@@ -104,7 +105,7 @@ impl Critic<'_> {
     fn column(&mut self, table: &str, output: &Output, column: &Spanned<String>) {
         if output.schema.column_with_name(&column.value).is_none() {
             let names = output.schema.fields().iter().map(|field| field.name().as_str());
-            let problem = Diagnostic::error("unknown-column", format!("the output `{table}` has no column `{}`", column.value));
+            let problem = Diagnostic::error("unknown-column", format!("the output `{table}` has no column `{}`", column.shown()));
             self.object(problem.did_you_mean(&column.value, names), column);
         }
     }
@@ -117,7 +118,7 @@ impl Critic<'_> {
             let text: ArrayRef = Arc::new(StringArray::from(vec![value.value.as_str()]));
             let typed = cast_with_options(&text, field.data_type(), &CastOptions { safe: true, ..CastOptions::default() });
             if typed.is_ok_and(|typed| typed.is_null(0)) {
-                let what = format!("`{}` is no value of `{}.{}`", value.value, of.table.value, of.column.value);
+                let what = format!("`{}` is no value of `{}.{}`", value.shown(), of.table.shown(), of.column.shown());
                 self.object(Diagnostic::error("check-value", what).label("of another type"), value);
             }
         }
@@ -157,7 +158,7 @@ impl Critic<'_> {
             }
             _ => {
                 let problem =
-                    Diagnostic::error("check-bounds", format!("the check `{}` must say of what change how much", check.name.value));
+                    Diagnostic::error("check-bounds", format!("the check `{}` must say of what change how much", check.name.shown()));
                 let hint = "`table` with `max_fall` or `max_rise`; `table` and `column` with `max_psi`; or `segment_set` with `max_points`";
                 self.object(problem.hint(hint), &check.name);
             }
@@ -169,13 +170,16 @@ impl Critic<'_> {
 
     fn segments(&mut self, set: &Spanned<String>, segment: Option<&Spanned<String>>) {
         let sets = &self.project.pipeline.segments;
+        if self.project.lost.touches(&["segments"]) {
+            return;
+        }
         let Some(declared) = sets.get(&set.value) else {
-            let problem = Diagnostic::error("unknown-segment", format!("there is no segment set `{}`", set.value));
+            let problem = Diagnostic::error("unknown-segment", format!("there is no segment set `{}`", set.shown()));
             return self.object(problem.did_you_mean(&set.value, sets.keys().map(String::as_str)), set);
         };
         let names: Vec<&str> = declared.segments.iter().map(|segment| segment.name.value.as_str()).collect();
         if let Some(segment) = segment.filter(|segment| !names.contains(&segment.value.as_str())) {
-            let problem = Diagnostic::error("unknown-segment", format!("the set `{}` has no segment `{}`", set.value, segment.value));
+            let problem = Diagnostic::error("unknown-segment", format!("the set `{}` has no segment `{}`", set.shown(), segment.shown()));
             self.object(problem.did_you_mean(&segment.value, names), segment);
         }
     }
@@ -183,8 +187,8 @@ impl Critic<'_> {
     /// Shares are counted in the outputs, so both must be there.
     fn memberships(&mut self, check: &Check) {
         let held = |model: &str| self.project.pipeline.outputs.tables.values().any(|output| output.model.value == model);
-        if let Some(model) = [MEMBERSHIP, PROFILE].into_iter().find(|model| !held(model)) {
-            let what = format!("the check `{}` counts segments in the outputs, and `{model}` is none of them", check.name.value);
+        if let Some(model) = [MEMBERSHIP, PROFILE].into_iter().find(|model| !held(model) && !self.project.lost.touches(&["outputs"])) {
+            let what = format!("the check `{}` counts segments in the outputs, and `{model}` is none of them", check.name.shown());
             let problem =
                 Diagnostic::error("unpublished-segments", what).hint(format!("publish it: `{model}: {{model: {model}, sort: […]}}`"));
             self.object(problem, &check.name);

@@ -65,7 +65,7 @@ impl Teller<'_> {
     }
 
     fn named(&self, rule: usize) -> &str {
-        &self.segment(rule).name.value
+        self.segment(rule).name.shown()
     }
 
     fn at_rule(&self, problem: Diagnostic, rule: usize) -> Diagnostic {

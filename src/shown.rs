@@ -1,0 +1,219 @@
+//! How what comes from outside is shown: the one place between it and a message.
+//!
+//! Names of files and columns keep their letters and lose their control characters; locations lose credentials and queries; what
+//! the environment gives is shown as the project's file has it (`Spanned` of `config`). What data and servers say is not shown
+//! at all: failures on data are told by kind (`engine::on_data`), and those of a store too (`storage::failure`).
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::{PoisonError, RwLock};
+
+/// Shorter values of variables are no secrets, and stand in other words.
+const SECRET_BYTES: usize = 6;
+
+/// The values of variables that a project's files read, other than as locations, with the variables' names.
+static GIVEN: RwLock<BTreeMap<String, String>> = RwLock::new(BTreeMap::new());
+
+/// Says that a variable gives a value that no message may hold.
+pub fn keep_back(variable: &str, value: &str) {
+    if value.len() >= SECRET_BYTES {
+        GIVEN.write().unwrap_or_else(PoisonError::into_inner).insert(value.to_owned(), variable.to_owned());
+    }
+}
+
+/// A message in whose making somebody forgot that a value came from the environment: the variable's name stands in its place.
+pub fn without_given(message: &str) -> Cow<'_, str> {
+    let given = GIVEN.read().unwrap_or_else(PoisonError::into_inner);
+    let held = given.iter().filter(|(value, _)| message.contains(value.as_str()));
+    held.fold(Cow::Borrowed(message), |told, (value, name)| Cow::Owned(told.replace(value.as_str(), &format!("${{{name}}}"))))
+}
+
+/// A text without what a terminal obeys, lines included: for names that others have given, as those of files.
+pub fn name(text: &str) -> Cow<'_, str> {
+    escaped(text, |_| false)
+}
+
+/// Names as [`name`].
+pub fn names<'a>(texts: &[&'a str]) -> Vec<Cow<'a, str>> {
+    texts.iter().map(|text| name(text)).collect()
+}
+
+/// Lines for people without what a terminal obeys.
+pub fn lines(text: &str) -> Cow<'_, str> {
+    escaped(text, |c| matches!(c, '\n' | '\t'))
+}
+
+/// Lines for people that may have colours, and nothing else that a terminal obeys.
+pub fn coloured(text: &str) -> Cow<'_, str> {
+    let mut shown = String::with_capacity(text.len());
+    let mut parts = text.split("\u{1b}[");
+    shown.push_str(&lines(parts.next().unwrap_or_default()));
+    for part in parts {
+        let digits = part.find(|c: char| !(c.is_ascii_digit() || c == ';')).unwrap_or(part.len());
+        if part[digits..].starts_with('m') {
+            shown.push_str("\u{1b}[");
+        } else {
+            shown.push_str("\\u{1b}[");
+        }
+        shown.push_str(&lines(part));
+    }
+    Cow::Owned(shown)
+}
+
+/// A JSON document that shows on a terminal as what it is. Such characters stand in strings alone, where they may be written so.
+pub fn json(document: &str) -> Cow<'_, str> {
+    if !document.chars().any(|c| is_obeyed(c) && c != '\n') {
+        return Cow::Borrowed(document);
+    }
+    let mut shown = String::with_capacity(document.len());
+    for c in document.chars() {
+        match c {
+            '\n' => shown.push(c),
+            // None of them needs two units of UTF-16.
+            c if is_obeyed(c) => shown.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => shown.push(c),
+        }
+    }
+    Cow::Owned(shown)
+}
+
+fn escaped(text: &str, kept: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !text.chars().any(|c| is_obeyed(c) && !kept(c)) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_obeyed(c) && !kept(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    Cow::Owned(shown)
+}
+
+/// Whether a terminal does something else with a character than to show it: control characters, and those that turn the direction of what
+/// follows or part lines.
+fn is_obeyed(c: char) -> bool {
+    let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+/// A path or URL without credentials and query, control characters escaped.
+pub fn place(location: &str) -> String {
+    let mut shown = String::with_capacity(location.len());
+    let mut from = 0;
+    for secret in secrets_of_url(location) {
+        shown.push_str(&location[from..secret.start]);
+        from = secret.end;
+    }
+    shown.push_str(&location[from..]);
+    name(&shown).into_owned()
+}
+
+/// Whether a URL has a query or a fragment, and not only a wildcard: `?` with an equals sign in the same part of the path.
+pub fn has_query(location: &str) -> bool {
+    query_of(location).is_some()
+}
+
+/// A text of the project in which credentials and queries of URLs are covered, each character by one of as many columns.
+pub fn covered(text: &str) -> Cow<'_, str> {
+    if !text.contains("://") {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    let mut from = 0;
+    while let Some(at) = text[from..].find("://").map(|at| from + at) {
+        let start = text[..at].rfind(|c: char| !(c.is_ascii_alphanumeric() || "+-.".contains(c))).map_or(0, |before| before + 1).max(from);
+        let end = text[at..].find(|c: char| c.is_whitespace() || "'\"`<>|,".contains(c)).map_or(text.len(), |length| at + length);
+        shown.push_str(&text[from..start]);
+        let url = &text[start..end];
+        let mut done = 0;
+        for secret in secrets_of_url(url) {
+            shown.push_str(&url[done..secret.start]);
+            // As many bytes, since places are counted in them.
+            shown.push_str(&"*".repeat(secret.len()));
+            done = secret.end;
+        }
+        shown.push_str(&url[done..]);
+        from = end;
+    }
+    shown.push_str(&text[from..]);
+    Cow::Owned(shown)
+}
+
+/// What of a URL nobody may see, in order.
+fn secrets_of_url(url: &str) -> Vec<Range<usize>> {
+    let Some(authority) = url.find("://").map(|at| at + 3) else { return Vec::new() };
+    let query = query_of(url);
+    // A password may hold a slash or a question mark that nobody has encoded: the last `@` before the path's second part ends it.
+    let end = url[authority..].find('/').map_or(url.len(), |at| authority + at);
+    let user = url[authority..end].rfind('@').map(|at| authority..authority + at + 1);
+    let user = user.or_else(|| {
+        let colon = url[authority..end].find(':')?;
+        // What follows the host is a port.
+        if url[authority + colon + 1..end].bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let at = url[authority..].rfind('@').filter(|at| *at > colon)?;
+        Some(authority..authority + at + 1)
+    });
+    let query = query.filter(|query| user.as_ref().is_none_or(|user| query.start >= user.end));
+    user.into_iter().chain(query).collect()
+}
+
+fn query_of(url: &str) -> Option<Range<usize>> {
+    let authority = url.find("://").map(|at| at + 3)?;
+    for (at, _) in url[authority..].match_indices(['?', '#']) {
+        let rest = &url[authority + at..];
+        let part = &rest[..rest.find('/').unwrap_or(rest.len())];
+        if part.contains('=') || rest.starts_with('#') && !rest[1..].contains('/') && rest.len() > 1 && url.starts_with("http") {
+            return Some(authority + at..url.len());
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_environment_gives_is_told_by_its_name() {
+        keep_back("KEPT_BACK", "kept-back-4711");
+        keep_back("SHORT", "ab");
+        assert_eq!(without_given("`kept-back-4711` is about"), "`${KEPT_BACK}` is about");
+    }
+
+    #[test]
+    fn what_a_terminal_obeys_is_written_out() {
+        assert_eq!(name("a\u{1b}[31mb\nc\u{202e}d\u{9b}\u{7f}"), "a\\u{1b}[31mb\\nc\\u{202e}d\\u{9b}\\u{7f}");
+        assert_eq!(lines("a\tb\n\rc"), "a\tb\n\\rc");
+        assert_eq!(coloured("\u{1b}[1;31mred\u{1b}[0m \u{1b}[2J\u{1b}]0;t\u{7}"), "\u{1b}[1;31mred\u{1b}[0m \\u{1b}[2J\\u{1b}]0;t\\u{7}");
+        assert_eq!(name("Grün 🎉 é"), "Grün 🎉 é");
+        assert_eq!(json("{\n\"a\u{9b}\u{202e}\": 1}"), "{\n\"a\\u009b\\u202e\": 1}");
+    }
+
+    #[test]
+    fn locations_lose_credentials_and_queries_and_keep_wildcards() {
+        for (location, shown) in [
+            ("http://ann:pw@host:80/a.csv", "http://host:80/a.csv"),
+            ("https://ann@host/a.csv?X-Sig=1&b=/c", "https://host/a.csv"),
+            ("https://host/a.csv#token=1", "https://host/a.csv"),
+            ("http://ann:p/w?=x@host/a.csv", "http://host/a.csv"),
+            ("s3://bucket/a?/day=*/b.csv", "s3://bucket/a?/day=*/b.csv"),
+            ("az://c/x.csv?sv=1&sig=s", "az://c/x.csv"),
+            ("http://host:80/a@b.csv", "http://host:80/a@b.csv"),
+            ("s3://bucket/a@b/c.csv", "s3://bucket/a@b/c.csv"),
+            ("extracts/a?b=c.csv", "extracts/a?b=c.csv"),
+            ("/srv/a\n.csv", "/srv/a\\n.csv"),
+        ] {
+            assert_eq!(place(location), shown);
+        }
+        assert!(!has_query("s3://b/a?.csv") && has_query("https://h/a?sig=1"));
+    }
+
+    #[test]
+    fn a_line_of_a_file_keeps_its_columns() {
+        let line = "    location: 'http://ann:pw@host/a?s=1'  # see https://x@y/z, or s3://b/*";
+        assert_eq!(covered(line), "    location: 'http://*******host/a****'  # see https://**y/z, or s3://b/*");
+        assert_eq!(covered("a: b://"), "a: b://");
+    }
+}

@@ -1,0 +1,336 @@
+//! One query that reads, and nothing else: what SQL of a project may be, wherever it stands.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use datafusion::config::Dialect;
+use datafusion::sql::parser::{DFParserBuilder, Statement};
+use datafusion::sql::planner::object_name_to_table_reference;
+use datafusion::sql::resolve::resolve_table_references;
+use datafusion::sql::sqlparser::ast::{self, SetExpr, Spanned as _, TableFactor, Visit, Visitor};
+use datafusion::sql::sqlparser::dialect::{Dialect as Syntax, dialect_from_str};
+use datafusion::sql::sqlparser::tokenizer::{self, Token, TokenWithSpan, Tokenizer};
+
+use super::{span_of, syntax, whole};
+use crate::diagnostic::{Diagnostic, SourceFile, Span};
+
+/// The longest chain of operators, or of queries that are united, for which the stack of a thread has room.
+const MAX_CHAIN: usize = 1_000;
+
+const CODE: &str = "not-a-query";
+const ONE_QUERY: &str = "write one `select` (or `with … select`) statement: SQL of a project only reads";
+
+/// Parses one query, and tells of every part of it that writes, sets, opens files or would be passed over.
+///
+/// # Errors
+/// A syntax error at its place, and anything else than one query.
+pub fn parse(file: &Arc<SourceFile>) -> Result<(Statement, Vec<Diagnostic>), Diagnostic> {
+    let dialect = dialect_from_str(Dialect::Generic);
+    let dialect = dialect.ok_or_else(|| Diagnostic::error("sql-syntax", "the SQL dialect is not known"))?;
+    let tokens = Tokens::of(file, dialect.as_ref());
+    tokens.too_deep().map_or(Ok(()), Err)?;
+    let parsed =
+        DFParserBuilder::new(file.text.as_str()).with_dialect(dialect.as_ref()).build().and_then(|mut parser| parser.parse_statements());
+    let mut statements = parsed.map_err(|error| syntax(file, &error.strip_backtrace()))?;
+    let refused = |what: &str, place: Option<Span>| {
+        let problem = Diagnostic::error(CODE, what).at(place.unwrap_or_else(|| whole(file)));
+        Err(problem.hint(ONE_QUERY))
+    };
+    let Some(first) = statements.pop_front() else { return refused("there is no query here", None) };
+    if !statements.is_empty() {
+        return refused("there are several statements here", tokens.second_statement());
+    }
+    match first {
+        Statement::Statement(statement) if matches!(*statement, ast::Statement::Query(_)) => {
+            let statement = Statement::Statement(statement);
+            let problems = not_read(file, &tokens, &statement);
+            Ok((statement, problems))
+        }
+        _ => {
+            let (word, place) = tokens.first_word();
+            refused(&word.map_or_else(|| "this is not a query".to_owned(), |word| format!("`{word}` is not a query")), place)
+        }
+    }
+}
+
+/// A condition that is too long to be taken apart.
+pub fn too_deep(file: &Arc<SourceFile>) -> Option<Diagnostic> {
+    Tokens::of(file, dialect_from_str(Dialect::Generic)?.as_ref()).too_deep()
+}
+
+/// A name that a query mentions, and where it first does.
+#[derive(Debug, Clone)]
+pub struct Mention {
+    /// The name, as SQL takes it.
+    pub name: String,
+    /// Where it stands, if the parser says.
+    pub span: Option<Span>,
+}
+
+/// The tables that a query reads, its own common table expressions and functions aside, each once and in order of name.
+pub fn tables(file: &Arc<SourceFile>, statement: &Statement) -> Vec<Mention> {
+    let references = resolve_table_references(statement, true).map(|(tables, _)| tables).unwrap_or_default();
+    let mentions = mentions(statement);
+    let names: BTreeSet<String> = references.iter().map(ToString::to_string).filter(|name| !mentions.functions.contains(name)).collect();
+    let place = |name: &String| {
+        let there = mentions.tables.iter().find(|(table, _)| table == name).and_then(|(_, span)| span_of(file, *span));
+        // The parser forgets where a text stood that it takes for a name.
+        there.or_else(|| {
+            let quoted = format!("'{name}'");
+            let start = file.text.find(&quoted)?;
+            Some(Span { file: Arc::clone(file), bytes: start..start + quoted.len() })
+        })
+    };
+    names.into_iter().map(|name| Mention { span: place(&name), name }).collect()
+}
+
+/// The parameters that a query reads, at every place.
+pub fn parameters(file: &Arc<SourceFile>, statement: &Statement) -> Vec<Mention> {
+    let mentions = mentions(statement).parameters.into_iter();
+    mentions.map(|(name, span)| Mention { span: span_of(file, span), name }).collect()
+}
+
+/// Where a text stands in quotes.
+pub fn text_in(file: &Arc<SourceFile>, text: &str) -> Option<Span> {
+    let dialect = dialect_from_str(Dialect::Generic)?;
+    let tokens = Tokens::of(file, dialect.as_ref());
+    let found = tokens.tokens.iter().find(|token| matches!(&token.token, Token::SingleQuotedString(found) if found == text))?;
+    tokens.place(found)
+}
+
+/// A table that is not there. One that is written as a file is no table at all.
+pub fn unknown_table<'a>(mention: &Mention, known: impl IntoIterator<Item = &'a str>) -> Diagnostic {
+    let name = mention.name.as_str();
+    let problem =
+        if name.contains(['/', '\\', ':']) || [".csv", ".json", ".parquet", ".arrow", ".avro"].iter().any(|end| name.ends_with(end)) {
+            let problem = Diagnostic::error("unknown-table", "a query reads the tables of the project, and no files");
+            problem.label("not a table").hint("declare the file as a source of the pipeline, and read it as `sources.NAME`")
+        } else {
+            Diagnostic::error("unknown-table", format!("there is no table `{name}`")).label("not known").did_you_mean(name, known)
+        };
+    match &mention.span {
+        Some(span) => problem.at(span.clone()),
+        None => problem,
+    }
+}
+
+/// What stands in a query and does not read the project's tables.
+fn not_read(file: &Arc<SourceFile>, tokens: &Tokens<'_>, statement: &Statement) -> Vec<Diagnostic> {
+    let mut critic = Critic { file, tokens, problems: Vec::new() };
+    if let Statement::Statement(statement) = statement {
+        // The visitor never breaks off.
+        let _ = statement.visit(&mut critic);
+    }
+    critic.problems
+}
+
+struct Critic<'a> {
+    file: &'a Arc<SourceFile>,
+    tokens: &'a Tokens<'a>,
+    problems: Vec<Diagnostic>,
+}
+
+impl Critic<'_> {
+    fn object(&mut self, what: impl Into<String>, place: Option<Span>, hint: &str) {
+        let problem = Diagnostic::error(CODE, what).at(place.unwrap_or_else(|| whole(self.file))).hint(hint);
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
+    }
+
+    fn function(&mut self, name: &str, span: tokenizer::Span) {
+        let place = span_of(self.file, span).unwrap_or_else(|| whole(self.file));
+        let hint = match name.to_lowercase().as_str() {
+            "generate_series" | "range" => format!("for rows of a series write `unnest({name}(…))`"),
+            _ => "a query reads the tables of the project alone: declare a file as a source of the pipeline".to_owned(),
+        };
+        let problem = Diagnostic::error("table-function", format!("`{name}` is a function, and is not read as a table"));
+        self.problems.push(problem.at(place).label("not a table").hint(hint));
+    }
+}
+
+impl Visitor for Critic<'_> {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &ast::Query) -> ControlFlow<()> {
+        if let SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) = query.body.as_ref() {
+            let word = match query.body.as_ref() {
+                SetExpr::Insert(_) => "insert",
+                SetExpr::Update(_) => "update",
+                SetExpr::Delete(_) => "delete",
+                _ => "merge",
+            };
+            self.object(format!("`{word}` is not a query"), self.tokens.words(&[word]), ONE_QUERY);
+        }
+        // DataFusion passes over these as if they were not there.
+        if !query.locks.is_empty() || query.for_clause.is_some() {
+            self.object("a query locks nothing, and gives rows in one form", self.tokens.words(&["for"]), "leave it out");
+        }
+        if query.settings.is_some() {
+            self.object("a query sets nothing", self.tokens.words(&["settings"]), "leave it out");
+        }
+        if query.format_clause.is_some() {
+            self.object("a query has no format", self.tokens.words(&["format"]), "leave it out");
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &ast::Select) -> ControlFlow<()> {
+        if select.into.is_some() {
+            self.object("`select … into` makes a table, and is not a query", self.tokens.words(&["into"]), ONE_QUERY);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_statement(&mut self, statement: &ast::Statement) -> ControlFlow<()> {
+        if !matches!(statement, ast::Statement::Query(_)) {
+            // Told where it stands in its query.
+            let told = !self.problems.is_empty();
+            if !told {
+                self.object("a statement within a query is not a query", None, ONE_QUERY);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, table: &TableFactor) -> ControlFlow<()> {
+        match table {
+            TableFactor::Table { name, args: Some(_), .. } | TableFactor::Function { name, .. } => {
+                self.function(&name.to_string(), name.span());
+            }
+            TableFactor::Table { name, version, with_hints, partitions, json_path, index_hints, with_ordinality, .. } => {
+                let is_plain = version.is_none() && json_path.is_none() && !with_ordinality;
+                if !is_plain || !with_hints.is_empty() || !partitions.is_empty() || !index_hints.is_empty() {
+                    self.object(
+                        format!("what follows `{name}` would be passed over"),
+                        span_of(self.file, name.span()),
+                        "a table is read as it is: leave out versions, partitions and hints",
+                    );
+                }
+            }
+            TableFactor::Derived { .. } | TableFactor::NestedJoin { .. } | TableFactor::UNNEST { .. } => {}
+            other => self.object(
+                "this is none of the tables that a query reads",
+                span_of(self.file, other.span()),
+                "a query reads the tables of the project, joins and subqueries of them, and `unnest(…)`",
+            ),
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// The tables and parameters that a statement mentions, with their places.
+#[derive(Default)]
+struct Mentions {
+    tables: Vec<(String, tokenizer::Span)>,
+    parameters: Vec<(String, tokenizer::Span)>,
+    /// What stands where a table does and is a function.
+    functions: BTreeSet<String>,
+}
+
+impl Visitor for Mentions {
+    type Break = ();
+
+    fn pre_visit_relation(&mut self, relation: &ast::ObjectName) -> ControlFlow<()> {
+        self.tables.push((as_sql_takes_it(relation), relation.span()));
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, table: &TableFactor) -> ControlFlow<()> {
+        if let TableFactor::Table { name, args: Some(_), .. } | TableFactor::Function { name, .. } = table {
+            self.functions.insert(as_sql_takes_it(name));
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &ast::Expr) -> ControlFlow<()> {
+        if let ast::Expr::Value(ast::ValueWithSpan { value: ast::Value::Placeholder(name), span }) = expr {
+            self.parameters.push((name.trim_start_matches('$').to_owned(), *span));
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// A name with what is not quoted in lower case.
+fn as_sql_takes_it(name: &ast::ObjectName) -> String {
+    object_name_to_table_reference(name.clone(), true).map_or_else(|_| name.to_string(), |name| name.to_string())
+}
+
+fn mentions(statement: &Statement) -> Mentions {
+    let mut mentions = Mentions::default();
+    if let Statement::Statement(inner) = statement {
+        // The visitor never breaks off.
+        let _ = inner.visit(&mut mentions);
+    }
+    mentions
+}
+
+/// The words of a text, for places that the parsed statement does not know.
+struct Tokens<'a> {
+    file: &'a Arc<SourceFile>,
+    tokens: Vec<TokenWithSpan>,
+}
+
+impl<'a> Tokens<'a> {
+    fn of(file: &'a Arc<SourceFile>, dialect: &dyn Syntax) -> Self {
+        let tokens = Tokenizer::new(dialect, &file.text).tokenize_with_location().unwrap_or_default();
+        Tokens { file, tokens: tokens.into_iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).collect() }
+    }
+
+    fn place(&self, token: &TokenWithSpan) -> Option<Span> {
+        span_of(self.file, token.span)
+    }
+
+    fn first_word(&self) -> (Option<String>, Option<Span>) {
+        let first = self.tokens.iter().find(|token| !matches!(token.token, Token::SemiColon | Token::LParen));
+        let word = first.and_then(|token| if let Token::Word(word) = &token.token { Some(word.value.to_lowercase()) } else { None });
+        (word, first.and_then(|token| self.place(token)))
+    }
+
+    /// The first word behind a semicolon that ends something.
+    fn second_statement(&self) -> Option<Span> {
+        let begun = self.tokens.iter().skip_while(|token| token.token == Token::SemiColon);
+        let mut rest = begun.skip_while(|token| token.token != Token::SemiColon).skip_while(|token| token.token == Token::SemiColon);
+        rest.next().and_then(|token| self.place(token))
+    }
+
+    /// A chain of operators that is too long: it is taken apart by recursion, as deep as it is long.
+    fn too_deep(&self) -> Option<Diagnostic> {
+        // Of each level of brackets: the operators since something else began, and the queries that are united.
+        let mut levels = vec![(0, 0)];
+        for token in &self.tokens {
+            match &token.token {
+                Token::LParen => levels.push((0, 0)),
+                Token::RParen if levels.len() > 1 => drop(levels.pop()),
+                _ => {}
+            }
+            let (operators, united) = levels.last_mut()?;
+            match &token.token {
+                Token::Comma => *operators = 0,
+                Token::Word(word) if word.quote_style.is_none() => match word.value.to_lowercase().as_str() {
+                    "union" | "intersect" | "except" => *united += 1,
+                    "and" | "or" | "join" | "like" => *operators += 1,
+                    "select" | "from" | "where" | "when" | "then" | "else" => *operators = 0,
+                    _ => {}
+                },
+                Token::Word(_) | Token::Number(..) | Token::SingleQuotedString(_) | Token::Placeholder(_) => {}
+                Token::Period | Token::LParen | Token::RParen => {}
+                _ => *operators += 1,
+            }
+            if *operators > MAX_CHAIN || *united > MAX_CHAIN {
+                let what = format!("more than {MAX_CHAIN} operators or queries stand in one chain");
+                let problem = Diagnostic::error("sql-too-deep", what).at(self.place(token).unwrap_or_else(|| whole(self.file)));
+                return Some(problem.label("one too many").hint("part it in several models"));
+            }
+        }
+        None
+    }
+
+    /// The first of some words in a row.
+    fn words(&self, words: &[&str]) -> Option<Span> {
+        let is = |token: &TokenWithSpan, word: &str| matches!(&token.token, Token::Word(found) if found.value.eq_ignore_ascii_case(word));
+        let at = self.tokens.windows(words.len()).position(|tokens| tokens.iter().zip(words).all(|(token, word)| is(token, word)))?;
+        self.place(&self.tokens[at])
+    }
+}

@@ -1,0 +1,2 @@
+-- Broken.
+select from where

@@ -1,0 +1,3 @@
+-- What somebody keeps elsewhere.
+select a.*, b.*
+from read_parquet('/srv/a.parquet') as a, information_schema.tables as b

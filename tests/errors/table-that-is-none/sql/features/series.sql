@@ -1,0 +1,2 @@
+-- The numbers to ten.
+select value as number from generate_series(1, 10)

@@ -1,0 +1,3 @@
+-- What nobody asks for.
+select customer_id
+from features.orders
