@@ -2,67 +2,74 @@
 -- A row: one e-mail address, phone number or loyalty card and one time during which one contact had it: since when,
 -- when a version of the contact gave it last, and when a later version left it out (null while none has).
 -- An address that is given up and had again has a row for each time, for somebody else may have had it in between.
-with versions as (
+with identifiers as (
     select
         contact_id,
+        version_number,
         updated_at,
-        lag(updated_at) over (partition by contact_id order by updated_at) as previous_at,
-        max(updated_at) over (partition by contact_id) as newest_at,
-        email,
-        lag(email) over (partition by contact_id order by updated_at) as previous_email,
-        phone,
-        lag(phone) over (partition by contact_id order by updated_at) as previous_phone,
-        card,
-        lag(card) over (partition by contact_id order by updated_at) as previous_card
-    from staging.contact_versions
-),
-
--- The versions that say something else than the one before, be it nothing.
-changes as (
-    select
-        contact_id,
-        updated_at,
-        previous_at,
-        newest_at,
+        replaced_at,
         'email' as identifier_type,
         email as identifier
-    from versions
-    where email is distinct from previous_email
+    from staging.contact_versions
+    where email is not null
     union all
     select
         contact_id,
+        version_number,
         updated_at,
-        previous_at,
-        newest_at,
+        replaced_at,
         'phone' as identifier_type,
         phone as identifier
-    from versions
-    where phone is distinct from previous_phone
+    from staging.contact_versions
+    where phone is not null
     union all
     select
         contact_id,
+        version_number,
         updated_at,
-        previous_at,
-        newest_at,
+        replaced_at,
         'card' as identifier_type,
         card as identifier
-    from versions
-    where card is distinct from previous_card
+    from staging.contact_versions
+    where card is not null
 ),
 
-tenures as (
+pairs as (
     select
         contact_id,
         identifier_type,
         identifier,
-        updated_at as first_seen_at,
-        -- The last version before the next change.
-        coalesce(
-            lead(previous_at) over (partition by contact_id, identifier_type order by updated_at),
-            newest_at
-        ) as last_seen_at,
-        lead(updated_at) over (partition by contact_id, identifier_type order by updated_at) as given_up_at
-    from changes
+        min(updated_at) as first_seen_at,
+        max(updated_at) as last_seen_at,
+        -- In the contact's newest version nothing has replaced it.
+        case when count(*) = count(replaced_at) then max(replaced_at) end as given_up_at,
+        -- Versions in between leave it out.
+        max(version_number) - min(version_number) + 1 > count(*) as is_had_again
+    from identifiers
+    group by
+        contact_id,
+        identifier_type,
+        identifier
+),
+
+-- Few have something again: only their versions are put in order. Of those that follow each other the difference is one.
+had_again as (
+    select
+        i.contact_id,
+        i.identifier_type,
+        i.identifier,
+        i.updated_at,
+        i.replaced_at,
+        i.version_number - row_number() over (
+            partition by i.contact_id, i.identifier_type, i.identifier
+            order by i.version_number
+        ) as tenure
+    from pairs as p
+    inner join identifiers as i
+        on i.contact_id = p.contact_id
+        and i.identifier_type = p.identifier_type
+        and i.identifier = p.identifier
+    where p.is_had_again
 )
 
 select
@@ -72,5 +79,19 @@ select
     first_seen_at,
     last_seen_at,
     given_up_at
-from tenures
-where identifier is not null
+from pairs
+where not is_had_again
+union all
+select
+    contact_id,
+    identifier_type,
+    identifier,
+    min(updated_at) as first_seen_at,
+    max(updated_at) as last_seen_at,
+    case when count(*) = count(replaced_at) then max(replaced_at) end as given_up_at
+from had_again
+group by
+    contact_id,
+    identifier_type,
+    identifier,
+    tenure

@@ -1,8 +1,10 @@
 -- Why: what a version of a contact says holds until the next one, and is compared in one spelling.
--- A row: one version of one contact, with when the next one replaced it (null for the newest) and its identifiers.
+-- A row: one version of one contact, its number among them, when the next one replaced it (null for the newest), and its
+-- identifiers.
 select
     contact_id,
     updated_at,
+    row_number() over (partition by contact_id order by updated_at) as version_number,
     lead(updated_at) over (partition by contact_id order by updated_at) as replaced_at,
     email_address(email) as email,
     phone_number(phone, $default_region) as phone,

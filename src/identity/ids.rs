@@ -50,6 +50,9 @@ pub(super) fn id_of<'a>(rules: &Rules, kind: u8, text: &'a str) -> Cow<'a, str> 
     if rule.personal {
         return format!("{}{COLON}{}", rule.name, hidden(rules, text)).into();
     }
+    if kind == 0 && memchr::memchr2(b':', b'~', text.as_bytes()).is_none() {
+        return text.into();
+    }
     let begins_as_an_id = || text.split_once(COLON).is_some_and(|(prefix, _)| rules.type_of(prefix).is_some());
     let turn = if ends_in_a_turn(text) { "~1" } else { "" };
     if kind != 0 || begins_as_an_id() {
