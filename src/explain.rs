@@ -14,6 +14,7 @@ use crate::graph::{EDGES, SOURCES};
 use crate::identity::{self, Answer, Rules};
 use crate::ingest::{self, Collector};
 use crate::plan::{self, Plan};
+use crate::publish::{self, Publications};
 use crate::run::Request;
 use crate::sql;
 use crate::storage::Stores;
@@ -35,7 +36,12 @@ pub async fn identity(request: &Request, stores: &Stores, identifier_type: Optio
         return Err(Error::Refused(message.hint(format!("a model `{EDGES}` selects pairs of identifiers that were seen together"))));
     }
     let engine = Engine::new(request.limits, plan.values.zone.name())?;
-    for extract in ingest::find(&plan.project, &plan.contracts, stores).await? {
+    // Extracts that are late are told from those of a wrong location by what is published, if that can be read.
+    let before = match publish::destination(request.destination.as_deref(), &plan.project, stores) {
+        Ok(destination) => Publications::read(&destination).await.ok(),
+        Err(_) => None,
+    };
+    for extract in ingest::find(&plan.project, &plan.contracts, stores, before.as_ref().and_then(Publications::newest)).await? {
         let name = format!("{SOURCES}.{}", extract.contract.source);
         if !needed.contains(&name) {
             continue;

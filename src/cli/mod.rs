@@ -49,7 +49,7 @@ pub fn main() -> ExitCode {
         Command::Test(arguments) => test::command(&arguments, &environment, &terminal),
         Command::Explain(arguments) => explain::command(arguments, environment, &terminal).map(|()| ExitStatus::Success),
         Command::Outputs(arguments) => outputs::command(&arguments, environment, &terminal).map(|()| ExitStatus::Success),
-        Command::Clean(arguments) => clean::command(&arguments, environment, &terminal).map(|()| ExitStatus::Success),
+        Command::Clean(arguments) => clean::command(&arguments, environment, &terminal),
         Command::Init(arguments) => init::command(&arguments, &terminal).map(|()| ExitStatus::Success),
         Command::Generate(arguments) => generate::command(arguments, &terminal).map(|()| ExitStatus::Success),
         Command::Schema(arguments) => {

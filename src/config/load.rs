@@ -89,9 +89,12 @@ pub fn load(pipeline: &Path, environment: &Environment) -> Result<Project> {
 
 /// The variables that a project's pipeline file reads, with the values that they have.
 pub fn variables<'a>(project: &'a Project, environment: &'a Environment) -> BTreeMap<&'a str, &'a str> {
-    let named = project.file.text.split("${").skip(1);
-    let name = |rest: &'a str| &rest[..rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len())];
-    named.map(name).filter_map(|name| Some((name, environment.get(name)?.as_str()))).collect()
+    named_variables(&project.file.text).filter_map(|(name, _)| Some((name, environment.get(name)?.as_str()))).collect()
+}
+
+/// The variables that a text names, each with what follows its name.
+fn named_variables(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.split("${").skip(1).map(|rest| rest.split_at(rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len())))
 }
 
 /// Reads the pipeline file. Of one of another version nothing else is told, since other keys may be right there.
@@ -102,7 +105,32 @@ fn read_pipeline(file: &Arc<SourceFile>, environment: &Environment) -> Result<Pi
         let what = format!("this Segmill reads pipeline files of version {PIPELINE_VERSION}");
         return Err(Diagnostic::error("unsupported-version", what).at(span).label("another version").into());
     }
-    yaml::parse(file, environment)
+    let pipeline: Pipeline = yaml::parse(file, environment)?;
+    let problems = blank_variables(file, &pipeline, environment);
+    if problems.is_empty() { Ok(pipeline) } else { Err(Error::Project(problems)) }
+}
+
+/// Variables in locations that are set to nothing, as a shell's variable is that was never given: the rest of the location would name
+/// another place, up to the root of the file system.
+fn blank_variables(file: &Arc<SourceFile>, pipeline: &Pipeline, environment: &Environment) -> Vec<Diagnostic> {
+    let is_blank = |name: &str| environment.get(name).is_some_and(|value| value.trim().is_empty());
+    if !named_variables(&file.text).any(|(name, _)| is_blank(name)) {
+        return Vec::new();
+    }
+    let mut problems = Vec::new();
+    for place in pipeline.sources.values().map(|source| &source.location).chain([&pipeline.outputs.destination]) {
+        let span = yaml::span_of(file, place);
+        for (name, rest) in named_variables(&file.text[span.bytes.clone()]) {
+            // `${NAME:-default}` has its default for one that is empty.
+            let has_default = rest.starts_with(":-") && environment.get(name).is_some_and(String::is_empty);
+            if is_blank(name) && !has_default {
+                let problem =
+                    Diagnostic::error("blank-variable", format!("the environment gives `{name}` without a value")).at(span.clone());
+                problems.push(problem.label("read from the environment here").hint("set it, or unset it where the location has a default"));
+            }
+        }
+    }
+    problems
 }
 
 /// The folder above `pipelines/`, or the file's own folder when it lies elsewhere.

@@ -332,8 +332,23 @@ pub enum Channel {
 pub struct Outputs {
     /// A path or URL under which publications are kept.
     pub destination: Spanned<String>,
+    /// Which days `segmill clean` keeps; all of them unless said.
+    #[serde(default)]
+    pub keep: Option<Keep>,
     /// The tables.
     pub tables: IndexMap<String, TableOutput>,
+}
+
+/// Which days `segmill clean` keeps; the others it may let go. The latest always stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Keep {
+    /// So many of the newest published days.
+    #[schemars(range(min = 1))]
+    pub days: u64,
+    /// Of the older ones, the last of each of so many of the newest months that have one.
+    #[serde(default)]
+    pub months: u64,
 }
 
 /// A table that is published.

@@ -59,6 +59,11 @@ pub fn bind(project: &Project, as_of: NaiveDate, overrides: &BTreeMap<String, St
     for (name, parameter) in &project.pipeline.parameters {
         let given = overrides.get(name);
         let text = given.unwrap_or(&parameter.default.value);
+        if given.is_some_and(|text| text.trim().is_empty()) {
+            let problem = Diagnostic::error("blank-parameter", format!("`--param {name}=` has no value"));
+            problems.push(problem.hint("give it one, or leave it out for the default; a shell's variable that is not set gives nothing"));
+            continue;
+        }
         match value_of(name, parameter, text, &zone) {
             Ok(value) => {
                 parameters.insert(name.clone(), value);

@@ -13,6 +13,8 @@ mod breaking_store;
 mod broken_extracts;
 /// The command line: exit codes, help, what is told to whom.
 mod command_line;
+/// Promise 4: a publication whose files are gone is told and repaired, and a clean at any moment of a run harms nothing.
+mod damage;
 /// Promise 8: personal values planted in every kind of failure are in nothing that it says or leaves.
 mod discretion;
 /// Texts are numbers inside the engine, and nobody can tell.
@@ -25,6 +27,8 @@ mod exact_sql;
 mod generated_sql;
 /// Promise 9: the identity step gives the same customers whatever the order of its edges, keeps strangers apart, and ids stable.
 mod identity_operator;
+/// Exit 99 means late extracts and nothing else.
+mod late_extracts;
 /// Local times that happen twice or never are one moment, in every zone, format and representation.
 mod local_times;
 /// Promise 3: every value of every kind of file is read as `docs/values.md` says, or rejected.
@@ -37,8 +41,12 @@ mod membership_history;
 mod no_look_ahead;
 /// Promise 3: what a file is, is told from its bytes; none goes astray, none is read in two versions, none is another pipeline's.
 mod odd_files;
+/// Folders, files and keys of any name work as project, extract and destination, or are refused by name.
+mod odd_places;
 /// Promise 4: what is published has passed its checks, and what has not is shown without personal data.
 mod output_checks;
+/// What is not Segmill's own is not touched: markers, adoption, what clean leaves, retention, destinations that feed themselves.
+mod ownership;
 /// Promises 4 and 5: a publication and what comes of it, on a local disk and through the command line.
 mod publishing;
 /// The two kinds of readers, as the README tells them to read.

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,13 +15,14 @@ use segmill::config::Environment;
 use segmill::engine::{Engine, Limits};
 use segmill::error::Error;
 use segmill::manifest::Commit;
-use segmill::publish::{Publications, Rows, Staging, clean};
+use segmill::publish::{Publications, Rows, Staging};
 use segmill::record::Recorder;
 use segmill::report::Progress;
 use segmill::run::{self, Done, Request};
 use segmill::storage::{Location, Stores};
 use serde_json::Value;
 
+use crate::breaking::cleaned;
 use crate::readers::{commit_of, listed, resolved};
 use crate::reading::replace_after_every_read;
 use crate::servers::{Server, azure_variables, azurite, gcs, s3_variables, seaweed};
@@ -135,11 +136,10 @@ async fn conforms(place: &Place) {
     large_table(&stores, place, &tiny).await;
     seen(3).await;
     let destination = stores.open(&format!("{}/out", place.url), std::path::Path::new("")).unwrap();
-    let waste = clean::find(&destination, chrono::Duration::zero()).await.unwrap();
-    assert!(waste.len() > 10, "two superseded publications, three runs that lost: {}", waste.len());
-    clean::remove(&destination, &waste).await.unwrap();
+    let removed = cleaned(&destination).await;
+    assert!(removed > 10, "two superseded publications, three runs that lost: {removed}");
     seen(3).await;
-    assert!(clean::find(&destination, chrono::Duration::zero()).await.unwrap().is_empty());
+    assert_eq!(cleaned(&destination).await, 0);
 }
 
 /// A table of many megabytes goes up in several parts, and its copy in the folders too.
@@ -173,6 +173,8 @@ async fn large_table(stores: &Stores, place: &Place, tiny: &Tiny) {
         tables,
         sources: Vec::new(),
         publications: BTreeMap::new(),
+        withdrawn: BTreeSet::new(),
+        locations: BTreeMap::new(),
     });
     let commit = published.await.unwrap().commit;
     let table = &commit.tables["large"];
@@ -396,12 +398,12 @@ fn a_run_that_is_killed_at_any_moment_leaves_one_publication() {
         "{kills} kills, {cut} of them before the run was over, {staging} of these after its first output, {committed} after its commit"
     ));
     assert_eq!(told(place.spawn(&tiny, &last.to_string(), &[])).0, Some(0));
-    let clean = tiny.segmill(&["clean", "--destination", &format!("{}/out", place.url), "--grace", "0s", "--remove"]);
-    assert!(clean.status.success());
+    let destination = place.stores().open(&format!("{}/out", place.url), std::path::Path::new("")).unwrap();
+    block_on(cleaned(&destination));
     let found = block_on(async { (resolved(&store, &root, DAY).await, listed(&store, &root, DAY).await) });
     assert_eq!(found, (Some(last), Some(last)));
     let mut left = crate::publishing::files(&folder.path().join("out"));
     // A run that was killed after its commit may have left none.
-    left.retain(|path| !path.ends_with("record.json"));
-    assert_eq!(left.len(), 1 + 3 * 2 + 3, "a commit, files with their lists, folders: {left:#?}");
+    left.retain(|path| !path.ends_with("record.json") && path.parent().is_none_or(|folder| !folder.ends_with("cleans")));
+    assert_eq!(left.len(), 2 + 3 * 2 + 3, "marker and commit, files with their lists, folders: {left:#?}");
 }

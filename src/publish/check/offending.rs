@@ -25,6 +25,13 @@ const ROWS_KEPT: usize = 10_000;
 /// What stands for a value that is not shown.
 const MASK: &str = "•••";
 
+/// Where the rows that a check objects to are kept, from the destination.
+pub fn rows_path(run_id: &str, check: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+    let name: String = check.chars().map(plain).collect();
+    format!("runs/{run_id}/failed_checks/{name}.parquet")
+}
+
 /// The rows that a check objects to.
 #[derive(Debug)]
 pub struct Offending {
@@ -73,9 +80,7 @@ impl Offending {
     /// As writing to the store fails.
     pub async fn keep(&self, staging: &Staging, check: &str) -> Result<Option<String>> {
         let Some(kept) = &self.kept else { return Ok(None) };
-        let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
-        let name: String = check.chars().map(plain).collect();
-        let path = staging.destination.join(&format!("runs/{}/failed_checks/{name}.parquet", staging.run_id));
+        let path = staging.destination.join(&rows_path(&staging.run_id, check));
         let shown = staging.destination.shown(&path);
         let bytes = parquet(kept).map_err(|error| Error::defect(format!("the rows of the check `{check}` were not written: {error}")))?;
         let put = staging.destination.store.put(&path, PutPayload::from(bytes)).await;
