@@ -57,6 +57,8 @@ mod reading;
 mod refusals;
 /// A refusal is never lost: whatever damage the row has that carries it.
 mod refusals_damaged;
+/// Promise 4, many times over: kills, races, full disks, and cleans against runs, on local disks and S3.
+mod rounds;
 /// Promise 1: the same extracts give the same bytes, whatever the threads, the order of rows or their split over files.
 mod same_in_same_out;
 /// The committed sample and the generator that made it.
