@@ -31,7 +31,7 @@ const STACK_BYTES: usize = 32 * 1024 * 1024;
 pub fn main() -> ExitCode {
     #[allow(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     let environment: Environment =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))).collect();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return refuse_arguments(&error, &environment),

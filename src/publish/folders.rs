@@ -28,6 +28,9 @@ use crate::error::{Error, Message, Result};
 use crate::manifest::{Commit, DataFile, Purpose};
 use crate::storage::{self, CopiesBy, Location};
 
+/// The code of the refusal to replace what is somebody else's.
+const FOREIGN: &str = "foreign-file";
+
 /// How often a refresh starts again because its day was published again meanwhile.
 const MAX_ROUNDS: usize = 100;
 
@@ -109,9 +112,14 @@ pub async fn refuse_foreign(destination: &Location, draft: &Commit, superseded: 
     let Some(first) = foreign.first() else { return Ok(()) };
     let more = if foreign.len() > 1 { format!(", and {} beside it", counted(foreign.len() as u64 - 1, "file")) } else { String::new() };
     let what = format!("{first} stands where {} is to be published, and no publication put it there{more}", draft.as_of);
-    Err(Diagnostic::error("foreign-file", what)
+    Err(Diagnostic::error(FOREIGN, what)
         .hint("nothing was published and nothing touched; move it away, or publish to a destination of its own")
         .into())
+}
+
+/// Whether an error is that somebody's files are in the way of a day.
+pub fn is_foreign(error: &Error) -> bool {
+    matches!(error, Error::Project(problems) if problems.iter().all(|problem| problem.code == FOREIGN))
 }
 
 /// Puts back a file that a publication lacks from its copy in the folders; false when that is not whole either.

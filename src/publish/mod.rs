@@ -283,6 +283,11 @@ fn may_write(destination: &Location, project: &Project, days: &BTreeSet<NaiveDat
     written
 }
 
+/// Whether a refusal concerns one day alone, so that others may go on.
+pub fn concerns_one_day(error: &Error) -> bool {
+    damage::is_damage(error) || folders::is_foreign(error)
+}
+
 /// Where a commit file is, for people.
 pub fn commit_shown(destination: &Location, number: u64) -> String {
     destination.shown(&publications::commit_path(destination, number))

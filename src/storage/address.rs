@@ -40,6 +40,9 @@ impl Address {
         if let Some(control) = text.chars().find(char::is_ascii_control) {
             return Err(format!("it has the control character U+{:04X} in it", u32::from(control)));
         }
+        if text.contains(char::REPLACEMENT_CHARACTER) {
+            return Err("it is not UTF-8".to_owned());
+        }
         let Some((scheme, rest)) = scheme_of(text) else { return local(text) };
         let remote = |parts: &str, decode: bool| {
             let rest = rest.strip_prefix("//").ok_or("it names no store: write the scheme, `//`, then bucket or host")?;
@@ -177,6 +180,7 @@ mod tests {
             ("", "empty"),
             (" \t", "blank"),
             ("a\nb", "U+000A"),
+            ("a\u{fffd}b", "not UTF-8"),
             ("file:///a%0Ab", "U+000A"),
             ("ftp://host/a", "no such store"),
             ("s3:/bucket/a", "names no store"),

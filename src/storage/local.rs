@@ -56,8 +56,9 @@ fn walk_now(folder: &str, max_depth: Option<usize>) -> Result<Walked, walkdir::E
     for entry in entries {
         let entry = match entry {
             Ok(entry) => entry,
-            // It has just gone, or is a link to nothing.
+            // It has just gone, or is a link to nothing, or to a folder that it is in, whose files are found without it.
             Err(error) if error.io_error().is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound) => continue,
+            Err(error) if error.loop_ancestor().is_some() => continue,
             Err(error) => return Err(error),
         };
         let meta = match entry.metadata() {
@@ -124,5 +125,22 @@ mod tests {
         assert_eq!(walked.files.len() + hidden.len(), names.len());
         assert_eq!(walk(root.clone(), Some(1), "").await.unwrap().files.len(), walked.files.len() - 1);
         assert!(walk(format!("{root}/none"), None, "").await.unwrap().files.is_empty());
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn links_are_followed_once_and_lead_nowhere_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::create_dir_all(path("data")).unwrap();
+        std::fs::write(path("data/a.csv"), "a").unwrap();
+        for (name, to) in [("data/loop", "."), ("link", "data"), ("nothing", "none")] {
+            std::os::unix::fs::symlink(path(to), path(name)).unwrap();
+        }
+        let root = folder.path().to_str().unwrap().trim_start_matches('/').to_owned();
+        let walked = walk(root, None, "").await.unwrap();
+        let names: Vec<_> =
+            walked.files.iter().map(|meta| meta.location.as_ref().rsplit('/').take(2).collect::<Vec<_>>().join(" in ")).collect();
+        assert_eq!(names, ["a.csv in data", "a.csv in link"]);
     }
 }

@@ -125,6 +125,15 @@ fn a_forced_run_publishes_a_damaged_day_anew() {
     }
 }
 
+/// A backfill goes on past what concerns one day alone.
+#[test]
+fn a_backfill_goes_on_past_a_damaged_day_and_a_taken_one() {
+    let tiny = damaged(true, HARMS[0].1);
+    tiny.write("out/customers/as_of=2026-11-02/part-0.parquet", "of another tool");
+    let (status, told) = command(&tiny, "run", &["--from", "2026-11-01", "--to", "2026-11-03"]);
+    assert_eq!((status, &told["failed"], &told["published"], &told["not_tried"]), (2, &2.into(), &1.into(), &0.into()), "{told}");
+}
+
 /// What a check of change compares with may be damaged: then it is skipped, and says so.
 #[test]
 fn a_damaged_day_before_is_not_compared_with() {

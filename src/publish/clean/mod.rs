@@ -207,6 +207,7 @@ impl Look<'_> {
                 Some(Kind::Note(run_id)) => self.note_can_go(&run_id, meta).then_some(Why::PendingNote),
                 Some(Kind::OfRun(run_id)) => match fates.get(run_id.as_str()) {
                     Some(Fate::Superseded) => Some(Why::SupersededFile),
+                    Some(Fate::Dead) if self.may_write_on(&run_id, path, meta) => None,
                     Some(Fate::Dead) => Some(Why::DeadRun),
                     _ => None,
                 },
@@ -276,6 +277,13 @@ impl Look<'_> {
         let announced = self.ours.notes.get(run_id).is_some_and(|note| note.purpose == Purpose::Publish);
         let may_publish = announced && !self.note_is_old(run_id);
         if is_old && !may_publish { Fate::Dead } else { Fate::Stays }
+    }
+
+    /// Whether a file is the record of a run that may be alive after all. It stays for an hour at least, so that whatever the run still
+    /// writes is known to be its own.
+    fn may_write_on(&self, run_id: &str, path: &str, meta: &ObjectMeta) -> bool {
+        let is_record = path.ends_with("/record.json");
+        is_record && !self.ours.runs[run_id].has_ended && self.now - meta.last_modified < self.asked.note_grace
     }
 
     fn note_is_old(&self, run_id: &str) -> bool {
