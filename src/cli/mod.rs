@@ -21,6 +21,7 @@ use clap::Parser;
 
 use crate::config::Environment;
 use crate::error::{Error, ExitStatus};
+use crate::storage::Stores;
 use arguments::{Arguments, Command, Format};
 use terminal::Terminal;
 
@@ -37,6 +38,7 @@ pub fn main() -> ExitCode {
         Err(error) => return refuse_arguments(&error, &environment),
     };
     start_log();
+    Stores::of_command_line();
     let terminal = Terminal::new(arguments.format, &environment);
     if matches!(arguments.format, Format::Urls | Format::Redshift) && !matches!(arguments.command, Command::Outputs(_)) {
         let error = Error::argument("format-of-outputs", "`urls` and `redshift` are formats of `segmill outputs` alone");

@@ -28,8 +28,8 @@ const DEADLINE_VARIABLE: &str = "SEGMILL_STORE_DEADLINE_SECONDS";
 pub const PLACES: &str = "use a path, or file://, s3://, gs://, az:// or http(s)://; a path whose name has a colon is written as ./a:b";
 /// The scheme of a store that a program gives that embeds Segmill.
 const MEMORY: &str = "memory";
-/// Whether a program has given one.
-static IS_EMBEDDED: AtomicBool = AtomicBool::new(false);
+/// Whether this is the command line, around which there is no program that could give one.
+static IS_COMMAND_LINE: AtomicBool = AtomicBool::new(false);
 const UNKNOWN: &str = "no such store is known";
 /// Why nothing is published over HTTP.
 pub const READ_ONLY: &str = "HTTP is for reading; publish to a local disk, S3, Azure or GCS";
@@ -70,10 +70,15 @@ impl Stores {
         Glob::new(text, place, &parts)
     }
 
+    /// Says that nobody provides stores in this process, so that those are no places.
+    pub fn of_command_line() {
+        IS_COMMAND_LINE.store(true, Ordering::Relaxed);
+    }
+
     /// Why a text names no place, as far as that can be told without opening it.
     pub fn unfit(text: &str) -> Option<String> {
         match Address::parse(text) {
-            Ok(Address::Remote(remote)) if remote.scheme == MEMORY && !IS_EMBEDDED.load(Ordering::Relaxed) => Some(UNKNOWN.to_owned()),
+            Ok(Address::Remote(remote)) if remote.scheme == MEMORY && IS_COMMAND_LINE.load(Ordering::Relaxed) => Some(UNKNOWN.to_owned()),
             other => other.err(),
         }
     }
@@ -199,7 +204,6 @@ impl Stores {
 
     /// Puts a store in the place of all that URLs with a beginning name (`memory:`), for tests and programs that embed Segmill.
     pub fn provide(&self, origin: &str, store: Arc<dyn ObjectStore>) {
-        IS_EMBEDDED.store(true, Ordering::Relaxed);
         let watched = Watched::new(store, Arc::clone(&self.uploads));
         self.opened.lock().unwrap_or_else(PoisonError::into_inner).insert(origin.to_owned(), Arc::new(watched));
     }
