@@ -101,6 +101,22 @@ pub async fn told(destination: &Location, damage: Damage) -> Result<Error> {
     Ok(if now.number_of(damage.as_of) == Some(damage.number) { damage.error() } else { now.moved_on(damage.as_of) })
 }
 
+/// Whether what a listing lacked is gone indeed, and of a publication that is still that of its day: one that was made since the listing is not in it.
+///
+/// # Errors
+/// As the store fails.
+pub async fn confirmed(destination: &Location, damage: &Damage) -> Result<bool> {
+    if Publications::read(destination).await?.number_of(damage.as_of) != Some(damage.number) {
+        return Ok(false);
+    }
+    let Some(commit) = Publications::commit_at(destination, damage.number).await? else { return Ok(true) };
+    match whole(destination, &commit).await {
+        Err(error) if is_damage(&error) => Ok(true),
+        Ok(()) | Err(Error::Conflict(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 async fn is_there(destination: &Location, file: &DataFile) -> Result<bool> {
     let path = destination.join(&file.path);
     match destination.store.head(&path).await {

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use object_store::memory::InMemory;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+use rand::{RngExt, SeedableRng};
 use segmill::error::ExitStatus;
 use segmill::publish::clean::{self, Asked};
 use segmill::storage::{Location, Stores};
@@ -249,6 +250,7 @@ fn a_run_at_any_moment_of_a_clean_is_not_harmed() {
             let asked = Asked::after(chrono::Duration::zero());
             let cleaning = async {
                 let found = clean::find(&destination, &asked).await?;
+                assert!(found.damaged.is_empty() && found.unknown.is_empty(), "{at}: {found:?}");
                 let removed = clean::remove(&destination, &asked, found, false, true).await;
                 // One that makes fewer calls than that has been passed by nobody.
                 paused.over.notify_one();
@@ -266,6 +268,62 @@ fn a_run_at_any_moment_of_a_clean_is_not_harmed() {
             done.unwrap_or_else(|error| panic!("at {at}: {error}"));
             assert_eq!(shop.seen().await, (Some(edition), Some(edition)), "at {at}");
         }
+    });
+}
+
+/// A run that is stopped while a clean looks around, ends before the clean removes anything, or after some of it.
+#[test]
+fn a_run_that_goes_on_in_the_middle_of_a_clean_publishes_a_whole_day_or_nothing() {
+    block_on(async {
+        let shop = Shop::new().await;
+        let calls = shop.job("2").calls(Arc::clone(&shop.store)).await.len();
+        let mut random = rand_pcg::Pcg64Mcg::seed_from_u64(5);
+        let (mut published, mut given_up) = (0, 0);
+        for edition in 3..123 {
+            let before = shop.seen().await;
+            let point = (random.random_range(calls / 3..calls), random.random_range(6..30));
+            let wait = |at| Arc::new(Breaking::new(Arc::clone(&shop.store), Some((at, How::Waits))));
+            let (running, cleaning) = (wait(point.0), wait(point.1));
+            let stores = Stores::new(BTreeMap::default());
+            stores.provide("memory:", Arc::new(crate::breaking_store::Shared(Arc::clone(&cleaning))));
+            let destination = stores.open("memory:///out", std::path::Path::new("")).unwrap();
+            let asked = Asked::after(chrono::Duration::zero());
+            let clean = async {
+                running.over.notified().await;
+                let found = clean::find(&destination, &asked).await?;
+                assert!(found.damaged.is_empty() && found.unknown.is_empty(), "{found:?}");
+                let removed = clean::remove(&destination, &asked, found, false, true).await;
+                cleaning.over.notify_one();
+                removed
+            };
+            let run = async {
+                let job = shop.job(&edition.to_string());
+                let go_on = async {
+                    cleaning.over.notified().await;
+                    running.go_on.notify_one();
+                };
+                let (done, ()) = tokio::join!(job.run_to_its_end(Arc::clone(&running)), go_on);
+                cleaning.go_on.notify_one();
+                done
+            };
+            let (cleaned, done) = tokio::join!(clean, run);
+            cleaned.unwrap_or_else(|error| panic!("{point:?}: {error}"));
+            match done {
+                Ok(_) => {
+                    assert_eq!(shop.seen().await, (Some(edition), Some(edition)), "{point:?}");
+                    published += 1;
+                }
+                Err(error) => {
+                    assert_eq!(error.exit_status(), ExitStatus::Conflict, "{point:?}: {error}");
+                    assert_eq!(shop.seen().await, before, "{point:?}: {error}");
+                    given_up += 1;
+                }
+            }
+            let asked = Asked { note_grace: chrono::Duration::zero(), ..Asked::after(chrono::Duration::zero()) };
+            let found = clean::find(&shop.destination(), &asked).await.unwrap();
+            assert!(found.damaged.is_empty() && found.unknown.is_empty(), "{point:?}: {found:?}");
+        }
+        assert!(published > 20 && given_up > 20, "{published} published, {given_up} gave up");
     });
 }
 

@@ -20,7 +20,7 @@ use object_store::ObjectMeta;
 use object_store::path::Path;
 use serde::Serialize;
 
-use super::damage::Damage;
+use super::damage::{self, Damage};
 use super::publications::{Publications, commit_path};
 use super::{marker, pending};
 use crate::clock;
@@ -129,17 +129,21 @@ pub enum Why {
 /// [`crate::error::Error::Project`] when the destination is not Segmill's, or another pipeline's; otherwise as the store fails, or a commit
 /// cannot be read.
 pub async fn find(destination: &Location, asked: &Asked) -> Result<Found> {
-    // First what there is, then what is named: a run that publishes in between is seen to have done so.
+    // First what there is, then what runs say of themselves, then what is published: a run that publishes in between is seen to have
+    // done so, and one that says that it has is seen to have.
     let now = clock::now();
     let listed = destination.list_all("").await?;
     if listed.files.is_empty() && listed.hidden.is_empty() {
         return Ok(Found::default());
     }
     let owner = marker::owned(destination, asked.pipeline.as_deref()).await?;
+    let files: BTreeMap<&str, &ObjectMeta> = listed.files.iter().map(|meta| (below(destination, meta.location.as_ref()), meta)).collect();
+    let mut ours = Ours::gather(destination, &owner.pipeline, &files.keys().copied().collect()).await?;
     let known = Publications::read(destination).await?;
     let commits = known.all().await?;
-    let files: BTreeMap<&str, &ObjectMeta> = listed.files.iter().map(|meta| (below(destination, meta.location.as_ref()), meta)).collect();
-    let ours = Ours::gather(destination, &owner.pipeline, &files.keys().copied().collect(), &commits).await?;
+    for commit in &commits {
+        ours.add_commit(commit);
+    }
     let live = known.by_day();
     let let_go = asked.keep.map(|keep| keep::let_go(&live.keys().copied().collect(), keep)).unwrap_or_default();
     let look = Look {
@@ -153,11 +157,13 @@ pub async fn find(destination: &Location, asked: &Asked) -> Result<Found> {
         let_go: &let_go,
         newest: known.newest_number(),
     };
-    let mut found = Found {
-        damaged: look.damaged(),
-        let_go: let_go.iter().filter_map(|day| Some((*day, *live.get(day)?))).collect(),
-        ..Found::default()
-    };
+    let mut damaged = Vec::new();
+    for damage in look.damaged() {
+        if damage::confirmed(destination, &damage).await? {
+            damaged.push(damage);
+        }
+    }
+    let mut found = Found { damaged, let_go: let_go.iter().filter_map(|day| Some((*day, *live.get(day)?))).collect(), ..Found::default() };
     look.judge(&mut found);
     look.judge_hidden(&listed, &mut found);
     found.waste.sort_by(|a, b| (a.step(), &a.place).cmp(&(b.step(), &b.place)));

@@ -55,15 +55,12 @@ pub struct Ours {
 }
 
 impl Ours {
-    /// Gathers what commits, records and notes account for. `listed` are the files that are there, from the destination.
+    /// Gathers what records and notes account for. `listed` are the files that are there, from the destination.
     ///
     /// # Errors
     /// As the store fails.
-    pub async fn gather(destination: &Location, pipeline: &str, listed: &BTreeSet<&str>, commits: &[Commit]) -> Result<Self> {
+    pub async fn gather(destination: &Location, pipeline: &str, listed: &BTreeSet<&str>) -> Result<Self> {
         let mut ours = Ours::default();
-        for commit in commits {
-            ours.add_commit(commit);
-        }
         for (note, _) in pending::all(destination).await? {
             ours.add_note(destination, note);
         }
@@ -81,7 +78,8 @@ impl Ours {
         self.runs.entry(run_id.to_owned()).or_default()
     }
 
-    fn add_commit(&mut self, commit: &Commit) {
+    /// Adds what a commit accounts for.
+    pub fn add_commit(&mut self, commit: &Commit) {
         for (name, table) in &commit.tables {
             self.folders.insert(folders::path(name, commit.as_of), commit.as_of);
             let paths = table.files.iter().map(|file| &file.path).chain([&table.urls_path]).chain(&table.redshift_manifest_path);
