@@ -127,6 +127,8 @@ pub enum Purpose {
 pub struct Account {
     /// The run.
     pub run_id: String,
+    /// The version of Segmill, by which a record is told from those that other programs keep of their runs.
+    pub segmill_version: String,
     /// The pipeline, once it was read.
     #[serde(default)]
     pub pipeline: Option<String>,

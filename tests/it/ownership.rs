@@ -333,6 +333,16 @@ fn clean_lists_what_it_does_not_know_and_leaves_it() {
     for path in &foreign {
         write_old(&tiny, &format!("out/{path}"), "precious");
     }
+    // Another program's record of its run, a note of nobody's, and another pipeline's run.
+    let records = [
+        ("runs/exp2/record.json", r#"{"run_id": "exp2", "status": "done", "files": ["runs/exp2/record.json"]}"#),
+        ("pending/exp2.json", r#"{"run_id": "exp3", "as_of": "2026-11-01", "tables": ["customers"]}"#),
+        ("runs/exp4/record.json", r#"{"run_id": "exp4", "status": "failed", "segmill_version": "0.1.0", "pipeline": "other"}"#),
+    ];
+    for (path, text) in records {
+        write_old(&tiny, &format!("out/{path}"), text);
+    }
+    let foreign: Vec<String> = foreign.into_iter().chain(records.map(|(path, _)| path.to_owned())).collect();
     let (status, shown) = command(&tiny, "clean", &["--grace", "0s"]);
     let out = tiny.folder.path().join("out");
     let mut expected: Vec<String> = foreign.iter().map(|path| url::Url::from_file_path(out.join(path)).unwrap().to_string()).collect();
@@ -348,7 +358,8 @@ fn clean_lists_what_it_does_not_know_and_leaves_it() {
     let (_, removed) = command(&tiny, "clean", &["--grace", "0s", "--remove"]);
     assert_eq!(removed["files"].as_array().unwrap().len(), 2 * 8, "two superseded publications: {removed:#}");
     for path in &foreign {
-        assert_eq!(tiny.read(&format!("out/{path}")), "precious", "{path}");
+        let expected = records.iter().find(|(record, _)| record == path).map_or("precious", |(_, text)| text);
+        assert_eq!(tiny.read(&format!("out/{path}")), expected, "{path}");
     }
     let written: Value = serde_json::from_str(&std::fs::read_to_string(&files(&out.join("cleans"))[0]).unwrap()).unwrap();
     assert_eq!((&written["pipeline"], written["removed"].as_array().unwrap().len()), (&"tiny".into(), 16), "{written:#}");

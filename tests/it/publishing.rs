@@ -226,7 +226,7 @@ fn clean_shows_then_removes_what_no_publication_needs() {
     let (staging, publishing) = ("2026-11-01-20261126T091526Z-0000abcd0000abcd", "2026-11-01-20261126T091527Z-0000abcd0000abcd");
     let record = |id: &str| {
         let files = ["customers", "rejected"].map(|table| format!("runs/{id}/{table}.parquet"));
-        serde_json::json!({"run_id": id, "pipeline": "tiny", "status": "running", "files": files}).to_string()
+        serde_json::json!({"run_id": id, "segmill_version": "0.1.0", "pipeline": "tiny", "status": "running", "files": files}).to_string()
     };
     for (path, text) in [
         (format!("out/runs/{staging}/record.json"), record(staging)),

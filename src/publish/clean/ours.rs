@@ -64,9 +64,9 @@ impl Ours {
         for (note, _) in pending::all(destination).await? {
             ours.add_note(destination, note);
         }
-        let records =
-            listed.iter().filter_map(|path| path.strip_prefix("runs/")?.strip_suffix("/record.json")).filter(|id| !id.contains('/'));
-        let read = futures::stream::iter(records.map(|run_id| record(destination, run_id)).collect::<Vec<_>>());
+        // Whether its record was listed or not: a listing need not show what came while it was made.
+        let runs: BTreeSet<&str> = listed.iter().filter_map(|path| Some(path.strip_prefix("runs/")?.split_once('/')?.0)).collect();
+        let read = futures::stream::iter(runs.into_iter().map(|run_id| record(destination, run_id)).collect::<Vec<_>>());
         let records: Vec<Option<Account>> = read.buffered(CONCURRENCY).try_collect().await?;
         for record in records.into_iter().flatten().filter(|record| record.pipeline.as_deref().is_none_or(|theirs| theirs == pipeline)) {
             ours.add_record(record);
