@@ -219,6 +219,16 @@ mod tests {
     }
 
     #[test]
+    fn an_object_whose_name_is_no_path_is_told_by_it() {
+        for (name, why) in [("in/a//b.csv", "nothing between two slashes"), ("in/../b.csv", "dots alone"), ("in/a\nb.csv", "a\\nb.csv")] {
+            let source = object_store::path::Path::parse(name).unwrap_err();
+            let error = failure("list", "s3://shop/in", object_store::Error::InvalidPath { source });
+            assert_eq!(error.exit_status() as u8, 2);
+            assert!(error.to_string().contains(why) && error.to_string().contains("[unreadable-name]"), "{error}");
+        }
+    }
+
+    #[test]
     fn a_bare_400_may_be_an_expired_token() {
         let error = answered("Server returned non-2xx status code: 400 Bad Request: ".to_owned());
         assert_eq!(error.exit_status() as u8, 75);
