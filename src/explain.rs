@@ -57,7 +57,8 @@ pub async fn identity(request: &Request, stores: &Stores, question: Question<'_>
     let mut before = Identity::of(&plan, &seen, predecessor.as_ref()).await?.before;
     let ids_from = before.as_ref().map(|before| before.as_of);
     let engine = Engine::new(request.limits, plan.values.zone.name())?;
-    for extract in ingest::find(&plan.project, &plan.contracts, stores).await? {
+    // Extracts that are late are told from those of a wrong location by what is published.
+    for extract in ingest::find(&plan.project, &plan.contracts, stores, seen.newest()).await? {
         let name = format!("{SOURCES}.{}", extract.contract.source);
         if !needed.contains(&name) {
             continue;

@@ -45,6 +45,26 @@ pub struct Commit {
     pub sources: Vec<Ledger>,
     /// The number of the publication of every as-of day, this one among them, once this commit is there.
     pub publications: BTreeMap<NaiveDate, u64>,
+    /// Days that this commit takes out of what is published. Such a commit publishes nothing itself: it has no tables.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty", default)]
+    pub withdrawn: BTreeSet<NaiveDate>,
+    /// By source, a digest of the location at which it last had files: one that has none there is late, and one that never had any is wrong.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub locations: BTreeMap<String, String>,
+}
+
+impl Commit {
+    /// Whether it is the publication of its day, rather than one that takes days out.
+    pub fn publishes(&self) -> bool {
+        self.withdrawn.is_empty()
+    }
+}
+
+impl Commit {
+    /// Every file that the publication needs: of its tables, and what it keeps.
+    pub fn files(&self) -> impl Iterator<Item = &DataFile> {
+        self.tables.values().flat_map(|table| &table.files).chain(self.kept.values())
+    }
 }
 
 /// A published table.
@@ -97,6 +117,42 @@ pub struct Pending {
     pub as_of: NaiveDate,
     /// The tables whose folders it changes.
     pub tables: BTreeSet<String>,
+    /// What the note is for.
+    #[serde(default)]
+    pub purpose: Purpose,
+}
+
+/// What a pending note is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// The run is about to publish the day.
+    #[default]
+    Publish,
+    /// The day is taken out of what is published.
+    Withdraw,
+    /// The run is taken for dead, and its files are being removed. It finds its name taken, and gives up.
+    Clean,
+}
+
+/// What the record of a run says that concerns its files. It is there before the first of them.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Account {
+    /// The run.
+    pub run_id: String,
+    /// The version of Segmill, by which a record is told from those that other programs keep of their runs.
+    pub segmill_version: String,
+    /// The pipeline, once it was read.
+    #[serde(default)]
+    pub pipeline: Option<String>,
+    /// `running` until the run has come to something.
+    pub status: String,
+    /// The number of the publication that it made.
+    #[serde(default)]
+    pub publication: Option<u64>,
+    /// All that the run may write, from the destination.
+    #[serde(default)]
+    pub files: BTreeSet<String>,
 }
 
 /// A file that was read.

@@ -1,7 +1,7 @@
 //! The record of a run: what it was asked, what it read, did and came to. It is written whether the run succeeds, fails or
 //! is stopped, beside the outputs as `runs/RUN_ID/record.json`, and locally when asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -72,6 +72,9 @@ pub struct RunRecord {
     pub fingerprint: Option<String>,
     /// The files of the extracts.
     pub inputs: Vec<Input>,
+    /// All that the run may write at its destination beside this record, from there: what `clean` knows to be the run's.
+    #[serde(default)]
+    pub files: BTreeSet<String>,
     /// What became of the rows of every source.
     pub sources: Vec<Ledger>,
     /// What the identity step found; none before it was done, and where the project has none.
@@ -159,6 +162,7 @@ impl Recorder {
             parameters: BTreeMap::new(),
             fingerprint: None,
             inputs: Vec::new(),
+            files: BTreeSet::new(),
             sources: Vec::new(),
             identity: None,
             checks: Vec::new(),
@@ -192,6 +196,21 @@ impl Recorder {
     /// Says where the outputs go, and the record with them.
     pub fn goes_to(&self, destination: &Location) {
         *self.destination.lock().unwrap_or_else(PoisonError::into_inner) = Some(destination.clone());
+    }
+
+    /// Says which files the run may write, and writes the record before the first of them: so they are known to be its own, whatever
+    /// becomes of it.
+    ///
+    /// # Errors
+    /// As writing to the store fails.
+    pub async fn begin_writing(&self, files: BTreeSet<String>) -> Result<()> {
+        self.note(|record| record.files = files);
+        let destination = self.destination.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(destination) = destination else { return Ok(()) };
+        let path = record_path(&destination, &self.run_id());
+        let text = text_of(&self.lock());
+        let put = destination.store.put(&path, PutPayload::from(text)).await;
+        put.map(|_| ()).map_err(|error| crate::storage::failure("write", &destination.shown(&path), error))
     }
 
     /// Says that the run is about to publish, unless it was stopped.
@@ -233,8 +252,7 @@ impl Recorder {
             }
         });
         let record = self.lock().clone();
-        let mut text = serde_json::to_vec_pretty(&record).unwrap_or_default();
-        text.push(b'\n');
+        let text = text_of(&record);
         if let Some(local) = &self.local
             && let Err(error) = std::fs::write(local, &text)
         {
@@ -271,6 +289,12 @@ pub async fn earlier(destination: &Location, run_id: &str) -> Option<RunRecord> 
         serde_json::from_slice(&found.bytes().await.ok()?).ok()
     };
     tokio::time::timeout(READS_WITHIN, read).await.ok().flatten()
+}
+
+fn text_of(record: &RunRecord) -> Vec<u8> {
+    let mut text = serde_json::to_vec_pretty(record).unwrap_or_default();
+    text.push(b'\n');
+    text
 }
 
 fn record_path(destination: &Location, run_id: &str) -> Path {

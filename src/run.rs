@@ -3,7 +3,7 @@
 mod account;
 mod failure;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,12 +26,13 @@ use crate::ingest::{self, Collector, Ledger};
 use crate::manifest::{self, Commit, Input};
 use crate::plan::{self, Plan, PlannedModel};
 use crate::predecessor::Identity;
+use crate::publish::marker::{self, Marker};
 use crate::publish::{self, Keep, Publications, Published, Rows, Staging};
 use crate::record::{self, Recorder, Step};
 use crate::report::Progress;
 use crate::segments::{self, CUSTOMER_ID, SegmentSize};
 use crate::shown;
-use crate::storage::Stores;
+use crate::storage::{Location, Stores};
 use failure::failure;
 
 /// The table of rejected rows, which every publication has beside its outputs.
@@ -126,23 +127,31 @@ async fn attempt(request: &Request, stores: &Stores, progress: &Progress, record
     let project = Arc::new(config::load(&request.pipeline, &request.environment)?);
     let values = config::bind(&project, request.as_of, &request.parameters)?;
     let destination = publish::destination(request.destination.as_deref(), &project, stores)?;
-    // Another pipeline's destination gets nothing, not even the record of this run.
-    let found = Publications::read(&destination).await;
-    found.as_ref().map_or(Ok(()), |found| found.belong_to(&project.pipeline.name.value))?;
+    recorder.note(|record| record.pipeline = Some(project.pipeline.name.value.clone()));
+    // What is not this pipeline's own gets nothing, not even the record of this run.
+    let (found, marker) = tokio::join!(Publications::read(&destination), Marker::read(&destination));
+    if let (Ok(found), Ok(marker)) = (&found, &marker) {
+        marker::admit(&destination, found, marker.as_ref(), &project.pipeline.name.value)?;
+    }
+    let mut days: BTreeSet<NaiveDate> = found.iter().flat_map(|found| found.by_day().into_keys()).collect();
+    days.insert(values.as_of);
+    publish::refuse_own_outputs(&destination, &project, &days, stores)?;
     recorder.goes_to(&destination);
-    publish::refuse_own_outputs(&destination, &project, &values, stores)?;
     let plan = plan::plan(project, values).await?;
-    found?;
+    found.and(marker)?;
 
     // Days that a run died over are put right before anything is compared or read.
     publish::settle(&destination).await?;
     let seen = Publications::read(&destination).await?;
-    let extracts = ingest::find(&plan.project, &plan.contracts, stores).await?;
+    let extracts = ingest::find(&plan.project, &plan.contracts, stores, seen.newest()).await?;
+    publish::refuse_found_outputs(&destination, &plan.project, &extracts)?;
+    let locations = ingest::locations(&extracts, seen.newest());
     let predecessor = seen.before(request.as_of).await?;
     let fingerprint = note_inputs(request, &plan, &extracts, predecessor.as_ref(), recorder);
     if !request.force
         && let Some(commit) = seen.of(request.as_of).await?.filter(|commit| commit.fingerprint == fingerprint)
     {
+        publish::damage::whole(&destination, &commit).await?;
         let commit_shown = publish::commit_shown(&destination, commit.number);
         return Ok(Done::Unchanged(Box::new(Unchanged { run_id: recorder.run_id(), commit, commit_shown })));
     }
@@ -154,6 +163,7 @@ async fn attempt(request: &Request, stores: &Stores, progress: &Progress, record
     let identity = Identity::of(&plan, &seen, predecessor.as_ref()).await?;
     let engine = Engine::new(request.limits, plan.values.zone.name())?;
     let mut steps = Steps { recorder, progress, engine: &engine, profile: request.profile };
+    recorder.begin_writing(files_of(&plan, &destination, &recorder.run_id())).await?;
     let mut staging = Staging::new(destination, recorder.run_id(), request.as_of, seen).of_pipeline(&plan.project.pipeline);
 
     let Identity { mut warnings, mut before, hash_id } = identity;
@@ -201,7 +211,7 @@ async fn attempt(request: &Request, stores: &Stores, progress: &Progress, record
 
     let publishing = steps.begin("publish");
     recorder.begin_publishing()?;
-    let published = checked.publish(|tables| commit(&plan, recorder.run_id(), fingerprint, hash_id, tables, ledgers)).await?;
+    let published = checked.publish(|tables| commit(&plan, recorder.run_id(), fingerprint, hash_id, tables, ledgers, locations)).await?;
     steps.end("publish", published.commit.tables.len() as u64, publishing);
 
     Ok(Done::Published(Box::new(Outcome {
@@ -234,7 +244,6 @@ fn note_inputs(request: &Request, plan: &Plan, extracts: &[ingest::Extract], pre
     let kept = predecessor.map(|commit| commit.kept.clone()).unwrap_or_default();
     let fingerprint = manifest::fingerprint(&plan.project.digest, &variables, &parameters, &inputs, &kept);
     recorder.note(|record| {
-        record.pipeline = Some(plan.project.pipeline.name.value.clone());
         record.project_digest = Some(plan.project.digest.clone());
         record.fingerprint = Some(fingerprint.clone());
         record.parameters = parameters;
@@ -387,6 +396,13 @@ async fn stage_outputs(plan: &Plan, engine: &Engine, staging: &mut Staging, step
     Ok(())
 }
 
+/// All that the run may write under its name, from the destination.
+fn files_of(plan: &Plan, destination: &Location, run_id: &str) -> BTreeSet<String> {
+    let pipeline = &plan.project.pipeline;
+    let tables = pipeline.outputs.tables.keys().map(String::as_str).chain([REJECTED]);
+    publish::clean::files_of(destination, run_id, tables, pipeline.checks.iter().map(|check| check.name.value.as_str()))
+}
+
 fn commit(
     plan: &Plan,
     run_id: String,
@@ -394,6 +410,7 @@ fn commit(
     identity_hash_id: Option<String>,
     tables: BTreeMap<String, manifest::Table>,
     sources: Vec<Ledger>,
+    locations: BTreeMap<String, String>,
 ) -> Commit {
     Commit {
         format: manifest::FORMAT,
@@ -410,6 +427,8 @@ fn commit(
         identity_hash_id,
         sources,
         publications: BTreeMap::new(),
+        withdrawn: BTreeSet::new(),
+        locations,
     }
 }
 

@@ -77,7 +77,7 @@ async fn contract(root: &Path, format: &str, threads: usize, rows: usize) -> Res
     let values = config::bind(&project, as_of, &std::collections::BTreeMap::new())?;
     let plan = plan::plan(project, values).await?;
     let began = Instant::now();
-    let extracts = ingest::find(&plan.project, &plan.contracts, &Stores::new(Environment::new())).await?;
+    let extracts = ingest::find(&plan.project, &plan.contracts, &Stores::new(Environment::new()), None).await?;
     let extract = extracts.iter().find(|extract| extract.contract.source == format).ok_or("no such source")?;
     let engine = Engine::new(Limits { threads, memory_bytes: 1 << 30 }, "UTC")?;
     let collector = Arc::new(Collector::default());

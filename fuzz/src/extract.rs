@@ -112,7 +112,7 @@ async fn ingest(plan: &Plan, source: &str, name: &str, bytes: Vec<u8>) -> Result
     store.put(&name.into(), PutPayload::from(bytes)).await.expect("memory takes all");
     let stores = Stores::new(Environment::new());
     stores.provide("memory:", store);
-    let extracts = ingest::find(&plan.project, &plan.contracts, &stores).await?;
+    let extracts = ingest::find(&plan.project, &plan.contracts, &stores, None).await?;
     let extract = extracts.iter().find(|extract| extract.contract.source == source).expect("both are found");
     let engine = Engine::new(Limits { threads: 1, memory_bytes: 64 << 20 }, "UTC")?;
     let collector = Arc::new(Collector::default());

@@ -7,8 +7,9 @@ use chrono::NaiveDate;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::days::DaysArguments;
-use crate::config::{self, Environment};
+use crate::config::{self, Environment, Project};
 use crate::error::Error;
+use crate::publish;
 use crate::storage::{Location, Stores};
 
 /// Customer extracts in, customer segments out.
@@ -47,7 +48,7 @@ pub enum Command {
     Test(ProjectArguments),
     /// The files of a publication: for people, as JSON, as URLs, as a Redshift load manifest
     Outputs(OutputsArguments),
-    /// What no publication needs any more: shown, and with `--remove` removed
+    /// What no publication needs any more: shown, and with `--remove` removed; adopt or repair a destination
     Clean(CleanArguments),
     /// Make a new project: the one that ships with Segmill, copied to a folder with its sample
     Init(InitArguments),
@@ -148,6 +149,12 @@ pub struct CleanArguments {
     /// Remove what is shown
     #[arg(long)]
     pub remove: bool,
+    /// Make a destination this pipeline's own that an older Segmill published to, which marked none
+    #[arg(long)]
+    pub adopt: bool,
+    /// Repair publications whose files are gone: put back what is there as a copy, and take out the days of which something stays lost
+    #[arg(long)]
+    pub repair: bool,
     /// Leave what was superseded, or last written by a run that has not published, more recently than this: longer than
     /// any run or reader takes
     #[arg(long, value_name = "TIME", default_value = "7d", value_parser = grace)]
@@ -201,6 +208,9 @@ pub struct InitArguments {
 pub struct GenerateArguments {
     /// The folder to write crm, email, orders, survey and web into
     pub folder: PathBuf,
+    /// Write although there are extracts in it: files of the same names are replaced, and others stay
+    #[arg(long)]
+    pub force: bool,
     /// How many customers, with orders of their own
     #[arg(long, value_name = "COUNT", required_unless_present = "orders", conflicts_with = "orders")]
     pub customers: Option<u64>,
@@ -228,9 +238,21 @@ impl PlaceArguments {
     /// As reading the project, or opening the location, fails.
     pub fn open(&self, environment: &Environment, stores: &Stores) -> Result<Location, Error> {
         match &self.destination {
-            Some(typed) => stores.open(typed, std::path::Path::new("")),
-            None => crate::publish::destination(None, &config::load(&self.pipeline, environment)?, stores),
+            Some(typed) => publish::typed_destination(typed, stores),
+            None => publish::destination(None, &config::load(&self.pipeline, environment)?, stores),
         }
+    }
+
+    /// Opens the destination, and reads the project whose it is; none where only the destination was named and there is no project here.
+    ///
+    /// # Errors
+    /// As [`PlaceArguments::open`].
+    pub fn open_with_project(&self, environment: &Environment, stores: &Stores) -> Result<(Location, Option<Project>), Error> {
+        if self.destination.is_some() && !self.pipeline.exists() {
+            return Ok((self.open(environment, stores)?, None));
+        }
+        let project = config::load(&self.pipeline, environment)?;
+        Ok((publish::destination(self.destination.as_deref(), &project, stores)?, Some(project)))
     }
 }
 
@@ -242,7 +264,7 @@ impl ProjectArguments {
 }
 
 fn name_and_value(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
+    let (name, value) = text.split_once('=').filter(|(name, _)| !name.trim().is_empty()).ok_or("write it as NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
 }
 

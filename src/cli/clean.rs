@@ -1,61 +1,146 @@
-//! `segmill clean`: what no publication needs any more, shown first, then removed.
+//! `segmill clean`: what no publication needs any more, shown first, then removed; destinations adopted and repaired.
 
+use chrono::NaiveDate;
 use indicatif::HumanBytes;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::arguments::CleanArguments;
 use super::terminal::Terminal;
 use crate::config::Environment;
-use crate::error::{Error, Result};
-use crate::publish::clean::{self, Waste, Why};
+use crate::diagnostic::counted;
+use crate::error::{ExitStatus, Result};
+use crate::publish::clean::{self, Asked, Removal, Waste, Why};
+use crate::publish::damage::{Damage, Repair};
+use crate::publish::marker::Marker;
 use crate::run;
-use crate::storage::Stores;
+use crate::storage::{Location, Stores};
+
+/// How many files that are not known are named to people; JSON names them all.
+const UNKNOWN_SHOWN: usize = 10;
 
 /// Runs the command.
-pub fn command(arguments: &CleanArguments, environment: Environment, terminal: &Terminal) -> Result<()> {
+pub fn command(arguments: &CleanArguments, environment: Environment, terminal: &Terminal) -> Result<ExitStatus> {
     let stores = Stores::new(environment.clone());
-    let destination = arguments.place.open(&environment, &stores)?;
-    let cleaned = async {
-        let waste = clean::find(&destination, arguments.grace).await?;
-        if arguments.remove {
-            clean::remove(&destination, &waste).await?;
-        }
-        Ok::<_, Error>(waste)
-    };
-    let waste = super::runtime(2)?.block_on(async {
-        let cleaned = cleaned.await;
+    let (destination, project) = arguments.place.open_with_project(&environment, &stores)?;
+    let pipeline = project.as_ref().map(|project| project.pipeline.name.value.clone());
+    let keep = project.and_then(|project| project.pipeline.outputs.keep);
+    let asked = Asked { pipeline, keep, ..Asked::after(arguments.grace) };
+    let told = super::runtime(2)?.block_on(async {
+        let told = clean(&destination, &asked, arguments).await;
         run::give_up_uploads(&stores).await;
-        cleaned
+        told
     })?;
-    let file = |waste: &Waste| json!({ "url": waste.url, "bytes": waste.bytes, "why": waste.why });
-    terminal.give(
-        || lines(&waste, arguments.remove),
-        || {
-            json!({
-                "status": if arguments.remove { "removed" } else { "shown" },
-                "exit_code": 0,
-                "bytes": waste.iter().map(|waste| waste.bytes).sum::<u64>(),
-                "files": waste.iter().map(file).collect::<Vec<_>>(),
-            })
-        },
-    )
+    let status = if told.left_damaged().next().is_none() { ExitStatus::Success } else { ExitStatus::Project };
+    terminal.give(|| told.lines(arguments.remove), || told.document(arguments, status))?;
+    Ok(status)
 }
 
-fn lines(waste: &[Waste], removed: bool) -> String {
-    if waste.is_empty() {
-        return "There is nothing to clean.".to_owned();
+async fn clean(destination: &Location, asked: &Asked, arguments: &CleanArguments) -> Result<Told> {
+    let adopted = if arguments.adopt { Some(Marker::adopt(destination, asked.pipeline.as_deref()).await?) } else { None };
+    let mut found = clean::find(destination, asked).await?;
+    let unknown = std::mem::take(&mut found.unknown);
+    let damaged = found.damaged.clone();
+    let let_go = found.let_go.iter().map(|(day, _)| *day).collect();
+    let waste = found.waste.clone();
+    let mut done = Removal { waste, let_go, ..Removal::default() };
+    if arguments.remove || arguments.repair {
+        let acted = clean::remove(destination, asked, found, arguments.repair, arguments.remove).await?;
+        // Without `--remove` what can go is still only shown.
+        done = if arguments.remove { acted } else { Removal { repaired: acted.repaired, record: acted.record, ..done } };
     }
-    let mut text = String::new();
-    for file in waste {
-        let why = match file.why {
-            Why::SupersededCommit | Why::SupersededFile => "superseded",
-            Why::DeadRun => "never published",
-            Why::PendingNote => "left by a run that died",
-            Why::UnfinishedFile => "unfinished",
+    Ok(Told { adopted, unknown, damaged, done })
+}
+
+/// What there is to tell.
+struct Told {
+    adopted: Option<Marker>,
+    unknown: Vec<Waste>,
+    damaged: Vec<Damage>,
+    done: Removal,
+}
+
+impl Told {
+    fn left_damaged(&self) -> impl Iterator<Item = &Damage> {
+        self.damaged.iter().filter(|damage| !self.done.repaired.contains_key(&damage.as_of))
+    }
+
+    fn lines(&self, removed: bool) -> String {
+        let mut text = String::new();
+        if let Some(marker) = &self.adopted {
+            text += &format!("The destination is the pipeline `{}`'s own.\n", marker.pipeline);
+        }
+        for (day, repair) in &self.done.repaired {
+            text += &match repair {
+                Repair::Restored => format!("The publication of {day} is whole again.\n"),
+                Repair::Withdrawn => format!("{day} is published no more; `segmill run --as-of {day}` publishes it anew.\n"),
+            };
+        }
+        for damage in self.left_damaged() {
+            text += &format!("{damage}\n  = help: `--repair` puts back what it can, and takes the day out where it cannot\n");
+        }
+        for waste in &self.done.waste {
+            text += &line(waste, why(waste.why));
+        }
+        for waste in self.unknown.iter().take(UNKNOWN_SHOWN) {
+            text += &line(waste, "not known, left alone");
+        }
+        if self.unknown.len() > UNKNOWN_SHOWN {
+            let more = (self.unknown.len() - UNKNOWN_SHOWN) as u64;
+            text += &format!("… and {} more that are not known; `--format json` names them\n", counted(more, "file"));
+        }
+        if !self.done.let_go.is_empty() {
+            let days: Vec<String> = self.done.let_go.iter().map(NaiveDate::to_string).collect();
+            text += &format!("Not kept by `outputs.keep`: {}\n", days.join(", "));
+        }
+        text + &self.sum(removed)
+    }
+
+    fn sum(&self, removed: bool) -> String {
+        let waste = &self.done.waste;
+        if waste.is_empty() {
+            return "There is nothing to clean.".to_owned();
+        }
+        let bytes = HumanBytes(waste.iter().map(|file| file.bytes).sum());
+        let files = counted(waste.len() as u64, "file");
+        let written = self.done.record.as_ref().map_or_else(String::new, |record| format!("; what went is in {record}"));
+        if removed { format!("\nRemoved {files}, {bytes}{written}") } else { format!("\n{files}, {bytes}; `--remove` removes them") }
+    }
+
+    fn document(&self, arguments: &CleanArguments, status: ExitStatus) -> Value {
+        let file = |waste: &Waste| json!({ "url": waste.url, "bytes": waste.bytes, "why": waste.why });
+        let damaged = |damage: &Damage| {
+            json!({
+                "as_of": damage.as_of,
+                "number": damage.number,
+                "gone": damage.files,
+                "repair": self.done.repaired.get(&damage.as_of),
+            })
         };
-        text += &format!("{:>12}  {why:<23}  {}\n", HumanBytes(file.bytes).to_string(), file.shown);
+        json!({
+            "status": if status != ExitStatus::Success { "damaged" } else if arguments.remove { "removed" } else { "shown" },
+            "exit_code": status as u8,
+            "bytes": self.done.waste.iter().map(|waste| waste.bytes).sum::<u64>(),
+            "files": self.done.waste.iter().map(file).collect::<Vec<_>>(),
+            "days_let_go": self.done.let_go,
+            "unknown": self.unknown.iter().map(file).collect::<Vec<_>>(),
+            "damaged": self.damaged.iter().map(damaged).collect::<Vec<_>>(),
+            "adopted": self.adopted,
+            "record": self.done.record,
+        })
     }
-    let bytes = HumanBytes(waste.iter().map(|file| file.bytes).sum());
-    let files = if waste.len() == 1 { "1 file".to_owned() } else { format!("{} files", waste.len()) };
-    text + &if removed { format!("\nRemoved {files}, {bytes}") } else { format!("\n{files}, {bytes}; `--remove` removes them") }
+}
+
+fn line(waste: &Waste, why: &str) -> String {
+    format!("{:>12}  {why:<23}  {}\n", HumanBytes(waste.bytes).to_string(), waste.shown.escape_debug())
+}
+
+fn why(why: Why) -> &'static str {
+    match why {
+        Why::LetGo => "not kept",
+        Why::SupersededCommit | Why::SupersededFile => "superseded",
+        Why::DeadRun => "never published",
+        Why::PendingNote => "left by a run that died",
+        Why::UnfinishedFile => "unfinished",
+        Why::Unknown => "not known, left alone",
+    }
 }

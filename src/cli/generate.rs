@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::arguments::GenerateArguments;
 use super::terminal::Terminal;
+use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
 use crate::generate::{self, EmailFormat, Options, Written};
 
@@ -16,9 +17,16 @@ pub fn command(arguments: GenerateArguments, terminal: &Terminal) -> Result<()> 
         seed: arguments.seed,
         from: arguments.from,
         to: arguments.to,
+        force: arguments.force,
         email_format: if arguments.email_parquet { EmailFormat::Parquet } else { EmailFormat::Ndjson },
     };
-    let written = generate::generate(&options, &arguments.folder).map_err(|error| Error::argument("not-generated", error.to_string()))?;
+    let written = generate::generate(&options, &arguments.folder).map_err(|error| match error {
+        generate::Error::InUse { .. } => {
+            let problem = Diagnostic::error("folder-in-use", error.to_string());
+            problem.hint("name a new folder; or, to replace what has the same name and leave the rest, `--force`").into()
+        }
+        error => Error::argument("not-generated", error.to_string()),
+    })?;
     let file = |file: &Written| json!({ "path": file.path.display().to_string(), "rows": file.rows, "bytes": file.bytes });
     terminal.tell(
         || lines(&written),

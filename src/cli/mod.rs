@@ -25,6 +25,7 @@ use crate::config::Environment;
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, ExitStatus};
 use crate::shown;
+use crate::storage::Stores;
 use arguments::{Arguments, Command, Format};
 use terminal::Terminal;
 
@@ -44,11 +45,12 @@ pub fn main() -> ExitCode {
 fn command() -> ExitCode {
     #[allow(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     let environment: Environment =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))).collect();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return refuse_arguments(&error, &environment),
     };
+    Stores::of_command_line();
     let terminal = Terminal::new(arguments.format, &environment);
     keep_panics_discreet();
     if let Err(error) = start_log(&environment) {
@@ -66,7 +68,7 @@ fn command() -> ExitCode {
         Command::Test(arguments) => test::command(&arguments, &environment, &terminal),
         Command::Explain(arguments) => explain::command(arguments, environment, &terminal).map(|()| ExitStatus::Success),
         Command::Outputs(arguments) => outputs::command(&arguments, environment, &terminal).map(|()| ExitStatus::Success),
-        Command::Clean(arguments) => clean::command(&arguments, environment, &terminal).map(|()| ExitStatus::Success),
+        Command::Clean(arguments) => clean::command(&arguments, environment, &terminal),
         Command::Init(arguments) => init::command(&arguments, &terminal).map(|()| ExitStatus::Success),
         Command::Generate(arguments) => generate::command(arguments, &terminal).map(|()| ExitStatus::Success),
         Command::Schema(arguments) => schema::command(&arguments).map(|()| ExitStatus::Success),

@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 use super::arguments::{Format, OutputsArguments};
 use super::terminal::Terminal;
 use crate::config::Environment;
-use crate::error::{Error, Message, Result};
+use crate::diagnostic::Diagnostic;
+use crate::error::{Error, Result};
 use crate::manifest::{Commit, DataFile, Table};
-use crate::publish::{self, Publications, loads};
+use crate::publish::{self, Publications, damage, loads};
 use crate::storage::{Location, Stores};
 
 /// Runs the command.
@@ -35,11 +36,13 @@ async fn find(destination: &Location, arguments: &OutputsArguments) -> Result<Co
         Some(day) => known.of(day).await?,
         None => known.latest().await?,
     };
-    found.ok_or_else(|| {
+    let Some(commit) = found else {
         let of = arguments.as_of.map_or_else(String::new, |day| format!(" as of {day}"));
-        let place = destination.shown(&destination.join(""));
-        Error::Missing(Message::new(format!("nothing{of} is published in {place}")).hint("`segmill run` publishes it"))
-    })
+        let what = format!("nothing{of} is published in {}", destination.shown(&destination.folder()));
+        return Err(Diagnostic::error("not-published", what).hint("`segmill run` publishes it").into());
+    };
+    damage::whole(destination, &commit).await?;
+    Ok(commit)
 }
 
 type Tables<'a> = Vec<(&'a String, &'a Table)>;
@@ -49,8 +52,7 @@ fn wanted<'a>(commit: &'a Commit, table: Option<&str>) -> Result<Tables<'a>> {
     match table {
         Some(table) if tables.is_empty() => {
             let known = commit.tables.keys().map(String::as_str);
-            let problem =
-                crate::diagnostic::Diagnostic::error("no-such-output", format!("number {} has no table `{table}`", commit.number));
+            let problem = Diagnostic::error("no-such-output", format!("number {} has no table `{table}`", commit.number));
             Err(problem.did_you_mean(table, known).into())
         }
         _ => Ok(tables),

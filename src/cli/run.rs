@@ -12,6 +12,7 @@ use super::terminal::Terminal;
 use crate::config::Environment;
 use crate::engine::{self, Limits};
 use crate::error::{Error, ExitStatus, Message, Result, Signal};
+use crate::publish;
 use crate::record::Recorder;
 use crate::report::{self, Progress};
 use crate::run::{self, Done, Request};
@@ -95,7 +96,7 @@ fn backfill(runtime: &Runtime, job: &Job, request: &Request, days: &[chrono::Nai
             if status == ExitStatus::Success {
                 status = error.exit_status();
             }
-            if !matches!(error, Error::Refused(_) | Error::Missing(_) | Error::Conflict(_)) {
+            if !matches!(error, Error::Refused(_) | Error::Missing(_) | Error::Conflict(_)) && !publish::concerns_one_day(error) {
                 let left = days.len() - told.len();
                 lines.push(format!("{left} of {} days were not tried; the same command goes on where this one stopped", days.len()));
                 break;

@@ -158,7 +158,38 @@ fn read_pipeline(file: &Arc<SourceFile>, environment: &Environment) -> Parsed<Pi
         let problem = Diagnostic::error("unsupported-version", what).at(span).label("another version");
         return Parsed { value: None, problems: vec![problem], lost: Vec::new() };
     }
-    yaml::parse_what_is_right(file, environment)
+    let mut parsed: Parsed<Pipeline> = yaml::parse_what_is_right(file, environment);
+    let blank = parsed.value.as_ref().map(|pipeline| blank_variables(file, pipeline, environment));
+    parsed.problems.extend(blank.unwrap_or_default());
+    parsed
+}
+
+/// The variables that a text names, each with what follows its name.
+fn named_variables(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.split("${").skip(1).map(|rest| rest.split_at(rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len())))
+}
+
+/// Variables in locations that are set to nothing, as a shell's variable is that was never given: the rest of the location would name
+/// another place, up to the root of the file system.
+fn blank_variables(file: &Arc<SourceFile>, pipeline: &Pipeline, environment: &Environment) -> Vec<Diagnostic> {
+    let is_blank = |name: &str| environment.get(name).is_some_and(|value| value.trim().is_empty());
+    if !yaml::variables(&file.text).any(is_blank) {
+        return Vec::new();
+    }
+    let mut problems = Vec::new();
+    for place in pipeline.sources.values().map(|source| &source.location).chain([&pipeline.outputs.destination]) {
+        let span = yaml::span_of(file, place);
+        for (name, rest) in named_variables(&file.text[span.bytes.clone()]) {
+            // `${NAME:-default}` has its default for one that is empty.
+            let has_default = rest.starts_with(":-") && environment.get(name).is_some_and(String::is_empty);
+            if is_blank(name) && !has_default {
+                let problem =
+                    Diagnostic::error("blank-variable", format!("the environment gives `{name}` without a value")).at(span.clone());
+                problems.push(problem.label("read from the environment here").hint("set it, or unset it where the location has a default"));
+            }
+        }
+    }
+    problems
 }
 
 /// The folder above `pipelines/`, or the file's own folder when it lies elsewhere.

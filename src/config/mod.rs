@@ -17,8 +17,8 @@ pub use check::{AcceptedValues, Change, Check, KINDS, Question, RowBounds, Segme
 pub use column::{Column, ColumnType, Consent, OnError};
 pub use load::{Environment, Lost, Model, Project, Read, load, read, read_files, variables};
 pub use pipeline::{
-    Channel, Freshness, IdentifierType, Identity, Outputs, Parameter, Pipeline, ReferenceTable, RejectBudget, Segment, SegmentSet, SetKind,
-    Source, SourceFormat, StandsAlone, TableOutput, UnknownColumns,
+    Channel, Freshness, IdentifierType, Identity, Keep, Outputs, Parameter, Pipeline, ReferenceTable, RejectBudget, Segment, SegmentSet,
+    SetKind, Source, SourceFormat, StandsAlone, TableOutput, UnknownColumns,
 };
 pub use profile::{Domain, Profile};
 pub use schema::schema_of;

@@ -100,7 +100,8 @@ pub struct Source {
     /// What a row means and who makes it.
     #[serde(default)]
     pub description: Option<String>,
-    /// A path or URL of the files, with `*`, `?` and `**`: a local path, `file://`, `s3://`, `gs://`, `az://` or `http(s)://`.
+    /// A path or URL of the files, with `*`, `?`, `[…]` and `**` as wildcards (`[*]` is the sign itself): a local path, `file://`, `s3://`,
+    /// `gs://`, `az://` or `http(s)://`.
     pub location: Spanned<String>,
     /// The files' format; unless said, told from the ending of a name, and from the first bytes of a file whose name has none.
     #[serde(default)]
@@ -119,7 +120,8 @@ pub struct Source {
     /// How old the newest of the extract may be before the run waits for a newer one (exit 99).
     #[serde(default)]
     pub freshness: Freshness,
-    /// The fewest files there must be; with fewer the run waits (exit 99).
+    /// The fewest files there must be; with fewer the run waits (exit 99). A location that has never had any is wrong (exit 2), unless this
+    /// is 0.
     #[serde(default = "one")]
     pub min_files: u64,
     /// The fewest rows there must be; with fewer the run is refused. An empty extract is accepted unless this says otherwise.
@@ -349,10 +351,25 @@ pub enum Channel {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Outputs {
-    /// A path or URL under which publications are kept.
+    /// A path or URL under which publications are kept: a local path, `file://`, `s3://`, `gs://` or `az://`.
     pub destination: Spanned<String>,
+    /// Which days `segmill clean` keeps; all of them unless said.
+    #[serde(default)]
+    pub keep: Option<Keep>,
     /// The tables.
     pub tables: IndexMap<String, TableOutput>,
+}
+
+/// Which days `segmill clean` keeps; the others it may let go. The latest always stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Keep {
+    /// So many of the newest published days.
+    #[schemars(range(min = 1))]
+    pub days: u64,
+    /// Of the older ones, the last of each of so many of the newest months that have one.
+    #[serde(default)]
+    pub months: u64,
 }
 
 /// A table that is published.

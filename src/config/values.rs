@@ -72,6 +72,12 @@ pub fn bind_what_is_right(project: &Project, as_of: NaiveDate, overrides: &BTree
     for (name, parameter) in &project.pipeline.parameters {
         let given = overrides.get(name);
         let text = given.unwrap_or(&parameter.default.value);
+        if given.is_some_and(|text| text.trim().is_empty()) {
+            let problem = Diagnostic::error("blank-parameter", format!("`--param {name}=` has no value"));
+            problems.push(problem.hint("give it one, or leave it out for the default; a shell's variable that is not set gives nothing"));
+            parameters.insert(name.clone(), stand_in(parameter.column_type, &zone));
+            continue;
+        }
         let told = given.map_or(parameter.default.shown(), String::as_str);
         match value_of(name, parameter, text, told, &zone) {
             Ok(value) => {

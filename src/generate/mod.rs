@@ -29,7 +29,7 @@ mod web;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::{io, thread};
+use std::{fs, io, thread};
 
 use chrono::{Datelike, NaiveDate};
 use parquet::errors::ParquetError;
@@ -42,6 +42,9 @@ use visitors::Rates;
 
 /// The most customers one run makes: phone numbers have room for ninety million people.
 pub const MAX_CUSTOMERS: u64 = 50_000_000;
+
+/// The folders that extracts are written into.
+const FOLDERS: [&str; 6] = ["crm", "suppression", "survey", "email", "orders", "web"];
 
 /// The form of the e-mail platform's export.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,6 +71,8 @@ pub struct Options {
     pub to: NaiveDate,
     /// The form of the e-mail events.
     pub email_format: EmailFormat,
+    /// Whether files of the same names are replaced, and the rest stays.
+    pub force: bool,
 }
 
 /// A file that was written.
@@ -99,6 +104,8 @@ pub enum Error {
     OrdersColumn { path: PathBuf, column: String },
     #[error("the orders {} name no customer", path.display())]
     NoCustomers { path: PathBuf },
+    #[error("{} is there already, and what is generated does not mix with other extracts", path.display())]
+    InUse { path: PathBuf },
     #[error("cannot create {}", path.display())]
     Create { path: PathBuf, source: io::Error },
     #[error("cannot write {}", path.display())]
@@ -108,9 +115,10 @@ pub enum Error {
 }
 
 /// Writes the extracts into `dir` and tells of each file, in an order that is always the same: CRM,
-/// suppressions, survey, then e-mail, orders and web by month. Files of the same names are replaced; others stay.
+/// suppressions, survey, then e-mail, orders and web by month.
 ///
 /// # Errors
+/// [`Error::InUse`] when there are extracts already, unless they may be replaced;
 /// [`Error::ForWhom`], [`Error::Customers`] or [`Error::Period`] when the options make no sense; the
 /// errors about orders when they cannot be read; and the errors about writing, after which `dir` may
 /// hold some of the files.
@@ -120,6 +128,11 @@ pub fn generate(options: &Options, dir: &Path) -> Result<Vec<Written>, Error> {
 }
 
 fn generate_on(options: &Options, dir: &Path, threads: usize) -> Result<Vec<Written>, Error> {
+    if !options.force
+        && let Some(path) = in_use(options, dir)
+    {
+        return Err(Error::InUse { path });
+    }
     let population = population(options)?;
     let rates = Rates::of(&population);
     let months = &population.calendar.months;
@@ -137,6 +150,17 @@ fn generate_on(options: &Options, dir: &Path, threads: usize) -> Result<Vec<Writ
         Job::Orders(month) => orders::write(&population, month, dir),
         Job::Web(month) => web::write(&population, &rates, month, dir),
     })
+}
+
+/// What is in the way of extracts: anything in a folder that they are written into.
+fn in_use(options: &Options, dir: &Path) -> Option<PathBuf> {
+    let folders = FOLDERS.iter().filter(|folder| **folder != "orders" || options.customers.is_some()).map(|folder| dir.join(folder));
+    let mut taken = folders.filter_map(|folder| match fs::read_dir(&folder) {
+        Ok(mut entries) => entries.find_map(Result::ok).map(|entry| entry.path()),
+        // What is there and is no folder is in the way too.
+        Err(_) => fs::symlink_metadata(&folder).is_ok().then_some(folder),
+    });
+    taken.next()
 }
 
 fn population(options: &Options) -> Result<Population, Error> {

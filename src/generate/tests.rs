@@ -21,7 +21,15 @@ fn date(year: i32, month: u32, day: u32) -> NaiveDate {
 }
 
 fn options(customers: Option<u64>, orders: Option<PathBuf>) -> Options {
-    Options { customers, orders, seed: 42, from: date(2010, 12, 1), to: date(2011, 12, 12), email_format: EmailFormat::Ndjson }
+    Options {
+        customers,
+        orders,
+        seed: 42,
+        from: date(2010, 12, 1),
+        to: date(2011, 12, 12),
+        email_format: EmailFormat::Ndjson,
+        force: false,
+    }
 }
 
 fn made_up(customers: u64) -> Options {
@@ -275,5 +283,32 @@ fn the_smallest_runs_work() {
     let dir = tempfile::tempdir().unwrap();
     let one_day = Options { to: date(2010, 12, 1), ..made_up(1) };
     generate(&one_day, dir.path()).unwrap();
-    generate(&made_up(1), dir.path()).unwrap();
+    generate(&Options { force: true, ..made_up(1) }, dir.path()).unwrap();
+}
+
+#[test]
+fn other_extracts_are_in_the_way_unless_they_may_be_replaced() {
+    let small = Options { to: date(2010, 12, 1), ..made_up(1) };
+    for (name, is_folder) in [("crm/mine.csv", false), ("orders/2011-06.parquet", false), ("web", false), ("survey/deep", true)] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(if is_folder { &path } else { path.parent().unwrap() }).unwrap();
+        if !is_folder {
+            std::fs::write(&path, "mine").unwrap();
+        }
+        let before = walked(dir.path());
+        assert!(matches!(generate(&small, dir.path()), Err(Error::InUse { .. })), "{name}");
+        assert_eq!(walked(dir.path()), before, "{name}: nothing was written");
+    }
+    // What is not written into is nobody's concern, and neither is an empty folder.
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(dir.path().join("crm")).unwrap();
+    std::fs::write(dir.path().join("notes.txt"), "mine").unwrap();
+    generate(&small, dir.path()).unwrap();
+    generate(&Options { force: true, ..small }, dir.path()).unwrap();
+    assert_eq!(std::fs::read_to_string(dir.path().join("notes.txt")).unwrap(), "mine");
+}
+
+fn walked(dir: &Path) -> Vec<PathBuf> {
+    walkdir::WalkDir::new(dir).sort_by_file_name().into_iter().map(|entry| entry.unwrap().into_path()).collect()
 }

@@ -24,19 +24,18 @@ pub use remarks::remarks;
 pub use survey::with_others;
 use table::SourceTable;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use datafusion::error::DataFusionError;
 use futures::{StreamExt, TryStreamExt};
 
-use crate::config::{Project, SourceFormat, Values};
+use crate::config::{Project, Source, SourceFormat, Values, span_of};
 use crate::diagnostic::Diagnostic;
 use crate::engine::{Engine, Gathered, failed};
-use crate::error::{Error, Message, Result};
-use crate::manifest::Input;
-use crate::shown;
-use crate::storage::{File, Found, Stores};
+use crate::error::{Error, Message, Result, gather};
+use crate::manifest::{Commit, Input};
+use crate::storage::{File, Found, Glob, Stores};
 
 /// Files looked at at once whose names tell no format.
 const FILES_AT_ONCE: usize = 16;
@@ -50,6 +49,8 @@ pub struct Extract {
     pub files: Vec<(File, SourceFormat)>,
     /// How many markers lie beside them, which are not read.
     pub markers: u64,
+    /// A digest of the location.
+    pub location: String,
 }
 
 impl Extract {
@@ -72,18 +73,26 @@ pub fn contracts(project: &Project, values: &Values, problems: &mut Vec<Diagnost
     contracts
 }
 
-/// Finds the files of every source, in the order of their contracts.
+/// Finds the files of every source, in the order of their contracts. `before` is the newest publication, if there is one: it knows which
+/// locations have had files.
 ///
 /// # Errors
-/// [`Error::Missing`] naming every source without files; otherwise as listing a store fails.
-pub async fn find(project: &Project, contracts: &[Arc<Contract>], stores: &Stores) -> Result<Vec<Extract>> {
+/// [`Error::Missing`] naming every source whose files are late; [`Error::Project`] naming those whose location has never had any; otherwise
+/// as listing a store fails.
+pub async fn find(project: &Project, contracts: &[Arc<Contract>], stores: &Stores, before: Option<&Commit>) -> Result<Vec<Extract>> {
     let mut extracts = Vec::new();
     let mut missing = Vec::new();
     let mut refused = Vec::new();
+    let mut wrong = Vec::new();
     for ((name, source), contract) in project.pipeline.sources.iter().zip(contracts) {
-        let location = stores.open(&source.location.value, &project.root)?;
-        let Found { files, markers } = location.files().await?;
-        if let Some(why) = missing_or_stale(contract, &files, &shown::place(&source.location.value)) {
+        let glob = stores.glob(&source.location.value, &project.root)?;
+        let Some(Found { files, markers }) = gather(&mut wrong, glob.files().await)? else { continue };
+        let location = glob.digest();
+        if files.is_empty() && contract.min_files > 0 && !had_files(before, name, &location) {
+            wrong.push(never_matched(project, name, source, &glob));
+            continue;
+        }
+        if let Some(why) = missing_or_stale(contract, &files, &glob.shown()) {
             missing.push(format!("{name}: {why}"));
             continue;
         }
@@ -96,13 +105,52 @@ pub async fn find(project: &Project, contracts: &[Arc<Contract>], stores: &Store
                 Err(other) => return Err(other),
             }
         }
-        extracts.push(Extract { contract: Arc::clone(contract), files, markers });
+        extracts.push(Extract { contract: Arc::clone(contract), files, markers, location });
+    }
+    if !wrong.is_empty() {
+        return Err(Error::Project(wrong));
     }
     if !refused.is_empty() {
         let first = refused.remove(0);
         return Err(Error::Refused(survey::together(first, refused)));
     }
     if missing.is_empty() { Ok(extracts) } else { Err(not_there_yet(missing)) }
+}
+
+/// The locations at which sources have had files: now, or else when the newest publication was made.
+pub fn locations(extracts: &[Extract], before: Option<&Commit>) -> BTreeMap<String, String> {
+    let of = |extract: &Extract| {
+        let source = &extract.contract.source;
+        let had = before.and_then(|before| before.locations.get(source).cloned());
+        let location = if extract.files.is_empty() { had } else { Some(extract.location.clone()) };
+        Some((source.clone(), location?))
+    };
+    extracts.iter().filter_map(of).collect()
+}
+
+/// Whether a source has had files at a location when the newest publication was made. One that is older than these digests says only
+/// whether it had some.
+fn had_files(before: Option<&Commit>, source: &str, location: &str) -> bool {
+    before.is_some_and(|before| match before.locations.get(source) {
+        Some(then) => then == location,
+        None => before.locations.is_empty() && before.sources.iter().any(|ledger| ledger.source == source && ledger.files > 0),
+    })
+}
+
+/// A location that has no files, and never had any as far as is known: it is wrong, not late.
+fn never_matched(project: &Project, name: &str, source: &Source, glob: &Glob) -> Diagnostic {
+    let problem = Diagnostic::error("no-such-extract", format!("the source `{name}` has no files, and never had any at this location"));
+    let problem = problem.at(span_of(&project.file, &source.location)).label(match glob.has_wildcards() {
+        true => "no file matches",
+        false if glob.is_folder() => "this is a folder",
+        false => "there is no such file",
+    });
+    problem.hint(if glob.is_folder() {
+        "name its files, as `folder/*.csv`"
+    } else {
+        "correct it or what the environment gives for it; `[`, `?` and `*` are wildcards, and themselves as `[[]`, `[?]` and `[*]`; \
+         where there may be none yet, say `min_files: 0`"
+    })
 }
 
 /// Says that extracts are missing or stale, and that waiting helps.

@@ -2,40 +2,67 @@
 //!
 //! 1. *Pending.* The run says, in `pending/RUN_ID.json`, that it is about to change a day. Whoever finds that file later
 //!    looks after that day's folders, should the run have died. The file is created twice: a store that lets the second
-//!    one pass does not honour create-if-absent, and the run stops there.
-//! 2. *Commit.* The next number is created. Of several runs that try, one succeeds. A run that finds the number taken
+//!    one pass does not honour create-if-absent, and the run stops there. A `clean` that takes the run for dead has created the
+//!    file before it removed anything; then the run gives up. One that comes after leaves the run's files alone.
+//! 2. *Marker.* The first publication makes the destination its pipeline's own (see [`super::marker`]). Where it would overwrite what is
+//!    not Segmill's, it stops. And the staged files must still be there.
+//! 3. *Commit.* The next number is created. Of several runs that try, one succeeds. A run that finds the number taken
 //!    looks at what was published: if that is of its own day, or changes the publication before it, the run has
 //!    computed from a state that is gone, and gives up; otherwise it tries the number after.
-//! 3. *Read back.* The commit file is read again. A request that was answered too late is settled by what is there.
-//! 4. *Folders.* The day's folders are brought up to date (see [`super::folders`]), and the pending file goes.
+//! 4. *Read back.* The commit file is read again. A request that was answered too late is settled by what is there.
+//! 5. *Folders.* The day's folders are brought up to date (see [`super::folders`]), and the pending file goes.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::NaiveDate;
 use object_store::path::Path;
-use object_store::{PutMode, PutOptions, PutPayload};
+use object_store::{ObjectStoreExt, PutMode, PutOptions, PutPayload};
 
+use super::marker::Marker;
 use super::publications::{Publications, commit_path};
-use super::{folders, pending};
+use super::{damage, folders, pending};
+use crate::clock::Stopwatch;
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Message, Result};
-use crate::manifest::{Commit, Pending};
+use crate::manifest::{Commit, DataFile, Pending, Purpose};
 use crate::storage::{self, Location};
 
 /// How often a run tries the number after, when runs of other days keep publishing.
 const MAX_ATTEMPTS: usize = 100;
 
+/// How long after its announcement a run may still commit: half of the time after which others may take it for dead.
+const COMMITS_WITHIN_MS: u64 = 1000 * 60 * pending::DEAD_AFTER_MINUTES.unsigned_abs() / 2;
+
 /// Creates the next commit file, `draft` with its number and the publications filled in, unless what was `seen` of the
 /// draft's day and the one before it has changed. The note that it leaves is for whoever brings the folders up to date.
 ///
 /// # Errors
-/// [`Error::Conflict`] when another run published first; otherwise as the store fails. Only when the error says so is
-/// it unknown whether the commit is there.
+/// [`Error::Conflict`] when another run published first, or a `clean` has removed this one's files; [`Error::Project`] when the
+/// destination is another pipeline's, or files would be overwritten that are not Segmill's; otherwise as the store fails. Only when the
+/// error says so is it unknown whether the commit is there.
 pub async fn create(destination: &Location, draft: Commit, seen: &Publications) -> Result<(Commit, Pending)> {
+    let (superseded, is_damaged) = match seen.of(draft.as_of).await {
+        // A day whose commit is gone is published anew all the same.
+        Err(error) if damage::is_damage(&error) => (None, true),
+        superseded => (superseded?, false),
+    };
     let note = Pending {
         run_id: draft.run_id.clone(),
         as_of: draft.as_of,
-        tables: folders::tables_of(&draft, seen.of(draft.as_of).await?.as_ref()),
+        tables: folders::tables_of(&draft, superseded.as_ref()),
+        purpose: Purpose::Publish,
     };
+    let since = Stopwatch::start();
     announce(destination, &note).await?;
-    let created = create_numbered(destination, draft, seen).await;
+    let created = async {
+        Marker::claim(destination, &draft.pipeline, &draft.run_id).await?;
+        if !is_damaged {
+            folders::refuse_foreign(destination, &draft, superseded.as_ref()).await?;
+        }
+        still_there(destination, draft.files()).await?;
+        create_numbered(destination, draft, seen, since).await
+    }
+    .await;
     if let Err(error) = &created
         && !matches!(error, Error::Unavailable(_))
     {
@@ -45,14 +72,101 @@ pub async fn create(destination: &Location, draft: Commit, seen: &Publications) 
     Ok((created?, note))
 }
 
+/// Takes days out of what is published, each unless it has another publication by now than the one named. Those that were taken out.
+///
+/// # Errors
+/// As the store fails.
+pub async fn withdraw(destination: &Location, run_id: &str, pipeline: &str, days: &[(NaiveDate, u64)]) -> Result<BTreeSet<NaiveDate>> {
+    for _ in 0..MAX_ATTEMPTS {
+        let known = Publications::read(destination).await?;
+        let gone: BTreeSet<NaiveDate> =
+            days.iter().filter(|(day, number)| known.number_of(*day) == Some(*number)).map(|(day, _)| *day).collect();
+        let (Some(newest), Some(last)) = (known.newest(), gone.last()) else { return Ok(gone) };
+        let mut publications = known.by_day();
+        let mut notes = Vec::new();
+        for day in &gone {
+            publications.remove(day);
+            notes.push(note_of_withdrawn(destination, run_id, *day, &known).await?);
+        }
+        let commit = Commit {
+            number: newest.number + 1,
+            as_of: *last,
+            run_id: run_id.to_owned(),
+            pipeline: pipeline.to_owned(),
+            segmill_version: env!("CARGO_PKG_VERSION").to_owned(),
+            tables: BTreeMap::new(),
+            sources: Vec::new(),
+            parameters: BTreeMap::new(),
+            fingerprint: String::new(),
+            publications,
+            withdrawn: gone.clone(),
+            ..newest.clone()
+        };
+        if create_at(destination, &commit).await? {
+            for note in notes {
+                folders::refresh(destination, note.as_of, &note.tables, Purpose::Withdraw).await?;
+                pending::remove(destination, &note.run_id).await?;
+            }
+            return Ok(gone);
+        }
+    }
+    Err(too_often())
+}
+
+/// Leaves a note that the folders of a day are to be emptied, for whoever comes after if this one dies.
+async fn note_of_withdrawn(destination: &Location, run_id: &str, day: NaiveDate, known: &Publications) -> Result<Pending> {
+    let tables = match known.of(day).await {
+        // Where its commit is gone, it may have had any table that ever was.
+        Err(error) if damage::is_damage(&error) => known.all().await?.iter().flat_map(|commit| commit.tables.keys().cloned()).collect(),
+        commit => commit?.map(|commit| commit.tables.keys().cloned().collect()).unwrap_or_default(),
+    };
+    let note = Pending { run_id: format!("{run_id}-{day}"), as_of: day, tables, purpose: Purpose::Withdraw };
+    let path = pending::path(destination, &note.run_id);
+    let put = destination.store.put(&path, PutPayload::from(super::to_json(&note)?)).await;
+    put.map_err(|error| storage::failure("write", &destination.shown(&path), error))?;
+    Ok(note)
+}
+
+/// Sees that nobody has removed files since they were written, as a `clean` does that takes the run for dead.
+///
+/// # Errors
+/// [`Error::Conflict`] when somebody has; otherwise as the store fails.
+pub async fn still_there(destination: &Location, files: impl IntoIterator<Item = &DataFile>) -> Result<()> {
+    for file in files {
+        let path = destination.join(&file.path);
+        let shown = destination.shown(&path);
+        match destination.store.head(&path).await {
+            Ok(meta) if meta.size == file.bytes => {}
+            Ok(meta) => {
+                let message = Message::new(format!("{shown} has {} bytes where {} were written", meta.size, file.bytes));
+                return Err(Error::Conflict(message.hint("somebody changed it; nothing was published; run again")));
+            }
+            Err(object_store::Error::NotFound { .. }) => return Err(cleaned(&format!("{shown} is gone"))),
+            Err(error) => return Err(storage::failure("publish", &shown, error)),
+        }
+    }
+    Ok(())
+}
+
+/// A run that a `clean` took for dead.
+fn cleaned(what: &str) -> Error {
+    let message = Message::new(format!("{what}: a `clean` took this run for dead and removed its files; nothing was published"));
+    Error::Conflict(message.hint("run again, and let `clean` have a `--grace` that is longer than any run takes"))
+}
+
 /// Writes the pending file, and sees whether the store honours create-if-absent.
 async fn announce(destination: &Location, note: &Pending) -> Result<()> {
     let path = pending::path(destination, &note.run_id);
     let shown = destination.shown(&path);
     let bytes = super::to_json(note)?;
     match put_new(destination, &path, bytes.clone()).await {
-        // The name is this run's alone: a request whose answer was lost has been repeated.
-        Ok(()) | Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {}
+        Ok(()) => {}
+        // The name is this run's alone: a request whose answer was lost has been repeated, or a `clean` has taken the run for dead.
+        Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
+            if pending::read(destination, &path).await?.as_ref() != Some(note) {
+                return Err(cleaned(&format!("{shown} is there already")));
+            }
+        }
         Err(error) => return Err(storage::failure("create", &shown, error)),
     }
     match put_new(destination, &path, bytes).await {
@@ -68,7 +182,25 @@ async fn announce(destination: &Location, note: &Pending) -> Result<()> {
     }
 }
 
-async fn create_numbered(destination: &Location, mut draft: Commit, seen: &Publications) -> Result<Commit> {
+/// Creates a commit under its number; false when another has the number.
+async fn create_at(destination: &Location, commit: &Commit) -> Result<bool> {
+    let path = commit_path(destination, commit.number);
+    let shown = destination.shown(&path);
+    let error = match put_new(destination, &path, super::to_json(commit)?).await {
+        Ok(()) => None,
+        Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => None,
+        Err(error) => Some(error),
+    };
+    // Whatever the answer was, what is there counts.
+    match (Publications::commit_at(destination, commit.number).await, error) {
+        (Ok(Some(there)), _) => Ok(there.run_id == commit.run_id),
+        (Ok(None), Some(error)) => Err(storage::failure("create", &shown, error)),
+        (Ok(None), None) => Err(unstable(&shown)),
+        (Err(error), _) => Err(unknown(&shown, &error)),
+    }
+}
+
+async fn create_numbered(destination: &Location, mut draft: Commit, seen: &Publications, since: Stopwatch) -> Result<Commit> {
     for _ in 0..MAX_ATTEMPTS {
         let known = Publications::read(destination).await?;
         known.belong_to(&draft.pipeline)?;
@@ -76,39 +208,43 @@ async fn create_numbered(destination: &Location, mut draft: Commit, seen: &Publi
         draft.number = known.newest_number() + 1;
         draft.publications = known.by_day();
         draft.publications.insert(draft.as_of, draft.number);
-        let path = commit_path(destination, draft.number);
-        let shown = destination.shown(&path);
-        let error = match put_new(destination, &path, super::to_json(&draft)?).await {
-            Ok(()) => None,
-            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => None,
-            Err(error) => Some(error),
-        };
-        // Whatever the answer was, what is there counts.
-        match (Publications::commit_at(destination, draft.number).await, error) {
-            (Ok(Some(there)), _) if there.run_id == draft.run_id => return Ok(draft),
-            (Ok(Some(_)), _) => {}
-            (Ok(None), Some(error)) => return Err(storage::failure("create", &shown, error)),
-            (Ok(None), None) => return Err(unstable(&shown)),
-            (Err(error), _) => return Err(unknown(&shown, &error)),
+        if since.elapsed_ms() > COMMITS_WITHIN_MS {
+            let message = Message::new("the run was held up for so long before its commit that others may take it for dead");
+            return Err(Error::Conflict(message.hint("nothing was published; run again")));
+        }
+        if create_at(destination, &draft).await? {
+            return Ok(draft);
         }
     }
+    Err(too_often())
+}
+
+fn too_often() -> Error {
     let message = Message::new("other runs publish so often that this one found no number");
-    Err(Error::Conflict(message.hint("nothing was published; run again when they are done")))
+    Error::Conflict(message.hint("nothing was published; run again when they are done"))
 }
 
 /// Whether what the run saw before it read data is still so.
 fn still_true(destination: &Location, draft: &Commit, seen: &Publications, known: &Publications) -> Result<()> {
+    // A day that was taken out meanwhile is nobody's to supersede.
     let changed = |before: Option<u64>, now: Option<u64>| (before != now).then_some(now).flatten();
     let own = changed(seen.number_of(draft.as_of), known.number_of(draft.as_of));
     let before = changed(seen.number_before(draft.as_of), known.number_before(draft.as_of));
     let Some(number) = own.or(before) else { return Ok(()) };
     let shown = destination.shown(&commit_path(destination, number));
-    let whose = if own.is_some() { "for the same day" } else { "for the day before it" };
-    let message = Message::new(format!("another run published {shown} {whose} first; this one published nothing"));
+    let message = Message::new(if own.is_some() {
+        format!("another run published {shown} for the same day first; this one published nothing")
+    } else {
+        format!("the publication of the day before is {shown} by now, and this run has compared with another; it published nothing")
+    });
     Err(Error::Conflict(message.hint("run again: it will see what the other run published")))
 }
 
-async fn put_new(destination: &Location, path: &Path, bytes: Vec<u8>) -> object_store::Result<()> {
+/// Creates an object only if it is not there.
+///
+/// # Errors
+/// The store's own.
+pub async fn put_new(destination: &Location, path: &Path, bytes: Vec<u8>) -> object_store::Result<()> {
     destination.store.put_opts(path, PutPayload::from(bytes), PutOptions::from(PutMode::Create)).await.map(|_| ())
 }
 

@@ -21,10 +21,15 @@ use object_store::{ObjectMeta, ObjectStoreExt};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 
+use super::damage::Damage;
 use super::publications::Publications;
+use crate::diagnostic::{Diagnostic, counted};
 use crate::error::{Error, Message, Result};
-use crate::manifest::{Commit, DataFile};
+use crate::manifest::{Commit, DataFile, Purpose};
 use crate::storage::{self, CopiesBy, Location};
+
+/// The code of the refusal to replace what is somebody else's.
+const FOREIGN: &str = "foreign-file";
 
 /// How often a refresh starts again because its day was published again meanwhile.
 const MAX_ROUNDS: usize = 100;
@@ -39,31 +44,105 @@ pub fn tables_of(commit: &Commit, superseded: Option<&Commit>) -> BTreeSet<Strin
     std::iter::once(commit).chain(superseded).flat_map(|commit| commit.tables.keys().cloned()).collect()
 }
 
-/// Brings the folders of a day up to date with its publication, and empties those of `tables` that it does not have.
+/// Brings the folders of a day up to date with its publication, and empties those of `tables` that it does not have. Where the day has no
+/// publication, its folders are left alone unless it was taken out.
 ///
 /// # Errors
-/// As the store fails.
-pub async fn refresh(destination: &Location, as_of: NaiveDate, tables: &BTreeSet<String>) -> Result<()> {
+/// [`Error::Project`] when files of the publication are gone; otherwise as the store fails.
+pub async fn refresh(destination: &Location, as_of: NaiveDate, tables: &BTreeSet<String>, purpose: Purpose) -> Result<()> {
     let mut known = Publications::read(destination).await?;
     for _ in 0..MAX_ROUNDS {
-        let Some(commit) = known.of(as_of).await? else { return Ok(()) };
-        let replaced = futures::future::join_all(tables_of(&commit, None).union(tables).map(|table| {
-            let file = commit.tables.get(table).and_then(|table| table.files.first());
+        let commit = match known.of(as_of).await {
+            // Read anew: it was superseded just now.
+            Err(Error::Conflict(_)) => {
+                known = Publications::read(destination).await?;
+                continue;
+            }
+            commit => commit?,
+        };
+        if commit.is_none() && purpose != Purpose::Withdraw {
+            return Ok(());
+        }
+        let wanted = commit.iter().flat_map(|commit| tables_of(commit, None)).chain(tables.iter().cloned()).collect::<BTreeSet<_>>();
+        let replaced = futures::future::join_all(wanted.iter().map(|table| {
+            let file = commit.as_ref().and_then(|commit| commit.tables.get(table)).and_then(|table| table.files.first());
             replace(destination, destination.join(&path(table, as_of)), file)
         }))
         .await;
         // What was published meanwhile counts, and may be why a file was not there any more.
         known = Publications::read(destination).await?;
-        if known.number_of(as_of) == Some(commit.number) {
-            return replaced.into_iter().collect();
+        let number = commit.as_ref().map(|commit| commit.number);
+        if known.number_of(as_of) == number {
+            let gone: Vec<String> = replaced.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+            return match number {
+                Some(number) if !gone.is_empty() => Err(Damage { as_of, number, files: gone }.error()),
+                _ => Ok(()),
+            };
         }
     }
     let message = Message::new(format!("the day {as_of} is published so often that its folders cannot follow"));
     Err(Error::Unavailable(message.hint("run again when the other runs are done")))
 }
 
-/// Makes a file of the folders what a publication has, if it is not already.
-async fn replace(destination: &Location, to: Path, file: Option<&DataFile>) -> Result<()> {
+/// Refuses to publish a day where files stand in its folders that no publication has put there: to replace them would lose them, and
+/// beside ours they would double the rows.
+///
+/// # Errors
+/// [`Error::Project`] naming them; otherwise as the store fails.
+pub async fn refuse_foreign(destination: &Location, draft: &Commit, superseded: Option<&Commit>) -> Result<()> {
+    let is_new = |table: &str| superseded.is_none_or(|superseded| !superseded.tables.contains_key(table));
+    let looked = draft.tables.iter().filter(|(name, _)| is_new(name)).map(|(name, table)| async move {
+        let ours = destination.join(&table.folder_path);
+        let mut foreign = Vec::new();
+        for meta in destination.list(&format!("{name}/as_of={}", draft.as_of)).await? {
+            let file = table.files.first().filter(|_| meta.location == ours);
+            let is_same = match file {
+                Some(file) => {
+                    same(destination, &meta, file).await.map_err(|error| storage::failure("read", &destination.shown(&ours), error))?
+                }
+                None => false,
+            };
+            if !is_same {
+                foreign.push(destination.shown(&meta.location));
+            }
+        }
+        Ok::<_, Error>(foreign)
+    });
+    let foreign: Vec<String> = futures::future::try_join_all(looked).await?.into_iter().flatten().collect();
+    let Some(first) = foreign.first() else { return Ok(()) };
+    let more = if foreign.len() > 1 { format!(", and {} beside it", counted(foreign.len() as u64 - 1, "file")) } else { String::new() };
+    let what = format!("{first} stands where {} is to be published, and no publication put it there{more}", draft.as_of);
+    Err(Diagnostic::error(FOREIGN, what)
+        .hint("nothing was published and nothing touched; move it away, or publish to a destination of its own")
+        .into())
+}
+
+/// Whether an error is that somebody's files are in the way of a day.
+pub fn is_foreign(error: &Error) -> bool {
+    matches!(error, Error::Project(problems) if problems.iter().all(|problem| problem.code == FOREIGN))
+}
+
+/// Puts back a file that a publication lacks from its copy in the folders; false when that is not whole either.
+///
+/// # Errors
+/// As the store fails.
+pub async fn put_back(destination: &Location, file: &DataFile, folder_path: &str) -> Result<bool> {
+    let from = destination.join(folder_path);
+    let shown = destination.shown(&from);
+    let failed = |error| storage::failure("read", &shown, error);
+    let meta = match destination.store.head(&from).await {
+        Ok(meta) => meta,
+        Err(object_store::Error::NotFound { .. }) => return Ok(false),
+        Err(error) => return Err(failed(error)),
+    };
+    if !same(destination, &meta, file).await.map_err(failed)? {
+        return Ok(false);
+    }
+    copy(destination, &from, &destination.join(&file.path), file.bytes).await.map(|()| true).map_err(failed)
+}
+
+/// Makes a file of the folders what a publication has, if it is not already. Gives the publication's file when it is gone.
+async fn replace(destination: &Location, to: Path, file: Option<&DataFile>) -> Result<Option<String>> {
     let shown = destination.shown(&to);
     let there = match destination.store.head(&to).await {
         Ok(meta) => Some(meta),
@@ -72,9 +151,9 @@ async fn replace(destination: &Location, to: Path, file: Option<&DataFile>) -> R
     };
     let Some(file) = file else {
         return match there.map(|_| destination.store.delete(&to)) {
-            None => Ok(()),
+            None => Ok(None),
             Some(deleted) => match deleted.await {
-                Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(None),
                 Err(error) => Err(storage::failure("remove", &shown, error)),
             },
         };
@@ -83,9 +162,14 @@ async fn replace(destination: &Location, to: Path, file: Option<&DataFile>) -> R
     if let Some(meta) = there
         && same(destination, &meta, file).await.map_err(failed)?
     {
-        return Ok(());
+        return Ok(None);
     }
-    copy(destination, &destination.join(&file.path), &to, file.bytes).await.map_err(failed)
+    let from = destination.join(&file.path);
+    match copy(destination, &from, &to, file.bytes).await {
+        Ok(()) => Ok(None),
+        Err(object_store::Error::NotFound { .. }) => Ok(Some(destination.shown(&from))),
+        Err(error) => Err(failed(error)),
+    }
 }
 
 /// Whether a file has the bytes of another.

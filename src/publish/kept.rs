@@ -12,10 +12,8 @@ use object_store::buffered::BufReader;
 use parquet::arrow::ParquetRecordBatchStreamBuilder;
 use sha2::{Digest, Sha256};
 
-use super::publications::commit_path;
-use super::{Publications, RUNS, Staging, write};
-use crate::diagnostic::Diagnostic;
-use crate::error::{Error, Result};
+use super::{IDENTITY_ALIASES, IDENTITY_MAP, Publications, RUNS, Staging, damage, write};
+use crate::error::Result;
 use crate::manifest::{Commit, DataFile};
 use crate::storage;
 
@@ -24,6 +22,14 @@ const BATCH_ROWS: usize = 32 * 1024;
 
 /// Bytes that are asked of the store at once.
 const READ_BYTES: usize = 4 * 1024 * 1024;
+
+/// What publications keep.
+pub const KEPT: [&str; 2] = [IDENTITY_MAP, IDENTITY_ALIASES];
+
+/// Where a run writes what is kept, from the destination.
+pub fn kept_path(run_id: &str, name: &str) -> String {
+    format!("{RUNS}/{run_id}/kept/{name}.parquet")
+}
 
 /// A file to be kept.
 pub struct Keep {
@@ -43,7 +49,7 @@ impl Staging {
     /// # Errors
     /// As writing to the store fails.
     pub async fn keep(&mut self, file: Keep) -> Result<()> {
-        let path = format!("{RUNS}/{}/kept/{}.parquet", self.run_id, file.name);
+        let path = kept_path(&self.run_id, file.name);
         let location = self.destination.join(&path);
         let shown = self.destination.shown(&location);
         let rows = RecordBatchStreamAdapter::new(file.schema, stream::iter(file.rows.into_iter().map(Ok)));
@@ -68,11 +74,11 @@ impl Publications {
         let shown = self.destination.shown(&path);
         let meta = match self.destination.store.head(&path).await {
             Ok(meta) => meta,
-            Err(object_store::Error::NotFound { .. }) => return Err(self.damaged(commit, &shown, "is not there")),
+            Err(object_store::Error::NotFound { .. }) => return Err(damage::lost_file(commit, &shown)),
             Err(error) => return Err(storage::failure("read", &shown, error)),
         };
         if meta.size != file.bytes {
-            return Err(self.damaged(commit, &shown, "is not as it was written"));
+            return Err(damage::lost_file(commit, &shown));
         }
         // A file whose bytes are others could mean anything.
         let mut hash = Sha256::new();
@@ -82,31 +88,21 @@ impl Publications {
             hash.update(&part);
         }
         if format!("{:x}", hash.finalize()) != file.sha256 {
-            return Err(self.damaged(commit, &shown, "is not as it was written"));
+            return Err(damage::lost_file(commit, &shown));
         }
         let reader = BufReader::with_capacity(Arc::clone(&self.destination.store), &meta, READ_BYTES);
         let unreadable = {
-            let (damaged, shown) = (self.damage(commit, &shown, "cannot be read"), shown.clone());
+            let (damaged, shown) = (damage::lost_file(commit, &shown), shown.clone());
             move |error: parquet::errors::ParquetError| match error {
                 parquet::errors::ParquetError::External(cause) => match cause.downcast::<object_store::Error>() {
                     Ok(error) => storage::failure("read", &shown, *error),
                     Err(cause) => storage::broken("read", &shown, &*cause),
                 },
-                _ => damaged.clone().into(),
+                _ => damaged.clone(),
             }
         };
         let builder = ParquetRecordBatchStreamBuilder::new(reader).await.map_err(&unreadable)?;
         let rows = builder.with_batch_size(BATCH_ROWS).build().map_err(&unreadable)?;
         Ok(Some(rows.map_err(unreadable).boxed()))
-    }
-
-    fn damaged(&self, commit: &Commit, shown: &str, how: &str) -> Error {
-        self.damage(commit, shown, how).into()
-    }
-
-    fn damage(&self, commit: &Commit, shown: &str, how: &str) -> Diagnostic {
-        let named_by = self.destination.shown(&commit_path(&self.destination, commit.number));
-        Diagnostic::error("damaged-publication", format!("{shown}, which {named_by} names, {how}"))
-            .hint(format!("publish {} again with `--force`, or restore the file", commit.as_of))
     }
 }

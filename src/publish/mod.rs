@@ -12,17 +12,21 @@
 //! runs/RUN_ID/kept/NAME.parquet      what the publication keeps for the next one
 //! runs/RUN_ID/failed_checks/         the rows that checks objected to, personal values left out
 //! runs/RUN_ID/load/                  lists of those files, as loaders take them
+//! segmill.json                       whose the destination is (see [`marker`])
 //! commits/00000001.json              a publication (see [`crate::manifest::Commit`]), created only if it is not there
 //! pending/RUN_ID.json                there while a run publishes; left behind by one that died
 //! TABLE/as_of=DAY/TABLE.parquet      a copy of the day's publication, for readers that only list folders
+//! cleans/CLEAN_ID.json               what a clean has removed
 //! ```
 
 mod check;
 pub mod clean;
 mod commit;
+pub mod damage;
 mod folders;
 mod kept;
 pub mod loads;
+pub mod marker;
 mod pending;
 mod publications;
 mod write;
@@ -32,12 +36,10 @@ pub use kept::Keep;
 pub use pending::settle;
 pub use publications::Publications;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use object_store::ObjectStoreExt;
-
-use crate::config::{Pipeline, Project, Values, span_of};
+use crate::config::{Pipeline, Project, Source, span_of};
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Message, Result};
 use crate::manifest::{Commit, DataFile, Table};
@@ -55,10 +57,14 @@ pub const IDENTITY_ALIASES: &str = "identity_aliases";
 
 /// The folder of what runs write.
 const RUNS: &str = "runs";
+/// The folder of what cleans write down.
+const CLEANS: &str = "cleans";
+
+/// What stands beside the outputs at a destination.
+const TAKEN: [&str; 5] = [RUNS, CLEANS, publications::COMMITS, pending::PENDING, "rejected"];
 
 /// Why a name is none for an output, whose folder stands beside those of the commits, or that cannot be a folder.
 pub fn unfit_name(table: &str) -> Option<&'static str> {
-    const TAKEN: [&str; 4] = [RUNS, publications::COMMITS, pending::PENDING, "rejected"];
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if TAKEN.contains(&table) {
         return Some("Segmill keeps something of its own under that name at the destination");
@@ -191,16 +197,12 @@ impl Checked {
         let Staging { destination, seen, tables, kept, .. } = staging;
         for table in tables.values() {
             loads::write(&destination, table).await?;
-            still_there(&destination, &table.files).await?;
-        }
-        for file in kept.values() {
-            still_there(&destination, std::slice::from_ref(file)).await?;
         }
         let draft = Commit { kept, ..describe(tables) };
         let (commit, note) = commit::create(&destination, draft, &seen).await?;
         let commit_shown = commit_shown(&destination, commit.number);
         let settled = async {
-            folders::refresh(&destination, note.as_of, &note.tables).await?;
+            folders::refresh(&destination, note.as_of, &note.tables, note.purpose).await?;
             pending::remove(&destination, &note.run_id).await
         };
         settled.await.map_err(|error| behind(&commit_shown, error))?;
@@ -210,56 +212,106 @@ impl Checked {
     }
 }
 
-/// Sees that nobody has removed files since they were checked, as a `clean` with too short a grace does.
-async fn still_there(destination: &Location, files: &[DataFile]) -> Result<()> {
-    for file in files {
-        let path = destination.join(&file.path);
-        let shown = destination.shown(&path);
-        let meta = destination.store.head(&path).await.map_err(|error| storage::failure("publish", &shown, error))?;
-        if meta.size != file.bytes {
-            let message = Message::new(format!("{shown} has {} bytes where {} were written", meta.size, file.bytes));
-            return Err(Error::Unavailable(message.hint("somebody changed it; nothing was published; run again")));
-        }
-    }
-    Ok(())
-}
-
 /// Where a project's outputs go: where was typed, or else where the pipeline file says.
 ///
 /// # Errors
-/// [`Error::Project`] when the location has no meaning.
+/// [`Error::Project`] when the location has no meaning, or nothing can or should be written there.
 pub fn destination(typed: Option<&str>, project: &Project, stores: &Stores) -> Result<Location> {
     match typed {
-        // What a person types is relative to where they are; what the file says, to the project.
-        Some(typed) => stores.open(typed, std::path::Path::new("")),
-        None => stores.open(&project.pipeline.outputs.destination.value, &project.root),
+        Some(typed) => typed_destination(typed, stores),
+        None => destination_at(&project.pipeline.outputs.destination.value, &project.root, stores),
     }
+}
+
+/// The destination that somebody typed: relative to where they are, while what the file says is relative to the project.
+///
+/// # Errors
+/// As [`destination`].
+pub fn typed_destination(typed: &str, stores: &Stores) -> Result<Location> {
+    destination_at(typed, std::path::Path::new(""), stores)
+}
+
+fn destination_at(text: &str, root: &std::path::Path, stores: &Stores) -> Result<Location> {
+    let place = stores.open(text, root)?;
+    let unfit = |why: &str| {
+        let what = format!("{} is no place to publish to: {why}", place.shown(&place.folder()));
+        Error::from(Diagnostic::error("unusable-destination", what).hint("name a folder of its own, as `out` or `s3://bucket/segments`"))
+    };
+    if place.is_read_only {
+        return Err(unfit(storage::READ_ONLY));
+    }
+    if place.is_local() && place.path.is_empty() {
+        return Err(unfit("it is the root of the file system, as a variable gives that is not set"));
+    }
+    Ok(place)
 }
 
 /// Refuses sources that would read what the run publishes: each run would count what the one before it found.
 ///
 /// # Errors
 /// [`Error::Project`] naming every such source.
-pub fn refuse_own_outputs(destination: &Location, project: &Project, values: &Values, stores: &Stores) -> Result<()> {
-    let run = format!("{RUNS}/{}-run", values.as_of);
-    let tables = project.pipeline.outputs.tables.keys().map(String::as_str).chain(["rejected"]);
-    let mut written: Vec<String> =
-        tables.flat_map(|table| [folders::path(table, values.as_of), format!("{run}/{table}.parquet")]).collect();
-    written.extend([format!("{run}/record.json"), format!("{}/00000001.json", publications::COMMITS)]);
+pub fn refuse_own_outputs(destination: &Location, project: &Project, days: &BTreeSet<NaiveDate>, stores: &Stores) -> Result<()> {
+    let written = may_write(destination, project, days);
     let mut problems = Vec::new();
     for (name, source) in &project.pipeline.sources {
-        let location = stores.open(&source.location.value, &project.root)?;
+        let location = stores.glob(&source.location.value, &project.root)?;
         if let Some(own) = written.iter().find(|path| location.matches(destination, &destination.join(path))) {
-            let problem = Diagnostic::error("reads-own-outputs", format!("the source `{name}` would read what this pipeline publishes"));
-            problems.push(
-                problem
-                    .at(span_of(&project.file, &source.location))
-                    .label(format!("matches `{own}` at the destination"))
-                    .hint("publish elsewhere, or narrow the location"),
-            );
+            problems.push(reads_own(project, name, source).label(format!("matches `{own}` at the destination")));
         }
     }
     if problems.is_empty() { Ok(()) } else { Err(Error::Project(problems)) }
+}
+
+/// Refuses extracts that were found and lie, by whatever links they were reached, where this pipeline publishes.
+///
+/// # Errors
+/// [`Error::Project`] naming every source that has one.
+pub fn refuse_found_outputs(destination: &Location, project: &Project, found: &[crate::ingest::Extract]) -> Result<()> {
+    let Some(place) = destination.is_local().then(|| std::fs::canonicalize(format!("/{}", destination.path)).ok()).flatten() else {
+        return Ok(());
+    };
+    let tables: BTreeSet<&str> = project.pipeline.outputs.tables.keys().map(String::as_str).collect();
+    let is_own = |file: &storage::File| {
+        let real = std::fs::canonicalize(format!("/{}", file.meta.location)).ok()?;
+        let mut below = real.strip_prefix(&place).ok()?.components().map(|part| part.as_os_str().to_string_lossy().into_owned());
+        let (first, second) = (below.next()?, below.next());
+        let in_folders = tables.contains(first.as_str()) && second.as_ref().is_some_and(|second| second.starts_with("as_of="));
+        let beside = TAKEN.contains(&first.as_str()) && second.is_some();
+        (beside || in_folders || first == marker::MARKER).then(|| file.shown.clone())
+    };
+    let mut problems = Vec::new();
+    for extract in found.iter().filter(|extract| extract.files.iter().all(|(file, _)| file.is_local)) {
+        let Some(source) = project.pipeline.sources.get(&extract.contract.source) else { continue };
+        if let Some(own) = extract.files.iter().find_map(|(file, _)| is_own(file)) {
+            problems.push(reads_own(project, &extract.contract.source, source).label(format!("matches {own}, which lies there")));
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Error::Project(problems)) }
+}
+
+fn reads_own(project: &Project, name: &str, source: &Source) -> Diagnostic {
+    Diagnostic::error("reads-own-outputs", format!("the source `{name}` would read what this pipeline publishes"))
+        .at(span_of(&project.file, &source.location))
+        .hint("publish elsewhere, or narrow the location")
+}
+
+/// What a run writes at its destination, as examples of every kind and for every day that is published.
+fn may_write(destination: &Location, project: &Project, days: &BTreeSet<NaiveDate>) -> Vec<String> {
+    let tables: Vec<&str> = project.pipeline.outputs.tables.keys().map(String::as_str).chain(["rejected"]).collect();
+    let checks = project.pipeline.checks.iter().map(|check| check.name.value.as_str());
+    let mut written: Vec<String> = tables.iter().flat_map(|table| days.iter().map(|day| folders::path(table, *day))).collect();
+    for run in days.iter().map(|day| format!("{day}-20000101T000000Z-0000000000000000")) {
+        written.extend(clean::files_of(destination, &run, tables.iter().copied(), checks.clone()));
+        written.extend([format!("{RUNS}/{run}/record.json"), format!("{}/{run}.json", pending::PENDING)]);
+    }
+    let id = "20000101T000000Z-0000000000000000";
+    written.extend([marker::MARKER.to_owned(), format!("{}/00000001.json", publications::COMMITS), format!("{CLEANS}/{id}.json")]);
+    written
+}
+
+/// Whether a refusal concerns one day alone, so that others may go on.
+pub fn concerns_one_day(error: &Error) -> bool {
+    damage::is_damage(error) || folders::is_foreign(error)
 }
 
 /// Where a commit file is, for people.

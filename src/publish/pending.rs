@@ -2,21 +2,23 @@
 //! folders are up to date. A note that stays behind is of a run that died, or still lives.
 
 use chrono::{DateTime, Utc};
-use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
-use super::folders;
+use super::{damage, folders};
 use crate::clock;
 use crate::error::Result;
-use crate::manifest::Pending;
+use crate::manifest::{Pending, Purpose};
 use crate::storage::{self, Location};
 
 /// The folder of the notes.
 pub const PENDING: &str = "pending";
 
+/// The largest note that is read.
+const MAX_BYTES: u64 = 1024 * 1024;
+
 /// After this long a run that has not removed its note is dead; until then it may yet copy a file.
-const DEAD_AFTER_MINUTES: i64 = 60;
+pub const DEAD_AFTER_MINUTES: i64 = 60;
 
 /// Where a run's note is.
 pub fn path(destination: &Location, run_id: &str) -> Path {
@@ -35,6 +37,24 @@ pub async fn remove(destination: &Location, run_id: &str) -> Result<()> {
     }
 }
 
+/// A note, if it is there and is one.
+///
+/// # Errors
+/// As the store fails.
+pub async fn read(destination: &Location, path: &Path) -> Result<Option<Pending>> {
+    let failed = |error| storage::failure("read", &destination.shown(path), error);
+    let bytes = match destination.store.get(path).await {
+        Ok(found) if found.meta.size <= MAX_BYTES => found.bytes().await.map_err(failed)?,
+        Ok(_) => return Ok(None),
+        // Its run has just finished.
+        Err(object_store::Error::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    // What is no note, or is not called as its run, is nobody's.
+    let note = serde_json::from_slice::<Pending>(&bytes).ok();
+    Ok(note.filter(|note| super::pending::path(destination, &note.run_id) == *path))
+}
+
 /// The notes that are there, each with the time that it was written.
 ///
 /// # Errors
@@ -42,28 +62,32 @@ pub async fn remove(destination: &Location, run_id: &str) -> Result<()> {
 pub async fn all(destination: &Location) -> Result<Vec<(Pending, DateTime<Utc>)>> {
     let mut notes = Vec::new();
     for meta in destination.list(PENDING).await? {
-        let failed = |error| storage::failure("read", &destination.shown(&meta.location), error);
-        let bytes = match destination.store.get(&meta.location).await {
-            Ok(found) => found.bytes().await.map_err(failed)?,
-            // Its run has just finished.
-            Err(object_store::Error::NotFound { .. }) => continue,
-            Err(error) => return Err(failed(error)),
-        };
-        // What is no note is nobody's.
-        notes.extend(serde_json::from_slice::<Pending>(&bytes).ok().map(|note| (note, meta.last_modified)));
+        notes.extend(read(destination, &meta.location).await?.map(|note| (note, meta.last_modified)));
     }
     Ok(notes)
 }
 
-/// Brings up to date the folders of every day that a run was about to change and may have died over.
+/// Brings up to date the folders of every day that a run was about to change and may have died over. A day whose publication is damaged
+/// stays as it is: who asks for that day is told.
 ///
 /// # Errors
 /// As the store fails.
 pub async fn settle(destination: &Location) -> Result<()> {
-    let notes = all(destination).await?;
-    let settled = futures::stream::iter(notes).map(|(note, written)| async move {
-        folders::refresh(destination, note.as_of, &note.tables).await?;
-        if (clock::now() - written).num_minutes() >= DEAD_AFTER_MINUTES { remove(destination, &note.run_id).await } else { Ok(()) }
-    });
-    settled.buffered(1).try_collect::<Vec<()>>().await.map(|_| ())
+    for (note, written) in all(destination).await? {
+        // A run that is being cleaned away has published nothing.
+        if note.purpose == Purpose::Clean {
+            continue;
+        }
+        match folders::refresh(destination, note.as_of, &note.tables, note.purpose).await {
+            Err(error) if damage::is_damage(&error) => {
+                tracing::warn!("{error}");
+                continue;
+            }
+            refreshed => refreshed?,
+        }
+        if (clock::now() - written).num_minutes() >= DEAD_AFTER_MINUTES {
+            remove(destination, &note.run_id).await?;
+        }
+    }
+    Ok(())
 }

@@ -10,8 +10,9 @@ use chrono::NaiveDate;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
+use super::{damage, marker};
 use crate::diagnostic::Diagnostic;
-use crate::error::{Error, Result};
+use crate::error::{Error, Message, Result};
 use crate::manifest::{self, Commit};
 use crate::storage::{self, Location};
 
@@ -20,6 +21,9 @@ pub const COMMITS: &str = "commits";
 
 /// The largest commit file that is read.
 const MAX_COMMIT_BYTES: u64 = 64 * 1024 * 1024;
+
+/// How often the newest commit may be gone when it is read.
+const MAX_ROUNDS: usize = 20;
 
 /// The publications at a destination, at the moment of asking.
 #[derive(Debug, Clone)]
@@ -34,11 +38,17 @@ impl Publications {
     /// # Errors
     /// As reading from the store fails; [`Error::Project`] when a newer Segmill wrote there, or somebody else did.
     pub async fn read(destination: &Location) -> Result<Self> {
-        let newest = match numbers(destination).await?.last() {
-            Some(&number) => Some(read_commit(destination, number).await?),
-            None => None,
-        };
-        Ok(Publications { destination: destination.clone(), newest })
+        for _ in 0..MAX_ROUNDS {
+            let Some(&number) = numbers(destination).await?.last() else {
+                return Ok(Publications { destination: destination.clone(), newest: None });
+            };
+            // One that has gone since it was listed was superseded, and a newer one is there.
+            if let Some(newest) = read_commit(destination, number).await? {
+                return Ok(Publications { destination: destination.clone(), newest: Some(newest) });
+            }
+        }
+        let message = Message::new(format!("{} lists commits that cannot be read", destination.shown(&destination.join(COMMITS))));
+        Err(Error::Unavailable(message.hint("run again; if that does not help, the store does not show what it has stored")))
     }
 
     /// The number of the newest commit, whatever its day; 0 when there is none.
@@ -51,6 +61,11 @@ impl Publications {
         self.newest.as_ref().map(|commit| commit.run_id.as_str())
     }
 
+    /// The newest commit.
+    pub fn newest(&self) -> Option<&Commit> {
+        self.newest.as_ref()
+    }
+
     /// Sees that they are a pipeline's own: a destination belongs to the one that first published there. Two at one would take turns in
     /// removing each other's tables.
     ///
@@ -61,13 +76,13 @@ impl Publications {
             return Ok(());
         };
         let shown = self.destination.shown(&commit_path(&self.destination, newest.number));
-        let what = format!(
-            "the destination belongs to the pipeline `{}`, which published {shown}; this pipeline is `{pipeline}`",
-            newest.pipeline
-        );
-        Err(Diagnostic::error("another-pipeline", what)
-            .hint("publish to a destination of its own; a pipeline that was given another name needs one too")
-            .into())
+        Err(marker::another(&newest.pipeline, &format!("which published {shown}"), pipeline))
+    }
+
+    /// What it means that a publication that was just known is gone: another has come in its place.
+    pub fn moved_on(&self, as_of: NaiveDate) -> Error {
+        let message = Message::new(format!("the day {as_of} was published anew, or taken out, while its publication was read"));
+        Error::Conflict(message.hint("run again: it will see what is there now"))
     }
 
     /// The number of the publication of every as-of day.
@@ -89,37 +104,25 @@ impl Publications {
     /// The publication of the latest as-of day.
     ///
     /// # Errors
-    /// As [`Publications::commit`].
+    /// As [`Publications::read`]; [`Error::Project`] when its file is gone, and [`Error::Conflict`] when the day has another by now.
     pub async fn latest(&self) -> Result<Option<Commit>> {
-        let number = self.by_day().last_key_value().map(|(_, number)| *number);
-        self.commit_if(number).await
+        self.publication(self.by_day().last_key_value().map(|(day, number)| (*day, *number))).await
     }
 
     /// The publication of a day.
     ///
     /// # Errors
-    /// As [`Publications::commit`].
+    /// As [`Publications::read`]; [`Error::Project`] when its file is gone, and [`Error::Conflict`] when the day has another by now.
     pub async fn of(&self, as_of: NaiveDate) -> Result<Option<Commit>> {
-        self.commit_if(self.number_of(as_of)).await
+        self.publication(self.number_of(as_of).map(|number| (as_of, number))).await
     }
 
     /// The publication of the nearest day before another.
     ///
     /// # Errors
-    /// As [`Publications::commit`].
+    /// As [`Publications::read`]; [`Error::Project`] when its file is gone, and [`Error::Conflict`] when the day has another by now.
     pub async fn before(&self, as_of: NaiveDate) -> Result<Option<Commit>> {
-        self.commit_if(self.number_before(as_of)).await
-    }
-
-    /// The commit of a number.
-    ///
-    /// # Errors
-    /// As [`Publications::read`].
-    pub async fn commit(&self, number: u64) -> Result<Commit> {
-        match &self.newest {
-            Some(newest) if newest.number == number => Ok(newest.clone()),
-            _ => read_commit(&self.destination, number).await,
-        }
+        self.publication(self.by_day().range(..as_of).next_back().map(|(day, number)| (*day, *number))).await
     }
 
     /// The commit of a number at a destination, if there is one.
@@ -127,30 +130,37 @@ impl Publications {
     /// # Errors
     /// As [`Publications::read`].
     pub async fn commit_at(destination: &Location, number: u64) -> Result<Option<Commit>> {
-        match read_commit(destination, number).await {
-            Ok(commit) => Ok(Some(commit)),
-            Err(Error::Missing(_)) => Ok(None),
-            Err(error) => Err(error),
-        }
+        read_commit(destination, number).await
     }
 
-    /// Every commit file that is there, superseded ones among them, in order.
+    /// Every commit file that is there, superseded ones among them, in order. Those that go meanwhile are not needed.
     ///
     /// # Errors
     /// As [`Publications::read`].
     pub async fn all(&self) -> Result<Vec<Commit>> {
         let mut commits = Vec::new();
         for number in numbers(&self.destination).await? {
-            commits.push(self.commit(number).await?);
+            match &self.newest {
+                Some(newest) if newest.number == number => commits.push(newest.clone()),
+                _ => commits.extend(read_commit(&self.destination, number).await?),
+            }
         }
         Ok(commits)
     }
 
-    async fn commit_if(&self, number: Option<u64>) -> Result<Option<Commit>> {
-        match number {
-            Some(number) => Ok(Some(self.commit(number).await?)),
-            None => Ok(None),
+    /// The publication of a day that has one.
+    async fn publication(&self, day: Option<(NaiveDate, u64)>) -> Result<Option<Commit>> {
+        let Some((as_of, number)) = day else { return Ok(None) };
+        if let Some(newest) = self.newest.as_ref().filter(|newest| newest.number == number) {
+            return Ok(Some(newest.clone()));
         }
+        if let Some(commit) = read_commit(&self.destination, number).await? {
+            return Ok(Some(commit));
+        }
+        // It is gone: because the day has another by now, or because somebody removed it.
+        let now = Box::pin(Publications::read(&self.destination)).await?;
+        let is_live = now.number_of(as_of) == Some(number);
+        Err(if is_live { damage::lost_commit(&self.destination, as_of, number) } else { now.moved_on(as_of) })
     }
 }
 
@@ -159,27 +169,33 @@ pub fn commit_path(destination: &Location, number: u64) -> Path {
     destination.join(&format!("{COMMITS}/{number:08}.json"))
 }
 
+/// The number of the commit that a path from the destination is of. Only what lies directly in the folder and is named as a commit is one.
+pub fn number_of(path: &str) -> Option<u64> {
+    let name = path.strip_prefix(COMMITS)?.strip_prefix('/')?;
+    let number = name.strip_suffix(".json")?.parse::<u64>().ok()?;
+    (name == format!("{number:08}.json")).then_some(number)
+}
+
 /// The numbers of the commit files, in order.
 async fn numbers(destination: &Location) -> Result<Vec<u64>> {
-    let folder = destination.join(COMMITS);
+    let root = destination.folder();
     let files = destination.list(COMMITS).await?;
-    let number = |path: &Path| {
-        // Only what lies directly in the folder and is named as a commit is one.
-        let name = path.as_ref().strip_prefix(folder.as_ref())?.strip_prefix('/')?;
-        let number = name.strip_suffix(".json")?.parse::<u64>().ok()?;
-        (name == format!("{number:08}.json")).then_some(number)
-    };
+    let number = |path: &Path| number_of(path.as_ref().strip_prefix(root.as_ref())?.trim_start_matches('/'));
     let mut numbers: Vec<u64> = files.iter().filter_map(|file| number(&file.location)).collect();
     numbers.sort_unstable();
     Ok(numbers)
 }
 
-/// Reads a commit file.
-async fn read_commit(destination: &Location, number: u64) -> Result<Commit> {
+/// Reads a commit file, if it is there.
+async fn read_commit(destination: &Location, number: u64) -> Result<Option<Commit>> {
     let path = commit_path(destination, number);
     let shown = destination.shown(&path);
     let failed = |error| storage::failure("read", &shown, error);
-    let found = destination.store.get(&path).await.map_err(failed)?;
+    let found = match destination.store.get(&path).await {
+        Ok(found) => found,
+        Err(object_store::Error::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
     if found.meta.size > MAX_COMMIT_BYTES {
         return Err(foreign(&shown, "it is too large"));
     }
@@ -187,26 +203,26 @@ async fn read_commit(destination: &Location, number: u64) -> Result<Commit> {
     let commit: Commit = match serde_json::from_slice(&bytes) {
         Ok(commit) => commit,
         Err(error) => {
-            return Err(newer(&bytes, &shown).unwrap_or_else(|| {
+            return Err(newer(&bytes, &shown, manifest::FORMAT).unwrap_or_else(|| {
                 foreign(&shown, &format!("it is not of that form at line {} and column {}", error.line(), error.column()))
             }));
         }
     };
-    match newer(&bytes, &shown) {
+    match newer(&bytes, &shown, manifest::FORMAT) {
         Some(error) => Err(error),
-        None if commit.number == number => Ok(commit),
+        None if commit.number == number => Ok(Some(commit)),
         None => Err(foreign(&shown, &format!("it says that its number is {}", commit.number))),
     }
 }
 
-/// The error that a commit of a later format is, if it is one.
-fn newer(bytes: &[u8], shown: &str) -> Option<Error> {
+/// The error that a document of a later format is than this version knows, if it is one.
+pub fn newer(bytes: &[u8], shown: &str, known: u32) -> Option<Error> {
     #[derive(serde::Deserialize)]
     struct Versioned {
         format: u32,
     }
     let format = serde_json::from_slice::<Versioned>(bytes).ok()?.format;
-    (format > manifest::FORMAT).then(|| {
+    (format > known).then(|| {
         Diagnostic::error("newer-publication", format!("{shown} was written by a newer Segmill (format {format})"))
             .hint("update this one, or publish to another destination")
             .into()
@@ -221,6 +237,7 @@ fn foreign(shown: &str, why: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::sync::Arc;
 
     use object_store::PutPayload;
@@ -230,7 +247,7 @@ mod tests {
     use crate::storage::Written;
 
     fn destination() -> Location {
-        Location { store: Arc::new(InMemory::new()), path: "shop".into(), written: Written::Url("memory://".into()) }
+        Location { store: Arc::new(InMemory::new()), path: "shop".into(), written: Written::Url("memory://".into()), is_read_only: false }
     }
 
     fn day(text: &str) -> NaiveDate {
@@ -257,6 +274,8 @@ mod tests {
             identity_hash_id: None,
             sources: Vec::new(),
             publications,
+            withdrawn: BTreeSet::new(),
+            locations: BTreeMap::new(),
         };
         put(destination, number, &serde_json::to_string(&commit).unwrap()).await;
     }

@@ -30,7 +30,13 @@ fn told(action: &str, shown: &str, error: &object_store::Error) -> Error {
         return error;
     }
     match error {
-        Store::NotFound { .. } => Error::Missing(Message::new(format!("{what}: it is not there"))),
+        Store::NotFound { .. } => {
+            let message = Message::new(format!("{what}: it is not there any more"));
+            Error::Unavailable(message.hint("somebody removed it meanwhile; run again"))
+        }
+        Store::InvalidPath { source } => Diagnostic::error("unreadable-name", format!("{what}: {}", unreadable(source)))
+            .hint("rename or remove it, or name a place without it")
+            .into(),
         Store::PermissionDenied { .. } | Store::Unauthenticated { .. } => denied(&what),
         Store::AlreadyExists { .. } | Store::Precondition { .. } => Error::Conflict(Message::new(format!("{what}: it exists already"))),
         Store::NotImplemented { .. } | Store::NotSupported { .. } => {
@@ -81,6 +87,18 @@ fn by_code(what: &str, code: &str) -> Option<Error> {
         "AccessDenied" | "AuthorizationFailure" | "AuthorizationPermissionMismatch" | "InsufficientAccountPermissions" => denied(what),
         _ => return None,
     })
+}
+
+/// Why an object's name is no path.
+fn unreadable(error: &object_store::path::Error) -> String {
+    use object_store::path::Error as Path;
+
+    let named = |path: &str| format!("the name of `{}`", path.escape_debug());
+    match error {
+        Path::EmptySegment { path } => format!("{} has nothing between two slashes", named(path)),
+        Path::BadSegment { path, .. } => format!("{} has a control character or a part of dots alone", named(path)),
+        _ => "a name there is no path".to_owned(),
+    }
 }
 
 fn denied(what: &str) -> Error {
@@ -251,6 +269,16 @@ mod tests {
         }
         let error = answered(format!("Server returned error response: {echo}"));
         assert!(error.to_string().contains("does not say why"), "{error}");
+    }
+
+    #[test]
+    fn an_object_whose_name_is_no_path_is_told_by_it() {
+        for (name, why) in [("in/a//b.csv", "nothing between two slashes"), ("in/../b.csv", "dots alone"), ("in/a\nb.csv", "a\\nb.csv")] {
+            let source = object_store::path::Path::parse(name).unwrap_err();
+            let error = failure("list", "s3://shop/in", object_store::Error::InvalidPath { source });
+            assert_eq!(error.exit_status() as u8, 2);
+            assert!(error.to_string().contains(why) && error.to_string().contains("[unreadable-name]"), "{error}");
+        }
     }
 
     #[test]

@@ -31,8 +31,13 @@ impl Markers {
 
     /// Whether a file that matches the location is a marker, or lies in a folder of them.
     pub fn include(&self, path: &Path) -> bool {
+        self.include_path(path.as_ref())
+    }
+
+    /// As [`Markers::include`], of a path that the store has no form for.
+    pub fn include_path(&self, path: &str) -> bool {
         let marked = |part: &str| part.starts_with(self.begin_with.as_slice());
-        path.as_ref().split('/').skip(self.fixed).any(marked) || path.filename().is_some_and(|name| name.ends_with(".crc"))
+        path.split('/').skip(self.fixed).any(marked) || path.ends_with(".crc")
     }
 }
 

@@ -1,45 +1,48 @@
 //! Where files are: local paths and object stores behind one interface, and what their failures mean.
 
+mod address;
+mod below;
 mod client;
 mod failure;
+mod glob;
+mod local;
 mod markers;
 mod open;
 mod pinned;
 mod profile;
 mod uploads;
 
+pub use below::Below;
 pub use failure::{broken, failure, failure_within, of_system};
+pub use glob::Glob;
+pub use local::{Hidden, Walked, upload_of};
 pub use markers::Found;
-pub use open::{PLACES, Stores};
+pub use open::{PLACES, READ_ONLY, Stores};
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::TryStreamExt;
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use object_store::{ObjectMeta, ObjectStore};
 use url::Url;
 
-use crate::error::{Error, Message, Result};
+use crate::error::Result;
 use crate::shown;
-use open::invalid;
 
-/// The most files that one source may have.
-const MAX_FILES: usize = 100_000;
-
-/// A star matches within a folder; two match over folders.
-const MATCHING: glob::MatchOptions =
-    glob::MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: false };
+/// What is done where a folder is looked through.
+const LIST: &str = "list";
 
 /// A place in a store.
 #[derive(Debug, Clone)]
 pub struct Location {
     /// The store.
     pub store: Arc<dyn ObjectStore>,
-    /// The place in it; with wildcards when the location has some.
+    /// The place in it.
     pub path: String,
     /// How people and tools write a path of the store.
     pub written: Written,
+    /// Whether it is for reading alone.
+    pub is_read_only: bool,
 }
 
 /// How people and tools write a path of a store.
@@ -79,17 +82,40 @@ pub enum CopiesBy {
 }
 
 impl Location {
-    /// All that is in a folder below here, in whatever order the store has; nothing when there is no such folder.
+    /// All that is in a folder below here, in whatever order the store has; nothing when there is no such folder. Files of a local disk
+    /// that the store does not show are told apart.
+    ///
+    /// # Errors
+    /// As [`failure`].
+    pub async fn list_all(&self, folder: &str) -> Result<Walked> {
+        let folder = self.join(folder);
+        let shown = self.shown(&folder);
+        if self.is_local() {
+            return local::walk(folder.to_string(), None, &shown).await;
+        }
+        match self.store.list(Some(&folder)).try_collect().await {
+            Ok(files) => Ok(Walked { files, hidden: Vec::new() }),
+            Err(error) if failure::is_no_folder(&error) => Ok(Walked::default()),
+            Err(error) => Err(failure(LIST, &shown, error)),
+        }
+    }
+
+    /// As [`Location::list_all`], without what the store does not show.
     ///
     /// # Errors
     /// As [`failure`].
     pub async fn list(&self, folder: &str) -> Result<Vec<ObjectMeta>> {
-        let folder = self.join(folder);
-        match self.store.list(Some(&folder)).try_collect().await {
-            Ok(files) => Ok(files),
-            Err(error) if failure::is_no_folder(&error) => Ok(Vec::new()),
-            Err(error) => Err(failure("list", &self.shown(&folder), error)),
-        }
+        Ok(self.list_all(folder).await?.files)
+    }
+
+    /// Whether this is on a local disk.
+    pub fn is_local(&self) -> bool {
+        !matches!(self.written, Written::Url(_))
+    }
+
+    /// The place as a path of the store.
+    pub fn folder(&self) -> Path {
+        Path::parse(&self.path).unwrap_or_else(|_| Path::from(self.path.as_str()))
     }
 
     /// How this store makes a file another.
@@ -105,35 +131,6 @@ impl Location {
         }
     }
 
-    /// Parts of files below here that a process left on a local disk as it died, last written before a moment, with their
-    /// sizes. They are named as a file with `#` and a number after it, and no listing shows them. Other stores keep
-    /// unfinished uploads out of sight, and end them by a rule of their own.
-    pub fn unfinished_files(&self, before: chrono::DateTime<chrono::Utc>) -> Vec<(PathBuf, u64)> {
-        if matches!(self.written, Written::Url(_)) {
-            return Vec::new();
-        }
-        let mut found = Vec::new();
-        let mut folders = vec![PathBuf::from(format!("/{}", self.path))];
-        while let Some(folder) = folders.pop() {
-            let Ok(entries) = std::fs::read_dir(&folder) else { continue };
-            for entry in entries.flatten() {
-                let (path, Ok(meta)) = (entry.path(), entry.metadata()) else { continue };
-                if meta.is_dir() {
-                    folders.push(path);
-                    continue;
-                }
-                let name = entry.file_name().to_string_lossy().into_owned();
-                let unfinished = name.rsplit_once('#').is_some_and(|(_, number)| number.parse::<u32>().is_ok());
-                let written = meta.modified().map(chrono::DateTime::<chrono::Utc>::from);
-                if unfinished && written.is_ok_and(|written| written <= before) {
-                    found.push((path, meta.len()));
-                }
-            }
-        }
-        found.sort();
-        found
-    }
-
     /// The URL of a path, as tools take it.
     pub fn url(&self, path: &Path) -> String {
         match &self.written {
@@ -147,72 +144,25 @@ impl Location {
 
     /// A place below this one.
     pub fn join(&self, below: &str) -> Path {
-        Path::from(format!("{}/{below}", self.path.trim_end_matches('/')))
+        let path = format!("{}/{below}", self.path);
+        let path = path.trim_matches('/');
+        // What is no path of a store, as one with `..` in it, is a name that nothing has.
+        Path::parse(path).unwrap_or_else(|_| Path::from(path))
     }
 
     /// A path of the store as people and tools would write it.
     pub fn shown(&self, path: &Path) -> String {
+        self.shown_text(path.as_ref())
+    }
+
+    /// As [`Location::shown`], of a path with wildcards.
+    fn shown_text(&self, path: &str) -> String {
         let written = match &self.written {
             Written::Absolute => format!("/{path}"),
             Written::From(here) => format!("/{path}").strip_prefix(here.as_str()).map_or_else(|| format!("/{path}"), str::to_owned),
             Written::Url(origin) => format!("{origin}/{path}"),
         };
         shown::name(&written).into_owned()
-    }
-
-    /// The files here: those that match the wildcards, or the one file, in order of path. Markers that other programs leave
-    /// beside their files match no wildcard; they are counted.
-    ///
-    /// # Errors
-    /// As [`failure`]; [`Error::Refused`] when there are too many files.
-    pub async fn files(&self) -> Result<Found> {
-        let wildcard = self.path.find(['*', '?', '[']);
-        let Some(wildcard) = wildcard else {
-            let path = Path::from(self.path.as_str());
-            return match self.store.head(&path).await {
-                Ok(meta) => Ok(Found { files: vec![self.file(meta)], markers: 0 }),
-                Err(object_store::Error::NotFound { .. }) => Ok(Found::default()),
-                Err(error) => Err(failure("read", &self.shown(&path), error)),
-            };
-        };
-        let pattern = self.pattern()?;
-        let folder = self.path[..wildcard].rsplit_once('/').map_or("", |(folder, _)| folder);
-        let folder = Path::from(folder);
-        let markers = markers::Markers::beside(&self.path, wildcard);
-        let mut found = Found::default();
-        let mut listing = self.store.list(Some(&folder));
-        loop {
-            match listing.try_next().await {
-                Ok(Some(meta)) if !pattern.matches_with(meta.location.as_ref(), MATCHING) => {}
-                Ok(Some(meta)) if markers.include(&meta.location) => found.markers += 1,
-                Ok(Some(meta)) => found.files.push(self.file(meta)),
-                Ok(None) => break,
-                Err(error) if failure::is_no_folder(&error) => break,
-                Err(error) => return Err(failure("list", &self.shown(&folder), error)),
-            }
-            if found.files.len() > MAX_FILES {
-                return Err(Error::Refused(
-                    Message::new(format!("more than {MAX_FILES} files match {}", shown::name(&self.path))).hint("narrow the location"),
-                ));
-            }
-        }
-        found.files.sort_by(|a, b| a.meta.location.cmp(&b.meta.location));
-        Ok(found)
-    }
-
-    /// Whether a path of another place would be found here.
-    pub fn matches(&self, other: &Location, path: &Path) -> bool {
-        let is_same_store = Arc::ptr_eq(&self.store, &other.store);
-        is_same_store && self.pattern().is_ok_and(|pattern| pattern.matches_with(path.as_ref(), MATCHING))
-    }
-
-    fn pattern(&self) -> Result<glob::Pattern> {
-        glob::Pattern::new(&self.path).map_err(|error| invalid(&self.path, error.msg))
-    }
-
-    fn file(&self, meta: ObjectMeta) -> File {
-        let is_local = !matches!(self.written, Written::Url(_));
-        File { store: Arc::clone(&self.store), shown: self.shown(&meta.location), meta, is_local }
     }
 }
 
@@ -236,25 +186,5 @@ mod tests {
         assert_eq!(s3.shown(&Path::from("web/a.parquet")), "s3://bucket/web/a.parquet");
         assert_eq!(opened("/srv/a.csv").shown(&Path::from("srv/a.csv")), "/srv/a.csv");
         assert_eq!(opened("https://example.com/a/b.csv").written, Written::Url("https://example.com".into()));
-    }
-
-    #[tokio::test]
-    async fn a_star_does_not_cross_folders() {
-        let folder = tempfile::tempdir().unwrap();
-        for name in ["a.csv", "b.csv", "c.txt", "deep/d.csv"] {
-            let path = folder.path().join(name);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, "x").unwrap();
-        }
-        let files = |pattern: &str| {
-            let location = opened(&format!("{}/{pattern}", folder.path().display()));
-            async move {
-                location.files().await.unwrap().files.iter().map(|f| f.meta.location.filename().unwrap().to_owned()).collect::<Vec<_>>()
-            }
-        };
-        assert_eq!(files("*.csv").await, ["a.csv", "b.csv"]);
-        assert_eq!(files("**/*.csv").await, ["a.csv", "b.csv", "d.csv"]);
-        assert_eq!(files("c.txt").await, ["c.txt"]);
-        assert!(files("none/*.csv").await.is_empty());
     }
 }

@@ -1,24 +1,32 @@
 //! Opens the stores that paths and URLs name, each once, with credentials and endpoints from the environment.
 
 use std::collections::BTreeMap;
-use std::path::{Component, PathBuf};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use object_store::local::LocalFileSystem;
 use object_store::{ObjectStore, ObjectStoreScheme};
 use url::Url;
 
+use super::address::{self, Address, Remote};
 use super::client::client;
 use super::uploads::{Uploads, Watched};
-use super::{Location, Written};
+use super::{Glob, Location, Written};
 use crate::config::Environment;
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
 use crate::shown;
 
 /// What may be written where a place is meant.
-pub const PLACES: &str = "use a path, or file://, s3://, gs://, az:// or http(s)://";
-const NO_URL: &str = "it is no URL";
+pub const PLACES: &str = "use a path, or file://, s3://, gs://, az:// or http(s)://; a path whose name has a colon is written as ./a:b";
+/// The scheme of a store that a program gives that embeds Segmill.
+const MEMORY: &str = "memory";
+/// Whether this is the command line, around which there is no program that could give one.
+static IS_COMMAND_LINE: AtomicBool = AtomicBool::new(false);
+const UNKNOWN: &str = "no such store is known";
+/// Why nothing is published over HTTP.
+pub const READ_ONLY: &str = "HTTP is for reading; publish to a local disk, S3, Azure or GCS";
 
 /// Opens stores, each once.
 #[derive(Debug)]
@@ -34,66 +42,82 @@ impl Stores {
         Stores { environment, opened: Mutex::default(), uploads: Arc::default() }
     }
 
-    /// Opens the place that a path or URL names; a relative path starts at `root`.
+    /// Opens the place that a path or URL names, wildcards being letters as others; a relative path starts at `root`.
     ///
     /// # Errors
-    /// [`Error::Project`] when the URL has no meaning or the store's configuration is incomplete.
-    pub fn open(&self, text: &str, root: &std::path::Path) -> Result<Location> {
-        match Url::parse(text) {
-            Ok(url) if url.scheme() == "file" => {
-                let path = url.to_file_path().map_err(|()| invalid(text, "it is no absolute path"))?;
-                Ok(self.local(text, path))
-            }
-            // A single letter is a drive, not a scheme.
-            Ok(url) if url.scheme().len() > 1 => match Stores::unfit(text) {
-                Some(why) => Err(invalid(text, why)),
-                None => self.remote(text, &url),
-            },
-            Err(_) if Stores::unfit(text).is_some() => Err(invalid(text, NO_URL)),
-            _ => Ok(self.local(text, root.join(text))),
-        }
+    /// [`Error::Project`] when it has no meaning or the store's configuration is incomplete.
+    pub fn open(&self, text: &str, root: &Path) -> Result<Location> {
+        Ok(self.opened(text, root)?.0)
+    }
+
+    /// Opens what a source's location names: a file, or all that match its wildcards. What comes of `root` is no wildcard.
+    ///
+    /// # Errors
+    /// As [`Stores::open`]; and when its wildcards make no sense.
+    pub fn glob(&self, text: &str, root: &Path) -> Result<Glob> {
+        let (place, parts) = self.opened(text, root)?;
+        Glob::new(text, place, &parts)
+    }
+
+    /// Says that nobody provides stores in this process, so that those are no places.
+    pub fn of_command_line() {
+        IS_COMMAND_LINE.store(true, Ordering::Relaxed);
     }
 
     /// Why a text names no place, as far as that can be told without opening it.
-    pub fn unfit(text: &str) -> Option<&'static str> {
-        match Url::parse(text) {
-            Ok(url) if url.scheme() == "file" => url.to_file_path().is_err().then_some("it is no absolute path"),
-            Ok(url) if url.scheme().len() > 1 => match ObjectStoreScheme::parse(&url) {
-                Err(_) => Some("no such store is known"),
-                Ok(_) if shown::has_query(text) => Some("a query or fragment is no part of a location"),
-                Ok(_) => None,
-            },
-            // A path has no scheme: this is a URL with a mistake in it.
-            Err(_) => {
-                let scheme = text.split_once("://").map(|(scheme, _)| scheme)?;
-                let is_scheme = scheme.len() > 1 && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
-                is_scheme.then_some(NO_URL)
-            }
-            _ => None,
+    pub fn unfit(text: &str) -> Option<String> {
+        match Address::parse(text) {
+            Ok(Address::Remote(remote)) if remote.scheme == MEMORY && IS_COMMAND_LINE.load(Ordering::Relaxed) => Some(UNKNOWN.to_owned()),
+            other => other.err(),
         }
     }
 
-    fn local(&self, text: &str, path: PathBuf) -> Location {
-        let absolute = clean(&std::path::absolute(&path).unwrap_or(path));
-        let typed_absolute = std::path::Path::new(text).is_absolute() || text.starts_with("file:");
-        let written = match std::env::current_dir() {
-            Ok(here) if !typed_absolute && absolute.starts_with(&here) => Written::From(format!("{}/", here.display())),
-            _ => Written::Absolute,
-        };
-        let store = self.cached("file:///", || Ok(Arc::new(LocalFileSystem::new().with_automatic_cleanup(true))));
-        let store = store.unwrap_or_else(|_| Arc::new(LocalFileSystem::new().with_automatic_cleanup(true)));
-        let path = absolute.to_string_lossy().trim_start_matches('/').to_owned();
-        Location { store, path, written }
+    /// As [`Stores::unfit`], of a place to write to.
+    pub fn unfit_to_write(text: &str) -> Option<String> {
+        let read_only = || matches!(Address::parse(text), Ok(Address::Remote(remote)) if kind_of(&remote).is_ok_and(|(kind, ..)| kind == ObjectStoreScheme::Http));
+        Self::unfit(text).or_else(|| read_only().then(|| READ_ONLY.to_owned()))
     }
 
-    fn remote(&self, text: &str, url: &Url) -> Result<Location> {
-        let (scheme, path) = ObjectStoreScheme::parse(url).map_err(|_| invalid(text, "no such store is known"))?;
-        let origin = text[..text.len() - trailing(text, path.as_ref())].trim_end_matches('/').to_owned();
-        let store = self.cached(&origin, || client(&self.environment, &scheme, url, text))?;
-        // Wildcards come percent-encoded out of a URL; the text has them as typed.
-        let typed = text[origin.len()..].trim_matches('/').to_owned();
-        // What is shown has no password.
-        Ok(Location { store, path: typed, written: Written::Url(shown::place(&origin)) })
+    /// A place, and the parts of its path.
+    fn opened(&self, text: &str, root: &Path) -> Result<(Location, Vec<Part>)> {
+        match Address::parse(text).map_err(|why| invalid(text, &why))? {
+            Address::Local(path) => self.local(text, &path, root),
+            Address::Remote(remote) => self.remote(text, &remote),
+        }
+    }
+
+    fn local(&self, text: &str, path: &str, root: &Path) -> Result<(Location, Vec<Part>)> {
+        let parts = local_parts(path, root).map_err(|why| invalid(text, &why))?;
+        let path = parts.iter().map(|part| part.text.as_str()).collect::<Vec<_>>().join("/");
+        let typed_absolute = Path::new(text).is_absolute() || text.to_ascii_lowercase().starts_with("file:");
+        let here = std::env::current_dir().ok().and_then(|here| here.to_str().map(|here| here.trim_end_matches('/').to_owned()));
+        let written = match here {
+            Some(here) if !typed_absolute && format!("/{path}/").starts_with(&format!("{here}/")) => Written::From(format!("{here}/")),
+            _ => Written::Absolute,
+        };
+        let store = self.cached("file:///", || Ok(Arc::new(LocalFileSystem::new().with_automatic_cleanup(true))))?;
+        Ok((Location { store, path, written, is_read_only: false }, parts))
+    }
+
+    fn remote(&self, text: &str, remote: &Remote) -> Result<(Location, Vec<Part>)> {
+        let failed = |why: String| invalid(text, &why);
+        if remote.scheme == MEMORY {
+            // Only a program that embeds Segmill has given one.
+            let given = self.opened.lock().unwrap_or_else(PoisonError::into_inner).get("memory:").cloned();
+            let store = given.ok_or_else(|| failed(UNKNOWN.to_owned()))?;
+            let written = Written::Url("memory:".to_owned());
+            let parts: Vec<Part> = remote.parts.iter().map(|part| Part::typed(part)).collect();
+            return Ok((Location { store, path: remote.parts.join("/"), written, is_read_only: false }, parts));
+        }
+        let (kind, url, outer) = kind_of(remote).map_err(failed)?;
+        let (outer, inner) = remote.parts.split_at(outer);
+        let below: String = outer.iter().map(|part| format!("/{part}")).collect();
+        let store = self.cached(&format!("{}://{}{below}", remote.canonical_scheme(), remote.authority), || {
+            client(&self.environment, &kind, &url, text)
+        })?;
+        let written = Written::Url(format!("{}://{}{below}", remote.scheme, remote.shown_authority()));
+        let parts = inner.iter().map(|part| Part::typed(part)).collect();
+        Ok((Location { store, path: inner.join("/"), written, is_read_only: kind == ObjectStoreScheme::Http }, parts))
     }
 
     /// Puts a store in the place of all that URLs with a beginning name (`memory:`), for tests and programs that embed Segmill.
@@ -120,31 +144,59 @@ impl Stores {
 }
 
 pub(super) fn invalid(text: &str, why: &str) -> Error {
-    Diagnostic::error("invalid-location", format!("`{}` is not a location: {why}", shown::place(text))).hint(PLACES).into()
+    let shown = address::shown(text);
+    Diagnostic::error("invalid-location", format!("`{}` is not a location: {why}", shown.escape_debug())).hint(PLACES).into()
 }
 
-/// How many bytes of the text's end the store's path takes, as typed.
-fn trailing(text: &str, path: &str) -> usize {
-    let segments = path.split('/').filter(|segment| !segment.is_empty()).count();
-    let trimmed = text.trim_end_matches('/');
-    let mut start = trimmed.len();
-    for _ in 0..segments {
-        start = trimmed[..start].rfind('/').unwrap_or(0);
+/// A part of a path: what stands between two slashes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Part {
+    pub text: String,
+    /// Whether it stands in the location itself, where wildcards mean something.
+    pub is_typed: bool,
+}
+
+impl Part {
+    fn typed(text: &str) -> Self {
+        Part { text: text.to_owned(), is_typed: true }
     }
-    text.len() - start
 }
 
-/// A path without `.` and `..`, as object stores know none.
-fn clean(path: &std::path::Path) -> PathBuf {
-    let mut cleaned = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                cleaned.pop();
+/// The parts of a local path from the root of the file system, without `.` and `..`, as object stores know none.
+fn local_parts(path: &str, root: &Path) -> Result<Vec<Part>, String> {
+    let mut parts: Vec<Part> = Vec::new();
+    if !path.starts_with('/') {
+        let root =
+            std::path::absolute(if root.as_os_str().is_empty() { Path::new(".") } else { root }).map_err(|error| error.to_string())?;
+        let shown = root.to_string_lossy().escape_debug().to_string();
+        let root = root.to_str().ok_or_else(|| format!("the name of the folder {shown} is not UTF-8"))?;
+        if let Some(control) = root.chars().find(char::is_ascii_control) {
+            return Err(format!("the folder {shown} has the control character U+{:04X} in its name", u32::from(control)));
+        }
+        add(&mut parts, root, false);
+    }
+    add(&mut parts, path, true);
+    Ok(parts)
+}
+
+fn add(parts: &mut Vec<Part>, path: &str, is_typed: bool) {
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
             }
-            other => cleaned.push(other),
+            part => parts.push(Part { text: part.to_owned(), is_typed }),
         }
     }
-    cleaned
+}
+
+/// The kind of a store, the URL that its client is built from, and how many parts of the path belong to the store's own name.
+fn kind_of(remote: &Remote) -> Result<(ObjectStoreScheme, Url, usize), String> {
+    let mut url = Url::parse(&format!("{}://{}/", remote.scheme, remote.authority)).map_err(|error| error.to_string())?;
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.pop_if_empty().extend(&remote.parts);
+    }
+    let (kind, inner) = ObjectStoreScheme::parse(&url).map_err(|_| UNKNOWN.to_owned())?;
+    Ok((kind, url, remote.parts.len().saturating_sub(inner.parts_count())))
 }

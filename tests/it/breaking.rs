@@ -6,9 +6,9 @@ use futures::TryStreamExt;
 use object_store::memory::InMemory;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use segmill::error::{Error, ExitStatus};
-use segmill::publish::clean;
+use segmill::publish::clean::{self, Asked};
 use segmill::run::Done;
-use segmill::storage::Stores;
+use segmill::storage::{Location, Stores};
 
 use crate::breaking_store::{Breaking, How, Job, copied, points};
 use crate::readers::{commit_of, listed, resolved};
@@ -122,24 +122,32 @@ pub async fn mends(job: &Job, store: &Arc<dyn ObjectStore>, point: (usize, How),
     assert_eq!(look(store).await, Seen::only(2), "{point:?}");
 }
 
+/// Removes all that no publication needs, by somebody who knows that nothing is running; how many files went.
+pub async fn cleaned(destination: &Location) -> usize {
+    let asked = Asked { note_grace: chrono::Duration::zero(), ..Asked::after(chrono::Duration::zero()) };
+    let found = clean::find(destination, &asked).await.unwrap();
+    assert!(found.damaged.is_empty() && found.unknown.is_empty(), "{found:?}");
+    clean::remove(destination, &asked, found, false, true).await.unwrap().waste.len()
+}
+
 /// After `clean` there is what the publication needs, and nothing else.
 async fn leaves_no_orphan(store: &Arc<dyn ObjectStore>, day: &str, point: (usize, How)) {
     let stores = Stores::new(BTreeMap::default());
     stores.provide("memory:", Arc::clone(store));
     let destination = stores.open(&format!("memory:///{ROOT}"), std::path::Path::new("")).unwrap();
-    let waste = clean::find(&destination, chrono::Duration::zero()).await.unwrap();
-    clean::remove(&destination, &waste).await.unwrap();
+    cleaned(&destination).await;
     let commit = commit_of(store, ROOT, day).await.unwrap();
-    let mut needed = BTreeSet::from([format!("{ROOT}/commits/{:08}.json", commit.number)]);
+    let mut needed = BTreeSet::from([format!("{ROOT}/segmill.json"), format!("{ROOT}/commits/{:08}.json", commit.number)]);
     for table in commit.tables.values() {
         needed.extend(
             table.files.iter().map(|file| &file.path).chain([&table.folder_path, &table.urls_path]).map(|path| format!("{ROOT}/{path}")),
         );
     }
     let left: BTreeSet<String> = store.list(Some(&ROOT.into())).map_ok(|meta| meta.location.to_string()).try_collect().await.unwrap();
-    // A publication keeps its record, and the rows that checks warned of.
+    // A publication keeps its record, and the rows that checks warned of; a clean keeps its own.
     let beside = ["record.json", "failed_checks/"].map(|name| format!("{ROOT}/runs/{}/{name}", commit.run_id));
     let left: BTreeSet<String> = left.into_iter().filter(|path| !beside.iter().any(|kept| path.starts_with(kept))).collect();
+    let left: BTreeSet<String> = left.into_iter().filter(|path| !path.starts_with(&format!("{ROOT}/cleans/"))).collect();
     assert_eq!(left, needed, "{point:?}");
 }
 

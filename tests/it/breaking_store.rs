@@ -50,6 +50,8 @@ pub enum How {
     Hangs,
     /// The process dies when the call has been done.
     DiesDone,
+    /// It waits until the test says that it may go on.
+    Waits,
 }
 
 /// A store in which one call goes wrong.
@@ -61,13 +63,15 @@ pub struct Breaking {
     dead: AtomicBool,
     /// Told when the process has died.
     pub over: Notify,
+    /// Lets a call go on that waits.
+    pub go_on: Notify,
     pub honours_create: bool,
 }
 
 impl Breaking {
     pub fn new(inner: Arc<dyn ObjectStore>, wrong: Option<(usize, How)>) -> Self {
-        let (calls, dead, over) = Default::default();
-        Breaking { inner, calls, wrong, dead, over, honours_create: true }
+        let (calls, dead, over, go_on) = Default::default();
+        Breaking { inner, calls, wrong, dead, over, go_on, honours_create: true }
     }
 
     /// Counts a call and makes it, as well as it goes.
@@ -88,6 +92,11 @@ impl Breaking {
             How::Fails => Err(broken()),
             How::FailsDone => done.await.and(Err(broken())),
             How::Hangs => self.end().await,
+            How::Waits => {
+                self.over.notify_one();
+                self.go_on.notified().await;
+                done.await
+            }
             How::DiesDone => {
                 let _ = done.await;
                 self.end().await
@@ -177,6 +186,14 @@ impl Job {
 
     /// As [`Job::run`], on a store that is looked at later.
     pub async fn run_on(&self, store: Arc<Breaking>) -> Option<Result<Done, Error>> {
+        tokio::select! {
+            done = self.run_to_its_end(Arc::clone(&store)) => Some(done),
+            () = store.over.notified() => None,
+        }
+    }
+
+    /// Runs until the run has come to something.
+    pub async fn run_to_its_end(&self, store: Arc<Breaking>) -> Result<Done, Error> {
         let stores = Stores::new(BTreeMap::default());
         stores.provide("memory:", Arc::new(Shared(Arc::clone(&store))));
         let request = Request {
@@ -191,10 +208,7 @@ impl Job {
         };
         let recorder = Recorder::start(request.as_of, request.limits, None);
         let progress = Progress::on_terminal(false);
-        tokio::select! {
-            done = run::run(&request, &stores, &progress, &recorder) => Some(done),
-            () = store.over.notified() => None,
-        }
+        run::run(&request, &stores, &progress, &recorder).await
     }
 
     /// The calls of a run in which nothing goes wrong.

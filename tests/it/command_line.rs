@@ -95,8 +95,8 @@ fn exit_codes_tell_who_must_act() {
 
     std::fs::rename(project.join("examples/data/survey"), project.join("survey")).unwrap();
     let (status, _, stderr) = run(&[]);
-    assert_eq!(status, 99, "{stderr}");
-    assert!(stderr.contains("survey: no file matches"), "{stderr}");
+    assert_eq!(status, 2, "{stderr}");
+    assert!(stderr.contains("[no-such-extract]") && stderr.contains("`survey`"), "a location that never had files is wrong: {stderr}");
     std::fs::rename(project.join("survey"), project.join("examples/data/survey")).unwrap();
 
     let broken = "contact_id,updated_at\n1,yesterday\n";

@@ -13,6 +13,8 @@ mod breaking_store;
 mod broken_extracts;
 /// The command line: exit codes, help, what is told to whom.
 mod command_line;
+/// Promise 4: a publication whose files are gone is told and repaired, and a clean at any moment of a run harms nothing.
+mod damage;
 /// Promise 8: personal values planted in every kind of failure are in nothing that it says or leaves.
 mod discretion;
 /// Texts are numbers inside the engine, and nobody can tell.
@@ -29,6 +31,8 @@ mod generated_sql;
 mod identity_cases;
 mod identity_history;
 mod identity_operator;
+/// Exit 99 means late extracts and nothing else.
+mod late_extracts;
 /// Local times that happen twice or never are one moment, in every zone, format and representation.
 mod local_times;
 /// Marked values, and whether a text holds one in any form.
@@ -43,10 +47,14 @@ mod membership_history;
 mod no_look_ahead;
 /// Promise 3: what a file is, is told from its bytes; none goes astray, none is read in two versions, none is another pipeline's.
 mod odd_files;
+/// Folders, files and keys of any name work as project, extract and destination, or are refused by name.
+mod odd_places;
 /// SQL of a project reads, and does nothing else, wherever it stands.
 mod only_reads;
 /// Promise 4: what is published has passed its checks, and what has not is shown without personal data.
 mod output_checks;
+/// What is not Segmill's own is not touched: markers, adoption, what clean leaves, retention, destinations that feed themselves.
+mod ownership;
 /// Promises 4 and 5: a publication and what comes of it, on a local disk and through the command line.
 mod publishing;
 /// The two kinds of readers, as the README tells them to read.
@@ -57,6 +65,8 @@ mod reading;
 mod refusals;
 /// A refusal is never lost: whatever damage the row has that carries it.
 mod refusals_damaged;
+/// Promise 4, many times over: kills, races, full disks, and cleans against runs, on local disks and S3.
+mod rounds;
 /// Promise 1: the same extracts give the same bytes, whatever the threads, the order of rows or their split over files.
 mod same_in_same_out;
 /// The committed sample and the generator that made it.

@@ -177,7 +177,7 @@ fn outputs_name_one_version_of_a_day() {
     let tiny = Tiny::new();
     let outputs = |arguments: &[&str]| tiny.segmill(&[&["outputs", "pipelines/tiny.yaml"], arguments].concat());
     let (status, nothing) = told(&outputs(&["--format", "json"]));
-    assert_eq!((status, &nothing["status"]), (99, &"missing".into()));
+    assert_eq!((status, &nothing["problems"][0]["code"]), (2, &"not-published".into()), "99 means late extracts, and nothing else");
     for (day, edition) in [("2026-11-02", "1"), (DAY, "1"), (DAY, "2")] {
         run(&tiny, &["--as-of", day, "--param", &format!("edition={edition}")]);
     }
@@ -186,7 +186,7 @@ fn outputs_name_one_version_of_a_day() {
     let (_, of_day) = told(&outputs(&["--as-of", DAY, "--format", "json"]));
     assert_eq!(of_day["number"], 3);
     let (status, _) = told(&outputs(&["--as-of", "2026-11-03", "--format", "json"]));
-    assert_eq!(status, 99);
+    assert_eq!(status, 2);
 
     let urls = String::from_utf8(outputs(&["--as-of", DAY, "--format", "urls"]).stdout).unwrap();
     let listed: Vec<&str> = urls.lines().collect();
@@ -222,15 +222,33 @@ fn clean_shows_then_removes_what_no_publication_needs() {
         run(&tiny, &["--as-of", DAY, "--param", &format!("edition={edition}")]);
     }
     run(&tiny, &["--as-of", "2026-11-02"]);
-    tiny.write("out/runs/dead/customers.parquet", "half");
-    tiny.write("out/runs/dead/rejected.parquet#1", "unfinished");
-    tiny.write("out/pending/dead.json", &format!(r#"{{"run_id": "dead", "as_of": "{DAY}", "tables": ["customers"]}}"#));
+    // What a run leaves that is killed while it stages, and one that is killed while it publishes, two hours ago.
+    let (staging, publishing) = ("2026-11-01-20261126T091526Z-0000abcd0000abcd", "2026-11-01-20261126T091527Z-0000abcd0000abcd");
+    let record = |id: &str| {
+        let files = ["customers", "rejected"].map(|table| format!("runs/{id}/{table}.parquet"));
+        serde_json::json!({"run_id": id, "segmill_version": "0.1.0", "pipeline": "tiny", "status": "running", "files": files}).to_string()
+    };
+    for (path, text) in [
+        (format!("out/runs/{staging}/record.json"), record(staging)),
+        (format!("out/runs/{staging}/customers.parquet"), "half".to_owned()),
+        (format!("out/runs/{staging}/rejected.parquet#1"), "unfinished".to_owned()),
+        (format!("out/runs/{publishing}/customers.parquet"), "whole".to_owned()),
+        (format!("out/pending/{publishing}.json"), format!(r#"{{"run_id": "{publishing}", "as_of": "{DAY}", "tables": ["customers"]}}"#)),
+    ] {
+        tiny.write(&path, &text);
+        let file = std::fs::File::options().write(true).open(tiny.folder.path().join(path)).unwrap();
+        file.set_modified(file.metadata().unwrap().modified().unwrap() - Duration::from_hours(2)).unwrap();
+    }
     let before = files(&out);
 
     assert!(why(&clean(&[])).is_empty(), "within the grace period everything stays");
     let shown = clean(&["--grace", "0s"]);
-    let expected: Vec<&str> =
-        ["superseded_commit"; 1].into_iter().chain(["superseded_file"; 7]).chain(["dead_run", "pending_note", "unfinished_file"]).collect();
+    let expected: Vec<&str> = ["superseded_commit"; 1]
+        .into_iter()
+        .chain(["superseded_file"; 7])
+        .chain(["dead_run"; 3])
+        .chain(["pending_note", "unfinished_file"])
+        .collect();
     assert_eq!(why(&shown), expected, "{shown:#}");
     assert_eq!(files(&out), before, "it only shows");
 
@@ -241,7 +259,11 @@ fn clean_shows_then_removes_what_no_publication_needs() {
         .into_iter()
         .filter(|path| !shown["files"].to_string().contains(&url::Url::from_file_path(path).unwrap().to_string()))
         .collect();
-    assert_eq!(files(&out), left, "nothing else is gone");
+    let (cleans, kept): (Vec<PathBuf>, Vec<PathBuf>) = files(&out).into_iter().partition(|path| path.starts_with(out.join("cleans")));
+    assert_eq!(kept, left, "nothing else is gone");
+    let written: Value = serde_json::from_str(&std::fs::read_to_string(&cleans[0]).unwrap()).unwrap();
+    assert_eq!((cleans.len(), &written["status"]), (1, &"done".into()));
+    assert_eq!(written["removed"].as_array().unwrap().len(), expected.len(), "what went is written down");
     for (day, number) in [(DAY, 2), ("2026-11-02", 3)] {
         let (status, found) = told(&tiny.segmill(&["outputs", "pipelines/tiny.yaml", "--as-of", day, "--format", "json"]));
         assert_eq!((status, &found["number"]), (0, &number.into()));
@@ -262,8 +284,4 @@ fn another_pipeline_is_refused_with_both_names() {
     let message = result["problems"][0]["message"].as_str().unwrap();
     assert!(message.contains("`tiny`") && message.contains("`other`"), "{message}");
     assert_eq!(files(&tiny.folder.path().join("out")), before, "nothing was written");
-    // One whose commit does not say is anybody's.
-    let commit = tiny.read("out/commits/00000001.json");
-    tiny.write("out/commits/00000001.json", &commit.replace("\"pipeline\": \"tiny\",", ""));
-    assert_eq!(run(&tiny, &["--as-of", DAY]).0, 0);
 }

@@ -35,7 +35,8 @@ pub async fn whole(store: &Arc<dyn ObjectStore>, root: &str, as_of: &str) -> Opt
 /// The commit that is published for a day.
 pub async fn commit_of(store: &Arc<dyn ObjectStore>, root: &str, as_of: &str) -> Option<Commit> {
     let commits: Vec<_> = store.list(Some(&format!("{root}/commits").into())).try_collect().await.unwrap_or_default();
-    let newest = commits.iter().map(|meta| meta.location.clone()).max()?;
+    let number = |meta: &object_store::ObjectMeta| meta.location.filename()?.strip_suffix(".json")?.parse::<u64>().ok();
+    let newest = commits.iter().filter(|meta| number(meta).is_some()).map(|meta| meta.location.clone()).max()?;
     let parsed = |bytes: Vec<u8>| serde_json::from_slice::<Commit>(&bytes).expect("a commit file is whole");
     let number = *parsed(read(store, &newest).await?).publications.get(&as_of.parse().unwrap())?;
     Some(parsed(read(store, &format!("{root}/commits/{number:08}.json").into()).await.expect("it names a commit that is there")))

@@ -70,7 +70,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 async fn ingest(plan: &Plan, store: Arc<dyn ObjectStore>) -> Result<Outcome, Error> {
     let stores = Stores::new(Environment::new());
     stores.provide("memory:", store);
-    let extracts = ingest::find(&plan.project, &plan.contracts, &stores).await?;
+    let extracts = ingest::find(&plan.project, &plan.contracts, &stores, None).await?;
     let [extract] = extracts.as_slice() else { panic!("there is one source") };
     let engine = Engine::new(Limits { threads: 1, memory_bytes: 256 << 20 }, "UTC")?;
     let collector = Arc::new(Collector::default());

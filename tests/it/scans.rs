@@ -76,7 +76,7 @@ async fn every_scan_of_a_source_gives_the_same_rows_and_the_later_ones_read_less
     let loaded = Arc::new(config::load(&project.folder.path().join("pipelines/scans.yaml"), &Environment::new()).unwrap());
     let values = config::bind(&loaded, "2026-11-01".parse().unwrap(), &BTreeMap::new()).unwrap();
     let plan = plan::plan(loaded, values).await.unwrap();
-    let extracts = ingest::find(&plan.project, &plan.contracts, &Stores::new(Environment::new())).await.unwrap();
+    let extracts = ingest::find(&plan.project, &plan.contracts, &Stores::new(Environment::new()), None).await.unwrap();
     let engine = Engine::new(Limits { threads: 2, memory_bytes: 64 << 20 }, "UTC").unwrap();
     let collector = Arc::new(Collector::default());
     let demand = Demand { times: 3, columns: ["visitor", "pages"].map(str::to_owned).into() };

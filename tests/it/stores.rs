@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,13 +15,14 @@ use segmill::config::Environment;
 use segmill::engine::{Engine, Limits};
 use segmill::error::Error;
 use segmill::manifest::Commit;
-use segmill::publish::{Publications, Rows, Staging, clean};
+use segmill::publish::{Publications, Rows, Staging};
 use segmill::record::Recorder;
 use segmill::report::Progress;
 use segmill::run::{self, Done, Request};
 use segmill::storage::{Location, Stores};
 use serde_json::Value;
 
+use crate::breaking::cleaned;
 use crate::readers::{commit_of, listed, resolved};
 use crate::reading::replace_after_every_read;
 use crate::servers::{Server, azure_variables, azurite, gcs, s3_variables, seaweed};
@@ -48,7 +49,7 @@ impl Place {
         Place { url: url.into(), variables, memory: None }
     }
 
-    fn stores(&self) -> Stores {
+    pub fn stores(&self) -> Stores {
         let stores = Stores::new(self.variables.clone());
         if let Some(memory) = &self.memory {
             stores.provide("memory:", Arc::clone(memory) as Arc<dyn ObjectStore>);
@@ -72,7 +73,7 @@ impl Place {
         (place.store, root)
     }
 
-    fn environment(&self) -> Environment {
+    pub fn environment(&self) -> Environment {
         let mut environment = self.variables.clone();
         environment.insert("EXTRACTS".to_owned(), format!("{}/extracts", self.url));
         environment.insert("DESTINATION".to_owned(), format!("{}/out", self.url));
@@ -94,7 +95,14 @@ impl Place {
         run::run(&request, stores, &Progress::on_terminal(false), &recorder).await
     }
 
-    /// The binary, told of the place by its environment.
+    /// Any command of the binary, told of the place by its environment.
+    pub fn command(&self, tiny: &Tiny, arguments: &[&str]) -> std::process::Command {
+        let mut command = tiny.command(arguments);
+        command.envs(self.environment());
+        command
+    }
+
+    /// A run of the binary, told of the place by its environment.
     pub fn spawn(&self, tiny: &Tiny, edition: &str, more: &[(&str, &str)]) -> Child {
         let mut command = tiny.command(&["run", "pipelines/tiny.yaml", "--as-of", DAY, "--threads", "1", "--format", "json"]);
         command.args(["--param", &format!("edition={edition}")]).envs(self.environment()).envs(more.iter().copied());
@@ -135,11 +143,10 @@ async fn conforms(place: &Place) {
     large_table(&stores, place, &tiny).await;
     seen(3).await;
     let destination = stores.open(&format!("{}/out", place.url), std::path::Path::new("")).unwrap();
-    let waste = clean::find(&destination, chrono::Duration::zero()).await.unwrap();
-    assert!(waste.len() > 10, "two superseded publications, three runs that lost: {}", waste.len());
-    clean::remove(&destination, &waste).await.unwrap();
+    let removed = cleaned(&destination).await;
+    assert!(removed > 10, "two superseded publications, three runs that lost: {removed}");
     seen(3).await;
-    assert!(clean::find(&destination, chrono::Duration::zero()).await.unwrap().is_empty());
+    assert_eq!(cleaned(&destination).await, 0);
 }
 
 /// A table of many megabytes goes up in several parts, and its copy in the folders too.
@@ -175,6 +182,8 @@ async fn large_table(stores: &Stores, place: &Place, tiny: &Tiny) {
         identity_hash_id: None,
         sources: Vec::new(),
         publications: BTreeMap::new(),
+        withdrawn: BTreeSet::new(),
+        locations: BTreeMap::new(),
     });
     let commit = published.await.unwrap().commit;
     let table = &commit.tables["large"];
@@ -332,78 +341,4 @@ async fn poll(store: &Arc<dyn ObjectStore>, root: &str, done: &AtomicBool) -> u6
         looked += 1;
     }
     looked
-}
-
-/// Waits until a run has begun its first output, or has ended.
-fn until_staging(child: &mut Child, count: &impl Fn() -> usize, before: usize) {
-    while count() == before && child.try_wait().unwrap().is_none() {
-        std::thread::sleep(Duration::from_micros(200));
-    }
-}
-
-/// Processes are killed at any moment; the next run and the readers never notice.
-#[test]
-fn a_run_that_is_killed_at_any_moment_leaves_one_publication() {
-    let kills: u64 = number_of("SEGMILL_TEST_KILLS", 15);
-    let folder = tempfile::tempdir().unwrap();
-    let place = Place::at(folder.path().to_str().unwrap(), BTreeMap::new());
-    let tiny = Tiny::new();
-    let (store, root) = block_on(place.fill());
-    let runs = folder.path().join("out/runs");
-    let count = || std::fs::read_dir(&runs).map_or(0, Iterator::count);
-    // As long as a run takes when nothing else holds it up, in all and from its first output on.
-    let measured = (0..4).map(|again| {
-        let (before, since) = (count(), segmill::clock::Stopwatch::start());
-        let mut child = place.spawn(&tiny, &(again % 2).to_string(), &[]);
-        until_staging(&mut child, &count, before);
-        let until_staging_ms = since.elapsed_ms();
-        assert_eq!(told(child).0, Some(0));
-        (since.elapsed_ms(), since.elapsed_ms() - until_staging_ms)
-    });
-    let (takes_ms, last_ms) = measured.min().unwrap();
-    let mut random = rand_pcg::Pcg64Mcg::seed_from_u64(7);
-    let (mut last, mut cut, mut staging, mut committed) = (1, 0, 0, 0);
-    let mut last_folders = Some(1);
-    for edition in 2..2 + kills {
-        let before = count();
-        let mut child = place.spawn(&tiny, &edition.to_string(), &[]);
-        // Every other one while it stages, checks and publishes, which is the shorter part of a run.
-        let within_ms = if edition % 2 == 0 {
-            takes_ms
-        } else {
-            until_staging(&mut child, &count, before);
-            last_ms
-        };
-        // Somewhat beyond, because a run takes longer beside others.
-        std::thread::sleep(Duration::from_micros(random.random_range(0..within_ms * 1500)));
-        child.kill().unwrap();
-        let ended = child.wait().unwrap().code() == Some(0);
-        cut += u64::from(!ended);
-        staging += u64::from(!ended && count() > before);
-        let (commit, folders) = block_on(async { (resolved(&store, &root, DAY).await, listed(&store, &root, DAY).await) });
-        assert!(commit == Some(edition) || commit == Some(last) && !ended, "{commit:?} after {last}, then {edition}");
-        // They stay behind until a run lives long enough to look after them, and never show anything but a publication.
-        assert!([commit, Some(last), last_folders].contains(&folders), "{folders:?} after {last_folders:?}, with the commit at {commit:?}");
-        last_folders = folders;
-        last = commit.unwrap();
-        committed += u64::from(last == edition && !ended);
-        if edition % 5 == 0 {
-            // The next run mends what is behind, although it may have nothing to publish.
-            assert_eq!(told(place.spawn(&tiny, &last.to_string(), &[])).0, Some(0));
-            last_folders = block_on(listed(&store, &root, DAY));
-            assert_eq!(last_folders, Some(last));
-        }
-    }
-    tell(&format!(
-        "{kills} kills, {cut} of them before the run was over, {staging} of these after its first output, {committed} after its commit"
-    ));
-    assert_eq!(told(place.spawn(&tiny, &last.to_string(), &[])).0, Some(0));
-    let clean = tiny.segmill(&["clean", "--destination", &format!("{}/out", place.url), "--grace", "0s", "--remove"]);
-    assert!(clean.status.success());
-    let found = block_on(async { (resolved(&store, &root, DAY).await, listed(&store, &root, DAY).await) });
-    assert_eq!(found, (Some(last), Some(last)));
-    let mut left = crate::publishing::files(&folder.path().join("out"));
-    // A run that was killed after its commit may have left none.
-    left.retain(|path| !path.ends_with("record.json"));
-    assert_eq!(left.len(), 1 + 3 * 2 + 3, "a commit, files with their lists, folders: {left:#?}");
 }

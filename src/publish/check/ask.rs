@@ -38,6 +38,8 @@ pub struct Asker<'a> {
     pub personal: Personal,
     /// The publication of the nearest earlier day.
     pub earlier: Option<Commit>,
+    /// Whether there is one and it cannot be read, since files of it are gone.
+    pub damaged: bool,
 }
 
 /// What a check found.
@@ -158,6 +160,9 @@ impl Asker<'_> {
 
     async fn change(&self, of: &Change) -> Result<Answer, DataFusionError> {
         let Some(earlier) = &self.earlier else {
+            if self.damaged {
+                return Ok(Answer::skipped("the publication of the day before is damaged: `segmill clean` tells what is gone".to_owned()));
+            }
             return Ok(Answer::skipped("there is no publication of an earlier day to compare with".to_owned()));
         };
         match (&of.table, &of.column, &of.segment_set) {

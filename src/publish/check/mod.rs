@@ -6,6 +6,7 @@ mod personal;
 mod plan;
 mod shift;
 
+pub use offending::rows_path;
 pub use plan::{Output, problems};
 
 use std::collections::BTreeMap;
@@ -16,11 +17,11 @@ use datafusion::prelude::ParquetReadOptions;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{Checked, Staged, Staging};
+use super::{Checked, Staged, Staging, commit, damage};
 use crate::config::{Check, Pipeline, Severity};
 use crate::engine::Engine;
 use crate::error::{Error, Message, Result};
-use crate::storage;
+use crate::storage::{self, Below};
 use ask::Asker;
 pub(super) use offending::MASK;
 pub(super) use personal::Personal;
@@ -79,11 +80,27 @@ impl Staged {
     /// # Errors
     /// [`Error::Refused`] when one cannot be asked of these rows.
     pub async fn check(self, engine: &Engine, pipeline: &Pipeline) -> Result<Asked> {
+        let files: Vec<crate::manifest::DataFile> = self.staging.tables.values().flat_map(|table| table.files.clone()).collect();
+        let destination = self.staging.destination.clone();
+        let asked = self.ask(engine, pipeline).await;
+        if asked.is_err() {
+            // Files that are gone are what failed it, whatever it says.
+            commit::still_there(&destination, &files).await?;
+        }
+        asked
+    }
+
+    async fn ask(self, engine: &Engine, pipeline: &Pipeline) -> Result<Asked> {
         let Staged { staging, parameters } = self;
         register(engine, &staging).await?;
         let compares = pipeline.checks.iter().any(|check| check.change.is_some());
-        let earlier = if compares { earlier(engine, &staging).await? } else { None };
-        let asker = Asker { engine, pipeline, staging: &staging, parameters: &parameters, personal: Personal::of(pipeline), earlier };
+        let (earlier, damaged) = match if compares { earlier(engine, &staging).await } else { Ok(None) } {
+            // The day before is a matter of its own: it does not keep this one from being published.
+            Err(error) if damage::is_damage(&error) => (None, true),
+            earlier => (earlier?, false),
+        };
+        let personal = Personal::of(pipeline);
+        let asker = Asker { engine, pipeline, staging: &staging, parameters: &parameters, personal, earlier, damaged };
         let mut verdicts = Vec::new();
         let mut failures = Vec::new();
         for check in &pipeline.checks {
@@ -150,10 +167,11 @@ fn failure(check: &Check, answer: &ask::Answer, kept_in: Option<&str>) -> String
 /// Makes the staged files readable under their tables' names, and sees that they hold what was written.
 async fn register(engine: &Engine, staging: &Staging) -> Result<()> {
     let store_url = store_url()?;
-    engine.context().register_object_store(&store_url, Arc::clone(&staging.destination.store));
+    // Below the destination names are plain; its own may hold what the engine takes for wildcards.
+    engine.context().register_object_store(&store_url, Arc::new(Below::new(&staging.destination)));
     for (name, table) in &staging.tables {
         for file in &table.files {
-            let url = format!("{store_url}/{}", staging.destination.join(&file.path));
+            let url = format!("{store_url}/{}", file.path);
             let registered = engine.context().register_parquet(name.as_str(), url, ParquetReadOptions::default()).await;
             registered.map_err(|error| unreadable(name, &error))?;
         }
@@ -168,9 +186,10 @@ async fn register(engine: &Engine, staging: &Staging) -> Result<()> {
 /// The publication of the nearest earlier day, its tables readable under [`EARLIER`].
 async fn earlier(engine: &Engine, staging: &Staging) -> Result<Option<crate::manifest::Commit>> {
     let Some(commit) = staging.seen.before(staging.as_of).await? else { return Ok(None) };
+    damage::whole(&staging.destination, &commit).await?;
     let store_url = store_url()?;
     for (name, table) in &commit.tables {
-        let urls: Vec<String> = table.files.iter().map(|file| format!("{store_url}/{}", staging.destination.join(&file.path))).collect();
+        let urls: Vec<String> = table.files.iter().map(|file| format!("{store_url}/{}", file.path)).collect();
         let frame = engine.context().read_parquet(urls, ParquetReadOptions::default()).await;
         let frame = frame.map_err(|error| {
             if let Some(error) = storage::failure_within("read", &format!("`{name}` of publication {}", commit.number), &error) {

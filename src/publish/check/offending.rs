@@ -28,6 +28,11 @@ const MAX_NAME_BYTES: usize = 80;
 /// What stands for a value that is not shown.
 pub const MASK: &str = "•••";
 
+/// Where the rows that a check objects to are kept, from the destination.
+pub fn rows_path(run_id: &str, check: &str) -> String {
+    format!("runs/{run_id}/failed_checks/{}.parquet", file_name(check))
+}
+
 /// The rows that a check objects to.
 #[derive(Debug)]
 pub struct Offending {
@@ -76,7 +81,7 @@ impl Offending {
     /// As writing to the store fails.
     pub async fn keep(&self, staging: &Staging, check: &str) -> Result<Option<String>> {
         let Some(kept) = &self.kept else { return Ok(None) };
-        let path = staging.destination.join(&format!("runs/{}/failed_checks/{}.parquet", staging.run_id, file_name(check)));
+        let path = staging.destination.join(&rows_path(&staging.run_id, check));
         let shown = staging.destination.shown(&path);
         let bytes = parquet(kept).map_err(|_| Error::defect(format!("the rows of the check `{check}` were not written")))?;
         let put = staging.destination.store.put(&path, PutPayload::from(bytes)).await;

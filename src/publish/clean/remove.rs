@@ -1,0 +1,166 @@
+//! Removes what was found, and writes down what.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, NaiveDate, Utc};
+use futures::{StreamExt, TryStreamExt};
+use object_store::{ObjectStoreExt, PutPayload};
+use serde::Serialize;
+
+use super::{Asked, CONCURRENCY, Found, Place, Waste, Why, find};
+use crate::clock;
+use crate::error::Result;
+use crate::manifest::{Pending, Purpose};
+use crate::publish::damage::{self, Repair};
+use crate::publish::{CLEANS, Publications, commit, pending, settle, to_json};
+use crate::storage::{self, Location};
+
+/// The version of the record's format.
+const FORMAT: u32 = 1;
+
+/// What was done to a destination.
+#[derive(Debug, Default)]
+pub struct Removal {
+    /// What was removed.
+    pub waste: Vec<Waste>,
+    /// The days that were let go.
+    pub let_go: BTreeSet<NaiveDate>,
+    /// What became of damaged publications, by day.
+    pub repaired: BTreeMap<NaiveDate, Repair>,
+    /// Where that is written down, for people; nowhere when nothing was done.
+    pub record: Option<String>,
+}
+
+/// The record of a clean: `cleans/ID.json`, there before the first file goes.
+#[derive(Debug, Serialize)]
+struct Record<'a> {
+    format: u32,
+    clean_id: &'a str,
+    pipeline: &'a str,
+    destination_id: &'a str,
+    segmill_version: &'a str,
+    /// `begun`, then `done`.
+    status: &'a str,
+    started_at: DateTime<Utc>,
+    ended_at: Option<DateTime<Utc>>,
+    grace_seconds: i64,
+    days_let_go: &'a BTreeSet<NaiveDate>,
+    repaired: &'a BTreeMap<NaiveDate, Repair>,
+    removed: Vec<Removed<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Removed<'a> {
+    path: &'a str,
+    bytes: u64,
+    why: Why,
+}
+
+/// Brings up to date what runs died over, repairs what is damaged if that is asked, lets days go, and removes what was found.
+///
+/// # Errors
+/// As the store fails; what was not removed is found again.
+pub async fn remove(destination: &Location, asked: &Asked, found: Found, repair: bool, remove: bool) -> Result<Removal> {
+    let Some(owner) = found.owner.clone() else { return Ok(Removal::default()) };
+    let started_at = clock::now();
+    let clean_id = clean_id(started_at);
+    let mut done = Removal::default();
+    settle(destination).await?;
+    if repair {
+        done.repaired = damage::repair(destination, &clean_id, &owner.pipeline, &found.damaged).await?;
+    }
+    let mut waste = found.waste;
+    let mut unended = found.unended;
+    if remove && (!found.let_go.is_empty() || !done.repaired.is_empty()) {
+        done.let_go = commit::withdraw(destination, &clean_id, &owner.pipeline, &found.let_go).await?;
+        // What that has superseded can go now, if no grace keeps it.
+        let again = find(destination, asked).await?;
+        waste.retain(|waste| waste.why == Why::LetGo);
+        waste.extend(again.waste.into_iter().filter(|waste| waste.why != Why::LetGo));
+        unended = again.unended;
+    }
+    done.waste = if remove { waste } else { Vec::new() };
+    let fences = fence(destination, &unended, &mut done.waste).await?;
+    if done.waste.is_empty() && done.let_go.is_empty() && done.repaired.is_empty() {
+        return Ok(done);
+    }
+    let path = destination.join(&format!("{CLEANS}/{clean_id}.json"));
+    let write = async |status: &str, ended_at: Option<DateTime<Utc>>, done: &Removal| {
+        let record = Record {
+            format: FORMAT,
+            clean_id: &clean_id,
+            pipeline: &owner.pipeline,
+            destination_id: &owner.id,
+            segmill_version: env!("CARGO_PKG_VERSION"),
+            status,
+            started_at,
+            ended_at,
+            grace_seconds: asked.grace.num_seconds(),
+            days_let_go: &done.let_go,
+            repaired: &done.repaired,
+            removed: done.waste.iter().map(|waste| Removed { path: &waste.path, bytes: waste.bytes, why: waste.why }).collect(),
+        };
+        let put = destination.store.put(&path, PutPayload::from(to_json(&record)?)).await;
+        put.map(|_| ()).map_err(|error| storage::failure("write", &destination.shown(&path), error))
+    };
+    write("begun", None, &done).await?;
+    for part in done.waste.chunk_by(|a, b| a.step() == b.step()).filter(|part| part[0].why != Why::LetGo) {
+        futures::stream::iter(part).map(|waste| delete(destination, waste)).buffer_unordered(CONCURRENCY).try_collect::<Vec<()>>().await?;
+    }
+    for run_id in &fences {
+        pending::remove(destination, run_id).await?;
+    }
+    write("done", Some(clock::now()), &done).await?;
+    done.record = Some(destination.shown(&path));
+    Ok(done)
+}
+
+/// Keeps runs that are taken for dead from publishing what is about to go: takes the name under which they would say so. Those that have
+/// said so before, or have published since, are left alone.
+async fn fence(destination: &Location, unended: &BTreeSet<String>, waste: &mut Vec<Waste>) -> Result<BTreeSet<String>> {
+    let of_run = |waste: &Waste, run_id: &str| waste.path.starts_with(&format!("runs/{run_id}/"));
+    let mut fenced = BTreeSet::new();
+    for run_id in unended.iter().filter(|run_id| waste.iter().any(|waste| of_run(waste, run_id))) {
+        let path = pending::path(destination, run_id);
+        let note = Pending { run_id: run_id.clone(), as_of: NaiveDate::default(), tables: BTreeSet::new(), purpose: Purpose::Clean };
+        match commit::put_new(destination, &path, to_json(&note)?).await {
+            Ok(()) | Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {}
+            Err(error) => return Err(storage::failure("create", &destination.shown(&path), error)),
+        }
+        let is_fenced = match pending::read(destination, &path).await? {
+            Some(there) => there.purpose == Purpose::Clean || waste.iter().any(|waste| waste.place == Place::Stored(path.clone())),
+            None => false,
+        };
+        if is_fenced {
+            fenced.insert(run_id.clone());
+        }
+    }
+    // One that was quicker than the note has its commit by now.
+    let commits = if fenced.is_empty() { Vec::new() } else { Publications::read(destination).await?.all().await? };
+    for commit in commits.iter().filter(|commit| fenced.contains(&commit.run_id)) {
+        pending::remove(destination, &commit.run_id).await?;
+    }
+    fenced.retain(|run_id| commits.iter().all(|commit| commit.run_id != *run_id));
+    let spared: Vec<&String> = unended.iter().filter(|run_id| !fenced.contains(*run_id)).collect();
+    waste.retain(|waste| !spared.iter().any(|run_id| of_run(waste, run_id)));
+    Ok(fenced)
+}
+
+async fn delete(destination: &Location, waste: &Waste) -> Result<()> {
+    match &waste.place {
+        Place::Stored(path) => match destination.store.delete(path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(storage::failure("remove", &waste.shown, error)),
+        },
+        Place::Local(path) => match std::fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(storage::broken("remove", &waste.shown, &error)),
+            _ => Ok(()),
+        },
+    }
+}
+
+/// A name for a clean that no other has.
+fn clean_id(now: DateTime<Utc>) -> String {
+    let unique = u64::from(std::process::id()) << 32 | u64::from(now.timestamp_subsec_nanos());
+    format!("{}-{unique:016x}", now.format("%Y%m%dT%H%M%SZ"))
+}

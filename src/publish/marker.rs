@@ -1,0 +1,196 @@
+//! `segmill.json`: the object that makes a destination a pipeline's own. Without it nothing there is taken for Segmill's.
+//!
+//! The first publication creates it, only if it is not there, so that of two pipelines that publish at once one gets the destination.
+//! A destination that was published to before there were markers is adopted by whoever asks for it (`segmill clean --adopt`).
+
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::commit::put_new;
+use super::publications::{Publications, commit_path};
+use crate::diagnostic::Diagnostic;
+use crate::error::{Error, Result};
+use crate::storage::{self, Location};
+
+/// Where the marker is, from the destination.
+pub const MARKER: &str = "segmill.json";
+
+/// The version of the marker's format and of the destination's layout.
+const FORMAT: u32 = 1;
+
+/// The largest marker that is read.
+const MAX_BYTES: u64 = 64 * 1024;
+
+/// Whose a destination is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marker {
+    /// The version of this format and of the layout beside it.
+    pub format: u32,
+    /// The pipeline that publishes here.
+    pub pipeline: String,
+    /// What tells this destination from another of the same pipeline: a digest of the pipeline's name and the first run's.
+    pub id: String,
+    /// The run that made it, or for an adopted destination the run of its newest publication.
+    pub run_id: String,
+    /// The version of Segmill that made it.
+    pub segmill_version: String,
+}
+
+impl Marker {
+    /// The marker of a destination, if it has one.
+    ///
+    /// # Errors
+    /// As reading from the store fails; [`Error::Project`] when what is there is no marker, or a newer Segmill's.
+    pub async fn read(destination: &Location) -> Result<Option<Self>> {
+        let path = path(destination);
+        let shown = destination.shown(&path);
+        let found = match destination.store.get(&path).await {
+            Ok(found) => found,
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(storage::failure("read", &shown, error)),
+        };
+        if found.meta.size > MAX_BYTES {
+            return Err(foreign(&shown));
+        }
+        let bytes = found.bytes().await.map_err(|error| storage::failure("read", &shown, error))?;
+        if let Some(error) = super::publications::newer(&bytes, &shown, FORMAT) {
+            return Err(error);
+        }
+        serde_json::from_slice(&bytes).map(Some).map_err(|_| foreign(&shown))
+    }
+
+    /// Makes a destination that is nobody's a pipeline's own, or sees that it is already.
+    ///
+    /// # Errors
+    /// [`Error::Project`] when it is another's, or was published to by an older Segmill; otherwise as the store fails.
+    pub async fn claim(destination: &Location, pipeline: &str, run_id: &str) -> Result<Self> {
+        if let Some(marker) = Self::read(destination).await? {
+            return marker.belongs_to(destination, pipeline).map(|()| marker);
+        }
+        let known = Publications::read(destination).await?;
+        admit(destination, &known, None, pipeline)?;
+        Self::create(destination, pipeline, run_id).await
+    }
+
+    /// Makes a destination that an older Segmill published to a pipeline's own: the one named, or else the one that published there.
+    ///
+    /// # Errors
+    /// [`Error::Project`] when nothing is published there, or it is another's; otherwise as the store fails.
+    pub async fn adopt(destination: &Location, pipeline: Option<&str>) -> Result<Self> {
+        if let Some(marker) = Self::read(destination).await? {
+            return pipeline.map_or(Ok(()), |pipeline| marker.belongs_to(destination, pipeline)).map(|()| marker);
+        }
+        let known = Publications::read(destination).await?;
+        let Some(newest) = known.newest() else {
+            let what = format!("nothing is published in {}, so that there is nothing to adopt", destination.shown(&destination.folder()));
+            return Err(Diagnostic::error("nothing-to-adopt", what).hint("the first publication marks its destination by itself").into());
+        };
+        let published_by = Some(newest.pipeline.as_str()).filter(|name| !name.is_empty());
+        let Some(pipeline) = pipeline.or(published_by) else {
+            let what = "the publications there do not say which pipeline made them";
+            return Err(Diagnostic::error("nothing-to-adopt", what).hint("name the pipeline file whose destination it is").into());
+        };
+        known.belong_to(pipeline)?;
+        Self::create(destination, pipeline, &newest.run_id).await
+    }
+
+    async fn create(destination: &Location, pipeline: &str, run_id: &str) -> Result<Self> {
+        let marker = Marker {
+            format: FORMAT,
+            pipeline: pipeline.to_owned(),
+            id: id(pipeline, run_id),
+            run_id: run_id.to_owned(),
+            segmill_version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let path = path(destination);
+        let created = put_new(destination, &path, super::to_json(&marker)?).await;
+        // Whatever the answer was, what is there counts.
+        match (Self::read(destination).await?, created) {
+            (Some(there), _) => there.belongs_to(destination, pipeline).map(|()| there),
+            (None, Err(error)) => Err(storage::failure("create", &destination.shown(&path), error)),
+            (None, Ok(())) => Err(Error::defect(format!("{} was created and is not there", destination.shown(&path)))),
+        }
+    }
+
+    /// Sees that the destination is a pipeline's.
+    ///
+    /// # Errors
+    /// [`Error::Project`] with the names of both.
+    pub fn belongs_to(&self, destination: &Location, pipeline: &str) -> Result<()> {
+        if self.pipeline == pipeline {
+            return Ok(());
+        }
+        Err(another(&self.pipeline, &format!("as {} says", destination.shown(&path(destination))), pipeline))
+    }
+}
+
+/// Sees that a pipeline may publish to a destination: it is marked as its own, or nothing is published there yet.
+///
+/// # Errors
+/// [`Error::Project`] when it may not.
+pub fn admit(destination: &Location, known: &Publications, marker: Option<&Marker>, pipeline: &str) -> Result<()> {
+    if let Some(marker) = marker {
+        return marker.belongs_to(destination, pipeline);
+    }
+    known.belong_to(pipeline)?;
+    match known.newest() {
+        None => Ok(()),
+        Some(newest) => Err(unmarked(destination, newest.number)),
+    }
+}
+
+/// The marker of a destination that something is to be done to.
+///
+/// # Errors
+/// [`Error::Project`] when it has none, or belongs to another pipeline than the one named.
+pub async fn owned(destination: &Location, pipeline: Option<&str>) -> Result<Marker> {
+    if let Some(marker) = Marker::read(destination).await? {
+        return pipeline.map_or(Ok(()), |pipeline| marker.belongs_to(destination, pipeline)).map(|()| marker);
+    }
+    let known = Publications::read(destination).await?;
+    if let Some(newest) = known.newest() {
+        return Err(unmarked(destination, newest.number));
+    }
+    let what = format!("{} is no destination of Segmill: it has no {MARKER}", destination.shown(&destination.folder()));
+    Err(Diagnostic::error("unmarked-destination", what)
+        .hint("nothing was touched; the first publication marks its destination, so name one that has been published to")
+        .into())
+}
+
+/// Where the marker is.
+pub fn path(destination: &Location) -> Path {
+    destination.join(MARKER)
+}
+
+/// The refusal of a pipeline that another's destination was named to.
+pub fn another(owner: &str, how: &str, pipeline: &str) -> Error {
+    let what = format!("the destination belongs to the pipeline `{owner}`, {how}; this pipeline is `{pipeline}`");
+    Diagnostic::error("another-pipeline", what)
+        .hint("publish to a destination of its own; a pipeline that was given another name needs one too")
+        .into()
+}
+
+fn unmarked(destination: &Location, number: u64) -> Error {
+    let shown = destination.shown(&commit_path(destination, number));
+    let what = format!("{shown} is a publication, and no {MARKER} says whose the destination is");
+    Diagnostic::error("unmarked-destination", what)
+        .hint("an older Segmill published there, or the marker was removed: `segmill clean --adopt` makes the destination this pipeline's own")
+        .into()
+}
+
+fn foreign(shown: &str) -> Error {
+    Diagnostic::error("not-a-marker", format!("{shown} does not say whose the destination is, as Segmill writes it"))
+        .hint("name another destination; or, if it is Segmill's, remove that file and run `segmill clean --adopt`")
+        .into()
+}
+
+fn id(pipeline: &str, run_id: &str) -> String {
+    let mut hash = Sha256::new();
+    hash.update((pipeline.len() as u64).to_le_bytes());
+    hash.update(pipeline.as_bytes());
+    hash.update(run_id.as_bytes());
+    let digest = format!("{:x}", hash.finalize());
+    digest[..32].to_owned()
+}
