@@ -52,7 +52,7 @@ pairs as (
         identifier
 ),
 
--- Few have something again: only their versions are put in order. Of those that follow each other the difference is one.
+-- Few have something again, and only their versions are put in order. Versions that follow each other have one tenure.
 had_again as (
     select
         i.contact_id,

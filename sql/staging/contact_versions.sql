@@ -1,6 +1,6 @@
 -- Why: what a version of a contact says holds until the next one, and is compared in one spelling.
--- A row: one version of one contact, its number among them, when the next one replaced it (null for the newest), and its
--- identifiers.
+-- A row: one version of one contact, its number among them, when the next one replaced it (null for the newest), and
+-- its identifiers.
 select
     contact_id,
     updated_at,
