@@ -1,8 +1,9 @@
-//! Why an identifier leads to its customer: the identity step run for one question, with nothing published.
+//! Why an identifier leads to its customer: the identity step run for one question, after what is published; nothing is published by it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use chrono::NaiveDate;
 use datafusion::common::ScalarValue;
 use datafusion::error::DataFusionError;
 
@@ -14,12 +15,13 @@ use crate::functions;
 use crate::graph::{EDGES, SOURCES};
 use crate::identity::{self, Answer, Explained, Resolution, Rules};
 use crate::ingest::{self, Collector};
+use crate::manifest::Commit;
 use crate::plan::{self, Plan};
 use crate::predecessor::Identity;
 use crate::publish::{self, Publications};
 use crate::run::Request;
 use crate::sql;
-use crate::storage::Stores;
+use crate::storage::{Location, Stores};
 
 /// The parameter that says of which country a phone number without a code is.
 const DEFAULT_REGION: &str = "default_region";
@@ -51,14 +53,24 @@ pub async fn identity(request: &Request, stores: &Stores, question: Question<'_>
         let message = Message::new("the project has no identity step");
         return Err(Error::Refused(message.hint(format!("a model `{EDGES}` selects pairs of identifiers that were seen together"))));
     }
-    let seen = Publications::read(&destination).await?;
-    seen.belong_to(&plan.project.pipeline.name.value)?;
-    let predecessor = seen.before(request.as_of).await?;
-    let mut before = Identity::of(&plan, &seen, predecessor.as_ref()).await?.before;
+    let published = published(&plan, &destination, request.as_of).await;
+    let mut warnings = Vec::new();
+    let (newest, mut before) = match published {
+        Ok((newest, identity)) => {
+            warnings.extend(identity.warnings);
+            (newest, identity.before)
+        }
+        Err(error) => {
+            let why = error.to_string();
+            let why = why.lines().next().unwrap_or_default();
+            warnings.push(format!("ids are those of a first publication, since what is published cannot be read: {why}"));
+            (None, None)
+        }
+    };
     let ids_from = before.as_ref().map(|before| before.as_of);
     let engine = Engine::new(request.limits, plan.values.zone.name())?;
     // Extracts that are late are told from those of a wrong location by what is published.
-    for extract in ingest::find(&plan.project, &plan.contracts, stores, seen.newest()).await? {
+    for extract in ingest::find(&plan.project, &plan.contracts, stores, newest.as_ref()).await? {
         let name = format!("{SOURCES}.{}", extract.contract.source);
         if !needed.contains(&name) {
             continue;
@@ -83,7 +95,7 @@ pub async fn identity(request: &Request, stores: &Stores, question: Question<'_>
             let resolution = identity::resolve(&engine, rules, logical, before.take()).await.map_err(failed)?;
             let found = answer(&resolution, question, &spellings(&plan, question.identifier));
             let last_published_on = if found.is_empty() { resolution.last_published_on(question.identifier) } else { None };
-            return Ok(Answer { as_of: request.as_of, ids_from, last_published_on, found });
+            return Ok(Answer { as_of: request.as_of, ids_from, warnings, last_published_on, found });
         }
         if model.inline {
             engine.register_view(&name, logical)?;
@@ -92,6 +104,15 @@ pub async fn identity(request: &Request, stores: &Stores, question: Question<'_>
         }
     }
     Err(Error::defect("the identity step was not reached"))
+}
+
+/// The newest publication, and who was who in the one before a day.
+async fn published(plan: &Plan, destination: &Location, as_of: NaiveDate) -> Result<(Option<Commit>, Identity)> {
+    let seen = Publications::read(destination).await?;
+    seen.belong_to(&plan.project.pipeline.name.value)?;
+    let predecessor = seen.before(as_of).await?;
+    let identity = Identity::of(plan, &seen, predecessor.as_ref()).await?;
+    Ok((seen.newest().cloned(), identity))
 }
 
 /// What is known of an identifier in the first spelling in which there is one, or else of the customer with that id.

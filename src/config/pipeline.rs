@@ -196,9 +196,15 @@ pub struct Identity {
     #[schemars(with = "Vec<String>")]
     pub trust: Vec<Spanned<String>>,
     /// A secret that goes into the hashes of personal identifiers, in ids and elsewhere: without it, whoever has an id can find the address
-    /// by trying addresses. Let a variable give it (`${IDENTITY_SALT}`). With another one, everybody has another id.
-    #[serde(default)]
+    /// by trying addresses. Let a variable give it (`${IDENTITY_SALT}`). With another one ids begin anew,
+    /// and those of personal identifiers are others.
+    #[serde(default, deserialize_with = "blank_if_null")]
     pub salt: Option<String>,
+}
+
+/// A text that is there though a variable gives nothing for it, which is not the same as leaving it out.
+fn blank_if_null<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Option::<String>::deserialize(deserializer).map(|text| Some(text.unwrap_or_default()))
 }
 
 /// The salt is a secret.

@@ -62,6 +62,12 @@ impl Rules {
                 ),
             }
         }
+        if identity.salt.as_ref().is_some_and(|salt| salt.trim().is_empty()) {
+            problems.push(
+                Diagnostic::error("blank-salt", "the `salt` of `identity` is blank")
+                    .hint("give its variable a secret, or leave `salt` out: then ids of personal identifiers can be found by trying"),
+            );
+        }
         for (at, source) in identity.trust.iter().enumerate() {
             let is_blank = source.value.trim().is_empty();
             if is_blank || identity.trust[..at].iter().any(|other| other.value == source.value) {
@@ -177,6 +183,7 @@ async fn inherit(joined: Joined, mut before: Before, memory: &Held) -> Result<Re
     }
     while let Some(rows) = before.aliases.try_next().await.map_err(outward)? {
         heirs.take_aliases(&rows).map_err(outward)?;
+        memory.reach(heirs.bytes())?;
     }
     heirs.name().map_err(outward)
 }

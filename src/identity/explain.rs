@@ -16,6 +16,8 @@ pub struct Answer {
     pub as_of: NaiveDate,
     /// The day of the publication that ids are kept from, if there is one.
     pub ids_from: Option<NaiveDate>,
+    /// What somebody should know of these ids.
+    pub warnings: Vec<String>,
     /// Where nobody has what was asked for: the last day that it was published as an id, if it ever was.
     pub last_published_on: Option<NaiveDate>,
     /// A customer for every type that has the identifier; none when nobody has it.
@@ -153,7 +155,10 @@ impl Resolution {
         let aliases_left_out = aliases.len().saturating_sub(most);
         aliases.truncate(most);
         Explained {
-            id_is_kept: customer.is_some_and(|root| self.own.get(root as usize).is_some_and(|own| *own != NOBODY)),
+            id_is_kept: customer.is_some_and(|root| {
+                let own = self.own.get(root as usize).filter(|own| **own != NOBODY);
+                own.zip(self.before.as_ref()).is_some_and(|(own, before)| before.was_published(*own))
+            }),
             aliases,
             aliases_left_out,
             customer_id: id,

@@ -41,6 +41,8 @@ enum Fate {
     Kept(u32),
     /// It has become an alias of that customer.
     Ended(u32),
+    /// Nothing of its customer is left but what may be somebody else's by now, which leads to that one: an alias, until it comes back.
+    Replaced(u32),
     /// Nothing of its customer is left.
     Gone,
 }
@@ -132,7 +134,7 @@ impl Heirs {
         splits.sort_unstable_by_key(|split| (joined.nodes.kind(split.node), joined.nodes.text(split.node).to_owned()));
         let led_to = fates.iter().map(|fate| match fate {
             Fate::Kept(root) | Fate::Ended(root) => *root,
-            Fate::Gone => NOBODY,
+            Fate::Replaced(_) | Fate::Gone => NOBODY,
         });
         let led_to = led_to.collect();
         let mut resolution = joined.named(names);
@@ -141,8 +143,10 @@ impl Heirs {
         resolution.others = others;
         resolution.led_to = led_to;
         resolution.splits = splits;
-        resolution.withdrawn =
-            (0..).zip(&fates).filter(|(id, fate)| matches!(fate, Fate::Ended(_)) && before.exposes(&resolution.rules, *id)).count() as u64;
+        resolution.withdrawn = (0..)
+            .zip(&fates)
+            .filter(|(id, fate)| matches!(fate, Fate::Ended(_) | Fate::Replaced(_)) && before.exposes(&resolution.rules, *id))
+            .count() as u64;
         resolution.before = Some(before);
         resolution.aliases = aliases(&resolution, &fates, &revived);
         Ok(resolution)
@@ -234,7 +238,7 @@ impl Assignment<'_> {
         for of_id in unheard.chunk_by(|one, other| one.id == other.id) {
             let Vote { id, root, node } = of_id[0];
             match self.fates[id as usize] {
-                Fate::Gone if before.was_published(id) => self.fates[id as usize] = Fate::Ended(root),
+                Fate::Gone if before.was_published(id) => self.fates[id as usize] = Fate::Replaced(root),
                 Fate::Kept(kept) if kept != root && rules.weight(nodes.kind(node)) > Weight::Passing => {
                     self.splits.push(Split { node, root, from: id });
                 }
@@ -318,7 +322,7 @@ impl Assignment<'_> {
             let passes_on = rules.rule(nodes.kind(node)).passes_on;
             match held {
                 Some(Fate::Kept(_)) => false,
-                Some(Fate::Gone | Fate::Ended(_)) => !passes_on,
+                Some(Fate::Gone | Fate::Ended(_) | Fate::Replaced(_)) => !passes_on,
                 None => !passes_on || before.alias(id).is_none(),
             }
         };
@@ -431,14 +435,14 @@ fn aliases(resolution: &Resolution, fates: &[Fate], revived: &HashSet<String>) -
     let kept = before.aliases.iter().map(|alias| {
         let again = revived.contains(&alias.customer);
         let (customer, is_living) = match before.find(&alias.customer).map(|at| fates[at as usize]) {
-            Some(Fate::Ended(root)) if !again => (resolution.id(root).into_owned(), true),
+            Some(Fate::Ended(root) | Fate::Replaced(root)) if !again => (resolution.id(root).into_owned(), true),
             fate => (alias.customer.clone(), again || matches!(fate, Some(Fate::Kept(_)))),
         };
         Alias { alias: alias.alias.clone(), customer, is_living, ..*alias }
     });
     let merged_at = resolution.rules.as_of_micros;
     let ended = (0_u32..).zip(fates).filter_map(|(id, fate)| match fate {
-        Fate::Ended(root) => {
+        Fate::Ended(root) | Fate::Replaced(root) => {
             Some(Alias { alias: before.id(id).to_owned(), customer: resolution.id(*root).into_owned(), merged_at, is_living: true })
         }
         Fate::Kept(_) | Fate::Gone => None,
@@ -447,7 +451,9 @@ fn aliases(resolution: &Resolution, fates: &[Fate], revived: &HashSet<String>) -
     let rules = &resolution.rules;
     let of_type = |id: &str| id.split_once(':').and_then(|(prefix, _)| rules.type_of(prefix)).unwrap_or(0);
     let exposes = |id: &str| !rules.types.is_empty() && ids::exposes(rules, of_type(id), id);
-    let may_be_told = |alias: &Alias| !revived.contains(&alias.alias) && !exposes(&alias.alias) && !exposes(&alias.customer);
+    let is_kept = |id: &str| before.find(id).is_some_and(|at| matches!(fates[at as usize], Fate::Kept(_)));
+    let may_be_told =
+        |alias: &Alias| !revived.contains(&alias.alias) && !is_kept(&alias.alias) && !exposes(&alias.alias) && !exposes(&alias.customer);
     let mut aliases: Vec<Alias> = kept.chain(ended).filter(may_be_told).collect();
     aliases.sort();
     aliases

@@ -66,7 +66,7 @@ pub struct Resolver {
     aside: Mutex<Aside>,
 }
 
-/// What an identifier takes while the customers are found: its root, its name, and what the ids that ended are found with.
+/// What an identifier takes while the customers are found: its root, its name, and what tells who has which id.
 const BYTES_TO_FIND_ONE: usize = 36;
 
 /// What belongs together, not yet named.
@@ -180,8 +180,7 @@ impl Resolver {
         Ok(())
     }
 
-    /// The bytes that finding the customers will take, with all that was taken so far, but for the ties that are made again: of customers
-    /// that merged, who are few.
+    /// The bytes that finding the customers will take, with all that was taken so far.
     pub fn bytes(&self) -> usize {
         let (identifiers, bytes) = self.interner.size();
         bytes + identifiers * BYTES_TO_FIND_ONE + self.edges.load(Relaxed) * Chunk::BYTES_OF_ONE

@@ -20,8 +20,9 @@ use super::intern::{NOBODY, Nodes};
 use super::rules::{Rules, Weight};
 use super::tables::{aliases_schema, batch};
 use super::{Resolution, ids};
+use crate::diagnostic::Diagnostic;
 use crate::engine::{HashIndex, parallel};
-use crate::error::{Error, Message, Result};
+use crate::error::{Error, Result};
 
 /// Bytes of a key.
 const KEY_BYTES: usize = 16;
@@ -328,9 +329,12 @@ impl Predecessor {
         let merged = merged.reinterpret_cast::<Int64Type>();
         for row in 0..rows.num_rows() {
             let (alias, customer) = (aliases.value(row).to_owned(), customers.value(row).to_owned());
+            if self.aliases.last().is_some_and(|last| last.alias >= alias) {
+                return Err(unfit());
+            }
             self.aliases.push(Alias { alias, customer, merged_at: merged.value(row), is_living: false });
         }
-        if self.aliases.is_sorted() { Ok(()) } else { Err(unfit()) }
+        Ok(())
     }
 }
 
@@ -368,7 +372,7 @@ impl Resolution {
     /// What making the map takes, in bytes.
     pub fn map_bytes(&self) -> usize {
         // A row before it is one and after that, with an id of usual length.
-        const OF_ONE: usize = size_of::<Row>() + 2 * KEY_BYTES + 16;
+        const OF_ONE: usize = size_of::<Row>() + 2 * KEY_BYTES + 64;
         let absent = self.before.as_ref().map_or(0, |before| before.absent.len());
         (self.nodes.count() + absent) * OF_ONE + self.nodes.count() * size_of::<u32>()
     }
@@ -530,8 +534,7 @@ fn column<'a>(rows: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
 }
 
 fn unfit() -> Error {
-    Error::Unavailable(
-        Message::new("the map of identifiers of the publication before this one is not as it was written")
-            .hint("publish that day again: its map is made anew"),
-    )
+    Diagnostic::error("unfit-map", "the map of identifiers of the publication before this one is none that this Segmill can read")
+        .hint("publish that day again with `--force`: its map is made anew")
+        .into()
 }

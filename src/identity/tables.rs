@@ -206,7 +206,7 @@ impl Resolution {
         for (&(kind, source), blank) in &self.aside.blank {
             let identifier = (kind.unwrap_or(NO_TYPE), String::new());
             let key = Conflict { reason: BLANK, identifier, other: None, source: Some(self.sources[usize::from(source)].clone()) };
-            let mut rows = nothing("no identifier: it is blank, and ties nobody".to_owned());
+            let mut rows = nothing("no identifier, or none of a type: it ties nobody".to_owned());
             (rows.seen, rows.ties) = (blank.seen, i64::try_from(blank.rows).unwrap_or(i64::MAX));
             told.insert(key, rows);
         }

@@ -100,6 +100,8 @@ pub async fn withdraw(destination: &Location, run_id: &str, pipeline: &str, days
             fingerprint: String::new(),
             publications,
             withdrawn: gone.clone(),
+            kept: BTreeMap::new(),
+            identity_hash_id: None,
             ..newest.clone()
         };
         if create_at(destination, &commit).await? {

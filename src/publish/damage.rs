@@ -47,7 +47,7 @@ impl Damage {
         Diagnostic::error(CODE, self.to_string())
             .hint(
                 "`segmill clean --repair` puts back what it can, and takes the day out where it cannot; \
-                 `segmill run --force` publishes the day anew; other days are not concerned",
+                 `segmill run --force` publishes the day anew; of other days only the next one waits for it, where a project says who is who",
             )
             .into()
     }
@@ -74,9 +74,9 @@ pub fn lost_commit(destination: &Location, as_of: NaiveDate, number: u64) -> Err
     Damage { as_of, number, files: vec![destination.shown(&commit_path(destination, number))] }.error()
 }
 
-/// The refusal of a day of which a file is gone, or is not as it was written.
-pub fn lost_file(commit: &Commit, shown: &str) -> Error {
-    Damage { as_of: commit.as_of, number: commit.number, files: vec![shown.to_owned()] }.error()
+/// That a file of a publication is gone, or is not as it was written.
+pub fn of_file(commit: &Commit, shown: &str) -> Damage {
+    Damage { as_of: commit.as_of, number: commit.number, files: vec![shown.to_owned()] }
 }
 
 /// Sees that the files of a publication are there.

@@ -74,11 +74,13 @@ impl Publications {
         let shown = self.destination.shown(&path);
         let meta = match self.destination.store.head(&path).await {
             Ok(meta) => meta,
-            Err(object_store::Error::NotFound { .. }) => return Err(damage::lost_file(commit, &shown)),
+            Err(object_store::Error::NotFound { .. }) => {
+                return Err(damage::told(&self.destination, damage::of_file(commit, &shown)).await?);
+            }
             Err(error) => return Err(storage::failure("read", &shown, error)),
         };
         if meta.size != file.bytes {
-            return Err(damage::lost_file(commit, &shown));
+            return Err(damage::told(&self.destination, damage::of_file(commit, &shown)).await?);
         }
         // A file whose bytes are others could mean anything.
         let mut hash = Sha256::new();
@@ -88,11 +90,11 @@ impl Publications {
             hash.update(&part);
         }
         if format!("{:x}", hash.finalize()) != file.sha256 {
-            return Err(damage::lost_file(commit, &shown));
+            return Err(damage::told(&self.destination, damage::of_file(commit, &shown)).await?);
         }
         let reader = BufReader::with_capacity(Arc::clone(&self.destination.store), &meta, READ_BYTES);
         let unreadable = {
-            let (damaged, shown) = (damage::lost_file(commit, &shown), shown.clone());
+            let (damaged, shown) = (damage::of_file(commit, &shown).error(), shown.clone());
             move |error: parquet::errors::ParquetError| match error {
                 parquet::errors::ParquetError::External(cause) => match cause.downcast::<object_store::Error>() {
                     Ok(error) => storage::failure("read", &shown, *error),

@@ -298,7 +298,7 @@ fn reads_own(project: &Project, name: &str, source: &Source) -> Diagnostic {
 /// What a run writes at its destination, as examples of every kind and for every day that is published.
 fn may_write(destination: &Location, project: &Project, days: &BTreeSet<NaiveDate>) -> Vec<String> {
     let tables: Vec<&str> = project.pipeline.outputs.tables.keys().map(String::as_str).chain(["rejected"]).collect();
-    let checks = project.pipeline.checks.iter().map(|check| check.name.value.as_str());
+    let checks = project.pipeline.checks.iter().map(|check| check.name.shown());
     let mut written: Vec<String> = tables.iter().flat_map(|table| days.iter().map(|day| folders::path(table, *day))).collect();
     for run in days.iter().map(|day| format!("{day}-20000101T000000Z-0000000000000000")) {
         written.extend(clean::files_of(destination, &run, tables.iter().copied(), checks.clone()));

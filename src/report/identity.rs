@@ -15,6 +15,11 @@ const MOST_ALIASES: usize = 10;
 
 /// The tree as lines. Personal values are masked unless asked for.
 pub fn human(answer: &Answer, unmasked: bool) -> String {
+    let warnings: String = answer.warnings.iter().map(|warning| format!("\nNote: {warning}")).collect();
+    told(answer, unmasked) + &warnings
+}
+
+fn told(answer: &Answer, unmasked: bool) -> String {
     if let (true, Some(last)) = (answer.found.is_empty(), answer.last_published_on) {
         return format!("a customer had this id until {last}; nothing of it is in the extracts as of {}", answer.as_of);
     }
@@ -61,7 +66,7 @@ pub fn json(answer: &Answer, unmasked: bool) -> Value {
     let status = if found.is_empty() { "unknown" } else { "known" };
     json!({
         "status": status, "exit_code": 0, "as_of": answer.as_of, "ids_from": answer.ids_from,
-        "last_published_on": answer.last_published_on, "found": found,
+        "last_published_on": answer.last_published_on, "warnings": answer.warnings, "found": found,
     })
 }
 
@@ -71,7 +76,7 @@ fn one(explained: &Explained, answer: &Answer, unmasked: bool) -> String {
         None => format!("no customer as of {}\n", answer.as_of),
     };
     if let Some(from) = answer.ids_from.filter(|_| explained.id_is_kept) {
-        text += &format!("has had this id since {from} or before\n");
+        text += &format!("had this id as of {from}\n");
     }
     if !explained.aliases.is_empty() {
         let aliases: Vec<String> = explained.aliases.iter().take(MOST_ALIASES).map(|alias| shown(alias)).collect();

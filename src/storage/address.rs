@@ -72,6 +72,10 @@ impl Address {
                 if authority.rsplit_once('@').is_some_and(|(before, _)| before.contains(':') || !scheme.starts_with("abfs")) {
                     return Err("credentials have no place in it: say them in the environment".to_owned());
                 }
+                // A signed URL: `?` alone is a wildcard.
+                if crate::shown::has_query(text) {
+                    return Err("a query or fragment is no part of a location".to_owned());
+                }
                 remote(path, false)
             }
             _ => Err("no such store is known".to_owned()),
@@ -97,16 +101,6 @@ impl Remote {
             other => other,
         }
     }
-}
-
-/// A location as a message may show it: without credentials and query.
-pub fn shown(text: &str) -> String {
-    let Some((scheme, rest)) = scheme_of(text).filter(|(scheme, _)| scheme != "file") else { return text.to_owned() };
-    let rest = rest.trim_start_matches('/');
-    let authority = &rest[..rest.find('/').unwrap_or(rest.len())];
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    let path = rest[authority.len()..].split('?').next().unwrap_or_default();
-    format!("{scheme}://{host}{path}")
 }
 
 /// The scheme in lower case and what follows its colon. A single letter is a drive, not a scheme.

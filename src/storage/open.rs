@@ -9,7 +9,7 @@ use object_store::local::LocalFileSystem;
 use object_store::{ObjectStore, ObjectStoreScheme};
 use url::Url;
 
-use super::address::{self, Address, Remote};
+use super::address::{Address, Remote};
 use super::client::client;
 use super::uploads::{Uploads, Watched};
 use super::{Glob, Location, Written};
@@ -144,8 +144,7 @@ impl Stores {
 }
 
 pub(super) fn invalid(text: &str, why: &str) -> Error {
-    let shown = address::shown(text);
-    Diagnostic::error("invalid-location", format!("`{}` is not a location: {why}", shown.escape_debug())).hint(PLACES).into()
+    Diagnostic::error("invalid-location", format!("`{}` is not a location: {why}", crate::shown::place(text))).hint(PLACES).into()
 }
 
 /// A part of a path: what stands between two slashes.

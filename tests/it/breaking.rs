@@ -143,6 +143,7 @@ async fn leaves_no_orphan(store: &Arc<dyn ObjectStore>, day: &str, point: (usize
             table.files.iter().map(|file| &file.path).chain([&table.folder_path, &table.urls_path]).map(|path| format!("{ROOT}/{path}")),
         );
     }
+    needed.extend(commit.kept.values().map(|file| format!("{ROOT}/{}", file.path)));
     let left: BTreeSet<String> = store.list(Some(&ROOT.into())).map_ok(|meta| meta.location.to_string()).try_collect().await.unwrap();
     // A publication keeps its record, and the rows that checks warned of; a clean keeps its own.
     let beside = ["record.json", "failed_checks/"].map(|name| format!("{ROOT}/runs/{}/{name}", commit.run_id));

@@ -342,6 +342,36 @@ fn a_contact_that_was_made_anew_is_found_under_the_old_number() {
 }
 
 #[test]
+fn who_comes_back_has_their_number_again_and_nobody_elses() {
+    let types = "  types:\n    record: {stands_alone: true}\n    email: {stands_alone: true, personal: true, passes_on: true}\n";
+    let of = |record: &str| format!("2020-01-01,email,e,record,{record},crm,2020-01-01,2020-01-01,");
+    let ties = Ties::new(types, &[&of("A")]);
+    ties.run("2020-02-01");
+    ties.extract(&[&of("B")]);
+    ties.run("2020-02-02");
+    assert_eq!(ties.aliases("2020-02-02"), texts(&[["A", "B", "2020-02-02T00:00:00Z"]]));
+    ties.extract(&["2020-01-01,record,A,,,crm,2020-01-01,2020-01-01,"]);
+    ties.run("2020-02-03");
+    assert_eq!(ties.of_type("2020-02-03", "record"), pairs(&[["A", "A"]]));
+    ties.extract(&["2020-01-01,record,A,,,crm,2020-01-01,2020-01-01,", &of("B")]);
+    ties.run("2020-02-04");
+    assert_eq!(ties.of_type("2020-02-04", "record"), pairs(&[["A", "A"], ["B", "B"]]));
+    assert_eq!((ties.aliases("2020-02-04").len(), ties.reasons("2020-02-04").len()), (0, 0));
+}
+
+#[test]
+fn a_salt_that_is_blank_is_refused() {
+    let types = "  salt: ${IDENTITY_SALT}\n  types:\n    record: {stands_alone: true}\n";
+    let ties = Ties::new(types, &["2000-01-01,record,7,,,crm,2020-01-01,2020-01-01,"]);
+    for blank in ["", " "] {
+        let mut command = ties.0.command(&["run", "pipelines/p.yaml", "--as-of", "2021-01-01"]);
+        let output = command.env("IDENTITY_SALT", blank).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(2) && told.contains("blank-salt"), "{told}");
+    }
+}
+
+#[test]
 fn who_comes_back_takes_nothing_from_who_has_stayed() {
     let types = "  types:\n    record: {stands_alone: true}\n    phone: {personal: true}\n";
     let rows = ["1", "2"].map(|record| format!("2020-01-01,phone,p,record,{record},crm,2020-01-01,2020-01-01,"));

@@ -59,6 +59,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("newer-publication", "needs a destination that a newer version wrote: `publish/publications.rs` holds it"),
     ("not-a-commit", "needs a destination that somebody else wrote: `publish/publications.rs` holds it"),
     ("another-pipeline", "needs a destination that another pipeline published to: `publishing` holds it"),
+    ("unfit-map", "needs a map that another version wrote"),
+    ("blank-salt", "needs a variable without a value: `identity_cases` holds it"),
     ("blank-identifier", "needs a blank on the command line: `identity_cases` holds it"),
     ("damaged-publication", "needs a publication whose files somebody has changed: `identity_cases` holds it"),
     ("store-without-conditions", "needs a store that ignores conditions: `breaking` holds it"),

@@ -88,7 +88,9 @@ impl Ours {
             let paths: Vec<String> = paths.filter(|path| path.starts_with(&run)).cloned().collect();
             self.run(&commit.run_id).files.extend(paths);
         }
-        self.run(&commit.run_id).files.extend(commit.kept.values().map(|file| file.path.clone()));
+        let folder = format!("{RUNS}/{}/", commit.run_id);
+        let kept = commit.kept.values().map(|file| file.path.clone()).filter(|path| path.starts_with(&folder));
+        self.run(&commit.run_id).files.extend(kept);
     }
 
     fn add_note(&mut self, destination: &Location, note: Pending) {
