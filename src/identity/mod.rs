@@ -11,8 +11,8 @@
 //! rows, their split into batches or the number of threads:
 //!
 //! - who is one customer follows from the edges of today;
-//! - which id a customer has follows from what was published: the one that most of its identifiers had (see [`inherit`]), or else the one that
-//!   its oldest identifier gives (see [`ids`]). An id is never given to somebody else, and one that ends with a merge becomes an alias;
+//! - which id a customer has follows from what was published: the one that most of its identifiers had (`identity/inherit.rs`), or else the one that
+//!   its oldest identifier gives (`identity/ids.rs`). An id is never given to somebody else, and one that ends with a merge becomes an alias;
 //! - what names a customer only until it is known, as a browser does, gives way to whatever else names it, and is an alias then.
 
 mod components;

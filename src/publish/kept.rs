@@ -67,7 +67,7 @@ impl Publications {
     /// The rows that a publication has kept under a name, in their order; none when it keeps nothing under it.
     ///
     /// # Errors
-    /// As the store fails; [`Error::Project`] when the file is not what the commit says.
+    /// As the store fails; [`crate::error::Error::Project`] when the file is not what the commit says.
     pub async fn kept(&self, commit: &Commit, name: &str) -> Result<Option<BoxStream<'static, Result<RecordBatch>>>> {
         let Some(file) = commit.kept.get(name) else { return Ok(None) };
         let path = self.destination.join(&file.path);
