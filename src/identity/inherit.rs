@@ -5,7 +5,8 @@
 //! - where identifiers of one id lead to several customers today (a split), the id stays with the part that has the identifier which says
 //!   most of who somebody is: one that does not pass on before one that does, the one that gave the id before others, and then the most
 //!   trusted, the oldest, the one of the type declared first. The others get ids of their own, and that is told;
-//! - where several ids come to one customer (a merge), it keeps the one with the most votes, of equally many the one with the best
+//! - where several ids come to one customer (a merge), it keeps one that was published last time before one of somebody who had gone, of these
+//!   the one with the most votes, of equally many the one with the best
 //!   identifier as above, and the others become its aliases. Ids that hold only until a customer is known give way to all others.
 //!
 //! The vote of an identifier that has passed on is that of its holder on the predecessor's day. Who had no id gets the one that its oldest
@@ -61,8 +62,8 @@ pub(super) struct Split {
 /// How well an identifier says who somebody is; the least says it best.
 type Rank<'a> = (Reverse<Weight>, bool, bool, usize, i64, u8, &'a str);
 
-/// An id that stays with a customer: whether it gives way, its votes, the best of them, and the id.
-type Staying<'a> = (bool, Reverse<usize>, Rank<'a>, u32);
+/// An id that stays with a customer: whether it gives way, whether it was gone last time, its votes, the best of them, and the id.
+type Staying<'a> = (bool, bool, Reverse<usize>, Rank<'a>, u32);
 /// An id that a customer had and that has gone elsewhere: its votes, the best of them, the id, and the identifier of that vote.
 type Lost<'a> = (Reverse<usize>, Rank<'a>, u32, u32);
 
@@ -286,7 +287,7 @@ impl Assignment<'_> {
             }
             for (root, (count, best)) in counts {
                 if root == heir {
-                    let key = (before.gives_way(rules, id), Reverse(count), rank(best), id);
+                    let key = (before.gives_way(rules, id), !before.was_published(id), Reverse(count), rank(best), id);
                     staying.entry(root).or_default().push(key);
                 } else {
                     lost.entry(root).or_default().push((Reverse(count), rank(best), id, best.node));
@@ -295,7 +296,7 @@ impl Assignment<'_> {
         }
         for (root, mut ids) in staying {
             ids.sort_unstable();
-            self.keep(root, ids[0].3, before);
+            self.keep(root, ids[0].4, before);
             for (.., id) in &ids[1..] {
                 self.fates[*id as usize] = Fate::Ended(root);
             }
@@ -432,7 +433,9 @@ fn moved(tenures: &Tenures, before: &Predecessor) -> HashMap<u32, u32> {
 /// The ids that merges have ended: those that the predecessor kept, each leading to whoever its customer is now, and those of today.
 fn aliases(resolution: &Resolution, fates: &[Fate], revived: &HashSet<String>) -> Vec<Alias> {
     let Some(before) = &resolution.before else { return Vec::new() };
-    let kept = before.aliases.iter().map(|alias| {
+    // What has become of an id today counts, and not what it was an alias of while it was gone.
+    let is_gone = |id: &str| before.find(id).is_none_or(|at| fates[at as usize] == Fate::Gone);
+    let kept = before.aliases.iter().filter(|alias| is_gone(&alias.alias)).map(|alias| {
         let again = revived.contains(&alias.customer);
         let (customer, is_living) = match before.find(&alias.customer).map(|at| fates[at as usize]) {
             Some(Fate::Ended(root) | Fate::Replaced(root)) if !again => (resolution.id(root).into_owned(), true),
@@ -451,9 +454,7 @@ fn aliases(resolution: &Resolution, fates: &[Fate], revived: &HashSet<String>) -
     let rules = &resolution.rules;
     let of_type = |id: &str| id.split_once(':').and_then(|(prefix, _)| rules.type_of(prefix)).unwrap_or(0);
     let exposes = |id: &str| !rules.types.is_empty() && ids::exposes(rules, of_type(id), id);
-    let is_kept = |id: &str| before.find(id).is_some_and(|at| matches!(fates[at as usize], Fate::Kept(_)));
-    let may_be_told =
-        |alias: &Alias| !revived.contains(&alias.alias) && !is_kept(&alias.alias) && !exposes(&alias.alias) && !exposes(&alias.customer);
+    let may_be_told = |alias: &Alias| !revived.contains(&alias.alias) && !exposes(&alias.alias) && !exposes(&alias.customer);
     let mut aliases: Vec<Alias> = kept.chain(ended).filter(may_be_told).collect();
     aliases.sort();
     aliases
