@@ -43,8 +43,8 @@ pub(super) fn names(rules: &Rules, nodes: &Nodes, roots: &[u32], threads: usize)
 /// The id that an identifier gives: its own text when it is of the first type and not personal, else its type and the text or, of a
 /// personal one, a hash.
 ///
-/// No two identifiers give the same one, since names of types have no colon: a text of the first type that begins as another type's id
-/// would, gets its own type before it, and one that ends as [`turn_of`] would is marked as the first of its kind.
+/// No two identifiers give the same one, since names of types have no colon: a text of the first type that looks like another type's id gets
+/// its own type before it, and one that ends like an id of [`turn_of`] gets `~1` behind it.
 pub(super) fn id_of<'a>(rules: &Rules, kind: u8, text: &'a str) -> Cow<'a, str> {
     let rule = rules.rule(kind);
     if rule.personal {
@@ -69,7 +69,7 @@ pub(super) fn hidden(rules: &Rules, text: &str) -> String {
     functions::identifier_hash(&rules.salt, text)
 }
 
-/// The id of whoever is the second, third, … to be named by one identifier, after somebody who keeps the first.
+/// The id of the second, third, … customer whom one identifier names, since the first keeps the id that it gave.
 pub(super) fn turn_of(id: &str, turn: usize) -> String {
     format!("{id}{TURN}{turn}")
 }

@@ -5,15 +5,17 @@
 //! - where identifiers of one id lead to several customers today (a split), the id stays with the part that has the identifier which says
 //!   most of who somebody is: one that does not pass on before one that does, the one that gave the id before others, and then the most
 //!   trusted, the oldest, the one of the type declared first. The others get ids of their own, and that is told;
-//! - where several ids come to one customer (a merge), it keeps one that was published last time before one of somebody who had gone, of these
-//!   the one with the most votes, of equally many the one with the best
-//!   identifier as above, and the others become its aliases. Ids that hold only until a customer is known give way to all others.
+//! - where several ids come to one customer (a merge), one that was published last time stays rather than one of somebody who was gone; of
+//!   these the one with the most votes, and of equally many the one with the best identifier as above. The others become aliases. Ids that hold
+//!   only until a customer is known give way to all others.
 //!
 //! The vote of an identifier that has passed on is that of its holder on the predecessor's day. Who had no id gets the one that its oldest
-//! identifier gives; where that was published for somebody else, with the number of the turn behind it.
+//! identifier gives; where that is or was somebody else's, `~2` follows it, or the next number that is free.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
+
+use arrow::array::RecordBatch;
 
 use super::guards::Tenures;
 use super::ids::{self, by_age, may_name};
@@ -22,7 +24,6 @@ use super::predecessor::{self, Alias, Hash, Keys, Predecessor};
 use super::rules::{Rules, Weight};
 use super::{Joined, Resolution};
 use crate::error::Result;
-use arrow::array::RecordBatch;
 
 /// What has no id, or no customer, or several of them.
 const SEVERAL: u32 = NOBODY - 1;
@@ -89,7 +90,7 @@ impl Heirs {
     /// Takes rows of the predecessor's map, in their order.
     ///
     /// # Errors
-    /// [`crate::error::Error::Unavailable`] when they are not what a map has.
+    /// [`crate::error::Error::Project`] when they are not what a map has.
     pub fn take_map(&mut self, rows: &RecordBatch) -> Result<()> {
         self.before.take_map(&self.joined.rules, &self.keys, rows)
     }
