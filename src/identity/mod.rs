@@ -24,6 +24,7 @@ mod holders;
 mod ids;
 mod inherit;
 mod intern;
+mod keys;
 mod known;
 mod predecessor;
 mod rules;

@@ -1,35 +1,30 @@
 //! The map that a publication keeps of who is who, by which the next one gives everybody the id that they had.
 //!
 //! A row is an identifier of a customer: the customer's id and the type of the identifier that gave it, the identifier's type, a keyed hash of
-//! it, and the last day as of which it led to the customer. A customer of whom nothing is left in the extracts keeps the rows of its last day, so that its id is nobody
-//! else's, and its own again if it comes back; and a customer keeps identifiers that do not pass on, as numbers at the CRM, that are not in the extracts
-//! any more, so that an address alone never makes somebody else of it. A second table has the ids that merges have ended.
+//! it, and the last day as of which it led to the customer. A customer of whom nothing is left in the extracts keeps the rows of its last
+//! day, so that its id is nobody else's, and its own again if it comes back. A customer also keeps identifiers that do not pass on, as numbers
+//! at the CRM, when they are not in the extracts any more, so that an address alone never makes somebody else of it. A second table has the
+//! ids that merges have ended.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::hash::Hasher;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Date32Array, FixedSizeBinaryBuilder, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Date32Type, Field, Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
-use sha2::{Digest, Sha256};
-use siphasher::sip128::{Hasher128, SipHasher24};
 
-use super::intern::{NOBODY, Nodes};
+use super::intern::NOBODY;
+use super::keys::{Hash, KEY_BYTES, Keys};
 use super::rules::{Rules, Weight};
 use super::tables::{aliases_schema, batch};
 use super::{Resolution, ids};
 use crate::diagnostic::Diagnostic;
-use crate::engine::{HashIndex, parallel};
+use crate::engine::parallel;
 use crate::error::{Error, Result};
 
-/// Bytes of a key.
-const KEY_BYTES: usize = 16;
 /// Rows of a batch of the map.
 const BATCH_ROWS: usize = 32 * 1024;
-/// What the key of the keyed hash is made from, beside a pipeline's own salt.
-const PURPOSE: &str = "segmill: identifiers of a publication, 1";
 
 /// The columns of the map, in whose order of `customer_id` and `identifier_key` it is kept.
 pub fn map_schema() -> SchemaRef {
@@ -40,95 +35,6 @@ pub fn map_schema() -> SchemaRef {
         Field::new("identifier_key", DataType::FixedSizeBinary(16), false),
         Field::new("last_published_on", DataType::Date32, false),
     ]))
-}
-
-/// What stands for identifiers in the map: SipHash-2-4 of the type and the text, 128 bits, with a key of the pipeline's.
-#[derive(Clone, Copy)]
-pub(super) struct Hash([u8; KEY_BYTES]);
-
-impl Hash {
-    pub(super) fn of(rules: &Rules) -> Self {
-        let mut digest = Sha256::new();
-        digest.update(PURPOSE);
-        digest.update(rules.salt.as_bytes());
-        let mut key = [0; KEY_BYTES];
-        key.copy_from_slice(&digest.finalize()[..KEY_BYTES]);
-        Hash(key)
-    }
-
-    /// What tells whether it is the same one, and nothing of its key.
-    fn id(self) -> String {
-        format!("{:016x}", lower_half(self.key("", PURPOSE)))
-    }
-
-    pub(super) fn key(self, identifier_type: &str, text: &str) -> u128 {
-        let mut hasher = SipHasher24::new_with_key(&self.0);
-        hasher.write(identifier_type.as_bytes());
-        hasher.write_u8(0);
-        hasher.write(text.as_bytes());
-        hasher.finish128().into()
-    }
-}
-
-/// The keys of identifiers that lead to customers, by number.
-pub(super) struct Keys {
-    of_node: Vec<u128>,
-    index: HashIndex,
-}
-
-impl Keys {
-    pub(super) fn of_each(self) -> Vec<u128> {
-        self.of_node
-    }
-
-    fn of(rules: &Rules, nodes: &Nodes, leads: impl Fn(u32) -> bool + Sync, threads: usize) -> Vec<u128> {
-        let hash = Hash::of(rules);
-        let key = |node: u32| if leads(node) { hash.key(&rules.rule(nodes.kind(node)).name, nodes.text(node)) } else { 0 };
-        let mut of_node = vec![0; nodes.count()];
-        let share = of_node.len().div_ceil(threads).max(1);
-        let mut parts: Vec<(usize, &mut [u128])> = of_node.chunks_mut(share).enumerate().collect();
-        parallel(&mut parts, threads, |(part, keys)| {
-            for (at, place) in keys.iter_mut().enumerate() {
-                *place = key(u32::try_from(*part * share + at).unwrap_or(NOBODY));
-            }
-        });
-        of_node
-    }
-
-    /// Of all identifiers that lead to a customer.
-    pub(super) fn indexed(rules: &Rules, nodes: &Nodes, leads: impl Fn(u32) -> bool + Sync, threads: usize) -> Self {
-        let of_node = Keys::of(rules, nodes, &leads, threads);
-        let mut index = HashIndex::default();
-        index.reserve(of_node.len());
-        for node in nodes.all().filter(|node| leads(*node)) {
-            index.add(lower(of_node[node as usize]), node);
-        }
-        Keys { of_node, index }
-    }
-
-    /// What they take, in bytes, for each identifier.
-    pub(super) const BYTES_OF_ONE: usize = KEY_BYTES + HashIndex::BYTES_OF_ONE;
-
-    fn find(&self, key: u128) -> Option<u32> {
-        self.index.find(lower(key), |node| (self.of_node[node as usize] == key).then_some(node))
-    }
-}
-
-impl Rules {
-    /// What tells whether identifiers are hashed as before.
-    pub fn hash_id(&self) -> String {
-        Hash::of(self).id()
-    }
-}
-
-#[allow(clippy::cast_possible_truncation, reason = "a part of a hash is wanted")]
-fn lower_half(key: u128) -> u64 {
-    key as u64
-}
-
-#[allow(clippy::cast_possible_truncation, reason = "a part of a hash is wanted")]
-fn lower(key: u128) -> u32 {
-    key as u32
 }
 
 /// What was published before.
