@@ -10,6 +10,7 @@ ARG BASE=docker.io/library/debian:bookworm-slim
 FROM ${BUILDER} AS build
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
+COPY allocator allocator
 COPY fuzz fuzz
 COPY src src
 COPY pipelines pipelines

@@ -230,8 +230,8 @@ impl Bench<'_> {
         let needed = self.needed(target);
         for contract in self.plan.contracts.iter().filter(|contract| needed.contains(&format!("{SOURCES}.{}", contract.source))) {
             let name = format!("{SOURCES}.{}", contract.source);
-            let kept = self.given_source(&name, contract)?;
-            self.engine.register_encoded_batches(&name, Arc::clone(&contract.schema), kept)?;
+            let kept = self.given_source(&name, contract).await?;
+            self.engine.register_batches(&name, Arc::clone(&contract.schema), vec![kept])?;
         }
         let mut found = Vec::new();
         for model in self.plan.models.iter().filter(|model| needed.contains(&model.node.model.name())) {
@@ -309,7 +309,7 @@ impl Bench<'_> {
     }
 
     /// The given rows of a source after its contract: cast, checked, within the window, without duplicates.
-    fn given_source(&self, name: &str, contract: &ingest::Contract) -> Result<Vec<RecordBatch>> {
+    async fn given_source(&self, name: &str, contract: &Arc<ingest::Contract>) -> Result<RecordBatch> {
         let none = Vec::new();
         let rows = self.case.given(name).unwrap_or(&none);
         let columns: Vec<&str> = contract.columns.iter().map(|column| column.name.as_str()).collect();
@@ -329,9 +329,7 @@ impl Bench<'_> {
         }
         let defect = |error: DataFusionError| Error::defect(error.to_string());
         let kept = RecordBatch::try_new(Arc::clone(&contract.schema), checked.kept).map_err(|error| defect(error.into()))?;
-        let encoded = self.engine.encode(&kept).map_err(|error| engine::failed("a case", &error))?;
-        let kept = ingest::keep_latest(contract, self.engine.dictionary(), vec![encoded], &ingest::Collector::default())?;
-        Ok(kept.0)
+        ingest::latest_of(&self.engine, contract, kept).await.map_err(|error| engine::failed("a case", &error))
     }
 
     /// Given rows of a model, with the types that it would compute.

@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-#[cfg(not(target_env = "msvc"))]
 #[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+static ALLOCATOR: segmill_allocator::Allocator = segmill_allocator::Allocator;
 
 fn main() -> ExitCode {
     segmill::cli::main()

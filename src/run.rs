@@ -21,7 +21,7 @@ use crate::config::{self, Environment};
 use crate::engine::{self, Engine, Limits};
 use crate::error::{Error, Result};
 use crate::graph::{self, EDGES, MEMBERSHIP, PROFILE, RESOLVED, SOURCES};
-use crate::identity::{self, Rules};
+use crate::identity::{self, Resolution, Rules};
 use crate::ingest::{self, Collector, Ledger};
 use crate::manifest::{self, Commit, Input};
 use crate::plan::{self, Plan, PlannedModel};
@@ -165,44 +165,42 @@ async fn attempt(request: &Request, stores: &Stores, progress: &Progress, record
         progress.expect(last.into_iter().map(|step| (step.name, step.elapsed_ms)).collect());
     }
     let identity = Identity::of(&plan, &seen, predecessor.as_ref()).await?;
+    engine::expect_to_read(extracts.iter().flat_map(|extract| &extract.files).map(|(file, _)| file.meta.size).sum());
     let engine = Engine::new(request.limits, plan.values.zone.name())?;
     let mut steps = Steps { recorder, progress, engine: &engine, profile: request.profile };
     recorder.begin_writing(files_of(&plan, &destination, &recorder.run_id())).await?;
     let mut staging = Staging::new(destination, recorder.run_id(), request.as_of, seen).of_pipeline(&plan.project.pipeline);
 
     let Identity { mut warnings, mut before, hash_id } = identity;
+    let sources = open_sources(&engine, &extracts, progress);
     let read = async {
-        let sources = read_sources(&plan, &engine, extracts.clone(), &mut steps).await?;
+        read_sources(&plan, &engine, &sources, &mut steps).await?;
         plan::register_reference(&engine, &plan.project, &plan.values)?;
         let before_membership = |model: &PlannedModel| !graph::after_membership(&model.node.model);
-        let found = compute_models(&plan, &engine, &sources, before.take(), &mut steps, before_membership).await?;
-        Ok((sources, found))
+        compute_models(&plan, &engine, &sources, (before.take(), &mut staging), &mut steps, before_membership).await
     };
-    let (sources, found) = match read.await {
+    let identity = match read.await {
+        // Whatever else the run met then, what has been found is told.
+        Err(_) if sources.iter().any(|source| source.collector.is_over()) => {
+            return Err(account::over_budget_early(&sources, &mut staging, recorder).await);
+        }
         Err(Error::Refused(refused)) if extracts.iter().any(|extract| extract.refused_in(&refused)) => {
             return Err(Error::Refused(ingest::with_others(refused, &engine, &extracts).await));
         }
         read => read?,
     };
-    let identity = match found {
-        Some(found) => {
-            let withdrawn = found.counts.withdrawn;
-            if withdrawn > 0 {
-                warnings.push(format!(
-                    "{withdrawn} ids that were published show values of types that are `personal` now: their customers have new ids, without aliases"
-                ));
-            }
-            Some(keep_identity(found, &mut staging, &mut steps).await?)
-        }
-        None => None,
-    };
+    if let Some(withdrawn) = identity.as_ref().map(|counts| counts.withdrawn).filter(|withdrawn| *withdrawn > 0) {
+        warnings.push(format!(
+            "{withdrawn} ids that were published show values of types that are `personal` now: their customers have new ids, without aliases"
+        ));
+    }
 
     let (ledgers, of_sources) = account::close_books(&sources, &mut staging, &engine, recorder).await?;
 
     warnings.extend(of_sources);
     warnings.extend(plan.warnings().map(|warning| shown::without_given(&warning.to_string()).into_owned()));
     let (segments, customers) = assign_segments(&plan, &engine, &mut steps).await?;
-    compute_models(&plan, &engine, &sources, None, &mut steps, |model| graph::after_membership(&model.node.model)).await?;
+    compute_models(&plan, &engine, &sources, (None, &mut staging), &mut steps, |model| graph::after_membership(&model.node.model)).await?;
 
     stage_outputs(&plan, &engine, &mut staging, &mut steps).await?;
     let checking = steps.begin("check outputs");
@@ -263,21 +261,27 @@ struct OpenSource {
     collector: Arc<Collector>,
 }
 
+/// The sources, of which nothing has been read.
+fn open_sources(engine: &Engine, extracts: &[ingest::Extract], progress: &Progress) -> Vec<OpenSource> {
+    let open = |extract: &ingest::Extract| {
+        let collector = Collector::new(&extract.contract, engine.work());
+        progress.watch(&collector);
+        OpenSource { extract: extract.clone(), collector }
+    };
+    extracts.iter().map(open).collect()
+}
+
 /// Makes every source readable: some are read now, the others while their readers run.
-async fn read_sources(plan: &Plan, engine: &Engine, extracts: Vec<ingest::Extract>, steps: &mut Steps<'_>) -> Result<Vec<OpenSource>> {
-    let mut sources = Vec::new();
-    for extract in extracts {
+async fn read_sources(plan: &Plan, engine: &Engine, sources: &[OpenSource], steps: &mut Steps<'_>) -> Result<()> {
+    for OpenSource { extract, collector } in sources {
         let name = format!("{SOURCES}.{}", extract.contract.source);
-        let collector = Arc::new(Collector::default());
-        steps.progress.watch(&collector);
         let demand = plan.demands.get(&extract.contract.source).cloned().unwrap_or_default();
         let reading = steps.begin(&name);
-        if let Some(rows) = ingest::register(engine, &name, &extract, &demand, &collector).await? {
+        if let Some(rows) = ingest::register(engine, &name, extract, &demand, collector).await? {
             steps.end(&name, rows, reading);
         }
-        sources.push(OpenSource { extract, collector });
     }
-    Ok(sources)
+    Ok(())
 }
 
 /// Computes the models that are wanted, in order, each once.
@@ -285,17 +289,17 @@ async fn compute_models(
     plan: &Plan,
     engine: &Engine,
     sources: &[OpenSource],
-    mut before: Option<identity::Before>,
+    (mut before, staging): (Option<identity::Before>, &mut Staging),
     steps: &mut Steps<'_>,
     wanted: impl Fn(&PlannedModel) -> bool,
-) -> Result<Option<Found>> {
+) -> Result<Option<identity::Counts>> {
     let mut found = None;
     for model in plan.models.iter().filter(|model| wanted(model)) {
         let name = model.node.model.name();
         let failed = |error: DataFusionError| failure(Some(plan), &name, &error, sources);
         let logical = engine.plan(&model.node.statement, &plan.values.parameters).await.map_err(failed)?;
         if name == EDGES {
-            found = Some(resolve(plan, engine, model, logical, sources, before.take(), steps).await?);
+            found = Some(resolve(plan, engine, (model, logical), sources, (before.take(), &mut *staging), steps).await?);
             continue;
         }
         if model.inline {
@@ -319,15 +323,13 @@ async fn compute_models(
 async fn resolve(
     plan: &Plan,
     engine: &Engine,
-    edges: &PlannedModel,
-    logical: LogicalPlan,
+    (edges, mut logical): (&PlannedModel, LogicalPlan),
     sources: &[OpenSource],
-    before: Option<identity::Before>,
+    (before, staging): (Option<identity::Before>, &mut Staging),
     steps: &mut Steps<'_>,
-) -> Result<Found> {
+) -> Result<identity::Counts> {
     let resolving = steps.begin(EDGES);
     let failed = |error: DataFusionError| failure(Some(plan), EDGES, &error, sources);
-    let mut logical = logical;
     if edges.is_read {
         engine.keep(EDGES, engine.frame(logical)).await.map_err(failed)?;
         logical = async { engine.context().table(EDGES).await }.await.map_err(failed)?.into_unoptimized_plan();
@@ -341,33 +343,25 @@ async fn resolve(
     for table in &edges.frees {
         engine.forget(table);
     }
-    let memory = engine.hold();
-    let wanted = |error: DataFusionError| engine::failed("the map of identifiers", &error);
-    memory.reach(resolution.map_bytes()).map_err(wanted)?;
-    let (map, aliases) = (resolution.map()?, resolution.kept_aliases()?);
-    memory.settle(map.iter().map(RecordBatch::get_array_memory_size).sum());
-    Ok(Found { counts, map, aliases, _memory: memory })
-}
-
-/// What the identity step found, and what the next publication is to know of it.
-struct Found {
-    counts: identity::Counts,
-    map: Vec<RecordBatch>,
-    aliases: RecordBatch,
-    /// What these take of the memory of a run.
-    _memory: engine::Held,
+    keep_identity(resolution, engine, staging, steps).await?;
+    Ok(counts)
 }
 
 /// Keeps for the next publication who is who.
-async fn keep_identity(found: Found, staging: &mut Staging, steps: &mut Steps<'_>) -> Result<identity::Counts> {
+async fn keep_identity(resolution: Resolution, engine: &Engine, staging: &mut Staging, steps: &mut Steps<'_>) -> Result<()> {
     let keeping = steps.begin("keep identifiers");
-    let rows = rows_of(&found.map);
+    let memory = engine.hold();
+    memory.reach(resolution.map_bytes()).map_err(|error| engine::failed("the map of identifiers", &error))?;
+    let (map, aliases) = (resolution.map()?, resolution.kept_aliases()?);
+    drop(resolution);
+    memory.settle(map.iter().map(RecordBatch::get_array_memory_size).sum());
+    let rows = rows_of(&map);
     let (schema, key) = (identity::map_schema(), &["customer_id", "identifier_key"]);
-    staging.keep(Keep { name: publish::IDENTITY_MAP, schema, key, rows: found.map }).await?;
-    let schema = found.aliases.schema();
-    staging.keep(Keep { name: publish::IDENTITY_ALIASES, schema, key: &["alias_id"], rows: vec![found.aliases] }).await?;
+    staging.keep(Keep { name: publish::IDENTITY_MAP, schema, key, rows: map }).await?;
+    let schema = aliases.schema();
+    staging.keep(Keep { name: publish::IDENTITY_ALIASES, schema, key: &["alias_id"], rows: vec![aliases] }).await?;
     steps.end("keep identifiers", rows, keeping);
-    Ok(found.counts)
+    Ok(())
 }
 
 /// Puts every customer of the profile into segments, and tells their sizes and how many customers there are.

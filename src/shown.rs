@@ -171,6 +171,19 @@ fn query_of(url: &str) -> Option<Range<usize>> {
     None
 }
 
+/// A size in the largest unit in which it is a whole number, as `256MiB` or `512MB`; else to a tenth of a mebibyte.
+pub fn size(bytes: u64) -> String {
+    const UNITS: [(&str, u64); 6] =
+        [("GiB", 1 << 30), ("GB", 1_000_000_000), ("MiB", 1 << 20), ("MB", 1_000_000), ("KiB", 1 << 10), ("kB", 1_000)];
+    let whole = UNITS.iter().find(|(_, unit)| bytes >= *unit && bytes.is_multiple_of(*unit));
+    match whole {
+        Some((name, unit)) => format!("{}{name}", bytes / unit),
+        None if bytes < 1 << 10 => format!("{bytes}B"),
+        None if bytes < 1 << 20 => format!("{}.{}KiB", bytes >> 10, (bytes % (1 << 10)) * 10 >> 10),
+        None => format!("{}.{}MiB", bytes >> 20, (bytes % (1 << 20)) * 10 >> 20),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

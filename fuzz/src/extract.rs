@@ -115,7 +115,7 @@ async fn ingest(plan: &Plan, source: &str, name: &str, bytes: Vec<u8>) -> Result
     let extracts = ingest::find(&plan.project, &plan.contracts, &stores, None).await?;
     let extract = extracts.iter().find(|extract| extract.contract.source == source).expect("both are found");
     let engine = Engine::new(Limits { threads: 1, memory_bytes: 64 << 20 }, "UTC")?;
-    let collector = Arc::new(Collector::default());
+    let collector = Collector::new(&extract.contract, engine.work());
     let names: Vec<&str> = extract.contract.columns.iter().map(|column| column.name.as_str()).collect();
     let demand = Demand { times: 1, columns: names.iter().map(|&name| name.to_owned()).collect() };
     ingest::register(&engine, "sources.extract", extract, &demand, &collector).await?;
@@ -136,7 +136,12 @@ async fn ingest(plan: &Plan, source: &str, name: &str, bytes: Vec<u8>) -> Result
         }
     }
     kept.sort();
-    Ok(Outcome { ledger: collector.ledger(source, 1), rejects: collector.rejects(), kept })
+    let mut rejects = Vec::new();
+    for part in collector.parts() {
+        rejects.extend(collector.rejects_of(part)?);
+    }
+    assert!(rejects.is_sorted(), "rejects come in order");
+    Ok(Outcome { ledger: collector.ledger(1), rejects, kept })
 }
 
 fn plan() -> &'static Plan {

@@ -30,6 +30,7 @@ const WRITE_RECORD: Duration = Duration::from_millis(900);
 /// Runs the command.
 pub fn command(arguments: RunArguments, environment: Environment, terminal: &Terminal) -> Result<ExitStatus> {
     let limits = limits(&arguments);
+    engine::watch_memory(limits.memory_bytes);
     let runtime = super::runtime(limits.threads)?;
     let job = Job { stores: Arc::new(Stores::new(environment.clone())), progress: Arc::new(Progress::on_terminal(terminal.is_live())) };
     let days = arguments.days.days()?;

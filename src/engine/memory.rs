@@ -8,11 +8,13 @@ use arrow::array::{Array, ArrayData, RecordBatch};
 use arrow::buffer::{Buffer, NullBuffer};
 use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation, human_readable_size};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 
 use super::kept::Kept;
+use super::watch;
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Message};
+use crate::shown::size;
 
 /// A table is put on disk when this part of the limit would be free then.
 const WORTH_A_FILE: usize = 128;
@@ -38,6 +40,11 @@ impl Holdings {
     pub fn of(pool: &Arc<dyn MemoryPool>, limit: usize) -> Arc<Self> {
         let reservation = MemoryConsumer::new("tables, texts and identifiers").register(pool);
         Arc::new(Holdings { limit, reservation, tables: Mutex::default() })
+    }
+
+    /// How much there may be, of this and of operators.
+    pub fn limit(&self) -> usize {
+        self.limit
     }
 
     /// How much it is.
@@ -103,11 +110,12 @@ impl Held {
         if reservation.size() > limit / 2 {
             self.holdings.make_room()?;
         }
+        within_limit()?;
         let held = reservation.size();
         if held <= *limit {
             return Ok(());
         }
-        let (held, limit) = (human_readable_size(held), human_readable_size(*limit));
+        let (held, limit) = (size(held as u64), size(*limit as u64));
         Err(DataFusionError::ResourcesExhausted(format!(
             "texts, identifiers and what is read at once take {held} of {limit}, and these are not spilled"
         )))
@@ -140,6 +148,17 @@ impl Drop for Held {
     }
 }
 
+/// Fails when the process is further over its limit than what is on its way explains.
+///
+/// # Errors
+/// [`DataFusionError::ResourcesExhausted`].
+pub fn within_limit() -> Result<(), DataFusionError> {
+    if watch::is_over() {
+        return Err(DataFusionError::ResourcesExhausted("what is read, computed and written at once takes more".to_owned()));
+    }
+    Ok(())
+}
+
 /// Whether something failed because the limit allows no more memory.
 pub(super) fn is_want_of_memory(error: &DataFusionError) -> bool {
     matches!(error.find_root(), DataFusionError::ResourcesExhausted(_))
@@ -163,9 +182,11 @@ pub fn is_want_of_room(error: &DataFusionError) -> bool {
 pub fn failed(what: &str, error: &DataFusionError) -> Error {
     match error.find_root() {
         DataFusionError::ResourcesExhausted(why) => {
-            Diagnostic::error("memory-limit", format!("{what} needs more memory than the limit allows: {why}"))
-                .hint("raise the `--memory-limit` of `segmill run`, or lower `--threads`")
-                .into()
+            let hint = match watch::enough_bytes() {
+                Some(bytes) => format!("`--memory-limit {}` should be enough; fewer `--threads` need less", size(bytes)),
+                None => "raise the `--memory-limit` of `segmill run`, or lower `--threads`".to_owned(),
+            };
+            Diagnostic::error("memory-limit", format!("{what} needs more memory than the limit allows: {why}")).hint(hint).into()
         }
         root if is_disk(error) => {
             let why = std::iter::successors(Some(root as &(dyn std::error::Error + 'static)), |error| error.source());
@@ -243,10 +264,7 @@ mod tests {
         assert!(operator.try_grow(1).is_err());
         assert_eq!(pool.reserved(), 1_300);
         let error = other.grow(101).unwrap_err();
-        assert!(
-            failed("`m`", &error).to_string().contains("texts, identifiers and what is read at once take 1001.0 B of 1000.0 B"),
-            "{error}"
-        );
+        assert!(failed("`m`", &error).to_string().contains("texts, identifiers and what is read at once take 1001B of 1kB"), "{error}");
         drop(other);
         one.settle(500);
         one.settle(600);

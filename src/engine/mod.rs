@@ -16,21 +16,27 @@ mod order;
 mod packing;
 mod parallel;
 mod parameters;
+mod pool;
 mod profile;
+mod scratch;
 mod table;
 mod told;
+mod watch;
 
 pub use dictionary::{ChunkCodes, Dictionary};
 pub use disks::remove_spilled;
 pub use index::{HashIndex, Slot};
 pub use inspect::{columns_read, reads, unrepeatable, unrepeatable_in};
+pub use kept::Kept;
 pub use machine::memory_at_hand;
-pub use memory::{Gathered, Held, failed, is_want_of_room, peak_memory};
+pub use memory::{Gathered, Held, failed, is_want_of_room, peak_memory, within_limit};
 pub use order::{Dependence, dependent_on_order};
 pub use parallel::parallel;
 pub use profile::{Operator, Work, compute_ms};
+pub use scratch::Scratch;
 pub use table::{decoded_batch, encoded_schema};
 pub use told::{Told, told};
+pub use watch::{expect_to_read, watch_memory};
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -43,7 +49,7 @@ use datafusion::common::{DFSchema, ScalarValue, TableReference};
 use datafusion::datasource::ViewTable;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
-use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool, TrackConsumersPool};
+use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::simplify::SimplifyContext;
@@ -62,15 +68,18 @@ use tokio::task::JoinSet;
 use crate::error::{Error, Result};
 use checked::Checks;
 use encoding::Encoder;
-use kept::{Kept, KeptTable};
+use kept::KeptTable;
 use local_date::LocalDates;
 use memory::Holdings;
 use order::Keys;
 use parameters::{Binder, bind};
+use pool::Pool;
 use table::{EncodedTable, is_text};
 
-/// The largest number of memory consumers that an out-of-memory error names.
-const NAMED_CONSUMERS: usize = 5;
+/// Rows of a batch where there is memory enough, and at least.
+const BATCH_ROWS: std::ops::RangeInclusive<usize> = 512..=8192;
+/// The memory of a thread for each row of a batch: several operators hold some batches each, of rows with many columns.
+const BYTES_A_BATCH_ROW: usize = 32 * 1024;
 
 /// Batches of an answer that are decoded before somebody takes them.
 const DECODED_AHEAD: usize = 4;
@@ -118,17 +127,18 @@ impl Engine {
     /// # Errors
     /// [`Error::Defect`] when DataFusion refuses its configuration.
     pub fn new(limits: Limits, time_zone: &str) -> Result<Self> {
-        let mut config =
-            SessionConfig::new().with_target_partitions(limits.threads).with_information_schema(false).with_collect_statistics(true);
+        let mut config = SessionConfig::new()
+            .with_target_partitions(limits.threads)
+            .with_batch_size(batch_rows(limits))
+            .with_information_schema(false)
+            .with_collect_statistics(true);
         let options = config.options_mut();
         options.execution.time_zone = Some(time_zone.to_owned());
         options.execution.parquet.pushdown_filters = false;
         // Small enough that a join of two sorted inputs fits a small limit.
         options.execution.sort_spill_reservation_bytes = 1024 * 1024;
         options.sql_parser.collect_spans = true;
-        let top = std::num::NonZeroUsize::new(NAMED_CONSUMERS).unwrap_or(std::num::NonZeroUsize::MIN);
-        let pool = TrackConsumersPool::new(FairSpillPool::new(limits.memory_bytes), top);
-        let pool: Arc<dyn MemoryPool> = Arc::new(pool);
+        let pool: Arc<dyn MemoryPool> = Arc::new(Pool::new(limits.memory_bytes));
         let holdings = Holdings::of(&pool, limits.memory_bytes);
         let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc();
         let runtime = runtime.map_err(|error| Error::defect(format!("the engine did not start: {error}")))?;
@@ -212,21 +222,31 @@ impl Engine {
     /// As [`Engine::register`], and when there is no memory for them.
     pub fn register_encoded_batches(&self, name: &str, schema: SchemaRef, batches: Vec<RecordBatch>) -> Result<()> {
         let all: Vec<usize> = (0..schema.fields().len()).collect();
-        self.register_columns(name, schema, &all, batches)
+        let kept = self.table(encoded_schema(&schema));
+        let pushed = batches.into_iter().try_for_each(|batch| kept.push(batch));
+        pushed.map_err(|error| memory::failed(&format!("the table {name}"), &error))?;
+        let registered = self.register_columns(name, schema, &all, kept);
+        registered.map_err(|error| memory::failed(&format!("the table {name}"), &error))
     }
 
-    /// As [`Engine::register_encoded_batches`], of a table of which only some columns are held, because nothing reads the others.
+    /// As [`Engine::register_encoded`], of a table of which only some columns are kept, because nothing reads the others.
     ///
     /// # Errors
-    /// As [`Engine::register_encoded_batches`].
-    pub fn register_columns(&self, name: &str, schema: SchemaRef, columns: &[usize], batches: Vec<RecordBatch>) -> Result<()> {
-        let failed = |error: DataFusionError| memory::failed(&format!("the table {name}"), &error);
+    /// As [`Engine::register`].
+    pub fn register_columns(&self, name: &str, schema: SchemaRef, columns: &[usize], kept: Arc<Kept>) -> Result<(), DataFusionError> {
         let encoded = encoded_schema(&schema);
-        let held = encoded.project(columns).map_err(|error| failed(error.into()))?;
-        let kept = self.kept(Arc::new(held));
-        batches.into_iter().try_for_each(|batch| kept.push(batch)).map_err(failed)?;
         let positions = (0..encoded.fields().len()).map(|at| columns.iter().position(|column| *column == at)).collect();
-        self.register_encoded(name, schema, Arc::new(KeptTable::new(encoded, positions, kept)))
+        let registered = self.register_encoded(name, schema, Arc::new(KeptTable::new(encoded, positions, kept)));
+        registered.map_err(|error| DataFusionError::External(Box::new(error)))
+    }
+
+    /// Makes a kept table readable by SQL, with its texts as they are.
+    ///
+    /// # Errors
+    /// As [`Engine::register`].
+    pub fn register_kept(&self, name: &str, kept: Arc<Kept>) -> Result<()> {
+        let (schema, all) = (kept.schema(), (0..kept.schema().fields().len()).map(Some).collect());
+        self.register(name, Arc::new(KeptTable::new(schema, all, kept)))
     }
 
     /// Says that some columns tell the rows of a table apart, which saves breaking ties of an order by them.
@@ -242,7 +262,7 @@ impl Engine {
     }
 
     /// A table without rows, which is put on disk when there is no room for it.
-    fn kept(&self, encoded: SchemaRef) -> Arc<Kept> {
+    pub fn table(&self, encoded: SchemaRef) -> Arc<Kept> {
         Kept::new(encoded, self.threads(), &self.holdings, self.context.runtime_env(), &self.work)
     }
 
@@ -414,7 +434,7 @@ impl Engine {
     /// The rows of a query.
     async fn fill(&self, plan: Arc<dyn ExecutionPlan>) -> Result<Arc<Kept>, DataFusionError> {
         self.work.runs(&plan);
-        let kept = self.kept(plan.schema());
+        let kept = self.table(plan.schema());
         let mut batches = datafusion::physical_plan::execute_stream(plan, self.context.task_ctx())?;
         while let Some(batch) = batches.next().await.transpose()? {
             kept.push(batch)?;
@@ -489,6 +509,16 @@ impl Engine {
         self.state.config().target_partitions()
     }
 
+    /// The most rows of a batch.
+    pub fn batch_rows(&self) -> usize {
+        self.state.config().batch_size()
+    }
+
+    /// What tables, texts, identifiers and operators may take together, in bytes.
+    pub fn memory_limit(&self) -> usize {
+        self.holdings.limit()
+    }
+
     fn ensure_schema(&self, name: &str) -> Result<()> {
         let catalog = self.context.catalog("datafusion").ok_or_else(|| Error::defect("the engine has no catalog"))?;
         if catalog.schema(name).is_none() {
@@ -497,6 +527,12 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// Rows to a batch, fewer where there is little memory. What is published does not depend on it.
+fn batch_rows(limits: Limits) -> usize {
+    let of_thread = limits.memory_bytes / limits.threads.max(1);
+    (of_thread / BYTES_A_BATCH_ROW).clamp(*BATCH_ROWS.start(), *BATCH_ROWS.end())
 }
 
 /// What a plan may do. SQL that writes is refused as text; this is for what nobody thought of.

@@ -52,6 +52,7 @@ impl Work {
     /// Counts bytes of extracts.
     pub fn reads(&self, bytes: u64) {
         self.bytes_read.fetch_add(bytes, Relaxed);
+        super::watch::has_read(bytes);
     }
 
     /// Counts bytes of kept tables that were put on disk.

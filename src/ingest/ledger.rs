@@ -1,18 +1,10 @@
 //! What became of every row of a source: read = kept + rejected + deduplicated + out of window.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::RejectBudget;
-use crate::error::{Error, Message, Result};
-
-/// The most rejected rows that are kept for one source, whatever its budget says.
-const MAX_REJECTS: u64 = 1_000_000;
-/// What their texts may take: they are held until the run ends.
-const MAX_REJECT_BYTES: u64 = 512 << 20;
 
 /// What a fault costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -81,200 +73,6 @@ pub struct Ledger {
     pub rejects: Vec<RejectCount>,
 }
 
-/// A row or value that was not kept, and why.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Reject {
-    /// The file, as people would type it.
-    pub file: String,
-    /// Its line (text formats, the header being line 1) or row (Parquet), from 1.
-    pub row_number: u64,
-    /// What it costs.
-    pub scope: Scope,
-    /// The column at fault, if one is.
-    pub column: Option<String>,
-    /// A stable word for the reason, as `not-a-date`.
-    pub reason: &'static str,
-    /// The row as it was, without the values of personal columns.
-    pub raw: String,
-    /// Whether a row that is gone may have said that somebody must not be written to.
-    pub may_be_no: bool,
-}
-
-/// What became of the rows of one piece of a source, while it is read.
-#[derive(Debug, Default)]
-pub struct Tally {
-    read: u64,
-    kept: u64,
-    out_of_window: u64,
-    newest_micros: Option<i64>,
-    rejects: Vec<Reject>,
-    /// What their texts take.
-    reject_bytes: u64,
-}
-
-impl Tally {
-    /// Counts rows read and what became of them, with the latest event among them.
-    pub fn count(&mut self, read: u64, kept: u64, out_of_window: u64, newest_micros: Option<i64>) {
-        self.read += read;
-        self.kept += kept;
-        self.out_of_window += out_of_window;
-        self.newest_micros = self.newest_micros.max(newest_micros);
-    }
-
-    /// Adds what became of other rows.
-    ///
-    /// # Errors
-    /// As [`Tally::reject`].
-    pub fn add(&mut self, source: &str, other: Tally) -> Result<()> {
-        self.count(other.read, other.kept, other.out_of_window, other.newest_micros);
-        self.reject(source, other.rejects)
-    }
-
-    /// Keeps rejected rows.
-    ///
-    /// # Errors
-    /// [`Error::Refused`] when there are so many that they cannot all be kept.
-    pub fn reject(&mut self, source: &str, rejects: impl IntoIterator<Item = Reject>) -> Result<()> {
-        let before = self.rejects.len();
-        self.rejects.extend(rejects);
-        self.reject_bytes += self.rejects[before..].iter().map(|reject| (reject.raw.len() + reject.file.len()) as u64).sum::<u64>();
-        refuse_too_many(source, self.rejects.len() as u64, self.reject_bytes)
-    }
-}
-
-/// Adds up what became of the rows of one source. A piece counts once, however many models read it: when somebody has first read
-/// it to its end.
-#[derive(Debug, Default)]
-pub struct Collector {
-    rows_seen: AtomicU64,
-    totals: Mutex<Totals>,
-    failure: Mutex<Option<Error>>,
-}
-
-#[derive(Debug, Default)]
-struct Totals {
-    tally: Tally,
-    deduplicated: u64,
-    /// For every piece of the source whether it has been counted.
-    counted: Vec<bool>,
-}
-
-impl Collector {
-    /// Says how many pieces there are to read. Those that have been counted stay so.
-    pub fn expect(&self, pieces: usize) {
-        self.totals().counted.resize(pieces, false);
-    }
-
-    /// Shows that rows are being read; they count only with their piece.
-    pub fn see(&self, rows: u64) {
-        self.rows_seen.fetch_add(rows, Ordering::Relaxed);
-    }
-
-    /// Counts a piece that has been read to its end, unless it has been counted already.
-    ///
-    /// # Errors
-    /// [`Error::Refused`] when there are so many rejected rows that they cannot all be kept.
-    pub fn finish_piece(&self, source: &str, piece: usize, tally: Tally) -> Result<()> {
-        let mut totals = self.totals();
-        match totals.counted.get_mut(piece) {
-            Some(counted) if !*counted => *counted = true,
-            _ => return Ok(()),
-        }
-        totals.tally.add(source, tally)
-    }
-
-    /// Whether every piece has been read to its end.
-    pub fn is_complete(&self) -> bool {
-        self.totals().counted.iter().all(|counted| *counted)
-    }
-
-    /// The latest event seen, in microseconds since 1970; none when there was no row.
-    pub fn newest_micros(&self) -> Option<i64> {
-        self.totals().tally.newest_micros
-    }
-
-    /// Takes rows that were counted as kept for duplicates instead.
-    pub fn deduplicate(&self, rows: u64) {
-        let mut totals = self.totals();
-        totals.tally.kept -= rows;
-        totals.deduplicated += rows;
-    }
-
-    /// Remembers why reading failed, so that the reason survives its way through the engine.
-    pub fn fail(&self, error: Error) {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-    }
-
-    /// Why reading failed, if it did.
-    pub fn failure(&self) -> Option<Error> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// Rows read so far, for people who wait.
-    pub fn rows_seen(&self) -> u64 {
-        self.rows_seen.load(Ordering::Relaxed)
-    }
-
-    /// The rejected rows, in order of file and row.
-    pub fn rejects(&self) -> Vec<Reject> {
-        let mut rejects = self.totals().tally.rejects.clone();
-        rejects.sort();
-        rejects
-    }
-
-    /// The ledger of the source.
-    pub fn ledger(&self, source: &str, files: usize) -> Ledger {
-        let totals = self.totals();
-        let rejects = &totals.tally.rejects;
-        let of_scope = |scope| rejects.iter().filter(|reject| reject.scope == scope).count() as u64;
-        Ledger {
-            source: source.to_owned(),
-            files: files as u64,
-            files_skipped: 0,
-            rows_read: totals.tally.read,
-            rows_kept: totals.tally.kept,
-            rows_rejected: of_scope(Scope::Row),
-            rows_deduplicated: totals.deduplicated,
-            rows_out_of_window: totals.tally.out_of_window,
-            values_rejected: of_scope(Scope::Value),
-            rejects: counted(rejects),
-        }
-    }
-
-    fn totals(&self) -> MutexGuard<'_, Totals> {
-        self.totals.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Rejects by reason, the commonest first.
-fn counted(rejects: &[Reject]) -> Vec<RejectCount> {
-    let mut counts: BTreeMap<(Scope, Option<&str>, &str), u64> = BTreeMap::new();
-    for reject in rejects {
-        *counts.entry((reject.scope, reject.column.as_deref(), reject.reason)).or_default() += 1;
-    }
-    let count = |((scope, column, reason), count): ((Scope, Option<&str>, &str), u64)| RejectCount {
-        scope,
-        column: column.map(str::to_owned),
-        reason: reason.to_owned(),
-        count,
-    };
-    let mut counts: Vec<RejectCount> = counts.into_iter().map(count).collect();
-    counts.sort_by_key(|count| std::cmp::Reverse(count.count));
-    counts
-}
-
-fn refuse_too_many(source: &str, rejects: u64, bytes: u64) -> Result<()> {
-    let what = match () {
-        () if rejects > MAX_REJECTS => format!("more than {MAX_REJECTS} rows of the source `{source}` break its contract"),
-        () if bytes > MAX_REJECT_BYTES => {
-            let mib = MAX_REJECT_BYTES >> 20;
-            format!("the rows of the source `{source}` that break its contract take more than {mib} MiB")
-        }
-        () => return Ok(()),
-    };
-    Err(Error::Refused(Message::new(what).hint("look at the first of them: the extract's format has probably changed")))
-}
-
 impl Ledger {
     /// Whether every row read is accounted for.
     pub fn adds_up(&self) -> bool {
@@ -329,18 +127,5 @@ mod tests {
         let ledger = Ledger { rows_read: 1000, values_rejected: 21, rejects, ..Ledger::default() };
         let over = ledger.over(RejectBudget { share: 0.01, rows: 100 });
         assert_eq!(over, [Overrun { column: Some("age".to_owned()), count: 11 }]);
-    }
-
-    #[test]
-    fn rejects_that_take_too_much_are_refused_before_they_do() {
-        let mut tally = Tally::default();
-        let reject =
-            Reject { file: "a".into(), row_number: 1, scope: Scope::Row, column: None, reason: "x", raw: "yy".into(), may_be_no: false };
-        tally.reject("orders", [reject.clone(), reject]).unwrap();
-        assert_eq!(tally.reject_bytes, 6);
-        assert!(refuse_too_many("orders", MAX_REJECTS, MAX_REJECT_BYTES).is_ok());
-        let error = refuse_too_many("orders", 1, MAX_REJECT_BYTES + 1).unwrap_err();
-        assert_eq!(error.exit_status() as u8, 3);
-        assert!(error.to_string().contains("take more than 512 MiB"), "{error}");
     }
 }

@@ -1,5 +1,6 @@
 //! From extracts to kept rows and rejected rows: finds the files, reads each row once, casts and checks it against its contract.
 
+mod collector;
 mod column;
 mod contract;
 mod csv;
@@ -10,6 +11,7 @@ mod ledger;
 mod ndjson;
 mod parquet;
 mod reader;
+mod rejects;
 mod remarks;
 mod survey;
 mod table;
@@ -17,10 +19,12 @@ mod text;
 mod unpack;
 mod values;
 
+pub use collector::Collector;
 pub use contract::{Contract, Fault};
-pub use deduplicate::keep_latest;
-pub use ledger::{Collector, Ledger, Overrun, Reject, RejectCount, Scope};
-pub use remarks::remarks;
+pub use deduplicate::latest_of;
+use deduplicate::superseded;
+pub use ledger::{Ledger, Overrun, RejectCount, Scope};
+pub use rejects::Reject;
 pub use survey::with_others;
 use table::SourceTable;
 
@@ -29,10 +33,11 @@ use std::sync::Arc;
 
 use datafusion::error::DataFusionError;
 use futures::{StreamExt, TryStreamExt};
+use sha2::{Digest, Sha256};
 
 use crate::config::{Project, Source, SourceFormat, Values, span_of};
 use crate::diagnostic::Diagnostic;
-use crate::engine::{Engine, Gathered, failed};
+use crate::engine::{Engine, failed};
 use crate::error::{Error, Message, Result, gather};
 use crate::manifest::{Commit, Input};
 use crate::storage::{File, Found, Glob, Stores};
@@ -218,50 +223,64 @@ async fn with_format(declared: Option<SourceFormat>, file: File) -> Result<(File
     }
 }
 
-/// Makes a source readable by SQL. It is read where models read it, as often as they do, unless it has a key, or has several readers and
-/// would be costly to read again: then the columns that models read are kept. The rows that are held; none where it streams.
+/// Makes a source readable by SQL. It is read where models read it, as often as they do, unless it has several readers and would be costly to
+/// read again: then the columns that models read are kept. Of a source with a key the rows are found first that others supersede, by scans of
+/// their own. How many rows there are, where something was read.
 ///
 /// # Errors
 /// As reading its files fails.
 pub async fn register(engine: &Engine, name: &str, extract: &Extract, demand: &Demand, collector: &Arc<Collector>) -> Result<Option<u64>> {
     let contract = &extract.contract;
-    // One with a key is read once, here, and then held.
-    let scans = if contract.key.is_empty() { demand.times } else { 1 };
-    let table = SourceTable::open(extract, Arc::clone(collector), engine, scans).await?;
-    if contract.key.is_empty() && table.is_columnar() {
-        engine.register_encoded(name, Arc::clone(&contract.schema), Arc::new(table))?;
-        return Ok(None);
+    let failed = |error: DataFusionError| collector.failure().unwrap_or_else(|| failed(&format!("the source {name}"), &error));
+    let mut table = SourceTable::open(extract, Arc::clone(collector), engine, demand.times).await?;
+    let columns: Vec<usize> = (0..contract.columns.len()).filter(|at| demand.columns.contains(&contract.columns[*at].name)).collect();
+    let (mut rows, mut is_key) = (None, false);
+    if !contract.key.is_empty() {
+        let superseded = superseded(engine, contract, &table, &columns, seed_of(extract)).await.map_err(failed)?;
+        collector.deduplicate(superseded.rows());
+        (rows, is_key) = (Some(collector.rows_kept()), superseded.is_key());
+        table = table.without(Arc::new(superseded));
     }
-    if contract.key.is_empty() && demand.times <= 1 {
+    if table.is_columnar() {
+        engine.register_encoded(name, Arc::clone(&contract.schema), Arc::new(table))?;
+    } else if demand.times <= 1 {
         // What is read once gets codes where something compares it, and not before.
         engine.register(name, Arc::new(table.with_texts()))?;
-        return Ok(None);
+    } else {
+        rows = Some(keep(engine, name, contract, &columns, table).await.map_err(failed)?);
     }
-    let mut columns: Vec<usize> = (0..contract.columns.len()).filter(|at| demand.columns.contains(&contract.columns[*at].name)).collect();
-    columns.extend(contract.key.iter().chain([&contract.event_time]));
-    columns.sort_unstable();
-    columns.dedup();
-    let names: Vec<&str> = columns.iter().map(|&at| contract.columns[at].name.as_str()).collect();
-    let read = async {
-        let frame = engine.context().read_table(Arc::new(table))?.select_columns(&names)?;
-        let (mut gathered, held) = (Gathered::default(), engine.hold());
-        let mut batches = frame.execute_stream().await?;
-        while let Some(batch) = batches.try_next().await? {
-            held.grow(gathered.add(batch))?;
-        }
-        Ok::<_, DataFusionError>((gathered, held))
-    };
-    let (gathered, held) =
-        read.await.map_err(|error| collector.failure().unwrap_or_else(|| failed(&format!("the source {name}"), &error)))?;
-    // What is kept of them is counted again, as the table that it is.
-    drop(held);
-    let (batches, is_key) = keep_latest(contract, engine.dictionary(), gathered.into_batches(), collector)?;
-    let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
-    engine.register_columns(name, Arc::clone(&contract.schema), &columns, batches)?;
     if is_key {
         engine.declare_key(name, contract.key.iter().map(|&at| contract.columns[at].name.clone()).collect());
     }
-    Ok(Some(rows))
+    Ok(rows)
+}
+
+/// Reads a source once, and keeps some columns of it.
+async fn keep(engine: &Engine, name: &str, contract: &Contract, columns: &[usize], table: SourceTable) -> Result<u64, DataFusionError> {
+    let names: Vec<&str> = columns.iter().map(|&at| contract.columns[at].name.as_str()).collect();
+    let frame = engine.context().read_table(Arc::new(table))?.select_columns(&names)?;
+    let mut batches = frame.execute_stream().await?;
+    let kept = engine.table(batches.schema());
+    while let Some(batch) = batches.try_next().await? {
+        kept.push(batch)?;
+    }
+    let rows = kept.rows() as u64;
+    engine.register_columns(name, Arc::clone(&contract.schema), columns, kept)?;
+    Ok(rows)
+}
+
+/// What the secret of the fingerprints of keys is made from: the versions of the files, which nobody can choose to suit a key.
+fn seed_of(extract: &Extract) -> [u8; 16] {
+    let mut digest = Sha256::new();
+    for input in inputs(extract) {
+        for part in [&input.source, &input.file, &input.version] {
+            digest.update(part.as_bytes());
+            digest.update([0]);
+        }
+    }
+    let mut seed = [0; 16];
+    seed.copy_from_slice(&digest.finalize()[..16]);
+    seed
 }
 
 /// What models read of a source.

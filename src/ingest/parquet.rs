@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowSelection};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStream, ParquetRecordBatchStreamBuilder};
 use parquet::basic::{LogicalType, Type};
 use parquet::errors::ParquetError;
@@ -25,9 +25,6 @@ use crate::diagnostic::list;
 use crate::error::{Error, Message, Result};
 use crate::shown;
 use crate::storage::File;
-
-/// Rows to a batch of rejected ones.
-const ROWS_AT_ONCE: usize = 1024;
 
 /// Footers fetched at once.
 const FOOTERS_AT_ONCE: usize = 16;
@@ -256,22 +253,20 @@ impl Batches {
             (wanted || column.can_fail(field.data_type(), group.may_have_nulls(at), group.range_of(at))).then_some(at)
         };
         let needed = contract.columns.iter().enumerate().map(needed).collect();
-        Batches::new(group, needed, batch_rows, None)
+        Batches::new(group, needed, batch_rows)
     }
 
-    /// Reads every column of some rows, which are counted from 0 and in order.
+    /// Begins to read every column.
     ///
     /// # Errors
     /// [`Error::Refused`] when the file is damaged.
-    pub fn of_rows(group: RowGroup, contract: &Contract, rows: &[usize]) -> Result<Self> {
+    pub fn whole(group: RowGroup, contract: &Contract, batch_rows: usize) -> Result<Self> {
         let needed = (0..contract.columns.len()).map(|position| group.positions[position]).collect();
-        let total = usize::try_from(group.rows()).unwrap_or(usize::MAX);
-        let selection = RowSelection::from_consecutive_ranges(rows.iter().map(|&row| row..row + 1), total);
-        Batches::new(group, needed, ROWS_AT_ONCE, Some(selection))
+        Batches::new(group, needed, batch_rows)
     }
 
     /// `needed` is for every column of the contract its place in the file, if it is to be read.
-    fn new(group: RowGroup, needed: Vec<Option<usize>>, batch_rows: usize, selection: Option<RowSelection>) -> Result<Self> {
+    fn new(group: RowGroup, needed: Vec<Option<usize>>, batch_rows: usize) -> Result<Self> {
         let mut roots: Vec<usize> = needed.iter().flatten().copied().collect();
         roots.sort_unstable();
         roots.dedup();
@@ -280,10 +275,7 @@ impl Batches {
         let chunks = group.footer.metadata().row_group(group.index).columns().iter().enumerate();
         let bytes = chunks.filter(|(leaf, _)| mask.leaf_included(*leaf)).map(|(_, chunk)| chunk.compressed_size()).sum::<i64>();
         let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(reader(&group.file), group.footer);
-        let mut builder = builder.with_projection(mask).with_row_groups(vec![group.index]).with_batch_size(batch_rows);
-        if let Some(selection) = selection {
-            builder = builder.with_row_selection(selection);
-        }
+        let builder = builder.with_projection(mask).with_row_groups(vec![group.index]).with_batch_size(batch_rows);
         let stream = builder.build().map_err(|error| damaged(&group.file, error))?;
         Ok(Batches { stream, file: group.file, columns, bytes: bytes.unsigned_abs() })
     }

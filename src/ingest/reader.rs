@@ -6,21 +6,25 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
+use datafusion::error::DataFusionError;
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
+use super::collector::{Collector, Tally};
 use super::contract::{Checked, Contract, Fault};
 use super::csv::records::Standing;
 use super::csv::{self, Decoded, Header};
+use super::deduplicate::{Place, Superseded, placed_batch};
 use super::format;
 use super::held::{Codes, HeldCodes};
-use super::ledger::{Collector, Reject, Scope, Tally};
+use super::ledger::Scope;
 use super::ndjson::{self, Lines};
 use super::parquet::{Batches, RowGroup};
+use super::rejects::Reject;
 use super::remarks::{DAMAGED, no_header, shown, withheld};
 use super::text::{Block, Blocks, Piece, Record};
 use crate::config::SourceFormat;
-use crate::engine::{Dictionary, Work};
+use crate::engine::{Dictionary, Work, failed, within_limit};
 use crate::error::{Error, Message, Result};
 use crate::storage::File;
 
@@ -52,6 +56,10 @@ pub struct Scan {
     pub projection: Vec<usize>,
     /// Their schema, with codes for text or with text.
     pub schema: SchemaRef,
+    /// The schema of its rows with where they stand, if that is asked for.
+    pub placed: Option<SchemaRef>,
+    /// The rows that are left out because others supersede them.
+    pub superseded: Option<Arc<Superseded>>,
     /// Rows to a batch.
     pub batch_rows: usize,
     /// Blocks of one text file that are looked at side by side.
@@ -67,13 +75,13 @@ impl Scan {
     /// # Errors
     /// As reading the file fails.
     pub async fn read(self: &Arc<Self>, piece: usize, unit: Unit, sink: &Sink) -> Result<bool> {
-        let mut reading = Reading::new(self);
+        let mut reading = Reading::new(self, piece);
         let ended = match unit {
-            Unit::RowGroup(group) => reading.row_group(piece, *group, sink).await?,
+            Unit::RowGroup(group) => reading.row_group(*group, sink).await?,
             Unit::Text(file, format) => reading.text(&file, format, sink).await?,
         };
         if ended {
-            self.collector.finish_piece(&self.contract.source, piece, reading.tally)?;
+            self.collector.finish_piece(piece, reading.tally)?;
         }
         Ok(ended)
     }
@@ -82,6 +90,9 @@ impl Scan {
 /// A unit while it is read.
 pub struct Reading<'a> {
     scan: &'a Arc<Scan>,
+    piece: usize,
+    /// Rows that were kept and handed on.
+    rows: u64,
     tally: Tally,
     /// For every column asked for, where its codes come from if it is text.
     codes: Vec<Codes>,
@@ -89,34 +100,34 @@ pub struct Reading<'a> {
 
 impl<'a> Reading<'a> {
     /// Begins with nothing counted.
-    pub fn new(scan: &'a Arc<Scan>) -> Self {
-        Reading { scan, tally: Tally::default(), codes: scan.projection.iter().map(|_| Codes::default()).collect() }
+    pub fn new(scan: &'a Arc<Scan>, piece: usize) -> Self {
+        Reading { scan, piece, rows: 0, tally: Tally::default(), codes: scan.projection.iter().map(|_| Codes::default()).collect() }
     }
 
-    async fn row_group(&mut self, piece: usize, group: RowGroup, sink: &Sink) -> Result<bool> {
-        let scan = self.scan;
+    async fn row_group(&mut self, group: RowGroup, sink: &Sink) -> Result<bool> {
+        let (scan, piece) = (self.scan, self.piece);
         let codes = |&column: &usize| scan.held.codes(piece, column, &scan.contract.schema, &group, scan.is_last);
         self.codes = scan.projection.iter().map(codes).collect();
         let asked: Vec<usize> =
             scan.projection.iter().zip(&self.codes).filter(|(_, codes)| codes.need_texts()).map(|(at, _)| *at).collect();
         let mut row = 0;
-        let mut faults: Vec<Fault> = Vec::new();
+        let mut whole = WholeRows::of(&group);
         let mut batches = Batches::open(group.clone(), &scan.contract, &asked, scan.batch_rows)?;
         scan.work.reads(batches.bytes());
         while let Some((columns, rows)) = batches.next().await? {
             let checked = scan.contract.check(&columns, rows, &[], &asked)?;
-            faults.extend(checked.faults.iter().map(|fault| Fault { row: row + fault.row, ..*fault }));
+            let faults: Vec<Fault> = checked.faults.iter().map(|fault| Fault { row: row + fault.row, ..*fault }).collect();
             let kept = self.settle(rows as u64, checked)?;
-            if !scan.send(kept, sink).await {
+            if !faults.is_empty() {
+                let rejects = whole.rejects(scan, &faults).await?;
+                scan.collector.reject(piece, &mut self.tally, rejects)?;
+            }
+            if !self.send(kept, sink).await? {
                 return Ok(false);
             }
             row += rows;
         }
         let file = group.file.clone();
-        if !faults.is_empty() {
-            let rejects = scan.rejects_of(group, &faults).await?;
-            self.tally.reject(&scan.contract.source, rejects)?;
-        }
         file.is_unchanged().await?;
         for (&column, codes) in scan.projection.iter().zip(self.codes.drain(..)) {
             scan.held.hold(piece, column, codes)?;
@@ -133,7 +144,7 @@ impl<'a> Reading<'a> {
         let mut blocks = Blocks::open(file, format).within(scan.held.another());
         scan.work.reads(file.meta.size);
         let mut text: Option<Arc<TextFile>> = None;
-        let mut settling: VecDeque<JoinHandle<Result<(Tally, RecordBatch)>>> = VecDeque::new();
+        let mut settling: VecDeque<Settling> = VecDeque::new();
         loop {
             let piece = blocks.next().await?;
             let ended = piece.is_none();
@@ -143,19 +154,28 @@ impl<'a> Reading<'a> {
                         text = TextFile::open(scan, file, format, &mut block)?.map(Arc::new);
                     }
                     let Some(text) = text.clone() else { continue };
-                    settling.push_back(tokio::spawn(async move { text.settle(&block) }));
+                    settling.push_back(Settling::Block(tokio::spawn(async move { text.settle(&block) })));
                 }
                 Some(Piece::Bad { reason, .. }) if text.is_none() && format == SourceFormat::Csv => {
                     return Err(no_header(file, reason));
                 }
-                Some(Piece::Bad { line, bytes, reason }) => self.withhold(file, line, bytes, reason)?,
+                // In its turn, so that rejects come in order.
+                Some(Piece::Bad { line, bytes, reason }) => settling.push_back(Settling::Bad { line, bytes, reason }),
                 None => {}
             }
             while settling.len() > if ended { 0 } else { scan.blocks_at_once } {
-                let Some(settled) = settling.pop_front() else { break };
-                let (tally, kept) = settled.await.map_err(|_| Error::defect("a block was not looked at"))??;
-                self.tally.add(&scan.contract.source, tally)?;
-                if !scan.send(kept, sink).await {
+                let settled = match settling.pop_front() {
+                    Some(Settling::Block(settled)) => settled.await.map_err(|_| Error::defect("a block was not looked at"))??,
+                    Some(Settling::Bad { line, bytes, reason }) => {
+                        self.withhold(file, line, bytes, reason)?;
+                        continue;
+                    }
+                    None => break,
+                };
+                let Settled { read, kept, out_of_window, newest_micros, rejects } = settled;
+                self.tally.count(read, kept.num_rows() as u64, out_of_window, newest_micros);
+                scan.collector.reject(self.piece, &mut self.tally, rejects)?;
+                if !self.send(kept, sink).await? {
                     return Ok(false);
                 }
             }
@@ -167,22 +187,36 @@ impl<'a> Reading<'a> {
         Ok(true)
     }
 
+    /// Hands rows on; false when nobody takes them any more.
+    ///
+    /// # Errors
+    /// When the process has more memory than it may.
+    async fn send(&mut self, kept: RecordBatch, sink: &Sink) -> Result<bool> {
+        let scan = self.scan;
+        let failed = |error: DataFusionError| failed(&format!("the source `{}`", scan.contract.source), &error);
+        within_limit().map_err(failed)?;
+        let first = Place::of(self.piece, self.rows);
+        self.rows += kept.num_rows() as u64;
+        let rows = match (&scan.placed, &scan.superseded) {
+            (Some(placed), _) => placed_batch(placed, &kept, first),
+            (None, Some(superseded)) => superseded.applied(&scan.dictionary, &scan.projection, first, kept),
+            (None, None) => Ok(kept),
+        };
+        let rows = rows.map_err(failed)?;
+        for start in (0..rows.num_rows()).step_by(scan.batch_rows) {
+            let slice = rows.slice(start, scan.batch_rows.min(rows.num_rows() - start));
+            if sink.send(Ok(slice)).await.is_err() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Counts rows that were read and checked, and gives those that are kept, their texts as codes.
     fn settle(&mut self, read: u64, checked: Checked) -> Result<RecordBatch> {
         self.scan.collector.see(read);
         self.tally.count(read, checked.rows as u64, checked.out_of_window, checked.newest_micros);
-        let mut texts_or_values = checked.kept.into_iter();
-        let mut arrays = Vec::with_capacity(self.codes.len());
-        for (codes, field) in self.codes.iter_mut().zip(self.scan.schema.fields()) {
-            let array = if codes.need_texts() { texts_or_values.next() } else { None };
-            arrays.push(match array {
-                Some(values) if values.data_type() == field.data_type() => values,
-                texts => codes.next(&self.scan.dictionary, texts.as_ref())?,
-            });
-        }
-        let options = RecordBatchOptions::new().with_row_count(Some(checked.rows));
-        let kept = RecordBatch::try_new_with_options(Arc::clone(&self.scan.schema), arrays, &options);
-        kept.map_err(|error| Error::defect(crate::sql::discreet(&error.into())))
+        self.scan.coded(&mut self.codes, checked)
     }
 
     /// Settles what the end of a text file shows: that it is damaged, or that it is no such text at all.
@@ -215,7 +249,8 @@ impl<'a> Reading<'a> {
     fn withhold(&mut self, file: &File, line: u64, bytes: u64, reason: &'static str) -> Result<()> {
         self.tally.count(1, 0, 0, None);
         let raw = withheld(&format!("{bytes} bytes"));
-        self.tally.reject(&self.scan.contract.source, [unreadable(&self.scan.contract, file, line, reason, raw)])
+        let reject = unreadable(&self.scan.contract, file, line, reason, raw);
+        self.scan.collector.reject(self.piece, &mut self.tally, vec![reject])
     }
 }
 
@@ -289,7 +324,7 @@ impl TextFile {
     }
 
     /// Checks the records of a block: what became of them, and those that are kept.
-    fn settle(&self, block: &Block) -> Result<(Tally, RecordBatch)> {
+    fn settle(&self, block: &Block) -> Result<Settled> {
         let scan = &self.scan;
         let decoded = self.decode(block)?;
         let is_record = |(_, reason): &(Record, &'static str)| matches!(self.lines, TextLines::Csv(_)) || ndjson::is_object(reason);
@@ -314,40 +349,94 @@ impl TextFile {
                 scan.reject(&self.file.shown, record.map_or(0, |record| record.line), fault, raw)
             }));
         }
-        let mut reading = Reading::new(scan);
-        reading.tally.reject(&scan.contract.source, rejects)?;
-        let kept = reading.settle(read, checked)?;
-        Ok((reading.tally, kept))
+        rejects.sort_unstable();
+        let (out_of_window, newest_micros) = (checked.out_of_window, checked.newest_micros);
+        scan.collector.see(read);
+        let mut codes: Vec<Codes> = scan.projection.iter().map(|_| Codes::default()).collect();
+        let kept = scan.coded(&mut codes, checked)?;
+        Ok(Settled { read, kept, out_of_window, newest_micros, rejects })
+    }
+}
+
+/// What comes next of a text file, while blocks are looked at side by side.
+enum Settling {
+    Block(JoinHandle<Result<Settled>>),
+    /// A record that is in no block.
+    Bad {
+        line: u64,
+        bytes: u64,
+        reason: &'static str,
+    },
+}
+
+/// A block that was looked at.
+struct Settled {
+    read: u64,
+    kept: RecordBatch,
+    out_of_window: u64,
+    newest_micros: Option<i64>,
+    rejects: Vec<Reject>,
+}
+
+/// The rows of a row group with all columns, whichever were asked for: rejected rows are kept whole. They are read once, beside the others, from
+/// the first that is asked for.
+struct WholeRows {
+    group: RowGroup,
+    batches: Option<Batches>,
+    /// The rows that were read last, and the number of the first of them.
+    rows: Vec<Option<ArrayRef>>,
+    first: usize,
+    count: usize,
+}
+
+impl WholeRows {
+    fn of(group: &RowGroup) -> Self {
+        WholeRows { group: group.clone(), batches: None, rows: Vec::new(), first: 0, count: 0 }
+    }
+
+    /// The rejects of rows at fault, which come in order.
+    async fn rejects(&mut self, scan: &Scan, faults: &[Fault]) -> Result<Vec<Reject>> {
+        let mut rejects = Vec::new();
+        for of_row in faults.chunk_by(|one, two| one.row == two.row) {
+            let row = of_row[0].row;
+            self.seek(scan, row).await?;
+            let raw = scan.masked_row(&self.rows, row - self.first);
+            let number = self.group.first_row + row as u64;
+            rejects.extend(of_row.iter().map(|fault| scan.reject(&self.group.file.shown, number, fault, raw.clone())));
+        }
+        Ok(rejects)
+    }
+
+    /// Goes on until a row is among those that were read last.
+    async fn seek(&mut self, scan: &Scan, row: usize) -> Result<()> {
+        let batches = match &mut self.batches {
+            Some(batches) => batches,
+            batches => batches.insert(Batches::whole(self.group.clone(), &scan.contract, scan.batch_rows)?),
+        };
+        while row >= self.first + self.count {
+            self.first += self.count;
+            let missing = || Error::defect("a rejected row was not read again");
+            (self.rows, self.count) = batches.next().await?.ok_or_else(missing)?;
+        }
+        Ok(())
     }
 }
 
 impl Scan {
-    /// Hands rows on; false when nobody takes them any more.
-    async fn send(&self, kept: RecordBatch, sink: &Sink) -> bool {
-        for start in (0..kept.num_rows()).step_by(self.batch_rows) {
-            let slice = kept.slice(start, self.batch_rows.min(kept.num_rows() - start));
-            if sink.send(Ok(slice)).await.is_err() {
-                return false;
-            }
+    /// Rows that are kept, their texts as codes.
+    fn coded(&self, codes: &mut [Codes], checked: Checked) -> Result<RecordBatch> {
+        let mut texts_or_values = checked.kept.into_iter();
+        let mut arrays = Vec::with_capacity(codes.len());
+        for (codes, field) in codes.iter_mut().zip(self.schema.fields()) {
+            let array = if codes.need_texts() { texts_or_values.next() } else { None };
+            arrays.push(match array {
+                Some(values) if values.data_type() == field.data_type() => values,
+                texts => codes.next(&self.dictionary, texts.as_ref())?,
+            });
         }
-        true
-    }
-
-    /// The rows of a row group that are at fault, with the values of all their columns, whichever columns were asked for.
-    async fn rejects_of(&self, group: RowGroup, faults: &[Fault]) -> Result<Vec<Reject>> {
-        let (file, first_row) = (group.file.shown.clone(), group.first_row);
-        let mut rows: Vec<usize> = faults.iter().map(|fault| fault.row).collect();
-        rows.dedup();
-        let mut batches = Batches::of_rows(group, &self.contract, &rows)?;
-        let mut rejects = Vec::new();
-        let mut faults = faults.chunk_by(|one, two| one.row == two.row);
-        while let Some((columns, rows)) = batches.next().await? {
-            for (row, of_row) in (0..rows).zip(&mut faults) {
-                let raw = self.masked_row(&columns, row);
-                rejects.extend(of_row.iter().map(|fault| self.reject(&file, first_row + fault.row as u64, fault, raw.clone())));
-            }
-        }
-        Ok(rejects)
+        let options = RecordBatchOptions::new().with_row_count(Some(checked.rows));
+        let kept = RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options);
+        kept.map_err(|error| Error::defect(crate::sql::discreet(&error.into())))
     }
 
     fn reject(&self, file: &str, row_number: u64, fault: &Fault, raw: String) -> Reject {

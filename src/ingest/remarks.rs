@@ -1,12 +1,9 @@
 //! What is kept and told of what could not be read: rejected records without what nobody declared or should see, and their files.
 
-use std::collections::HashSet;
-
 use serde_json::Value;
 
 use super::column::ContractColumn;
 use super::contract::Contract;
-use super::ledger::Reject;
 use super::text::{TOO_LONG, UNCLOSED_QUOTE};
 use crate::error::{Error, Message};
 use crate::storage::File;
@@ -50,20 +47,20 @@ pub fn shown(contract: &Contract, name: &str, value: impl Into<Value>) -> Option
     }
 }
 
-/// What the rejected records of a source, in order, say of their files.
-pub fn remarks(source: &str, rejects: &[Reject]) -> Vec<String> {
-    let mut seen = HashSet::new();
-    let remark = |reject: &Reject| {
-        let (file, line) = (&reject.file, reject.row_number);
-        let said = match reject.reason {
-            DAMAGED => format!("is damaged from line {line} on; what follows could not be read"),
-            UNCLOSED_QUOTE => format!("has a quote that never closes in the record at line {line}; what follows was read line by line"),
-            INVALID_UTF8 => format!("has text that is not in UTF-8, first at line {line}; it may be in Windows-1252 or Latin-1"),
-            _ => return None,
-        };
-        Some(format!("{source}: {file} {said}"))
+/// Whether a reason says something of the file, and not of one record alone.
+pub fn is_said(reason: &str) -> bool {
+    [DAMAGED, UNCLOSED_QUOTE, INVALID_UTF8].contains(&reason)
+}
+
+/// What the first record of a file that was rejected for a reason says of the file.
+pub fn remark(source: &str, file: &str, line: u64, reason: &str) -> Option<String> {
+    let said = match reason {
+        DAMAGED => format!("is damaged from line {line} on; what follows could not be read"),
+        UNCLOSED_QUOTE => format!("has a quote that never closes in the record at line {line}; what follows was read line by line"),
+        INVALID_UTF8 => format!("has text that is not in UTF-8, first at line {line}; it may be in Windows-1252 or Latin-1"),
+        _ => return None,
     };
-    rejects.iter().filter(|reject| seen.insert((reject.file.as_str(), reject.reason))).filter_map(remark).collect()
+    Some(format!("{source}: {file} {said}"))
 }
 
 /// Refuses a CSV file whose first record is none.

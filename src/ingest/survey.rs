@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 
+use super::collector::Collector;
 use super::held::HeldCodes;
-use super::ledger::Collector;
 use super::reader::{Reading, Scan};
 use super::{Extract, FILES_AT_ONCE, parquet};
 use crate::config::SourceFormat;
@@ -58,7 +58,7 @@ async fn look(engine: &Engine, extract: &Extract, file: &File, format: SourceFor
         let projection: Vec<usize> = (0..contract.columns.len()).collect();
         let scan = Arc::new(Scan {
             contract: Arc::clone(contract),
-            collector: Arc::new(Collector::default()),
+            collector: Collector::new(contract, engine.work()),
             dictionary: Arc::clone(engine.dictionary()),
             work: Arc::default(),
             held: Arc::new(HeldCodes::within(engine.hold())),
@@ -66,12 +66,14 @@ async fn look(engine: &Engine, extract: &Extract, file: &File, format: SourceFor
             projection,
             // With texts, so that none gets a code.
             schema: Arc::clone(&contract.schema),
+            placed: None,
+            superseded: None,
             batch_rows: 1,
             blocks_at_once: 1,
         });
         // Nobody takes its rows: it is left off with the first.
         let (sink, _) = tokio::sync::mpsc::channel(1);
-        Reading::new(&scan).text(file, format, &sink).await.map(drop)
+        Reading::new(&scan, 0).text(file, format, &sink).await.map(drop)
     };
     match looked {
         Err(Error::Refused(message)) => Some(message),

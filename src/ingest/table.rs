@@ -18,9 +18,10 @@ use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream};
 
 use super::Extract;
+use super::collector::Collector;
 use super::contract::Contract;
+use super::deduplicate::{PlacedRows, Superseded, placed_schema};
 use super::held::HeldCodes;
-use super::ledger::Collector;
 use super::parquet;
 use super::reader::{Scan, Unit, carried};
 use crate::config::SourceFormat;
@@ -42,6 +43,9 @@ pub struct SourceTable {
     scans_left: AtomicUsize,
     units: Vec<Unit>,
     rows: Precision<usize>,
+    superseded: Option<Arc<Superseded>>,
+    threads: usize,
+    batch_rows: usize,
 }
 
 impl SourceTable {
@@ -56,15 +60,22 @@ impl SourceTable {
         let rows: u64 = groups.iter().map(parquet::RowGroup::rows).sum();
         let text = extract.files.iter().filter(|(_, format)| !is_parquet(format)).map(|(file, format)| Unit::Text(file.clone(), *format));
         let bytes: u64 = extract.files.iter().map(|(file, _)| file.meta.size).sum();
-        let rows = if columnar.len() == extract.files.len() { rows } else { bytes / 100 };
+        let known = (columnar.len() == extract.files.len()).then_some(rows);
+        let rows = known.unwrap_or(bytes / 100);
         let units: Vec<Unit> = groups.into_iter().map(|group| Unit::RowGroup(Box::new(group))).chain(text).collect();
-        collector.expect(units.len());
+        collector.expect(units.len(), known);
         let rows = Precision::Inexact(usize::try_from(rows).unwrap_or(usize::MAX));
         let schema = encoded_schema(&extract.contract.schema);
         let (dictionary, work) = (Arc::clone(engine.dictionary()), Arc::clone(engine.work()));
         let (contract, scans_left) = (Arc::clone(&extract.contract), AtomicUsize::new(scans));
         let held = Arc::new(HeldCodes::within(engine.hold()));
-        Ok(SourceTable { contract, schema, collector, dictionary, work, held, scans_left, units, rows })
+        let (superseded, threads, batch_rows) = (None, engine.threads(), engine.batch_rows());
+        Ok(SourceTable { contract, schema, collector, dictionary, work, held, scans_left, units, rows, superseded, threads, batch_rows })
+    }
+
+    /// The table without rows that others supersede.
+    pub fn without(self, superseded: Arc<Superseded>) -> Self {
+        SourceTable { superseded: Some(superseded), ..self }
     }
 
     /// The table with its texts as they are.
@@ -95,35 +106,54 @@ impl TableProvider for SourceTable {
 
     async fn scan(
         &self,
-        session: &dyn Session,
+        _session: &dyn Session,
         projection: Option<&Vec<usize>>,
         _filters: &[Expr],
         _limit: Option<usize>,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
         let projection = projection.cloned().unwrap_or_else(|| (0..self.contract.columns.len()).collect());
         let schema: SchemaRef = Arc::new(self.schema.project(&projection)?);
-        let options = session.config_options();
-        let threads = options.execution.target_partitions.max(1);
-        let partitions = self.units.len().clamp(1, threads);
         // A scan more than there should be finds nothing held, and holds nothing.
         let left = self.scans_left.fetch_update(Relaxed, Relaxed, |left| Some(left.saturating_sub(1))).unwrap_or(0);
-        let scan = Arc::new(Scan {
+        let scan = self.scan_of(projection, Arc::clone(&schema), left <= 1, self.superseded.clone());
+        Ok(Arc::new(StreamingTableExec::try_new(schema, self.partitions(scan), None, [], false, None)?))
+    }
+}
+
+impl SourceTable {
+    fn scan_of(&self, projection: Vec<usize>, schema: SchemaRef, is_last: bool, superseded: Option<Arc<Superseded>>) -> Scan {
+        Scan {
             contract: Arc::clone(&self.contract),
             collector: Arc::clone(&self.collector),
             dictionary: Arc::clone(&self.dictionary),
             work: Arc::clone(&self.work),
             held: Arc::clone(&self.held),
-            is_last: left <= 1,
+            is_last,
             projection,
-            schema: Arc::clone(&schema),
-            batch_rows: options.execution.batch_size.into(),
+            schema,
+            placed: None,
+            superseded,
+            batch_rows: self.batch_rows,
             // One to be looked at by each thread and one to follow it.
-            blocks_at_once: 2 * threads.div_ceil(partitions),
-        });
+            blocks_at_once: 2 * self.threads.div_ceil(self.units.len().clamp(1, self.threads)),
+        }
+    }
+
+    /// The shares of a scan.
+    fn partitions(&self, scan: Scan) -> Vec<Arc<dyn PartitionStream>> {
+        let scan = Arc::new(scan);
         let queue = Arc::new(Mutex::new(self.units.iter().cloned().enumerate().collect::<VecDeque<_>>()));
-        let partition = || Arc::new(Partition { scan: Arc::clone(&scan), queue: Arc::clone(&queue) }) as Arc<dyn PartitionStream>;
-        let partitions = (0..partitions).map(|_| partition()).collect();
-        Ok(Arc::new(StreamingTableExec::try_new(schema, partitions, None, [], false, None)?))
+        let partition = |_| Arc::new(Partition { scan: Arc::clone(&scan), queue: Arc::clone(&queue) }) as Arc<dyn PartitionStream>;
+        (0..self.units.len().clamp(1, self.threads)).map(partition).collect()
+    }
+}
+
+impl PlacedRows for SourceTable {
+    fn placed(&self, columns: &[usize]) -> EngineResult<Vec<SendableRecordBatchStream>> {
+        let schema = Arc::new(self.contract.schema.project(columns)?);
+        let placed = placed_schema(&self.contract, columns)?;
+        let scan = Scan { placed: Some(placed), ..self.scan_of(columns.to_vec(), schema, true, None) };
+        Ok(self.partitions(scan).into_iter().map(|partition| partition.execute(Arc::default())).collect())
     }
 }
 
@@ -141,11 +171,11 @@ impl fmt::Debug for Partition {
 
 impl PartitionStream for Partition {
     fn schema(&self) -> &SchemaRef {
-        &self.scan.schema
+        self.scan.placed.as_ref().unwrap_or(&self.scan.schema)
     }
 
     fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let mut builder = RecordBatchReceiverStream::builder(Arc::clone(&self.scan.schema), BATCHES_AHEAD);
+        let mut builder = RecordBatchReceiverStream::builder(Arc::clone(self.schema()), BATCHES_AHEAD);
         let (scan, queue, sink) = (Arc::clone(&self.scan), Arc::clone(&self.queue), builder.tx());
         builder.spawn(async move {
             loop {

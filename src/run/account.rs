@@ -4,17 +4,15 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{Field, Schema};
+use datafusion::error::DataFusionError;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 
-use super::failure::failure;
-use super::{OpenSource, REJECTED, sorted};
+use super::{OpenSource, REJECTED};
 use crate::engine::Engine;
 use crate::error::{Error, Message, Result};
-use crate::ingest::{self, Ledger, Overrun, RejectCount, Scope};
+use crate::ingest::{self, Collector, Ledger, Overrun, Reject, RejectCount, Scope};
 use crate::publish::{Rows, Staging};
 use crate::record::Recorder;
-
-/// Rejected rows that one batch has: their texts must fit the offsets of 32 bits that it has.
-const REJECTS_A_BATCH: usize = 1024;
 
 /// Closes the books: every row of every source is accounted for, no source is over its budget, and no answer is lost that may be a no.
 /// Gives the ledgers, and what somebody should look at.
@@ -28,7 +26,6 @@ pub async fn close_books(
     recorder: &Recorder,
 ) -> Result<(Vec<Ledger>, Vec<String>)> {
     let mut ledgers = Vec::new();
-    let mut rejects = Vec::new();
     let mut refused = Vec::new();
     let mut stale = Vec::new();
     let mut warnings = Vec::new();
@@ -36,17 +33,15 @@ pub async fn close_books(
         let contract = &source.extract.contract;
         let collector = &source.collector;
         ingest::complete(engine, &source.extract, collector).await?;
-        let mut ledger = collector.ledger(&contract.source, source.extract.files.len());
-        ledger.files_skipped = source.extract.markers;
-        let found = collector.rejects();
-        let remarks = ingest::remarks(&contract.source, &found);
+        let ledger = ledger(source);
+        let remarks = collector.remarks();
         if !ledger.adds_up() {
             return Err(Error::defect(format!("the rows of the source `{}` do not add up: {ledger:?}", contract.source)));
         }
-        let (overruns, before) = (ledger.over(contract.reject_budget), refused.len());
-        refused.extend(overruns.iter().map(|overrun| over_budget(&ledger, overrun)));
-        refused.extend(lost_answers(&contract.source, &found));
-        if refused.len() > before {
+        let found = against(source, &ledger, "");
+        let is_refused = !found.is_empty();
+        refused.extend(found);
+        if is_refused {
             refused.extend(remarks.iter().cloned());
         }
         if ledger.rows_read < contract.min_rows {
@@ -61,17 +56,10 @@ pub async fn close_books(
                 .push(format!("{}: every row is of the as-of day or later; is the unit or zone of its event time right?", contract.source));
         }
         warnings.extend(remarks);
-        rejects.extend(found.into_iter().map(|reject| (contract.source.clone(), reject)));
         ledgers.push(ledger);
     }
     recorder.note(|record| record.sources.clone_from(&ledgers));
-    let chunks = rejects.chunks(REJECTS_A_BATCH).map(rejected_batch).collect::<Result<Vec<_>>>()?;
-    let batches = if chunks.is_empty() { vec![rejected_batch(&[])?] } else { chunks };
-    engine.register_batches(REJECTED, batches[0].schema(), batches)?;
-    let key = ["source", "file", "row_number", "scope", "column"].map(str::to_owned);
-    let rows = async { engine.stream(sorted(engine.context().table(REJECTED).await?, &key)?).await }.await;
-    let rows = rows.map_err(|error| failure(None, REJECTED, &error, sources))?;
-    staging.write(vec![Rows { table: REJECTED.to_owned(), key: key.into(), rows }]).await?;
+    write_rejected(sources, staging).await?;
     if !refused.is_empty() {
         let shown = staging.shown(REJECTED).unwrap_or_default();
         let message = Message { what: "the extracts were refused".to_owned(), details: refused, hint: None };
@@ -80,40 +68,84 @@ pub async fn close_books(
     if stale.is_empty() { Ok((ledgers, warnings)) } else { Err(ingest::not_there_yet(stale)) }
 }
 
+/// Closes the books of a run that ended as soon as it was certain that a source is over its budget: with what had been read by then.
+pub async fn over_budget_early(sources: &[OpenSource], staging: &mut Staging, recorder: &Recorder) -> Error {
+    let ledgers: Vec<Ledger> = sources.iter().map(ledger).collect();
+    let mut refused = Vec::new();
+    for (source, ledger) in sources.iter().zip(&ledgers) {
+        let found = if source.collector.is_over() { against(source, ledger, " read so far") } else { Vec::new() };
+        if !found.is_empty() {
+            refused.extend(found);
+            refused.extend(source.collector.remarks());
+        }
+    }
+    recorder.note(|record| record.sources = ledgers);
+    if let Err(error) = write_rejected(sources, staging).await {
+        return error;
+    }
+    let shown = staging.shown(REJECTED).unwrap_or_default();
+    let message = Message { what: "the extracts were refused".to_owned(), details: refused, hint: None };
+    Error::Refused(message.hint(format!("nothing was published; reading ended there, and what was rejected by then is in {shown}")))
+}
+
+fn ledger(source: &OpenSource) -> Ledger {
+    let ledger = source.collector.ledger(source.extract.files.len());
+    Ledger { files_skipped: source.extract.markers, ..ledger }
+}
+
+/// What speaks against the rows of a source: that it is over its budget, and answers that are lost.
+fn against(source: &OpenSource, ledger: &Ledger, so_far: &str) -> Vec<String> {
+    let overruns = ledger.over(source.extract.contract.reject_budget);
+    let over = overruns.iter().map(|overrun| over_budget(ledger, overrun, so_far));
+    over.chain(source.collector.lost_answers().map(|lost| lost_answers(&ledger.source, lost))).collect()
+}
+
 /// What is over the budget, with the commonest reasons.
-fn over_budget(ledger: &Ledger, overrun: &Overrun) -> String {
+fn over_budget(ledger: &Ledger, overrun: &Overrun, so_far: &str) -> String {
     let scope = if overrun.column.is_some() { Scope::Value } else { Scope::Row };
     let counted = |count: &&RejectCount| count.scope == scope && (scope == Scope::Row || count.column == overrun.column);
     let shown: Vec<String> = ledger.rejects.iter().filter(counted).take(3).map(ToString::to_string).collect();
     let what = match &overrun.column {
-        Some(column) => format!("{} of {} values of `{column}`", overrun.count, ledger.rows_read),
-        None => format!("{} of {} rows", overrun.count, ledger.rows_read),
+        Some(column) => format!("{} of {} values of `{column}`{so_far}", overrun.count, ledger.rows_read),
+        None => format!("{} of {} rows{so_far}", overrun.count, ledger.rows_read),
     };
     format!("{}: {what} rejected, over its budget: {}", ledger.source, shown.join(", "))
 }
 
 /// Rows that may say that somebody must not be written to, and that could not be kept: without them an older yes would stand.
-fn lost_answers(source: &str, rejects: &[ingest::Reject]) -> Option<String> {
-    let lost: Vec<_> = rejects.iter().filter(|reject| reject.may_be_no).collect();
-    let first = lost.first()?;
-    let rows = if lost.len() == 1 { "1 row".to_owned() } else { format!("{} rows", lost.len()) };
-    let place = format!("{}:{}: {}", first.file, first.row_number, first.reason);
-    Some(format!("{source}: {rows} that may say no to being written to cannot be read; the first is {place}"))
+fn lost_answers(source: &str, (rows, first): (u64, String)) -> String {
+    let rows = if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") };
+    format!("{source}: {rows} that may say no to being written to cannot be read; the first is {first}")
+}
+
+/// Writes the table of rejected rows, which are in its order already: of source, file and row.
+async fn write_rejected(sources: &[OpenSource], staging: &mut Staging) -> Result<()> {
+    let mut sources: Vec<(String, Arc<Collector>)> =
+        sources.iter().map(|source| (source.extract.contract.source.clone(), Arc::clone(&source.collector))).collect();
+    sources.sort_by(|one, two| one.0.cmp(&two.0));
+    let parts = sources.into_iter().flat_map(|(source, collector)| {
+        let parts = collector.parts().into_iter();
+        parts.map(move |part| rejected_batch(&source, &collector.rejects_of(part)?))
+    });
+    let batches = parts.map(|batch| batch.map_err(|error| DataFusionError::External(Box::new(error))));
+    let rows = RecordBatchStreamAdapter::new(rejected_batch("", &[])?.schema(), futures::stream::iter(batches));
+    let key = ["source", "file", "row_number", "scope", "column"].map(str::to_owned);
+    staging.write(vec![Rows { table: REJECTED.to_owned(), key: key.into(), rows: Box::pin(rows) }]).await?;
+    Ok(())
 }
 
 /// Rejected rows and values as a table.
-fn rejected_batch(rejects: &[(String, ingest::Reject)]) -> Result<RecordBatch> {
-    let text = |value: &dyn Fn(&(String, ingest::Reject)) -> Option<String>| {
-        Arc::new(rejects.iter().map(value).collect::<StringArray>()) as ArrayRef
-    };
+fn rejected_batch(source: &str, rejects: &[Reject]) -> Result<RecordBatch> {
+    let text = |value: &dyn Fn(&Reject) -> Option<String>| Arc::new(rejects.iter().map(value).collect::<StringArray>()) as ArrayRef;
+    let numbers: Int64Array = rejects.iter().map(|reject| i64::try_from(reject.row_number).ok()).collect();
     let columns: Vec<(&str, ArrayRef, bool)> = vec![
-        ("source", text(&|(source, _)| Some(source.clone())), false),
-        ("file", text(&|(_, reject)| Some(reject.file.clone())), false),
-        ("row_number", Arc::new(rejects.iter().map(|(_, reject)| i64::try_from(reject.row_number).ok()).collect::<Int64Array>()), false),
-        ("scope", text(&|(_, reject)| Some(reject.scope.name().to_owned())), false),
-        ("column", text(&|(_, reject)| reject.column.clone()), true),
-        ("reason", text(&|(_, reject)| Some(reject.reason.to_owned())), false),
-        ("raw", text(&|(_, reject)| Some(reject.raw.clone())), false),
+        ("source", text(&|_| Some(source.to_owned())), false),
+        ("file", text(&|reject| Some(reject.file.clone())), false),
+        ("row_number", Arc::new(numbers), false),
+        ("scope", text(&|reject| Some(reject.scope.name().to_owned())), false),
+        ("column", text(&|reject| reject.column.clone()), true),
+        ("reason", text(&|reject| Some(reject.reason.to_owned())), false),
+        ("raw", text(&|reject| Some(reject.raw.clone())), false),
     ];
     let fields: Vec<_> = columns.iter().map(|(name, array, nullable)| Field::new(*name, array.data_type().clone(), *nullable)).collect();
     let arrays = columns.into_iter().map(|(_, array, _)| array).collect();

@@ -31,6 +31,8 @@ mod generated_sql;
 mod identity_cases;
 mod identity_history;
 mod identity_operator;
+/// A source with a key has one row of each, without holding rows for it.
+mod keys;
 /// Exit 99 means late extracts and nothing else.
 mod late_extracts;
 /// Local times that happen twice or never are one moment, in every zone, format and representation.

@@ -73,7 +73,7 @@ async fn ingest(plan: &Plan, store: Arc<dyn ObjectStore>) -> Result<Outcome, Err
     let extracts = ingest::find(&plan.project, &plan.contracts, &stores, None).await?;
     let [extract] = extracts.as_slice() else { panic!("there is one source") };
     let engine = Engine::new(Limits { threads: 1, memory_bytes: 256 << 20 }, "UTC")?;
-    let collector = Arc::new(Collector::default());
+    let collector = Collector::new(&extract.contract, engine.work());
     let demand = Demand { times: 1, columns: ["a", "b"].map(str::to_owned).into() };
     ingest::register(&engine, "sources.extract", extract, &demand, &collector).await?;
     let frame = engine.query("select a, b from sources.extract").await.unwrap();
@@ -88,7 +88,12 @@ async fn ingest(plan: &Plan, store: Arc<dyn ObjectStore>) -> Result<Outcome, Err
         let texts = |column: usize| batch.column(column).as_string::<i32>().iter().map(|text| text.map(str::to_owned));
         kept.extend(texts(0).zip(texts(1)).map(|(a, b)| [a, b]));
     }
-    let outcome = Outcome { ledger: collector.ledger("extract", extract.files.len()), rejects: collector.rejects(), kept };
+    let mut rejects = Vec::new();
+    for part in collector.parts() {
+        rejects.extend(collector.rejects_of(part)?);
+    }
+    assert!(rejects.is_sorted(), "rejects come in order");
+    let outcome = Outcome { ledger: collector.ledger(extract.files.len()), rejects, kept };
     assert!(outcome.ledger.adds_up(), "{:?}", outcome.ledger);
     assert_eq!(outcome.ledger.rows_kept, outcome.kept.len() as u64);
     assert_eq!(outcome.ledger.rows_rejected + outcome.ledger.values_rejected, outcome.rejects.len() as u64);

@@ -78,7 +78,7 @@ async fn every_scan_of_a_source_gives_the_same_rows_and_the_later_ones_read_less
     let plan = plan::plan(loaded, values).await.unwrap();
     let extracts = ingest::find(&plan.project, &plan.contracts, &Stores::new(Environment::new()), None).await.unwrap();
     let engine = Engine::new(Limits { threads: 2, memory_bytes: 64 << 20 }, "UTC").unwrap();
-    let collector = Arc::new(Collector::default());
+    let collector = Collector::new(&extracts[0].contract, engine.work());
     let demand = Demand { times: 3, columns: ["visitor", "pages"].map(str::to_owned).into() };
     ingest::register(&engine, "sources.visits", &extracts[0], &demand, &collector).await.unwrap();
 
@@ -108,7 +108,7 @@ async fn every_scan_of_a_source_gives_the_same_rows_and_the_later_ones_read_less
     assert!(first - second > texts as u64, "{second} of {first} bytes");
     assert_eq!(last, second);
     assert_eq!(one_more, first);
-    let ledger = collector.ledger("visits", 1);
+    let ledger = collector.ledger(1);
     assert_eq!((ledger.rows_read, ledger.rows_kept), (ROWS as u64, expected.len() as u64));
     assert_eq!(ledger.rows_out_of_window, (0..ROWS).filter(|row| is_out_of_window(*row)).count() as u64);
 }

@@ -1,0 +1,131 @@
+//! The memory that a run may have, shared out: those who can spill get equal shares of what the others leave.
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation};
+
+use super::watch;
+use crate::shown::size;
+
+/// The least that somebody who can spill is given, as a part of the limit, though the others have all: with less than a few batches nobody can
+/// begin to spill.
+const LEAST_SHARE: usize = 32;
+/// How far such least shares may pass the limit, as a part of it.
+const OVERDRAFT: usize = 8;
+
+/// A pool that counts what is asked for, and what the process has beside it.
+#[derive(Debug)]
+pub struct Pool {
+    limit: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// What those have who cannot spill.
+    fixed: usize,
+    /// What those have who can, and how many they are.
+    spillable: usize,
+    spillers: usize,
+    /// What the process had beside, when it was last measured, and the number of that measurement.
+    beside: usize,
+    measurement: u64,
+}
+
+impl Pool {
+    /// A pool of which nobody has anything.
+    pub fn new(limit: usize) -> Self {
+        Pool { limit, state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((number, bytes)) = watch::measured()
+            && number != state.measurement
+        {
+            state.measurement = number;
+            state.beside = bytes.saturating_sub(state.fixed + state.spillable);
+        }
+        state
+    }
+}
+
+impl State {
+    fn taken(&self) -> usize {
+        self.fixed + self.spillable + self.beside
+    }
+}
+
+impl fmt::Display for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in all", size(self.limit as u64))
+    }
+}
+
+impl MemoryPool for Pool {
+    fn name(&self) -> &'static str {
+        "segmill"
+    }
+
+    fn register(&self, consumer: &MemoryConsumer) {
+        if consumer.can_spill() {
+            self.state().spillers += 1;
+        }
+    }
+
+    fn unregister(&self, consumer: &MemoryConsumer) {
+        if consumer.can_spill() {
+            let mut state = self.state();
+            state.spillers = state.spillers.saturating_sub(1);
+        }
+    }
+
+    fn grow(&self, reservation: &MemoryReservation, additional: usize) {
+        let mut state = self.state();
+        if reservation.consumer().can_spill() { state.spillable += additional } else { state.fixed += additional }
+    }
+
+    fn shrink(&self, reservation: &MemoryReservation, shrink: usize) {
+        let mut state = self.state();
+        let of = if reservation.consumer().can_spill() { &mut state.spillable } else { &mut state.fixed };
+        *of = of.saturating_sub(shrink);
+    }
+
+    fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
+        let mut state = self.state();
+        let wanted = state.taken() + additional;
+        if !reservation.consumer().can_spill() {
+            if wanted > self.limit {
+                return Err(exhausted(reservation, additional, self.limit.saturating_sub(state.taken())));
+            }
+            state.fixed += additional;
+            return Ok(());
+        }
+        let share = self.limit.saturating_sub(state.fixed + state.beside) / state.spillers.max(1);
+        let has = reservation.size() + additional;
+        let is_fair = has <= share && wanted <= self.limit;
+        let is_least = has <= self.limit / LEAST_SHARE && wanted <= self.limit + self.limit / OVERDRAFT;
+        if !is_fair && !is_least {
+            return Err(exhausted(reservation, additional, share.saturating_sub(reservation.size())));
+        }
+        state.spillable += additional;
+        Ok(())
+    }
+
+    fn reserved(&self) -> usize {
+        let state = self.state();
+        state.fixed + state.spillable
+    }
+
+    fn memory_limit(&self) -> MemoryLimit {
+        MemoryLimit::Finite(self.limit)
+    }
+}
+
+fn exhausted(reservation: &MemoryReservation, additional: usize, left: usize) -> DataFusionError {
+    let (who, has) = (reservation.consumer().name(), size(reservation.size() as u64));
+    let (more, left) = (size(additional as u64), size(left as u64));
+    DataFusionError::ResourcesExhausted(format!("{who} has {has} and needs {more} more, of which {left} are left"))
+}

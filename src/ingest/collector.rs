@@ -1,0 +1,273 @@
+//! Adds up what became of the rows of a source, piece by piece, and ends its reading as soon as it is certain that it is over its budget.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use datafusion::error::DataFusionError;
+
+use super::contract::Contract;
+use super::ledger::{Ledger, Overrun, Scope};
+use super::rejects::{Reject, Rejects, counted};
+use super::remarks;
+use crate::engine::{Scratch, Work, failed};
+use crate::error::{Error, Message, Result};
+
+/// What became of the rows of one piece of a source, while it is read.
+#[derive(Debug, Default)]
+pub struct Tally {
+    read: u64,
+    kept: u64,
+    out_of_window: u64,
+    newest_micros: Option<i64>,
+    rejects: Rejects,
+}
+
+impl Tally {
+    /// Counts rows read and what became of them, with the latest event among them.
+    pub fn count(&mut self, read: u64, kept: u64, out_of_window: u64, newest_micros: Option<i64>) {
+        self.read += read;
+        self.kept += kept;
+        self.out_of_window += out_of_window;
+        self.newest_micros = self.newest_micros.max(newest_micros);
+    }
+
+    /// How many rows of it were rejected, and how many values of each column.
+    fn rejected(&self) -> BTreeMap<Option<&str>, u64> {
+        let mut rejected = BTreeMap::new();
+        for ((scope, column, _), count) in self.rejects.counts() {
+            let of = if *scope == Scope::Row { None } else { column.as_deref() };
+            *rejected.entry(of).or_default() += count;
+        }
+        rejected
+    }
+}
+
+/// Adds up what became of the rows of one source. A piece counts once, however many models read it: when somebody has first read
+/// it to its end.
+#[derive(Debug)]
+pub struct Collector {
+    contract: Arc<Contract>,
+    rows_seen: AtomicU64,
+    totals: Mutex<Totals>,
+    scratch: Scratch,
+    /// Whether it is certain that the source is over its budget, so that the rest was not read.
+    is_over: AtomicBool,
+    failure: Mutex<Option<Error>>,
+}
+
+/// Some of the rejects of a piece.
+#[derive(Debug, Clone, Copy)]
+pub struct RejectsPart {
+    piece: usize,
+    part: usize,
+}
+
+#[derive(Debug, Default)]
+struct Totals {
+    /// For every piece of the source what became of its rows, once it has been counted.
+    pieces: Vec<Option<Tally>>,
+    /// How many rows there are in all, where the files say so.
+    rows: Option<u64>,
+    /// How many rows of the pieces were rejected, and how many values of each column.
+    rejected: BTreeMap<Option<String>, u64>,
+    deduplicated: u64,
+}
+
+impl Collector {
+    /// Nothing yet of a source.
+    pub fn new(contract: &Arc<Contract>, work: &Arc<Work>) -> Arc<Self> {
+        Arc::new(Collector {
+            contract: Arc::clone(contract),
+            rows_seen: AtomicU64::default(),
+            totals: Mutex::default(),
+            scratch: Scratch::new(work),
+            is_over: AtomicBool::default(),
+            failure: Mutex::default(),
+        })
+    }
+
+    /// Says how many pieces there are to read, and how many rows if that is known. Those that have been counted stay so.
+    pub fn expect(&self, pieces: usize, rows: Option<u64>) {
+        let mut totals = self.totals();
+        totals.pieces.resize_with(pieces, || None);
+        totals.rows = rows;
+    }
+
+    /// Shows that rows are being read; they count only with their piece.
+    pub fn see(&self, rows: u64) {
+        self.rows_seen.fetch_add(rows, Relaxed);
+    }
+
+    /// Adds rejects to the tally of a piece, in order of row.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when it is certain by now that the source is over its budget: what has been found is counted then, and nothing more
+    /// need be read. [`Error::Unavailable`] as the disk fails.
+    pub fn reject(&self, piece: usize, tally: &mut Tally, rejects: Vec<Reject>) -> Result<()> {
+        if rejects.is_empty() {
+            return Ok(());
+        }
+        let added = tally.rejects.add(&self.scratch, rejects);
+        added.map_err(|error| self.unwritten(error))?;
+        let (rejected, totals) = (tally.rejected(), self.totals());
+        if totals.pieces.get(piece).is_none_or(Option::is_some) {
+            // Somebody else counts it.
+            return Ok(());
+        }
+        let budget = self.contract.reject_budget;
+        #[allow(clippy::cast_precision_loss, reason = "a share needs no more than 52 bits")]
+        let is_over = |count: u64| count > budget.rows || totals.rows.is_some_and(|rows| count as f64 / rows.max(1) as f64 > budget.share);
+        let before = |of: &Option<&str>| totals.rejected.get(&of.map(str::to_owned)).copied().unwrap_or(0);
+        let over = rejected.iter().any(|(of, count)| is_over(before(of) + count));
+        drop(totals);
+        if !over {
+            return Ok(());
+        }
+        self.is_over.store(true, Relaxed);
+        self.finish_piece(piece, std::mem::take(tally))?;
+        Err(Error::Refused(Message::new(format!("the source `{}` is over its budget of rejected rows", self.contract.source))))
+    }
+
+    /// Counts a piece that has been read to its end, unless it has been counted already.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] as the disk fails.
+    pub fn finish_piece(&self, piece: usize, mut tally: Tally) -> Result<()> {
+        let put = tally.rejects.put_on_disk(&self.scratch);
+        put.map_err(|error| self.unwritten(error))?;
+        let mut totals = self.totals();
+        if totals.pieces.get(piece).is_none_or(Option::is_some) {
+            return Ok(());
+        }
+        for (of, count) in tally.rejected() {
+            *totals.rejected.entry(of.map(str::to_owned)).or_default() += count;
+        }
+        totals.pieces[piece] = Some(tally);
+        Ok(())
+    }
+
+    /// Whether every piece has been read to its end.
+    pub fn is_complete(&self) -> bool {
+        self.totals().pieces.iter().all(Option::is_some)
+    }
+
+    /// Whether reading ended because the source is over its budget for certain.
+    pub fn is_over(&self) -> bool {
+        self.is_over.load(Relaxed)
+    }
+
+    /// The latest event seen, in microseconds since 1970; none when there was no row.
+    pub fn newest_micros(&self) -> Option<i64> {
+        self.totals().pieces.iter().flatten().filter_map(|tally| tally.newest_micros).max()
+    }
+
+    /// How many rows are kept.
+    pub fn rows_kept(&self) -> u64 {
+        let totals = self.totals();
+        totals.pieces.iter().flatten().map(|tally| tally.kept).sum::<u64>() - totals.deduplicated
+    }
+
+    /// Takes rows that were counted as kept for duplicates instead.
+    pub fn deduplicate(&self, rows: u64) {
+        self.totals().deduplicated += rows;
+    }
+
+    /// Remembers why reading failed, so that the reason survives its way through the engine.
+    pub fn fail(&self, error: Error) {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    }
+
+    /// Why reading failed, if it did.
+    pub fn failure(&self) -> Option<Error> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Rows read so far, for people who wait.
+    pub fn rows_seen(&self) -> u64 {
+        self.rows_seen.load(Relaxed)
+    }
+
+    /// The parts that the rejects are in, in order of file and row.
+    pub fn parts(&self) -> Vec<RejectsPart> {
+        let totals = self.totals();
+        let counted = totals.pieces.iter().enumerate().filter_map(|(piece, tally)| Some((piece, tally.as_ref()?)));
+        let mut rejecting: Vec<(usize, &Rejects)> = counted.map(|(piece, tally)| (piece, &tally.rejects)).collect();
+        rejecting.sort_by(|(_, one), (_, two)| one.file().cmp(two.file()));
+        let parts = |(piece, rejects): (usize, &Rejects)| (0..rejects.parts()).map(move |part| RejectsPart { piece, part });
+        rejecting.into_iter().flat_map(parts).collect()
+    }
+
+    /// The rejects of a part.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] as the disk fails.
+    pub fn rejects_of(&self, part: RejectsPart) -> Result<Vec<Reject>> {
+        let totals = self.totals();
+        let Some(tally) = totals.pieces.get(part.piece).and_then(Option::as_ref) else { return Ok(Vec::new()) };
+        tally.rejects.read(&self.scratch, part.part).map_err(|error| self.unwritten(error))
+    }
+
+    /// What the rejects say of their files.
+    pub fn remarks(&self) -> Vec<String> {
+        let totals = self.totals();
+        let mut seen = std::collections::BTreeSet::new();
+        let mut remarks = Vec::new();
+        for rejects in rejecting(&totals) {
+            let mut firsts: Vec<(u64, &'static str)> = rejects.firsts.iter().map(|(reason, line)| (*line, *reason)).collect();
+            firsts.sort_unstable();
+            let new = firsts.into_iter().filter(|(_, reason)| seen.insert((rejects.file(), *reason)));
+            remarks.extend(new.filter_map(|(line, reason)| remarks::remark(&self.contract.source, rejects.file(), line, reason)));
+        }
+        remarks
+    }
+
+    /// How many rows may say no to being written to and could not be read, with the first of them.
+    pub fn lost_answers(&self) -> Option<(u64, String)> {
+        let totals = self.totals();
+        let rejecting = rejecting(&totals);
+        let first = rejecting.iter().find_map(|rejects| rejects.first_lost.clone())?;
+        Some((rejecting.iter().map(|rejects| rejects.lost).sum(), first))
+    }
+
+    /// The ledger of the source.
+    pub fn ledger(&self, files: usize) -> Ledger {
+        let totals = self.totals();
+        let of = |count: fn(&Tally) -> u64| totals.pieces.iter().flatten().map(count).sum::<u64>();
+        let rows_rejected = totals.rejected.get(&None).copied().unwrap_or(0);
+        Ledger {
+            source: self.contract.source.clone(),
+            files: files as u64,
+            files_skipped: 0,
+            rows_read: of(|tally| tally.read),
+            rows_kept: of(|tally| tally.kept) - totals.deduplicated,
+            rows_rejected,
+            rows_deduplicated: totals.deduplicated,
+            rows_out_of_window: of(|tally| tally.out_of_window),
+            values_rejected: totals.rejected.values().sum::<u64>() - rows_rejected,
+            rejects: counted(totals.pieces.iter().flatten().map(|tally| &tally.rejects)),
+        }
+    }
+
+    /// What is over the budget.
+    pub fn overruns(&self) -> Vec<Overrun> {
+        self.ledger(0).over(self.contract.reject_budget)
+    }
+
+    fn unwritten(&self, error: std::io::Error) -> Error {
+        failed(&format!("the rejected rows of the source `{}`", self.contract.source), &DataFusionError::IoError(error))
+    }
+
+    fn totals(&self) -> MutexGuard<'_, Totals> {
+        self.totals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The rejects of the pieces that have some, in order of file and row.
+fn rejecting(totals: &Totals) -> Vec<&Rejects> {
+    let mut rejecting: Vec<&Rejects> =
+        totals.pieces.iter().flatten().map(|tally| &tally.rejects).filter(|rejects| !rejects.is_empty()).collect();
+    // The pieces of a file are in their order.
+    rejecting.sort_by(|one, two| one.file().cmp(two.file()));
+    rejecting
+}

@@ -1,0 +1,126 @@
+//! Fingerprints of rows with their time and place, sorted into parts of which one at a time fits memory; the rest is on disk.
+
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use datafusion::error::{DataFusionError, Result};
+
+use super::places::Place;
+use crate::engine::{Engine, Held, Scratch};
+
+/// Parts that entries are divided into by their fingerprint.
+const PARTS: usize = 256;
+/// Bytes of an entry on disk.
+const ENTRY_BYTES: usize = size_of::<Entry>();
+/// What may be in memory while rows are read: this part of the limit, but no more than that.
+const SHARE_OF_LIMIT: usize = 32;
+const MAX_BYTES: usize = 32 << 20;
+
+/// A row by its fingerprint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry {
+    /// Of its key, 128 bits.
+    pub key: u128,
+    /// What tells it from others with the key: when it happened, or 64 bits of all that it holds.
+    pub detail: u64,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// Entries by part.
+pub struct Fingerprints {
+    parts: Vec<Mutex<Part>>,
+    /// How many entries of a part stay in memory until they are put on disk.
+    most: usize,
+    scratch: Scratch,
+    held: Held,
+}
+
+#[derive(Default)]
+struct Part {
+    entries: Vec<Entry>,
+    on_disk: Vec<Range<u64>>,
+}
+
+impl Fingerprints {
+    /// None yet.
+    pub fn new(engine: &Engine) -> Self {
+        let most = (engine.memory_limit() / SHARE_OF_LIMIT).min(MAX_BYTES) / ENTRY_BYTES / PARTS;
+        let (scratch, held) = (Scratch::new(engine.work()), engine.hold());
+        Fingerprints { parts: (0..PARTS).map(|_| Mutex::default()).collect(), most: most.max(64), scratch, held }
+    }
+
+    /// Adds the entries of a batch.
+    ///
+    /// # Errors
+    /// When there is no room for them.
+    pub fn add(&self, mut entries: Vec<Entry>) -> Result<()> {
+        entries.sort_unstable_by_key(|entry| part_of(entry.key));
+        for of_part in entries.chunk_by(|one, two| part_of(one.key) == part_of(two.key)) {
+            let mut part = self.part(part_of(of_part[0].key));
+            self.held.grow(of_part.len() * ENTRY_BYTES)?;
+            part.entries.extend_from_slice(of_part);
+            if part.entries.len() > self.most {
+                self.put_on_disk(&mut part)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn part(&self, number: usize) -> MutexGuard<'_, Part> {
+        self.parts[number].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put_on_disk(&self, part: &mut Part) -> Result<()> {
+        let bytes: Vec<u8> = part.entries.iter().flat_map(|entry| entry.to_bytes()).collect();
+        let place = self.scratch.append(&bytes).map_err(DataFusionError::IoError)?;
+        part.on_disk.push(place);
+        self.held.shrink(part.entries.len() * ENTRY_BYTES);
+        part.entries.clear();
+        Ok(())
+    }
+
+    /// Gives the entries of each key that several rows have, in order of what tells them apart and then of their place.
+    ///
+    /// # Errors
+    /// As the disk and `take` fail.
+    pub fn repeated(self, mut take: impl FnMut(&[Entry]) -> Result<()>) -> Result<()> {
+        let Fingerprints { parts, scratch, held, .. } = self;
+        for part in parts {
+            let Part { mut entries, on_disk } = part.into_inner().unwrap_or_else(PoisonError::into_inner);
+            for place in on_disk {
+                let bytes = scratch.read(place).map_err(DataFusionError::IoError)?;
+                held.grow(bytes.len())?;
+                entries.extend(bytes.chunks_exact(ENTRY_BYTES).filter_map(Entry::from_bytes));
+            }
+            entries.sort_unstable();
+            for of_key in entries.chunk_by(|one, two| one.key == two.key).filter(|of_key| of_key.len() > 1) {
+                take(of_key)?;
+            }
+            held.shrink(entries.len() * ENTRY_BYTES);
+        }
+        Ok(())
+    }
+}
+
+/// The part of a key: its highest bits.
+fn part_of(key: u128) -> usize {
+    usize::try_from(key >> (u128::BITS - PARTS.trailing_zeros())).unwrap_or_default()
+}
+
+impl Entry {
+    fn to_bytes(self) -> [u8; ENTRY_BYTES] {
+        let mut bytes = [0; ENTRY_BYTES];
+        bytes[..16].copy_from_slice(&self.key.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.detail.to_le_bytes());
+        bytes[24..].copy_from_slice(&self.place.0.to_le_bytes());
+        bytes
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (key, rest) = bytes.split_first_chunk()?;
+        let (detail, rest) = rest.split_first_chunk()?;
+        let place = Place(u64::from_le_bytes(*rest.first_chunk()?));
+        Some(Entry { key: u128::from_le_bytes(*key), detail: u64::from_le_bytes(*detail), place })
+    }
+}

@@ -1,0 +1,414 @@
+//! Of rows with an equal key the latest is kept; of equally late ones the one whose values sort last, whatever the files' order, but
+//! with the answer of whoever said no to being written to.
+//!
+//! Rows are not held for that. A first scan gives a fingerprint of each key, with the row's time and place; only where several rows of a key
+//! are equally late are their values looked at, by scans of their own.
+
+mod fingerprints;
+mod places;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt64Array};
+use arrow::compute::{cast, filter_record_batch};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt64Type};
+use arrow::row::{RowConverter, SortField};
+use datafusion::common::ScalarValue;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::prelude::ident;
+use futures::TryStreamExt;
+use siphasher::sip128::{Hasher128, SipHasher13};
+use std::hash::Hasher as _;
+use tokio::task::JoinSet;
+
+use super::column::Answer;
+use super::contract::Contract;
+use crate::engine::Engine;
+use fingerprints::{Entry, Fingerprints};
+use places::{Answers, Places};
+
+pub use places::{Place, Superseded};
+
+/// The column that tells where rows stand.
+const PLACE: &str = "segmill place";
+/// The column of the fingerprint of a key, in two halves.
+const KEY: [&str; 2] = ["segmill key 1", "segmill key 2"];
+
+/// The rows of a source that break no rule, as often as somebody asks.
+pub trait PlacedRows: Sync {
+    /// The rows, in several streams: some columns of the contract, with texts, and last where each row stands, [`PLACE`].
+    ///
+    /// # Errors
+    /// As DataFusion fails.
+    fn placed(&self, columns: &[usize]) -> Result<Vec<SendableRecordBatchStream>>;
+}
+
+/// The schema of [`PlacedRows::placed`].
+pub fn placed_schema(contract: &Contract, columns: &[usize]) -> Result<SchemaRef> {
+    let columns = contract.schema.project(columns)?;
+    let place = Field::new(PLACE, DataType::UInt64, false);
+    Ok(Arc::new(Schema::new(columns.fields().iter().cloned().chain([Arc::new(place)]).collect::<Vec<_>>())))
+}
+
+/// A batch of [`PlacedRows::placed`], of rows that stand one behind the other.
+///
+/// # Errors
+/// When the batch has other columns.
+pub fn placed_batch(schema: &SchemaRef, rows: &RecordBatch, first: Place) -> Result<RecordBatch> {
+    let places = UInt64Array::from_iter_values(first.0..first.0 + rows.num_rows() as u64);
+    let arrays = rows.columns().iter().cloned().chain([Arc::new(places) as ArrayRef]).collect();
+    Ok(RecordBatch::try_new(Arc::clone(schema), arrays)?)
+}
+
+/// Finds the rows that another row of the same key supersedes. `columns` are those that somebody reads; `seed` is what the secret of the
+/// fingerprints is made from.
+///
+/// # Errors
+/// As reading fails, and when there is no room for what has to be remembered.
+pub async fn superseded(
+    engine: &Engine,
+    contract: &Arc<Contract>,
+    rows: &dyn PlacedRows,
+    columns: &[usize],
+    seed: [u8; 16],
+) -> Result<Superseded> {
+    let mut found = Superseded { held: Some(engine.hold()), ..Superseded::default() };
+    if contract.key.is_empty() {
+        return Ok(found);
+    }
+    let scan = Scans { engine, contract, rows, seed };
+    let Latest { tied, is_key } = scan.latest(&mut found).await?;
+    found.is_key = is_key;
+    if tied.count() == 0 {
+        return Ok(found);
+    }
+    // Rows that are equal in all that is read are one, and it does not matter which.
+    let differing = scan.unlike(columns, Arc::new(tied), &mut found).await?;
+    if differing.count() > 0 {
+        scan.decide(columns, Arc::new(differing), &mut found).await?;
+    }
+    Ok(found)
+}
+
+/// Rows that are held, all of the columns of the contract.
+struct Given<'a> {
+    contract: &'a Contract,
+    rows: RecordBatch,
+}
+
+impl PlacedRows for Given<'_> {
+    fn placed(&self, columns: &[usize]) -> Result<Vec<SendableRecordBatchStream>> {
+        let schema = placed_schema(self.contract, columns)?;
+        let batch = placed_batch(&schema, &self.rows.project(columns)?, Place::of(0, 0))?;
+        Ok(vec![Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::iter([Ok(batch)])))])
+    }
+}
+
+/// Rows that are held, with all columns of the contract, without those that another row of the same key supersedes.
+///
+/// # Errors
+/// As [`superseded`].
+pub async fn latest_of(engine: &Engine, contract: &Arc<Contract>, rows: RecordBatch) -> Result<RecordBatch> {
+    let all: Vec<usize> = (0..contract.columns.len()).collect();
+    let superseded = superseded(engine, contract, &Given { contract, rows: rows.clone() }, &all, [0; 16]).await?;
+    superseded.applied(engine.dictionary(), &all, Place::of(0, 0), rows)
+}
+
+/// What the first scan finds.
+struct Latest {
+    /// The rows that are the latest of their key, where these are several.
+    tied: Places,
+    is_key: bool,
+}
+
+/// Scans of a source that find out which rows stay.
+struct Scans<'a> {
+    engine: &'a Engine,
+    contract: &'a Arc<Contract>,
+    rows: &'a dyn PlacedRows,
+    seed: [u8; 16],
+}
+
+impl Scans<'_> {
+    /// Goes over all rows, on all threads.
+    async fn each(&self, columns: &[usize], each: impl Fn(&RecordBatch, &UInt64Array) -> Result<()> + Send + Sync + 'static) -> Result<()> {
+        let each = Arc::new(each);
+        let mut tasks = JoinSet::new();
+        for mut rows in self.rows.placed(columns)? {
+            let each = Arc::clone(&each);
+            tasks.spawn(async move {
+                while let Some(batch) = rows.try_next().await? {
+                    let places = batch.column(batch.num_columns() - 1).as_primitive::<UInt64Type>().clone();
+                    each(&batch, &places)?;
+                }
+                Ok::<_, DataFusionError>(())
+            });
+        }
+        while let Some(ended) = tasks.join_next().await {
+            ended.map_err(|error| DataFusionError::External(Box::new(error)))??;
+        }
+        Ok(())
+    }
+
+    /// Drops the rows of a key that are not its latest.
+    async fn latest(&self, found: &mut Superseded) -> Result<Latest> {
+        let time = self.contract.event_time;
+        let mut columns = self.contract.key.clone();
+        columns.push(time);
+        let fingerprints = Arc::new(Fingerprints::new(self.engine));
+        let keys = Keys::of(self.contract, self.seed)?;
+        let nameless = Arc::new(Mutex::new(false));
+        let (adding, some_nameless) = (Arc::clone(&fingerprints), Arc::clone(&nameless));
+        self.each(&columns, move |batch, places| {
+            let of_rows = keys.of_batch(batch)?;
+            let times = micros(batch.column(batch.num_columns() - 2))?;
+            let entry = |(row, key): (usize, Option<u128>)| {
+                Some(Entry { key: key?, detail: in_order(times.is_valid(row).then(|| times.value(row))), place: Place(places.value(row)) })
+            };
+            let entries: Vec<Entry> = of_rows.into_iter().enumerate().filter_map(entry).collect();
+            if entries.len() < batch.num_rows() {
+                *some_nameless.lock().unwrap_or_else(PoisonError::into_inner) = true;
+            }
+            adding.add(entries)
+        })
+        .await?;
+        let mut tied = Places::default();
+        let held = self.engine.hold();
+        only(fingerprints)?.repeated(|of_key| {
+            let latest = of_key.last().map_or(0, |entry| entry.detail);
+            let first_of_latest = of_key.partition_point(|entry| entry.detail < latest);
+            let mut more: usize = of_key[..first_of_latest].iter().map(|entry| found.dropped.insert(entry.place)).sum();
+            if of_key.len() - first_of_latest > 1 {
+                more += of_key[first_of_latest..].iter().map(|entry| tied.insert(entry.place)).sum::<usize>();
+            }
+            held.grow(more)
+        })?;
+        found.held = Some(held);
+        let is_key = !*nameless.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Latest { tied, is_key })
+    }
+
+    /// Of rows that are equally late, drops all but one of those that are equal; the rows that are left of keys of which there are several.
+    async fn unlike(&self, columns: &[usize], tied: Arc<Places>, found: &mut Superseded) -> Result<Places> {
+        let fingerprints = Arc::new(Fingerprints::new(self.engine));
+        let keys = Keys::of(self.contract, self.seed)?;
+        let (columns, key_columns) = with_key(self.contract, columns);
+        let count = columns.len();
+        let values = converter(&placed_schema(self.contract, &columns)?, count)?;
+        let (adding, seed) = (Arc::clone(&fingerprints), self.seed);
+        self.each(&columns, move |batch, places| {
+            let Some((batch, places)) = at_places(batch, places, &tied)? else { return Ok(()) };
+            let of_rows = keys.of_batch(&batch.project(&key_columns)?)?;
+            let rows = values.convert_columns(&batch.columns()[..count])?;
+            let detail = |row: usize| {
+                let mut hasher = SipHasher13::new_with_key(&seed);
+                hasher.write(rows.row(row).as_ref());
+                hasher.finish128().h1
+            };
+            let entry = |(row, key): (usize, Option<u128>)| Some(Entry { key: key?, detail: detail(row), place: Place(places.value(row)) });
+            adding.add(of_rows.into_iter().enumerate().filter_map(entry).collect())
+        })
+        .await?;
+        let mut differing = Places::default();
+        let held = found.held.get_or_insert_with(|| self.engine.hold());
+        only(fingerprints)?.repeated(|of_key| {
+            let mut more = 0;
+            let are_several = of_key.first().map(|entry| entry.detail) != of_key.last().map(|entry| entry.detail);
+            for equal in of_key.chunk_by(|one, two| one.detail == two.detail) {
+                more += equal[1..].iter().map(|entry| found.dropped.insert(entry.place)).sum::<usize>();
+                if are_several {
+                    more += differing.insert(equal[0].place);
+                }
+            }
+            held.grow(more)
+        })?;
+        Ok(differing)
+    }
+
+    /// Of rows that are equally late and differ, drops all but the one that sorts last, and gives that the weightiest answers: of each
+    /// column the no wins, and what cannot be read, which may be one, wins over a yes.
+    async fn decide(&self, columns: &[usize], differing: Arc<Places>, found: &mut Superseded) -> Result<()> {
+        const ROWS: &str = "segmill equally late rows";
+        let (columns, key_columns) = with_key(self.contract, columns);
+        let keys = Keys::of(self.contract, self.seed)?;
+        let placed = placed_schema(self.contract, &columns)?;
+        let with_keys = KEY.map(|name| Arc::new(Field::new(name, DataType::UInt64, false)));
+        let schema = Arc::new(Schema::new(placed.fields().iter().cloned().chain(with_keys).collect::<Vec<_>>()));
+        let table = self.engine.table(Arc::clone(&schema));
+        let filling = Arc::clone(&table);
+        self.each(&columns, move |batch, places| {
+            let Some((batch, _)) = at_places(batch, places, &differing)? else { return Ok(()) };
+            let of_rows = keys.of_batch(&batch.project(&key_columns)?)?;
+            let half = |high: bool| {
+                let of = |key: &Option<u128>| key.map_or(0, |key| if high { upper(key) } else { lower(key) });
+                Arc::new(of_rows.iter().map(of).collect::<UInt64Array>()) as ArrayRef
+            };
+            let arrays = batch.columns().iter().cloned().chain([half(true), half(false)]).collect();
+            filling.push(RecordBatch::try_new(Arc::clone(&schema), arrays)?)
+        })
+        .await?;
+        self.engine.register_kept(&format!("\"{ROWS}\""), table).map_err(|error| DataFusionError::External(Box::new(error)))?;
+        let by_values = columns.iter().map(|&at| self.contract.columns[at].name.as_str());
+        let order = KEY.into_iter().chain(by_values).map(|name| ident(name).sort(true, true)).collect();
+        let frame = self.engine.context().table(datafusion::common::TableReference::bare(ROWS)).await?.sort(order)?;
+        let mut sorted = self.engine.stream(frame).await?;
+        let mut deciding = Deciding::new(self.contract, &columns);
+        while let Some(batch) = sorted.try_next().await? {
+            deciding.add(&batch, found)?;
+        }
+        deciding.end(found)?;
+        self.engine.forget(&format!("\"{ROWS}\""));
+        found.answers = deciding.answers.arrays()?;
+        Ok(())
+    }
+}
+
+/// Decides between the rows of one key after the other, which come in order of their values.
+struct Deciding<'a> {
+    contract: &'a Contract,
+    /// The columns that give answers, by their place in the batches and in the contract.
+    consents: Vec<(usize, usize)>,
+    columns: usize,
+    key: Option<[u64; 2]>,
+    /// The last row of the key, and for every such column its answer, and the weightiest with its value.
+    last: Option<Place>,
+    given: Vec<Option<Answer>>,
+    weightiest: Vec<Option<(Option<Answer>, ScalarValue)>>,
+    answers: Answers,
+}
+
+impl<'a> Deciding<'a> {
+    fn new(contract: &'a Contract, columns: &[usize]) -> Self {
+        let consents = columns.iter().enumerate().filter(|(_, column)| contract.columns[**column].is_consent());
+        let consents: Vec<_> = consents.map(|(at, column)| (at, *column)).collect();
+        let (given, weightiest) = (vec![None; consents.len()], vec![None; consents.len()]);
+        Deciding { contract, consents, columns: columns.len(), key: None, last: None, given, weightiest, answers: Answers::default() }
+    }
+
+    fn add(&mut self, batch: &RecordBatch, found: &mut Superseded) -> Result<()> {
+        let halves = [1, 2].map(|at| batch.column(self.columns + at).as_primitive::<UInt64Type>());
+        let places = batch.column(self.columns).as_primitive::<UInt64Type>();
+        for row in 0..batch.num_rows() {
+            let key = halves.map(|half| half.value(row));
+            if self.key != Some(key) {
+                self.end(found)?;
+                self.key = Some(key);
+            }
+            let more = self.last.map_or(0, |before| found.dropped.insert(before));
+            if let Some(held) = &found.held {
+                held.grow(more)?;
+            }
+            self.last = Some(Place(places.value(row)));
+            for (number, &(at, column)) in self.consents.iter().enumerate() {
+                let answer = self.contract.columns[column].answer(batch.column(at), row);
+                self.given[number] = answer;
+                if self.weightiest[number].as_ref().is_none_or(|(before, _)| answer >= *before) {
+                    self.weightiest[number] = Some((answer, ScalarValue::try_from_array(batch.column(at), row)?));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the rows of a key.
+    fn end(&mut self, found: &mut Superseded) -> Result<()> {
+        let Some(place) = self.last.take() else { return Ok(()) };
+        for (number, &(_, column)) in self.consents.iter().enumerate() {
+            let given = self.given[number].take();
+            if let Some((answer, value)) = self.weightiest[number].take().filter(|(answer, _)| *answer > given) {
+                if let Some(held) = &found.held {
+                    held.grow(size_of::<(Place, ScalarValue)>() + value.size())?;
+                }
+                debug_assert!(answer.is_some());
+                self.answers.add(column, place, value);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Finds the fingerprints of keys.
+struct Keys {
+    contract: Arc<Contract>,
+    converter: RowConverter,
+    seed: [u8; 16],
+}
+
+impl Keys {
+    fn of(contract: &Arc<Contract>, seed: [u8; 16]) -> Result<Self> {
+        let converter = converter(&Arc::new(contract.schema.project(&contract.key)?), contract.key.len())?;
+        Ok(Keys { contract: Arc::clone(contract), converter, seed })
+    }
+
+    /// For each row of a batch, of which the first columns are those of the key, its fingerprint; none for a row that is like no other, because
+    /// a part of its key is missing or a word for no value: words for no value are equal, and their rows are not.
+    fn of_batch(&self, batch: &RecordBatch) -> Result<Vec<Option<u128>>> {
+        let parts = &batch.columns()[..self.contract.key.len()];
+        let rows = self.converter.convert_columns(parts)?;
+        let columns = self.contract.key.iter().map(|&at| &self.contract.columns[at]);
+        // Only in texts words for no value are left.
+        let texts: Vec<_> = columns.zip(parts).filter_map(|(column, part)| Some((column, part.as_string_opt::<i32>()?))).collect();
+        let is_nameless = |row: usize| {
+            parts.iter().any(|part| part.is_null(row)) || texts.iter().any(|(column, texts)| column.is_null_word(texts.value(row)))
+        };
+        let fingerprint = |row: usize| {
+            let mut hasher = SipHasher13::new_with_key(&self.seed);
+            hasher.write(rows.row(row).as_ref());
+            hasher.finish128().as_u128()
+        };
+        Ok((0..batch.num_rows()).map(|row| (!is_nameless(row)).then(|| fingerprint(row))).collect())
+    }
+}
+
+/// Some columns together with those of the key, and where these are then.
+fn with_key(contract: &Contract, columns: &[usize]) -> (Vec<usize>, Vec<usize>) {
+    let mut all = columns.to_vec();
+    all.extend(contract.key.iter().chain([&contract.event_time]));
+    all.sort_unstable();
+    all.dedup();
+    let of_key = contract.key.iter().filter_map(|at| all.binary_search(at).ok()).collect();
+    (all, of_key)
+}
+
+/// The rows of a batch that are at some places, with these; none when there are none.
+fn at_places(batch: &RecordBatch, places: &UInt64Array, wanted: &Places) -> Result<Option<(RecordBatch, UInt64Array)>> {
+    let keep: arrow::array::BooleanArray = places.values().iter().map(|place| Some(wanted.has(Place(*place)))).collect();
+    if keep.true_count() == 0 {
+        return Ok(None);
+    }
+    let batch = filter_record_batch(batch, &keep)?;
+    let places = batch.column(batch.num_columns() - 1).as_primitive::<UInt64Type>().clone();
+    Ok(Some((batch, places)))
+}
+
+/// Encodes the first columns of a schema as bytes that are equal where the values are.
+fn converter(schema: &SchemaRef, columns: usize) -> Result<RowConverter> {
+    let fields = schema.fields().iter().take(columns).map(|field| SortField::new(field.data_type().clone()));
+    Ok(RowConverter::new(fields.collect())?)
+}
+
+/// Moments, or days, as numbers in their order.
+fn micros(times: &ArrayRef) -> Result<arrow::array::Int64Array> {
+    let days = if times.data_type() == &DataType::Date32 { cast(times, &DataType::Int32)? } else { Arc::clone(times) };
+    Ok(cast(&days, &DataType::Int64)?.as_primitive::<arrow::datatypes::Int64Type>().clone())
+}
+
+/// A number as one without sign that keeps its order; none comes first.
+fn in_order(number: Option<i64>) -> u64 {
+    number.map_or(0, |number| number.cast_unsigned() ^ (1 << 63))
+}
+
+fn upper(key: u128) -> u64 {
+    u64::try_from(key >> 64).unwrap_or_default()
+}
+
+fn lower(key: u128) -> u64 {
+    u64::try_from(key & u128::from(u64::MAX)).unwrap_or_default()
+}
+
+/// What all threads have let go of.
+fn only(fingerprints: Arc<Fingerprints>) -> Result<Fingerprints> {
+    Arc::into_inner(fingerprints).ok_or_else(|| DataFusionError::Internal("fingerprints are still added".to_owned()))
+}
