@@ -21,7 +21,6 @@ mod table;
 mod told;
 
 pub use dictionary::{ChunkCodes, Dictionary};
-pub use disks::remove_spilled;
 pub use index::{HashIndex, Slot};
 pub use inspect::{columns_read, reads, unrepeatable, unrepeatable_in};
 pub use machine::memory_at_hand;
@@ -130,9 +129,8 @@ impl Engine {
         let pool = TrackConsumersPool::new(FairSpillPool::new(limits.memory_bytes), top);
         let pool: Arc<dyn MemoryPool> = Arc::new(pool);
         let holdings = Holdings::of(&pool, limits.memory_bytes);
-        let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc();
+        let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).with_disk_manager_builder(disks::disk()).build_arc();
         let runtime = runtime.map_err(|error| Error::defect(format!("the engine did not start: {error}")))?;
-        disks::watch(&runtime);
         let state = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)
