@@ -57,7 +57,8 @@ fn quoted(said: &str) -> String {
 
 /// A syntax error of a segment rule, at its place in the rule.
 pub fn rule_syntax(file: &Arc<SourceFile>, error: &DataFusionError) -> Diagnostic {
-    syntax(file, &error.strip_backtrace())
+    let said = error.strip_backtrace();
+    query::too_nested(file, &said).unwrap_or_else(|| syntax(file, &said))
 }
 
 /// The texts that stand in a query between single quotes.

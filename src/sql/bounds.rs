@@ -256,7 +256,7 @@ mod tests {
             (format!("select 1 from {}", vec!["t"; 102].join(", ")), "a query has too many joins: 101"),
         ] {
             let told_first = of(&text).1;
-            assert!(told_first.first().is_some_and(|first| first.starts_with(told)), "{told}: {told_first:?}");
+            assert!(told_first.iter().any(|found| found.starts_with(told)), "{told}: {told_first:?}");
             assert!(told_first.len() <= 3, "{told_first:?}");
         }
         for text in [steps(8, 2).replace("cross join", "union all select 1 from"), steps(6, 2), steps(100, 1)] {

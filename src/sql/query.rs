@@ -86,6 +86,11 @@ pub fn too_deep(file: &Arc<SourceFile>) -> Option<Diagnostic> {
     Tokens::of(file, dialect_from_str(Dialect::Generic)?.as_ref()).too_deep()
 }
 
+/// A condition that the parser does not take apart because it is too deep, by what it says of it.
+pub fn too_nested(file: &Arc<SourceFile>, said: &str) -> Option<Diagnostic> {
+    Tokens::of(file, dialect_from_str(Dialect::Generic)?.as_ref()).too_nested(said.contains(RECURSION))
+}
+
 /// A name that a query mentions, and where it first does.
 #[derive(Debug, Clone)]
 pub struct Mention {
