@@ -14,6 +14,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::clock::Doing;
 use crate::config::{self, Literal, Part, Project, Spanned, span_of, span_of_part};
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::engine::{self, Engine, Limits};
@@ -130,11 +131,11 @@ pub fn schema() -> serde_json::Value {
     config::schema_of::<Vec<Case>>()
 }
 
-/// Runs every case of the files in `tests/models`.
+/// Runs every case of the files in `tests/models`, and says which.
 ///
 /// # Errors
 /// [`Error::Project`] with everything that is wrong with the cases themselves; a difference is no error.
-pub async fn run(project: &Arc<Project>) -> Result<Vec<Verdict>> {
+pub async fn run(project: &Arc<Project>, doing: &Doing) -> Result<Vec<Verdict>> {
     let folder = project.root.join("tests/models");
     let mut verdicts = Vec::new();
     // Most cases share their day and parameters, and so their plan.
@@ -142,6 +143,7 @@ pub async fn run(project: &Arc<Project>) -> Result<Vec<Verdict>> {
     for file in config::read_files(&folder, "yaml")? {
         let cases: Vec<Case> = config::parse(&file, &config::Environment::new())?;
         for case in cases {
+            doing.begins(format!("the case `{}` of `{}`", case.name.shown(), case.model.shown()));
             let key = (case.day(&file)?, case.parameters.clone());
             if !plans.contains_key(&key) {
                 let values = config::bind(project, key.0, &key.1)?;

@@ -33,6 +33,8 @@ pub enum Signal {
     Interrupt,
     /// What an orchestrator sends (`SIGTERM`).
     Terminate,
+    /// A terminal or session that has ended (`SIGHUP`).
+    HangUp,
 }
 
 /// What happened, the lines that show it, and what to do about it. Never holds personal data.
@@ -64,7 +66,9 @@ pub enum ExitStatus {
     Unavailable = 75,
     /// Extracts are missing or stale (Airflow's default skip code); wait.
     Missing = 99,
-    /// Stopped by Ctrl-C: 128 and the signal's number, as shells have it.
+    /// Stopped by `SIGHUP`: 128 and the signal's number, as shells have it.
+    HungUp = 129,
+    /// Stopped by Ctrl-C.
     Interrupted = 130,
     /// Stopped by `SIGTERM`.
     Terminated = 143,
@@ -81,6 +85,7 @@ impl Error {
             Error::Missing(_) => ExitStatus::Missing,
             Error::Stopped(Signal::Interrupt, _) => ExitStatus::Interrupted,
             Error::Stopped(Signal::Terminate, _) => ExitStatus::Terminated,
+            Error::Stopped(Signal::HangUp, _) => ExitStatus::HungUp,
             Error::Defect(_) => ExitStatus::Defect,
         }
     }

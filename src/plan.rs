@@ -75,6 +75,26 @@ pub struct PlannedModel {
     pub is_read: bool,
     /// The tables that nothing reads after this model.
     pub frees: Vec<String>,
+    /// What it comes to by itself.
+    cost: Cost,
+}
+
+/// What a model comes to, with the models that are computed where it reads them.
+#[derive(Debug, Clone, Copy)]
+struct Cost {
+    size: sql::Size,
+    /// The most parts that one of its columns is made of.
+    parts: u64,
+}
+
+impl Cost {
+    fn over(self, read: Cost) -> Cost {
+        Cost { size: self.size.over(read.size), parts: self.parts.saturating_mul(read.parts) }
+    }
+
+    fn fits(self) -> bool {
+        self.size.fits() && self.parts <= engine::MAX_PARTS
+    }
 }
 
 /// Plans a run: parses, orders and type-checks the whole project.
@@ -228,9 +248,11 @@ async fn check_models(engine: &Engine, nodes: Vec<Node>, values: &Values, proble
         let dependent = engine::dependent_on_order(&planned).map_err(|error| Error::defect(error.to_string()))?;
         problems.extend(dependent.iter().flat_map(|dependence| sql::dependent(&node.model.file, &node.statement, dependence)));
         let schema: SchemaRef = Arc::new(planned.schema().as_arrow().clone());
+        let parts = Engine::parts(&planned).map_err(|error| Error::defect(error.to_string()))?;
+        let cost = Cost { size: sql::size(&node.statement), parts };
         checked.count(&planned, optimized.as_ref()).map_err(|error| Error::defect(error.to_string()))?;
         engine.register(&name, empty(Arc::clone(&schema)))?;
-        checked.models.push(PlannedModel { node, schema, inline: false, is_read: true, frees: Vec::new() });
+        checked.models.push(PlannedModel { node, schema, inline: false, is_read: true, frees: Vec::new(), cost });
     }
     Ok(checked)
 }
@@ -244,6 +266,7 @@ fn keep_or_inline(checked: CheckedModels, published: &BTreeSet<String>) -> Vec<P
         model.is_read = reads.contains_key(&name) || published.contains(&name);
         model.inline = staging && reads.get(&name) == Some(&1) && !published.contains(&name);
     }
+    keep_what_would_cost_too_much(&mut models);
     // Whoever reads an inline model reads what that one reads.
     let mut last_reader: BTreeMap<String, usize> = BTreeMap::new();
     let mut reach: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -265,6 +288,26 @@ fn keep_or_inline(checked: CheckedModels, published: &BTreeSet<String>) -> Vec<P
         }
     }
     models
+}
+
+/// Models that read one another without being kept are planned as one. Where that would be too much, what is read is kept.
+fn keep_what_would_cost_too_much(models: &mut [PlannedModel]) {
+    let mut costs: BTreeMap<String, (usize, Cost)> = BTreeMap::new();
+    for at in 0..models.len() {
+        let mut cost = models[at].cost;
+        for read in models[at].node.reads.clone() {
+            let Some((inline, of_read)) = costs.get(&read).copied() else { continue };
+            let together = cost.over(of_read);
+            if together.fits() {
+                cost = together;
+            } else {
+                models[inline].inline = false;
+            }
+        }
+        if models[at].inline {
+            costs.insert(models[at].node.model.name(), (at, cost));
+        }
+    }
 }
 
 /// What models read of each source. A source that nothing reads is a mistake: its rows could not be accounted for.

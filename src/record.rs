@@ -12,7 +12,7 @@ use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
 use serde::{Deserialize, Serialize};
 
-use crate::clock::{self, Stopwatch};
+use crate::clock::{self, Doing, Stopwatch};
 use crate::engine::{self, Limits, Operator};
 use crate::error::{Error, Message, Result};
 use crate::identity::Counts;
@@ -135,6 +135,7 @@ pub struct Recorder {
     /// A local file to write it to as well.
     local: Option<PathBuf>,
     since: Stopwatch,
+    doing: Doing,
 }
 
 impl Recorder {
@@ -170,7 +171,7 @@ impl Recorder {
             unfinished_step: None,
         };
         let (record, destination, state) = (Mutex::new(record), Mutex::default(), AtomicU8::new(RUNNING));
-        Recorder { record, destination, state, local, since: Stopwatch::start() }
+        Recorder { record, destination, state, local, since: Stopwatch::start(), doing: Doing::default() }
     }
 
     /// The run's name.
@@ -181,6 +182,17 @@ impl Recorder {
     /// How long the run has gone on.
     pub fn elapsed_ms(&self) -> u64 {
         self.since.elapsed_ms()
+    }
+
+    /// What the run is doing, which nobody writes down.
+    pub fn doing(&self) -> &Doing {
+        &self.doing
+    }
+
+    /// A step begins.
+    pub fn begin_step(&self, name: &str) {
+        self.doing.begins(format!("the step `{name}`"));
+        self.note(|record| record.unfinished_step = Some(name.to_owned()));
     }
 
     /// Writes something down.

@@ -124,10 +124,12 @@ pub async fn give_up_uploads(stores: &Stores) {
 }
 
 async fn attempt(request: &Request, stores: &Stores, progress: &Progress, recorder: &Recorder) -> Result<Done> {
+    recorder.doing().begins("reading the project");
     let project = Arc::new(config::load(&request.pipeline, &request.environment)?);
     let values = config::bind(&project, request.as_of, &request.parameters)?;
     let destination = publish::destination(request.destination.as_deref(), &project, stores)?;
     recorder.note(|record| record.pipeline = Some(project.pipeline.name.value.clone()));
+    recorder.doing().begins("reading what is published");
     // What is not this pipeline's own gets nothing, not even the record of this run.
     let (found, marker) = tokio::join!(Publications::read(&destination), Marker::read(&destination));
     if let (Ok(found), Ok(marker)) = (&found, &marker) {
@@ -137,8 +139,10 @@ async fn attempt(request: &Request, stores: &Stores, progress: &Progress, record
     days.insert(values.as_of);
     publish::refuse_own_outputs(&destination, &project, &days, stores)?;
     recorder.goes_to(&destination);
+    recorder.doing().begins("planning");
     let plan = plan::plan(project, values).await?;
     found.and(marker)?;
+    recorder.doing().begins("looking for the extracts, and for what is published");
 
     // Days that a run died over are put right before anything is compared or read.
     publish::settle(&destination).await?;
@@ -459,7 +463,7 @@ impl Steps<'_> {
     fn begin(&self, name: &str) -> Begun {
         tracing::debug!("{name} begins");
         self.progress.step(name);
-        self.recorder.note(|record| record.unfinished_step = Some(name.to_owned()));
+        self.recorder.begin_step(name);
         Begun { since: Stopwatch::start(), compute_ms: engine::compute_ms() }
     }
 

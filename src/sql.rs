@@ -1,9 +1,11 @@
 //! SQL text parsed, and what DataFusion says against it, at its place in the file.
 
+mod bounds;
 mod failure;
 mod order;
 mod query;
 
+pub use bounds::{Size, size};
 pub use failure::{Kind, discreet, kind, places, suspects};
 pub use order::{dependent, samples};
 pub use query::{Mention, parameters, parse, tables, text_in, too_deep, unknown_table};
@@ -18,6 +20,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use regex::Regex;
 
 use crate::diagnostic::{Diagnostic, SourceFile, Span, list};
+use crate::engine::Told;
 
 /// A syntax error at the place that the parser's message ends with.
 fn syntax(file: &Arc<SourceFile>, message: &str) -> Diagnostic {
@@ -54,7 +57,8 @@ fn quoted(said: &str) -> String {
 
 /// A syntax error of a segment rule, at its place in the rule.
 pub fn rule_syntax(file: &Arc<SourceFile>, error: &DataFusionError) -> Diagnostic {
-    syntax(file, &error.strip_backtrace())
+    let said = error.strip_backtrace();
+    query::too_nested(file, &said).unwrap_or_else(|| syntax(file, &said))
 }
 
 /// The texts that stand in a query between single quotes.
@@ -102,6 +106,11 @@ pub fn problems(file: &Arc<SourceFile>, error: &DataFusionError) -> Vec<Diagnost
             inner
         }
         DataFusionError::SchemaError(error, _) => vec![schema_problem(file, error)],
+        // What a query would cost is told in words of ours.
+        DataFusionError::External(inner) if inner.is::<Told>() => {
+            let problem = Diagnostic::error("sql-too-costly", inner.to_string()).at(whole(file));
+            vec![problem.label("somewhere in this query")]
+        }
         other => {
             let message = other.strip_backtrace();
             let message = message.lines().next().unwrap_or_default();

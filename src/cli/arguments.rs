@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use chrono::NaiveDate;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::days::DaysArguments;
+use super::durations::{duration, some_duration};
 use crate::config::{self, Environment, Project};
 use crate::error::Error;
 use crate::publish;
@@ -31,9 +33,9 @@ Exit codes:
    2  the project is wrong (YAML, SQL, rules, arguments): a retry does not help
    3  the data was refused (contract, check, reject budget): look at the data
    4  another run published first: run again
-  75  a service was unavailable: retry later
+  75  a service was unavailable, or time was up: retry later
   99  extracts are missing or stale: wait
- 130  stopped by Ctrl-C; 143 by SIGTERM: run again";
+ 129  stopped by SIGHUP; 130 by Ctrl-C; 143 by SIGTERM: run again";
 
 /// A command.
 #[derive(Debug, Subcommand)]
@@ -45,7 +47,7 @@ pub enum Command {
     /// Say why an identifier leads to its customer
     Explain(ExplainArguments),
     /// Run the project's own given/expect cases, in `tests/models`, through the real engine
-    Test(ProjectArguments),
+    Test(TestArguments),
     /// The files of a publication: for people, as JSON, as URLs, as a Redshift load manifest
     Outputs(OutputsArguments),
     /// What no publication needs any more: shown, and with `--remove` removed; adopt or repair a destination
@@ -70,6 +72,9 @@ pub enum Format {
     /// `outputs` only: the manifest that Redshift's COPY takes
     Redshift,
 }
+
+/// The variable that says how long a command may take, where `--timeout` does not.
+pub const TIMEOUT_VARIABLE: &str = "SEGMILL_TIMEOUT";
 
 /// The project and its parameters.
 #[derive(Debug, Clone, Args)]
@@ -108,8 +113,22 @@ pub struct RunArguments {
     #[arg(long, value_name = "SIZE", value_parser = memory_size)]
     pub memory_limit: Option<usize>,
     /// Threads to work on [default: what the machine or container has]
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, value_name = "COUNT", value_parser = thread_count)]
     pub threads: Option<u16>,
+    /// End the command after this time, as `90s`, `30m` or `2h`: exit 75, nothing published, and it says what was running
+    #[arg(long, value_name = "TIME", value_parser = some_duration, env = TIMEOUT_VARIABLE)]
+    pub timeout: Option<Duration>,
+}
+
+/// What `test` takes.
+#[derive(Debug, Clone, Args)]
+pub struct TestArguments {
+    /// The project and its parameters
+    #[command(flatten)]
+    pub project: ProjectArguments,
+    /// End the command after this time, as `90s` or `30m`: exit 75, and it says what was running
+    #[arg(long, value_name = "TIME", value_parser = some_duration, env = TIMEOUT_VARIABLE)]
+    pub timeout: Option<Duration>,
 }
 
 /// Where publications are.
@@ -186,6 +205,9 @@ pub struct ExplainArguments {
     /// Show personal values as they are
     #[arg(long)]
     pub unmask: bool,
+    /// End the command after this time, as `90s` or `30m`: exit 75
+    #[arg(long, value_name = "TIME", value_parser = some_duration, env = TIMEOUT_VARIABLE)]
+    pub timeout: Option<Duration>,
 }
 
 /// What `schema` takes.
@@ -272,23 +294,22 @@ pub(super) fn day(text: &str) -> Result<NaiveDate, String> {
     text.parse().map_err(|_| "write a day that exists as 2011-12-10".to_owned())
 }
 
-/// A hundred years: before that nobody published anything, and no calendar ends on the way.
-const MAX_GRACE: chrono::Duration = chrono::Duration::days(36_525);
-
-/// A time with a unit: `7d`, `12h`, `30m`, `0s`.
+/// How much longer than any run or reader takes.
 fn grace(text: &str) -> Result<chrono::Duration, String> {
-    const WRONG: &str = "write it as 7d, 12h, 30m or 0s";
-    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).ok_or(WRONG)?);
-    let number: i64 = number.parse().map_err(|_| WRONG)?;
-    let seconds = match unit {
-        "d" => 24 * 60 * 60,
-        "h" => 60 * 60,
-        "m" => 60,
-        "s" => 1,
-        _ => return Err(WRONG.to_owned()),
-    };
-    let grace = number.checked_mul(seconds).and_then(chrono::Duration::try_seconds);
-    grace.filter(|grace| *grace <= MAX_GRACE).ok_or_else(|| format!("give it {} days at most", MAX_GRACE.num_days()))
+    chrono::Duration::from_std(duration(text)?).map_err(|error| error.to_string())
+}
+
+/// The most threads that a run may work on. More of them than a machine has cost memory, and time.
+pub const MAX_THREADS: u16 = 256;
+
+/// A number of threads.
+fn thread_count(text: &str) -> Result<u16, String> {
+    let count: u64 = text.parse().map_err(|_| "write a number, as 8")?;
+    match u16::try_from(count) {
+        Ok(0) => Err("give it 1 at least".to_owned()),
+        Ok(count) if count <= MAX_THREADS => Ok(count),
+        _ => Err(format!("give it {MAX_THREADS} at most: as many as there are processors is best")),
+    }
 }
 
 /// A size with a unit: `512MiB`, `2GB`, `1.5GiB`; without one, bytes.
@@ -323,12 +344,10 @@ mod tests {
     }
 
     #[test]
-    fn times_have_units() {
-        assert_eq!(grace("7d"), Ok(chrono::Duration::days(7)));
-        assert_eq!(grace("0s"), Ok(chrono::Duration::zero()));
-        assert!(
-            ["7", "d", "-1d", "99999999999999999d", "99999999d", "36526d", "9223372036854775807s"].iter().all(|text| grace(text).is_err())
-        );
+    fn threads_are_a_number_that_a_machine_may_have() {
+        assert_eq!((thread_count("1"), thread_count("256")), (Ok(1), Ok(256)));
+        let wrong = ["0", "257", "65536", "18446744073709551616", "-1", "2.5", "", "all"];
+        assert!(wrong.iter().all(|text| thread_count(text).is_err()));
     }
 
     #[test]

@@ -1,7 +1,11 @@
 //! `segmill explain`: why an identifier leads to its customer.
 
+use tokio::runtime::Handle;
+
 use super::arguments::ExplainArguments;
+use super::deadline::within;
 use super::terminal::Terminal;
+use crate::clock::Doing;
 use crate::config::Environment;
 use crate::engine::{Limits, memory_at_hand};
 use crate::error::Result;
@@ -24,9 +28,14 @@ pub fn command(arguments: ExplainArguments, environment: Environment, terminal: 
         limits: Limits { threads, memory_bytes: memory_at_hand() / 2 },
         environment,
     };
-    let question =
-        Question { identifier: &arguments.identity, identifier_type: arguments.identifier_type.as_deref(), most: arguments.limit };
-    let asked = explain::identity(&request, &stores, question);
-    let answer = super::runtime(threads)?.block_on(asked)?;
-    terminal.give(|| report::human_identity(&answer, arguments.unmask), || report::json_identity(&answer, arguments.unmask))
+    let unmask = arguments.unmask;
+    let doing = Doing::default();
+    doing.begins("finding who is who");
+    let asked = move |runtime: &Handle| {
+        let question =
+            Question { identifier: &arguments.identity, identifier_type: arguments.identifier_type.as_deref(), most: arguments.limit };
+        runtime.block_on(explain::identity(&request, &stores, question))
+    };
+    let answer = within(arguments.timeout, threads, &doing, asked)?;
+    terminal.give(|| report::human_identity(&answer, unmask), || report::json_identity(&answer, unmask))
 }

@@ -3,6 +3,8 @@
 mod arguments;
 mod clean;
 mod days;
+mod deadline;
+mod durations;
 mod explain;
 mod generate;
 mod init;
@@ -50,6 +52,7 @@ fn command() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return refuse_arguments(&error, &environment),
     };
+    signals::outlive_file_limit();
     Stores::of_command_line();
     let terminal = Terminal::new(arguments.format, &environment);
     keep_panics_discreet();
@@ -100,6 +103,12 @@ fn refuse_arguments(error: &clap::Error, environment: &Environment) -> ExitCode 
         let _ = error.print();
     }
     if error.use_stderr() { ExitStatus::Project.into() } else { ExitStatus::Success.into() }
+}
+
+/// A runtime that waits: for signals, for time to pass, and for what another one computes, however busy that is.
+fn waiting() -> Result<tokio::runtime::Runtime, Error> {
+    let built = tokio::runtime::Builder::new_current_thread().thread_stack_size(STACK_BYTES).enable_all().build();
+    built.map_err(|error| Error::defect(format!("the runtime did not start: {error}")))
 }
 
 /// A runtime for the commands that read and write.

@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
 
-use super::arguments::RunArguments;
+use super::arguments::{MAX_THREADS, RunArguments};
+use super::deadline::Deadline;
 use super::signals::Signals;
 use super::terminal::Terminal;
 use crate::config::Environment;
+use crate::diagnostic::Diagnostic;
 use crate::engine::{self, Limits};
 use crate::error::{Error, ExitStatus, Message, Result, Signal};
 use crate::publish;
@@ -22,17 +25,22 @@ use crate::storage::Stores;
 /// writers of outputs.
 const MEMORY_SHARE: usize = 70;
 
-/// How long a run that is publishing may go on after a signal, and then how long its record may take: both within the
+const MIB: usize = 1024 * 1024;
+
+/// The least memory that a thread needs: what its operators hold before they put anything on disk.
+const MIN_THREAD_BYTES: usize = 4 * MIB;
+
+/// How long a run that is publishing may go on after a signal or when time is up, and then how long its record may take: both within the
 /// two seconds that a run has to stop.
 const FINISH_PUBLISHING: Duration = Duration::from_millis(900);
 const WRITE_RECORD: Duration = Duration::from_millis(900);
 
 /// Runs the command.
 pub fn command(arguments: RunArguments, environment: Environment, terminal: &Terminal) -> Result<ExitStatus> {
-    let limits = limits(&arguments);
+    let limits = limits(&arguments)?;
     engine::watch_memory(limits.memory_bytes);
     let runtime = super::runtime(limits.threads)?;
-    let job = Job { stores: Arc::new(Stores::new(environment.clone())), progress: Arc::new(Progress::on_terminal(terminal.is_live())) };
+    let mut job = Job::new(&environment, arguments.timeout, terminal)?;
     let days = arguments.days.days()?;
     let request = Request {
         parameters: arguments.project.overrides(),
@@ -45,11 +53,10 @@ pub fn command(arguments: RunArguments, environment: Environment, terminal: &Ter
         environment,
     };
     let result = if arguments.days.is_backfill() {
-        backfill(&runtime, &job, &request, &days, terminal)
+        backfill(&runtime, &mut job, &request, &days, terminal)
     } else {
         job.run(&runtime, &request, arguments.record).and_then(|done| tell(&done, terminal))
     };
-    engine::remove_spilled();
     // What a stopped run left going ends with the process. A runtime that is shut down under it makes it panic on its last moments.
     std::mem::forget(runtime);
     result
@@ -65,7 +72,7 @@ fn tell(done: &Done, terminal: &Terminal) -> Result<ExitStatus> {
 
 /// Publishes day after day, so that later days find the earlier ones published. A day that fails by its own data does
 /// not keep the others back; what would fail every day alike ends it. Days that are done are skipped when it is run again.
-fn backfill(runtime: &Runtime, job: &Job, request: &Request, days: &[chrono::NaiveDate], terminal: &Terminal) -> Result<ExitStatus> {
+fn backfill(runtime: &Runtime, job: &mut Job, request: &Request, days: &[chrono::NaiveDate], terminal: &Terminal) -> Result<ExitStatus> {
     let mut told: Vec<Value> = Vec::new();
     let mut lines = Vec::new();
     let mut status = ExitStatus::Success;
@@ -126,48 +133,74 @@ fn backfill(runtime: &Runtime, job: &Job, request: &Request, days: &[chrono::Nai
 struct Job {
     stores: Arc<Stores>,
     progress: Arc<Progress>,
+    /// Hears signals and the time pass, however busy the runtime is that computes.
+    waiting: Runtime,
+    signals: Signals,
+    deadline: Deadline,
 }
 
 impl Job {
-    /// Runs one day, until it is done or a signal comes.
-    fn run(&self, runtime: &Runtime, request: &Request, record: Option<std::path::PathBuf>) -> Result<Done> {
+    fn new(environment: &Environment, timeout: Option<Duration>, terminal: &Terminal) -> Result<Self> {
+        let waiting = super::waiting()?;
+        let (signals, deadline) = {
+            let _entered = waiting.enter();
+            (Signals::listen()?, Deadline::after(timeout))
+        };
+        let (stores, progress) = (Arc::new(Stores::new(environment.clone())), Arc::new(Progress::on_terminal(terminal.is_live())));
+        Ok(Job { stores, progress, waiting, signals, deadline })
+    }
+
+    /// Runs one day, until it is done, a signal comes or time is up.
+    fn run(&mut self, runtime: &Runtime, request: &Request, record: Option<std::path::PathBuf>) -> Result<Done> {
         let recorder = Arc::new(Recorder::start(request.as_of, request.limits, record));
-        let result = runtime.block_on(self.run_or_stop(request.clone(), &recorder));
+        let (stores, progress, watched) = (Arc::clone(&self.stores), Arc::clone(&self.progress), Arc::clone(&recorder));
+        let (handle, request) = (runtime.handle().clone(), request.clone());
+        // On a thread of its own, so that a step that computes for long does not keep the signal waiting.
+        let running = runtime.spawn_blocking(move || handle.block_on(run::run(&request, &stores, &progress, &watched)));
+        let until_stopped = run_or_stop(running, &mut self.signals, self.deadline, &self.stores, &recorder);
+        let result = self.waiting.block_on(until_stopped);
         self.progress.clear();
         result
     }
+}
 
-    async fn run_or_stop(&self, request: Request, recorder: &Arc<Recorder>) -> Result<Done> {
-        let mut signals = Signals::listen()?;
-        let (stores, progress) = (Arc::clone(&self.stores), Arc::clone(&self.progress));
-        let watched = Arc::clone(recorder);
-        // On a thread of its own, so that a step that computes for long does not keep the signal waiting.
-        let handle = tokio::runtime::Handle::current();
-        let mut running = tokio::task::spawn_blocking(move || handle.block_on(run::run(&request, &stores, &progress, &watched)));
-        let ended = |done: Result<Result<Done>, tokio::task::JoinError>| {
-            // What it panicked with may hold values.
-            done.unwrap_or_else(|_| Err(Error::defect("the run broke off")))
-        };
-        let signal = tokio::select! {
-            done = &mut running => return ended(done),
-            signal = signals.next() => signal,
-        };
-        let stopped_before = recorder.stop();
-        if !stopped_before && let Ok(done) = tokio::time::timeout(FINISH_PUBLISHING, &mut running).await {
-            return ended(done);
-        }
-        let error = stopped(signal, !stopped_before);
-        // A store that does not answer must not keep the process.
-        let last_words = async { tokio::join!(recorder.close(Err(&error)), self.stores.end_uploads(true)) };
-        let _ = tokio::time::timeout(WRITE_RECORD, last_words).await;
-        Err(error)
+/// Waits for a run, and ends it when a signal comes or time is up.
+async fn run_or_stop(
+    mut running: JoinHandle<Result<Done>>,
+    signals: &mut Signals,
+    deadline: Deadline,
+    stores: &Stores,
+    recorder: &Recorder,
+) -> Result<Done> {
+    let ended = |done: Result<Result<Done>, tokio::task::JoinError>| {
+        // What it panicked with may hold values.
+        done.unwrap_or_else(|_| Err(Error::defect("the run broke off")))
+    };
+    let signal = tokio::select! {
+        done = &mut running => return ended(done),
+        signal = signals.next() => Some(signal),
+        () = deadline.passed() => None,
+    };
+    let stopped_before = recorder.stop();
+    if !stopped_before && let Ok(done) = tokio::time::timeout(FINISH_PUBLISHING, &mut running).await {
+        return ended(done);
     }
+    let error = match signal {
+        Some(signal) => stopped(signal, !stopped_before),
+        None if stopped_before => deadline.error(recorder.doing(), "nothing was published"),
+        None => deadline.error(recorder.doing(), "whether the commit is there is not known"),
+    };
+    // A store that does not answer must not keep the process.
+    let last_words = async { tokio::join!(recorder.close(Err(&error)), stores.end_uploads(true)) };
+    let _ = tokio::time::timeout(WRITE_RECORD, last_words).await;
+    Err(error)
 }
 
 fn stopped(signal: Signal, publishing: bool) -> Error {
     let by = match signal {
         Signal::Interrupt => "Ctrl-C",
         Signal::Terminate => "SIGTERM",
+        Signal::HangUp => "SIGHUP",
     };
     let message = if publishing {
         Message::new(format!("{by} stopped the run while it was publishing; whether the commit is there is not known"))
@@ -178,10 +211,25 @@ fn stopped(signal: Signal, publishing: bool) -> Error {
     Error::Stopped(signal, message)
 }
 
-fn limits(arguments: &RunArguments) -> Limits {
-    let machine = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-    Limits {
-        threads: arguments.threads.map_or(machine, usize::from),
-        memory_bytes: arguments.memory_limit.unwrap_or_else(|| crate::engine::memory_at_hand() / 100 * MEMORY_SHARE),
-    }
+/// What the run may use: what was typed, or else what is at hand.
+///
+/// # Errors
+/// [`Error::Project`] when there is no memory for the threads that were typed.
+fn limits(arguments: &RunArguments) -> Result<Limits> {
+    let memory_bytes = arguments.memory_limit.unwrap_or_else(|| engine::memory_at_hand() / 100 * MEMORY_SHARE);
+    let room = (memory_bytes / MIN_THREAD_BYTES).max(1);
+    let threads = match arguments.threads.map(usize::from) {
+        Some(threads) if threads > room => {
+            let enough = threads * MIN_THREAD_BYTES / MIB;
+            let what = format!("{threads} threads do not fit a memory limit of {} MiB", memory_bytes / MIB);
+            let hint = format!("give it `--threads {room}`, or `--memory-limit {enough}MiB`");
+            return Err(Diagnostic::error("too-many-threads", what).hint(hint).into());
+        }
+        Some(threads) => threads,
+        None => {
+            let machine = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+            machine.min(room).min(usize::from(MAX_THREADS))
+        }
+    };
+    Ok(Limits { threads, memory_bytes })
 }

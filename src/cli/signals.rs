@@ -1,14 +1,37 @@
-//! Signals that ask a run to stop.
+//! Signals that ask a run to stop, and the one that a limit on the size of files sends.
 
 use crate::error::{Error, Result, Signal};
 
-/// Waits for Ctrl-C and `SIGTERM`.
+/// The number of `SIGXFSZ`, which the system sends whoever writes past `ulimit -f`. It is the same on all systems that are built for.
+#[cfg(unix)]
+const FILE_TOO_LARGE: std::os::raw::c_int = 25;
+
+/// Makes a write past `ulimit -f` an error as one on a full disk is: without this the system ends the process.
+#[cfg(unix)]
+pub fn outlive_file_limit() {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    // Whoever listens once has it heard for good. Where nobody may listen it stays as it was.
+    if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() {
+        let _entered = runtime.enter();
+        let _ = signal(SignalKind::from_raw(FILE_TOO_LARGE));
+    }
+}
+
+/// There is no such limit here.
+#[cfg(not(unix))]
+pub fn outlive_file_limit() {}
+
+/// Waits for Ctrl-C, `SIGTERM` and `SIGHUP`.
 #[derive(Debug)]
 pub struct Signals {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
+    /// None where it is ignored, as `nohup` asks.
+    #[cfg(unix)]
+    hang_up: Option<tokio::signal::unix::Signal>,
 }
 
 #[cfg(unix)]
@@ -21,16 +44,38 @@ impl Signals {
         use tokio::signal::unix::{SignalKind, signal};
 
         let listen = |kind| signal(kind).map_err(|error| Error::defect(format!("signals are not heard: {error}")));
-        Ok(Signals { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+        let hang_up = if is_heeded(SignalKind::hangup().as_raw_value()) { Some(listen(SignalKind::hangup())?) } else { None };
+        Ok(Signals { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())?, hang_up })
     }
 
     /// The next signal.
     pub async fn next(&mut self) -> Signal {
+        let hang_up = async {
+            match &mut self.hang_up {
+                Some(signal) => signal.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = self.interrupt.recv() => Signal::Interrupt,
             _ = self.terminate.recv() => Signal::Terminate,
+            _ = hang_up => Signal::HangUp,
         }
     }
+}
+
+/// Whether a signal is known not to be ignored. Where the system does not tell, it keeps the meaning that it has.
+#[cfg(unix)]
+fn is_heeded(number: std::os::raw::c_int) -> bool {
+    std::fs::read_to_string("/proc/self/status").ok().and_then(|status| is_ignored(&status, number)) == Some(false)
+}
+
+/// Whether a process ignores a signal, by what `/proc/PID/status` says of it.
+#[cfg(unix)]
+fn is_ignored(status: &str, number: std::os::raw::c_int) -> Option<bool> {
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+    let ignored = u128::from_str_radix(ignored.trim(), 16).ok()?;
+    Some(ignored >> (number - 1) & 1 == 1)
 }
 
 #[cfg(not(unix))]
@@ -47,5 +92,18 @@ impl Signals {
             Ok(()) => Signal::Interrupt,
             Err(_) => std::future::pending().await,
         }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::is_ignored;
+
+    #[test]
+    fn what_a_process_ignores_is_read() {
+        assert_eq!(is_ignored("Name:\tx\nSigIgn:\t0000000000000001\n", 1), Some(true));
+        assert_eq!(is_ignored("SigIgn:\t0000000000001000\nSigCgt:\t1\n", 1), Some(false));
+        assert_eq!(is_ignored("SigIgn:\t0000000000001000\n", 13), Some(true));
+        assert_eq!(is_ignored("Name:\tx\n", 1), None);
     }
 }

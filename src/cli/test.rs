@@ -5,16 +5,20 @@ use std::sync::Arc;
 use comfy_table::{Table, presets};
 use serde_json::json;
 
-use super::arguments::ProjectArguments;
+use super::arguments::TestArguments;
+use super::deadline::within;
 use super::terminal::Terminal;
 use crate::cases::{self, Verdict};
+use crate::clock::Doing;
 use crate::config::{self, Environment};
 use crate::error::{ExitStatus, Result};
 
 /// Runs the command.
-pub fn command(arguments: &ProjectArguments, environment: &Environment, terminal: &Terminal) -> Result<ExitStatus> {
-    let project = Arc::new(config::load(&arguments.pipeline, environment)?);
-    let verdicts = super::runtime(2)?.block_on(cases::run(&project))?;
+pub fn command(arguments: &TestArguments, environment: &Environment, terminal: &Terminal) -> Result<ExitStatus> {
+    let project = Arc::new(config::load(&arguments.project.pipeline, environment)?);
+    let doing = Doing::default();
+    let watched = doing.clone();
+    let verdicts = within(arguments.timeout, 2, &doing, move |runtime| runtime.block_on(cases::run(&project, &watched)))?;
     let failed = verdicts.iter().filter(|verdict| !verdict.passed()).count();
     let status = if failed == 0 { ExitStatus::Success } else { ExitStatus::Project };
     terminal.give(

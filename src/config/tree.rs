@@ -1,8 +1,12 @@
 //! A YAML file as a tree whose parts know their places: what its shape is checked on, and where problems are shown.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::rc::Rc;
+
+/// The most values that a file comes to, and the most keys of one mapping: more than anybody writes.
+pub const MAX_PARTS: usize = 250_000;
+pub const MAX_KEYS: usize = 2_000;
 
 use granit_parser::{Event, Parser, ScalarStyle, ScanError};
 
@@ -13,6 +17,8 @@ pub struct Node {
     pub content: Content,
     /// Where it stands, in bytes of the file.
     pub bytes: Range<usize>,
+    /// How many values it comes to, those that aliases repeat counted wherever they stand.
+    parts: usize,
 }
 
 /// What a node is.
@@ -77,7 +83,7 @@ pub fn read(text: &str) -> Result<Option<Rc<Node>>, Broken> {
         let bytes = span.byte_range().unwrap_or_default();
         let (node, anchor) = match event {
             Event::Scalar(value, style, anchor, _) => {
-                (Rc::new(Node { content: Content::Scalar(value.into_owned(), style), bytes: trimmed(text, bytes) }), anchor)
+                (Rc::new(Node { content: Content::Scalar(value.into_owned(), style), bytes: trimmed(text, bytes), parts: 1 }), anchor)
             }
             Event::SequenceStart(_, anchor, _) => {
                 open.push(Open::new(bytes.start, anchor, false));
@@ -90,6 +96,7 @@ pub fn read(text: &str) -> Result<Option<Rc<Node>>, Broken> {
             Event::SequenceEnd | Event::MappingEnd => match open.pop() {
                 Some(done) => {
                     let anchor = done.anchor;
+                    done.is_too_much().map_or(Ok(()), |why| Err(Broken { why, offset: done.start, bracket: None }))?;
                     (Rc::new(done.close(trimmed_end(text, bytes.end))), anchor)
                 }
                 None => continue,
@@ -130,11 +137,28 @@ impl Open {
         }
     }
 
+    /// How many values it comes to.
+    fn parts(&self) -> usize {
+        let entries = self.pairs.iter().flat_map(|pairs| &pairs.entries).map(|entry| &entry.value);
+        self.items.iter().chain(entries).fold(1, |parts: usize, node| parts.saturating_add(node.parts))
+    }
+
+    /// What there is too much of.
+    fn is_too_much(&self) -> Option<String> {
+        if self.parts() > MAX_PARTS {
+            return Some(format!("this comes to more than {MAX_PARTS} values, those that aliases repeat among them"));
+        }
+        let brought = |entry: &Entry| if entry.key == "<<" { entry.value.entries().map_or(0, <[Entry]>::len) } else { 1 };
+        let keys: usize = self.pairs.iter().flat_map(|pairs| &pairs.entries).map(brought).sum();
+        (keys > MAX_KEYS).then(|| format!("this mapping has more than {MAX_KEYS} keys"))
+    }
+
     fn close(self, end: usize) -> Node {
         let bytes = self.start..end.max(self.start);
+        let parts = self.parts();
         match self.pairs {
-            None => Node { content: Content::Sequence(self.items), bytes },
-            Some(pairs) => Node { content: Content::Mapping(merged(pairs.entries)), bytes },
+            None => Node { content: Content::Sequence(self.items), bytes, parts },
+            Some(pairs) => Node { content: Content::Mapping(merged(pairs.entries)), bytes, parts },
         }
     }
 }
@@ -147,8 +171,9 @@ fn merged(entries: Vec<Entry>) -> Vec<Entry> {
             Content::Sequence(items) => items.clone(),
             _ => vec![merge.value],
         };
+        let mut known: HashSet<String> = own.iter().map(|mine| mine.key.clone()).collect();
         for entry in sources.iter().filter_map(|node| node.entries()).flatten() {
-            if own.iter().all(|mine| mine.key != entry.key) {
+            if known.insert(entry.key.clone()) {
                 own.push(entry.clone());
             }
         }

@@ -224,6 +224,7 @@ fn syntax(file: &Arc<SourceFile>, broken: &tree::Broken) -> Diagnostic {
     }
     let quoted = broken.why.contains("quoted scalar");
     match () {
+        () if broken.why.contains("more than") => problem.hint("write what is repeated once, or keep long lists of values in an extract"),
         () if tab.is_some() => problem.hint("indent with blanks, never with tabs"),
         () if quoted => problem.hint("a quote before this is not closed, or stands within a text that is in such quotes"),
         () if text[..start].ends_with('$') && text[start..].starts_with('{') => {

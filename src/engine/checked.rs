@@ -26,10 +26,15 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::AnalyzerRule;
 
 use super::exact::fits_precision;
+use super::growth;
+use super::table::is_text;
 
 /// Puts checked arithmetic in the place of DataFusion's, everywhere in a plan.
-#[derive(Debug, Default)]
-pub struct Checks;
+#[derive(Debug)]
+pub struct Checks {
+    /// The most that a function may make of a batch.
+    pub most_bytes: usize,
+}
 
 impl AnalyzerRule for Checks {
     fn name(&self) -> &'static str {
@@ -46,7 +51,7 @@ impl AnalyzerRule for Checks {
             let names = NamePreserver::new(&node);
             let rewritten = node.map_expressions(|expr| {
                 let name = names.save(&expr);
-                Ok(checked(expr, &schema)?.update_data(|expr| name.restore(expr)))
+                Ok(checked(expr, &schema, self.most_bytes)?.update_data(|expr| name.restore(expr)))
             })?;
             // A node's schema says what its expressions are called, which has not changed.
             Ok(rewritten)
@@ -55,12 +60,23 @@ impl AnalyzerRule for Checks {
     }
 }
 
-/// An expression with typed operands, whose arithmetic is checked.
+/// An expression with typed operands, whose arithmetic is checked, and whose functions make so much of a batch at most.
 ///
 /// # Errors
 /// DataFusion's own.
-pub fn checked(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+pub fn checked(expr: Expr, schema: &DFSchema, most_bytes: usize) -> Result<Transformed<Expr>> {
     expr.transform_up(|part| match part {
+        Expr::ScalarFunction(call) => match growth::bounded(&call.func, most_bytes) {
+            Some(function) => Ok(Transformed::yes(function.call(call.args))),
+            None => Ok(Transformed::no(Expr::ScalarFunction(call))),
+        },
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::StringConcat, right }) => {
+            let types = left.get_type(schema).ok().zip(right.get_type(schema).ok());
+            if types.is_some_and(|(one, other)| is_text(&one) && is_text(&other)) {
+                return Ok(Transformed::yes(growth::concatenation(most_bytes).call(vec![*left, *right])));
+            }
+            Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op: Operator::StringConcat, right })))
+        }
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
             let operation = Operation::of(op);
             let types = match operation {

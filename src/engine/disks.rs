@@ -1,28 +1,182 @@
-//! What the engines of this process have put on disk, and taking it away when the process ends.
+//! Where operators and kept tables put rows for which there is no memory: files without a name, which the system takes back whatever ends the
+//! process.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::fs::File;
+use std::io::{self, Write};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use datafusion::execution::disk_manager::DiskManager;
-use datafusion::execution::runtime_env::RuntimeEnv;
+use bytes::Bytes;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::disk_manager::DiskManagerBuilder;
+use datafusion::execution::{SpillFile, SpillWriter, TempFileFactory};
+use futures::Stream;
+use futures::stream::try_unfold;
 
-/// The disks that the engines of this process spill to: a run that a signal stops drops nothing, and its files must go all the same.
-static DISKS: Mutex<Vec<Weak<DiskManager>>> = Mutex::new(Vec::new());
+/// The most that one engine may have on disk.
+const MAX_SPILLED_BYTES: u64 = 100 * 1024 * 1024 * 1024;
 
-/// Remembers the disk of an engine.
-pub(super) fn watch(runtime: &RuntimeEnv) {
-    let mut disks = DISKS.lock().unwrap_or_else(PoisonError::into_inner);
-    disks.retain(|disk| disk.strong_count() > 0);
-    disks.push(Arc::downgrade(&runtime.disk_manager));
+/// What is read of a file at once.
+const READ_BYTES: usize = 128 * 1024;
+
+/// Makes the files of an engine, in the folder for temporary files.
+#[derive(Debug, Default)]
+struct NamelessFiles {
+    on_disk: Arc<AtomicU64>,
 }
 
-/// Removes what all engines of this process have put on disk. Only for one that is about to end.
-pub fn remove_spilled() {
-    let disks = DISKS.lock().unwrap_or_else(PoisonError::into_inner);
-    for disk in disks.iter().filter_map(Weak::upgrade) {
-        // A run that goes on meanwhile writes no more, and may still make a file where one was removed.
-        let _ = disk.set_max_temp_directory_size(0);
-        for folder in disk.temp_dir_paths() {
-            let _ = std::fs::remove_dir_all(&folder).or_else(|_| std::fs::remove_dir_all(&folder));
+/// The disk of an engine.
+pub(super) fn disk() -> DiskManagerBuilder {
+    DiskManagerBuilder::default().with_temp_file_factory(Arc::new(NamelessFiles::default()))
+}
+
+impl TempFileFactory for NamelessFiles {
+    fn create_temp_file(&self, _: &str) -> Result<Arc<dyn SpillFile>> {
+        let file = tempfile::tempfile().map_err(DataFusionError::IoError)?;
+        let spilled = Spilled { file, bytes: AtomicU64::new(0), on_disk: Arc::clone(&self.on_disk) };
+        Ok(Arc::new(NamelessFile(Arc::new(spilled))))
+    }
+}
+
+/// A file, which is gone when nobody has it any more.
+struct NamelessFile(Arc<Spilled>);
+
+struct Spilled {
+    file: File,
+    bytes: AtomicU64,
+    /// What all files of the engine take.
+    on_disk: Arc<AtomicU64>,
+}
+
+impl Drop for Spilled {
+    fn drop(&mut self) {
+        self.on_disk.fetch_sub(self.bytes.load(Relaxed), Relaxed);
+    }
+}
+
+impl SpillFile for NamelessFile {
+    fn size(&self) -> Option<u64> {
+        Some(self.0.bytes.load(Relaxed))
+    }
+
+    fn read_stream(&self) -> Result<Pin<Box<dyn Stream<Item = Result<Bytes>> + Send>>> {
+        Ok(Box::pin(try_unfold((Arc::clone(&self.0), 0), |(spilled, offset)| async move {
+            let reading = Arc::clone(&spilled);
+            let read = tokio::task::spawn_blocking(move || read_at(&reading.file, offset)).await;
+            let bytes = read.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))?.map_err(DataFusionError::IoError)?;
+            let next = offset + bytes.len() as u64;
+            Ok((!bytes.is_empty()).then_some((bytes, (spilled, next))))
+        })))
+    }
+
+    fn open_writer(&self) -> Result<Box<dyn SpillWriter>> {
+        Ok(Box::new(NamelessWriter(Arc::clone(&self.0))))
+    }
+}
+
+/// Appends to a file.
+struct NamelessWriter(Arc<Spilled>);
+
+impl Write for NamelessWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let Spilled { file, bytes: of_file, on_disk } = self.0.as_ref();
+        let more = bytes.len() as u64;
+        if on_disk.fetch_add(more, Relaxed) + more > MAX_SPILLED_BYTES {
+            on_disk.fetch_sub(more, Relaxed);
+            return Err(io::Error::from(io::ErrorKind::QuotaExceeded));
         }
+        // What is written in part is counted whole until the file is gone.
+        let end = of_file.fetch_add(more, Relaxed);
+        write_at(file, bytes, end)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl SpillWriter for NamelessWriter {
+    fn finish(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// What stands at a place of a file, nothing past its end.
+fn read_at(file: &File, offset: u64) -> io::Result<Bytes> {
+    let mut bytes = vec![0; READ_BYTES];
+    loop {
+        match at(file, &mut bytes, offset) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            read => {
+                bytes.truncate(read?);
+                return Ok(bytes.into());
+            }
+        }
+    }
+}
+
+#[cfg(unix)]
+fn at(file: &File, into: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, into, offset)
+}
+
+#[cfg(unix)]
+fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
+}
+
+#[cfg(windows)]
+fn at(file: &File, into: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, into, offset)
+}
+
+#[cfg(windows)]
+fn write_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let written = std::os::windows::fs::FileExt::seek_write(file, bytes, offset)?;
+        bytes = &bytes[written..];
+        offset += written as u64;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::TryStreamExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_written_is_read_as_often_as_asked_and_has_no_name() {
+        let files = NamelessFiles::default();
+        let file = files.create_temp_file("").unwrap();
+        assert!(file.path().is_none());
+        let mut expected = Vec::new();
+        let mut writer = file.open_writer().unwrap();
+        for round in 0..5_u8 {
+            let part = vec![round; READ_BYTES - 1];
+            writer.write_all(&part).unwrap();
+            expected.extend(part);
+            for _ in 0..2 {
+                let read: Vec<Bytes> = file.read_stream().unwrap().try_collect().await.unwrap();
+                assert_eq!(read.concat(), expected, "reading does not move the place at which is written");
+            }
+        }
+        writer.finish().unwrap();
+        assert_eq!((file.size(), files.on_disk.load(Relaxed)), (Some(expected.len() as u64), expected.len() as u64));
+        drop((file, writer));
+        assert_eq!(files.on_disk.load(Relaxed), 0);
+    }
+
+    #[test]
+    fn there_is_an_end_to_what_may_be_on_disk() {
+        let files = NamelessFiles { on_disk: Arc::new(AtomicU64::new(MAX_SPILLED_BYTES - 10)) };
+        let file = files.create_temp_file("").unwrap();
+        let mut writer = file.open_writer().unwrap();
+        writer.write_all(&[1; 10]).unwrap();
+        assert_eq!(writer.write(&[1]).unwrap_err().kind(), io::ErrorKind::QuotaExceeded);
+        assert_eq!(file.size(), Some(10));
     }
 }

@@ -1,11 +1,13 @@
 //! The DataFusion session: its memory and threads, the tables it knows, and running a model in it.
 
 mod checked;
+mod costs;
 mod dictionary;
 mod disks;
 mod encoding;
 mod exact;
 mod functions;
+mod growth;
 mod index;
 mod inspect;
 mod kept;
@@ -18,13 +20,14 @@ mod parallel;
 mod parameters;
 mod pool;
 mod profile;
+mod recursion;
 mod scratch;
 mod table;
 mod told;
 mod watch;
 
+pub use costs::MAX_PARTS;
 pub use dictionary::{ChunkCodes, Dictionary};
-pub use disks::remove_spilled;
 pub use index::{HashIndex, Slot};
 pub use inspect::{columns_read, reads, unrepeatable, unrepeatable_in};
 pub use kept::Kept;
@@ -74,6 +77,7 @@ use memory::Holdings;
 use order::Keys;
 use parameters::{Binder, bind};
 use pool::Pool;
+use recursion::CountRounds;
 use table::{EncodedTable, is_text};
 
 /// Rows of a batch where there is memory enough, and at least.
@@ -106,6 +110,8 @@ pub struct Engine {
     /// What tells the rows of tables apart.
     keys: Arc<Mutex<Keys>>,
     salt: Arc<OnceLock<String>>,
+    /// The most that a function may make of a batch.
+    most_bytes: usize,
 }
 
 /// A planned query whose rows are codes where its answer has text.
@@ -140,15 +146,15 @@ impl Engine {
         options.sql_parser.collect_spans = true;
         let pool: Arc<dyn MemoryPool> = Arc::new(Pool::new(limits.memory_bytes));
         let holdings = Holdings::of(&pool, limits.memory_bytes);
-        let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc();
+        let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).with_disk_manager_builder(disks::disk()).build_arc();
         let runtime = runtime.map_err(|error| Error::defect(format!("the engine did not start: {error}")))?;
-        disks::watch(&runtime);
         let state = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)
             .with_default_features()
-            .with_analyzer_rule(Arc::new(Checks))
+            .with_analyzer_rule(Arc::new(Checks { most_bytes: growth::most_bytes(limits) }))
             .with_optimizer_rule(Arc::new(LocalDates::default()))
+            .with_physical_optimizer_rule(Arc::new(CountRounds))
             .build();
         let context = SessionContext::new_with_state(state);
         for function in crate::functions::all() {
@@ -168,6 +174,7 @@ impl Engine {
             holdings,
             keys: Arc::default(),
             salt,
+            most_bytes: growth::most_bytes(limits),
         })
     }
 
@@ -258,6 +265,7 @@ impl Engine {
     /// A plan as it will run: optimised, and with every order total that its result depends on.
     fn optimized(&self, state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
         let plan = state.optimize(plan)?;
+        costs::refuse_large_constants(&plan)?;
         order::with_ties_broken(plan, &self.keys.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -307,6 +315,7 @@ impl Engine {
     pub async fn plan(&self, statement: &Statement, parameters: &BTreeMap<String, ScalarValue>) -> Result<LogicalPlan, DataFusionError> {
         let bound = bind(statement.clone(), parameters)?;
         let plan = self.state.statement_to_plan(bound).await?;
+        costs::parts(&plan)?;
         read_only().verify_plan(&plan)?;
         Ok(plan)
     }
@@ -326,6 +335,14 @@ impl Engine {
     /// DataFusion's own.
     pub fn optimize(&self, plan: &LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
         self.optimized(&self.state, plan)
+    }
+
+    /// The most parts that a column of a planned query comes to: what reads it without keeping it comes to as many more.
+    ///
+    /// # Errors
+    /// DataFusion's own.
+    pub fn parts(plan: &LogicalPlan) -> Result<u64, DataFusionError> {
+        costs::parts(plan)
     }
 
     /// A planned query, ready to run.
@@ -496,7 +513,7 @@ impl Engine {
     /// DataFusion's own.
     pub fn physical(&self, expr: Expr, schema: &DFSchema) -> Result<Arc<dyn PhysicalExpr>, DataFusionError> {
         let typed = ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::new(schema.clone())).build()).coerce(expr, schema)?;
-        self.context.create_physical_expr(checked::checked(typed, schema)?.data, schema)
+        self.context.create_physical_expr(checked::checked(typed, schema, self.most_bytes)?.data, schema)
     }
 
     /// What ran and was read since somebody last asked.

@@ -18,6 +18,9 @@ use crate::error::{Error, Message, Result};
 use crate::graph::PROFILE;
 use crate::sql;
 
+/// The most values that a column of the profile may list.
+const MAX_ACCEPTED: usize = 2_000;
+
 /// What is known of the profile.
 #[derive(Debug, Default)]
 pub struct Domains {
@@ -64,6 +67,12 @@ impl Domains {
                 problems.push(problem.at(key_span(&project.file, name, declared)).label("not a column of it").did_you_mean(name, names));
                 continue;
             };
+            if declared.value.accepted.len() > MAX_ACCEPTED {
+                let what = format!("the column `{name}` accepts more than {MAX_ACCEPTED} values");
+                let problem = Diagnostic::error("too-many-values", what).at(key_span(&project.file, name, declared));
+                problems.push(problem.label("too many to be proved with").hint("leave `accepted` out, or say `min` and `max`"));
+                continue;
+            }
             match column(project, name, &declared.value, field.data_type()) {
                 Ok(column) => domains.columns.push(column),
                 Err(found) => problems.extend(found),

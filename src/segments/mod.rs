@@ -26,6 +26,9 @@ use crate::sql;
 /// The column that names a customer.
 pub const CUSTOMER_ID: &str = "customer_id";
 
+/// The most segments that a project may have, in all its sets.
+const MAX_SEGMENTS: usize = 300;
+
 /// A set of segments with its rules compiled.
 #[derive(Debug)]
 pub struct RuleSet {
@@ -95,6 +98,15 @@ pub fn describe(pipeline: &Pipeline) -> Result<RecordBatch> {
 pub fn compile(project: &Project, values: &Values, engine: &Engine, profile: &SchemaRef) -> Result<Vec<RuleSet>> {
     let mut problems = Vec::new();
     let mut sets = Vec::new();
+    let mut segments = 0;
+    for set in project.pipeline.segments.values() {
+        segments += set.segments.len();
+        if segments > MAX_SEGMENTS {
+            let what = format!("there are more than {MAX_SEGMENTS} segments");
+            let problem = Diagnostic::error("too-many-segments", what).at(span_of(&project.file, &set.kind));
+            return Err(problem.label("too many in this set, or by then").hint("make many alike a column of `sql/customers.sql`").into());
+        }
+    }
     if profile
         .column_with_name(CUSTOMER_ID)
         .is_none_or(|(_, field)| field.data_type() != &DataType::Utf8 && field.data_type() != &DataType::Utf8View)

@@ -16,6 +16,9 @@ use crate::diagnostic::{Diagnostic, SourceFile, Span};
 use crate::engine::{self, Engine};
 use crate::sql;
 
+/// The longest rule, which is more than anybody reads.
+const MAX_RULE_BYTES: usize = 16 * 1024;
+
 /// Compiles a rule against the columns of the profile.
 ///
 /// # Errors
@@ -28,6 +31,12 @@ pub fn compile(
 ) -> Result<Arc<dyn PhysicalExpr>, Vec<Diagnostic>> {
     let file = Arc::new(SourceFile { path: "rule".to_owned(), text: text.to_owned() });
     let whole = || Span { file: Arc::clone(&file), bytes: 0..text.len() };
+    if text.len() > MAX_RULE_BYTES {
+        let problem = Diagnostic::error("sql-too-costly", format!("a rule is longer than {} KiB", MAX_RULE_BYTES / 1024));
+        return Err(vec![
+            problem.at(Span { file: Arc::clone(&file), bytes: 0..1 }).hint("make what it looks for a column of `sql/customers.sql`"),
+        ]);
+    }
     if let Some(problem) = sql::too_deep(&file) {
         return Err(vec![problem]);
     }

@@ -68,7 +68,7 @@ pub fn kind(error: &DataFusionError) -> Kind {
             _ => Kind::Other,
         },
         DataFusionError::Execution(said) => of_words(said),
-        DataFusionError::External(inner) if inner.is::<Told>() => Kind::Overflow,
+        DataFusionError::External(inner) if inner.downcast_ref::<Told>().is_some_and(|told| told.is_overflow) => Kind::Overflow,
         _ => Kind::Other,
     }
 }

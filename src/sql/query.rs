@@ -1,6 +1,6 @@
 //! One query that reads, and nothing else: what SQL of a project may be, wherever it stands.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -18,6 +18,15 @@ use crate::diagnostic::{Diagnostic, SourceFile, Span};
 /// The longest chain of operators, or of queries that are united, for which the stack of a thread has room.
 const MAX_CHAIN: usize = 1_000;
 
+/// How deep brackets, `case` and `not` may stand in one another for the parser to take them apart in every case.
+const MAX_NESTED: usize = 45;
+
+/// The longest text that may stand in SQL: it is repeated in every row.
+pub const MAX_TEXT_BYTES: usize = 16 * 1024;
+
+/// What the parser says where that is not enough.
+const RECURSION: &str = "RecursionLimitExceeded";
+
 const CODE: &str = "not-a-query";
 const ONE_QUERY: &str = "write one `select` (or `with … select`) statement: SQL of a project only reads";
 
@@ -26,13 +35,10 @@ const ONE_QUERY: &str = "write one `select` (or `with … select`) statement: SQ
 /// # Errors
 /// A syntax error at its place, and anything else than one query.
 pub fn parse(file: &Arc<SourceFile>) -> Result<(Statement, Vec<Diagnostic>), Diagnostic> {
-    let dialect = dialect_from_str(Dialect::Generic);
-    let dialect = dialect.ok_or_else(|| Diagnostic::error("sql-syntax", "the SQL dialect is not known"))?;
+    let dialect = dialect()?;
     let tokens = Tokens::of(file, dialect.as_ref());
     tokens.too_deep().map_or(Ok(()), Err)?;
-    let parsed =
-        DFParserBuilder::new(file.text.as_str()).with_dialect(dialect.as_ref()).build().and_then(|mut parser| parser.parse_statements());
-    let mut statements = parsed.map_err(|error| syntax(file, &error.strip_backtrace()))?;
+    let mut statements = statements(file, dialect.as_ref(), &tokens)?;
     let refused = |what: &str, place: Option<Span>| {
         let problem = Diagnostic::error(CODE, what).at(place.unwrap_or_else(|| whole(file)));
         Err(problem.hint(ONE_QUERY))
@@ -44,7 +50,8 @@ pub fn parse(file: &Arc<SourceFile>) -> Result<(Statement, Vec<Diagnostic>), Dia
     match first {
         Statement::Statement(statement) if matches!(*statement, ast::Statement::Query(_)) => {
             let statement = Statement::Statement(statement);
-            let problems = not_read(file, &tokens, &statement);
+            let mut problems = not_read(file, &tokens, &statement);
+            problems.extend(super::bounds::problems(file, &statement));
             Ok((statement, problems))
         }
         _ => {
@@ -54,9 +61,34 @@ pub fn parse(file: &Arc<SourceFile>) -> Result<(Statement, Vec<Diagnostic>), Dia
     }
 }
 
+fn dialect() -> Result<Box<dyn Syntax>, Diagnostic> {
+    dialect_from_str(Dialect::Generic).ok_or_else(|| Diagnostic::error("sql-syntax", "the SQL dialect is not known"))
+}
+
+fn statements(file: &Arc<SourceFile>, dialect: &dyn Syntax, tokens: &Tokens<'_>) -> Result<VecDeque<Statement>, Diagnostic> {
+    let parsed = DFParserBuilder::new(file.text.as_str()).with_dialect(dialect).build().and_then(|mut parser| parser.parse_statements());
+    parsed.map_err(|error| {
+        let said = error.strip_backtrace();
+        // The parser says of some that something is missing, and knows no place.
+        tokens.too_nested(said.contains(RECURSION)).unwrap_or_else(|| syntax(file, &said))
+    })
+}
+
+/// The first statement of a text that needs no more looking at.
+#[cfg(test)]
+pub(super) fn statement(file: &Arc<SourceFile>) -> Option<Statement> {
+    let dialect = dialect().ok()?;
+    statements(file, dialect.as_ref(), &Tokens::of(file, dialect.as_ref())).ok()?.pop_front()
+}
+
 /// A condition that is too long to be taken apart.
 pub fn too_deep(file: &Arc<SourceFile>) -> Option<Diagnostic> {
     Tokens::of(file, dialect_from_str(Dialect::Generic)?.as_ref()).too_deep()
+}
+
+/// A condition that the parser does not take apart because it is too deep, by what it says of it.
+pub fn too_nested(file: &Arc<SourceFile>, said: &str) -> Option<Diagnostic> {
+    Tokens::of(file, dialect_from_str(Dialect::Generic)?.as_ref()).too_nested(said.contains(RECURSION))
 }
 
 /// A name that a query mentions, and where it first does.
@@ -266,6 +298,56 @@ fn mentions(statement: &Statement) -> Mentions {
     mentions
 }
 
+/// A chain of operators within one level of brackets.
+#[derive(Default)]
+struct Chain {
+    /// The operators since something else began.
+    operators: usize,
+    /// Those behind a value that bind closer than `and`: `is null is null`.
+    behind: usize,
+    /// The queries that are united.
+    united: usize,
+}
+
+impl Chain {
+    fn take(&mut self, token: &Token) {
+        match token {
+            Token::Comma => (self.operators, self.behind) = (0, 0),
+            Token::Word(word) if word.quote_style.is_none() => match word.value.to_lowercase().as_str() {
+                "union" | "intersect" | "except" => self.united += 1,
+                "and" | "or" => (self.operators, self.behind) = (self.operators + 1, 0),
+                "join" | "like" | "ilike" | "similar" | "rlike" | "regexp" | "xor" | "div" => self.operators += 1,
+                "is" | "in" | "between" | "collate" | "at" | "escape" | "over" | "isnull" | "notnull" => self.behind += 1,
+                "select" | "from" | "where" | "when" | "then" | "else" => (self.operators, self.behind) = (0, 0),
+                _ => {}
+            },
+            Token::Word(_) | Token::Number(..) | Token::SingleQuotedString(_) | Token::Placeholder(_) => {}
+            Token::Period | Token::LParen | Token::RParen => {}
+            _ => self.operators += 1,
+        }
+    }
+
+    fn is_too_long(&self) -> bool {
+        self.operators > MAX_CHAIN || self.behind > MAX_CHAIN || self.united > MAX_CHAIN
+    }
+}
+
+/// The text that a token is, in whatever quotes it stands.
+fn text_of(token: &Token) -> Option<&str> {
+    match token {
+        Token::SingleQuotedString(text)
+        | Token::NationalStringLiteral(text)
+        | Token::EscapedStringLiteral(text)
+        | Token::UnicodeStringLiteral(text)
+        | Token::HexStringLiteral(text)
+        | Token::SingleQuotedByteStringLiteral(text)
+        | Token::SingleQuotedRawStringLiteral(text)
+        | Token::TripleSingleQuotedString(text) => Some(text),
+        Token::DollarQuotedString(text) => Some(&text.value),
+        _ => None,
+    }
+}
+
 /// The words of a text, for places that the parsed statement does not know.
 struct Tokens<'a> {
     file: &'a Arc<SourceFile>,
@@ -297,34 +379,59 @@ impl<'a> Tokens<'a> {
 
     /// A chain of operators that is too long: it is taken apart by recursion, as deep as it is long.
     fn too_deep(&self) -> Option<Diagnostic> {
-        // Of each level of brackets: the operators since something else began, and the queries that are united.
-        let mut levels = vec![(0, 0)];
+        let mut levels = vec![Chain::default()];
         for token in &self.tokens {
             match &token.token {
-                Token::LParen => levels.push((0, 0)),
+                Token::LParen => levels.push(Chain::default()),
                 Token::RParen if levels.len() > 1 => drop(levels.pop()),
                 _ => {}
             }
-            let (operators, united) = levels.last_mut()?;
-            match &token.token {
-                Token::Comma => *operators = 0,
-                Token::Word(word) if word.quote_style.is_none() => match word.value.to_lowercase().as_str() {
-                    "union" | "intersect" | "except" => *united += 1,
-                    "and" | "or" | "join" | "like" => *operators += 1,
-                    "select" | "from" | "where" | "when" | "then" | "else" => *operators = 0,
-                    _ => {}
-                },
-                Token::Word(_) | Token::Number(..) | Token::SingleQuotedString(_) | Token::Placeholder(_) => {}
-                Token::Period | Token::LParen | Token::RParen => {}
-                _ => *operators += 1,
-            }
-            if *operators > MAX_CHAIN || *united > MAX_CHAIN {
+            let chain = levels.last_mut()?;
+            chain.take(&token.token);
+            if chain.is_too_long() {
                 let what = format!("more than {MAX_CHAIN} operators or queries stand in one chain");
                 let problem = Diagnostic::error("sql-too-deep", what).at(self.place(token).unwrap_or_else(|| whole(self.file)));
                 return Some(problem.label("one too many").hint("part it in several models"));
             }
         }
-        None
+        self.too_long_text()
+    }
+
+    fn too_long_text(&self) -> Option<Diagnostic> {
+        let token = self.tokens.iter().find(|token| text_of(&token.token).is_some_and(|text| text.len() > MAX_TEXT_BYTES))?;
+        let place = self.place(token).unwrap_or_else(|| whole(self.file));
+        let bytes = place.bytes.start..place.bytes.start + 1;
+        let what = format!("a text is longer than {} KiB", MAX_TEXT_BYTES / 1024);
+        let problem = Diagnostic::error("sql-too-costly", what).at(Span { bytes, ..place });
+        Some(problem.label("begins here").hint("keep it in a table under `reference`, or in an extract"))
+    }
+
+    /// Where brackets, `case` and `not` stand in one another deeper than the parser goes.
+    fn too_nested(&self, is_certain: bool) -> Option<Diagnostic> {
+        let (mut brackets, mut cases, mut nots, mut deepest) = (0_usize, 0_usize, 0_usize, None);
+        let mut most = 0;
+        for token in &self.tokens {
+            let word = match &token.token {
+                Token::Word(word) if word.quote_style.is_none() => word.value.to_lowercase(),
+                _ => String::new(),
+            };
+            nots = if word == "not" { nots + 1 } else { 0 };
+            match (&token.token, word.as_str()) {
+                (Token::LParen | Token::LBracket | Token::LBrace, _) => brackets += 1,
+                (Token::RParen | Token::RBracket | Token::RBrace, _) => brackets = brackets.saturating_sub(1),
+                (_, "case") => cases += 1,
+                (_, "end") => cases = cases.saturating_sub(1),
+                _ => {}
+            }
+            let depth = brackets + cases + nots;
+            if depth > most && most < MAX_NESTED {
+                (most, deepest) = (depth, Some(token));
+            }
+        }
+        let place = deepest.filter(|_| is_certain || most >= MAX_NESTED).and_then(|token| self.place(token));
+        let place = place.or_else(|| is_certain.then(|| whole(self.file)))?;
+        let problem = Diagnostic::error("sql-too-deep", "brackets, cases or queries stand in one another too deeply").at(place);
+        Some(problem.label("deeper than can be taken apart").hint("part it: in `with` parts, or in several models"))
     }
 
     /// The first of some words in a row.

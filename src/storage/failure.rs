@@ -192,7 +192,8 @@ fn cause(error: &(dyn std::error::Error + 'static)) -> String {
 
 /// An error of the operating system in its own words; of one that a program made, the kind alone.
 pub fn of_system(error: &std::io::Error) -> String {
-    error.raw_os_error().map_or_else(|| error.kind().to_string(), |code| std::io::Error::from_raw_os_error(code).to_string())
+    let told = error.raw_os_error().map_or_else(|| error.kind().to_string(), |code| std::io::Error::from_raw_os_error(code).to_string());
+    if error.kind() == std::io::ErrorKind::FileTooLarge { format!("{told}; `ulimit -f` says how large files may be") } else { told }
 }
 
 fn of_request(kind: HttpErrorKind) -> &'static str {

@@ -84,7 +84,8 @@ fn kept(files: &[Vec<Row>], readers: usize, memory_bytes: usize) -> (Vec<Vec<Str
             let (_, batches) = engine.collect(frame).await.unwrap();
             found.clear();
             for batch in &batches {
-                let text = |row: usize| batch.columns().iter().map(|column| array_value_to_string(column, row).unwrap()).collect::<Vec<_>>();
+                let text =
+                    |row: usize| batch.columns().iter().map(|column| array_value_to_string(column, row).unwrap()).collect::<Vec<_>>();
                 found.extend((0..batch.num_rows()).map(text));
             }
             found.sort();

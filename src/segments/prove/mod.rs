@@ -14,6 +14,8 @@ mod terms;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::DFSchema;
 use datafusion::error::DataFusionError;
@@ -27,6 +29,12 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use cells::{Grid, NoGrid};
 use terms::{Abstraction, Abstractor};
+
+/// The most answers that a proof asks for: one for each rule and cell.
+const MOST_ANSWERS: usize = 1 << 22;
+
+/// The most rules that are looked at two by two where they cannot be looked at together.
+const MOST_RULES_IN_PAIRS: usize = 64;
 
 /// The examples of customers left out that are told.
 const EXAMPLES: usize = 3;
@@ -146,7 +154,8 @@ impl Prover<'_> {
             Ok(findings) => (findings, None),
             Err(unproved) => {
                 let singles = all.iter().map(|&rule| vec![rule]);
-                let pairs = all.iter().flat_map(|&later| (0..later).map(move |earlier| vec![earlier, later]));
+                let paired = if all.len() <= MOST_RULES_IN_PAIRS { all.as_slice() } else { &[] };
+                let pairs = paired.iter().flat_map(|&later| (0..later).map(move |earlier| vec![earlier, later]));
                 let (findings, _) = self.in_parts(kind, singles.chain(pairs).collect());
                 (findings, Some(unproved))
             }
@@ -191,11 +200,14 @@ impl Prover<'_> {
     fn asked(&self, rules: &[usize], kind: SetKind, cautious: bool) -> Result<Findings, NoGrid> {
         let abstraction = self.abstracted(rules, cautious)?;
         let grid = Grid::new(self.engine, &abstraction.terms)?;
+        if grid.cells.saturating_mul(rules.len()) > MOST_ANSWERS {
+            return Err(NoGrid::TooLarge(grid.cells as u128));
+        }
         let ask = |conditions: &[Expr]| conditions.iter().map(|condition| grid.ask(self.engine, condition)).collect::<Result<Vec<_>, _>>();
         let (matched, always) = (ask(&abstraction.rules)?, ask(&abstraction.always)?);
         let possible: Vec<bool> = (0..grid.cells).map(|cell| always.iter().all(|holds| holds[cell])).collect();
         let last_is_catch_all = abstraction.rules.last().is_some_and(|rule| *rule == datafusion::logical_expr::lit(true));
-        let answers = Answers { grid: &grid, matched, possible, rules };
+        let answers = Answers::new(&grid, matched, possible, rules);
         let mut findings = answers.findings(kind);
         if last_is_catch_all {
             // A safety net is not to blame for catching nobody.
@@ -235,9 +247,21 @@ struct Answers<'a> {
     possible: Vec<bool>,
     /// The rules' positions in the set.
     rules: &'a [usize],
+    /// By cell, the first rule that matches there.
+    first: Vec<Option<usize>>,
 }
 
-impl Answers<'_> {
+impl<'a> Answers<'a> {
+    fn new(grid: &'a Grid, matched: Vec<Vec<bool>>, possible: Vec<bool>, rules: &'a [usize]) -> Self {
+        let mut first = vec![None; grid.cells];
+        for (at, matched) in matched.iter().enumerate() {
+            for (first, _) in first.iter_mut().zip(matched).filter(|(first, matches)| first.is_none() && **matches) {
+                *first = Some(at);
+            }
+        }
+        Answers { grid, matched, possible, rules, first }
+    }
+
     fn findings(&self, kind: SetKind) -> Findings {
         let mut findings = Findings { cells: self.possible.iter().filter(|possible| **possible).count(), ..Findings::default() };
         for (at, matched) in self.matched.iter().enumerate() {
@@ -264,23 +288,20 @@ impl Answers<'_> {
     }
 
     fn first(&self, cell: usize) -> Option<usize> {
-        self.matched.iter().position(|matched| matched[cell])
+        self.first[cell]
     }
 
     /// The earlier rules that leave nothing to one that could match.
     fn taken(&self, at: usize) -> Option<Taken> {
-        let mut by: Vec<usize> = Vec::new();
+        let mut by = BTreeSet::new();
         for cell in self.cells().filter(|&cell| self.matched[at][cell]) {
             let first = self.first(cell)?;
             if first == at {
                 return None;
             }
-            if !by.contains(&self.rules[first]) {
-                by.push(self.rules[first]);
-            }
+            by.insert(self.rules[first]);
         }
-        by.sort_unstable();
-        (!by.is_empty()).then_some(Taken { rule: self.rules[at], by })
+        (!by.is_empty()).then(|| Taken { rule: self.rules[at], by: by.into_iter().collect() })
     }
 
     fn gap(&self) -> Option<Gap> {
