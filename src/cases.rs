@@ -263,13 +263,13 @@ impl Bench<'_> {
                 self.resolve(&batches)?;
             }
             if name == PROFILE && needed.contains(MEMBERSHIP) {
-                let memberships = segments::assign(&self.plan.rules, &batches)?.memberships;
+                let memberships = segments::assign(&self.plan.rules, &batches)?.into_memberships().collect::<Result<Vec<_>>>()?;
                 self.engine.register_batches(MEMBERSHIP, segments::membership_schema(), memberships)?;
             }
             self.engine.register_batches(&name, schema, batches)?;
         }
         if self.case.model.value == MEMBERSHIP {
-            segments::assign(&self.plan.rules, &found).map(|assigned| assigned.memberships)
+            segments::assign(&self.plan.rules, &found)?.into_memberships().collect()
         } else {
             Ok(found)
         }

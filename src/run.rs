@@ -375,15 +375,16 @@ async fn assign_segments(plan: &Plan, engine: &Engine, steps: &mut Steps<'_>) ->
     let profile = async { engine.stream(sorted(engine.context().table(PROFILE).await?, &[CUSTOMER_ID.to_owned()])?).await }.await;
     let mut profile = profile.map_err(failed)?.try_chunks(engine.threads() * BATCHES_A_THREAD);
     let mut members = segments::Assigner::new(&plan.rules, &plan.domains, engine.threads());
+    let held = engine.hold();
     while let Some(batches) = profile.try_next().await.map_err(|error| failed(error.1))? {
         members.add(&batches)?;
+        held.reach(members.bytes()).map_err(|error| engine::failed(MEMBERSHIP, &error))?;
     }
     let assigned = members.finish()?;
-    let sizes = segments::sizes(&plan.rules, &assigned);
-    let memberships = assigned.memberships;
-    steps.end(MEMBERSHIP, rows_of(&memberships), assigning);
-    engine.register_batches(MEMBERSHIP, segments::membership_schema(), memberships)?;
-    Ok((sizes, assigned.customers))
+    let (sizes, customers) = (segments::sizes(&plan.rules, &assigned), assigned.customers);
+    let rows = engine.register_each(MEMBERSHIP, segments::membership_schema(), assigned.into_memberships())?;
+    steps.end(MEMBERSHIP, rows, assigning);
+    Ok((sizes, customers))
 }
 
 async fn stage_outputs(plan: &Plan, engine: &Engine, staging: &mut Staging, steps: &mut Steps<'_>) -> Result<()> {

@@ -202,9 +202,22 @@ impl Engine {
     /// # Errors
     /// As [`Engine::register`].
     pub fn register_batches(&self, name: &str, schema: SchemaRef, batches: Vec<RecordBatch>) -> Result<()> {
-        let encoded: Result<Vec<_>, _> = batches.iter().map(|batch| self.encode(batch)).collect();
-        let encoded = encoded.map_err(|error| memory::failed(&format!("the table {name}"), &error))?;
-        self.register_encoded_batches(name, schema, encoded)
+        self.register_each(name, schema, batches.into_iter().map(Ok)).map(|_| ())
+    }
+
+    /// As [`Engine::register_batches`], of batches that are held only until they have come; how many rows there are.
+    ///
+    /// # Errors
+    /// As [`Engine::register`], and those of the batches.
+    pub fn register_each(&self, name: &str, schema: SchemaRef, batches: impl Iterator<Item = Result<RecordBatch>>) -> Result<u64> {
+        let failed = |error: DataFusionError| memory::failed(&format!("the table {name}"), &error);
+        let kept = self.table(encoded_schema(&schema));
+        for batch in batches {
+            kept.push(self.encode(&batch?).map_err(failed)?).map_err(failed)?;
+        }
+        let (all, rows) = ((0..schema.fields().len()).collect::<Vec<_>>(), kept.rows() as u64);
+        self.register_columns(name, schema, &all, kept).map_err(failed)?;
+        Ok(rows)
     }
 
     /// A batch with codes in the place of text.

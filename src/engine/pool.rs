@@ -9,11 +9,11 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryPool
 use super::watch;
 use crate::shown::size;
 
-/// The least that somebody who can spill is given, as a part of the limit, though the others have all: with less than a few batches nobody can
-/// begin to spill.
+/// The least that somebody is given, as a part of the limit, though the others have all: with less than a few batches nobody can begin to
+/// spill, or put together again what was spilled.
 const LEAST_SHARE: usize = 32;
 /// How far such least shares may pass the limit, as a part of it.
-const OVERDRAFT: usize = 8;
+const OVERDRAFT: usize = 10;
 
 /// A pool that counts what is asked for, and what the process has beside it.
 #[derive(Debug)]
@@ -96,17 +96,17 @@ impl MemoryPool for Pool {
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
         let mut state = self.state();
         let wanted = state.taken() + additional;
+        let has = reservation.size() + additional;
+        let is_least = has <= self.limit / LEAST_SHARE && wanted <= self.limit + self.limit / OVERDRAFT;
         if !reservation.consumer().can_spill() {
-            if wanted > self.limit {
+            if wanted > self.limit && !is_least {
                 return Err(exhausted(reservation, additional, self.limit.saturating_sub(state.taken())));
             }
             state.fixed += additional;
             return Ok(());
         }
         let share = self.limit.saturating_sub(state.fixed + state.beside) / state.spillers.max(1);
-        let has = reservation.size() + additional;
         let is_fair = has <= share && wanted <= self.limit;
-        let is_least = has <= self.limit / LEAST_SHARE && wanted <= self.limit + self.limit / OVERDRAFT;
         if !is_fair && !is_least {
             return Err(exhausted(reservation, additional, share.saturating_sub(reservation.size())));
         }

@@ -46,14 +46,17 @@ pub(super) fn has_read(bytes: u64) {
 }
 
 /// What limit should be enough for a run that this one is not enough for: what it has had so far by what of the extracts was still to be read,
-/// or twice the limit; none when nobody measures.
+/// or a multiple of the limit; none when nobody measures.
 pub(super) fn enough_bytes() -> Option<u64> {
     const STEP: u64 = 64 << 20;
+    const SMALL: u64 = 128 << 20;
     let (limit, had) = (LIMIT.load(Relaxed) as u64, MOST.load(Relaxed) as u64);
     measured()?;
     let (to_read, read) = (TO_READ.load(Relaxed).max(1), READ.load(Relaxed).max(1));
     let by_share = u128::from(had.max(limit)) * u128::from(to_read.max(read)) / u128::from(read);
-    let wanted = u64::try_from(by_share + by_share / 2).unwrap_or(u64::MAX).max(limit.saturating_mul(2));
+    // What a project needs before its data does not grow with the limit, and is most of a small one.
+    let at_least = limit.saturating_mul(if limit < SMALL { 4 } else { 2 });
+    let wanted = u64::try_from(by_share + by_share / 2).unwrap_or(u64::MAX).max(at_least);
     // A round number, to be typed.
     let step = (wanted.checked_next_power_of_two().unwrap_or(1 << 63) / 8).max(STEP);
     Some(wanted.div_ceil(step).saturating_mul(step))
@@ -68,7 +71,7 @@ pub(super) fn measured() -> Option<(u64, usize)> {
 /// Whether the process is further over its limit than what is on its way when the limit is met explains.
 pub(super) fn is_over() -> bool {
     let limit = LIMIT.load(Relaxed);
-    measured().is_some_and(|(_, bytes)| bytes > limit.saturating_add(limit / 10))
+    measured().is_some_and(|(_, bytes)| bytes > limit.saturating_add(limit / 8))
 }
 
 fn measure() {

@@ -30,6 +30,8 @@ use crate::error::Result;
 
 /// Batches that wait between a reader and the operator above it.
 const BATCHES_AHEAD: usize = 2;
+/// Of the limit, for each block of text that is looked at: its text, its rows, and what waits behind it.
+const BYTES_A_BLOCK: usize = 16 << 20;
 
 /// A source that can be scanned, with codes in the place of text unless it is asked for [`SourceTable::with_texts`].
 #[derive(Debug)]
@@ -46,6 +48,7 @@ pub struct SourceTable {
     superseded: Option<Arc<Superseded>>,
     threads: usize,
     batch_rows: usize,
+    blocks_that_fit: usize,
 }
 
 impl SourceTable {
@@ -70,7 +73,22 @@ impl SourceTable {
         let (contract, scans_left) = (Arc::clone(&extract.contract), AtomicUsize::new(scans));
         let held = Arc::new(HeldCodes::within(engine.hold()));
         let (superseded, threads, batch_rows) = (None, engine.threads(), engine.batch_rows());
-        Ok(SourceTable { contract, schema, collector, dictionary, work, held, scans_left, units, rows, superseded, threads, batch_rows })
+        let blocks_that_fit = engine.memory_limit() / BYTES_A_BLOCK;
+        Ok(SourceTable {
+            contract,
+            schema,
+            collector,
+            dictionary,
+            work,
+            held,
+            scans_left,
+            units,
+            rows,
+            superseded,
+            threads,
+            batch_rows,
+            blocks_that_fit,
+        })
     }
 
     /// The table without rows that others supersede.
@@ -134,9 +152,14 @@ impl SourceTable {
             placed: None,
             superseded,
             batch_rows: self.batch_rows,
-            // One to be looked at by each thread and one to follow it.
-            blocks_at_once: 2 * self.threads.div_ceil(self.units.len().clamp(1, self.threads)),
+            blocks_at_once: self.blocks_at_once(),
         }
+    }
+
+    /// Blocks of a text file that are looked at side by side: one by each thread and one to follow it, or fewer where there is little memory.
+    fn blocks_at_once(&self) -> usize {
+        let readers = self.units.len().clamp(1, self.threads);
+        (2 * self.threads.div_ceil(readers)).min(self.blocks_that_fit / readers).max(1)
     }
 
     /// The shares of a scan.

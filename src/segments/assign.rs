@@ -20,12 +20,31 @@ use crate::sql;
 /// Who is in which segment, and how many would be if they might be reached.
 #[derive(Debug)]
 pub struct Assigned {
-    /// The members, a batch of one segment each, in order of set, segment (by priority) and customer.
-    pub memberships: Vec<RecordBatch>,
+    /// The members of each segment, in order of set, segment (by priority) and customer.
+    pub(super) members: Vec<Members>,
     /// How many each segment lost because its channel may not reach them, by set and segment in order.
     pub(super) withheld: Vec<Vec<u64>>,
     /// How many customers there are.
     pub customers: u64,
+}
+
+/// Who is in one segment.
+#[derive(Debug)]
+pub(super) struct Members {
+    pub(super) segment_set: String,
+    pub(super) segment: String,
+    /// In order.
+    pub(super) customer_ids: Vec<ArrayRef>,
+}
+
+impl Assigned {
+    /// The memberships, batch by batch, each of one segment. What has been given is not held any more.
+    pub fn into_memberships(self) -> impl Iterator<Item = Result<RecordBatch>> {
+        self.members.into_iter().flat_map(|Members { segment_set, segment, customer_ids }| {
+            let some = customer_ids.into_iter().filter(|ids| !ids.is_empty());
+            some.map(move |ids| membership(&segment_set, &segment, &ids))
+        })
+    }
 }
 
 /// Puts all customers of a profile that is held in order of customer into segments.
@@ -91,6 +110,12 @@ impl<'a> Assigner<'a> {
         Ok(())
     }
 
+    /// What the members take in memory so far, in bytes.
+    pub fn bytes(&self) -> usize {
+        let members = self.found.iter().flat_map(|set| &set.members).flatten();
+        members.map(Array::get_array_memory_size).sum()
+    }
+
     /// Who is in which segment, once all customers have come.
     ///
     /// # Errors
@@ -102,7 +127,7 @@ impl<'a> Assigner<'a> {
             let what = format!("{} rows of the profile `{PROFILE}` have no `{CUSTOMER_ID}`", self.nameless);
             return Err(Error::Refused(Message::new(what).hint("leave out of the profile whoever has no number, or give them one")));
         }
-        let mut memberships = Vec::new();
+        let mut assigned = Vec::new();
         let mut withheld = Vec::new();
         for (set, InSet { members, lost, left_out, claimed }) in self.sets.iter().zip(self.found) {
             if set.kind == SetKind::Partition && claimed > 0 {
@@ -117,13 +142,11 @@ impl<'a> Assigner<'a> {
                 ));
             }
             withheld.push(lost);
-            for ((segment, _), ids) in set.rules.iter().zip(members) {
-                for ids in ids.into_iter().filter(|ids| !ids.is_empty()) {
-                    memberships.push(membership(&set.name, segment, ids)?);
-                }
+            for ((segment, _), customer_ids) in set.rules.iter().zip(members) {
+                assigned.push(Members { segment_set: set.name.clone(), segment: segment.clone(), customer_ids });
             }
         }
-        Ok(Assigned { memberships, withheld, customers: self.customers })
+        Ok(Assigned { members: assigned, withheld, customers: self.customers })
     }
 }
 
@@ -189,9 +212,9 @@ fn customer_ids(batch: &RecordBatch) -> Result<&ArrayRef> {
     batch.column_by_name(CUSTOMER_ID).ok_or_else(|| Error::defect("the profile lost its customer_id"))
 }
 
-fn membership(set: &str, segment: &str, ids: ArrayRef) -> Result<RecordBatch> {
+fn membership(set: &str, segment: &str, ids: &ArrayRef) -> Result<RecordBatch> {
     let rows = ids.len();
-    let ids = arrow::compute::cast(&ids, &DataType::Utf8).map_err(defect)?;
+    let ids = arrow::compute::cast(ids, &DataType::Utf8).map_err(defect)?;
     let constant = |text: &str| Arc::new(StringArray::from(vec![text; rows])) as ArrayRef;
     RecordBatch::try_new(membership_schema(), vec![ids, constant(set), constant(segment)]).map_err(defect)
 }

@@ -11,7 +11,7 @@ pub use prove::{Proof, prove};
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::DFSchema;
 use datafusion::physical_expr::PhysicalExpr;
@@ -169,12 +169,8 @@ pub fn sizes(sets: &[RuleSet], assigned: &Assigned) -> Vec<SegmentSize> {
         let counted = set.rules.iter().map(|(segment, _)| segment.clone()).zip(withheld);
         sizes.extend(counted.map(|(segment, &withheld)| SegmentSize { segment_set: set.name.clone(), segment, customers: 0, withheld }));
     }
-    // A batch of memberships is of one segment.
-    for batch in assigned.memberships.iter().filter(|batch| batch.num_rows() > 0) {
-        let (set, segment) = (batch.column(1).as_string::<i32>().value(0), batch.column(2).as_string::<i32>().value(0));
-        if let Some(size) = sizes.iter_mut().find(|size| size.segment_set == set && size.segment == segment) {
-            size.customers += batch.num_rows() as u64;
-        }
+    for (size, members) in sizes.iter_mut().zip(&assigned.members) {
+        size.customers = members.customer_ids.iter().map(|ids| ids.len() as u64).sum();
     }
     sizes
 }

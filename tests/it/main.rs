@@ -45,6 +45,8 @@ mod meanings;
 mod meanings_table;
 /// Promise 9: membership follows the person, so that a merge makes nobody enter or leave a segment.
 mod membership_history;
+/// Whatever the data, a run keeps to its memory limit or says what limit would be enough.
+mod memory_limit;
 /// Promise 2: nothing that happens at or after the as-of day changes an output.
 mod no_look_ahead;
 /// Promise 3: what a file is, is told from its bytes; none goes astray, none is read in two versions, none is another pipeline's.
