@@ -1,5 +1,6 @@
 //! `segmill run`: ingest, join, score, assign, check, publish; for one day, or for several in order.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +20,8 @@ use crate::publish;
 use crate::record::Recorder;
 use crate::report::{self, Progress};
 use crate::run::{self, Done, Request};
-use crate::storage::Stores;
+use crate::shown;
+use crate::storage::{self, Stores};
 
 /// The share of the memory at hand that a run may use, in percent. The rest is for what nobody counts: batches on their way, and the
 /// writers of outputs.
@@ -38,6 +40,7 @@ const WRITE_RECORD: Duration = Duration::from_millis(900);
 /// Runs the command.
 pub fn command(arguments: RunArguments, environment: Environment, terminal: &Terminal) -> Result<ExitStatus> {
     let limits = limits(&arguments)?;
+    arguments.record.as_deref().map_or(Ok(()), refuse_pipe)?;
     engine::watch_memory(limits.memory_bytes);
     let runtime = super::runtime(limits.threads)?;
     let mut job = Job::new(&environment, arguments.timeout, terminal)?;
@@ -209,6 +212,19 @@ fn stopped(signal: Signal, publishing: bool) -> Error {
         Message::new(format!("{by} stopped the run; nothing was published")).hint("run again")
     };
     Error::Stopped(signal, message)
+}
+
+/// Refuses a record that nobody may ever read: writing it would wait for ever, when all else is done.
+fn refuse_pipe(record: &Path) -> Result<()> {
+    match storage::refuse_odd(record) {
+        // A terminal, or nowhere at all, can be written to.
+        Err(error) if storage::why_no_file(&error).is_some_and(|odd| !odd.is_device()) => {
+            let odd = storage::why_no_file(&error).map_or("", |odd| odd.0);
+            let what = format!("cannot write the record to {}: {odd}", shown::name(&record.to_string_lossy()));
+            Err(Error::argument("not-a-file", what))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What the run may use: what was typed, or else what is at hand.

@@ -11,7 +11,7 @@ use super::schema::names_a_table;
 use super::yaml::{self, Parsed};
 use crate::diagnostic::{Diagnostic, SourceFile, in_order};
 use crate::error::{Error, Result, gather};
-use crate::sql;
+use crate::{sql, storage};
 
 /// The variables of the process, read once at its start.
 pub type Environment = BTreeMap<String, String>;
@@ -21,6 +21,9 @@ const PIPELINE_VERSION: u32 = 1;
 
 /// Limits on what is read from a project, so that a stray file cannot exhaust memory.
 const MAX_TEXT_BYTES: u64 = 4 * 1024 * 1024;
+
+/// The most models of a project.
+const MAX_MODELS: usize = 2_000;
 
 /// A project: a pipeline file and the SQL models beside it.
 #[derive(Debug)]
@@ -209,8 +212,13 @@ fn read_models(root: &Path, problems: &mut Vec<Diagnostic>) -> Result<Vec<Model>
             files.push((None, entry));
         }
     }
+    files.retain(|(_, file)| is_sql(file));
+    if files.len() > MAX_MODELS {
+        let what = format!("there are {} SQL models in {}, and may be {MAX_MODELS}", files.len(), shown(&root.join("sql")));
+        return Err(Error::argument("too-many-models", what));
+    }
     let mut models = Vec::new();
-    for (schema, file) in files.into_iter().filter(|(_, file)| is_sql(file)) {
+    for (schema, file) in files {
         models.extend(gather(problems, read_model(schema, &file))?);
     }
     Ok(models)
@@ -259,19 +267,21 @@ fn read_folder(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn read_text(path: &Path) -> Result<String> {
-    let length = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?.len();
-    if length > MAX_TEXT_BYTES {
+    let Some(bytes) = storage::read_plain(path, MAX_TEXT_BYTES).map_err(|error| unreadable(path, &error))? else {
         let limit = MAX_TEXT_BYTES / 1024 / 1024;
         return Err(Error::argument("file-too-large", format!("{} is larger than {limit} MiB", shown(path))));
-    }
-    std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))
+    };
+    String::from_utf8(bytes).map_err(|_| unreadable(path, &std::io::ErrorKind::InvalidData.into()))
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Error {
+    if let Some(odd) = storage::why_no_file(error) {
+        return Error::argument("not-a-file", format!("cannot read {}: {odd}", shown(path)));
+    }
     let why = match error.kind() {
         std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
         std::io::ErrorKind::InvalidData => "it is not UTF-8 text".to_owned(),
-        _ => crate::storage::of_system(error),
+        _ => storage::of_system(error),
     };
     Error::argument("unreadable-file", format!("cannot read {}: {why}", shown(path)))
 }

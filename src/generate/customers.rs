@@ -32,7 +32,8 @@ struct Seen {
 
 /// The customers in `path`, by number. Lines without a customer are passed over.
 pub(super) fn read_customers(path: &Path) -> Result<Vec<RealCustomer>, Error> {
-    let file = File::open(path).map_err(|source| Error::Open { path: path.to_owned(), source })?;
+    let open = || crate::storage::refuse_odd(path).and_then(|_| File::open(path));
+    let file = open().map_err(|source| Error::Open { path: path.to_owned(), source })?;
     let unreadable = |source| Error::ReadOrders { path: path.to_owned(), source };
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(unreadable)?;
     let names = COLUMNS.iter().map(|(name, _)| *name);

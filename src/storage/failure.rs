@@ -3,6 +3,7 @@
 use object_store::client::{HttpError, HttpErrorKind};
 use regex::Regex;
 
+use super::plain::{self, NoFile};
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Message};
 
@@ -24,6 +25,9 @@ fn told(action: &str, shown: &str, error: &object_store::Error) -> Error {
     use object_store::Error as Store;
 
     let what = format!("cannot {action} {shown}");
+    if let Some(odd) = within::<NoFile>(error) {
+        return Diagnostic::error("not-a-file", format!("{what}: {odd}")).hint(NAME_A_FILE).into();
+    }
     let said = chain(error);
     // The store's own word is surer than the kind that the client made of it.
     if let Some(error) = code(&said).and_then(|code| by_code(&what, code)) {
@@ -56,6 +60,17 @@ fn told(action: &str, shown: &str, error: &object_store::Error) -> Error {
             _ => unavailable(action, shown, other, &said),
         },
     }
+}
+
+/// What to do about something that is no ordinary file.
+pub const NAME_A_FILE: &str = "put an ordinary file in its place, or name another";
+
+/// An error of a type at or below another; an error of the system has what a program put into it.
+fn within<T: std::error::Error + Copy + 'static>(error: &(dyn std::error::Error + 'static)) -> Option<T> {
+    std::iter::successors(Some(error), |error| error.source()).find_map(|error| {
+        let of_system = || error.downcast_ref::<std::io::Error>()?.get_ref()?.downcast_ref::<T>();
+        error.downcast_ref::<T>().or_else(of_system).copied()
+    })
 }
 
 /// Whether a listing found no folder, which is as good as an empty one; a bucket that is not there is not.
@@ -160,6 +175,9 @@ pub fn broken(action: &str, shown: &str, error: &(dyn std::error::Error + 'stati
             Diagnostic::error("unusable-place", format!("{what}: {cause}"))
                 .hint("name a folder that can be written to, or correct its permissions")
                 .into()
+        }
+        _ if io_error(error).is_some_and(plain::is_loop) => {
+            Diagnostic::error("unusable-place", format!("{what}: {cause}")).hint("correct the links, which lead to each other").into()
         }
         _ => Error::Unavailable(Message::new(what).detail(cause).hint("retry later")),
     }

@@ -122,8 +122,14 @@ impl Glob {
     async fn one(&self) -> Result<Found> {
         if self.place.is_local() && self.place.path.rsplit('/').next().is_some_and(|name| local::upload_of(name).is_some()) {
             let file = std::path::PathBuf::from(format!("/{}", self.place.path));
-            let hidden =
-                Hidden { path: self.place.path.clone(), file, bytes: 0, written: chrono::DateTime::UNIX_EPOCH, why: local::UPLOAD };
+            let hidden = Hidden {
+                path: self.place.path.clone(),
+                file,
+                bytes: 0,
+                written: chrono::DateTime::UNIX_EPOCH,
+                why: local::UPLOAD,
+                is_odd: false,
+            };
             return unreadable(std::iter::once(&hidden)).map(|()| Found::default());
         }
         let path = self.place.folder();
@@ -190,6 +196,9 @@ fn unreadable<'a>(hidden: impl Iterator<Item = &'a Hidden>) -> Result<()> {
     let problems: Vec<Diagnostic> = hidden
         .map(|hidden| {
             let what = format!("the file `/{}` cannot be read: {}", hidden.path.escape_debug(), hidden.why);
+            if hidden.is_odd {
+                return Diagnostic::error("not-a-file", what).hint("remove it, or narrow the location so that it does not match");
+            }
             Diagnostic::error("unreadable-name", what).hint("rename it, or narrow the location so that it does not match")
         })
         .collect();
@@ -199,7 +208,7 @@ fn unreadable<'a>(hidden: impl Iterator<Item = &'a Hidden>) -> Result<()> {
     }
     let mut named: Vec<Diagnostic> = problems.into_iter().take(NAMED).collect();
     if more > 0 {
-        named.push(Diagnostic::error("unreadable-name", format!("and {more} files more cannot be read for their names")));
+        named.push(Diagnostic::error("unreadable-name", format!("and {more} files more cannot be read")));
     }
     Err(Error::Project(named))
 }

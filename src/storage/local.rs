@@ -9,6 +9,7 @@ use object_store::path::Path;
 use walkdir::WalkDir;
 
 use super::failure::broken;
+use super::plain;
 use crate::error::Result;
 
 /// What a folder holds.
@@ -33,6 +34,8 @@ pub struct Hidden {
     pub written: DateTime<Utc>,
     /// Why it is not shown.
     pub why: &'static str,
+    /// Whether it is no ordinary file, whatever its name.
+    pub is_odd: bool,
 }
 
 /// Files that are named as unfinished uploads are.
@@ -56,28 +59,53 @@ fn walk_now(folder: &str, max_depth: Option<usize>) -> Result<Walked, walkdir::E
     for entry in entries {
         let entry = match entry {
             Ok(entry) => entry,
-            // It has just gone, or is a link to nothing, or to a folder that it is in, whose files are found without it.
-            Err(error) if error.io_error().is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound) => continue,
+            // A link to a folder that it is in, whose files are found without it.
             Err(error) if error.loop_ancestor().is_some() => continue,
-            Err(error) => return Err(error),
+            Err(error) => match (of_link(&error), error.io_error()) {
+                (Some(odd), _) => {
+                    walked.hidden.push(odd);
+                    continue;
+                }
+                // It has just gone.
+                (None, Some(gone)) if gone.kind() == std::io::ErrorKind::NotFound => continue,
+                _ => return Err(error),
+            },
         };
         let meta = match entry.metadata() {
-            Ok(meta) if meta.is_file() => meta,
+            Ok(meta) if !meta.is_dir() => meta,
             _ => continue,
         };
         let written = meta.modified().map(DateTime::<Utc>::from).unwrap_or_default();
         let file = entry.into_path();
         let path = file.to_string_lossy().trim_start_matches('/').to_owned();
+        if let Some(odd) = plain::oddity(&meta) {
+            walked.hidden.push(Hidden { file, path, bytes: 0, written, why: odd.0, is_odd: true });
+            continue;
+        }
         match (hidden(&file), Path::parse(&path)) {
             (None, Ok(location)) => {
                 walked.files.push(ObjectMeta { location, last_modified: written, size: meta.len(), e_tag: None, version: None });
             }
-            (why, _) => walked.hidden.push(Hidden { file, path, bytes: meta.len(), written, why: why.unwrap_or(CONTROL) }),
+            (why, _) => walked.hidden.push(Hidden { file, path, bytes: meta.len(), written, why: why.unwrap_or(CONTROL), is_odd: false }),
         }
     }
     walked.files.sort_by(|a, b| a.location.cmp(&b.location));
     walked.hidden.sort_by(|a, b| a.file.cmp(&b.file));
     Ok(walked)
+}
+
+/// A link that leads nowhere, if that is why it could not be looked at.
+fn of_link(error: &walkdir::Error) -> Option<Hidden> {
+    let (file, failed) = (error.path()?, error.io_error()?);
+    let why = match failed.kind() {
+        _ if plain::is_loop(failed) => plain::LOOP,
+        std::io::ErrorKind::NotFound => plain::LEADS_NOWHERE,
+        _ => return None,
+    };
+    let link = std::fs::symlink_metadata(file).ok().filter(std::fs::Metadata::is_symlink)?;
+    let written = link.modified().map(DateTime::<Utc>::from).unwrap_or_default();
+    let path = file.to_string_lossy().trim_start_matches('/').to_owned();
+    Some(Hidden { file: file.to_owned(), path, bytes: 0, written, why: why.0, is_odd: true })
 }
 
 /// Why the store does not show a file; none when it does.

@@ -9,6 +9,7 @@ mod local;
 mod markers;
 mod open;
 mod pinned;
+mod plain;
 mod profile;
 mod uploads;
 
@@ -18,6 +19,7 @@ pub use glob::Glob;
 pub use local::{Hidden, Walked, upload_of};
 pub use markers::Found;
 pub use open::{PLACES, READ_ONLY, Stores};
+pub use plain::{NoFile, read as read_plain, refuse_odd, why as why_no_file};
 
 use std::sync::Arc;
 

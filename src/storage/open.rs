@@ -20,6 +20,8 @@ use crate::shown;
 
 /// What may be written where a place is meant.
 pub const PLACES: &str = "use a path, or file://, s3://, gs://, az:// or http(s)://; a path whose name has a colon is written as ./a:b";
+/// The name of the local disk among stores.
+const LOCAL: &str = "file:///";
 /// The scheme of a store that a program gives that embeds Segmill.
 const MEMORY: &str = "memory";
 /// Whether this is the command line, around which there is no program that could give one.
@@ -95,7 +97,7 @@ impl Stores {
             Some(here) if !typed_absolute && format!("/{path}/").starts_with(&format!("{here}/")) => Written::From(format!("{here}/")),
             _ => Written::Absolute,
         };
-        let store = self.cached("file:///", || Ok(Arc::new(LocalFileSystem::new().with_automatic_cleanup(true))))?;
+        let store = self.cached(LOCAL, || Ok(Arc::new(LocalFileSystem::new().with_automatic_cleanup(true))))?;
         Ok((Location { store, path, written, is_read_only: false }, parts))
     }
 
@@ -137,7 +139,7 @@ impl Stores {
             return Ok(Arc::clone(store));
         }
         tracing::debug!("opens {}", shown::place(key));
-        let store: Arc<dyn ObjectStore> = Arc::new(Watched::new(open()?, Arc::clone(&self.uploads)));
+        let store: Arc<dyn ObjectStore> = Arc::new(Watched::new(open()?, Arc::clone(&self.uploads)).of_local_disk(key == LOCAL));
         opened.insert(key.to_owned(), Arc::clone(&store));
         Ok(store)
     }

@@ -17,6 +17,9 @@ const KEYS: [(&str, &str); 5] = [
     ("endpoint_url", "aws_endpoint_url"),
 ];
 
+/// The largest file of profiles that is read.
+const MAX_BYTES: u64 = 1024 * 1024;
+
 /// The options that the profile in `AWS_PROFILE` gives; none when no profile is named.
 ///
 /// # Errors
@@ -30,7 +33,7 @@ pub fn options(environment: &Environment) -> Result<Vec<(String, String)>> {
     let read = |path: PathBuf, section: &str| {
         let mut ini = Ini::new_cs();
         // A file that is not there holds nothing; one that cannot be parsed is told as a profile that is not found.
-        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let text = super::read_plain(&path, MAX_BYTES).ok().flatten().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
         let parsed = ini.read(text).ok()?;
         parsed.get(section).cloned()
     };

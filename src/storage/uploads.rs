@@ -16,6 +16,8 @@ use object_store::{
     PutResult, RenameOptions, Result, UploadPart,
 };
 
+use super::plain;
+
 /// The upload itself, which is ended by whoever writes it, or from outside.
 type Shared = Arc<tokio::sync::Mutex<Box<dyn MultipartUpload>>>;
 
@@ -105,11 +107,23 @@ fn ended() -> object_store::Error {
 pub struct Watched {
     store: Arc<dyn ObjectStore>,
     uploads: Arc<Uploads>,
+    is_local: bool,
 }
 
 impl Watched {
     pub fn new(store: Arc<dyn ObjectStore>, uploads: Arc<Uploads>) -> Self {
-        Watched { store, uploads }
+        Watched { store, uploads, is_local: false }
+    }
+
+    /// Says that the store is the local disk as a whole, where there are other things than files.
+    pub fn of_local_disk(self, is_local: bool) -> Self {
+        Watched { is_local, ..self }
+    }
+
+    /// Refuses what would keep its reader waiting, or has no end.
+    fn refuse_odd(&self, path: &Path) -> Result<()> {
+        let odd = if self.is_local { plain::oddity_at(std::path::Path::new(&format!("/{path}"))) } else { None };
+        odd.map_or(Ok(()), |odd| Err(object_store::Error::Generic { store: "local", source: Box::new(odd) }))
     }
 }
 
@@ -134,10 +148,12 @@ impl ObjectStore for Watched {
     }
 
     async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
+        self.refuse_odd(path)?;
         self.store.get_opts(path, options).await
     }
 
     async fn get_ranges(&self, path: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        self.refuse_odd(path)?;
         self.store.get_ranges(path, ranges).await
     }
 

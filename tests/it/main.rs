@@ -13,12 +13,16 @@ mod breaking_store;
 mod broken_extracts;
 /// The command line: exit codes, help, what is told to whom.
 mod command_line;
+/// Promise 7: what is small and would cost much is refused in little time and memory, at its place.
+mod costs;
 /// Promise 4: a publication whose files are gone is told and repaired, and a clean at any moment of a run harms nothing.
 mod damage;
 /// Promise 8: personal values planted in every kind of failure are in nothing that it says or leaves.
 mod discretion;
 /// Texts are numbers inside the engine, and nobody can tell.
 mod encoded_text;
+/// Promise 7: signals, limits of the system and time that is up end a run at once, and leave nothing behind.
+mod ending;
 /// Promise 6: every mistake is told at its place, with why and what to do: `tests/errors`.
 mod errors;
 /// Sums and arithmetic that do not wrap, ties that do not show, and what is refused.

@@ -237,7 +237,7 @@ impl Look<'_> {
     fn judge_hidden(&self, listed: &Walked, found: &mut Found) {
         for hidden in &listed.hidden {
             let path = below(self.destination, &hidden.path).to_owned();
-            let is_ours = self.ours.is_unfinished(&path);
+            let is_ours = !hidden.is_odd && self.ours.is_unfinished(&path);
             if is_ours && self.now - hidden.written < self.asked.grace {
                 continue;
             }

@@ -1,0 +1,101 @@
+//! Ordinary files: what else a path of a local disk may be, told before anybody opens it. A named pipe would keep whoever opens it waiting, and
+//! a device may have no end.
+
+use std::fs::{File, FileType, Metadata};
+use std::io::{self, Read};
+use std::path::Path;
+
+/// What is wrong with something that is no ordinary file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoFile(pub &'static str);
+
+const DEVICE: &str = "it is a device, and no file";
+
+impl NoFile {
+    /// Whether it is a device, which can be written to.
+    pub fn is_device(self) -> bool {
+        self.0 == DEVICE
+    }
+}
+
+impl std::fmt::Display for NoFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for NoFile {}
+
+/// A link that comes back to itself.
+pub const LOOP: NoFile = NoFile("it is a link that leads to itself");
+/// A link that leads to something that is not there.
+pub const LEADS_NOWHERE: NoFile = NoFile("it is a link to something that is not there");
+
+/// What something is that is neither a file nor a folder.
+pub fn oddity(meta: &Metadata) -> Option<NoFile> {
+    let kind = meta.file_type();
+    (!kind.is_file() && !kind.is_dir()).then(|| NoFile(of_unix(kind).unwrap_or("it is no ordinary file")))
+}
+
+/// As [`oddity`] of what a path leads to. What is not there is nothing odd.
+pub fn oddity_at(path: &Path) -> Option<NoFile> {
+    match std::fs::metadata(path) {
+        Ok(meta) => oddity(&meta),
+        Err(error) => is_loop(&error).then_some(LOOP),
+    }
+}
+
+/// Refuses what is no ordinary file, by what it is.
+///
+/// # Errors
+/// As the system fails, and with a [`NoFile`].
+pub fn refuse_odd(path: &Path) -> io::Result<Metadata> {
+    let meta = std::fs::metadata(path).map_err(|error| if is_loop(&error) { io::Error::other(LOOP) } else { error })?;
+    match oddity(&meta) {
+        Some(odd) => Err(io::Error::other(odd)),
+        None if meta.is_dir() => Err(io::Error::other(NoFile("it is a folder, and no file"))),
+        None => Ok(meta),
+    }
+}
+
+/// The bytes of a file; none when it has more than `most`.
+///
+/// # Errors
+/// As [`refuse_odd`], and as reading fails.
+pub fn read(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
+    let length = refuse_odd(path)?.len();
+    if length > most {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    // It may grow meanwhile.
+    File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= most).then_some(bytes))
+}
+
+/// What is wrong with something that is no ordinary file, if that is why it could not be read.
+pub fn why(error: &io::Error) -> Option<NoFile> {
+    error.get_ref()?.downcast_ref().copied()
+}
+
+/// Whether links lead to each other in a circle. The kind has a name, which is not stable yet.
+pub fn is_loop(error: &io::Error) -> bool {
+    format!("{:?}", error.kind()) == "FilesystemLoop"
+}
+
+#[cfg(unix)]
+fn of_unix(kind: FileType) -> Option<&'static str> {
+    use std::os::unix::fs::FileTypeExt;
+
+    match () {
+        () if kind.is_fifo() => Some("it is a named pipe, and no file"),
+        () if kind.is_socket() => Some("it is a socket, and no file"),
+        () if kind.is_char_device() || kind.is_block_device() => Some(DEVICE),
+        () => None,
+    }
+}
+
+#[cfg(not(unix))]
+fn of_unix(_kind: FileType) -> Option<&'static str> {
+    None
+}
