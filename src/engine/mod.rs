@@ -20,7 +20,7 @@ mod profile;
 mod table;
 mod told;
 
-pub use dictionary::{ChunkCodes, Dictionary};
+pub use dictionary::{CODE, ChunkCodes, Dictionary};
 pub use disks::remove_spilled;
 pub use index::{HashIndex, Slot};
 pub use inspect::{columns_read, reads, unrepeatable, unrepeatable_in};

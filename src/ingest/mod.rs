@@ -20,6 +20,7 @@ mod values;
 pub use contract::{Contract, Fault};
 pub use deduplicate::keep_latest;
 pub use ledger::{Collector, Ledger, Overrun, Reject, RejectCount, Scope};
+pub use parquet::is_decoding;
 pub use remarks::remarks;
 pub use survey::with_others;
 use table::SourceTable;
@@ -228,7 +229,7 @@ pub async fn register(engine: &Engine, name: &str, extract: &Extract, demand: &D
     // One with a key is read once, here, and then held.
     let scans = if contract.key.is_empty() { demand.times } else { 1 };
     let table = SourceTable::open(extract, Arc::clone(collector), engine, scans).await?;
-    if contract.key.is_empty() && table.is_columnar() {
+    if contract.key.is_empty() && (table.is_columnar() || (demand.times <= 1 && table.has_row_groups())) {
         engine.register_encoded(name, Arc::clone(&contract.schema), Arc::new(table))?;
         return Ok(None);
     }

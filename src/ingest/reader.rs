@@ -101,9 +101,9 @@ impl<'a> Reading<'a> {
             scan.projection.iter().zip(&self.codes).filter(|(_, codes)| codes.need_texts()).map(|(at, _)| *at).collect();
         let mut row = 0;
         let mut faults: Vec<Fault> = Vec::new();
-        let mut batches = Batches::open(group.clone(), &scan.contract, &asked, scan.batch_rows)?;
+        let mut batches = Batches::open(group.clone(), &scan.contract, &asked, scan.batch_rows, scan.held.another()).await?;
         scan.work.reads(batches.bytes());
-        while let Some((columns, rows)) = batches.next().await? {
+        while let Some((columns, rows)) = batches.next()? {
             let checked = scan.contract.check(&columns, rows, &[], &asked)?;
             faults.extend(checked.faults.iter().map(|fault| Fault { row: row + fault.row, ..*fault }));
             let kept = self.settle(rows as u64, checked)?;
@@ -112,7 +112,9 @@ impl<'a> Reading<'a> {
             }
             row += rows;
         }
-        let file = group.file.clone();
+        // What it holds is room for what comes.
+        drop(batches);
+        let file = Arc::clone(&group.file);
         if !faults.is_empty() {
             let rejects = scan.rejects_of(group, &faults).await?;
             self.tally.reject(&scan.contract.source, rejects)?;
@@ -177,7 +179,7 @@ impl<'a> Reading<'a> {
             let array = if codes.need_texts() { texts_or_values.next() } else { None };
             arrays.push(match array {
                 Some(values) if values.data_type() == field.data_type() => values,
-                texts => codes.next(&self.scan.dictionary, texts.as_ref())?,
+                texts => codes.next(&self.scan.dictionary, texts.as_ref(), checked.rows)?,
             });
         }
         let options = RecordBatchOptions::new().with_row_count(Some(checked.rows));
@@ -338,10 +340,10 @@ impl Scan {
         let (file, first_row) = (group.file.shown.clone(), group.first_row);
         let mut rows: Vec<usize> = faults.iter().map(|fault| fault.row).collect();
         rows.dedup();
-        let mut batches = Batches::of_rows(group, &self.contract, &rows)?;
+        let mut batches = Batches::of_rows(group, &self.contract, &rows, self.held.another()).await?;
         let mut rejects = Vec::new();
         let mut faults = faults.chunk_by(|one, two| one.row == two.row);
-        while let Some((columns, rows)) = batches.next().await? {
+        while let Some((columns, rows)) = batches.next()? {
             for (row, of_row) in (0..rows).zip(&mut faults) {
                 let raw = self.masked_row(&columns, row);
                 rejects.extend(of_row.iter().map(|fault| self.reject(&file, first_row + fault.row as u64, fault, raw.clone())));
