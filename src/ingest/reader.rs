@@ -18,7 +18,7 @@ use super::ledger::{Collector, Reject, Scope, Tally};
 use super::ndjson::{self, Lines};
 use super::parquet::{Batches, RowGroup};
 use super::remarks::{DAMAGED, no_header, shown, withheld};
-use super::text::{Block, Blocks, Piece, Record};
+use super::text::{Block, Blocks, MAX_RECORD_BYTES, Piece, Record};
 use crate::config::SourceFormat;
 use crate::engine::{Dictionary, Work};
 use crate::error::{Error, Message, Result};
@@ -358,7 +358,8 @@ impl Scan {
         Reject { file: file.to_owned(), row_number, scope, column, reason, raw, may_be_no }
     }
 
-    /// A row of arrays as a JSON object of the contract's columns, without nested values and the values of personal ones.
+    /// A row of arrays as a JSON object of the contract's columns, without nested values and the values of personal ones; of one that is longer
+    /// than a record of text may be its size.
     fn masked_row(&self, columns: &[Option<ArrayRef>], row: usize) -> String {
         let mut object = serde_json::Map::new();
         for (column, array) in self.contract.columns.iter().zip(columns) {
@@ -371,7 +372,8 @@ impl Scan {
             let name = column.in_files().to_owned();
             object.extend(shown(&self.contract, &name, value).map(|value| (name, value)));
         }
-        Value::Object(object).to_string()
+        let raw = Value::Object(object).to_string();
+        if raw.len() > MAX_RECORD_BYTES { withheld(&format!("{} bytes", raw.len())) } else { raw }
     }
 }
 

@@ -8,7 +8,7 @@ use parquet::file::metadata::{FooterTail, ParquetMetaData, ParquetMetaDataReader
 use super::thrift::{Thrift, kind};
 use super::{DAMAGED, damaged, unharmed};
 use crate::engine::{Held, failed};
-use crate::error::Result;
+use crate::error::{Error, Message, Result};
 use crate::storage::File;
 
 /// Bytes of a file's end that are fetched at once: most footers are shorter.
@@ -16,12 +16,16 @@ const END_BYTES: u64 = 64 * 1024;
 /// The bytes behind a footer that say how long it is.
 const TAIL_BYTES: usize = 8;
 /// The longest footer.
-pub const MAX_FOOTER_BYTES: usize = 256 * 1024 * 1024;
+const MAX_FOOTER_BYTES: usize = 256 * 1024 * 1024;
+/// The most row groups of a file, which Parquet numbers with 16 bits.
+const MAX_ROW_GROUPS: usize = 32_767;
 /// How deep columns may be nested.
 const MAX_NESTING: usize = 64;
 
-/// What the decoded footer takes for every structure and for every byte, at most.
-const STRUCT_BYTES: usize = 320;
+/// What the decoded footer takes for every column, for every row group, for every chunk in one, and for every byte.
+const COLUMN_BYTES: usize = 768;
+const GROUP_BYTES: usize = 256;
+const CHUNK_BYTES: usize = 640;
 const TIMES_ITS_BYTES: usize = 3;
 
 const TOO_SHORT: &str = "it ends too early";
@@ -55,8 +59,12 @@ pub async fn read(file: &File, memory: Option<&Held>) -> Result<Arc<ParquetMetaD
         hold(file, memory, length)?;
         file.read(begin..behind).await?
     };
-    let structs = survey(&footer).ok_or_else(|| damaged(file, DAMAGED))?;
-    hold(file, memory, structs.saturating_mul(STRUCT_BYTES).saturating_add(footer.len().saturating_mul(TIMES_ITS_BYTES)))?;
+    let found = survey(&footer).ok_or_else(|| damaged(file, DAMAGED))?;
+    if found.groups > MAX_ROW_GROUPS {
+        let message = Message::new(format!("{} has {} row groups, and {MAX_ROW_GROUPS} at most are read", file.shown, found.groups));
+        return Err(Error::Refused(message.hint("have it written with more rows to a row group")));
+    }
+    hold(file, memory, found.bytes.saturating_add(footer.len().saturating_mul(TIMES_ITS_BYTES)))?;
     let decoded = unharmed(|| ParquetMetaDataReader::decode_metadata(&footer)).map_err(|why| damaged(file, why))?;
     Ok(Arc::new(decoded))
 }
@@ -76,21 +84,23 @@ enum Shape {
     ListOf(u8),
     /// A structure whose fields are known.
     Struct(&'static [(i16, Shape)]),
-    /// A list of such structures.
-    Structs(&'static [(i16, Shape)]),
+    /// A list of such structures, and what each takes.
+    Structs(&'static [(i16, Shape)], usize),
+    /// The row groups.
+    Groups,
     /// The columns, nested ones before those in them.
     Columns,
 }
 
-use Shape::{Columns, Is, ListOf, Struct, Structs, Truth};
+use Shape::{Columns, Groups, Is, ListOf, Struct, Structs, Truth};
 
 /// The structures of `parquet.thrift` as far as decoders look into them. A field of another type than it is declared with is damage.
 const FILE: &[(i16, Shape)] = &[
     (1, Is(kind::I32)),
     (2, Columns),
     (3, Is(kind::I64)),
-    (4, Structs(ROW_GROUP)),
-    (5, Structs(KEY_VALUE)),
+    (4, Groups),
+    (5, Structs(KEY_VALUE, 0)),
     (6, Is(kind::BINARY)),
     (7, ListOf(kind::STRUCT)),
     (8, Is(kind::STRUCT)),
@@ -120,10 +130,10 @@ const MEANING: &[(i16, Shape)] = &[
 const TIME: &[(i16, Shape)] = &[(1, Truth), (2, Is(kind::STRUCT))];
 const KEY_VALUE: &[(i16, Shape)] = &[(1, Is(kind::BINARY)), (2, Is(kind::BINARY))];
 const ROW_GROUP: &[(i16, Shape)] = &[
-    (1, Structs(CHUNK)),
+    (1, Structs(CHUNK, CHUNK_BYTES)),
     (2, Is(kind::I64)),
     (3, Is(kind::I64)),
-    (4, Structs(&[(1, Is(kind::I32)), (2, Truth), (3, Truth)])),
+    (4, Structs(&[(1, Is(kind::I32)), (2, Truth), (3, Truth)], 0)),
     (5, Is(kind::I64)),
     (6, Is(kind::I64)),
     (7, Is(kind::I16)),
@@ -147,12 +157,12 @@ const CHUNK_META: &[(i16, Shape)] = &[
     (5, Is(kind::I64)),
     (6, Is(kind::I64)),
     (7, Is(kind::I64)),
-    (8, Structs(KEY_VALUE)),
+    (8, Structs(KEY_VALUE, 0)),
     (9, Is(kind::I64)),
     (10, Is(kind::I64)),
     (11, Is(kind::I64)),
     (12, Struct(STATISTICS)),
-    (13, Structs(ENCODING_STATS)),
+    (13, Structs(ENCODING_STATS, 0)),
     (14, Is(kind::I64)),
     (15, Is(kind::I32)),
     (16, Struct(SIZES)),
@@ -171,16 +181,23 @@ const STATISTICS: &[(i16, Shape)] = &[
 const ENCODING_STATS: &[(i16, Shape)] = &[(1, Is(kind::I32)), (2, Is(kind::I32)), (3, Is(kind::I32))];
 const SIZES: &[(i16, Shape)] = &[(1, Is(kind::I64)), (2, ListOf(kind::I64)), (3, ListOf(kind::I64))];
 
-/// Goes over a footer: how many structures are in it. None when something in it is not what it says.
-fn survey(footer: &[u8]) -> Option<usize> {
-    let mut thrift = Thrift::new(footer);
-    let mut structs = 0;
-    over(&mut thrift, FILE, &mut structs)?;
-    Some(structs)
+/// What a footer comes to.
+#[derive(Default)]
+struct Found {
+    /// The row groups.
+    groups: usize,
+    /// What its columns, row groups and chunks take.
+    bytes: usize,
 }
 
-fn over(thrift: &mut Thrift<'_>, shape: &[(i16, Shape)], structs: &mut usize) -> Option<()> {
-    *structs += 1;
+/// Goes over a footer. None when something in it is not what it says.
+fn survey(footer: &[u8]) -> Option<Found> {
+    let mut found = Found::default();
+    over(&mut Thrift::new(footer), FILE, &mut found)?;
+    Some(found)
+}
+
+fn over(thrift: &mut Thrift<'_>, shape: &[(i16, Shape)], found: &mut Found) -> Option<()> {
     let mut before = 0;
     while let Some((id, held)) = thrift.field(before)? {
         before = id;
@@ -188,19 +205,26 @@ fn over(thrift: &mut Thrift<'_>, shape: &[(i16, Shape)], structs: &mut usize) ->
             None => thrift.skip(held)?,
             Some(Truth) => matches!(held, kind::TRUE | kind::FALSE).then_some(())?,
             Some(Is(wanted)) => (wanted == held).then(|| thrift.skip(held))??,
-            Some(Struct(fields)) => (held == kind::STRUCT).then(|| over(thrift, fields, structs))??,
+            Some(Struct(fields)) => (held == kind::STRUCT).then(|| over(thrift, fields, found))??,
             Some(ListOf(wanted)) => {
                 for _ in 0..list_of(thrift, held, wanted)? {
-                    *structs += usize::from(wanted == kind::STRUCT);
                     thrift.skip(wanted)?;
                 }
             }
-            Some(Structs(fields)) => {
+            Some(Structs(fields, each)) => {
                 for _ in 0..list_of(thrift, held, kind::STRUCT)? {
-                    over(thrift, fields, structs)?;
+                    found.bytes = found.bytes.saturating_add(each);
+                    over(thrift, fields, found)?;
                 }
             }
-            Some(Columns) => columns(thrift, held, structs)?,
+            Some(Groups) => {
+                found.groups = list_of(thrift, held, kind::STRUCT)?;
+                for _ in 0..found.groups {
+                    found.bytes = found.bytes.saturating_add(GROUP_BYTES);
+                    over(thrift, ROW_GROUP, found)?;
+                }
+            }
+            Some(Columns) => columns(thrift, held, found)?,
         }
     }
     Some(())
@@ -213,11 +237,11 @@ fn list_of(thrift: &mut Thrift<'_>, held: u8, wanted: u8) -> Option<usize> {
 }
 
 /// Goes over the columns, of which those that are nested say how many follow that lie in them.
-fn columns(thrift: &mut Thrift<'_>, held: u8, structs: &mut usize) -> Option<()> {
+fn columns(thrift: &mut Thrift<'_>, held: u8, found: &mut Found) -> Option<()> {
     let size = list_of(thrift, held, kind::STRUCT)?;
     let mut open: Vec<usize> = Vec::new();
     for _ in 0..size {
-        let children = column(thrift, structs)?;
+        let children = column(thrift, found)?;
         if let Some(left) = open.last_mut() {
             *left -= 1;
         }
@@ -235,16 +259,16 @@ fn columns(thrift: &mut Thrift<'_>, held: u8, structs: &mut usize) -> Option<()>
 }
 
 /// Goes over a column: how many lie in it.
-fn column(thrift: &mut Thrift<'_>, structs: &mut usize) -> Option<usize> {
+fn column(thrift: &mut Thrift<'_>, found: &mut Found) -> Option<usize> {
     const NUM_CHILDREN: i16 = 5;
-    *structs += 1;
+    found.bytes = found.bytes.saturating_add(COLUMN_BYTES);
     let (mut before, mut children) = (0, 0);
     while let Some((id, held)) = thrift.field(before)? {
         before = id;
         match COLUMN.iter().find(|(known, _)| *known == id) {
             Some((NUM_CHILDREN, _)) if held == kind::I32 => children = usize::try_from(thrift.signed_32()?).ok()?,
             Some((_, Is(wanted))) if *wanted != held => return None,
-            Some((_, Struct(fields))) => (held == kind::STRUCT).then(|| over(thrift, fields, structs))??,
+            Some((_, Struct(fields))) => (held == kind::STRUCT).then(|| over(thrift, fields, found))??,
             _ => thrift.skip(held)?,
         }
     }
