@@ -203,8 +203,15 @@ pub fn counted(count: u64, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
-/// Names as prose: `a`, `b` and `c`.
+/// The most names that a message tells one by one.
+const NAMES_TOLD: usize = 50;
+
+/// Names as prose: `a`, `b` and `c`; of very many the first, and how many more there are.
 pub fn list<S: AsRef<str>>(names: &[S]) -> String {
+    if names.len() > NAMES_TOLD {
+        let told: Vec<String> = names[..NAMES_TOLD].iter().map(|name| format!("`{}`", name.as_ref())).collect();
+        return format!("{} and {} more", told.join(", "), names.len() - NAMES_TOLD);
+    }
     let quoted: Vec<String> = names.iter().map(|name| format!("`{}`", name.as_ref())).collect();
     match quoted.split_last() {
         Some((last, [])) => last.clone(),

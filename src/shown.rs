@@ -34,9 +34,20 @@ pub fn name(text: &str) -> Cow<'_, str> {
     escaped(text, |_| false)
 }
 
-/// Names as [`name`].
+/// The longest name of a column that is shown whole.
+const NAME_CHARS: usize = 100;
+
+/// A name of a column as [`name`], of which no more is shown than a message has room for.
+pub fn column(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(NAME_CHARS) {
+        Some((end, _)) => Cow::Owned(format!("{}…", name(&text[..end]))),
+        None => name(text),
+    }
+}
+
+/// Names of columns as [`column`].
 pub fn names<'a>(texts: &[&'a str]) -> Vec<Cow<'a, str>> {
-    texts.iter().map(|text| name(text)).collect()
+    texts.iter().map(|text| column(text)).collect()
 }
 
 /// Lines for people without what a terminal obeys.

@@ -52,10 +52,13 @@ const BYTES_A_MS: u64 = 10;
 
 /// What became of an extract.
 #[derive(Debug, PartialEq)]
-struct Outcome {
-    ledger: Ledger,
-    rejects: Vec<Reject>,
-    kept: Vec<String>,
+pub struct Outcome {
+    /// The counts.
+    pub ledger: Ledger,
+    /// What was rejected.
+    pub rejects: Vec<Reject>,
+    /// The rows, in order of their values.
+    pub kept: Vec<String>,
 }
 
 /// Reads an extract by contract and holds it to the laws that every extract keeps. The first byte says how the rest is compressed.
@@ -87,12 +90,16 @@ pub fn read(format: &str, input: &[u8]) {
     }
 }
 
-fn outcome(source: &str, name: &str, bytes: Vec<u8>) -> Result<Outcome, Error> {
+/// Reads a file of a name by the contract of a source.
+///
+/// # Errors
+/// As reading it fails; a defect breaks a law.
+pub fn outcome(source: &str, name: &str, bytes: Vec<u8>) -> Result<Outcome, Error> {
     let (plan, size) = (plan(), bytes.len() as u64);
     let begun = Stopwatch::start();
     let outcome = crate::block_on(ingest(plan, source, name, bytes));
     // What unpacks to a thousand times its size takes the time of that.
-    let is_packed = name.ends_with(".gz") || name.ends_with(".zst");
+    let is_packed = [".gz", ".zst", ".parquet"].iter().any(|ending| name.ends_with(ending));
     let elapsed_ms = begun.elapsed_ms();
     assert!(is_packed || elapsed_ms < BEFORE_THE_FIRST_BYTE_MS + size / BYTES_A_MS, "{size} bytes took {elapsed_ms} ms");
     match &outcome {

@@ -1,6 +1,7 @@
 //! What the fuzz targets share: a small project whose extract, pipeline file or rule is whatever the fuzzer thinks of.
 
 pub mod extract;
+pub mod mutate;
 pub mod project;
 
 /// Runs what is asynchronous on this thread alone, so that the same input always does the same.

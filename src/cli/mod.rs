@@ -26,6 +26,7 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use crate::config::Environment;
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, ExitStatus};
+use crate::ingest::is_decoding;
 use crate::shown;
 use crate::storage::Stores;
 use arguments::{Arguments, Command, Format};
@@ -141,6 +142,10 @@ fn start_log(environment: &Environment) -> Result<(), Error> {
 /// A panic tells where it happened and never what with: its message may hold values.
 fn keep_panics_discreet() {
     std::panic::set_hook(Box::new(|panic| {
+        // It is caught, and told as damage of the file.
+        if is_decoding() {
+            return;
+        }
         let place = panic.location().map_or_else(String::new, |at| {
             let file = at.file().rsplit_once("/src/").map_or(at.file(), |(before, file)| {
                 let package = before.rsplit('/').next().unwrap_or_default();

@@ -85,6 +85,11 @@ impl Held {
         self.holdings.part()
     }
 
+    /// How much may be held in all.
+    pub fn limit(&self) -> usize {
+        self.holdings.limit
+    }
+
     /// Holds so many bytes more.
     ///
     /// # Errors

@@ -27,7 +27,7 @@ mod told;
 mod watch;
 
 pub use costs::MAX_PARTS;
-pub use dictionary::{ChunkCodes, Dictionary};
+pub use dictionary::{CODE, ChunkCodes, Dictionary};
 pub use index::{HashIndex, Slot};
 pub use inspect::{columns_read, reads, unrepeatable, unrepeatable_in};
 pub use kept::Kept;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Datum, DictionaryArray, Scalar};
 use arrow::compute::kernels::cmp;
-use arrow::compute::nullif;
+use arrow::compute::{cast, nullif};
 use arrow::datatypes::{DataType, Int32Type};
 use datafusion::common::ScalarValue;
 use regex::Regex;
@@ -156,6 +156,11 @@ impl ContractColumn {
         may_miss || is_bound || self.is_consent() || self.meaning.can_fail(in_file, range)
     }
 
+    /// Whether texts are values of it as they stand.
+    pub fn takes_texts(&self) -> bool {
+        self.meaning.takes_texts()
+    }
+
     /// Whether a file's values of this type can be those of the column; if not, what to do.
     ///
     /// # Errors
@@ -181,7 +186,10 @@ impl ContractColumn {
     /// [`Error::Defect`] when values cannot be compared.
     pub fn read(&self, raw: &ArrayRef) -> Result<(ArrayRef, Vec<(usize, &'static str)>)> {
         let values = self.meaning.read(raw)?;
-        let (typed, mut faults) = (values.array, values.bad);
+        let (mut typed, mut faults) = (values.array, values.bad);
+        if typed.data_type() == &DataType::Utf8View && (self.pattern.is_some() || !self.accepted.is_empty()) {
+            typed = cast(&typed, &DataType::Utf8).map_err(defect)?;
+        }
         if let Some(keyed) = keyed_text(&typed) {
             self.break_rules_of_keyed(keyed, &mut faults)?;
         } else {

@@ -1,6 +1,6 @@
 //! What a row of a source must be. Whole batches are cast and checked at once; only the rows at fault are looked at singly.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, new_null_array};
@@ -153,9 +153,12 @@ impl Contract {
     /// # Errors
     /// [`Error::Refused`] naming them.
     pub fn refuse_unknown(&self, shown: &str, names: &[&str]) -> Result<()> {
-        let known = |name: &&&str| self.columns.iter().flat_map(|column| &column.names).any(|known| known == **name);
-        let unknown: Vec<&str> = names.iter().filter(|name| !known(name)).copied().collect();
-        if self.unknown_columns == UnknownColumns::Ignore || unknown.is_empty() {
+        if self.unknown_columns == UnknownColumns::Ignore {
+            return Ok(());
+        }
+        let known: HashSet<&str> = self.columns.iter().flat_map(|column| &column.names).map(String::as_str).collect();
+        let unknown: Vec<&str> = names.iter().filter(|name| !known.contains(**name)).copied().collect();
+        if unknown.is_empty() {
             return Ok(());
         }
         let message = Message::new(format!("{shown} has columns that the contract does not name: {}", list(&shown::names(&unknown))));

@@ -1,13 +1,13 @@
 //! Codes of texts that one scan has looked up and later ones need again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
-use arrow::array::{Array, ArrayRef};
+use arrow::array::{Array, ArrayRef, new_empty_array};
 use arrow::datatypes::SchemaRef;
 
 use super::parquet::RowGroup;
-use crate::engine::{ChunkCodes, Dictionary, Held, failed};
+use crate::engine::{CODE, ChunkCodes, Dictionary, Held, failed};
 use crate::error::{Error, Result};
 
 /// The codes of the kept rows of text columns, for every piece that a scan has read to its end.
@@ -27,8 +27,8 @@ pub enum Codes {
     LookedUp(ChunkCodes),
     /// From the dictionary, and then they are held, batch by batch.
     Kept(ChunkCodes, Vec<ArrayRef>),
-    /// From an earlier scan.
-    Held(std::vec::IntoIter<ArrayRef>),
+    /// From an earlier scan, whose batches may have been longer or shorter.
+    Held(VecDeque<ArrayRef>),
 }
 
 impl HeldCodes {
@@ -51,7 +51,7 @@ impl HeldCodes {
                 if is_last {
                     self.memory.shrink(bytes_of(&batches));
                 }
-                Codes::Held(batches.into_iter())
+                Codes::Held(batches.into())
             }
             None if !is_last && group.is_plain_text(column, schema) => Codes::Kept(ChunkCodes::default(), Vec::new()),
             None => Codes::default(),
@@ -73,6 +73,26 @@ impl HeldCodes {
     }
 }
 
+/// Takes the first rows of some batches.
+fn first_rows(batches: &mut VecDeque<ArrayRef>, rows: usize) -> Option<ArrayRef> {
+    let mut taken: Vec<ArrayRef> = Vec::new();
+    let mut left = rows;
+    while left > 0 {
+        let batch = batches.pop_front()?;
+        let some = left.min(batch.len());
+        if some < batch.len() {
+            batches.push_front(batch.slice(some, batch.len() - some));
+        }
+        taken.push(if some < batch.len() { batch.slice(0, some) } else { batch });
+        left -= some;
+    }
+    match taken.as_slice() {
+        [] => Some(new_empty_array(&CODE)),
+        [one] => Some(ArrayRef::clone(one)),
+        several => arrow::compute::concat(&several.iter().map(AsRef::as_ref).collect::<Vec<_>>()).ok(),
+    }
+}
+
 fn bytes_of(batches: &[ArrayRef]) -> usize {
     batches.iter().map(Array::get_buffer_memory_size).sum()
 }
@@ -89,15 +109,15 @@ impl Codes {
         !matches!(self, Codes::Held(_))
     }
 
-    /// The codes of the next batch, whose texts are given unless they are not needed.
+    /// The codes of the next rows, whose texts are given unless they are not needed.
     ///
     /// # Errors
     /// As the dictionary fails.
-    pub fn next(&mut self, dictionary: &Dictionary, texts: Option<&ArrayRef>) -> Result<ArrayRef> {
+    pub fn next(&mut self, dictionary: &Dictionary, texts: Option<&ArrayRef>, rows: usize) -> Result<ArrayRef> {
         let missing = || Error::defect("a batch of texts is missing");
         let failed = |error: datafusion::error::DataFusionError| failed("a source", &error);
         match self {
-            Codes::Held(batches) => batches.next().ok_or_else(missing),
+            Codes::Held(batches) => first_rows(batches, rows).ok_or_else(missing),
             Codes::LookedUp(codes) => codes.encode(dictionary, texts.ok_or_else(missing)?).map_err(failed),
             Codes::Kept(codes, batches) => {
                 let array = codes.encode(dictionary, texts.ok_or_else(missing)?).map_err(failed)?;

@@ -10,6 +10,7 @@ mod held;
 mod ledger;
 mod ndjson;
 mod parquet;
+mod plain;
 mod reader;
 mod rejects;
 mod remarks;
@@ -24,6 +25,7 @@ pub use contract::{Contract, Fault};
 pub use deduplicate::latest_of;
 use deduplicate::superseded;
 pub use ledger::{Ledger, Overrun, RejectCount, Scope};
+pub use parquet::is_decoding;
 pub use rejects::Reject;
 pub use survey::with_others;
 use table::SourceTable;
@@ -241,7 +243,7 @@ pub async fn register(engine: &Engine, name: &str, extract: &Extract, demand: &D
         (rows, is_key) = (Some(collector.rows_kept()), superseded.is_key());
         table = table.without(Arc::new(superseded));
     }
-    if table.is_columnar() {
+    if table.is_columnar() || (demand.times <= 1 && table.has_row_groups()) {
         engine.register_encoded(name, Arc::clone(&contract.schema), Arc::new(table))?;
     } else if demand.times <= 1 {
         // What is read once gets codes where something compares it, and not before.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::error::DataFusionError;
 use serde_json::Value;
 use tokio::task::JoinHandle;
@@ -20,9 +20,10 @@ use super::held::{Codes, HeldCodes};
 use super::ledger::Scope;
 use super::ndjson::{self, Lines};
 use super::parquet::{Batches, RowGroup};
+use super::plain::{like, plain};
 use super::rejects::Reject;
 use super::remarks::{DAMAGED, no_header, shown, withheld};
-use super::text::{Block, Blocks, Piece, Record};
+use super::text::{Block, Blocks, MAX_RECORD_BYTES, Piece, Record};
 use crate::config::SourceFormat;
 use crate::engine::{Dictionary, Work, failed, within_limit};
 use crate::error::{Error, Message, Result};
@@ -112,9 +113,9 @@ impl<'a> Reading<'a> {
             scan.projection.iter().zip(&self.codes).filter(|(_, codes)| codes.need_texts()).map(|(at, _)| *at).collect();
         let mut row = 0;
         let mut whole = WholeRows::of(&group);
-        let mut batches = Batches::open(group.clone(), &scan.contract, &asked, scan.batch_rows)?;
+        let mut batches = Batches::open(group.clone(), &scan.contract, &asked, scan.batch_rows, scan.held.another()).await?;
         scan.work.reads(batches.bytes());
-        while let Some((columns, rows)) = batches.next().await? {
+        while let Some((columns, rows)) = batches.next()? {
             let checked = scan.contract.check(&columns, rows, &[], &asked)?;
             let faults: Vec<Fault> = checked.faults.iter().map(|fault| Fault { row: row + fault.row, ..*fault }).collect();
             let kept = self.settle(rows as u64, checked)?;
@@ -127,7 +128,9 @@ impl<'a> Reading<'a> {
             }
             row += rows;
         }
-        let file = group.file.clone();
+        // What it holds is room for what comes.
+        drop(batches);
+        let file = Arc::clone(&group.file);
         file.is_unchanged().await?;
         for (&column, codes) in scan.projection.iter().zip(self.codes.drain(..)) {
             scan.held.hold(piece, column, codes)?;
@@ -197,16 +200,21 @@ impl<'a> Reading<'a> {
         within_limit().map_err(failed)?;
         let first = Place::of(self.piece, self.rows);
         self.rows += kept.num_rows() as u64;
-        let rows = match (&scan.placed, &scan.superseded) {
-            (Some(placed), _) => placed_batch(placed, &kept, first),
-            (None, Some(superseded)) => superseded.applied(&scan.dictionary, &scan.projection, first, kept),
-            (None, None) => Ok(kept),
-        };
-        let rows = rows.map_err(failed)?;
-        for start in (0..rows.num_rows()).step_by(scan.batch_rows) {
-            let slice = rows.slice(start, scan.batch_rows.min(rows.num_rows() - start));
-            if sink.send(Ok(slice)).await.is_err() {
-                return Ok(false);
+        let mut sent = 0;
+        for part in plain(kept, &scan.schema).map_err(failed)? {
+            let first = Place(first.0 + sent);
+            sent += part.num_rows() as u64;
+            let rows = match (&scan.placed, &scan.superseded) {
+                (Some(placed), _) => placed_batch(placed, &part, first),
+                (None, Some(superseded)) => superseded.applied(&scan.dictionary, &scan.projection, first, part),
+                (None, None) => Ok(part),
+            };
+            let rows = rows.map_err(failed)?;
+            for start in (0..rows.num_rows()).step_by(scan.batch_rows) {
+                let slice = rows.slice(start, scan.batch_rows.min(rows.num_rows() - start));
+                if sink.send(Ok(slice)).await.is_err() {
+                    return Ok(false);
+                }
             }
         }
         Ok(true)
@@ -411,12 +419,12 @@ impl WholeRows {
     async fn seek(&mut self, scan: &Scan, row: usize) -> Result<()> {
         let batches = match &mut self.batches {
             Some(batches) => batches,
-            batches => batches.insert(Batches::whole(self.group.clone(), &scan.contract, scan.batch_rows)?),
+            batches => batches.insert(Batches::whole(self.group.clone(), &scan.contract, scan.batch_rows, scan.held.another()).await?),
         };
         while row >= self.first + self.count {
             self.first += self.count;
             let missing = || Error::defect("a rejected row was not read again");
-            (self.rows, self.count) = batches.next().await?.ok_or_else(missing)?;
+            (self.rows, self.count) = batches.next()?.ok_or_else(missing)?;
         }
         Ok(())
     }
@@ -430,12 +438,14 @@ impl Scan {
         for (codes, field) in codes.iter_mut().zip(self.schema.fields()) {
             let array = if codes.need_texts() { texts_or_values.next() } else { None };
             arrays.push(match array {
-                Some(values) if values.data_type() == field.data_type() => values,
-                texts => codes.next(&self.dictionary, texts.as_ref())?,
+                // Texts that lie elsewhere, several of them perhaps in the same place, are texts all the same, and become such when they are sent.
+                Some(values) if values.data_type() == field.data_type() || field.data_type() == &DataType::Utf8 => values,
+                texts => codes.next(&self.dictionary, texts.as_ref(), checked.rows)?,
             });
         }
         let options = RecordBatchOptions::new().with_row_count(Some(checked.rows));
-        let kept = RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options);
+        let schema = like(&self.schema, &arrays);
+        let kept = RecordBatch::try_new_with_options(schema, arrays, &options);
         kept.map_err(|error| Error::defect(crate::sql::discreet(&error.into())))
     }
 
@@ -445,7 +455,8 @@ impl Scan {
         Reject { file: file.to_owned(), row_number, scope, column, reason, raw, may_be_no }
     }
 
-    /// A row of arrays as a JSON object of the contract's columns, without nested values and the values of personal ones.
+    /// A row of arrays as a JSON object of the contract's columns, without nested values and the values of personal ones; of one that is longer
+    /// than a record of text may be its size.
     fn masked_row(&self, columns: &[Option<ArrayRef>], row: usize) -> String {
         let mut object = serde_json::Map::new();
         for (column, array) in self.contract.columns.iter().zip(columns) {
@@ -458,7 +469,8 @@ impl Scan {
             let name = column.in_files().to_owned();
             object.extend(shown(&self.contract, &name, value).map(|value| (name, value)));
         }
-        Value::Object(object).to_string()
+        let raw = Value::Object(object).to_string();
+        if raw.len() > MAX_RECORD_BYTES { withheld(&format!("{} bytes", raw.len())) } else { raw }
     }
 }
 

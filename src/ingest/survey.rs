@@ -53,7 +53,7 @@ pub fn together(refused: Message, mut broken: Vec<Message>) -> Message {
 async fn look(engine: &Engine, extract: &Extract, file: &File, format: SourceFormat) -> Option<Message> {
     let contract = &extract.contract;
     let looked = if format == SourceFormat::Parquet {
-        parquet::row_groups(std::slice::from_ref(file), contract).await.map(drop)
+        parquet::row_groups(std::slice::from_ref(file), contract, Some(&engine.hold())).await.map(drop)
     } else {
         let projection: Vec<usize> = (0..contract.columns.len()).collect();
         let scan = Arc::new(Scan {

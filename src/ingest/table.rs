@@ -25,13 +25,15 @@ use super::held::HeldCodes;
 use super::parquet;
 use super::reader::{Scan, Unit, carried};
 use crate::config::SourceFormat;
-use crate::engine::{Dictionary, Engine, Work, encoded_schema};
+use crate::engine::{Dictionary, Engine, Held, Work, encoded_schema};
 use crate::error::Result;
 
 /// Batches that wait between a reader and the operator above it.
 const BATCHES_AHEAD: usize = 2;
 /// Of the limit, for each block of text that is looked at: its text, its rows, and what waits behind it.
 const BYTES_A_BLOCK: usize = 16 << 20;
+/// The part of the limit that row groups may take as they are fetched, when several are read at once.
+const PART_OF_LIMIT: usize = 4;
 
 /// A source that can be scanned, with codes in the place of text unless it is asked for [`SourceTable::with_texts`].
 #[derive(Debug)]
@@ -44,6 +46,8 @@ pub struct SourceTable {
     held: Arc<HeldCodes>,
     scans_left: AtomicUsize,
     units: Vec<Unit>,
+    /// What the footers of its files take.
+    footers: Held,
     rows: Precision<usize>,
     superseded: Option<Arc<Superseded>>,
     threads: usize,
@@ -59,8 +63,9 @@ impl SourceTable {
     pub async fn open(extract: &Extract, collector: Arc<Collector>, engine: &Engine, scans: usize) -> Result<Self> {
         let is_parquet = |format: &SourceFormat| *format == SourceFormat::Parquet;
         let columnar: Vec<_> = extract.files.iter().filter(|(_, format)| is_parquet(format)).map(|(file, _)| file.clone()).collect();
-        let groups = parquet::row_groups(&columnar, &extract.contract).await?;
-        let rows: u64 = groups.iter().map(parquet::RowGroup::rows).sum();
+        let footers = engine.hold();
+        let groups = parquet::row_groups(&columnar, &extract.contract, Some(&footers)).await?;
+        let rows: u64 = groups.iter().map(parquet::RowGroup::rows).fold(0, u64::saturating_add);
         let text = extract.files.iter().filter(|(_, format)| !is_parquet(format)).map(|(file, format)| Unit::Text(file.clone(), *format));
         let bytes: u64 = extract.files.iter().map(|(file, _)| file.meta.size).sum();
         let known = (columnar.len() == extract.files.len()).then_some(rows);
@@ -83,6 +88,7 @@ impl SourceTable {
             held,
             scans_left,
             units,
+            footers,
             rows,
             superseded,
             threads,
@@ -99,6 +105,21 @@ impl SourceTable {
     /// The table with its texts as they are.
     pub fn with_texts(self) -> Self {
         SourceTable { schema: Arc::clone(&self.contract.schema), ..self }
+    }
+
+    /// Whether some of it may be texts that the file has as keys, which get their codes at once.
+    pub fn has_row_groups(&self) -> bool {
+        self.units.iter().any(|unit| matches!(unit, Unit::RowGroup(_)))
+    }
+
+    /// How many row groups may be read at once, so that what is fetched of the largest ones is not more than a part of the limit.
+    fn groups_at_once(&self, projection: &[usize]) -> usize {
+        let bytes = |unit: &Unit| match unit {
+            Unit::RowGroup(group) => group.bytes_of(projection),
+            Unit::Text(..) => 0,
+        };
+        let largest = usize::try_from(self.units.iter().map(bytes).max().unwrap_or(0)).unwrap_or(usize::MAX);
+        (self.footers.limit() / PART_OF_LIMIT).checked_div(largest).unwrap_or(usize::MAX).max(1)
     }
 
     /// Whether reading it again costs little, because columns that are not needed are skipped.
@@ -164,10 +185,11 @@ impl SourceTable {
 
     /// The shares of a scan.
     fn partitions(&self, scan: Scan) -> Vec<Arc<dyn PartitionStream>> {
+        let partitions = self.units.len().clamp(1, self.threads).min(self.groups_at_once(&scan.projection));
         let scan = Arc::new(scan);
         let queue = Arc::new(Mutex::new(self.units.iter().cloned().enumerate().collect::<VecDeque<_>>()));
         let partition = |_| Arc::new(Partition { scan: Arc::clone(&scan), queue: Arc::clone(&queue) }) as Arc<dyn PartitionStream>;
-        (0..self.units.len().clamp(1, self.threads)).map(partition).collect()
+        (0..partitions).map(partition).collect()
     }
 }
 

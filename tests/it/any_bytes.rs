@@ -175,3 +175,86 @@ fn text_in_quotes_is_no_row_whatever_is_wrong_with_its_record() {
     assert_eq!(outcome.kept, [["9", "z"], ["2", "y"]].map(|row| row.map(|text| Some(text.to_owned()))));
     assert_eq!(outcome.reasons(), [(2, "too-many-fields"), (5, "invalid-utf8"), (8, "unclosed-quote")]);
 }
+
+/// What takes so long, and what twice as much of it takes: not four times as long. Both are long enough to be measured.
+fn twice(what: &str, of: impl Fn(usize) -> (String, Vec<u8>), size: usize) {
+    let elapsed_ms = |size: usize| {
+        let (name, bytes) = of(size);
+        let begun = Stopwatch::start();
+        drop(read(&name, &bytes));
+        begun.elapsed_ms()
+    };
+    elapsed_ms(size / 10);
+    let once = elapsed_ms(size);
+    let twice = elapsed_ms(2 * size);
+    assert!(twice <= 3 * once + 400, "{what}: {once} ms, and {twice} ms for twice as much");
+}
+
+#[test]
+fn headers_of_very_many_columns_are_linear() {
+    let named = |columns: usize| (0..columns).map(|column| format!(",{column:x}")).collect::<String>();
+    let wide = |columns: usize| format!("a,b{}\n1,2{}\n", named(columns), ",".repeat(columns)).into_bytes();
+    let outcome = read("extract.csv", &wide(100_000)).unwrap();
+    assert_eq!(outcome.kept, [[Some("1".to_owned()), Some("2".to_owned())]]);
+    twice("columns", |columns| ("extract.csv".to_owned(), wide(columns)), 80_000);
+    // Columns that are named alike or not at all, and more than fit a record.
+    let alike = |columns: usize| format!("a,b{}\n1,2\n", ",x".repeat(columns)).into_bytes();
+    let error = read("extract.csv", &alike(400_000)).unwrap_err().to_string();
+    assert!(error.contains("names `x` twice"), "{error}");
+    let outcome = read("extract.csv", format!("a,b{}\n1,2{}\n", ",".repeat(400_000), ",".repeat(400_000)).as_bytes()).unwrap();
+    assert_eq!(outcome.kept.len(), 1);
+    twice("columns named alike", |columns| ("extract.csv".to_owned(), alike(columns)), 200_000);
+    let error = read("extract.csv", &wide(1_000_000)).unwrap_err().to_string();
+    assert!(error.len() < 2000 && error.contains("extract.csv"), "{error}");
+    // A message tells some names and how many more there are, and no name whole that fills a page.
+    let lacking = format!("b{},{}\n", named(90_000), "n".repeat(100_000));
+    let error = read("extract.csv", lacking.replacen("b,", "c,", 1).as_bytes()).map(|_| ()).err().map(|error| format!("{error:?}"));
+    assert!(error.is_none_or(|error| error.len() < 20_000));
+}
+
+#[test]
+fn objects_of_very_many_members_and_levels_are_linear() {
+    let members = |count: usize, name: &dyn Fn(usize) -> String| {
+        let members: Vec<String> = (0..count).map(|at| format!("\"{}\":{at}", name(at))).collect();
+        format!("{{\"a\":1}}\n{{\"b\":2,{}}}\n", members.join(","))
+    };
+    let levels = |count: usize| format!("{{\"a\":1}}\n{{\"c\":{}1{}}}\n{{\"a\":2}}\n", "[".repeat(count), "]".repeat(count));
+    let outcome = read("extract.ndjson", members(80_000, &|at| format!("{at:x}")).as_bytes()).unwrap();
+    assert_eq!(outcome.kept.len(), 2);
+    let outcome = read("extract.ndjson", members(80_000, &|_| "a".to_owned()).as_bytes()).unwrap();
+    assert_eq!(outcome.kept[1], [Some("79999".to_owned()), Some("2".to_owned())]);
+    // No reader goes so deep; the line is at fault, and the others are not.
+    let outcome = read("extract.ndjson", levels(100_000).as_bytes()).unwrap();
+    assert_eq!((outcome.kept.len(), outcome.reasons().len()), (2, 1));
+    for (what, of) in [
+        ("members", &(|count| members(count, &|at| format!("{at:x}"))) as &dyn Fn(usize) -> String),
+        ("equal members", &|count| members(count, &|_| "a".to_owned())),
+        ("levels", &levels),
+        ("digits", &|count| format!("{{\"a\":1}}\n{{\"a\":{}}}\n", "7".repeat(10 * count))),
+        ("escapes", &|count| format!("{{\"a\":1}}\n{{\"a\":\"{}\"}}\n", "\\u0041".repeat(count))),
+        ("lines of other keys", &|count| "{\"a\":1}\n".to_owned() + &"{\"x\":1}\n{\"y\":1,\"a\":2}\n".repeat(count / 10)),
+    ] {
+        twice(what, |count| ("extract.ndjson".to_owned(), of(count).into_bytes()), 40_000);
+    }
+}
+
+/// Frames and members by the thousand, padding, and frames that are to be skipped.
+#[test]
+fn packed_files_of_very_many_frames_are_linear() {
+    let zeros = |bytes: usize| vec![0; bytes];
+    let skippable = [0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0];
+    let text = |ending: &str, rest: Vec<u8>| [packed(b"a,b\n1,2\n", ending), rest].concat();
+    for (what, ending, of) in [
+        ("members", ".gz", &(|count: usize| packed(b"1,2\n", ".gz").repeat(count / 20)) as &dyn Fn(usize) -> Vec<u8>),
+        ("empty members", ".gz", &|count| packed(b"", ".gz").repeat(count / 10)),
+        ("frames", ".zst", &|count| packed(b"1,2\n", ".zst").repeat(count / 20)),
+        ("empty frames", ".zst", &|count| packed(b"", ".zst").repeat(count / 10)),
+        ("frames to skip", ".zst", &|count| skippable.repeat(count / 5)),
+        ("padding", ".gz", &|count| zeros(10 * count)),
+        ("padding", ".zst", &|count| zeros(10 * count)),
+        ("one frame", ".zst", &|count| packed(&b"1,2\n".repeat(count), ".zst")),
+        ("one member", ".gz", &|count| packed(&b"1,2\n".repeat(count), ".gz")),
+    ] {
+        twice(&format!("{what} {ending}"), |count| (format!("extract.csv{ending}"), text(ending, of(count))), 100_000);
+    }
+}

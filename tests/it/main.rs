@@ -63,6 +63,8 @@ mod only_reads;
 mod output_checks;
 /// What is not Segmill's own is not touched: markers, adoption, what clean leaves, retention, destinations that feed themselves.
 mod ownership;
+/// Promise 7: a Parquet file takes what it declares, which fits or refuses it by name, and its values are right.
+mod parquet_bounds;
 /// Promises 4 and 5: a publication and what comes of it, on a local disk and through the command line.
 mod publishing;
 /// The two kinds of readers, as the README tells them to read.

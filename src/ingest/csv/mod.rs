@@ -4,7 +4,7 @@ mod fields;
 pub mod records;
 
 use std::cmp::Ordering;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
@@ -59,7 +59,16 @@ impl Header {
         })?;
         let names: Vec<String> = fields.into_iter().map(|name| name.trim().to_owned()).collect();
         // What stands there instead may be personal, so it is not repeated.
-        let found = contract.columns.iter().filter(|column| column.names.iter().any(|name| names.contains(name))).count();
+        let mut places: HashMap<&str, usize> = HashMap::with_capacity(names.len());
+        let mut twice = None;
+        for (at, name) in names.iter().enumerate() {
+            // Columns without a name belong to nobody, as spreadsheets leave them behind.
+            let first = *places.entry(name).or_insert(at);
+            if first < at && !name.is_empty() {
+                twice = twice.or(Some(name));
+            }
+        }
+        let found = contract.columns.iter().filter(|column| column.names.iter().any(|name| places.contains_key(name.as_str()))).count();
         if found == 0 {
             let wanted: Vec<&str> = contract.columns.iter().map(ContractColumn::in_files).collect();
             let message = Message::new(format!("{shown}: the first line names none of the contract's columns"));
@@ -71,11 +80,9 @@ impl Header {
         }
         // A first row may have a word that is a column's name, too.
         let is_header = found * 2 >= contract.columns.len();
-        // Columns without a name belong to nobody, as spreadsheets leave them behind.
-        let mut seen = HashSet::new();
-        if let Some(twice) = names.iter().find(|name| !name.is_empty() && !seen.insert(name.as_str())) {
+        if let Some(twice) = twice {
             return Err(refused(if is_header {
-                format!("the header names `{}` twice", outside::name(twice))
+                format!("the header names `{}` twice", outside::column(twice))
             } else {
                 "the header names a column twice".to_owned()
             }));
@@ -83,7 +90,7 @@ impl Header {
         let mut positions = Vec::new();
         let mut missing = Vec::new();
         for column in &contract.columns {
-            let position = column.find(|wanted| names.iter().position(|name| name == wanted));
+            let position = column.find(|wanted| places.get(wanted).copied());
             if position.is_none() && !column.optional {
                 missing.push(column.in_files());
             }

@@ -12,8 +12,8 @@ mod years;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, StringArray, new_null_array};
-use arrow::compute::cast;
+use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, PrimitiveArray, StringArray, new_null_array};
+use arrow::compute::{cast, take};
 use arrow::datatypes::{DataType, Int32Type};
 
 pub use pattern::Pattern;
@@ -131,10 +131,10 @@ impl Meaning {
         match array.data_type() {
             DataType::Utf8 => Ok(self.read_texts(array.as_string())),
             DataType::Null => Ok(Values::good(new_null_array(&self.data_type, array.len()))),
-            held if is_keyed_text(held) && self.column_type == ColumnType::String && self.words.is_empty() => {
-                Ok(Values::good(Arc::clone(array)))
-            }
+            held if is_keyed_text(held) && self.takes_texts() => Ok(Values::good(Arc::clone(array))),
+            DataType::Dictionary(..) if array.as_dictionary_opt::<Int32Type>().is_some() => self.read_keyed(array.as_dictionary()),
             DataType::Dictionary(_, value) => self.read_any(&cast(array, value).map_err(defect)?),
+            DataType::Utf8View if self.takes_texts() => Ok(Values::good(Arc::clone(array))),
             DataType::LargeUtf8 | DataType::Utf8View => self.read_any(&cast(array, &DataType::Utf8).map_err(defect)?),
             DataType::Binary | DataType::LargeBinary | DataType::BinaryView => {
                 let texts = strings::of_bytes(array)?;
@@ -165,6 +165,31 @@ impl Meaning {
                 ColumnType::Date | ColumnType::Timestamp => dates::read(array, self),
             },
         }
+    }
+
+    /// Whether texts are values as they stand.
+    pub fn takes_texts(&self) -> bool {
+        self.column_type == ColumnType::String && self.words.is_empty()
+    }
+
+    /// Reads each value of a dictionary once. Texts stay values of one, so that they take no more than in the file.
+    fn read_keyed(&self, keyed: &DictionaryArray<Int32Type>) -> Result<Values> {
+        let read = self.read_any(keyed.values())?;
+        let reasons: BTreeMap<usize, &'static str> = read.bad.into_iter().collect();
+        let key = |key: Option<i32>| usize::try_from(key?).ok();
+        let bad = if reasons.is_empty() {
+            Vec::new()
+        } else {
+            let reason = |(row, held): (usize, Option<i32>)| Some((row, *reasons.get(&key(held)?)?));
+            keyed.keys().iter().enumerate().filter_map(reason).collect()
+        };
+        if read.array.data_type() != &DataType::Utf8 {
+            return Ok(Values { array: take(&read.array, keyed.keys(), None).map_err(defect)?, bad });
+        }
+        let is_there = |held: &i32| key(Some(*held)).is_some_and(|key| read.array.is_valid(key));
+        let keys: PrimitiveArray<Int32Type> = keyed.keys().iter().map(|held| held.filter(is_there)).collect();
+        let array = DictionaryArray::try_new(keys, read.array.clone()).map_err(defect)?;
+        Ok(Values { array: Arc::new(array), bad })
     }
 
     /// A value that the pipeline file names, as it is shown; none when it is not of the declared type.

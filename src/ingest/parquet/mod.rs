@@ -1,0 +1,322 @@
+//! Parquet extracts: columns are found by name, row groups are read one by one, and only the columns that matter are decoded.
+
+mod batches;
+mod delta;
+mod footer;
+mod header;
+mod inflate;
+mod pages;
+mod texts;
+mod thrift;
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef, TimeUnit};
+use futures::{StreamExt, TryStreamExt};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::basic::{LogicalType, Type};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
+use parquet::file::statistics::Statistics;
+
+use super::column::ContractColumn;
+use super::contract::Contract;
+use super::format;
+use super::text::Blocks;
+use crate::config::{ColumnType, SourceFormat};
+use crate::diagnostic::list;
+use crate::engine::Held;
+use crate::error::{Error, Message, Result};
+use crate::shown;
+use crate::storage::File;
+
+pub use batches::Batches;
+pub use texts::PART_BYTES;
+
+/// Footers fetched at once.
+const FOOTERS_AT_ONCE: usize = 16;
+
+/// A row group of a Parquet file.
+#[derive(Debug, Clone)]
+pub struct RowGroup {
+    /// The file.
+    pub file: Arc<File>,
+    /// The file's footer.
+    pub footer: Arc<Footer>,
+    /// Its place in the file.
+    pub index: usize,
+    /// The number of its first row in the file, from 1.
+    pub first_row: u64,
+    /// For every column of the contract its place in the file.
+    pub positions: Arc<Vec<Option<usize>>>,
+}
+
+/// What the end of a file says of it.
+#[derive(Debug)]
+pub struct Footer {
+    arrow: ArrowReaderMetadata,
+    /// For every column of the file the place of its values, if it is not nested.
+    leaves: Vec<Option<usize>>,
+}
+
+impl Footer {
+    fn new(arrow: ArrowReaderMetadata) -> Self {
+        let descriptor = arrow.metadata().file_metadata().schema_descr();
+        let mut leaves = vec![None; arrow.schema().fields().len()];
+        for leaf in 0..descriptor.num_columns() {
+            let root = descriptor.get_column_root_idx(leaf);
+            let is_flat = descriptor.column(leaf).max_rep_level() == 0 && !arrow.schema().field(root).data_type().is_nested();
+            leaves[root] = is_flat.then_some(leaf);
+        }
+        Footer { arrow, leaves }
+    }
+
+    /// The columns, by the types that they are read as.
+    pub fn schema(&self) -> &SchemaRef {
+        self.arrow.schema()
+    }
+
+    /// The footer as it stands in the file.
+    pub fn metadata(&self) -> &Arc<ParquetMetaData> {
+        self.arrow.metadata()
+    }
+
+    /// The place of a column's values; none when it is nested.
+    pub fn leaf_of(&self, column: usize) -> Option<usize> {
+        self.leaves.get(column).copied().flatten()
+    }
+}
+
+impl RowGroup {
+    /// How many rows it has.
+    pub fn rows(&self) -> u64 {
+        u64::try_from(self.footer.metadata().row_group(self.index).num_rows()).unwrap_or_default()
+    }
+
+    /// The bytes of the file that columns of the contract take, as it says.
+    pub fn bytes_of(&self, columns: &[usize]) -> u64 {
+        let mut leaves: Vec<usize> = columns.iter().filter_map(|&column| self.footer.leaf_of(self.positions[column]?)).collect();
+        leaves.sort_unstable();
+        leaves.dedup();
+        let group = self.footer.metadata().row_group(self.index);
+        leaves.into_iter().map(|leaf| group.column(leaf).compressed_size().unsigned_abs()).fold(0, u64::saturating_add)
+    }
+
+    fn chunk_of(&self, column: usize) -> Option<&ColumnChunkMetaData> {
+        Some(self.footer.metadata().row_group(self.index).column(self.footer.leaf_of(column)?))
+    }
+
+    /// Whether a column of the contract is text that the file stores for every row, and not as keys.
+    pub fn is_plain_text(&self, column: usize, schema: &Schema) -> bool {
+        let Some(at) = self.positions[column] else { return false };
+        let is_text = schema.field(column).data_type() == &DataType::Utf8 && self.footer.schema().field(at).data_type() == &DataType::Utf8;
+        is_text && !self.chunk_of(at).is_some_and(is_keyed)
+    }
+
+    /// Whether values of a column may be missing; its statistics may know that none are.
+    fn may_have_nulls(&self, column: usize) -> bool {
+        let known = self.chunk_of(column).and_then(ColumnChunkMetaData::statistics);
+        known.and_then(Statistics::null_count_opt) != Some(0)
+    }
+
+    /// The smallest and largest of a column's whole numbers as they are stored, if its statistics say so.
+    fn range_of(&self, column: usize) -> Option<(i64, i64)> {
+        match self.chunk_of(column)?.statistics()? {
+            Statistics::Int32(known) => Some((i64::from(*known.min_opt()?), i64::from(*known.max_opt()?))),
+            Statistics::Int64(known) => Some((*known.min_opt()?, *known.max_opt()?)),
+            _ => None,
+        }
+    }
+}
+
+/// The row groups of some files, in order. What their footers take is held.
+///
+/// # Errors
+/// [`Error::Refused`] when a file is no Parquet, is damaged, or lacks a column; also when a footer does not fit.
+pub async fn row_groups(files: &[File], contract: &Contract, memory: Option<&Held>) -> Result<Vec<RowGroup>> {
+    let footers = futures::stream::iter(files).map(|file| async move {
+        let read = async {
+            let footer = footer::read(file, memory).await?;
+            unharmed(|| with_our_types(&footer)).map_err(|why| damaged(file, why))
+        };
+        match read.await {
+            Ok(footer) => split(file, footer, contract),
+            Err(Error::Refused(message)) => Err(instead(file).await.unwrap_or(Error::Refused(message))),
+            Err(error) => Err(error),
+        }
+    });
+    Ok(footers.buffered(FOOTERS_AT_ONCE).try_collect::<Vec<_>>().await?.concat())
+}
+
+/// What a file is that is no Parquet, told from its first bytes.
+async fn instead(file: &File) -> Option<Error> {
+    let head = Blocks::first_bytes(file).await.ok().filter(|head| !head.is_empty() && format::of_head(head) != SourceFormat::Parquet)?;
+    let what = match (format::foreign(&head), format::of_head(&head)) {
+        (Some((what, _)), _) => what,
+        (None, SourceFormat::Ndjson) => "text that looks like NDJSON",
+        (None, _) => "text, perhaps CSV",
+    };
+    let message = Message::new(format!("{} is not readable as Parquet: it is {what}", file.shown));
+    Some(Error::Refused(message.hint("correct the source's `location` or `format`, or have the file exported as Parquet")))
+}
+
+/// A footer by which columns are read as types that lose nothing: moments of 96 bits in microseconds of UTC, since nanoseconds reach
+/// from 1677 to 2262 alone.
+fn with_our_types(footer: &Arc<ParquetMetaData>) -> parquet::errors::Result<Footer> {
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let arrow = ArrowReaderMetadata::try_new(Arc::clone(footer), options.clone())?;
+    let fields = arrow.schema().fields();
+    let descriptor = footer.file_metadata().schema_descr();
+    let mut held: Vec<DataType> = fields.iter().map(|field| field.data_type().clone()).collect();
+    for leaf in 0..descriptor.num_columns() {
+        let (column, root) = (descriptor.column(leaf), descriptor.get_column_root_idx(leaf));
+        if column.physical_type() == Type::INT96 && matches!(held[root], DataType::Timestamp(..)) {
+            held[root] = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        }
+    }
+    let field = |(field, held): (&FieldRef, DataType)| field.as_ref().clone().with_data_type(held);
+    let schema = Schema::new(fields.iter().zip(held).map(field).collect::<Vec<_>>());
+    Ok(Footer::new(ArrowReaderMetadata::try_new(Arc::clone(footer), options.with_schema(Arc::new(schema)))?))
+}
+
+/// Refuses a file whose columns hold what can be none of their declared types.
+fn refuse_misfits(file: &File, footer: &Footer, contract: &Contract, positions: &[Option<usize>]) -> Result<()> {
+    let descriptor = footer.metadata().file_metadata().schema_descr();
+    let is_uuid = |at: usize| footer.leaf_of(at).is_some_and(|leaf| descriptor.column(leaf).logical_type_ref() == Some(&LogicalType::Uuid));
+    let mut message = Message::new(format!("{} does not fit its contract", file.shown));
+    let mut hints = Vec::new();
+    for (column, at) in contract.columns.iter().zip(positions).filter_map(|(column, at)| Some((column, (*at)?))) {
+        let held = footer.schema().field(at).data_type();
+        if column.column_type == ColumnType::String && is_uuid(at) {
+            continue;
+        }
+        if let Err(hint) = column.fits(held) {
+            let name = shown::column(footer.schema().field(at).name());
+            message = message.detail(format!("the column `{name}` holds {}, which is no {}", in_words(held), column.column_type));
+            hints.push(hint);
+        }
+    }
+    hints.dedup();
+    if hints.is_empty() { Ok(()) } else { Err(Error::Refused(message.hint(hints.join("; ")))) }
+}
+
+/// What a file's column holds, for people.
+fn in_words(held: &DataType) -> String {
+    match held {
+        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => "integers".to_owned(),
+        DataType::UInt8 | DataType::UInt16 | DataType::UInt32 | DataType::UInt64 => "unsigned integers".to_owned(),
+        DataType::Float16 | DataType::Float32 | DataType::Float64 => "binary floating-point numbers".to_owned(),
+        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => "decimals".to_owned(),
+        DataType::Date32 | DataType::Date64 => "dates".to_owned(),
+        DataType::Timestamp(..) => "timestamps".to_owned(),
+        DataType::Time32(_) | DataType::Time64(_) => "times of day".to_owned(),
+        DataType::Boolean => "booleans".to_owned(),
+        DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..) => "lists".to_owned(),
+        DataType::Struct(_) => "nested records".to_owned(),
+        DataType::Map(..) => "maps".to_owned(),
+        DataType::FixedSizeBinary(_) => "bytes without a meaning".to_owned(),
+        other => format!("values of the type {other}"),
+    }
+}
+
+/// Whether a chunk seems to be stored as keys of a dictionary. Where a writer gave that up, because nearly every value differs, keys of at most
+/// four bytes cannot be all that a value takes.
+fn is_keyed(chunk: &ColumnChunkMetaData) -> bool {
+    const KEY_BYTES: i64 = 4;
+    chunk.dictionary_page_offset().is_some() && chunk.uncompressed_size() < chunk.num_values().saturating_mul(2 * KEY_BYTES)
+}
+
+fn split(file: &File, footer: Footer, contract: &Contract) -> Result<Vec<RowGroup>> {
+    let schema = Arc::clone(footer.schema());
+    let fields = schema.fields();
+    let names: Vec<&str> = fields.iter().map(|field| field.name().as_str()).collect();
+    let mut places: HashMap<&str, (usize, bool)> = HashMap::with_capacity(names.len());
+    for (at, name) in names.iter().enumerate() {
+        places.entry(name).and_modify(|(_, is_twice)| *is_twice = true).or_insert((at, false));
+    }
+    let positions: Vec<_> = contract.columns.iter().map(|column| column.find(|name| places.get(name).map(|(at, _)| *at))).collect();
+    let path_into = |name: &&String| {
+        let root = name.split_once('.').and_then(|(root, _)| places.get(root));
+        root.is_some_and(|(at, _)| fields[*at].data_type().is_nested())
+    };
+    let unread = contract.columns.iter().zip(&positions).filter(|(_, position)| position.is_none());
+    if let Some(path) = unread.flat_map(|(column, _)| &column.names).find(path_into) {
+        let message = Message::new(format!("{}: `{path}` lies within a nested column, and nested values are not read", file.shown));
+        return Err(Error::Refused(message.hint("have the file exported with one plain value a column")));
+    }
+    refuse_missing(file, contract, &positions, &names)?;
+    let is_twice = |name: &&String| places.get(name.as_str()).is_some_and(|(_, is_twice)| *is_twice);
+    if let Some(twice) = contract.columns.iter().flat_map(|column| &column.names).find(is_twice) {
+        let message = Message::new(format!("{} has two columns called `{twice}`", file.shown));
+        return Err(Error::Refused(message.hint("have the file exported with one of them, or with names of their own")));
+    }
+    contract.refuse_unknown(&file.shown, &names)?;
+    refuse_misfits(file, &footer, contract, &positions)?;
+    let (file, footer, positions) = (Arc::new(file.clone()), Arc::new(footer), Arc::new(positions));
+    let mut first_row = 1_u64;
+    let mut groups = Vec::with_capacity(footer.metadata().num_row_groups());
+    for (index, group) in footer.metadata().row_groups().iter().enumerate() {
+        let rows = u64::try_from(group.num_rows()).ok().and_then(|rows| first_row.checked_add(rows));
+        let Some(next_row) = rows.filter(|next| i64::try_from(*next).is_ok()) else { return Err(damaged(&file, DAMAGED)) };
+        let (file, footer, positions) = (Arc::clone(&file), Arc::clone(&footer), Arc::clone(&positions));
+        groups.push(RowGroup { file, footer, index, first_row, positions });
+        first_row = next_row;
+    }
+    Ok(groups)
+}
+
+/// Refuses a file that lacks columns.
+fn refuse_missing(file: &File, contract: &Contract, positions: &[Option<usize>], names: &[&str]) -> Result<()> {
+    let missing = |(column, position): (&ContractColumn, &Option<usize>)| {
+        (position.is_none() && !column.optional).then(|| column.in_files().to_owned())
+    };
+    let missing: Vec<String> = contract.columns.iter().zip(positions).filter_map(missing).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let missing: Vec<&str> = missing.iter().map(String::as_str).collect();
+    let mut message =
+        Message::new(format!("{} lacks {}", file.shown, list(&missing))).detail(format!("it has {}", list(&shown::names(names))));
+    message.details.extend(format::key_in_path(&file.shown, &missing));
+    Err(Error::Refused(message.hint("correct `from` in the contract, or say `optional: true` where a file may lack the column")))
+}
+
+/// What is said of a footer or a page whose bytes are not what they should be.
+const DAMAGED: &str = "its metadata or a page of it is damaged";
+/// What is said of bytes that are not those that were written.
+const CHECKSUM: &str = "a checksum of it is wrong";
+
+thread_local! {
+    static IS_DECODING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is in a decoder, whose panics are damage of a file and no defect.
+pub fn is_decoding() -> bool {
+    IS_DECODING.get()
+}
+
+/// Calls a decoder, which may fail, and may panic over what nobody has written. What it says may repeat what it has read.
+fn unharmed<T, E: std::fmt::Display>(decode: impl FnOnce() -> std::result::Result<T, E>) -> std::result::Result<T, &'static str> {
+    IS_DECODING.set(true);
+    let decoded = std::panic::catch_unwind(std::panic::AssertUnwindSafe(decode));
+    IS_DECODING.set(false);
+    match decoded {
+        Ok(decoded) => decoded.map_err(|error| why(&error)),
+        Err(_) => Err(DAMAGED),
+    }
+}
+
+fn why(error: &impl std::fmt::Display) -> &'static str {
+    if error.to_string().contains(CHECKSUM) { CHECKSUM } else { DAMAGED }
+}
+
+fn damaged_by(file: &File, error: &ParquetError) -> Error {
+    damaged(file, why(error))
+}
+
+fn damaged(file: &File, why: &str) -> Error {
+    let message = Message::new(format!("{} is not readable as Parquet: {why}", file.shown));
+    Error::Refused(message.hint("the file is damaged or cut short: fetch it again"))
+}
