@@ -13,7 +13,7 @@ use crate::shown::size;
 /// spill, or put together again what was spilled.
 const LEAST_SHARE: usize = 32;
 /// How far such least shares may pass the limit, as a part of it.
-const OVERDRAFT: usize = 10;
+const OVERDRAFT: usize = 16;
 
 /// A pool that counts what is asked for, and what the process has beside it.
 #[derive(Debug)]

@@ -1,13 +1,17 @@
 //! What memory the process really has, measured while it runs: what nobody asked the pool for counts too.
 
-use std::sync::Once;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Once, OnceLock};
 use std::time::Duration;
 
 use crate::clock::Stopwatch;
 
-/// How often the process is measured.
+/// How often the process is measured, when nobody asks.
 const EVERY: Duration = Duration::from_millis(5);
+/// How old a measurement may be that somebody gets, when more than half of the limit is taken.
+const AT_MOST_MS: u64 = 2;
+/// What the process may have beside its limit: most of it are the pages of the program.
+const PROGRAM_BYTES: usize = 64 << 20;
 /// Of the time, the part that may go into giving memory back: one of so many.
 const SHARE_OF_TIME: u64 = 10;
 
@@ -15,6 +19,10 @@ const SHARE_OF_TIME: u64 = 10;
 static BYTES: AtomicUsize = AtomicUsize::new(0);
 /// How many measurements there were.
 static COUNT: AtomicU64 = AtomicU64::new(0);
+/// When measuring began, the time of the last measurement since then, and until when no memory is given back.
+static SINCE: OnceLock<Stopwatch> = OnceLock::new();
+static LAST_MS: AtomicU64 = AtomicU64::new(0);
+static REST_UNTIL_MS: AtomicU64 = AtomicU64::new(0);
 /// What the process may have before something must end.
 static LIMIT: AtomicUsize = AtomicUsize::new(usize::MAX);
 /// The largest measurement.
@@ -29,8 +37,15 @@ pub fn watch_memory(limit_bytes: usize) {
     static WATCHING: Once = Once::new();
     LIMIT.store(limit_bytes, Relaxed);
     WATCHING.call_once(|| {
-        // Without a thread to measure the limit holds for what is asked for.
-        let _ = std::thread::Builder::new().name("memory".to_owned()).spawn(measure);
+        SINCE.get_or_init(Stopwatch::start);
+        measure();
+        // Without a thread it is measured when somebody asks.
+        let _ = std::thread::Builder::new().name("memory".to_owned()).spawn(|| {
+            loop {
+                std::thread::sleep(EVERY);
+                measured();
+            }
+        });
     });
 }
 
@@ -62,41 +77,53 @@ pub(super) fn enough_bytes() -> Option<u64> {
     Some(wanted.div_ceil(step).saturating_mul(step))
 }
 
-/// A measurement, with its number; none when nobody measures.
+/// A measurement, with its number; none when nobody measures. It is made anew when the last one is too old for how near the limit is: threads that
+/// compute may keep the one that measures waiting.
 pub(super) fn measured() -> Option<(u64, usize)> {
-    let count = COUNT.load(Relaxed);
-    (count > 0).then(|| (count, BYTES.load(Relaxed)))
+    if COUNT.load(Relaxed) == 0 {
+        return None;
+    }
+    let now = SINCE.get().map_or(0, |since| since.elapsed_ms());
+    let wait_ms = if BYTES.load(Relaxed) > LIMIT.load(Relaxed) / 2 { AT_MOST_MS } else { AT_MOST_MS * 8 };
+    let last = LAST_MS.load(Relaxed);
+    if now >= last + wait_ms && LAST_MS.compare_exchange(last, now, Relaxed, Relaxed).is_ok() {
+        measure();
+    }
+    Some((COUNT.load(Relaxed), BYTES.load(Relaxed)))
 }
 
 /// Whether the process is further over its limit than what is on its way when the limit is met explains.
 pub(super) fn is_over() -> bool {
     let limit = LIMIT.load(Relaxed);
-    measured().is_some_and(|(_, bytes)| bytes > limit.saturating_add(limit / 8))
+    measured().is_some_and(|(_, bytes)| bytes > limit.saturating_add(limit / 12))
 }
 
+/// Measures, and gives back what the allocator keeps if the limit is near.
 fn measure() {
-    let mut rest_ms = 0;
-    let mut since = Stopwatch::start();
-    loop {
-        let Some(mut bytes) = anonymous_bytes() else { return };
-        let limit = LIMIT.load(Relaxed);
-        if bytes > limit - limit / 8 && since.elapsed_ms() >= rest_ms {
-            let begun = Stopwatch::start();
-            segmill_allocator::give_back();
-            rest_ms = begun.elapsed_ms() * SHARE_OF_TIME;
-            since = Stopwatch::start();
-            bytes = anonymous_bytes().unwrap_or(bytes);
-        }
-        BYTES.store(bytes, Relaxed);
-        MOST.fetch_max(bytes, Relaxed);
-        COUNT.fetch_add(1, Relaxed);
-        std::thread::sleep(EVERY);
+    let Some(mut bytes) = counted_bytes() else { return };
+    let limit = LIMIT.load(Relaxed);
+    let now = || SINCE.get().map_or(0, |since| since.elapsed_ms());
+    let begun = now();
+    if bytes > limit - limit / 8 && begun >= REST_UNTIL_MS.load(Relaxed) {
+        segmill_allocator::give_back();
+        REST_UNTIL_MS.store(now() + (now() - begun) * SHARE_OF_TIME, Relaxed);
+        bytes = counted_bytes().unwrap_or(bytes);
     }
+    BYTES.store(bytes, Relaxed);
+    MOST.fetch_max(bytes, Relaxed);
+    COUNT.fetch_add(1, Relaxed);
 }
 
-/// What the process has in memory that is not read from a file, in bytes; where Linux tells.
-fn anonymous_bytes() -> Option<usize> {
+/// What of the process counts against the limit, in bytes, where Linux tells: all that it has in memory, but for [`PROGRAM_BYTES`].
+fn counted_bytes() -> Option<usize> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let kibibytes: usize = status.lines().find_map(|line| line.strip_prefix("RssAnon:")?.trim().strip_suffix(" kB")?.parse().ok())?;
-    Some(kibibytes * 1024)
+    let bytes = |name: &str| {
+        let kibibytes: usize = status.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB")?.parse().ok())?;
+        Some(kibibytes * 1024)
+    };
+    // A program that is not optimised is several times as large, and nobody's in production.
+    if cfg!(debug_assertions) {
+        return bytes("RssAnon:");
+    }
+    Some(bytes("VmRSS:")?.saturating_sub(PROGRAM_BYTES))
 }
