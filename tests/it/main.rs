@@ -53,6 +53,9 @@ mod no_look_ahead;
 mod odd_files;
 /// Folders, files and keys of any name work as project, extract and destination, or are refused by name.
 mod odd_places;
+/// What is no ordinary file, and links that lead nowhere, are refused by name wherever a file is read.
+#[cfg(unix)]
+mod odd_things;
 /// SQL of a project reads, and does nothing else, wherever it stands.
 mod only_reads;
 /// Promise 4: what is published has passed its checks, and what has not is shown without personal data.
