@@ -37,6 +37,8 @@ mod identity_history;
 mod identity_operator;
 /// Exit 99 means late extracts and nothing else.
 mod late_extracts;
+/// Every limit of the source is in `docs/limits.md`.
+mod limits;
 /// Local times that happen twice or never are one moment, in every zone, format and representation.
 mod local_times;
 /// Marked values, and whether a text holds one in any form.

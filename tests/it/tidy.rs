@@ -200,7 +200,7 @@ fn codes_after(text: &str, before: &[&str]) -> Vec<String> {
     codes
 }
 
-fn read(path: &Path) -> String {
+pub fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
@@ -215,7 +215,7 @@ fn identifier(text: &str) -> &str {
     &text[..end]
 }
 
-fn rust_files(folder: &Path) -> Vec<PathBuf> {
+pub fn rust_files(folder: &Path) -> Vec<PathBuf> {
     files(folder, "rs")
 }
 
