@@ -18,13 +18,10 @@ use crate::diagnostic::{Diagnostic, SourceFile, Span, list, suggestion};
 /// The `format` of a column's type: what JSON Schema cannot say of it, [`ColumnType`] does.
 pub const COLUMN_TYPE: &str = "column-type";
 
-/// More parts than any file has; past them, aliases repeat each other without end.
-const MAX_PARTS: usize = 1_000_000;
-
 /// Everything in a file that does not have the shape of a schema, and where that is.
 pub fn check(file: &Arc<SourceFile>, root: &Node, schema: &Value, environment: &HashMap<String, String>) -> (Vec<Diagnostic>, Wrong) {
     let definitions = &schema["$defs"];
-    let mut checker = Checker { file, definitions, environment, problems: Vec::new(), wrong: Wrong::default(), parts: 0 };
+    let mut checker = Checker { file, definitions, environment, problems: Vec::new(), wrong: Wrong::default() };
     checker.check(root, schema, &Place { path: String::new(), key: None });
     (checker.problems, checker.wrong)
 }
@@ -35,7 +32,6 @@ struct Checker<'a> {
     environment: &'a HashMap<String, String>,
     problems: Vec<Diagnostic>,
     wrong: Wrong,
-    parts: usize,
 }
 
 /// Where a value stands among the keys.
@@ -80,10 +76,6 @@ impl Place {
 
 impl<'a> Checker<'a> {
     fn check(&mut self, node: &Node, schema: &'a Value, place: &Place) {
-        self.parts += 1;
-        if self.parts > MAX_PARTS {
-            return;
-        }
         let about = schema["description"].as_str();
         let branches = branches(self.definitions, schema);
         match &node.content {

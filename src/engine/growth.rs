@@ -24,6 +24,9 @@ use super::Limits;
 /// What every thread may make at once, however small the limit is.
 const MIN_RESULT_BYTES: usize = 16 * 1024 * 1024;
 
+/// The longest text that may be made of constants.
+const MAX_CONSTANT_BYTES: usize = 1024 * 1024;
+
 /// What an element of a list takes, more or less.
 const ELEMENT_BYTES: u128 = 8;
 const TEXT_ELEMENT_BYTES: u128 = 16;
@@ -79,6 +82,12 @@ impl Growth {
             "array_resize" => Growth::Resized,
             _ => return None,
         })
+    }
+}
+
+impl Growth {
+    fn makes_text(self) -> bool {
+        !matches!(self, Growth::Parts | Growth::Series | Growth::Elements | Growth::Resized)
     }
 }
 
@@ -155,9 +164,12 @@ impl ScalarUDFImpl for Bounded {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let bytes = self.bytes(&args)?;
-        if bytes > self.most_bytes as u128 {
+        let is_constant = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
+        // A list that is a constant is shared by all that hold it, and a text is copied.
+        let most_bytes = if is_constant && self.growth.makes_text() { MAX_CONSTANT_BYTES } else { self.most_bytes };
+        if bytes > most_bytes as u128 {
             let made = human_readable_size(usize::try_from(bytes).unwrap_or(usize::MAX));
-            let most = human_readable_size(self.most_bytes);
+            let most = human_readable_size(most_bytes);
             let what = format!("`{}` would make {made} at once, and may make {most}", self.name());
             return Err(DataFusionError::ResourcesExhausted(what));
         }

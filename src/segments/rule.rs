@@ -31,14 +31,14 @@ pub fn compile(
 ) -> Result<Arc<dyn PhysicalExpr>, Vec<Diagnostic>> {
     let file = Arc::new(SourceFile { path: "rule".to_owned(), text: text.to_owned() });
     let whole = || Span { file: Arc::clone(&file), bytes: 0..text.len() };
+    if let Some(problem) = sql::too_deep(&file) {
+        return Err(vec![problem]);
+    }
     if text.len() > MAX_RULE_BYTES {
         let problem = Diagnostic::error("sql-too-costly", format!("a rule is longer than {} KiB", MAX_RULE_BYTES / 1024));
         return Err(vec![
             problem.at(Span { file: Arc::clone(&file), bytes: 0..1 }).hint("make what it looks for a column of `sql/customers.sql`"),
         ]);
-    }
-    if let Some(problem) = sql::too_deep(&file) {
-        return Err(vec![problem]);
     }
     let parsed = engine.parse_rule(text).map_err(|error| vec![sql::rule_syntax(&file, &error)])?;
     refuse_unknown_parameters(&file, &parsed, parameters)?;

@@ -133,7 +133,7 @@ fn sql_that_people_write_is_within_the_bounds() {
             "a cube",
             CUSTOMERS.replace("group by customer_id", "group by customer_id, cube(customer_id, 1, 2)").replace("count(*)", "sum(1)"),
         ),
-        ("columns", with(&(0..300).map(|n| format!("{n} as c{n}")).collect::<Vec<_>>().join(", "))),
+        ("columns", with(&(0..300).map(|n| format!("{n} as c{n}")).chain(["1".to_owned()]).collect::<Vec<_>>().join(", "))),
         ("a calendar", with("array_length(generate_series(date '2000-01-01', date '2030-12-31', interval '1' day))")),
         ("texts", with("lpad(customer_id || '-' || repeat('x', 100), 200, '0')").replace("group by", "group by customer_id,")),
         (
@@ -177,14 +177,14 @@ fn pipelines() -> Vec<(&'static str, String, &'static str)> {
     let merged: String = (1..300).map(|at| format!("x{at}: &x{at}\n  <<: [*x{0}, *x{0}]\n  k{at}: 1\n", at - 1)).collect();
     let named = |name: &str| (0..30_000).map(|at| format!("{}: 1\n", name.replace("{}", &at.to_string()))).collect::<String>();
     vec![
-        ("or", rule(&vec!["orders > 1"; 1_200].join(" or ")), "[sql-too-deep]"),
+        ("or", rule(&vec!["orders > 1"; 1_100].join(" or ")), "[sql-too-deep]"),
         ("not", rule(&format!("{}(orders > 1)", "not ".repeat(3_000))), "[sql-too-deep]"),
         ("is null", rule(&format!("orders {}", "is null ".repeat(1_500))), "[sql-too-deep]"),
         ("brackets", rule(&format!("{}orders > 1{}", "(".repeat(5_000), ")".repeat(5_000))), "[sql-too-deep]"),
-        ("a long rule", rule(&vec!["orders > 1"; 10_000].join(" or ")), "[sql-too-costly]"),
+        ("a long rule", rule(&format!("orders in ({})", vec!["1"; 10_000].join(", "))), "[sql-too-costly]"),
         ("segments", before_others((0..10_000).map(segment).collect()), "[too-many-segments]"),
         ("aliases", format!("x0: &x0 [1, 1]\n{bomb}{PIPELINE}"), "more than 250000 values"),
-        ("merges", format!("x0: &x0 {{a: 1}}\n{merged}{PIPELINE}"), "[unknown-key]"),
+        ("merges", format!("x0: &x0 {{a: 1}}\n{merged}{PIPELINE}"), "more than 250000 values"),
         ("keys", format!("{PIPELINE}{}", named("k{}")), "more than 2000 keys"),
         ("one key", format!("{PIPELINE}{}", named("k")), "more than 2000 keys"),
         ("depth", format!("{PIPELINE}checks: {}{}\n", "[".repeat(5_000), "]".repeat(5_000)), "[invalid-yaml]"),
@@ -236,6 +236,8 @@ fn proofs_of_many_rules_come_to_an_end() {
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.code().is_some_and(|status| [0, 2].contains(&status)) && said.contains("[unproved-set]"), "{kind}: {said}");
+        assert!(output.status.code().is_some_and(|status| [0, 2].contains(&status)), "{kind}: {said}");
+        // Rules that may overlap are looked at one by one.
+        assert!(kind == "overlapping" || said.contains("[unproved-set]"), "{kind}: {said}");
     }
 }

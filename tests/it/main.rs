@@ -39,6 +39,8 @@ mod identity_operator;
 mod keys;
 /// Exit 99 means late extracts and nothing else.
 mod late_extracts;
+/// Every limit of the source is in `docs/limits.md`.
+mod limits;
 /// Local times that happen twice or never are one moment, in every zone, format and representation.
 mod local_times;
 /// Marked values, and whether a text holds one in any form.
@@ -57,6 +59,9 @@ mod no_look_ahead;
 mod odd_files;
 /// Folders, files and keys of any name work as project, extract and destination, or are refused by name.
 mod odd_places;
+/// What is no ordinary file, and links that lead nowhere, are refused by name wherever a file is read.
+#[cfg(unix)]
+mod odd_things;
 /// SQL of a project reads, and does nothing else, wherever it stands.
 mod only_reads;
 /// Promise 4: what is published has passed its checks, and what has not is shown without personal data.

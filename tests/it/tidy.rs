@@ -40,6 +40,12 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("damaged-publication", "needs a destination whose files are gone: `damage` holds it"),
     ("not-published", "is told by `outputs`: `publishing` holds it"),
     ("unreadable-name", "needs names that a repository cannot hold: `odd_places` holds it"),
+    ("not-a-file", "needs pipes, sockets and devices, which a repository cannot hold: `odd_things` holds it"),
+    ("too-many-models", "needs thousands of files: `odd_things` holds it"),
+    ("too-many-segments", "needs many segments: `costs` holds it"),
+    ("too-many-values", "needs many values: `costs` holds it"),
+    ("sql-too-costly", "needs long queries: `costs` holds it"),
+    ("too-many-threads", "is told of arguments: `ending` holds it"),
     ("unwritable-folder", "is told by `init`, and needs a folder that refuses"),
     ("not-generated", "is told by `generate`"),
     ("wrong-credentials", "needs a store that answers: `stores` holds it"),
@@ -194,7 +200,7 @@ fn codes_after(text: &str, before: &[&str]) -> Vec<String> {
     codes
 }
 
-fn read(path: &Path) -> String {
+pub fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
@@ -209,7 +215,7 @@ fn identifier(text: &str) -> &str {
     &text[..end]
 }
 
-fn rust_files(folder: &Path) -> Vec<PathBuf> {
+pub fn rust_files(folder: &Path) -> Vec<PathBuf> {
     files(folder, "rs")
 }
 

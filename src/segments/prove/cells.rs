@@ -88,7 +88,7 @@ impl Grid {
         }
         // A stable sort: terms stay in the order in which the rules name them.
         axes.sort_by_key(|axis| !axis.known);
-        let size = axes.iter().map(|axis| axis.classes.len() as u128).product::<u128>();
+        let size = axes.iter().fold(1_u128, |size, axis| size.saturating_mul(axis.classes.len() as u128));
         let cells = usize::try_from(size).ok().filter(|cells| *cells <= MOST_CELLS).ok_or(NoGrid::TooLarge(size))?;
         let mut stride = 1;
         let mut inner = 1;
@@ -132,7 +132,7 @@ impl Grid {
 
     /// How many combinations of values a cell stands for; none when they cannot be counted.
     pub fn values(&self, cell: usize) -> Option<u64> {
-        self.axes.iter().map(|axis| axis.classes[axis.class_of(cell)].values).product()
+        self.axes.iter().try_fold(1_u64, |all, axis| all.checked_mul(axis.classes[axis.class_of(cell)].values?))
     }
 
     /// A cell without the terms whose value does not matter: the others alone make all their cells like it.

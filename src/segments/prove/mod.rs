@@ -362,7 +362,8 @@ impl<'a> Answers<'a> {
         let mut all = 0;
         for cell in self.cells() {
             let Some(values) = self.grid.values(cell) else { return Count(None) };
-            all += values;
+            let Some(sum) = u64::checked_add(all, values) else { return Count(None) };
+            all = sum;
             some += if wanted(cell) { values } else { 0 };
         }
         Count(Some((some, all)))

@@ -1,0 +1,109 @@
+use std::collections::BTreeSet;
+
+use crate::support::package;
+use crate::tidy::{read, rust_files};
+
+/// Constants that bound what somebody sends or writes, each with words of its row in `docs/limits.md`.
+const BOUNDS: [(&str, &str); 48] = [
+    ("cli/arguments.rs MAX_THREADS", "up to 256"),
+    ("cli/days.rs MAX_DAYS", "40,000"),
+    ("cli/durations.rs MAX_DURATION", "36,525 days"),
+    ("config/load.rs MAX_MODELS", "| SQL models | 2,000 |"),
+    ("config/load.rs MAX_TEXT_BYTES", "| 4 MiB each |"),
+    ("config/tree.rs MAX_KEYS", "| keys of one mapping | 2,000 |"),
+    ("config/tree.rs MAX_PARTS", "| 250,000 |"),
+    ("engine/costs.rs MAX_CONSTANT_BYTES", "a constant that is repeated in every row | 16 KiB |"),
+    ("engine/costs.rs MAX_PARTS", "| 20,000 |"),
+    ("engine/disks.rs MAX_SPILLED_BYTES", "| 100 GiB an engine |"),
+    ("engine/growth.rs MAX_CONSTANT_BYTES", "a text made of constants 1 MiB"),
+    ("engine/recursion.rs MAX_ROUNDS", "| rounds of a recursive query | 10,000 |"),
+    ("functions/addresses.rs MAX_ADDRESS_BYTES", "254 bytes"),
+    ("functions/addresses.rs MAX_LABEL_BYTES", "63"),
+    ("functions/addresses.rs MAX_WRITTEN_DOMAIN_BYTES", "1,024"),
+    ("functions/phones.rs MAX_WRITTEN_BYTES", "128"),
+    ("generate/mod.rs MAX_CUSTOMERS", "50,000,000"),
+    ("identity/edges.rs MAX_SOURCES", "64; 255"),
+    ("identity/rules.rs MAX_TYPES", "64; 255"),
+    ("ingest/column.rs MAX_PATTERN_BYTES", "| a compiled `pattern` | 1 MiB |"),
+    ("ingest/ledger.rs MAX_REJECTS", "1,000,000"),
+    ("ingest/ledger.rs MAX_REJECT_BYTES", "512 MiB"),
+    ("ingest/survey.rs MAX_FILES", "2,000 files"),
+    ("ingest/text.rs MAX_RECORD_BYTES", "a line of NDJSON | 1 MiB |"),
+    ("ingest/unpack.rs MAX_WINDOW_LOG", "2 GiB as declared"),
+    ("number.rs MOST_DIGITS", "| 100, exponents up to 10,000 |"),
+    ("number.rs MOST_EXPONENT", "| 100, exponents up to 10,000 |"),
+    ("publish/clean/ours.rs MAX_RECORD_BYTES", "64 MiB for `clean`"),
+    ("publish/commit.rs MAX_ATTEMPTS", "| numbers tried for a commit | 100 |"),
+    ("publish/marker.rs MAX_BYTES", "| 64 KiB |"),
+    ("publish/pending.rs MAX_BYTES", "| a pending note | 1 MiB |"),
+    ("publish/publications.rs MAX_COMMIT_BYTES", "| a commit | 64 MiB |"),
+    ("record.rs MAX_BYTES", "16 MiB for its times"),
+    ("segments/domain.rs MAX_ACCEPTED", "under `accepted` | 2,000 |"),
+    ("segments/mod.rs MAX_SEGMENTS", "| 300 |"),
+    ("segments/prove/cells.rs MOST_CELLS", "262,144"),
+    ("segments/prove/mod.rs MOST_ANSWERS", "4,194,304"),
+    ("segments/prove/mod.rs MOST_RULES_IN_PAIRS", "| 64 |"),
+    ("segments/rule.rs MAX_RULE_BYTES", "| a segment's rule | 16 KiB |"),
+    ("sql/bounds.rs MAX_COLUMNS", "lists | 2,000 |"),
+    ("sql/bounds.rs MAX_DEPTH", "| 200 steps |"),
+    ("sql/bounds.rs MAX_GROUPING_SETS", "| 256 |"),
+    ("sql/bounds.rs MAX_JOINS", "| joins among them | 100 |"),
+    ("sql/bounds.rs MAX_READS", "| 500 |"),
+    ("sql/query.rs MAX_CHAIN", "| 1,000 |"),
+    ("sql/query.rs MAX_NESTED", "| 45 for certain |"),
+    ("sql/query.rs MAX_TEXT_BYTES", "a text in SQL"),
+    ("storage/glob.rs MAX_FILES", "| files of a source | 100,000 |"),
+];
+
+/// Those that bound what Segmill itself shows, tries or computes with.
+const OTHERS: [&str; 15] = [
+    "engine/exact/double.rs MOST_SHIFT",
+    "identity/rules.rs MOST_SHOWN",
+    "identity/tables.rs MOST_INTERVALS",
+    "ingest/remarks.rs MAX_SHOWN_BYTES",
+    "ingest/survey.rs MAX_TOLD",
+    "publish/check/ask.rs MOST_DIGITS",
+    "publish/check/offending.rs MAX_NAME_BYTES",
+    "publish/folders.rs MAX_ROUNDS",
+    "publish/publications.rs MAX_ROUNDS",
+    "report/identity.rs MOST_ALIASES",
+    "report/identity.rs MOST_INDENTED",
+    "storage/client.rs MAX_PAUSE",
+    "storage/client.rs MAX_RETRIES",
+    "storage/client.rs MAX_TRY",
+    "storage/profile.rs MAX_BYTES",
+];
+
+/// The constants of the source that are called limits, each with its file.
+fn limits_of_source() -> BTreeSet<String> {
+    let source = package().join("src");
+    let mut found = BTreeSet::new();
+    for file in rust_files(&source) {
+        let text = read(&file);
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for line in code.lines() {
+            let Some((_, named)) = line.split_once("const ") else { continue };
+            let name: String = named.chars().take_while(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || *c == '_').collect();
+            if name.starts_with("MAX_") || name.starts_with("MOST_") {
+                found.insert(format!("{} {name}", file.strip_prefix(&source).unwrap().display()));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_limit_is_in_the_table() {
+    let table = read(&package().join("docs/limits.md"));
+    let known: BTreeSet<String> = BOUNDS.iter().map(|(name, _)| *name).chain(OTHERS).map(str::to_owned).collect();
+    let found = limits_of_source();
+    let missing: Vec<_> = found.difference(&known).collect();
+    assert!(
+        missing.is_empty(),
+        "write a row into docs/limits.md and its words here, or say that it bounds nothing from outside: {missing:#?}"
+    );
+    let gone: Vec<_> = known.difference(&found).collect();
+    assert!(gone.is_empty(), "these are no more: {gone:#?}");
+    let untold: Vec<_> = BOUNDS.iter().filter(|(_, words)| !table.contains(words)).collect();
+    assert!(untold.is_empty(), "docs/limits.md does not say {untold:#?}");
+}
