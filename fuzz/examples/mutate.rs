@@ -1,4 +1,5 @@
 //! Reads damaged files of each format, a number of each, and fails with the first that breaks a law: `fuzz/mutate.sh` runs it.
+#![allow(clippy::disallowed_macros, reason = "it tells whoever runs it")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;

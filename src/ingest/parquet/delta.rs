@@ -58,7 +58,7 @@ fn numbers(bytes: &[u8], most: usize) -> Option<(Vec<i32>, usize)> {
         numbers.push(i32::try_from(last).ok()?);
     }
     while numbers.len() < total {
-        let least = zigzag(varint(bytes, &mut at)?);
+        let smallest = zigzag(varint(bytes, &mut at)?);
         let widths = at..at.checked_add(parts)?;
         at = widths.end;
         for &width in bytes.get(widths)? {
@@ -71,7 +71,7 @@ fn numbers(bytes: &[u8], most: usize) -> Option<(Vec<i32>, usize)> {
             let packed = bytes.get(at..end).filter(|_| width <= MAX_BITS)?;
             for place in 0..wanted {
                 // Differences wrap around at 32 bits.
-                last = i64::from(truncated(last.wrapping_add(least).wrapping_add(bits(packed, place * width, width))));
+                last = i64::from(truncated(last.wrapping_add(smallest).wrapping_add(bits(packed, place * width, width))));
                 numbers.push(truncated(last));
             }
             at = end;
