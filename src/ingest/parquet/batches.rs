@@ -270,17 +270,25 @@ fn fit(group: &RowGroup, columns: &mut [Column], batch_rows: usize, memory: &Hel
         };
         columns.iter().enumerate().map(of_column).collect::<Vec<usize>>()
     };
-    let mut rows = batch_rows.max(1);
-    let mut takes = of_batch(rows);
-    while rows > 1 && takes.iter().copied().fold(0, usize::saturating_add) > BATCH_BYTES {
-        rows /= 2;
-        takes = of_batch(rows);
-    }
-    let total = takes.iter().copied().fold(0, usize::saturating_add);
+    let total_of = |takes: &[usize]| takes.iter().copied().fold(0, usize::saturating_add);
+    let rows = rows_within(batch_rows, |rows| total_of(&of_batch(rows)));
+    let takes = of_batch(rows);
+    let total = total_of(&takes);
     // What is cut into parts is copied part by part.
     let copied = if columns.iter().any(Column::is_view) { total.min(2 * PART_BYTES) } else { 0 };
     hold(group, memory, total.saturating_add(copied), takes.into_iter().zip(columns.iter().map(|column| &column.name)).max())?;
     Ok(rows)
+}
+
+/// How many rows of a batch are read at once, given what so many take. Fewer help where values are large, and not where pages are: two rows may
+/// lie in two of each column's.
+fn rows_within(batch_rows: usize, of_batch: impl Fn(usize) -> usize) -> usize {
+    let least = of_batch(2);
+    let mut rows = batch_rows.max(1);
+    while rows > 1 && of_batch(rows).saturating_sub(least) > BATCH_BYTES {
+        rows /= 2;
+    }
+    rows
 }
 
 /// Holds so many bytes, most of them for a column.
@@ -330,3 +338,19 @@ impl Iterator for OneChunk {
 }
 
 impl PageIterator for OneChunk {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_are_short_where_values_are_large_and_not_where_pages_are() {
+        const MIB: usize = 1 << 20;
+        assert_eq!(rows_within(8192, |rows| rows * 100), 8192);
+        assert_eq!(rows_within(8192, |rows| rows * MIB), 16);
+        assert_eq!(rows_within(8192, |rows| rows * (1 << 30)), 2);
+        // Forty columns whose pages are of a mebibyte and longer than a batch.
+        assert_eq!(rows_within(8192, |rows| 40 * 2 * MIB + rows * 100), 8192);
+        assert_eq!(rows_within(0, |_| 0), 1);
+    }
+}

@@ -58,7 +58,7 @@ fn numbers(bytes: &[u8], most: usize) -> Option<(Vec<i32>, usize)> {
         numbers.push(i32::try_from(last).ok()?);
     }
     while numbers.len() < total {
-        let least = zigzag(varint(bytes, &mut at)?);
+        let smallest = zigzag(varint(bytes, &mut at)?);
         let widths = at..at.checked_add(parts)?;
         at = widths.end;
         for &width in bytes.get(widths)? {
@@ -71,7 +71,7 @@ fn numbers(bytes: &[u8], most: usize) -> Option<(Vec<i32>, usize)> {
             let packed = bytes.get(at..end).filter(|_| width <= MAX_BITS)?;
             for place in 0..wanted {
                 // Differences wrap around at 32 bits.
-                last = i64::from(truncated(last.wrapping_add(least).wrapping_add(bits(packed, place * width, width))));
+                last = i64::from(truncated(last.wrapping_add(smallest).wrapping_add(bits(packed, place * width, width))));
                 numbers.push(truncated(last));
             }
             at = end;
@@ -101,4 +101,57 @@ fn varint(bytes: &[u8], at: &mut usize) -> Option<u64> {
 
 fn zigzag(number: u64) -> i64 {
     (number >> 1).cast_signed() ^ -((number & 1).cast_signed())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use parquet::basic::Encoding;
+    use parquet::data_type::{ByteArray, ByteArrayType};
+    use parquet::file::properties::WriterProperties;
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    use parquet::file::writer::SerializedFileWriter;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Texts as a page has them that the library writes.
+    fn written(texts: &[String]) -> Vec<u8> {
+        let schema = Arc::new(parquet::schema::parser::parse_message_type("message m { required binary t; }").unwrap());
+        let properties = WriterProperties::builder().set_dictionary_enabled(false).set_encoding(Encoding::DELTA_BYTE_ARRAY).build();
+        let mut writer = SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties)).unwrap();
+        let mut group = writer.next_row_group().unwrap();
+        let mut column = group.next_column().unwrap().unwrap();
+        let values: Vec<ByteArray> = texts.iter().map(|text| ByteArray::from(text.as_str())).collect();
+        column.typed::<ByteArrayType>().write_batch(&values, None, None).unwrap();
+        column.close().unwrap();
+        group.close().unwrap();
+        let file = SerializedFileReader::new(bytes::Bytes::from(writer.into_inner().unwrap())).unwrap();
+        let mut pages = file.get_row_group(0).unwrap().get_column_page_reader(0).unwrap();
+        pages.get_next_page().unwrap().unwrap().buffer().to_vec()
+    }
+
+    proptest! {
+        #[test]
+        fn texts_come_to_what_they_are(texts in prop::collection::vec("[ab]{0,40}", 1..400), cut in 1..20_usize) {
+            let page = written(&texts);
+            let expected = Expanded {
+                longest_bytes: texts.iter().map(String::len).max().unwrap(),
+                bytes: texts.iter().map(String::len).sum(),
+            };
+            prop_assert_eq!(count(&page), Some(texts.len()));
+            prop_assert_eq!(expanded(&page, texts.len()), Some(expected));
+            prop_assert_eq!(expanded(&page, texts.len() - 1), None);
+            // Cut short it is damaged, or what is cut off was not needed.
+            let short = &page[..page.len().saturating_sub(cut)];
+            prop_assert!(expanded(short, texts.len()).is_none_or(|found| found == expected));
+        }
+
+        #[test]
+        fn any_bytes_are_looked_at(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = expanded(&bytes, 10_000);
+            let _ = count(&bytes);
+        }
+    }
 }

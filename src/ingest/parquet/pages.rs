@@ -321,6 +321,103 @@ impl PageReader for Pages {
 mod tests {
     use super::*;
 
+    /// A number as Thrift writes it.
+    fn zigzag(number: i32) -> Vec<u8> {
+        let mut left = u64::from(((number << 1) ^ (number >> 31)).cast_unsigned());
+        let mut bytes = Vec::new();
+        while left > 0x7f {
+            bytes.push(left.to_le_bytes()[0] | 0x80);
+            left >>= 7;
+        }
+        bytes.push(left.to_le_bytes()[0]);
+        bytes
+    }
+
+    /// Fields of numbers, one after the other, and the stop.
+    fn fields(numbers: &[i32]) -> Vec<u8> {
+        numbers.iter().flat_map(|number| [vec![0x15], zigzag(*number)].concat()).chain([0]).collect()
+    }
+
+    /// A page with its header: its kind, its sizes as they are declared, its checksum if it has one, what is in it, and its bytes.
+    fn page(kind: i32, sizes: [i32; 2], checksum: Option<u32>, inside: &[i32], bytes: &[u8]) -> Vec<u8> {
+        let mut header: Vec<u8> = [kind, sizes[0], sizes[1]].iter().flat_map(|number| [vec![0x15], zigzag(*number)].concat()).collect();
+        let mut before = 3;
+        if let Some(checksum) = checksum {
+            header.extend([vec![0x15], zigzag(checksum.cast_signed())].concat());
+            before = 4;
+        }
+        let place = [5, 0, 7, 8][usize::try_from(kind).unwrap()];
+        header.push((place - before) << 4 | 0x0c);
+        header.extend(fields(inside));
+        header.push(0);
+        [header, bytes.to_vec()].concat()
+    }
+
+    fn chunk(pages: &[Vec<u8>], values: usize) -> Chunk {
+        Chunk { bytes: pages.concat().into(), codec: Compression::UNCOMPRESSED, may_miss: false, values, least_value_bytes: 4 }
+    }
+
+    const PLAIN: i32 = 0;
+    const RLE: i32 = 3;
+    const KEYED: i32 = 8;
+
+    #[test]
+    fn what_headers_declare_is_held_against_what_is_there() {
+        let data = |values: i32| page(0, [8, 8], None, &[values, PLAIN, RLE, RLE], &[0; 8]);
+        let keys = |values: i32| page(0, [2, 2], None, &[values, KEYED, RLE, RLE], &[0; 2]);
+        let dictionary = |values: i32| page(2, [8, 8], None, &[values, PLAIN], &[0; 8]);
+        let v2 = |values: i32, nulls: i32, rows: i32| page(3, [8, 8], None, &[values, nulls, rows, PLAIN, 0, 0], &[0; 8]);
+        let sound = chunk(&[dictionary(2), keys(3), data(2)], 5).survey().unwrap();
+        assert_eq!((sound.dictionary_bytes, sound.largest_page_bytes, sound.is_keyed), (8, 8, false));
+        assert_eq!(sound.pages, [(3, 0), (2, 8)]);
+        assert!(chunk(&[dictionary(2), keys(3)], 3).survey().unwrap().is_keyed);
+        assert!(chunk(&[v2(2, 1, 2)], 2).survey().is_some());
+        for (what, pages, values) in [
+            ("fewer values", vec![data(2)], 3),
+            ("more values", vec![data(2), data(2)], 3),
+            ("values below zero", vec![data(-1)], 1),
+            ("a dictionary behind values", vec![data(2), dictionary(2), data(2)], 4),
+            ("two dictionaries", vec![dictionary(2), dictionary(2), data(2)], 2),
+            ("a dictionary of more values than bytes", vec![dictionary(i32::MAX), keys(2)], 2),
+            ("more missing than there are", vec![v2(2, 3, 2)], 2),
+            ("other rows than values", vec![v2(2, 0, 1)], 2),
+            ("a page beyond the end", vec![page(0, [8, 9], None, &[2, PLAIN, RLE, RLE], &[0; 8])], 2),
+            ("a size below zero", vec![page(0, [-1, 8], None, &[2, PLAIN, RLE, RLE], &[0; 8])], 2),
+            ("a checksum on one page alone", vec![data(2), page(0, [8, 8], Some(1), &[2, PLAIN, RLE, RLE], &[0; 8])], 4),
+            ("an encoding that nobody knows", vec![page(0, [8, 8], None, &[2, 77, RLE, RLE], &[0; 8])], 2),
+        ] {
+            assert!(chunk(&pages, values).survey().is_none(), "{what}");
+        }
+        // What is declared is all that is asked for: nothing of it is there yet.
+        let declared = chunk(&[page(0, [i32::MAX, 8], None, &[2, PLAIN, RLE, RLE], &[0; 8])], 2).survey().unwrap();
+        assert_eq!(declared.window_bytes(1), i32::MAX as usize);
+    }
+
+    #[test]
+    fn a_page_with_a_wrong_checksum_is_not_read() {
+        let bytes = [1, 0, 0, 0, b'a', 0, 0, 0, 0];
+        for (checksum, is_sound) in [(crc32fast::hash(&bytes), true), (crc32fast::hash(&bytes) ^ 1, false)] {
+            for inside in [&[2, PLAIN, RLE, RLE][..], &[2, 0, 2, PLAIN, 0, 0], &[2, PLAIN]] {
+                let kind = [(4, 0), (6, 3), (2, 2)].iter().find(|(length, _)| *length == inside.len()).unwrap().1;
+                let read = Pages::of(chunk(&[page(kind, [9, 9], Some(checksum), inside, &bytes)], 2)).get_next_page();
+                assert_eq!(read.is_ok(), is_sound, "{kind}");
+            }
+        }
+    }
+
+    #[test]
+    fn lengths_that_a_page_declares_are_no_more_than_its_values() {
+        // A block of differences: its size, its parts, the count and the first.
+        let lengths = |count: u8| [&[0x80, 0x01, 0x04, count, 0x00][..], &[0; 64]].concat();
+        let of = |count: u8| {
+            let bytes = lengths(count);
+            let size = i32::try_from(bytes.len()).unwrap();
+            Pages::of(chunk(&[page(0, [size, size], None, &[5, 6, RLE, RLE], &bytes)], 5)).get_next_page()
+        };
+        assert!(of(5).is_ok());
+        assert!(of(6).is_err());
+    }
+
     #[test]
     fn a_window_takes_what_its_pages_take() {
         let survey = Survey { pages: vec![(10, 100), (10, 1), (10, 100), (30, 50)], ..Survey::default() };

@@ -8,6 +8,8 @@ pub struct Thrift<'a> {
 
 /// The types of values.
 pub mod kind {
+    /// The end of a structure.
+    pub const STOP: u8 = 0;
     /// A truth, which has no bytes of its own.
     pub const TRUE: u8 = 1;
     /// The other one.
@@ -88,14 +90,15 @@ impl<'a> Thrift<'a> {
     #[allow(clippy::option_option, reason = "an end is neither a field nor damage")]
     pub fn field(&mut self, before: i16) -> Option<Option<(i16, u8)>> {
         let byte = self.byte()?;
-        if byte & 0x0f == 0 {
+        let kind = byte & 0x0f;
+        if kind == kind::STOP {
             return Some(None);
         }
         let id = match byte >> 4 {
             0 => i16::try_from(self.signed()?).ok()?,
             more => before.checked_add(i16::from(more))?,
         };
-        Some(Some((id, byte & 0x0f)))
+        Some(Some((id, kind)))
     }
 
     /// The type and the number of a list's values, of which each takes a byte at least.
@@ -172,7 +175,7 @@ mod tests {
         assert_eq!(Thrift::new(&[0xff, 0xff, 0xff, 0xff, 0x07]).skip(kind::BINARY), None);
         assert_eq!(Thrift::new(&[0x25, 2, 4]).skip(kind::LIST), Some(()));
         // A structure in a structure, and so on.
-        assert_eq!(Thrift::new(&[0x1c; 100_000]).skip(kind::STRUCT), None);
+        assert_eq!(Thrift::new(&vec![0x1c; 100_000]).skip(kind::STRUCT), None);
         assert_eq!(Thrift::new(&[0x1c, 0x15, 2, 0, 0]).skip(kind::STRUCT), Some(()));
     }
 }
