@@ -4,7 +4,7 @@ use crate::support::package;
 use crate::tidy::{read, rust_files};
 
 /// Constants that bound what somebody sends or writes, each with words of its row in `docs/limits.md`.
-const BOUNDS: [(&str, &str); 48] = [
+const BOUNDS: [(&str, &str); 50] = [
     ("cli/arguments.rs MAX_THREADS", "up to 256"),
     ("cli/days.rs MAX_DAYS", "40,000"),
     ("cli/durations.rs MAX_DURATION", "36,525 days"),
@@ -25,6 +25,10 @@ const BOUNDS: [(&str, &str); 48] = [
     ("identity/edges.rs MAX_SOURCES", "64; 255"),
     ("identity/rules.rs MAX_TYPES", "64; 255"),
     ("ingest/column.rs MAX_PATTERN_BYTES", "| a compiled `pattern` | 1 MiB |"),
+    ("ingest/deduplicate/fingerprints.rs MAX_BYTES", "32 MiB at most"),
+    ("ingest/parquet/footer.rs MAX_FOOTER_BYTES", "footer of a Parquet file | 256 MiB"),
+    ("ingest/parquet/footer.rs MAX_NESTING", "| 64 levels |"),
+    ("ingest/parquet/footer.rs MAX_ROW_GROUPS", "| 32,767 |"),
     ("ingest/survey.rs MAX_FILES", "2,000 files"),
     ("ingest/text.rs MAX_RECORD_BYTES", "a line of NDJSON | 1 MiB |"),
     ("ingest/unpack.rs MAX_WINDOW_LOG", "| 2 GiB (`--long=31`)"),
@@ -54,10 +58,13 @@ const BOUNDS: [(&str, &str); 48] = [
 ];
 
 /// Those that bound what Segmill itself shows, tries or computes with.
-const OTHERS: [&str; 15] = [
+const OTHERS: [&str; 18] = [
     "engine/exact/double.rs MOST_SHIFT",
     "identity/rules.rs MOST_SHOWN",
     "identity/tables.rs MOST_INTERVALS",
+    "ingest/parquet/delta.rs MAX_BITS",
+    "ingest/parquet/pages.rs MAX_KEY_BITS",
+    "ingest/parquet/thrift.rs MAX_DEPTH",
     "ingest/remarks.rs MAX_SHOWN_BYTES",
     "ingest/survey.rs MAX_TOLD",
     "publish/check/ask.rs MOST_DIGITS",
