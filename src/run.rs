@@ -207,8 +207,11 @@ async fn attempt(request: &Request, stores: &Stores, progress: &Progress, record
     compute_models(&plan, &engine, &sources, (None, &mut staging), &mut steps, |model| graph::after_membership(&model.node.model)).await?;
 
     stage_outputs(&plan, &engine, &mut staging, &mut steps).await?;
-    let checking = steps.begin("check outputs");
+    // Checks read the files: what the models held is room for them.
+    drop(engine);
     let asking = Engine::new(request.limits, plan.values.zone.name())?;
+    let steps = Steps { recorder, progress, engine: &asking, profile: request.profile };
+    let checking = steps.begin("check outputs");
     asking.hash_with(plan.project.pipeline.identity.salt.as_deref().unwrap_or_default());
     let staged = staging.finish().with_parameters(plan.values.parameters.clone());
     let asked = staged.check(&asking, &plan.project.pipeline).await?;
