@@ -372,6 +372,7 @@ fn parts(text: Option<&str>, between: Option<&str>) -> u128 {
 }
 
 /// What lists of numbers, days or moments take.
+#[allow(clippy::similar_names, reason = "they are called so in SQL, and there are several of each")]
 fn series(given: &[Given], rows: usize) -> Result<u128> {
     let (start, stop) = match given {
         [stop] => (None, stop),
