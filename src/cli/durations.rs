@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// A hundred years: before that nobody published anything, and no calendar ends on the way.
-pub const MAX_DURATION: Duration = Duration::from_secs(36_525 * 24 * 60 * 60);
+pub const MAX_DURATION: Duration = Duration::from_hours(36_525 * 24);
 
 const WRONG: &str = "write it with units, as 90s, 30m, 1h30m or 2d";
 

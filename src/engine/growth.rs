@@ -258,9 +258,8 @@ impl Given {
     /// What the values of all rows take together.
     fn all_bytes(&self, rows: usize) -> u128 {
         let texts = match self.array.data_type() {
-            DataType::Utf8 => {
-                Some(self.array.as_string::<i32>().offsets()).map(|offsets| (offsets[offsets.len() - 1] - offsets[0]) as u128)
-            }
+            DataType::Utf8 => Some(self.array.as_string::<i32>().offsets())
+                .and_then(|offsets| u128::try_from(offsets[offsets.len() - 1] - offsets[0]).ok()),
             _ => None,
         };
         match texts {
@@ -373,6 +372,7 @@ fn parts(text: Option<&str>, between: Option<&str>) -> u128 {
 }
 
 /// What lists of numbers, days or moments take.
+#[allow(clippy::similar_names, reason = "they are called so in SQL, and there are several of each")]
 fn series(given: &[Given], rows: usize) -> Result<u128> {
     let (start, stop) = match given {
         [stop] => (None, stop),
@@ -397,8 +397,8 @@ fn series(given: &[Given], rows: usize) -> Result<u128> {
         let (Some(stop), step) = (stops.number(row), step(row)) else { return 0 };
         let start = starts.as_ref().map_or(Some(0), |starts| starts.number(row));
         let Some(start) = start.filter(|_| step != 0) else { return 0 };
-        let steps = (i128::from(stop) - i128::from(start)) * unit / step;
-        u128::try_from(steps).map_or(0, |steps| steps + 1)
+        let count = (i128::from(stop) - i128::from(start)) * unit / step;
+        u128::try_from(count).map_or(0, |count| count + 1)
     });
     Ok(elements.sum::<u128>().saturating_mul(ELEMENT_BYTES))
 }

@@ -74,13 +74,6 @@ fn statements(file: &Arc<SourceFile>, dialect: &dyn Syntax, tokens: &Tokens<'_>)
     })
 }
 
-/// The first statement of a text that needs no more looking at.
-#[cfg(test)]
-pub(super) fn statement(file: &Arc<SourceFile>) -> Option<Statement> {
-    let dialect = dialect().ok()?;
-    statements(file, dialect.as_ref(), &Tokens::of(file, dialect.as_ref())).ok()?.pop_front()
-}
-
 /// A condition that is too long to be taken apart.
 pub fn too_deep(file: &Arc<SourceFile>) -> Option<Diagnostic> {
     Tokens::of(file, dialect_from_str(Dialect::Generic)?.as_ref()).too_deep()
@@ -440,4 +433,11 @@ impl<'a> Tokens<'a> {
         let at = self.tokens.windows(words.len()).position(|tokens| tokens.iter().zip(words).all(|(token, word)| is(token, word)))?;
         self.place(&self.tokens[at])
     }
+}
+
+/// The first statement of a text that needs no more looking at.
+#[cfg(test)]
+pub(super) fn statement(file: &Arc<SourceFile>) -> Option<Statement> {
+    let dialect = dialect().ok()?;
+    statements(file, dialect.as_ref(), &Tokens::of(file, dialect.as_ref())).ok()?.pop_front()
 }
