@@ -12,8 +12,10 @@ use crate::shown::size;
 /// The least that somebody is given, as a part of the limit, though the others have all: with less than a few batches nobody can begin to
 /// spill, or put together again what was spilled.
 const LEAST_SHARE: usize = 32;
-/// How far such least shares may pass the limit, as a part of it.
-const OVERDRAFT: usize = 16;
+/// The part of the limit that those who can spill leave to those who cannot.
+const RESERVE: usize = 8;
+/// What must be left to what is not asked for, when a least share is given though the limit is met.
+const LEFT_BYTES: usize = 4 << 20;
 
 /// A pool that counts what is asked for, and what the process has beside it.
 #[derive(Debug)]
@@ -97,7 +99,8 @@ impl MemoryPool for Pool {
         let mut state = self.state();
         let wanted = state.taken() + additional;
         let has = reservation.size() + additional;
-        let is_least = has <= self.limit / LEAST_SHARE && wanted <= self.limit + self.limit / OVERDRAFT;
+        let most = watch::most_bytes(self.limit).saturating_sub(LEFT_BYTES).max(self.limit);
+        let is_least = has <= self.limit / LEAST_SHARE && wanted <= most;
         if !reservation.consumer().can_spill() {
             if wanted > self.limit && !is_least {
                 return Err(exhausted(reservation, additional, self.limit.saturating_sub(state.taken())));
@@ -106,7 +109,7 @@ impl MemoryPool for Pool {
             return Ok(());
         }
         let share = self.limit.saturating_sub(state.fixed + state.beside) / state.spillers.max(1);
-        let is_fair = has <= share && wanted <= self.limit;
+        let is_fair = has <= share && wanted <= self.limit - self.limit / RESERVE;
         if !is_fair && !is_least {
             return Err(exhausted(reservation, additional, share.saturating_sub(reservation.size())));
         }
@@ -128,4 +131,36 @@ fn exhausted(reservation: &MemoryReservation, additional: usize, left: usize) ->
     let (who, has) = (reservation.consumer().name(), size(reservation.size() as u64));
     let (more, left) = (size(additional as u64), size(left as u64));
     DataFusionError::ResourcesExhausted(format!("{who} has {has} and needs {more} more, of which {left} are left"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    const LIMIT: usize = 320 << 20;
+
+    #[test]
+    fn those_who_spill_share_alike_and_leave_room_for_those_who_cannot() {
+        let pool: Arc<dyn MemoryPool> = Arc::new(Pool::new(LIMIT));
+        let spiller = |name: &str| MemoryConsumer::new(name).with_can_spill(true).register(&pool);
+        let (one, other) = (spiller("one"), spiller("other"));
+        assert!(one.try_grow(LIMIT / 2 + 1).is_err(), "more than an equal share");
+        one.try_grow(LIMIT / 2).unwrap();
+        // The other's share is there, but for what those need who cannot spill.
+        assert!(other.try_grow(LIMIT / 2).is_err());
+        other.try_grow(LIMIT / 2 - LIMIT / RESERVE).unwrap();
+        let fixed = MemoryConsumer::new("a join").register(&pool);
+        fixed.try_grow(LIMIT / RESERVE).unwrap();
+        assert_eq!(pool.reserved(), LIMIT);
+        // With all taken a few batches are given all the same, to begin with, and no more.
+        let late = spiller("late");
+        late.try_grow(LIMIT / LEAST_SHARE).unwrap();
+        assert!(late.try_grow(1).is_err());
+        let error = fixed.try_grow(LIMIT).unwrap_err().to_string();
+        assert!(error.contains("a join has 40MiB and needs 320MiB more, of which 0B are left"), "{error}");
+        drop((one, other, fixed, late));
+        assert_eq!(pool.reserved(), 0);
+    }
 }

@@ -10,6 +10,8 @@ use crate::clock::Stopwatch;
 const EVERY: Duration = Duration::from_millis(5);
 /// How old a measurement may be that somebody gets, when more than half of the limit is taken.
 const AT_MOST_MS: u64 = 2;
+/// What threads may take between two measurements.
+const ON_ITS_WAY_BYTES: usize = 24 << 20;
 /// What the process may have beside its limit: most of it are the pages of the program.
 const PROGRAM_BYTES: usize = 64 << 20;
 /// Of the time, the part that may go into giving memory back: one of so many.
@@ -67,8 +69,10 @@ pub(super) fn enough_bytes() -> Option<u64> {
     const SMALL: u64 = 128 << 20;
     let (limit, had) = (LIMIT.load(Relaxed) as u64, MOST.load(Relaxed) as u64);
     measured()?;
-    let (to_read, read) = (TO_READ.load(Relaxed).max(1), READ.load(Relaxed).max(1));
-    let by_share = u128::from(had.max(limit)) * u128::from(to_read.max(read)) / u128::from(read);
+    // Before anything has been read nothing is known of the share.
+    let (to_read, read) = (TO_READ.load(Relaxed), READ.load(Relaxed));
+    let by_share =
+        u128::from(had.max(limit)) * u128::from(to_read.max(read).max(1)) / u128::from(if read == 0 { to_read.max(1) } else { read });
     // What a project needs before its data does not grow with the limit, and is most of a small one.
     let at_least = limit.saturating_mul(if limit < SMALL { 4 } else { 2 });
     let wanted = u64::try_from(by_share + by_share / 2).unwrap_or(u64::MAX).max(at_least);
@@ -92,10 +96,14 @@ pub(super) fn measured() -> Option<(u64, usize)> {
     Some((COUNT.load(Relaxed), BYTES.load(Relaxed)))
 }
 
-/// Whether the process is further over its limit than what is on its way when the limit is met explains.
+/// Whether the process has so much that it would pass what it may have at most, with what is on its way.
 pub(super) fn is_over() -> bool {
-    let limit = LIMIT.load(Relaxed);
-    measured().is_some_and(|(_, bytes)| bytes > limit.saturating_add(limit / 12))
+    measured().is_some_and(|(_, bytes)| bytes > most_bytes(LIMIT.load(Relaxed)))
+}
+
+/// What a process with a limit may have before something must end: a fifth more, without what may be on its way until that is noticed.
+pub(super) fn most_bytes(limit: usize) -> usize {
+    (limit / 5 * 6).saturating_sub(ON_ITS_WAY_BYTES)
 }
 
 /// Measures, and gives back what the allocator keeps if the limit is near.

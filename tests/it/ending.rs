@@ -58,7 +58,7 @@ fn until_it_spills(tiny: &Tiny, prepare: &str) -> Child {
     let temporary = tiny.folder.path().canonicalize().unwrap().join("tmp");
     let mut command = Command::new("sh");
     command.args(["-c", &format!("{prepare}exec \"$@\""), "sh", env!("CARGO_BIN_EXE_segmill")]).args(RUN);
-    command.args(["--memory-limit", "16MiB", "--threads", "2"]).current_dir(tiny.folder.path()).env("TMPDIR", &temporary);
+    command.args(["--memory-limit", "64MiB", "--threads", "2"]).current_dir(tiny.folder.path()).env("TMPDIR", &temporary);
     let mut running = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     while spilled(running.id(), &temporary) == 0 {
         assert!(running.try_wait().unwrap().is_none(), "it ended before it put anything on disk");
@@ -117,7 +117,7 @@ fn a_limit_on_the_size_of_files_is_told_as_a_full_disk_is() {
     let tiny = spilling();
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -f 2000; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_segmill")]).args(RUN);
-    command.args(["--memory-limit", "16MiB", "--threads", "2", "--format", "json"]).current_dir(tiny.folder.path());
+    command.args(["--memory-limit", "64MiB", "--threads", "2", "--format", "json"]).current_dir(tiny.folder.path());
     let output = command.env("TMPDIR", tiny.folder.path().join("tmp")).output().unwrap();
     let (status, result) = told(&output);
     assert_eq!((status, &result["status"]), (75, &"unavailable".into()), "{result}");
