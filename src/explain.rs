@@ -76,7 +76,7 @@ pub async fn identity(request: &Request, stores: &Stores, question: Question<'_>
             continue;
         }
         let demand = plan.demands.get(&extract.contract.source).cloned().unwrap_or_default();
-        ingest::register(&engine, &name, &extract, &demand, &Collector::new(&extract.contract, engine.work())).await?;
+        ingest::register(&engine, &name, &extract, &demand, &Collector::new(&extract.contract, &engine)).await?;
     }
     plan::register_reference(&engine, &plan.project, &plan.values)?;
     for model in plan.models.iter().filter(|model| needed.contains(&model.node.model.name())) {

@@ -199,7 +199,12 @@ async fn attempt(request: &Request, stores: &Stores, progress: &Progress, record
         ));
     }
 
-    let (ledgers, of_sources) = account::close_books(&sources, &mut staging, &engine, recorder).await?;
+    let (ledgers, of_sources) = match account::close_books(&sources, &mut staging, &engine, recorder).await {
+        Err(_) if sources.iter().any(|source| source.collector.is_over()) => {
+            return Err(account::over_budget_early(&sources, &mut staging, recorder).await);
+        }
+        closed => closed?,
+    };
 
     warnings.extend(of_sources);
     warnings.extend(plan.warnings().map(|warning| shown::without_given(&warning.to_string()).into_owned()));
@@ -271,7 +276,7 @@ struct OpenSource {
 /// The sources, of which nothing has been read.
 fn open_sources(engine: &Engine, extracts: &[ingest::Extract], progress: &Progress) -> Vec<OpenSource> {
     let open = |extract: &ingest::Extract| {
-        let collector = Collector::new(&extract.contract, engine.work());
+        let collector = Collector::new(&extract.contract, engine);
         progress.watch(&collector);
         OpenSource { extract: extract.clone(), collector }
     };

@@ -122,7 +122,7 @@ async fn ingest(plan: &Plan, source: &str, name: &str, bytes: Vec<u8>) -> Result
     let extracts = ingest::find(&plan.project, &plan.contracts, &stores, None).await?;
     let extract = extracts.iter().find(|extract| extract.contract.source == source).expect("both are found");
     let engine = Engine::new(Limits { threads: 1, memory_bytes: 64 << 20 }, "UTC")?;
-    let collector = Collector::new(&extract.contract, engine.work());
+    let collector = Collector::new(&extract.contract, &engine);
     let names: Vec<&str> = extract.contract.columns.iter().map(|column| column.name.as_str()).collect();
     let demand = Demand { times: 1, columns: names.iter().map(|&name| name.to_owned()).collect() };
     ingest::register(&engine, "sources.extract", extract, &demand, &collector).await?;

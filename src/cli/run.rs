@@ -14,7 +14,7 @@ use super::signals::Signals;
 use super::terminal::Terminal;
 use crate::config::Environment;
 use crate::diagnostic::Diagnostic;
-use crate::engine::{self, Limits};
+use crate::engine::{self, Limits, PROGRAM_BYTES};
 use crate::error::{Error, ExitStatus, Message, Result, Signal};
 use crate::publish;
 use crate::record::Recorder;
@@ -23,8 +23,7 @@ use crate::run::{self, Done, Request};
 use crate::shown;
 use crate::storage::{self, Stores};
 
-/// The share of the memory at hand that a run may use, in percent. The rest is for what nobody counts: batches on their way, and the
-/// writers of outputs.
+/// The share of the memory at hand that a run may use, in percent, when the program has had its part. At its peak a run takes a fifth more.
 const MEMORY_SHARE: usize = 70;
 
 const MIB: usize = 1024 * 1024;
@@ -232,7 +231,8 @@ fn refuse_pipe(record: &Path) -> Result<()> {
 /// # Errors
 /// [`Error::Project`] when there is no memory for the threads that were typed.
 fn limits(arguments: &RunArguments) -> Result<Limits> {
-    let memory_bytes = arguments.memory_limit.unwrap_or_else(|| engine::memory_at_hand() / 100 * MEMORY_SHARE);
+    let memory_bytes =
+        arguments.memory_limit.unwrap_or_else(|| engine::memory_at_hand().saturating_sub(PROGRAM_BYTES) / 100 * MEMORY_SHARE);
     let room = (memory_bytes / MIN_THREAD_BYTES).max(1);
     let threads = match arguments.threads.map(usize::from) {
         Some(threads) if threads > room => {

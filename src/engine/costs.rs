@@ -72,9 +72,9 @@ fn of_expr(expr: &Expr, of_column: &dyn Fn(&datafusion::common::Column) -> u64) 
         let more = match part {
             Expr::Literal(..) => 0,
             Expr::Column(column) => of_column(column),
-            Expr::ScalarSubquery(subquery) => 1 + self::parts(&subquery.subquery)?,
-            Expr::Exists(exists) => 1 + self::parts(&exists.subquery.subquery)?,
-            Expr::InSubquery(within) => 1 + self::parts(&within.subquery.subquery)?,
+            Expr::ScalarSubquery(subquery) => self::parts(&subquery.subquery)?.saturating_add(1),
+            Expr::Exists(exists) => self::parts(&exists.subquery.subquery)?.saturating_add(1),
+            Expr::InSubquery(within) => self::parts(&within.subquery.subquery)?.saturating_add(1),
             _ => 1,
         };
         parts = parts.saturating_add(more);
@@ -95,7 +95,7 @@ pub fn refuse_large_constants(plan: &LogicalPlan) -> Result<(), DataFusionError>
             node.apply_expressions(|expr| {
                 expr.apply(|part| match part {
                     Expr::Literal(value, _) if value.size() > MAX_CONSTANT_BYTES + size_of_val(value) => {
-                        let size = datafusion::execution::memory_pool::human_readable_size(value.size());
+                        let size = crate::shown::size(value.size() as u64);
                         let most = MAX_CONSTANT_BYTES / 1024;
                         let what = format!("a constant of {size} is repeated in every row, and may have {most} KiB");
                         Err(DataFusionError::ResourcesExhausted(what))

@@ -21,32 +21,78 @@ const MAX_SPILLED_BYTES: u64 = 100 * 1024 * 1024 * 1024;
 const READ_BYTES: usize = 128 * 1024;
 
 /// Makes the files of an engine, in the folder for temporary files.
-#[derive(Debug, Default)]
-struct NamelessFiles {
+#[derive(Debug, Clone, Default)]
+pub(super) struct NamelessFiles {
     on_disk: Arc<AtomicU64>,
 }
 
-/// The disk of an engine.
-pub(super) fn disk() -> DiskManagerBuilder {
-    DiskManagerBuilder::default().with_temp_file_factory(Arc::new(NamelessFiles::default()))
+impl NamelessFiles {
+    /// The disk of an engine.
+    pub fn disk(&self) -> DiskManagerBuilder {
+        DiskManagerBuilder::default().with_temp_file_factory(Arc::new(self.clone()))
+    }
+
+    /// An empty file.
+    ///
+    /// # Errors
+    /// As the folder for temporary files fails.
+    pub fn create(&self) -> io::Result<Spilled> {
+        Ok(Spilled { file: tempfile::tempfile()?, bytes: AtomicU64::new(0), on_disk: Arc::clone(&self.on_disk) })
+    }
 }
 
 impl TempFileFactory for NamelessFiles {
     fn create_temp_file(&self, _: &str) -> Result<Arc<dyn SpillFile>> {
-        let file = tempfile::tempfile().map_err(DataFusionError::IoError)?;
-        let spilled = Spilled { file, bytes: AtomicU64::new(0), on_disk: Arc::clone(&self.on_disk) };
-        Ok(Arc::new(NamelessFile(Arc::new(spilled))))
+        Ok(Arc::new(NamelessFile(Arc::new(self.create().map_err(DataFusionError::IoError)?))))
     }
 }
 
 /// A file, which is gone when nobody has it any more.
 struct NamelessFile(Arc<Spilled>);
 
-struct Spilled {
+#[derive(Debug)]
+pub(super) struct Spilled {
     file: File,
     bytes: AtomicU64,
     /// What all files of the engine take.
     on_disk: Arc<AtomicU64>,
+}
+
+impl Spilled {
+    /// Puts bytes behind those that are there; where they begin.
+    ///
+    /// # Errors
+    /// As the disk fails, and when the engine has as much on disk as it may.
+    pub fn append(&self, bytes: &[u8]) -> io::Result<u64> {
+        let more = bytes.len() as u64;
+        if self.on_disk.fetch_add(more, Relaxed) + more > MAX_SPILLED_BYTES {
+            self.on_disk.fetch_sub(more, Relaxed);
+            return Err(io::Error::from(io::ErrorKind::QuotaExceeded));
+        }
+        // What is written in part is counted whole until the file is gone.
+        let end = self.bytes.fetch_add(more, Relaxed);
+        write_at(&self.file, bytes, end)?;
+        Ok(end)
+    }
+
+    /// Reads so many bytes as fit, from a place on.
+    ///
+    /// # Errors
+    /// As the disk fails, and when there are fewer.
+    pub fn read_exact(&self, mut into: &mut [u8], mut offset: u64) -> io::Result<()> {
+        while !into.is_empty() {
+            match at(&self.file, into, offset) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(read) => {
+                    into = &mut into[read..];
+                    offset += read as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Drop for Spilled {
@@ -80,15 +126,7 @@ struct NamelessWriter(Arc<Spilled>);
 
 impl Write for NamelessWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let Spilled { file, bytes: of_file, on_disk } = self.0.as_ref();
-        let more = bytes.len() as u64;
-        if on_disk.fetch_add(more, Relaxed) + more > MAX_SPILLED_BYTES {
-            on_disk.fetch_sub(more, Relaxed);
-            return Err(io::Error::from(io::ErrorKind::QuotaExceeded));
-        }
-        // What is written in part is counted whole until the file is gone.
-        let end = of_file.fetch_add(more, Relaxed);
-        write_at(file, bytes, end)?;
+        self.0.append(bytes)?;
         Ok(bytes.len())
     }
 

@@ -3,6 +3,7 @@
 //! DataFusion's functions ask nobody for memory. Those whose result can be far larger than what they are given are put behind a function
 //! of the same name that works out how large it would be, and fails as any operator does for which the memory limit leaves no room.
 
+use std::cell::RefCell;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -12,7 +13,6 @@ use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{DataType, FieldRef, Int64Type, IntervalMonthDayNanoType, TimeUnit};
 use datafusion::common::ScalarValue;
 use datafusion::error::{DataFusionError, Result};
-use datafusion::execution::memory_pool::human_readable_size;
 use datafusion::logical_expr::type_coercion::binary::BinaryTypeCoercer;
 use datafusion::logical_expr::{
     ColumnarValue, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
@@ -20,6 +20,7 @@ use datafusion::logical_expr::{
 use regex::Regex;
 
 use super::Limits;
+use crate::shown::size;
 
 /// What every thread may make at once, however small the limit is.
 const MIN_RESULT_BYTES: usize = 16 * 1024 * 1024;
@@ -168,8 +169,8 @@ impl ScalarUDFImpl for Bounded {
         // A list that is a constant is shared by all that hold it, and a text is copied.
         let most_bytes = if is_constant && self.growth.makes_text() { MAX_CONSTANT_BYTES } else { self.most_bytes };
         if bytes > most_bytes as u128 {
-            let made = human_readable_size(usize::try_from(bytes).unwrap_or(usize::MAX));
-            let most = human_readable_size(most_bytes);
+            let made = size(u64::try_from(bytes).unwrap_or(u64::MAX));
+            let most = size(most_bytes as u64);
             let what = format!("`{}` would make {made} at once, and may make {most}", self.name());
             return Err(DataFusionError::ResourcesExhausted(what));
         }
@@ -352,12 +353,23 @@ fn replaced_matches(text: Option<&str>, pattern: Option<&str>, to: Option<&str>,
     match () {
         () if once || to_length <= 1 => brought + to_length,
         () if (length + 1) * to_length <= 1024 => brought + (length + 1) * to_length,
-        () => {
-            // A pattern that is none fails where it is used.
-            let matches = Regex::new(pattern).map_or(0, |pattern| pattern.find_iter(text).count());
-            brought + matches as u128 * to_length
-        }
+        () => brought + matches_of(pattern, text) * to_length,
     }
+}
+
+/// How often a pattern matches a text. One that is none fails where it is used.
+fn matches_of(pattern: &str, text: &str) -> u128 {
+    thread_local! {
+        /// The pattern of the row before, which is nearly always that of all rows.
+        static LAST: RefCell<Option<(String, Option<Regex>)>> = const { RefCell::new(None) };
+    }
+    LAST.with_borrow_mut(|last| {
+        if last.as_ref().is_none_or(|(before, _)| before != pattern) {
+            *last = Some((pattern.to_owned(), Regex::new(pattern).ok()));
+        }
+        let compiled = last.as_ref().and_then(|(_, compiled)| compiled.as_ref());
+        compiled.map_or(0, |pattern| pattern.find_iter(text).count() as u128)
+    })
 }
 
 /// What a list of the parts of a text takes; without a separator each sign is one.

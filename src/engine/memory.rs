@@ -60,7 +60,7 @@ impl Holdings {
     /// Puts tables on disk, the largest first, while they are worth a file and more is held than half of the limit.
     fn make_room(&self) -> Result<(), DataFusionError> {
         let wanted = self.limit / 2;
-        // Whoever comes meanwhile waits, and finds that there is room.
+        // Another thread that needs room waits for this lock, and then finds it made.
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
         while self.reservation.size() > wanted {
             tables.retain(|table| table.strong_count() > 0);
@@ -95,8 +95,16 @@ impl Held {
     /// # Errors
     /// [`DataFusionError::ResourcesExhausted`] when all that is held is more than the limit.
     pub fn grow(&self, bytes: usize) -> Result<(), DataFusionError> {
+        let limit = self.holdings.limit;
+        if bytes > limit {
+            // Nothing could make room for that.
+            let all = self.holdings.reservation.size().saturating_add(bytes);
+            watch::is_wanted(all);
+            let (wanted, limit) = (size(bytes as u64), size(limit as u64));
+            return Err(DataFusionError::ResourcesExhausted(format!("it takes {wanted} at once, of {limit} in all")));
+        }
         self.count(bytes);
-        self.fit()
+        self.fit().inspect_err(|_| self.shrink(bytes))
     }
 
     /// Counts so many bytes more, before anybody can give them back.
@@ -120,9 +128,10 @@ impl Held {
         if held <= *limit {
             return Ok(());
         }
+        watch::is_wanted(held);
         let (held, limit) = (size(held as u64), size(*limit as u64));
         Err(DataFusionError::ResourcesExhausted(format!(
-            "texts, identifiers and what is read at once take {held} of {limit}, and these are not spilled"
+            "texts, identifiers and what is read at once take {held} of {limit}, and they cannot be put on disk"
         )))
     }
 
@@ -159,7 +168,7 @@ impl Drop for Held {
 /// [`DataFusionError::ResourcesExhausted`].
 pub fn within_limit() -> Result<(), DataFusionError> {
     if watch::is_over() {
-        return Err(DataFusionError::ResourcesExhausted("what is read, computed and written at once takes more".to_owned()));
+        return Err(DataFusionError::ResourcesExhausted("the data that the run reads, computes and writes at once takes more".to_owned()));
     }
     Ok(())
 }

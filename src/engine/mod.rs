@@ -39,7 +39,7 @@ pub use profile::{Operator, Work, compute_ms};
 pub use scratch::Scratch;
 pub use table::{decoded_batch, encoded_schema};
 pub use told::{Told, told};
-pub use watch::{expect_to_read, watch_memory};
+pub use watch::{PROGRAM_BYTES, expect_to_read, watch_memory};
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -70,6 +70,7 @@ use tokio::task::JoinSet;
 
 use crate::error::{Error, Result};
 use checked::Checks;
+use disks::NamelessFiles;
 use encoding::Encoder;
 use kept::KeptTable;
 use local_date::LocalDates;
@@ -107,6 +108,7 @@ pub struct Engine {
     state: Arc<SessionState>,
     work: Arc<Work>,
     holdings: Arc<Holdings>,
+    files: NamelessFiles,
     /// What tells the rows of tables apart.
     keys: Arc<Mutex<Keys>>,
     salt: Arc<OnceLock<String>>,
@@ -145,8 +147,8 @@ impl Engine {
         options.execution.sort_spill_reservation_bytes = 1024 * 1024;
         options.sql_parser.collect_spans = true;
         let pool: Arc<dyn MemoryPool> = Arc::new(Pool::new(limits.memory_bytes));
-        let holdings = Holdings::of(&pool, limits.memory_bytes);
-        let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).with_disk_manager_builder(disks::disk()).build_arc();
+        let (holdings, files) = (Holdings::of(&pool, limits.memory_bytes), NamelessFiles::default());
+        let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).with_disk_manager_builder(files.disk()).build_arc();
         let runtime = runtime.map_err(|error| Error::defect(format!("the engine did not start: {error}")))?;
         let state = SessionStateBuilder::new()
             .with_config(config)
@@ -172,6 +174,7 @@ impl Engine {
             state,
             work: Arc::default(),
             holdings,
+            files,
             keys: Arc::default(),
             salt,
             most_bytes: growth::most_bytes(limits),
@@ -290,6 +293,11 @@ impl Engine {
     /// A part, empty yet, of what may be held beside the operators of queries.
     pub fn hold(&self) -> Held {
         self.holdings.part()
+    }
+
+    /// Room on disk for what does not fit memory.
+    pub fn scratch(&self) -> Scratch {
+        Scratch::new(&self.files, &self.work)
     }
 
     /// What is held beside the operators of queries, in bytes.

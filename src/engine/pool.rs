@@ -37,15 +37,40 @@ struct State {
 }
 
 impl Pool {
+    /// Gives so many bytes, if they are there for who asks.
+    fn give(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
+        let mut state = self.state();
+        let wanted = state.taken() + additional;
+        let has = reservation.size() + additional;
+        let most = watch::most_bytes(self.limit).saturating_sub(LEFT_BYTES).max(self.limit);
+        let is_least = has <= self.limit / LEAST_SHARE && wanted <= most;
+        if !reservation.consumer().can_spill() {
+            if wanted > self.limit && !is_least {
+                return Err(exhausted(reservation, additional, self.limit.saturating_sub(state.taken())));
+            }
+            state.fixed += additional;
+            return Ok(());
+        }
+        let share = self.limit.saturating_sub(state.fixed + state.beside) / state.spillers.max(1);
+        let is_fair = has <= share && wanted <= self.limit - self.limit / RESERVE;
+        if !is_fair && !is_least {
+            return Err(exhausted(reservation, additional, share.saturating_sub(reservation.size())));
+        }
+        state.spillable += additional;
+        Ok(())
+    }
+
     /// A pool of which nobody has anything.
     pub fn new(limit: usize) -> Self {
         Pool { limit, state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
+        // Measuring takes a moment, in which others need not wait.
+        let measured = watch::measured();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((number, bytes)) = watch::measured()
-            && number != state.measurement
+        if let Some((number, bytes)) = measured
+            && number > state.measurement
         {
             state.measurement = number;
             state.beside = bytes.saturating_sub(state.fixed + state.spillable);
@@ -96,25 +121,11 @@ impl MemoryPool for Pool {
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
-        let mut state = self.state();
-        let wanted = state.taken() + additional;
-        let has = reservation.size() + additional;
-        let most = watch::most_bytes(self.limit).saturating_sub(LEFT_BYTES).max(self.limit);
-        let is_least = has <= self.limit / LEAST_SHARE && wanted <= most;
-        if !reservation.consumer().can_spill() {
-            if wanted > self.limit && !is_least {
-                return Err(exhausted(reservation, additional, self.limit.saturating_sub(state.taken())));
-            }
-            state.fixed += additional;
-            return Ok(());
-        }
-        let share = self.limit.saturating_sub(state.fixed + state.beside) / state.spillers.max(1);
-        let is_fair = has <= share && wanted <= self.limit - self.limit / RESERVE;
-        if !is_fair && !is_least {
-            return Err(exhausted(reservation, additional, share.saturating_sub(reservation.size())));
-        }
-        state.spillable += additional;
-        Ok(())
+        self.give(reservation, additional).or_else(|_| {
+            // What the allocator keeps is nobody's, and may be what lacks.
+            watch::give_back();
+            self.give(reservation, additional)
+        })
     }
 
     fn reserved(&self) -> usize {

@@ -1,23 +1,24 @@
-//! A file for what does not fit memory. It has no name, so that nothing of it is left whatever becomes of the process.
+//! Bytes that do not fit memory, and are read again by where they are.
 
-use std::fs::File;
-use std::io::{Read, Result, Seek, SeekFrom, Write};
+use std::io::Result;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::disks::{NamelessFiles, Spilled};
 use super::profile::Work;
 
-/// Bytes that were put on disk, to be read again by where they are. There is no file before something is put into it.
+/// Bytes that were put on disk. There is no file before something is put into it.
 #[derive(Debug)]
 pub struct Scratch {
-    file: Mutex<Option<(File, u64)>>,
+    files: NamelessFiles,
+    file: Mutex<Option<Arc<Spilled>>>,
     work: Arc<Work>,
 }
 
 impl Scratch {
     /// An empty one, which tells what is put into it.
-    pub fn new(work: &Arc<Work>) -> Self {
-        Scratch { file: Mutex::default(), work: Arc::clone(work) }
+    pub(super) fn new(files: &NamelessFiles, work: &Arc<Work>) -> Self {
+        Scratch { files: files.clone(), file: Mutex::default(), work: Arc::clone(work) }
     }
 
     /// Puts bytes behind those that are there; where they are.
@@ -26,16 +27,14 @@ impl Scratch {
     /// As the disk fails.
     pub fn append(&self, bytes: &[u8]) -> Result<Range<u64>> {
         let mut opened = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        if opened.is_none() {
-            *opened = Some((tempfile::tempfile()?, 0));
-        }
-        let Some((file, end)) = opened.as_mut() else { return Ok(0..0) };
-        file.seek(SeekFrom::Start(*end))?;
-        file.write_all(bytes)?;
-        let start = *end;
-        *end += bytes.len() as u64;
+        let file = match opened.as_ref() {
+            Some(file) => Arc::clone(file),
+            None => Arc::clone(opened.insert(Arc::new(self.files.create()?))),
+        };
+        drop(opened);
+        let start = file.append(bytes)?;
         self.work.spills(bytes.len() as u64);
-        Ok(start..*end)
+        Ok(start..start + bytes.len() as u64)
     }
 
     /// The bytes that are somewhere.
@@ -44,9 +43,11 @@ impl Scratch {
     /// As the disk fails, and when there are none.
     pub fn read(&self, place: Range<u64>) -> Result<Vec<u8>> {
         let mut bytes = vec![0; usize::try_from(place.end - place.start).unwrap_or(usize::MAX)];
-        if let Some((file, _)) = self.file.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            file.seek(SeekFrom::Start(place.start))?;
-            file.read_exact(&mut bytes)?;
+        let opened = self.file.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match opened {
+            Some(file) => file.read_exact(&mut bytes, place.start)?,
+            None if bytes.is_empty() => {}
+            None => return Err(std::io::ErrorKind::UnexpectedEof.into()),
         }
         Ok(bytes)
     }

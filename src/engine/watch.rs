@@ -1,7 +1,7 @@
 //! What memory the process really has, measured while it runs: what nobody asked the pool for counts too.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Once, OnceLock};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, Once, OnceLock};
 use std::time::Duration;
 
 use crate::clock::Stopwatch;
@@ -13,7 +13,7 @@ const AT_MOST_MS: u64 = 2;
 /// What threads may take between two measurements.
 const ON_ITS_WAY_BYTES: usize = 24 << 20;
 /// What the process may have beside its limit: most of it are the pages of the program.
-const PROGRAM_BYTES: usize = 64 << 20;
+pub const PROGRAM_BYTES: usize = 64 << 20;
 /// Of the time, the part that may go into giving memory back: one of so many.
 const SHARE_OF_TIME: u64 = 10;
 
@@ -29,6 +29,10 @@ static REST_UNTIL_MS: AtomicU64 = AtomicU64::new(0);
 static LIMIT: AtomicUsize = AtomicUsize::new(usize::MAX);
 /// The largest measurement.
 static MOST: AtomicUsize = AtomicUsize::new(0);
+/// Whether somebody would be refused memory, though the allocator may keep what nobody uses.
+static REFUSING: AtomicBool = AtomicBool::new(false);
+/// The most that somebody would have needed in all.
+static WANTED: AtomicUsize = AtomicUsize::new(0);
 /// How many bytes of extracts there are, and how many were read, counted again when they are read again.
 static TO_READ: AtomicU64 = AtomicU64::new(0);
 static READ: AtomicU64 = AtomicU64::new(0);
@@ -62,6 +66,11 @@ pub(super) fn has_read(bytes: u64) {
     READ.fetch_add(bytes, Relaxed);
 }
 
+/// Says how much somebody would have needed in all, with what is held.
+pub(super) fn is_wanted(bytes: usize) {
+    WANTED.fetch_max(bytes, Relaxed);
+}
+
 /// What limit should be enough for a run that this one is not enough for: what it has had so far by what of the extracts was still to be read,
 /// or a multiple of the limit; none when nobody measures.
 pub(super) fn enough_bytes() -> Option<u64> {
@@ -76,6 +85,8 @@ pub(super) fn enough_bytes() -> Option<u64> {
     // What a project needs before its data does not grow with the limit, and is most of a small one.
     let at_least = limit.saturating_mul(if limit < SMALL { 4 } else { 2 });
     let wanted = u64::try_from(by_share + by_share / 2).unwrap_or(u64::MAX).max(at_least);
+    let asked = WANTED.load(Relaxed) as u64;
+    let wanted = wanted.max(asked.saturating_add(asked / 2));
     // A round number, to be typed.
     let step = (wanted.checked_next_power_of_two().unwrap_or(1 << 63) / 8).max(STEP);
     Some(wanted.div_ceil(step).saturating_mul(step))
@@ -96,6 +107,14 @@ pub(super) fn measured() -> Option<(u64, usize)> {
     Some((COUNT.load(Relaxed), BYTES.load(Relaxed)))
 }
 
+/// Gives back what the allocator keeps, and measures, for somebody who would be refused memory.
+pub(super) fn give_back() {
+    if COUNT.load(Relaxed) > 0 {
+        REFUSING.store(true, Relaxed);
+        measure();
+    }
+}
+
 /// Whether the process has so much that it would pass what it may have at most, with what is on its way.
 pub(super) fn is_over() -> bool {
     measured().is_some_and(|(_, bytes)| bytes > most_bytes(LIMIT.load(Relaxed)))
@@ -108,11 +127,14 @@ pub(super) fn most_bytes(limit: usize) -> usize {
 
 /// Measures, and gives back what the allocator keeps if the limit is near.
 fn measure() {
+    static MEASURING: Mutex<()> = Mutex::new(());
+    // Somebody who measures at this moment does it for all.
+    let Ok(_measuring) = MEASURING.try_lock() else { return };
     let Some(mut bytes) = counted_bytes() else { return };
     let limit = LIMIT.load(Relaxed);
     let now = || SINCE.get().map_or(0, |since| since.elapsed_ms());
     let begun = now();
-    if bytes > limit - limit / 8 && begun >= REST_UNTIL_MS.load(Relaxed) {
+    if (bytes > limit - limit / 8 || REFUSING.swap(false, Relaxed)) && begun >= REST_UNTIL_MS.load(Relaxed) {
         segmill_allocator::give_back();
         REST_UNTIL_MS.store(now() + (now() - begun) * SHARE_OF_TIME, Relaxed);
         bytes = counted_bytes().unwrap_or(bytes);

@@ -10,7 +10,7 @@ use super::contract::Contract;
 use super::ledger::{Ledger, Overrun, Scope};
 use super::rejects::{Reject, Rejects, counted};
 use super::remarks;
-use crate::engine::{Scratch, Work, failed};
+use crate::engine::{Engine, Scratch, failed};
 use crate::error::{Error, Message, Result};
 
 /// What became of the rows of one piece of a source, while it is read.
@@ -76,12 +76,12 @@ struct Totals {
 
 impl Collector {
     /// Nothing yet of a source.
-    pub fn new(contract: &Arc<Contract>, work: &Arc<Work>) -> Arc<Self> {
+    pub fn new(contract: &Arc<Contract>, engine: &Engine) -> Arc<Self> {
         Arc::new(Collector {
             contract: Arc::clone(contract),
             rows_seen: AtomicU64::default(),
             totals: Mutex::default(),
-            scratch: Scratch::new(work),
+            scratch: engine.scratch(),
             is_over: AtomicBool::default(),
             failure: Mutex::default(),
         })
@@ -105,7 +105,7 @@ impl Collector {
     /// [`Error::Refused`] when it is certain by now that the source is over its budget: what has been found is counted then, and nothing more
     /// need be read. [`Error::Unavailable`] as the disk fails.
     pub fn reject(&self, piece: usize, tally: &mut Tally, rejects: Vec<Reject>) -> Result<()> {
-        if rejects.is_empty() {
+        if rejects.is_empty() || self.is_counted(piece) {
             return Ok(());
         }
         let added = tally.rejects.add(&self.scratch, rejects);
@@ -124,8 +124,8 @@ impl Collector {
         if !over {
             return Ok(());
         }
-        self.is_over.store(true, Relaxed);
         self.finish_piece(piece, std::mem::take(tally))?;
+        self.is_over.store(true, Relaxed);
         Err(Error::Refused(Message::new(format!("the source `{}` is over its budget of rejected rows", self.contract.source))))
     }
 
@@ -145,6 +145,16 @@ impl Collector {
         }
         totals.pieces[piece] = Some(tally);
         Ok(())
+    }
+
+    /// Whether somebody has read a piece to its end.
+    pub fn is_counted(&self, piece: usize) -> bool {
+        self.totals().pieces.get(piece).is_none_or(Option::is_some)
+    }
+
+    /// How many rows of a piece that has been read to its end are kept, before duplicates are left out.
+    pub fn kept_of(&self, piece: usize) -> Option<u64> {
+        self.totals().pieces.get(piece)?.as_ref().map(|tally| tally.kept)
     }
 
     /// Whether every piece has been read to its end.

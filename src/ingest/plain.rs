@@ -19,26 +19,21 @@ pub fn like(schema: &SchemaRef, arrays: &[ArrayRef]) -> SchemaRef {
 }
 
 /// A batch with the types of a schema: in parts, where texts that lie elsewhere would be too much together.
-pub fn plain(batch: RecordBatch, schema: &SchemaRef) -> Result<Vec<RecordBatch>, DataFusionError> {
-    let others: Vec<&ArrayRef> = schema
-        .fields()
-        .iter()
-        .zip(batch.columns())
-        .filter(|(field, array)| field.data_type() != array.data_type())
-        .map(|(_, array)| array)
-        .collect();
-    if others.is_empty() {
-        return Ok(vec![batch]);
-    }
-    let longest: usize = others.iter().map(|texts| longest_text(texts)).fold(1, usize::saturating_add);
-    let rows = (PART_BYTES / longest).max(1);
-    let part = |start: usize| {
+pub fn plain(batch: RecordBatch, schema: &SchemaRef) -> impl Iterator<Item = Result<RecordBatch, DataFusionError>> {
+    let others = schema.fields().iter().zip(batch.columns()).filter(|(field, array)| field.data_type() != array.data_type());
+    let longest: usize = others.map(|(_, texts)| longest_text(texts)).fold(0, usize::saturating_add);
+    let rows = PART_BYTES.checked_div(longest).unwrap_or(usize::MAX).max(1);
+    let part = move |start: usize, batch: &RecordBatch, schema: &SchemaRef| {
         let part = batch.slice(start, rows.min(batch.num_rows() - start));
-        let arrays = schema.fields().iter().zip(part.columns()).map(|(field, array)| cast(array, field.data_type()));
+        let cast_to = |(field, array): (&FieldRef, &ArrayRef)| {
+            if field.data_type() == array.data_type() { Ok(Arc::clone(array)) } else { cast(array, field.data_type()) }
+        };
+        let arrays = schema.fields().iter().zip(part.columns()).map(cast_to).collect::<Result<_, _>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(part.num_rows()));
-        Ok(RecordBatch::try_new_with_options(Arc::clone(schema), arrays.collect::<Result<_, _>>()?, &options)?)
+        Ok(RecordBatch::try_new_with_options(Arc::clone(schema), arrays, &options)?)
     };
-    (0..batch.num_rows()).step_by(rows).map(part).collect()
+    let schema = Arc::clone(schema);
+    (0..batch.num_rows()).step_by(rows).map(move |start| part(start, &batch, &schema))
 }
 
 /// How many bytes the longest of some texts has.

@@ -82,7 +82,13 @@ impl Scan {
             Unit::Text(file, format) => reading.text(&file, format, sink).await?,
         };
         if ended {
+            let rows = reading.rows;
             self.collector.finish_piece(piece, reading.tally)?;
+            // Rows are told apart by their number among those that break no rule, which no scan may find otherwise.
+            if (self.placed.is_some() || self.superseded.is_some()) && self.collector.kept_of(piece) != Some(rows) {
+                let what = format!("a file of the source `{}` has other rows when other columns of it are read", self.contract.source);
+                return Err(Error::Refused(Message::new(what).hint("its statistics are wrong: have it written again")));
+            }
         }
         Ok(ended)
     }
@@ -119,9 +125,12 @@ impl<'a> Reading<'a> {
             let checked = scan.contract.check(&columns, rows, &[], &asked)?;
             let faults: Vec<Fault> = checked.faults.iter().map(|fault| Fault { row: row + fault.row, ..*fault }).collect();
             let kept = self.settle(rows as u64, checked)?;
-            if !faults.is_empty() {
-                let rejects = whole.rejects(scan, &faults).await?;
-                scan.collector.reject(piece, &mut self.tally, rejects)?;
+            for of_row in faults.chunk_by(|one, two| one.row == two.row) {
+                // Somebody else has told of them already, or of all in this piece.
+                if !scan.collector.is_counted(piece) {
+                    let rejects = whole.rejects(scan, of_row).await?;
+                    scan.collector.reject(piece, &mut self.tally, rejects)?;
+                }
             }
             if !self.send(kept, sink).await? {
                 return Ok(false);
@@ -145,11 +154,11 @@ impl<'a> Reading<'a> {
     pub async fn text(&mut self, file: &File, format: SourceFormat, sink: &Sink) -> Result<bool> {
         let scan = self.scan;
         let mut blocks = Blocks::open(file, format).within(scan.held.another());
-        scan.work.reads(file.meta.size);
         let mut text: Option<Arc<TextFile>> = None;
         let mut settling: VecDeque<Settling> = VecDeque::new();
         loop {
             let piece = blocks.next().await?;
+            scan.work.reads(blocks.newly_fetched());
             let ended = piece.is_none();
             match piece {
                 Some(Piece::Block(mut block)) => {
@@ -201,7 +210,8 @@ impl<'a> Reading<'a> {
         let first = Place::of(self.piece, self.rows);
         self.rows += kept.num_rows() as u64;
         let mut sent = 0;
-        for part in plain(kept, &scan.schema).map_err(failed)? {
+        for part in plain(kept, &scan.schema) {
+            let part = part.map_err(failed)?;
             let first = Place(first.0 + sent);
             sent += part.num_rows() as u64;
             let rows = match (&scan.placed, &scan.superseded) {
@@ -265,6 +275,7 @@ impl<'a> Reading<'a> {
 /// The reject of a record whose values cannot be read, whatever the reason. Nobody knows what it says: where others of its source say whether
 /// somebody may be written to, it may have said no.
 fn unreadable(contract: &Contract, file: &File, line: u64, reason: &'static str, raw: String) -> Reject {
+    let raw = raw.into();
     let may_be_no = contract.carries_consent();
     Reject { file: file.shown.clone(), row_number: line, scope: Scope::Row, column: None, reason, raw, may_be_no }
 }
@@ -351,11 +362,12 @@ impl TextFile {
         if !checked.faults.is_empty() {
             // Where each row stands is only worked out when one of them is at fault.
             let standing = decoded.records.unwrap_or_else(|| self.records(block));
-            rejects.extend(checked.faults.iter().map(|fault| {
-                let record = standing.get(fault.row);
-                let raw = record.map(|record| self.raw(block, record)).unwrap_or_default();
-                scan.reject(&self.file.shown, record.map_or(0, |record| record.line), fault, raw)
-            }));
+            for of_row in checked.faults.chunk_by(|one, two| one.row == two.row) {
+                let record = of_row.first().and_then(|fault| standing.get(fault.row));
+                let raw: Arc<str> = record.map(|record| self.raw(block, record)).unwrap_or_default().into();
+                let line = record.map_or(0, |record| record.line);
+                rejects.extend(of_row.iter().map(|fault| scan.reject(&self.file.shown, line, fault, Arc::clone(&raw))));
+            }
         }
         rejects.sort_unstable();
         let (out_of_window, newest_micros) = (checked.out_of_window, checked.newest_micros);
@@ -402,16 +414,15 @@ impl WholeRows {
         WholeRows { group: group.clone(), batches: None, rows: Vec::new(), first: 0, count: 0 }
     }
 
-    /// The rejects of rows at fault, which come in order.
+    /// The rejects of a row at fault, in the order of the table. Rows come in order.
     async fn rejects(&mut self, scan: &Scan, faults: &[Fault]) -> Result<Vec<Reject>> {
-        let mut rejects = Vec::new();
-        for of_row in faults.chunk_by(|one, two| one.row == two.row) {
-            let row = of_row[0].row;
-            self.seek(scan, row).await?;
-            let raw = scan.masked_row(&self.rows, row - self.first);
-            let number = self.group.first_row + row as u64;
-            rejects.extend(of_row.iter().map(|fault| scan.reject(&self.group.file.shown, number, fault, raw.clone())));
-        }
+        let Some(row) = faults.first().map(|fault| fault.row) else { return Ok(Vec::new()) };
+        self.seek(scan, row).await?;
+        let raw: Arc<str> = scan.masked_row(&self.rows, row - self.first).into();
+        let number = self.group.first_row + row as u64;
+        let reject = |fault: &Fault| scan.reject(&self.group.file.shown, number, fault, Arc::clone(&raw));
+        let mut rejects: Vec<Reject> = faults.iter().map(reject).collect();
+        rejects.sort_unstable();
         Ok(rejects)
     }
 
@@ -449,7 +460,7 @@ impl Scan {
         kept.map_err(|error| Error::defect(crate::sql::discreet(&error.into())))
     }
 
-    fn reject(&self, file: &str, row_number: u64, fault: &Fault, raw: String) -> Reject {
+    fn reject(&self, file: &str, row_number: u64, fault: &Fault, raw: Arc<str>) -> Reject {
         let column = Some(self.contract.columns[fault.column].name.clone());
         let Fault { reason, scope, may_be_no, .. } = *fault;
         Reject { file: file.to_owned(), row_number, scope, column, reason, raw, may_be_no }

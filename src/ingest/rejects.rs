@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{Error, ErrorKind, Result};
 use std::ops::Range;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +28,7 @@ pub struct Reject {
     /// A stable word for the reason, as `not-a-date`.
     pub reason: &'static str,
     /// The row as it was, without the values of personal columns.
-    pub raw: String,
+    pub raw: Arc<str>,
     /// Whether a row that is gone may have said that somebody must not be written to.
     pub may_be_no: bool,
 }
@@ -99,7 +100,7 @@ impl Rejects {
         }
         let mut bytes = Vec::with_capacity(self.held_bytes);
         for Reject { row_number, scope, column, reason, raw, may_be_no, .. } in self.held.drain(..) {
-            let line = Line { row_number, scope, column, reason: reason.to_owned(), raw, may_be_no };
+            let line = Line { row_number, scope, column, reason: reason.to_owned(), raw: raw.to_string(), may_be_no };
             serde_json::to_writer(&mut bytes, &line)?;
             bytes.push(b'\n');
         }
@@ -138,7 +139,7 @@ impl Rejects {
             let Line { row_number, scope, column, reason, raw, may_be_no } = serde_json::from_slice(line)?;
             let known = self.counts.keys().map(|(.., known)| *known).find(|known| *known == reason);
             let reason = known.ok_or_else(|| Error::new(ErrorKind::InvalidData, "a rejected row was not read back"))?;
-            Ok(Reject { file: self.file().to_owned(), row_number, scope, column, reason, raw, may_be_no })
+            Ok(Reject { file: self.file().to_owned(), row_number, scope, column, reason, raw: raw.into(), may_be_no })
         };
         bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(read).collect()
     }

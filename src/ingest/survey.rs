@@ -58,7 +58,7 @@ async fn look(engine: &Engine, extract: &Extract, file: &File, format: SourceFor
         let projection: Vec<usize> = (0..contract.columns.len()).collect();
         let scan = Arc::new(Scan {
             contract: Arc::clone(contract),
-            collector: Collector::new(contract, engine.work()),
+            collector: Collector::new(contract, engine),
             dictionary: Arc::clone(engine.dictionary()),
             work: Arc::default(),
             held: Arc::new(HeldCodes::within(engine.hold())),

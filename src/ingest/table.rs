@@ -20,13 +20,13 @@ use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream};
 use super::Extract;
 use super::collector::Collector;
 use super::contract::Contract;
-use super::deduplicate::{PlacedRows, Superseded, placed_schema};
+use super::deduplicate::{MAX_PIECES, PlacedRows, Superseded, placed_schema};
 use super::held::HeldCodes;
 use super::parquet;
 use super::reader::{Scan, Unit, carried};
 use crate::config::SourceFormat;
 use crate::engine::{Dictionary, Engine, Held, Work, encoded_schema};
-use crate::error::Result;
+use crate::error::{Error, Message, Result};
 
 /// Batches that wait between a reader and the operator above it.
 const BATCHES_AHEAD: usize = 2;
@@ -71,6 +71,10 @@ impl SourceTable {
         let known = (columnar.len() == extract.files.len()).then_some(rows);
         let rows = known.unwrap_or(bytes / 100);
         let units: Vec<Unit> = groups.into_iter().map(|group| Unit::RowGroup(Box::new(group))).chain(text).collect();
+        if !extract.contract.key.is_empty() && units.len() > MAX_PIECES {
+            let what = format!("the source `{}` has a key, and more than {MAX_PIECES} files and row groups", extract.contract.source);
+            return Err(Error::Refused(Message::new(what).hint("have it exported in larger files, or narrow its `location`")));
+        }
         collector.expect(units.len(), known);
         let rows = Precision::Inexact(usize::try_from(rows).unwrap_or(usize::MAX));
         let schema = encoded_schema(&extract.contract.schema);

@@ -75,6 +75,8 @@ pub struct Blocks {
     /// Where it counts what unpacking takes.
     memory: Option<Held>,
     fetched: Bytes,
+    /// Bytes that were fetched since somebody last asked.
+    newly_fetched: u64,
     /// Text that has not been given, which begins with a record.
     pending: Vec<u8>,
     /// Where it begins in the text.
@@ -113,6 +115,7 @@ impl Blocks {
             unpacker: None,
             memory: None,
             fetched: Bytes::new(),
+            newly_fetched: 0,
             pending: Vec::new(),
             offset: 0,
             line: 1,
@@ -167,6 +170,11 @@ impl Blocks {
     /// has been given. None when the file is whole.
     pub fn breaks_off(&self) -> Option<(u64, u64)> {
         self.damaged.then(|| self.broken.unwrap_or((self.line, 0)))
+    }
+
+    /// How many bytes of the file were fetched since this was last asked.
+    pub fn newly_fetched(&mut self) -> u64 {
+        std::mem::take(&mut self.newly_fetched)
     }
 
     /// Whether there was any text, were it blank.
@@ -291,7 +299,10 @@ impl Blocks {
     async fn fill(&mut self) -> Result<()> {
         if self.fetched.is_empty() && self.unpacker.as_ref().is_none_or(Unpacker::is_drained) {
             match self.fetch.next().await? {
-                Some(bytes) => self.fetched = bytes,
+                Some(bytes) => {
+                    self.newly_fetched += bytes.len() as u64;
+                    self.fetched = bytes;
+                }
                 None => {
                     self.file.is_unchanged().await?;
                     let finished = self.unpacker.as_mut().map_or(Ok(()), |unpacker| unpacker.finish(&mut self.pending));

@@ -145,7 +145,7 @@ fn rejected_batch(source: &str, rejects: &[Reject]) -> Result<RecordBatch> {
         ("scope", text(&|reject| Some(reject.scope.name().to_owned())), false),
         ("column", text(&|reject| reject.column.clone()), true),
         ("reason", text(&|reject| Some(reject.reason.to_owned())), false),
-        ("raw", text(&|reject| Some(reject.raw.clone())), false),
+        ("raw", text(&|reject| Some(reject.raw.to_string())), false),
     ];
     let fields: Vec<_> = columns.iter().map(|(name, array, nullable)| Field::new(*name, array.data_type().clone(), *nullable)).collect();
     let arrays = columns.into_iter().map(|(_, array, _)| array).collect();

@@ -65,6 +65,8 @@ pub struct Assigner<'a> {
     verification: Verification<'a>,
     threads: usize,
     found: Vec<InSet>,
+    /// What the members take in memory.
+    bytes: usize,
     nameless: usize,
     customers: u64,
 }
@@ -86,7 +88,7 @@ impl<'a> Assigner<'a> {
     /// Nobody is in a segment yet.
     pub fn new(sets: &'a [RuleSet], domains: &'a Domains, threads: usize) -> Self {
         let found = sets.iter().map(|set| InSet::new(set.rules.len())).collect();
-        Assigner { sets, verification: domains.verification(), threads, found, nameless: 0, customers: 0 }
+        Assigner { sets, verification: domains.verification(), threads, found, bytes: 0, nameless: 0, customers: 0 }
     }
 
     /// Puts the next customers into segments. They must come in order of customer.
@@ -105,6 +107,8 @@ impl<'a> Assigner<'a> {
         for (_, found) in parts {
             // A rule may fail on values that were declared never to come: then these are what is wrong.
             let found = found.or_else(|error| self.verification.finish().and(Err(error)))?;
+            let members = found.iter().flat_map(|set| &set.members).flatten();
+            self.bytes += members.map(Array::get_array_memory_size).sum::<usize>();
             self.found.iter_mut().zip(found).for_each(|(all, more)| all.add(more));
         }
         Ok(())
@@ -112,8 +116,7 @@ impl<'a> Assigner<'a> {
 
     /// What the members take in memory so far, in bytes.
     pub fn bytes(&self) -> usize {
-        let members = self.found.iter().flat_map(|set| &set.members).flatten();
-        members.map(Array::get_array_memory_size).sum()
+        self.bytes
     }
 
     /// Who is in which segment, once all customers have come.
@@ -183,7 +186,9 @@ fn in_set(set: &RuleSet, batch: &RecordBatch) -> Result<InSet> {
             }
             None => mine,
         };
-        found.members[position].push(filter(customer_ids(batch)?, &mine).map_err(defect)?);
+        if mine.true_count() > 0 {
+            found.members[position].push(filter(customer_ids(batch)?, &mine).map_err(defect)?);
+        }
     }
     found.left_out += batch.num_rows() - taken.true_count();
     Ok(found)

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::{self, GroupByExpr, ObjectName, Query, Select, Spanned as _, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{self, GroupByExpr, ObjectName, Query, Select, Spanned as _, TableFactor, Visit, Visitor};
 
 use super::{span_of, whole};
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
@@ -186,6 +186,16 @@ impl Visitor for Scale<'_> {
         let joined = select.from.iter().map(|from| from.joins.len() as u64).sum::<u64>() + (select.from.len() as u64).saturating_sub(1);
         if let Some(own) = self.own() {
             own.joins = own.joins.saturating_add(joined);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+        // Joins in brackets are no part of the list that a query joins.
+        if let TableFactor::NestedJoin { table_with_joins, .. } = factor
+            && let Some(own) = self.own()
+        {
+            own.joins = own.joins.saturating_add(table_with_joins.joins.len() as u64);
         }
         ControlFlow::Continue(())
     }

@@ -74,7 +74,7 @@ fn kept(files: &[Vec<Row>], readers: usize, memory_bytes: usize) -> (Vec<Vec<Str
         stores.provide("memory:", store);
         let extracts = ingest::find(&plan.project, &plan.contracts, &stores, None).await.unwrap();
         let engine = Engine::new(Limits { threads: 2, memory_bytes }, "UTC").unwrap();
-        let collector = Collector::new(&extracts[0].contract, engine.work());
+        let collector = Collector::new(&extracts[0].contract, &engine);
         let columns = ["id", "shop", "at", "name", "email_opt_in"];
         let demand = Demand { times: readers, columns: columns.map(str::to_owned).into() };
         ingest::register(&engine, "sources.contacts", &extracts[0], &demand, &collector).await.unwrap();
@@ -172,7 +172,7 @@ fn an_extract_that_was_delivered_twice_is_read_once_whatever_fits_memory() {
         let extracts = ingest::find(&plan.project, &plan.contracts, &stores, None).await.unwrap();
         // A thirty-second of it is less than the fingerprints take.
         let engine = Engine::new(Limits { threads: 2, memory_bytes: 32 << 20 }, "UTC").unwrap();
-        let collector = Collector::new(&extracts[0].contract, engine.work());
+        let collector = Collector::new(&extracts[0].contract, &engine);
         let demand = Demand { times: 1, columns: BTreeSet::from(["id".to_owned()]) };
         ingest::register(&engine, "sources.contacts", &extracts[0], &demand, &collector).await.unwrap();
         assert!(engine.work().take().spilled_bytes > 1_000_000, "nothing was put on disk, so nothing is shown");

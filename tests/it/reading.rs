@@ -73,7 +73,7 @@ async fn ingest(plan: &Plan, store: Arc<dyn ObjectStore>) -> Result<Outcome, Err
     let extracts = ingest::find(&plan.project, &plan.contracts, &stores, None).await?;
     let [extract] = extracts.as_slice() else { panic!("there is one source") };
     let engine = Engine::new(Limits { threads: 1, memory_bytes: 256 << 20 }, "UTC")?;
-    let collector = Collector::new(&extract.contract, engine.work());
+    let collector = Collector::new(&extract.contract, &engine);
     let demand = Demand { times: 1, columns: ["a", "b"].map(str::to_owned).into() };
     ingest::register(&engine, "sources.extract", extract, &demand, &collector).await?;
     let frame = engine.query("select a, b from sources.extract").await.unwrap();

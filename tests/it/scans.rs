@@ -78,7 +78,7 @@ async fn every_scan_of_a_source_gives_the_same_rows_and_the_later_ones_read_less
     let plan = plan::plan(loaded, values).await.unwrap();
     let extracts = ingest::find(&plan.project, &plan.contracts, &Stores::new(Environment::new()), None).await.unwrap();
     let engine = Engine::new(Limits { threads: 2, memory_bytes: 64 << 20 }, "UTC").unwrap();
-    let collector = Collector::new(&extracts[0].contract, engine.work());
+    let collector = Collector::new(&extracts[0].contract, &engine);
     let demand = Demand { times: 3, columns: ["visitor", "pages"].map(str::to_owned).into() };
     ingest::register(&engine, "sources.visits", &extracts[0], &demand, &collector).await.unwrap();
 

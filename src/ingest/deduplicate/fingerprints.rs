@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use datafusion::error::{DataFusionError, Result};
 
-use super::places::Place;
+use super::places::{Place, Places};
 use crate::engine::{Engine, Held, Scratch};
 
 /// Parts that entries are divided into by their fingerprint.
@@ -27,8 +27,20 @@ pub struct Entry {
     pub place: Place,
 }
 
+/// Which of the entries of a key matter.
+#[derive(Debug, Clone, Copy)]
+pub enum Keep {
+    /// Those with the greatest detail.
+    Greatest,
+    /// One of each detail, that with the least place.
+    OneOfEach,
+}
+
 /// Entries by part.
 pub struct Fingerprints {
+    keep: Keep,
+    /// The places of entries that do not matter, as far as is known by now.
+    needless: Mutex<Places>,
     parts: Vec<Mutex<Part>>,
     /// How many entries of a part stay in memory until they are put on disk.
     most: usize,
@@ -44,10 +56,17 @@ struct Part {
 
 impl Fingerprints {
     /// None yet.
-    pub fn new(engine: &Engine) -> Self {
+    pub fn new(engine: &Engine, keep: Keep) -> Self {
         let most = (engine.memory_limit() / SHARE_OF_LIMIT).min(MAX_BYTES) / ENTRY_BYTES / PARTS;
-        let (scratch, held) = (Scratch::new(engine.work()), engine.hold());
-        Fingerprints { parts: (0..PARTS).map(|_| Mutex::default()).collect(), most: most.max(64), scratch, held }
+        let (scratch, held) = (engine.scratch(), engine.hold());
+        Fingerprints {
+            keep,
+            needless: Mutex::default(),
+            parts: (0..PARTS).map(|_| Mutex::default()).collect(),
+            most: most.max(64),
+            scratch,
+            held,
+        }
     }
 
     /// Adds the entries of a batch.
@@ -72,34 +91,67 @@ impl Fingerprints {
     }
 
     fn put_on_disk(&self, part: &mut Part) -> Result<()> {
-        let bytes: Vec<u8> = part.entries.iter().flat_map(|entry| entry.to_bytes()).collect();
-        let place = self.scratch.append(&bytes).map_err(DataFusionError::IoError)?;
-        part.on_disk.push(place);
-        self.held.shrink(part.entries.len() * ENTRY_BYTES);
-        part.entries.clear();
+        self.fold(&mut part.entries)?;
+        // A key of many rows leaves little.
+        if part.entries.len() > self.most / 2 {
+            let bytes: Vec<u8> = part.entries.iter().flat_map(|entry| entry.to_bytes()).collect();
+            part.on_disk.push(self.scratch.append(&bytes).map_err(DataFusionError::IoError)?);
+            self.held.shrink(part.entries.len() * ENTRY_BYTES);
+            part.entries = Vec::new();
+        }
         Ok(())
     }
 
-    /// Gives the entries of each key that several rows have, in order of what tells them apart and then of their place.
+    /// Sorts entries, and leaves out those that do not matter beside the others.
+    fn fold(&self, entries: &mut Vec<Entry>) -> Result<()> {
+        entries.sort_unstable();
+        let mut more = 0;
+        let mut needless = self.needless.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = Vec::with_capacity(entries.len());
+        for of_key in entries.chunk_by(|one, two| one.key == two.key) {
+            for alike in of_key.chunk_by(|one, two| one.detail == two.detail) {
+                let is_greatest = alike.last() == of_key.last();
+                let matter = match self.keep {
+                    Keep::Greatest if is_greatest => alike.len(),
+                    Keep::Greatest => 0,
+                    Keep::OneOfEach => 1,
+                };
+                kept.extend_from_slice(&alike[..matter]);
+                more += alike[matter..].iter().map(|entry| needless.insert(entry.place)).sum::<usize>();
+            }
+        }
+        drop(needless);
+        self.held.shrink((entries.len() - kept.len()) * ENTRY_BYTES);
+        *entries = kept;
+        self.held.grow(more)
+    }
+
+    /// Gives the entries that matter of each key that has several, in order of their detail and then of their place; the places of those that
+    /// do not matter.
     ///
     /// # Errors
     /// As the disk and `take` fail.
-    pub fn repeated(self, mut take: impl FnMut(&[Entry]) -> Result<()>) -> Result<()> {
-        let Fingerprints { parts, scratch, held, .. } = self;
-        for part in parts {
+    pub fn repeated(mut self, mut take: impl FnMut(&[Entry]) -> Result<()>) -> Result<Places> {
+        for part in std::mem::take(&mut self.parts) {
             let Part { mut entries, on_disk } = part.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let mut folded = entries.len();
             for place in on_disk {
-                let bytes = scratch.read(place).map_err(DataFusionError::IoError)?;
-                held.grow(bytes.len())?;
+                let bytes = self.scratch.read(place).map_err(DataFusionError::IoError)?;
+                self.held.grow(bytes.len())?;
                 entries.extend(bytes.chunks_exact(ENTRY_BYTES).filter_map(Entry::from_bytes));
+                // Not after each, which would take the square of their number.
+                if entries.len() > 2 * folded + self.most {
+                    self.fold(&mut entries)?;
+                    folded = entries.len();
+                }
             }
-            entries.sort_unstable();
+            self.fold(&mut entries)?;
             for of_key in entries.chunk_by(|one, two| one.key == two.key).filter(|of_key| of_key.len() > 1) {
                 take(of_key)?;
             }
-            held.shrink(entries.len() * ENTRY_BYTES);
+            self.held.shrink(entries.len() * ENTRY_BYTES);
         }
-        Ok(())
+        Ok(self.needless.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

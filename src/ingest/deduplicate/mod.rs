@@ -26,10 +26,10 @@ use tokio::task::JoinSet;
 use super::column::Answer;
 use super::contract::Contract;
 use crate::engine::Engine;
-use fingerprints::{Entry, Fingerprints};
+use fingerprints::{Entry, Fingerprints, Keep};
 use places::{Answers, Places};
 
-pub use places::{Place, Superseded};
+pub use places::{MAX_PIECES, Place, Superseded};
 
 /// The column that tells where rows stand.
 const PLACE: &str = "segmill place";
@@ -157,7 +157,7 @@ impl Scans<'_> {
         let time = self.contract.event_time;
         let mut columns = self.contract.key.clone();
         columns.push(time);
-        let fingerprints = Arc::new(Fingerprints::new(self.engine));
+        let fingerprints = Arc::new(Fingerprints::new(self.engine, Keep::Greatest));
         let keys = Keys::of(self.contract, self.seed)?;
         let nameless = Arc::new(Mutex::new(false));
         let (adding, some_nameless) = (Arc::clone(&fingerprints), Arc::clone(&nameless));
@@ -174,17 +174,12 @@ impl Scans<'_> {
             adding.add(entries)
         })
         .await?;
+        // Only the latest of a key are left, so several are equally late.
         let mut tied = Places::default();
         let held = self.engine.hold();
-        only(fingerprints)?.repeated(|of_key| {
-            let latest = of_key.last().map_or(0, |entry| entry.detail);
-            let first_of_latest = of_key.partition_point(|entry| entry.detail < latest);
-            let mut more: usize = of_key[..first_of_latest].iter().map(|entry| found.dropped.insert(entry.place)).sum();
-            if of_key.len() - first_of_latest > 1 {
-                more += of_key[first_of_latest..].iter().map(|entry| tied.insert(entry.place)).sum::<usize>();
-            }
-            held.grow(more)
-        })?;
+        let earlier =
+            only(fingerprints)?.repeated(|of_key| held.grow(of_key.iter().map(|entry| tied.insert(entry.place)).sum::<usize>()))?;
+        held.grow(found.dropped.join(earlier))?;
         found.held = Some(held);
         let is_key = !*nameless.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(Latest { tied, is_key })
@@ -192,7 +187,7 @@ impl Scans<'_> {
 
     /// Of rows that are equally late, drops all but one of those that are equal; the rows that are left of keys of which there are several.
     async fn unlike(&self, columns: &[usize], tied: Arc<Places>, found: &mut Superseded) -> Result<Places> {
-        let fingerprints = Arc::new(Fingerprints::new(self.engine));
+        let fingerprints = Arc::new(Fingerprints::new(self.engine, Keep::OneOfEach));
         let keys = Keys::of(self.contract, self.seed)?;
         let (columns, key_columns) = with_key(self.contract, columns);
         let count = columns.len();
@@ -211,19 +206,12 @@ impl Scans<'_> {
             adding.add(of_rows.into_iter().enumerate().filter_map(entry).collect())
         })
         .await?;
+        // Of equal rows one is left, so several differ.
         let mut differing = Places::default();
         let held = found.held.get_or_insert_with(|| self.engine.hold());
-        only(fingerprints)?.repeated(|of_key| {
-            let mut more = 0;
-            let are_several = of_key.first().map(|entry| entry.detail) != of_key.last().map(|entry| entry.detail);
-            for equal in of_key.chunk_by(|one, two| one.detail == two.detail) {
-                more += equal[1..].iter().map(|entry| found.dropped.insert(entry.place)).sum::<usize>();
-                if are_several {
-                    more += differing.insert(equal[0].place);
-                }
-            }
-            held.grow(more)
-        })?;
+        let equal =
+            only(fingerprints)?.repeated(|of_key| held.grow(of_key.iter().map(|entry| differing.insert(entry.place)).sum::<usize>()))?;
+        held.grow(found.dropped.join(equal))?;
         Ok(differing)
     }
 

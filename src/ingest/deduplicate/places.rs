@@ -12,6 +12,8 @@ use crate::engine::{Dictionary, Held};
 
 /// The bits of a place that number the row of a piece, among those that break no rule; the others number the piece.
 const ROW_BITS: u32 = 40;
+/// The most pieces that places number.
+pub const MAX_PIECES: usize = 1 << (u64::BITS - ROW_BITS);
 
 /// Where a row stands: its piece of the source, and its number among the rows of that piece which break no rule of the contract. Every scan
 /// finds the same.
@@ -53,6 +55,24 @@ impl Places {
         self.count += u64::from(bits[word] & bit == 0);
         bits[word] |= bit;
         (bits.capacity() - before) * size_of::<u64>()
+    }
+
+    /// Adds all places of another set; the bytes that this one takes more.
+    pub fn join(&mut self, other: Places) -> usize {
+        let mut more = 0;
+        for (piece, bits) in other.pieces {
+            let own = self.pieces.entry(piece).or_default();
+            let before = own.capacity();
+            if own.len() < bits.len() {
+                own.resize(bits.len(), 0);
+            }
+            for (own, other) in own.iter_mut().zip(bits) {
+                self.count += u64::from((other & !*own).count_ones());
+                *own |= other;
+            }
+            more += (own.capacity() - before) * size_of::<u64>();
+        }
+        more
     }
 
     /// How many places there are.

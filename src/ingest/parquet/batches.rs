@@ -1,13 +1,11 @@
 //! Reads a row group batch by batch. What that takes is known from the headers of its pages before any is unpacked: it is held, or the file is
 //! refused by name.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, FieldRef, Fields};
-use datafusion::execution::memory_pool::human_readable_size;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowGroups};
 use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels};
 use parquet::basic::{ConvertedType, Type};
@@ -15,7 +13,7 @@ use parquet::column::page::{PageIterator, PageReader};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 
 use super::pages::{Chunk, Pages, Survey};
-use super::texts::{self, PART_BYTES, Part};
+use super::texts::{Cut, PART_BYTES, Part};
 use super::{DAMAGED, RowGroup, damaged, damaged_by, inflate, unharmed};
 use crate::engine::{Held, failed};
 use crate::error::Result;
@@ -43,7 +41,7 @@ pub struct Batches {
     /// The places whose texts nobody has looked at yet, whether they are UTF-8.
     unchecked: Vec<usize>,
     bytes: u64,
-    parts: VecDeque<Part>,
+    cut: Option<Cut>,
     /// What all that takes.
     _memory: Held,
 }
@@ -101,7 +99,7 @@ impl Batches {
             ParquetRecordBatchReader::try_new_with_row_groups(&levels, &chunks, batch_rows, None)
         });
         let reader = reader.map_err(|why| damaged(&group.file, why))?;
-        Ok(Batches { reader, file: group.file, columns, unchecked, bytes, parts: VecDeque::new(), _memory: memory })
+        Ok(Batches { reader, file: group.file, columns, unchecked, bytes, cut: None, _memory: memory })
     }
 
     /// How many bytes of the file the columns take that are read.
@@ -114,14 +112,17 @@ impl Batches {
     /// # Errors
     /// [`crate::error::Error::Refused`] when the file is damaged.
     pub fn next(&mut self) -> Result<Option<Part>> {
-        while self.parts.is_empty() {
+        loop {
+            let damage = |_| damaged(&self.file, DAMAGED);
+            if let Some(part) = self.cut.as_mut().map_or(Ok(None), Cut::next).map_err(damage)? {
+                return Ok(Some(part));
+            }
             let reader = &mut self.reader;
             let Some(batch) = unharmed(|| reader.next().transpose()).map_err(|why| damaged(&self.file, why))? else { return Ok(None) };
             self.check_texts(&batch)?;
             let columns = self.columns.iter().map(|at| at.map(|at| Arc::clone(batch.column(at)))).collect();
-            self.parts = texts::parts(columns, batch.num_rows()).map_err(|_| damaged(&self.file, DAMAGED))?;
+            self.cut = Some(Cut::of(columns, batch.num_rows()));
         }
-        Ok(self.parts.pop_front())
     }
 
     /// Looks at what is read as text without being declared as UTF-8.
@@ -242,7 +243,8 @@ fn fit(group: &RowGroup, columns: &mut [Column], batch_rows: usize, memory: &Hel
     // A dictionary is there as it was unpacked, and once more as it is looked up. Pages whose texts stay where they are count with their batch.
     let fixed = |(column, survey): (&Column, &Survey)| {
         let noted = survey.pages.len().saturating_mul(size_of::<(usize, usize)>());
-        let page = if column.is_view() { survey.largest_keyed_bytes } else { survey.largest_page_bytes };
+        // Texts that share what they begin with are unpacked to see how long they are.
+        let page = if column.is_view() && !survey.is_shared { survey.largest_keyed_bytes } else { survey.largest_page_bytes };
         survey.dictionary_bytes.saturating_mul(2).saturating_add(page).saturating_add(survey.lengths_bytes).saturating_add(noted)
     };
     let takes: Vec<usize> = columns.iter().zip(&surveys).map(fixed).collect();
@@ -295,8 +297,8 @@ fn rows_within(batch_rows: usize, of_batch: impl Fn(usize) -> usize) -> usize {
 fn hold(group: &RowGroup, memory: &Held, bytes: usize, most: Option<(usize, &String)>) -> Result<()> {
     memory.grow(bytes).map_err(|error| {
         let most = most
-            .map_or_else(String::new, |(bytes, column)| format!(", of which the column `{column}` takes {}", human_readable_size(bytes)));
-        let what = format!("reading row group {} of {}, {} at once{most},", group.index + 1, group.file.shown, human_readable_size(bytes));
+            .map_or_else(String::new, |(bytes, column)| format!(", of which the column `{column}` takes {}", shown::size(bytes as u64)));
+        let what = format!("reading row group {} of {}, {} at once{most},", group.index + 1, group.file.shown, shown::size(bytes as u64));
         failed(&what, &error)
     })
 }

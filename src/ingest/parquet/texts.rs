@@ -1,6 +1,6 @@
 //! Batches whose texts would take much more than the file has of them: cut into parts, each text once a part.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::builder::{BinaryBuilder, Int32Builder, StringBuilder};
@@ -14,49 +14,56 @@ pub const PART_BYTES: usize = 8 * 1024 * 1024;
 /// An array for every column of the contract that is read, and their rows.
 pub type Part = (Vec<Option<ArrayRef>>, usize);
 
-/// Cuts a batch where its texts are too much together. Most are not, and stay as they are.
-///
-/// # Errors
-/// When a dictionary is not made.
-pub fn parts(columns: Vec<Option<ArrayRef>>, rows: usize) -> Result<VecDeque<Part>, ArrowError> {
-    let views: Vec<(usize, Views<'_>)> =
-        columns.iter().enumerate().filter_map(|(at, column)| Some((at, Views::of(column.as_ref()?)?))).collect();
-    let total: usize = views.iter().map(|(_, views)| (0..rows).map(|row| views.length(row)).fold(0, usize::saturating_add)).sum();
-    let mut parts = VecDeque::new();
-    if total <= PART_BYTES {
-        drop(views);
-        parts.push_back((columns, rows));
-        return Ok(parts);
-    }
-    let mut begun: Vec<Keyed> = views.iter().map(|(_, views)| Keyed::like(views)).collect();
-    let (mut first, mut bytes) = (0, 0);
-    for row in 0..rows {
-        let more: usize = views.iter().zip(&begun).map(|((_, views), keyed)| keyed.more(views, row)).sum();
-        if bytes + more > PART_BYTES && row > first {
-            parts.push_back(part(&columns, &views, &mut begun, first..row)?);
-            (first, bytes) = (row, 0);
-        }
-        for ((_, views), keyed) in views.iter().zip(&mut begun) {
-            bytes += keyed.more(views, row);
-            keyed.add(views, row);
-        }
-    }
-    parts.push_back(part(&columns, &views, &mut begun, first..rows)?);
-    Ok(parts)
+/// A batch that is cut where its texts are too much together. Most are not, and stay as they are.
+pub struct Cut {
+    columns: Vec<Option<ArrayRef>>,
+    rows: usize,
+    /// The first row that has not been given.
+    first: usize,
+    is_whole: bool,
 }
 
-fn part(
-    columns: &[Option<ArrayRef>],
-    views: &[(usize, Views<'_>)],
-    begun: &mut [Keyed],
-    rows: std::ops::Range<usize>,
-) -> Result<Part, ArrowError> {
-    let mut part: Vec<Option<ArrayRef>> =
-        columns.iter().map(|column| column.as_ref().map(|column| column.slice(rows.start, rows.len()))).collect();
-    for ((at, views), keyed) in views.iter().zip(begun) {
-        part[*at] = Some(std::mem::replace(keyed, Keyed::like(views)).finish()?);
+impl Cut {
+    /// A batch of which nothing has been given.
+    pub fn of(columns: Vec<Option<ArrayRef>>, rows: usize) -> Self {
+        let views = columns.iter().filter_map(|column| Views::of(column.as_ref()?));
+        let total: usize = views.flat_map(|views| (0..rows).map(move |row| views.length(row))).fold(0, usize::saturating_add);
+        Cut { columns, rows, first: 0, is_whole: total <= PART_BYTES }
     }
-    Ok((part, rows.len()))
+
+    /// The next rows; none behind the last.
+    ///
+    /// # Errors
+    /// When a dictionary is not made.
+    pub fn next(&mut self) -> Result<Option<Part>, ArrowError> {
+        if self.first >= self.rows {
+            return Ok(None);
+        }
+        if self.is_whole {
+            self.first = self.rows;
+            return Ok(Some((std::mem::take(&mut self.columns), self.rows)));
+        }
+        let columns = &self.columns;
+        let views: Vec<(usize, Views<'_>)> =
+            columns.iter().enumerate().filter_map(|(at, column)| Some((at, Views::of(column.as_ref()?)?))).collect();
+        let mut begun: Vec<Keyed> = views.iter().map(|(_, views)| Keyed::like(views)).collect();
+        let (first, mut row, mut bytes) = (self.first, self.first, 0);
+        while row < self.rows {
+            bytes += views.iter().zip(&begun).map(|((_, views), keyed)| keyed.more(views, row)).sum::<usize>();
+            if bytes > PART_BYTES && row > first {
+                break;
+            }
+            views.iter().zip(&mut begun).for_each(|((_, views), keyed)| keyed.add(views, row));
+            row += 1;
+        }
+        let mut part: Vec<Option<ArrayRef>> =
+            columns.iter().map(|column| column.as_ref().map(|column| column.slice(first, row - first))).collect();
+        for ((at, _), keyed) in views.iter().zip(begun) {
+            part[*at] = Some(keyed.finish()?);
+        }
+        self.first = row;
+        Ok(Some((part, row - first)))
+    }
 }
 
 /// Texts or bytes that lie elsewhere, several of them perhaps in the same place.
