@@ -108,11 +108,11 @@ pub struct RunArguments {
     /// Where to publish, instead of where the pipeline file says: a path or URL
     #[arg(long, value_name = "URL")]
     pub destination: Option<String>,
-    /// Memory for tables, texts, identifiers and operators, as `2GiB`; tables and operators go to disk to stay within it
-    /// [default: 70% of what the machine or container has]
+    /// Memory that the run may have, as `2GiB`: tables and operators go to disk to keep to it, and at its peak the process has at most a fifth more
+    /// and 64 MiB [default: 70% of what the machine or container has]
     #[arg(long, value_name = "SIZE", value_parser = memory_size)]
     pub memory_limit: Option<usize>,
-    /// Threads to work on [default: what the machine or container has]
+    /// Threads to work on, at most 256 [default: what the machine or container has, fewer where there is little memory]
     #[arg(long, value_name = "COUNT", value_parser = thread_count)]
     pub threads: Option<u16>,
     /// End the command after this time, as `90s`, `30m` or `2h`: exit 75, nothing published, and it says what was running

@@ -19,6 +19,13 @@ pub fn memory_at_hand() -> usize {
     machine.into_iter().chain(group).min().unwrap_or(UNKNOWN_BYTES)
 }
 
+/// A size of this process in bytes, as `VmRSS`; where Linux tells.
+pub fn size_of_process(name: &str) -> Option<usize> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    line.trim().strip_suffix(" kB")?.parse::<usize>().ok().map(|kibibytes| kibibytes * 1024)
+}
+
 /// The least that a control group allows that this process is in, or one above that: of version 2 or 1, of a systemd scope or slice, a pod or a
 /// container. `groups` is what `/proc/self/cgroup` says and `mounts` what `/proc/self/mountinfo` does.
 fn limit(groups: &str, mounts: &str, read: &impl Fn(&Path) -> Option<String>) -> Option<usize> {

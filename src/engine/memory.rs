@@ -252,9 +252,7 @@ fn bytes_of(array: &ArrayData, known: &mut HashSet<usize>) -> usize {
 
 /// The most memory that this process has had so far, where the system tells.
 pub fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let kibibytes: u64 = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok())?;
-    Some(kibibytes * 1024)
+    super::machine::size_of_process("VmHWM").map(|bytes| bytes as u64)
 }
 
 #[cfg(test)]

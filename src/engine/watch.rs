@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, Once, OnceLock};
 use std::time::Duration;
 
+use super::machine::size_of_process;
 use crate::clock::Stopwatch;
 
 /// How often the process is measured, when nobody asks.
@@ -146,14 +147,9 @@ fn measure() {
 
 /// What of the process counts against the limit, in bytes, where Linux tells: all that it has in memory, but for [`PROGRAM_BYTES`].
 fn counted_bytes() -> Option<usize> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let bytes = |name: &str| {
-        let kibibytes: usize = status.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB")?.parse().ok())?;
-        Some(kibibytes * 1024)
-    };
     // A program that is not optimised is several times as large, and nobody's in production.
     if cfg!(debug_assertions) {
-        return bytes("RssAnon:");
+        return size_of_process("RssAnon");
     }
-    Some(bytes("VmRSS:")?.saturating_sub(PROGRAM_BYTES))
+    Some(size_of_process("VmRSS")?.saturating_sub(PROGRAM_BYTES))
 }

@@ -156,6 +156,10 @@ mod tests {
 
     use super::*;
 
+    fn all(mut cut: Cut) -> Vec<Part> {
+        std::iter::from_fn(|| cut.next().unwrap()).collect()
+    }
+
     #[test]
     fn parts_hold_the_same_rows_and_each_text_once() {
         let long = "x".repeat(1 << 20);
@@ -178,7 +182,7 @@ mod tests {
             .unwrap(),
         );
         let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..100));
-        let parts = parts(vec![Some(Arc::clone(&views)), None, Some(Arc::clone(&numbers))], 100).unwrap();
+        let parts = all(Cut::of(vec![Some(Arc::clone(&views)), None, Some(Arc::clone(&numbers))], 100));
         assert!(parts.len() > 1);
         let mut back: [Vec<ArrayRef>; 2] = Default::default();
         for (columns, rows) in &parts {
@@ -197,7 +201,7 @@ mod tests {
     #[test]
     fn a_batch_of_few_texts_stays_as_it_is() {
         let views: ArrayRef = Arc::new(StringViewArray::from(vec!["a", "b"]));
-        let parts = parts(vec![Some(Arc::clone(&views))], 2).unwrap();
+        let parts = all(Cut::of(vec![Some(Arc::clone(&views))], 2));
         assert_eq!(parts.len(), 1);
         assert_eq!(parts[0].0[0].as_ref().unwrap().data_type(), &DataType::Utf8View);
     }
