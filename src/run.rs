@@ -44,6 +44,9 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 /// Batches of the profile that are put into segments at once, by each thread.
 const BATCHES_A_THREAD: usize = 4;
 
+/// Memory is tight when more than one of so many parts of it is held.
+const TIGHT: usize = 4;
+
 /// What a run was asked to do.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -397,13 +400,20 @@ async fn assign_segments(plan: &Plan, engine: &Engine, steps: &mut Steps<'_>) ->
 
 async fn stage_outputs(plan: &Plan, engine: &Engine, staging: &mut Staging, steps: &mut Steps<'_>) -> Result<()> {
     let writing = steps.begin("write outputs");
+    // Each is sorted and written on its own where what is kept leaves little memory for several at once.
+    let is_tight = engine.held_bytes() > engine.memory_limit() / TIGHT;
     let mut tables = Vec::new();
+    let mut rows = 0;
     for (name, output) in &plan.project.pipeline.outputs.tables {
         let key: Vec<String> = output.sort.iter().map(|column| column.value.clone()).collect();
-        let rows = async { engine.stream(sorted(engine.context().table(output.model.value.as_str()).await?, &key)?).await }.await;
-        tables.push(Rows { table: name.clone(), rows: rows.map_err(|error| failure(Some(plan), name, &error, &[]))?, key });
+        let sorted = async { engine.stream(sorted(engine.context().table(output.model.value.as_str()).await?, &key)?).await }.await;
+        tables.push(Rows { table: name.clone(), rows: sorted.map_err(|error| failure(Some(plan), name, &error, &[]))?, key });
+        if is_tight {
+            rows += staging.write(std::mem::take(&mut tables)).await?;
+            engine.work().ends();
+        }
     }
-    let rows = staging.write(tables).await?;
+    rows += staging.write(tables).await?;
     steps.end("write outputs", rows, writing);
     Ok(())
 }

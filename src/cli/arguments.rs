@@ -312,6 +312,10 @@ fn thread_count(text: &str) -> Result<u16, String> {
     }
 }
 
+/// The smallest and the largest memory limit.
+const MIN_MEMORY_BYTES: usize = 16 << 20;
+const MAX_MEMORY_BYTES: usize = 1 << 50;
+
 /// A size with a unit: `512MiB`, `2GB`, `1.5GiB`; without one, bytes.
 fn memory_size(text: &str) -> Result<usize, String> {
     const WRONG: &str = "write it as 512MiB or 2GB";
@@ -326,11 +330,17 @@ fn memory_size(text: &str) -> Result<usize, String> {
         "kib" | "k" => 1024.0,
         "mib" | "m" => 1024.0 * 1024.0,
         "gib" | "g" => 1024.0 * 1024.0 * 1024.0,
+        "tb" => 1e12,
+        "tib" | "t" => 1024.0 * 1024.0 * 1024.0 * 1024.0,
         _ => return Err(WRONG.to_owned()),
     };
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a size in bytes, which saturates")]
     let bytes = (number * factor) as usize;
-    if bytes < 16 * 1024 * 1024 { Err("give it 16MiB at least".to_owned()) } else { Ok(bytes) }
+    match bytes {
+        ..MIN_MEMORY_BYTES => Err("give it 16MiB at least".to_owned()),
+        MIN_MEMORY_BYTES..=MAX_MEMORY_BYTES => Ok(bytes),
+        _ => Err("give it 1024TiB at most".to_owned()),
+    }
 }
 
 #[cfg(test)]

@@ -178,24 +178,33 @@ async fn run_or_stop(
         // What it panicked with may hold values.
         done.unwrap_or_else(|_| Err(Error::defect("the run broke off")))
     };
-    let signal = tokio::select! {
+    let end = tokio::select! {
         done = &mut running => return ended(done),
-        signal = signals.next() => Some(signal),
-        () = deadline.passed() => None,
+        signal = signals.next() => End::Signal(signal),
+        () = deadline.passed() => End::Time,
+        () = engine::memory_is_exceeded() => End::Memory,
     };
     let stopped_before = recorder.stop();
     if !stopped_before && let Ok(done) = tokio::time::timeout(FINISH_PUBLISHING, &mut running).await {
         return ended(done);
     }
-    let error = match signal {
-        Some(signal) => stopped(signal, !stopped_before),
-        None if stopped_before => deadline.error(recorder.doing(), "nothing was published"),
-        None => deadline.error(recorder.doing(), "whether the commit is there is not known"),
+    let error = match end {
+        End::Signal(signal) => stopped(signal, !stopped_before),
+        End::Time if stopped_before => deadline.error(recorder.doing(), "nothing was published"),
+        End::Time => deadline.error(recorder.doing(), "whether the commit is there is not known"),
+        End::Memory => engine::out_of_memory(&recorder.doing().told().map_or_else(|| "the run".to_owned(), |(what, _)| what)),
     };
     // A store that does not answer must not keep the process.
     let last_words = async { tokio::join!(recorder.close(Err(&error)), stores.end_uploads(true)) };
     let _ = tokio::time::timeout(WRITE_RECORD, last_words).await;
     Err(error)
+}
+
+/// What ends a run before it has ended by itself.
+enum End {
+    Signal(Signal),
+    Time,
+    Memory,
 }
 
 fn stopped(signal: Signal, publishing: bool) -> Error {

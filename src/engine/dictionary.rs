@@ -15,6 +15,7 @@ use foldhash::fast::FixedState;
 
 use super::index::{HashIndex, Slot};
 use super::memory::Held;
+use crate::shown::size;
 
 /// Bytes of entries that are allocated at once.
 const CHUNK_BYTES: usize = 1 << 18;
@@ -27,6 +28,9 @@ const SHARDS: usize = 1 << SHARD_BITS;
 const SHARD_BITS: u32 = 6;
 /// A shard tells that it has grown when it has by so much.
 const TOLD_BYTES: usize = 1 << 14;
+/// The part of the memory limit that the texts of one batch may take, and what they may take whatever that is.
+const DECODED_SHARE: usize = 8;
+const MIN_DECODED_BYTES: usize = 16 << 20;
 /// What stands for no code; neither it nor the number before it is ever given out.
 const NO_CODE: u32 = u32::MAX;
 /// The type of a code.
@@ -120,8 +124,12 @@ impl Dictionary {
         let text = |(code, place): (u32, Option<u32>)| place.map_or(Ok(&[][..]), |place| known[code as usize % SHARDS].bytes(place));
         let texts = codes.values().iter().copied().zip(places).map(text).collect::<Result<Vec<&[u8]>, _>>()?;
         let total: usize = texts.iter().map(|text| text.len()).sum();
-        if i32::try_from(total).is_err() {
-            return Err(DataFusionError::ResourcesExhausted("the texts of one batch take more than two gigabytes".to_owned()));
+        // Texts of which the dictionary has each once may be a thousand times as much in the rows of a batch.
+        let most =
+            self.held.as_ref().map_or(usize::MAX, |held| (held.limit() / DECODED_SHARE).max(MIN_DECODED_BYTES)).min(i32::MAX as usize);
+        if total > most {
+            let (total, most) = (size(total as u64), size(most as u64));
+            return Err(DataFusionError::ResourcesExhausted(format!("the texts of one batch take {total}, and may take {most}")));
         }
         let offsets = OffsetBuffer::from_lengths(texts.iter().map(|text| text.len()));
         let mut bytes = Vec::with_capacity(total);

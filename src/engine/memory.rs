@@ -167,10 +167,16 @@ impl Drop for Held {
 /// # Errors
 /// [`DataFusionError::ResourcesExhausted`].
 pub fn within_limit() -> Result<(), DataFusionError> {
-    if watch::is_over() {
-        return Err(DataFusionError::ResourcesExhausted("the data that the run reads, computes and writes at once takes more".to_owned()));
-    }
-    Ok(())
+    if watch::is_over() { Err(exhausted()) } else { Ok(()) }
+}
+
+fn exhausted() -> DataFusionError {
+    DataFusionError::ResourcesExhausted("the data that the run reads, computes and writes at once takes more".to_owned())
+}
+
+/// The error of something that took more memory than the limit allows without asking for it.
+pub fn out_of_memory(what: &str) -> Error {
+    failed(what, &exhausted())
 }
 
 /// Whether something failed because the limit allows no more memory.

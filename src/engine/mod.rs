@@ -32,14 +32,14 @@ pub use index::{HashIndex, Slot};
 pub use inspect::{columns_read, reads, unrepeatable, unrepeatable_in};
 pub use kept::Kept;
 pub use machine::memory_at_hand;
-pub use memory::{Gathered, Held, failed, is_want_of_room, peak_memory, within_limit};
+pub use memory::{Gathered, Held, failed, is_want_of_room, out_of_memory, peak_memory, within_limit};
 pub use order::{Dependence, dependent_on_order};
 pub use parallel::parallel;
 pub use profile::{Operator, Work, compute_ms};
 pub use scratch::Scratch;
 pub use table::{decoded_batch, encoded_schema};
 pub use told::{Told, told};
-pub use watch::{PROGRAM_BYTES, expect_to_read, watch_memory};
+pub use watch::{PROGRAM_BYTES, expect_to_read, memory_is_exceeded, watch_memory};
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -48,6 +48,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::{MemorySchemaProvider, TableProvider};
+use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{DFSchema, ScalarValue, TableReference};
 use datafusion::datasource::ViewTable;
 use datafusion::error::DataFusionError;
@@ -85,6 +86,9 @@ use table::{EncodedTable, is_text};
 const BATCH_ROWS: std::ops::RangeInclusive<usize> = 512..=8192;
 /// The memory of a thread for each row of a batch: several operators hold some batches each, of rows with many columns.
 const BYTES_A_BATCH_ROW: usize = 32 * 1024;
+
+/// Functions that DataFusion's optimiser turns into others, and that compute nothing themselves.
+const TURNED: [&str; 3] = ["coalesce", "nvl", "nvl2"];
 
 /// Batches of an answer that are decoded before somebody takes them.
 const DECODED_AHEAD: usize = 4;
@@ -533,8 +537,12 @@ impl Engine {
     /// # Errors
     /// DataFusion's own.
     pub fn physical(&self, expr: Expr, schema: &DFSchema) -> Result<Arc<dyn PhysicalExpr>, DataFusionError> {
-        let typed = ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::new(schema.clone())).build()).coerce(expr, schema)?;
-        self.context.create_physical_expr(checked::checked(typed, schema, self.most_bytes)?.data, schema)
+        let simplifier = ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::new(schema.clone())).build());
+        let checked = checked::checked(simplifier.coerce(expr, schema)?, schema, self.most_bytes)?.data;
+        // Some functions are there only to be turned into others before they run.
+        let is_turned = |part: &Expr| matches!(part, Expr::ScalarFunction(call) if TURNED.contains(&call.name()));
+        let checked = if checked.exists(|part| Ok(is_turned(part)))? { simplifier.simplify(checked)? } else { checked };
+        self.context.create_physical_expr(checked, schema)
     }
 
     /// What ran and was read since somebody last asked.

@@ -9,6 +9,8 @@ use crate::clock::Stopwatch;
 
 /// How often the process is measured, when nobody asks.
 const EVERY: Duration = Duration::from_millis(5);
+/// How often in a row the process must be found to have more than it may before it ends.
+const TIMES_OVER: u32 = 3;
 /// How old a measurement may be that somebody gets, when more than half of the limit is taken.
 const AT_MOST_MS: u64 = 2;
 /// What threads may take between two measurements.
@@ -119,6 +121,16 @@ pub(super) fn give_back() {
 /// Whether the process has so much that it would pass what it may have at most, with what is on its way.
 pub(super) fn is_over() -> bool {
     measured().is_some_and(|(_, bytes)| bytes > most_bytes(LIMIT.load(Relaxed)))
+}
+
+/// Waits until the process has had more than it may have at most for a while, whoever takes it: functions that make much of little ask nobody.
+pub async fn memory_is_exceeded() {
+    let mut over = 0;
+    while over < TIMES_OVER {
+        tokio::time::sleep(EVERY * 4).await;
+        let limit = LIMIT.load(Relaxed);
+        over = if measured().is_some_and(|(_, bytes)| bytes > limit / 5 * 6) { over + 1 } else { 0 };
+    }
 }
 
 /// What a process with a limit may have before something must end: a fifth more, without what may be on its way until that is noticed.

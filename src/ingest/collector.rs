@@ -10,6 +10,7 @@ use super::contract::Contract;
 use super::ledger::{Ledger, Overrun, Scope};
 use super::rejects::{Reject, Rejects, counted};
 use super::remarks;
+use crate::config::RejectBudget;
 use crate::engine::{Engine, Scratch, failed};
 use crate::error::{Error, Message, Result};
 
@@ -72,6 +73,8 @@ struct Totals {
     /// How many rows of the pieces were rejected, and how many values of each column.
     rejected: BTreeMap<Option<String>, u64>,
     deduplicated: u64,
+    /// Whether nothing is counted any more.
+    is_closed: bool,
 }
 
 impl Collector {
@@ -137,7 +140,7 @@ impl Collector {
         let put = tally.rejects.put_on_disk(&self.scratch);
         put.map_err(|error| self.unwritten(error))?;
         let mut totals = self.totals();
-        if totals.pieces.get(piece).is_none_or(Option::is_some) {
+        if totals.is_closed || totals.pieces.get(piece).is_none_or(Option::is_some) {
             return Ok(());
         }
         for (of, count) in tally.rejected() {
@@ -259,9 +262,19 @@ impl Collector {
         }
     }
 
-    /// What is over the budget.
+    /// What is over the budget, whatever may not have been read: a share of what was read so far proves nothing.
     pub fn overruns(&self) -> Vec<Overrun> {
-        self.ledger(0).over(self.contract.reject_budget)
+        let (ledger, budget) = (self.ledger(0), self.contract.reject_budget);
+        let rows = if self.is_complete() { Some(ledger.rows_read) } else { self.totals().rows };
+        match rows {
+            Some(rows) => Ledger { rows_read: rows, ..ledger }.over(budget),
+            None => ledger.over(RejectBudget { share: 1.0, ..budget }),
+        }
+    }
+
+    /// Counts nothing any more: readers that have not been stopped yet change nothing that is told.
+    pub fn close(&self) {
+        self.totals().is_closed = true;
     }
 
     fn unwritten(&self, error: std::io::Error) -> Error {

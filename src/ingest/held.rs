@@ -5,10 +5,10 @@ use std::sync::{Mutex, PoisonError};
 
 use arrow::array::{Array, ArrayRef, new_empty_array};
 use arrow::datatypes::SchemaRef;
+use datafusion::error::DataFusionError;
 
 use super::parquet::RowGroup;
-use crate::engine::{CODE, ChunkCodes, Dictionary, Held, failed};
-use crate::error::{Error, Result};
+use crate::engine::{CODE, ChunkCodes, Dictionary, Held};
 
 /// The codes of the kept rows of text columns, for every piece that a scan has read to its end.
 ///
@@ -62,10 +62,10 @@ impl HeldCodes {
     ///
     /// # Errors
     /// When there is no memory for them.
-    pub fn hold(&self, piece: usize, column: usize, codes: Codes) -> Result<()> {
+    pub fn hold(&self, piece: usize, column: usize, codes: Codes) -> Result<(), DataFusionError> {
         if let Codes::Kept(_, batches) = codes {
             // Counted before another scan can take them away.
-            self.memory.grow(bytes_of(&batches)).map_err(|error| failed("a source", &error))?;
+            self.memory.grow(bytes_of(&batches))?;
             let before = self.columns.lock().unwrap_or_else(PoisonError::into_inner).insert((piece, column), batches);
             self.memory.shrink(before.as_deref().map_or(0, bytes_of));
         }
@@ -113,14 +113,13 @@ impl Codes {
     ///
     /// # Errors
     /// As the dictionary fails.
-    pub fn next(&mut self, dictionary: &Dictionary, texts: Option<&ArrayRef>, rows: usize) -> Result<ArrayRef> {
-        let missing = || Error::defect("a batch of texts is missing");
-        let failed = |error: datafusion::error::DataFusionError| failed("a source", &error);
+    pub fn next(&mut self, dictionary: &Dictionary, texts: Option<&ArrayRef>, rows: usize) -> Result<ArrayRef, DataFusionError> {
+        let missing = || DataFusionError::Internal("a batch of texts is missing".to_owned());
         match self {
             Codes::Held(batches) => first_rows(batches, rows).ok_or_else(missing),
-            Codes::LookedUp(codes) => codes.encode(dictionary, texts.ok_or_else(missing)?).map_err(failed),
+            Codes::LookedUp(codes) => codes.encode(dictionary, texts.ok_or_else(missing)?),
             Codes::Kept(codes, batches) => {
-                let array = codes.encode(dictionary, texts.ok_or_else(missing)?).map_err(failed)?;
+                let array = codes.encode(dictionary, texts.ok_or_else(missing)?)?;
                 batches.push(ArrayRef::clone(&array));
                 Ok(array)
             }

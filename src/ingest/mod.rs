@@ -238,7 +238,7 @@ pub async fn register(engine: &Engine, name: &str, extract: &Extract, demand: &D
     let columns: Vec<usize> = (0..contract.columns.len()).filter(|at| demand.columns.contains(&contract.columns[*at].name)).collect();
     let (mut rows, mut is_key) = (None, false);
     if !contract.key.is_empty() {
-        let superseded = superseded(engine, contract, &table, &columns, seed_of(extract)).await.map_err(failed)?;
+        let superseded = superseded(engine, contract, &table, seed_of(extract)).await.map_err(failed)?;
         collector.deduplicate(superseded.rows());
         (rows, is_key) = (Some(collector.rows_kept()), superseded.is_key());
         table = table.without(Arc::new(superseded));

@@ -142,7 +142,7 @@ impl<'a> Reading<'a> {
         let file = Arc::clone(&group.file);
         file.is_unchanged().await?;
         for (&column, codes) in scan.projection.iter().zip(self.codes.drain(..)) {
-            scan.held.hold(piece, column, codes)?;
+            scan.held.hold(piece, column, codes).map_err(|error| scan.failed(&error))?;
         }
         Ok(true)
     }
@@ -205,7 +205,7 @@ impl<'a> Reading<'a> {
     /// When the process has more memory than it may.
     async fn send(&mut self, kept: RecordBatch, sink: &Sink) -> Result<bool> {
         let scan = self.scan;
-        let failed = |error: DataFusionError| failed(&format!("the source `{}`", scan.contract.source), &error);
+        let failed = |error: DataFusionError| scan.failed(&error);
         within_limit().map_err(failed)?;
         let first = Place::of(self.piece, self.rows);
         self.rows += kept.num_rows() as u64;
@@ -442,6 +442,10 @@ impl WholeRows {
 }
 
 impl Scan {
+    fn failed(&self, error: &DataFusionError) -> Error {
+        failed(&format!("the source `{}`", self.contract.source), error)
+    }
+
     /// Rows that are kept, their texts as codes.
     fn coded(&self, codes: &mut [Codes], checked: Checked) -> Result<RecordBatch> {
         let mut texts_or_values = checked.kept.into_iter();
@@ -451,7 +455,7 @@ impl Scan {
             arrays.push(match array {
                 // Texts that lie elsewhere, several of them perhaps in the same place, are texts all the same, and become such when they are sent.
                 Some(values) if values.data_type() == field.data_type() || field.data_type() == &DataType::Utf8 => values,
-                texts => codes.next(&self.dictionary, texts.as_ref(), checked.rows)?,
+                texts => codes.next(&self.dictionary, texts.as_ref(), checked.rows).map_err(|error| self.failed(&error))?,
             });
         }
         let options = RecordBatchOptions::new().with_row_count(Some(checked.rows));

@@ -14,6 +14,10 @@ use crate::ingest::{self, Collector, Ledger, Overrun, Reject, RejectCount, Scope
 use crate::publish::{Rows, Staging};
 use crate::record::Recorder;
 
+/// Rejects of a batch of their table, and what their texts may take, but for the last that is added.
+const BATCH_REJECTS: usize = 1024;
+const BATCH_BYTES: usize = 1 << 20;
+
 /// Closes the books: every row of every source is accounted for, no source is over its budget, and no answer is lost that may be a no.
 /// Gives the ledgers, and what somebody should look at.
 ///
@@ -38,7 +42,7 @@ pub async fn close_books(
         if !ledger.adds_up() {
             return Err(Error::defect(format!("the rows of the source `{}` do not add up: {ledger:?}", contract.source)));
         }
-        let found = against(source, &ledger, "");
+        let found = against(source, &ledger);
         let is_refused = !found.is_empty();
         refused.extend(found);
         if is_refused {
@@ -70,10 +74,11 @@ pub async fn close_books(
 
 /// Closes the books of a run that ended as soon as it was certain that a source is over its budget: with what had been read by then.
 pub async fn over_budget_early(sources: &[OpenSource], staging: &mut Staging, recorder: &Recorder) -> Error {
+    sources.iter().for_each(|source| source.collector.close());
     let ledgers: Vec<Ledger> = sources.iter().map(ledger).collect();
     let mut refused = Vec::new();
     for (source, ledger) in sources.iter().zip(&ledgers) {
-        let found = if source.collector.is_over() { against(source, ledger, " read so far") } else { Vec::new() };
+        let found = against(source, ledger);
         if !found.is_empty() {
             refused.extend(found);
             refused.extend(source.collector.remarks());
@@ -94,9 +99,9 @@ fn ledger(source: &OpenSource) -> Ledger {
 }
 
 /// What speaks against the rows of a source: that it is over its budget, and answers that are lost.
-fn against(source: &OpenSource, ledger: &Ledger, so_far: &str) -> Vec<String> {
-    let overruns = ledger.over(source.extract.contract.reject_budget);
-    let over = overruns.iter().map(|overrun| over_budget(ledger, overrun, so_far));
+fn against(source: &OpenSource, ledger: &Ledger) -> Vec<String> {
+    let so_far = if source.collector.is_complete() { "" } else { " read so far" };
+    let over = source.collector.overruns().into_iter().map(|overrun| over_budget(ledger, &overrun, so_far));
     over.chain(source.collector.lost_answers().map(|lost| lost_answers(&ledger.source, lost))).collect()
 }
 
@@ -123,11 +128,26 @@ async fn write_rejected(sources: &[OpenSource], staging: &mut Staging) -> Result
     let mut sources: Vec<(String, Arc<Collector>)> =
         sources.iter().map(|source| (source.extract.contract.source.clone(), Arc::clone(&source.collector))).collect();
     sources.sort_by(|one, two| one.0.cmp(&two.0));
-    let parts = sources.into_iter().flat_map(|(source, collector)| {
-        let parts = collector.parts().into_iter();
-        parts.map(move |part| rejected_batch(&source, &collector.rejects_of(part)?))
+    let batches = sources.into_iter().flat_map(|(source, collector)| {
+        let mut parts = collector.parts().into_iter();
+        std::iter::from_fn(move || {
+            // Parts may be of one row, and the writer gathers many batches.
+            let mut rejects = Vec::new();
+            let mut bytes = 0;
+            while rejects.len() < BATCH_REJECTS && bytes < BATCH_BYTES {
+                let Some(part) = parts.next() else { break };
+                match collector.rejects_of(part) {
+                    Ok(some) => {
+                        bytes += some.iter().map(|reject| reject.raw.len()).sum::<usize>();
+                        rejects.extend(some);
+                    }
+                    Err(error) => return Some(Err(error)),
+                }
+            }
+            (!rejects.is_empty()).then(|| rejected_batch(&source, &rejects))
+        })
     });
-    let batches = parts.map(|batch| batch.map_err(|error| DataFusionError::External(Box::new(error))));
+    let batches = batches.map(|batch| batch.map_err(|error| DataFusionError::External(Box::new(error))));
     let rows = RecordBatchStreamAdapter::new(rejected_batch("", &[])?.schema(), futures::stream::iter(batches));
     let key = ["source", "file", "row_number", "scope", "column"].map(str::to_owned);
     staging.write(vec![Rows { table: REJECTED.to_owned(), key: key.into(), rows: Box::pin(rows) }]).await?;

@@ -16,7 +16,7 @@ use super::{span_of, syntax, whole};
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
 
 /// The longest chain of operators, or of queries that are united, for which the stack of a thread has room.
-const MAX_CHAIN: usize = 1_000;
+const MAX_CHAIN: usize = 500;
 
 /// How deep brackets, `case` and `not` may stand in one another for the parser to take them apart in every case.
 const MAX_NESTED: usize = 45;
@@ -387,7 +387,7 @@ impl<'a> Tokens<'a> {
                 return Some(problem.label("one too many").hint("part it in several models"));
             }
         }
-        self.too_long_text()
+        self.too_long_text().or_else(|| self.too_nested(false))
     }
 
     fn too_long_text(&self) -> Option<Diagnostic> {

@@ -37,10 +37,18 @@ pub fn oddity(meta: &Metadata) -> Option<NoFile> {
     (!kind.is_file() && !kind.is_dir()).then(|| NoFile(of_unix(kind).unwrap_or("it is no ordinary file")))
 }
 
+/// Files that the kernel makes up as they are read: they say that they are empty, and may keep whoever reads them waiting.
+const OF_SYSTEM: NoFile = NoFile("it is a file of the system, which has no contents of its own");
+
+/// Whether a path leads to what the kernel makes up.
+fn is_of_system(path: &Path) -> bool {
+    std::fs::canonicalize(path).is_ok_and(|path| ["/proc", "/sys"].iter().any(|folder| path.starts_with(folder)))
+}
+
 /// As [`oddity`] of what a path leads to. What is not there is nothing odd.
 pub fn oddity_at(path: &Path) -> Option<NoFile> {
     match std::fs::metadata(path) {
-        Ok(meta) => oddity(&meta),
+        Ok(meta) => oddity(&meta).or_else(|| (meta.is_file() && meta.len() == 0 && is_of_system(path)).then_some(OF_SYSTEM)),
         Err(error) => is_loop(&error).then_some(LOOP),
     }
 }
@@ -53,6 +61,7 @@ pub fn refuse_odd(path: &Path) -> io::Result<Metadata> {
     let meta = std::fs::metadata(path).map_err(|error| if is_loop(&error) { io::Error::other(LOOP) } else { error })?;
     match oddity(&meta) {
         Some(odd) => Err(io::Error::other(odd)),
+        None if meta.is_file() && meta.len() == 0 && is_of_system(path) => Err(io::Error::other(OF_SYSTEM)),
         None if meta.is_dir() => Err(io::Error::other(NoFile("it is a folder, and no file"))),
         None => Ok(meta),
     }

@@ -51,7 +51,7 @@ const BOUNDS: [(&str, &str); 50] = [
     ("sql/bounds.rs MAX_GROUPING_SETS", "| 256 |"),
     ("sql/bounds.rs MAX_JOINS", "| joins among them | 100 |"),
     ("sql/bounds.rs MAX_READS", "| 500 |"),
-    ("sql/query.rs MAX_CHAIN", "| 1,000 |"),
+    ("sql/query.rs MAX_CHAIN", "queries united | 500 |"),
     ("sql/query.rs MAX_NESTED", "| 45 for certain |"),
     ("sql/query.rs MAX_TEXT_BYTES", "a text in SQL"),
     ("storage/glob.rs MAX_FILES", "| files of a source | 100,000 |"),

@@ -62,18 +62,12 @@ pub fn placed_batch(schema: &SchemaRef, rows: &RecordBatch, first: Place) -> Res
     Ok(RecordBatch::try_new(Arc::clone(schema), arrays)?)
 }
 
-/// Finds the rows that another row of the same key supersedes. `columns` are those that somebody reads; `seed` is what the secret of the
-/// fingerprints is made from.
+/// Finds the rows that another row of the same key supersedes, by all columns of the contract, whichever are read. The secret of the
+/// fingerprints is made from `seed`.
 ///
 /// # Errors
 /// As reading fails, and when there is no room for what has to be remembered.
-pub async fn superseded(
-    engine: &Engine,
-    contract: &Arc<Contract>,
-    rows: &dyn PlacedRows,
-    columns: &[usize],
-    seed: [u8; 16],
-) -> Result<Superseded> {
+pub async fn superseded(engine: &Engine, contract: &Arc<Contract>, rows: &dyn PlacedRows, seed: [u8; 16]) -> Result<Superseded> {
     let mut found = Superseded { held: Some(engine.hold()), ..Superseded::default() };
     if contract.key.is_empty() {
         return Ok(found);
@@ -84,10 +78,10 @@ pub async fn superseded(
     if tied.count() == 0 {
         return Ok(found);
     }
-    // Rows that are equal in all that is read are one, and it does not matter which.
-    let differing = scan.unlike(columns, Arc::new(tied), &mut found).await?;
+    // Rows that are equal are one, and it does not matter which.
+    let differing = scan.unlike(Arc::new(tied), &mut found).await?;
     if differing.count() > 0 {
-        scan.decide(columns, Arc::new(differing), &mut found).await?;
+        scan.decide(Arc::new(differing), &mut found).await?;
     }
     Ok(found)
 }
@@ -112,7 +106,7 @@ impl PlacedRows for Given<'_> {
 /// As [`superseded`].
 pub async fn latest_of(engine: &Engine, contract: &Arc<Contract>, rows: RecordBatch) -> Result<RecordBatch> {
     let all: Vec<usize> = (0..contract.columns.len()).collect();
-    let superseded = superseded(engine, contract, &Given { contract, rows: rows.clone() }, &all, [0; 16]).await?;
+    let superseded = superseded(engine, contract, &Given { contract, rows: rows.clone() }, [0; 16]).await?;
     superseded.applied(engine.dictionary(), &all, Place::of(0, 0), rows)
 }
 
@@ -186,16 +180,16 @@ impl Scans<'_> {
     }
 
     /// Of rows that are equally late, drops all but one of those that are equal; the rows that are left of keys of which there are several.
-    async fn unlike(&self, columns: &[usize], tied: Arc<Places>, found: &mut Superseded) -> Result<Places> {
+    async fn unlike(&self, tied: Arc<Places>, found: &mut Superseded) -> Result<Places> {
         let fingerprints = Arc::new(Fingerprints::new(self.engine, Keep::OneOfEach));
         let keys = Keys::of(self.contract, self.seed)?;
-        let (columns, key_columns) = with_key(self.contract, columns);
-        let count = columns.len();
+        let columns: Vec<usize> = (0..self.contract.columns.len()).collect();
+        let (count, contract) = (columns.len(), Arc::clone(self.contract));
         let values = converter(&placed_schema(self.contract, &columns)?, count)?;
         let (adding, seed) = (Arc::clone(&fingerprints), self.seed);
         self.each(&columns, move |batch, places| {
             let Some((batch, places)) = at_places(batch, places, &tied)? else { return Ok(()) };
-            let of_rows = keys.of_batch(&batch.project(&key_columns)?)?;
+            let of_rows = keys.of_batch(&batch.project(&contract.key)?)?;
             let rows = values.convert_columns(&batch.columns()[..count])?;
             let detail = |row: usize| {
                 let mut hasher = SipHasher13::new_with_key(&seed);
@@ -217,18 +211,18 @@ impl Scans<'_> {
 
     /// Of rows that are equally late and differ, drops all but the one that sorts last, and gives that the weightiest answers: of each
     /// column the no wins, and what cannot be read, which may be one, wins over a yes.
-    async fn decide(&self, columns: &[usize], differing: Arc<Places>, found: &mut Superseded) -> Result<()> {
+    async fn decide(&self, differing: Arc<Places>, found: &mut Superseded) -> Result<()> {
         const ROWS: &str = "segmill equally late rows";
-        let (columns, key_columns) = with_key(self.contract, columns);
+        let columns: Vec<usize> = (0..self.contract.columns.len()).collect();
         let keys = Keys::of(self.contract, self.seed)?;
         let placed = placed_schema(self.contract, &columns)?;
         let with_keys = KEY.map(|name| Arc::new(Field::new(name, DataType::UInt64, false)));
         let schema = Arc::new(Schema::new(placed.fields().iter().cloned().chain(with_keys).collect::<Vec<_>>()));
         let table = self.engine.table(Arc::clone(&schema));
-        let filling = Arc::clone(&table);
+        let (filling, contract) = (Arc::clone(&table), Arc::clone(self.contract));
         self.each(&columns, move |batch, places| {
             let Some((batch, _)) = at_places(batch, places, &differing)? else { return Ok(()) };
-            let of_rows = keys.of_batch(&batch.project(&key_columns)?)?;
+            let of_rows = keys.of_batch(&batch.project(&contract.key)?)?;
             let half = |high: bool| {
                 let of = |key: &Option<u128>| key.map_or(0, |key| if high { upper(key) } else { lower(key) });
                 Arc::new(of_rows.iter().map(of).collect::<UInt64Array>()) as ArrayRef
@@ -348,16 +342,6 @@ impl Keys {
         };
         Ok((0..batch.num_rows()).map(|row| (!is_nameless(row)).then(|| fingerprint(row))).collect())
     }
-}
-
-/// Some columns together with those of the key, and where these are then.
-fn with_key(contract: &Contract, columns: &[usize]) -> (Vec<usize>, Vec<usize>) {
-    let mut all = columns.to_vec();
-    all.extend(contract.key.iter().chain([&contract.event_time]));
-    all.sort_unstable();
-    all.dedup();
-    let of_key = contract.key.iter().filter_map(|at| all.binary_search(at).ok()).collect();
-    (all, of_key)
 }
 
 /// The rows of a batch that are at some places, with these; none when there are none.
