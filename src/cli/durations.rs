@@ -50,9 +50,13 @@ fn unit_seconds(unit: &str) -> Option<f64> {
     })
 }
 
-/// A time as one would write it: `1h 30m`, `12s`, `250ms`.
+/// A time as one would write it: `1h 30m`, `12s`, `1.5s`, `250ms`.
 pub fn written(duration: Duration) -> String {
     let seconds = duration.as_secs();
+    let tenths = duration.subsec_millis() / 100;
+    if (1..10).contains(&seconds) && tenths > 0 {
+        return format!("{seconds}.{tenths}s");
+    }
     let parts = [(seconds / 3600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
     let parts: Vec<String> = parts.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}")).collect();
     if parts.is_empty() { format!("{}ms", duration.as_millis()) } else { parts.join(" ") }

@@ -83,6 +83,9 @@ fn of_expr(expr: &Expr, of_column: &dyn Fn(&datafusion::common::Column) -> u64) 
     Ok(parts)
 }
 
+/// How the failure begins that a constant is too large, which no memory limit changes.
+pub const CONSTANT: &str = "a constant";
+
 /// Refuses constants that would be repeated in many rows and are not small.
 ///
 /// # Errors
@@ -97,7 +100,7 @@ pub fn refuse_large_constants(plan: &LogicalPlan) -> Result<(), DataFusionError>
                     Expr::Literal(value, _) if value.size() > MAX_CONSTANT_BYTES + size_of_val(value) => {
                         let size = crate::shown::size(value.size() as u64);
                         let most = MAX_CONSTANT_BYTES / 1024;
-                        let what = format!("a constant of {size} is repeated in every row, and may have {most} KiB");
+                        let what = format!("{CONSTANT} of {size} is repeated in every row, and may have {most} KiB");
                         Err(DataFusionError::ResourcesExhausted(what))
                     }
                     _ => Ok(TreeNodeRecursion::Continue),

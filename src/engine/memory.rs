@@ -203,6 +203,7 @@ pub fn failed(what: &str, error: &DataFusionError) -> Error {
     match error.find_root() {
         DataFusionError::ResourcesExhausted(why) => {
             let hint = match watch::enough_bytes() {
+                _ if why.starts_with(super::costs::CONSTANT) => "keep it in a table under `reference`, or make it of less".to_owned(),
                 Some(bytes) => format!("`--memory-limit {}` should be enough; fewer `--threads` need less", size(bytes)),
                 None => "raise the `--memory-limit` of `segmill run`, or lower `--threads`".to_owned(),
             };

@@ -162,7 +162,7 @@ impl Collector {
 
     /// Whether every piece has been read to its end.
     pub fn is_complete(&self) -> bool {
-        self.totals().pieces.iter().all(Option::is_some)
+        !self.is_over() && self.totals().pieces.iter().all(Option::is_some)
     }
 
     /// Whether reading ended because the source is over its budget for certain.

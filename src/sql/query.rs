@@ -16,7 +16,10 @@ use super::{span_of, syntax, whole};
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
 
 /// The longest chain of operators, or of queries that are united, for which the stack of a thread has room.
-const MAX_CHAIN: usize = 500;
+const MAX_CHAIN: usize = 1_000;
+
+/// The longest chain of operators behind a value (`at time zone`, `is null`), each of which is deeper for the planner than another.
+const MAX_BEHIND: usize = 200;
 
 /// How deep brackets, `case` and `not` may stand in one another for the parser to take them apart in every case.
 const MAX_NESTED: usize = 45;
@@ -321,7 +324,7 @@ impl Chain {
     }
 
     fn is_too_long(&self) -> bool {
-        self.operators > MAX_CHAIN || self.behind > MAX_CHAIN || self.united > MAX_CHAIN
+        self.operators > MAX_CHAIN || self.behind > MAX_BEHIND || self.united > MAX_CHAIN
     }
 }
 
@@ -382,7 +385,8 @@ impl<'a> Tokens<'a> {
             let chain = levels.last_mut()?;
             chain.take(&token.token);
             if chain.is_too_long() {
-                let what = format!("more than {MAX_CHAIN} operators or queries stand in one chain");
+                let most = if chain.behind > MAX_BEHIND { MAX_BEHIND } else { MAX_CHAIN };
+                let what = format!("more than {most} operators or queries stand in one chain");
                 let problem = Diagnostic::error("sql-too-deep", what).at(self.place(token).unwrap_or_else(|| whole(self.file)));
                 return Some(problem.label("one too many").hint("part it in several models"));
             }

@@ -4,8 +4,9 @@ use crate::support::package;
 use crate::tidy::{read, rust_files};
 
 /// Constants that bound what somebody sends or writes, each with words of its row in `docs/limits.md`.
-const BOUNDS: [(&str, &str); 50] = [
+const BOUNDS: [(&str, &str); 53] = [
     ("cli/arguments.rs MAX_THREADS", "up to 256"),
+    ("cli/arguments.rs MAX_MEMORY_BYTES", "1,024 TiB"),
     ("cli/days.rs MAX_DAYS", "40,000"),
     ("cli/durations.rs MAX_DURATION", "36,525 days"),
     ("config/load.rs MAX_MODELS", "| SQL models | 2,000 |"),
@@ -26,6 +27,7 @@ const BOUNDS: [(&str, &str); 50] = [
     ("identity/rules.rs MAX_TYPES", "64; 255"),
     ("ingest/column.rs MAX_PATTERN_BYTES", "| a compiled `pattern` | 1 MiB |"),
     ("ingest/deduplicate/fingerprints.rs MAX_BYTES", "32 MiB at most"),
+    ("ingest/deduplicate/places.rs MAX_PIECES", "16,777,216"),
     ("ingest/parquet/footer.rs MAX_FOOTER_BYTES", "footer of a Parquet file | 256 MiB"),
     ("ingest/parquet/footer.rs MAX_NESTING", "| 64 levels |"),
     ("ingest/parquet/footer.rs MAX_ROW_GROUPS", "| 32,767 |"),
@@ -51,7 +53,8 @@ const BOUNDS: [(&str, &str); 50] = [
     ("sql/bounds.rs MAX_GROUPING_SETS", "| 256 |"),
     ("sql/bounds.rs MAX_JOINS", "| joins among them | 100 |"),
     ("sql/bounds.rs MAX_READS", "| 500 |"),
-    ("sql/query.rs MAX_CHAIN", "queries united | 500 |"),
+    ("sql/query.rs MAX_BEHIND", "200 behind one value"),
+    ("sql/query.rs MAX_CHAIN", "| 1,000, "),
     ("sql/query.rs MAX_NESTED", "| 45 for certain |"),
     ("sql/query.rs MAX_TEXT_BYTES", "a text in SQL"),
     ("storage/glob.rs MAX_FILES", "| files of a source | 100,000 |"),

@@ -224,3 +224,27 @@ fn a_source_of_several_formats_is_read() {
     assert_eq!(orders.iter().map(|(_, orders)| orders).sum::<i64>(), 85);
     assert!(orders.contains(&(4, 10)) && orders.contains(&(1, 2)), "{orders:?}");
 }
+
+/// Columns are declared in another order than that of their names, and both values of a row are at fault.
+#[test]
+fn rejected_values_of_one_row_are_in_the_order_of_their_table() {
+    let tiny = Tiny::new();
+    let budget = "    event_time: ordered_at\n    reject_budget: {share: 1, rows: 100}\n";
+    let columns = "      zip: {type: integer, optional: true}\n      age: {type: integer, optional: true}\nsegments:";
+    let pipeline = PIPELINE.replace("*.csv", "*.parquet").replace("    event_time: ordered_at\n", budget).replacen("segments:", columns, 1);
+    tiny.write("pipelines/tiny.yaml", &pipeline);
+    let text = |value: &str| Arc::new(StringArray::from(vec![value; 9_000])) as ArrayRef;
+    let at: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![1_790_848_800_000_000; 9_000]).with_timezone("UTC"));
+    let batch = [("customer_id", text("a")), ("ordered_at", at), ("zip", text("?")), ("age", text("!"))];
+    let batch = RecordBatch::try_from_iter(batch).unwrap().slice(0, 40);
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    std::fs::write(tiny.folder.path().join("extracts/orders.parquet"), writer.into_inner().unwrap()).unwrap();
+    let output = tiny.segmill(&["run", "pipelines/tiny.yaml", "--as-of", "2026-11-01"]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let file = tiny.folder.path().join("out/rejected/as_of=2026-11-01/rejected.parquet");
+    let rows = rows_of_parquet(&[file], "select row_number, \"column\" from t");
+    let expected: Vec<Vec<String>> =
+        (1..=40).flat_map(|row| ["age", "zip"].map(|column| vec![row.to_string(), column.to_owned()])).collect();
+    assert_eq!(rows, expected);
+}
