@@ -16,6 +16,9 @@ const ENTRY_BYTES: usize = size_of::<Entry>();
 const SHARE_OF_LIMIT: usize = 32;
 const MAX_BYTES: usize = 32 << 20;
 
+/// A part that has been put on disk so often is looked at for rows that do not matter before it is put there again.
+const OFTEN: usize = 16;
+
 /// A row by its fingerprint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entry {
@@ -73,12 +76,11 @@ impl Fingerprints {
     ///
     /// # Errors
     /// When there is no room for them.
-    pub fn add(&self, mut entries: Vec<Entry>) -> Result<()> {
-        entries.sort_unstable_by_key(|entry| part_of(entry.key));
-        for of_part in entries.chunk_by(|one, two| part_of(one.key) == part_of(two.key)) {
-            let mut part = self.part(part_of(of_part[0].key));
-            self.held.grow(of_part.len() * ENTRY_BYTES)?;
-            part.entries.extend_from_slice(of_part);
+    pub fn add(&self, entries: &[Entry]) -> Result<()> {
+        self.held.grow(std::mem::size_of_val(entries))?;
+        for entry in entries {
+            let mut part = self.part(part_of(entry.key));
+            part.entries.push(*entry);
             if part.entries.len() > self.most {
                 self.put_on_disk(&mut part)?;
             }
@@ -91,13 +93,15 @@ impl Fingerprints {
     }
 
     fn put_on_disk(&self, part: &mut Part) -> Result<()> {
-        self.fold(&mut part.entries)?;
-        // A key of many rows leaves little.
+        // Few keys of very many rows leave little; looking for them each time would cost as much as sorting does in the end.
+        if part.on_disk.len() >= OFTEN {
+            self.fold(&mut part.entries)?;
+        }
         if part.entries.len() > self.most / 2 {
             let bytes: Vec<u8> = part.entries.iter().flat_map(|entry| entry.to_bytes()).collect();
             part.on_disk.push(self.scratch.append(&bytes).map_err(DataFusionError::IoError)?);
             self.held.shrink(part.entries.len() * ENTRY_BYTES);
-            part.entries = Vec::new();
+            part.entries.clear();
         }
         Ok(())
     }

@@ -165,7 +165,7 @@ impl Scans<'_> {
             if entries.len() < batch.num_rows() {
                 *some_nameless.lock().unwrap_or_else(PoisonError::into_inner) = true;
             }
-            adding.add(entries)
+            adding.add(&entries)
         })
         .await?;
         // Only the latest of a key are left, so several are equally late.
@@ -197,7 +197,7 @@ impl Scans<'_> {
                 hasher.finish128().h1
             };
             let entry = |(row, key): (usize, Option<u128>)| Some(Entry { key: key?, detail: detail(row), place: Place(places.value(row)) });
-            adding.add(of_rows.into_iter().enumerate().filter_map(entry).collect())
+            adding.add(&of_rows.into_iter().enumerate().filter_map(entry).collect::<Vec<_>>())
         })
         .await?;
         // Of equal rows one is left, so several differ.
@@ -314,13 +314,16 @@ impl<'a> Deciding<'a> {
 /// Finds the fingerprints of keys.
 struct Keys {
     contract: Arc<Contract>,
+    /// For those parts of the key that are no text.
     converter: RowConverter,
     seed: [u8; 16],
 }
 
 impl Keys {
     fn of(contract: &Arc<Contract>, seed: [u8; 16]) -> Result<Self> {
-        let converter = converter(&Arc::new(contract.schema.project(&contract.key)?), contract.key.len())?;
+        let parts = contract.schema.project(&contract.key)?;
+        let others = parts.fields().iter().filter(|part| part.data_type() != &DataType::Utf8);
+        let converter = RowConverter::new(others.map(|part| SortField::new(part.data_type().clone())).collect())?;
         Ok(Keys { contract: Arc::clone(contract), converter, seed })
     }
 
@@ -328,19 +331,32 @@ impl Keys {
     /// a part of its key is missing or a word for no value: words for no value are equal, and their rows are not.
     fn of_batch(&self, batch: &RecordBatch) -> Result<Vec<Option<u128>>> {
         let parts = &batch.columns()[..self.contract.key.len()];
-        let rows = self.converter.convert_columns(parts)?;
         let columns = self.contract.key.iter().map(|&at| &self.contract.columns[at]);
         // Only in texts words for no value are left.
         let texts: Vec<_> = columns.zip(parts).filter_map(|(column, part)| Some((column, part.as_string_opt::<i32>()?))).collect();
-        let is_nameless = |row: usize| {
-            parts.iter().any(|part| part.is_null(row)) || texts.iter().any(|(column, texts)| column.is_null_word(texts.value(row)))
-        };
+        let others: Vec<ArrayRef> = parts.iter().filter(|part| part.data_type() != &DataType::Utf8).cloned().collect();
+        let rows = (!others.is_empty()).then(|| self.converter.convert_columns(&others)).transpose()?;
+        let has_gaps = parts.iter().any(|part| part.null_count() > 0);
         let fingerprint = |row: usize| {
+            if has_gaps && parts.iter().any(|part| part.is_null(row)) {
+                return None;
+            }
             let mut hasher = SipHasher13::new_with_key(&self.seed);
-            hasher.write(rows.row(row).as_ref());
-            hasher.finish128().as_u128()
+            for (column, texts) in &texts {
+                let text = texts.value(row);
+                if column.is_null_word(text) {
+                    return None;
+                }
+                // With its length, so that what ends one text does not begin the next.
+                hasher.write_usize(text.len());
+                hasher.write(text.as_bytes());
+            }
+            if let Some(rows) = &rows {
+                hasher.write(rows.row(row).as_ref());
+            }
+            Some(hasher.finish128().as_u128())
         };
-        Ok((0..batch.num_rows()).map(|row| (!is_nameless(row)).then(|| fingerprint(row))).collect())
+        Ok((0..batch.num_rows()).map(fingerprint).collect())
     }
 }
 

@@ -232,7 +232,12 @@ impl Meaning {
     /// Whether a text stands for no value.
     pub fn is_null_word(&self, text: &str) -> bool {
         let trimmed = text.trim();
-        trimmed.is_empty() || self.null_words.contains(&trimmed.to_lowercase())
+        // Nearly every text is ASCII, and of another length than the words.
+        let is_word = |text: &str| match text.is_ascii() {
+            true => self.null_words.iter().any(|word| word.eq_ignore_ascii_case(text)),
+            false => self.null_words.contains(&text.to_lowercase()),
+        };
+        trimmed.is_empty() || is_word(trimmed)
     }
 
     /// Whether a file's values of this type can be at fault, by themselves or by their years; `range` is what the file says of its
