@@ -13,7 +13,7 @@ const EVERY: Duration = Duration::from_millis(5);
 const TIMES_OVER: u32 = 3;
 /// How old a measurement may be that somebody gets, when more than half of the limit is taken.
 const AT_MOST_MS: u64 = 2;
-/// What threads may take between two measurements.
+/// What threads may take between two measurements; a sixth of a small limit, under which they work on less at once.
 const ON_ITS_WAY_BYTES: usize = 24 << 20;
 /// What the process may have beside its limit: most of it are the pages of the program.
 pub const PROGRAM_BYTES: usize = 64 << 20;
@@ -135,7 +135,7 @@ pub async fn memory_is_exceeded() {
 
 /// What a process with a limit may have before something must end: a fifth more, without what may be on its way until that is noticed.
 pub(super) fn most_bytes(limit: usize) -> usize {
-    (limit / 5 * 6).saturating_sub(ON_ITS_WAY_BYTES)
+    (limit / 5 * 6).saturating_sub(ON_ITS_WAY_BYTES.min(limit / 6))
 }
 
 /// Measures, and gives back what the allocator keeps if the limit is near.

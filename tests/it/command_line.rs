@@ -212,7 +212,7 @@ fn mistakes_in_rules_are_told_before_data_is_read() {
         ("first_order_date > $asof - 30", "did you mean `$as_of`?"),
         ("city = London", "put it in single quotes: 'london'"),
     ] {
-        std::fs::write(&pipeline, text.replacen("when: frequency = 0 and has_orders", &format!("when: {rule}"), 1)).unwrap();
+        std::fs::write(&pipeline, text.replacen("when: frequency = 0 and has_orders", &format!("when: '{rule}'"), 1)).unwrap();
         let (status, _, stderr) = code(&project, &["validate"]);
         assert_eq!(status, 2, "{rule}: {stderr}");
         assert!(stderr.contains(expected) && stderr.contains(&format!("customer_segments.yaml:{line}:")), "{rule}: {stderr}");
@@ -285,7 +285,7 @@ fn the_shipped_cases_pass_and_a_wrong_one_shows_its_difference() {
 fn rules_may_use_functions_that_stand_for_others() {
     for rule in ["coalesce(orders, 0) > 1", "nvl(orders, 0) > 1", "ifnull(orders, 0) > 1", "nullif(orders, 1) is not null"] {
         let tiny = Tiny::new();
-        tiny.write("pipelines/tiny.yaml", &crate::tiny::PIPELINE.replace("when: orders > 1", &format!("when: {rule}")));
+        tiny.write("pipelines/tiny.yaml", &crate::tiny::PIPELINE.replace("when: orders > 1", &format!("when: '{rule}'")));
         let output = tiny.segmill(&["run", "pipelines/tiny.yaml", "--as-of", "2026-11-01"]);
         assert_eq!(output.status.code(), Some(0), "{rule}: {}", String::from_utf8_lossy(&output.stderr));
     }
