@@ -212,7 +212,7 @@ fn mistakes_in_rules_are_told_before_data_is_read() {
         ("first_order_date > $asof - 30", "did you mean `$as_of`?"),
         ("city = London", "put it in single quotes: 'london'"),
     ] {
-        std::fs::write(&pipeline, text.replacen("when: frequency = 0 and has_orders", &format!("when: '{rule}'"), 1)).unwrap();
+        std::fs::write(&pipeline, text.replacen("when: frequency = 0 and has_orders", &format!("when: {rule}"), 1)).unwrap();
         let (status, _, stderr) = code(&project, &["validate"]);
         assert_eq!(status, 2, "{rule}: {stderr}");
         assert!(stderr.contains(expected) && stderr.contains(&format!("customer_segments.yaml:{line}:")), "{rule}: {stderr}");

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use datafusion::error::{DataFusionError, Result};
 
 use super::places::{Place, Places};
-use crate::engine::{Engine, Held, Scratch};
+use crate::engine::{Engine, HashIndex, Held, Scratch, parallel};
 
 /// Parts that entries are divided into by their fingerprint.
 const PARTS: usize = 256;
@@ -42,6 +42,7 @@ pub enum Keep {
 /// Entries by part.
 pub struct Fingerprints {
     keep: Keep,
+    threads: usize,
     /// The places of entries that do not matter, as far as is known by now.
     needless: Mutex<Places>,
     parts: Vec<Mutex<Part>>,
@@ -64,6 +65,7 @@ impl Fingerprints {
         let (scratch, held) = (engine.scratch(), engine.hold());
         Fingerprints {
             keep,
+            threads: engine.threads(),
             needless: Mutex::default(),
             parts: (0..PARTS).map(|_| Mutex::default()).collect(),
             most: most.max(64),
@@ -136,27 +138,55 @@ impl Fingerprints {
     /// # Errors
     /// As the disk and `take` fail.
     pub fn repeated(mut self, mut take: impl FnMut(&[Entry]) -> Result<()>) -> Result<Places> {
-        for part in std::mem::take(&mut self.parts) {
-            let Part { mut entries, on_disk } = part.into_inner().unwrap_or_else(PoisonError::into_inner);
-            let mut folded = entries.len();
-            for place in on_disk {
-                let bytes = self.scratch.read(place).map_err(DataFusionError::IoError)?;
-                self.held.grow(bytes.len())?;
-                entries.extend(bytes.chunks_exact(ENTRY_BYTES).filter_map(Entry::from_bytes));
-                // Not after each, which would take the square of their number.
-                if entries.len() > 2 * folded + self.most {
-                    self.fold(&mut entries)?;
-                    folded = entries.len();
+        let mut parts = std::mem::take(&mut self.parts);
+        for some in parts.chunks_mut(self.threads) {
+            for entries in parallel(some, self.threads, |part| self.repeated_of(part)) {
+                let entries = entries?;
+                for of_key in entries.chunk_by(|one, two| one.key == two.key).filter(|of_key| of_key.len() > 1) {
+                    take(of_key)?;
                 }
+                self.held.shrink(entries.len() * ENTRY_BYTES);
             }
-            self.fold(&mut entries)?;
-            for of_key in entries.chunk_by(|one, two| one.key == two.key).filter(|of_key| of_key.len() > 1) {
-                take(of_key)?;
-            }
-            self.held.shrink(entries.len() * ENTRY_BYTES);
         }
         Ok(self.needless.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
+
+    /// The entries of a part that matter and whose key another one has, or had.
+    fn repeated_of(&self, part: &mut Mutex<Part>) -> Result<Vec<Entry>> {
+        let Part { mut entries, on_disk } = std::mem::take(part.get_mut().unwrap_or_else(PoisonError::into_inner));
+        let mut folded = entries.len();
+        for place in on_disk {
+            let bytes = self.scratch.read(place).map_err(DataFusionError::IoError)?;
+            self.held.grow(bytes.len())?;
+            entries.extend(bytes.chunks_exact(ENTRY_BYTES).filter_map(Entry::from_bytes));
+            // Not after each, which would take the square of their number.
+            if entries.len() > 2 * folded + OFTEN * self.most {
+                self.fold(&mut entries)?;
+                folded = entries.len();
+            }
+        }
+        let before = entries.len();
+        let mut entries = with_repeated_keys(entries);
+        self.held.shrink((before - entries.len()) * ENTRY_BYTES);
+        self.fold(&mut entries)?;
+        Ok(entries)
+    }
+}
+
+/// Those entries whose key another one has. Most have none, and looking them up takes less than sorting them.
+fn with_repeated_keys(entries: Vec<Entry>) -> Vec<Entry> {
+    let mut index = HashIndex::default();
+    index.reserve(entries.len());
+    let mut is_repeated = vec![false; entries.len()];
+    for (number, entry) in (0_u32..).zip(&entries) {
+        // The highest bits chose the part.
+        let hash = u32::try_from(entry.key & u128::from(u32::MAX)).unwrap_or_default();
+        match index.find(hash, |before| (entries[before as usize].key == entry.key).then_some(before)) {
+            Some(before) => (is_repeated[before as usize], is_repeated[number as usize]) = (true, true),
+            None => index.add(hash, number),
+        }
+    }
+    entries.into_iter().zip(is_repeated).filter(|(_, is_repeated)| *is_repeated).map(|(entry, _)| entry).collect()
 }
 
 /// The part of a key: its highest bits.
