@@ -190,8 +190,8 @@ pub fn size(bytes: u64) -> String {
     match whole {
         Some((name, unit)) => format!("{}{name}", bytes / unit),
         None if bytes < 1 << 10 => format!("{bytes}B"),
-        None if bytes < 1 << 20 => format!("{}.{}KiB", bytes >> 10, (bytes % (1 << 10)) * 10 >> 10),
-        None => format!("{}.{}MiB", bytes >> 20, (bytes % (1 << 20)) * 10 >> 20),
+        None if bytes < 1 << 20 => format!("{}.{}KiB", bytes >> 10, ((bytes % (1 << 10)) * 10) >> 10),
+        None => format!("{}.{}MiB", bytes >> 20, ((bytes % (1 << 20)) * 10) >> 20),
     }
 }
 

@@ -27,9 +27,8 @@ use segmill::config::StandsAlone;
 use segmill::identity::{Resolver, Rules, TypeRule, edges_schema};
 
 /// As the command has it.
-#[cfg(not(target_env = "msvc"))]
 #[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+static ALLOCATOR: segmill_allocator::Allocator = segmill_allocator::Allocator;
 
 const BATCH: u64 = 65_536;
 /// Microseconds of 2011-12-10.

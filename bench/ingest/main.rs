@@ -80,12 +80,12 @@ async fn contract(root: &Path, format: &str, threads: usize, rows: usize) -> Res
     let extracts = ingest::find(&plan.project, &plan.contracts, &Stores::new(Environment::new()), None).await?;
     let extract = extracts.iter().find(|extract| extract.contract.source == format).ok_or("no such source")?;
     let engine = Engine::new(Limits { threads, memory_bytes: 1 << 30 }, "UTC")?;
-    let collector = Arc::new(Collector::default());
+    let collector = Collector::new(&extract.contract, &engine);
     ingest::register(&engine, "sources.extract", extract, &Demand { times: 1, ..Demand::default() }, &collector).await?;
     let names: Vec<String> = extract.contract.columns.iter().map(|column| column.name.clone()).collect();
     engine.collect(engine.query(&query(&names)).await?).await?;
     let seconds = began.elapsed().as_secs_f64();
-    let ledger = collector.ledger(format, 1);
+    let ledger = collector.ledger(1);
     if ledger.rows_kept == rows as u64 { Ok(seconds) } else { Err(format!("the rows are not all there: {ledger:?}").into()) }
 }
 

@@ -121,8 +121,8 @@ impl Collector {
         let budget = self.contract.reject_budget;
         #[allow(clippy::cast_precision_loss, reason = "a share needs no more than 52 bits")]
         let is_over = |count: u64| count > budget.rows || totals.rows.is_some_and(|rows| count as f64 / rows.max(1) as f64 > budget.share);
-        let before = |of: &Option<&str>| totals.rejected.get(&of.map(str::to_owned)).copied().unwrap_or(0);
-        let over = rejected.iter().any(|(of, count)| is_over(before(of) + count));
+        let before = |of: Option<&str>| totals.rejected.get(&of.map(str::to_owned)).copied().unwrap_or(0);
+        let over = rejected.iter().any(|(of, count)| is_over(before(*of) + count));
         drop(totals);
         if !over {
             return Ok(());

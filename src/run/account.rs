@@ -74,7 +74,9 @@ pub async fn close_books(
 
 /// Closes the books of a run that ended as soon as it was certain that a source is over its budget: with what had been read by then.
 pub async fn over_budget_early(sources: &[OpenSource], staging: &mut Staging, recorder: &Recorder) -> Error {
-    sources.iter().for_each(|source| source.collector.close());
+    for source in sources {
+        source.collector.close();
+    }
     let ledgers: Vec<Ledger> = sources.iter().map(ledger).collect();
     let mut refused = Vec::new();
     for (source, ledger) in sources.iter().zip(&ledgers) {

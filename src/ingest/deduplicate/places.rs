@@ -124,7 +124,7 @@ impl Superseded {
     ) -> Result<RecordBatch, DataFusionError> {
         let rows = batch.num_rows() as u64;
         let answered = self.answered(dictionary, columns, first, batch)?;
-        if self.dropped.pieces.get(&first.piece()).is_none() {
+        if !self.dropped.pieces.contains_key(&first.piece()) {
             return Ok(answered);
         }
         let keep: BooleanArray = (0..rows).map(|row| Some(!self.dropped.has(Place(first.0 + row)))).collect();

@@ -233,9 +233,12 @@ impl Meaning {
     pub fn is_null_word(&self, text: &str) -> bool {
         let trimmed = text.trim();
         // Nearly every text is ASCII, and of another length than the words.
-        let is_word = |text: &str| match text.is_ascii() {
-            true => self.null_words.iter().any(|word| word.eq_ignore_ascii_case(text)),
-            false => self.null_words.contains(&text.to_lowercase()),
+        let is_word = |text: &str| {
+            if text.is_ascii() {
+                self.null_words.iter().any(|word| word.eq_ignore_ascii_case(text))
+            } else {
+                self.null_words.contains(&text.to_lowercase())
+            }
         };
         trimmed.is_empty() || is_word(trimmed)
     }
