@@ -130,11 +130,11 @@ fn a_limit_on_the_size_of_files_is_told_as_a_full_disk_is() {
 fn a_run_ends_when_its_time_is_up_and_says_what_was_running() {
     for threads in ["1", "2"] {
         let tiny = endless();
-        let output = tiny.segmill(&[&RUN[..], &["--threads", threads, "--timeout", "4s", "--format", "json"]].concat());
+        let output = tiny.segmill(&[&RUN[..], &["--threads", threads, "--timeout", "12s", "--format", "json"]].concat());
         let (status, result) = told(&output);
         assert_eq!((status, &result["exit_code"]), (75, &75.into()), "{result}");
         let message = result["message"].as_str().unwrap_or_default().to_owned() + &result.to_string();
-        for part in ["time was up (4s): the step `customers` had been going on for", "nothing was published", "--timeout"] {
+        for part in ["time was up (12s): the step `customers` had been going on for", "nothing was published", "--timeout"] {
             assert!(message.contains(part), "{part}: {result}");
         }
         let record = record(&tiny).unwrap();
@@ -174,7 +174,7 @@ fn cases_and_explanations_end_when_their_time_is_up() {
     let case =
         "- name: goes on\n  model: customers\n  as_of: 2026-11-01\n  given:\n    staging.orders:\n      - {customer_id: a}\n  expect: []\n";
     tiny.write("tests/models/customers.yaml", case);
-    let (status, result) = told(&tiny.segmill(&["test", "pipelines/tiny.yaml", "--timeout", "4s", "--format", "json"]));
+    let (status, result) = told(&tiny.segmill(&["test", "pipelines/tiny.yaml", "--timeout", "12s", "--format", "json"]));
     assert_eq!(status, 75, "{result}");
     assert!(result.to_string().contains("the case `goes on` of `customers` had been going on for"), "{result}");
 }
