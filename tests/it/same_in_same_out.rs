@@ -26,7 +26,7 @@ fn spilling_changes_no_output_byte() {
     let at_ease = Publication::of(&shipped, SAMPLE_AS_OF, &["--threads", "2", "--memory-limit", "2GiB"]);
     assert_eq!(spilled_bytes(&at_ease), 0);
     for threads in ["1", "2"] {
-        let pressed = Publication::of(&shipped, SAMPLE_AS_OF, &["--threads", threads, "--memory-limit", "32MiB"]);
+        let pressed = Publication::of(&shipped, SAMPLE_AS_OF, &["--threads", threads, "--memory-limit", "64MiB"]);
         assert!(spilled_bytes(&pressed) > 0, "nothing spills, so nothing is shown");
         assert!(at_ease.bytes() == pressed.bytes(), "spilling changes an output");
     }
