@@ -249,6 +249,9 @@ impl Bench<'_> {
                         self.engine.collect(self.engine.frame(planned)).await
                     };
                     computed.await.map_err(|error| {
+                        if engine::is_want_of_room(&error) {
+                            return engine::failed(&format!("`{name}` in the case `{}`", self.case.name.shown()), &error);
+                        }
                         let what = format!("`{name}` failed in the case `{}`: {}", self.case.name.shown(), sql::discreet(&error));
                         let mut message = Message::new(what);
                         message.details = sql::places(sql::suspects(&model.node.model.file, &model.node.statement, sql::kind(&error)));

@@ -45,7 +45,7 @@ pub fn column(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Names of columns as [`column`].
+/// Names of columns as [`column()`].
 pub fn names<'a>(texts: &[&'a str]) -> Vec<Cow<'a, str>> {
     texts.iter().map(|text| column(text)).collect()
 }

@@ -301,7 +301,7 @@ impl Engine {
 
     /// Room on disk for what does not fit memory.
     pub fn scratch(&self) -> Scratch {
-        Scratch::new(&self.files, &self.work)
+        Scratch::new(&self.files)
     }
 
     /// What is held beside the operators of queries, in bytes.

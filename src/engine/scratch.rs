@@ -5,20 +5,18 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::disks::{NamelessFiles, Spilled};
-use super::profile::Work;
 
 /// Bytes that were put on disk. There is no file before something is put into it.
 #[derive(Debug)]
 pub struct Scratch {
     files: NamelessFiles,
     file: Mutex<Option<Arc<Spilled>>>,
-    work: Arc<Work>,
 }
 
 impl Scratch {
-    /// An empty one, which tells what is put into it.
-    pub(super) fn new(files: &NamelessFiles, work: &Arc<Work>) -> Self {
-        Scratch { files: files.clone(), file: Mutex::default(), work: Arc::clone(work) }
+    /// An empty one.
+    pub(super) fn new(files: &NamelessFiles) -> Self {
+        Scratch { files: files.clone(), file: Mutex::default() }
     }
 
     /// Puts bytes behind those that are there; where they are.
@@ -33,7 +31,6 @@ impl Scratch {
         };
         drop(opened);
         let start = file.append(bytes)?;
-        self.work.spills(bytes.len() as u64);
         Ok(start..start + bytes.len() as u64)
     }
 

@@ -1,12 +1,12 @@
 //! Fingerprints of rows with their time and place, sorted into parts of which one at a time fits memory; the rest is on disk.
 
 use std::ops::Range;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use datafusion::error::{DataFusionError, Result};
 
 use super::places::{Place, Places};
-use crate::engine::{Engine, HashIndex, Held, Scratch, parallel};
+use crate::engine::{Engine, HashIndex, Held, Scratch, Work, parallel};
 
 /// Parts that entries are divided into by their fingerprint.
 const PARTS: usize = 256;
@@ -49,6 +49,7 @@ pub struct Fingerprints {
     /// How many entries of a part stay in memory until they are put on disk.
     most: usize,
     scratch: Scratch,
+    work: Arc<Work>,
     held: Held,
 }
 
@@ -62,7 +63,7 @@ impl Fingerprints {
     /// None yet.
     pub fn new(engine: &Engine, keep: Keep) -> Self {
         let most = (engine.memory_limit() / SHARE_OF_LIMIT).min(MAX_BYTES) / ENTRY_BYTES / PARTS;
-        let (scratch, held) = (engine.scratch(), engine.hold());
+        let (scratch, work, held) = (engine.scratch(), Arc::clone(engine.work()), engine.hold());
         Fingerprints {
             keep,
             threads: engine.threads(),
@@ -70,6 +71,7 @@ impl Fingerprints {
             parts: (0..PARTS).map(|_| Mutex::default()).collect(),
             most: most.max(64),
             scratch,
+            work,
             held,
         }
     }
@@ -102,6 +104,7 @@ impl Fingerprints {
         if part.entries.len() > self.most / 2 {
             let bytes: Vec<u8> = part.entries.iter().flat_map(|entry| entry.to_bytes()).collect();
             part.on_disk.push(self.scratch.append(&bytes).map_err(DataFusionError::IoError)?);
+            self.work.spills(bytes.len() as u64);
             self.held.shrink(part.entries.len() * ENTRY_BYTES);
             part.entries.clear();
         }

@@ -103,7 +103,7 @@ impl PlacedRows for Given<'_> {
 /// Rows that are held, with all columns of the contract, without those that another row of the same key supersedes.
 ///
 /// # Errors
-/// As [`superseded`].
+/// When there is no room for what has to be remembered.
 pub async fn latest_of(engine: &Engine, contract: &Arc<Contract>, rows: RecordBatch) -> Result<RecordBatch> {
     let all: Vec<usize> = (0..contract.columns.len()).collect();
     let superseded = superseded(engine, contract, &Given { contract, rows: rows.clone() }, [0; 16]).await?;
