@@ -1,13 +1,13 @@
 //! Adds up what became of the rows of a source, piece by piece, and ends its reading as soon as it is certain that it is over its budget.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use datafusion::error::DataFusionError;
 
 use super::contract::Contract;
-use super::ledger::{Ledger, Overrun, Scope};
+use super::ledger::{Ledger, Overrun};
 use super::rejects::{Reject, Rejects, counted};
 use super::remarks;
 use crate::config::RejectBudget;
@@ -31,16 +31,6 @@ impl Tally {
         self.kept += kept;
         self.out_of_window += out_of_window;
         self.newest_micros = self.newest_micros.max(newest_micros);
-    }
-
-    /// How many rows of it were rejected, and how many values of each column.
-    fn rejected(&self) -> BTreeMap<Option<&str>, u64> {
-        let mut rejected = BTreeMap::new();
-        for ((scope, column, _), count) in self.rejects.counts() {
-            let of = if *scope == Scope::Row { None } else { column.as_deref() };
-            *rejected.entry(of).or_default() += count;
-        }
-        rejected
     }
 }
 
@@ -111,9 +101,10 @@ impl Collector {
         if rejects.is_empty() || self.is_counted(piece) {
             return Ok(());
         }
+        let touched: BTreeSet<Option<String>> = rejects.iter().map(|reject| reject.column_counted().cloned()).collect();
         let added = tally.rejects.add(&self.scratch, rejects);
         added.map_err(|error| self.unwritten(error))?;
-        let (rejected, totals) = (tally.rejected(), self.totals());
+        let totals = self.totals();
         if totals.pieces.get(piece).is_none_or(Option::is_some) {
             // Somebody else counts it.
             return Ok(());
@@ -121,8 +112,8 @@ impl Collector {
         let budget = self.contract.reject_budget;
         #[allow(clippy::cast_precision_loss, reason = "a share needs no more than 52 bits")]
         let is_over = |count: u64| count > budget.rows || totals.rows.is_some_and(|rows| count as f64 / rows.max(1) as f64 > budget.share);
-        let before = |of: Option<&str>| totals.rejected.get(&of.map(str::to_owned)).copied().unwrap_or(0);
-        let over = rejected.iter().any(|(of, count)| is_over(before(*of) + count));
+        let count = |of: &Option<String>, counts: &BTreeMap<Option<String>, u64>| counts.get(of).copied().unwrap_or(0);
+        let over = touched.iter().any(|of| is_over(count(of, &totals.rejected) + count(of, tally.rejects.rejected())));
         drop(totals);
         if !over {
             return Ok(());
@@ -143,8 +134,8 @@ impl Collector {
         if totals.is_closed || totals.pieces.get(piece).is_none_or(Option::is_some) {
             return Ok(());
         }
-        for (of, count) in tally.rejected() {
-            *totals.rejected.entry(of.map(str::to_owned)).or_default() += count;
+        for (of, count) in tally.rejects.rejected() {
+            *totals.rejected.entry(of.clone()).or_default() += count;
         }
         totals.pieces[piece] = Some(tally);
         Ok(())
@@ -224,7 +215,7 @@ impl Collector {
     /// What the rejects say of their files.
     pub fn remarks(&self) -> Vec<String> {
         let totals = self.totals();
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         let mut remarks = Vec::new();
         for rejects in rejecting(&totals) {
             let mut firsts: Vec<(u64, &'static str)> = rejects.firsts.iter().map(|(reason, line)| (*line, *reason)).collect();

@@ -166,7 +166,7 @@ impl<'a> Reading<'a> {
                         text = TextFile::open(scan, file, format, &mut block)?.map(Arc::new);
                     }
                     let Some(text) = text.clone() else { continue };
-                    settling.push_back(Settling::Block(tokio::spawn(async move { text.settle(&block) })));
+                    settling.push_back(Settling::Block(tokio::spawn(async move { text.settle(block) })));
                 }
                 Some(Piece::Bad { reason, .. }) if text.is_none() && format == SourceFormat::Csv => {
                     return Err(no_header(file, reason));
@@ -184,9 +184,11 @@ impl<'a> Reading<'a> {
                     }
                     None => break,
                 };
-                let Settled { read, kept, out_of_window, newest_micros, rejects } = settled;
+                let Settled { read, kept, out_of_window, newest_micros, rejected } = settled;
                 self.tally.count(read, kept.num_rows() as u64, out_of_window, newest_micros);
-                scan.collector.reject(self.piece, &mut self.tally, rejects)?;
+                if let (Some(rejected), Some(text)) = (rejected, &text) {
+                    text.rejects(rejected, |of_row| scan.collector.reject(self.piece, &mut self.tally, of_row))?;
+                }
                 if !self.send(kept, sink).await? {
                     return Ok(false);
                 }
@@ -343,9 +345,9 @@ impl TextFile {
     }
 
     /// Checks the records of a block: what became of them, and those that are kept.
-    fn settle(&self, block: &Block) -> Result<Settled> {
+    fn settle(&self, block: Block) -> Result<Settled> {
         let scan = &self.scan;
-        let decoded = self.decode(block)?;
+        let decoded = self.decode(&block)?;
         let is_record = |(_, reason): &(Record, &'static str)| matches!(self.lines, TextLines::Csv(_)) || ndjson::is_object(reason);
         if decoded.rows > 0 || decoded.bad.iter().any(is_record) {
             self.has_records.store(true, Relaxed);
@@ -353,28 +355,42 @@ impl TextFile {
         if decoded.rows > ndjson::nested_rows(&decoded.unread) || !decoded.bad.is_empty() {
             self.has_flat_records.store(true, Relaxed);
         }
-        let unreadable = |(record, reason): &(Record, &'static str)| {
-            unreadable(&scan.contract, &self.file, record.line, reason, self.raw(block, record))
-        };
-        let mut rejects: Vec<Reject> = decoded.bad.iter().map(unreadable).collect();
         let checked = scan.contract.check(&decoded.columns, decoded.rows, &decoded.unread, &scan.projection)?;
-        let read = (decoded.rows + rejects.len()) as u64;
-        if !checked.faults.is_empty() {
+        let read = (decoded.rows + decoded.bad.len()) as u64;
+        let rejected = (!checked.faults.is_empty() || !decoded.bad.is_empty()).then(|| Rejected {
             // Where each row stands is only worked out when one of them is at fault.
-            let standing = decoded.records.unwrap_or_else(|| self.records(block));
-            for of_row in checked.faults.chunk_by(|one, two| one.row == two.row) {
-                let record = of_row.first().and_then(|fault| standing.get(fault.row));
-                let raw: Arc<str> = record.map(|record| self.raw(block, record)).unwrap_or_default().into();
-                let line = record.map_or(0, |record| record.line);
-                rejects.extend(of_row.iter().map(|fault| scan.reject(&self.file.shown, line, fault, Arc::clone(&raw))));
-            }
-        }
-        rejects.sort_unstable();
+            standing: if checked.faults.is_empty() { Vec::new() } else { decoded.records.unwrap_or_else(|| self.records(&block)) },
+            faults: checked.faults.clone(),
+            bad: decoded.bad,
+            block,
+        });
         let (out_of_window, newest_micros) = (checked.out_of_window, checked.newest_micros);
         scan.collector.see(read);
         let mut codes: Vec<Codes> = scan.projection.iter().map(|_| Codes::default()).collect();
         let kept = scan.coded(&mut codes, checked)?;
-        Ok(Settled { read, kept, out_of_window, newest_micros, rejects })
+        Ok(Settled { read, kept, out_of_window, newest_micros, rejected })
+    }
+
+    /// Gives the rejects of a block row by row, in their order: of all rows at once they may be many times what the block is.
+    fn rejects(&self, rejected: Rejected, mut take: impl FnMut(Vec<Reject>) -> Result<()>) -> Result<()> {
+        let Rejected { block, standing, faults, bad } = rejected;
+        let unreadable = |(record, reason): &(Record, &'static str)| {
+            vec![unreadable(&self.scan.contract, &self.file, record.line, reason, self.raw(&block, record))]
+        };
+        let mut bad = bad.iter().peekable();
+        for of_row in faults.chunk_by(|one, two| one.row == two.row) {
+            let record = of_row.first().and_then(|fault| standing.get(fault.row));
+            let line = record.map_or(0, |record| record.line);
+            while let Some(before) = bad.next_if(|(record, _)| record.line < line) {
+                take(unreadable(before))?;
+            }
+            let raw: Arc<str> = record.map(|record| self.raw(&block, record)).unwrap_or_default().into();
+            let reject = |fault: &Fault| self.scan.reject(&self.file.shown, line, fault, Arc::clone(&raw));
+            let mut rejects: Vec<Reject> = of_row.iter().map(reject).collect();
+            rejects.sort_unstable();
+            take(rejects)?;
+        }
+        bad.try_for_each(|record| take(unreadable(record)))
     }
 }
 
@@ -395,7 +411,17 @@ struct Settled {
     kept: RecordBatch,
     out_of_window: u64,
     newest_micros: Option<i64>,
-    rejects: Vec<Reject>,
+    rejected: Option<Rejected>,
+}
+
+/// The records of a block that are at fault.
+struct Rejected {
+    block: Block,
+    /// Where the rows stand that could be read.
+    standing: Vec<Record>,
+    faults: Vec<Fault>,
+    /// The records that could not.
+    bad: Vec<(Record, &'static str)>,
 }
 
 /// The rows of a row group with all columns, whichever were asked for: rejected rows are kept whole. They are read once, beside the others, from

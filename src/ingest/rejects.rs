@@ -14,6 +14,11 @@ use crate::engine::Scratch;
 /// Bytes of rejects of a piece that are held until they are put on disk.
 const HELD_BYTES: usize = 64 * 1024;
 
+/// How many rejects of one row have its text: those of a row with a thousand columns would take a thousand times what it takes.
+const ROW_TEXTS: usize = 16;
+/// What the others have.
+const SEEN_ABOVE: &str = "withheld: the text is that of the first rejects of this row";
+
 /// A row or value that was not kept, and why.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Reject {
@@ -31,6 +36,13 @@ pub struct Reject {
     pub raw: Arc<str>,
     /// Whether a row that is gone may have said that somebody must not be written to.
     pub may_be_no: bool,
+}
+
+impl Reject {
+    /// The column whose values it counts among; none when it counts among rows.
+    pub fn column_counted(&self) -> Option<&String> {
+        self.column.as_ref().filter(|_| self.scope == Scope::Value)
+    }
 }
 
 /// A reject as it is on disk: a line of JSON. All of a piece are of one file.
@@ -55,6 +67,10 @@ pub struct Rejects {
     held_bytes: usize,
     on_disk: Vec<Range<u64>>,
     counts: BTreeMap<Kind, u64>,
+    /// How many rows were rejected, and how many values of each column.
+    rejected: BTreeMap<Option<String>, u64>,
+    /// The last row, and how many of its rejects there are.
+    last: (u64, usize),
     /// For what there is something to say about the file, its first.
     pub(super) firsts: BTreeMap<&'static str, u64>,
     /// How many may say no, and the place and reason of the first.
@@ -69,7 +85,12 @@ impl Rejects {
     /// # Errors
     /// As the disk fails.
     pub fn add(&mut self, scratch: &Scratch, rejects: impl IntoIterator<Item = Reject>) -> Result<()> {
-        for reject in rejects {
+        for mut reject in rejects {
+            self.last = if self.last.0 == reject.row_number { (self.last.0, self.last.1 + 1) } else { (reject.row_number, 1) };
+            if self.last.1 > ROW_TEXTS {
+                reject.raw = SEEN_ABOVE.into();
+            }
+            *self.rejected.entry(reject.column_counted().cloned()).or_default() += 1;
             *self.counts.entry((reject.scope, reject.column.clone(), reject.reason)).or_default() += 1;
             if remarks::is_said(reject.reason) {
                 self.firsts.entry(reject.reason).or_insert(reject.row_number);
@@ -107,6 +128,11 @@ impl Rejects {
         self.held_bytes = 0;
         self.on_disk.push(scratch.append(&bytes)?);
         Ok(())
+    }
+
+    /// How many rows were rejected, and how many values of each column.
+    pub fn rejected(&self) -> &BTreeMap<Option<String>, u64> {
+        &self.rejected
     }
 
     /// Whether there are none.

@@ -89,6 +89,29 @@ fn a_budget_that_is_passed_where_no_model_reads_is_told_as_any_other() {
     assert_eq!(rows, [[rejected.to_string()]]);
 }
 
+/// Each of the values of a row is a reject with the row's text, which must not make the square of the row of it.
+#[test]
+fn rows_with_many_bad_values_cost_what_they_are() {
+    const COLUMNS: usize = 400;
+    let tiny = Tiny::new();
+    let columns: String = (0..COLUMNS).map(|at| format!("      c{at:03}: {{type: integer, optional: true}}\n")).collect();
+    let budget = "    event_time: ordered_at\n    reject_budget: {share: 1, rows: 1000000}\n";
+    let pipeline = PIPELINE.replace("    event_time: ordered_at\n", budget).replacen("segments:", &format!("{columns}segments:"), 1);
+    tiny.write("pipelines/tiny.yaml", &pipeline);
+    let names: String = (0..COLUMNS).map(|at| format!(",c{at:03}")).collect();
+    let row = format!("a,2026-10-01T10:00:00Z{}\n", ",wrong".repeat(COLUMNS));
+    tiny.write("extracts/orders.csv", &format!("customer_id,ordered_at{names}\n{}", row.repeat(500)));
+    let base = of_program();
+    let ran = run(&tiny, &[&RUN[..], &["--memory-limit", "96MiB"]].concat());
+    assert_eq!(ran.status, 0, "{}", ran.said);
+    assert_eq!(ran.record["sources"][0]["values_rejected"], 500 * COLUMNS);
+    assert!(ran.peak_bytes < base + 96 * MIB, "{} and {base}", ran.peak_bytes);
+    let file = tiny.folder.path().join("out/rejected/as_of=2026-11-01/rejected.parquet");
+    let sql = "select count(*), count(distinct \"column\"), count(case when raw like '{%' then 1 end), max(row_number) from t";
+    // The first sixteen of each row have its text.
+    assert_eq!(crate::support::rows_of_parquet(&[file], sql), [["200000", "400", "8000", "501"]]);
+}
+
 #[test]
 fn rejects_beyond_memory_are_all_in_their_table_in_order() {
     let tiny = Tiny::new();
