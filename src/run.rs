@@ -2,6 +2,7 @@
 
 mod account;
 mod failure;
+mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -16,7 +17,6 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::ident;
 use futures::TryStreamExt;
 
-use crate::clock::Stopwatch;
 use crate::config::{self, Environment};
 use crate::engine::{self, Engine, Limits};
 use crate::error::{Error, Result};
@@ -34,6 +34,7 @@ use crate::segments::{self, CUSTOMER_ID, SegmentSize};
 use crate::shown;
 use crate::storage::{Location, Stores};
 use failure::failure;
+use steps::Steps;
 
 /// The table of rejected rows, which every publication has beside its outputs.
 pub const REJECTED: &str = "rejected";
@@ -460,50 +461,4 @@ fn sorted(frame: DataFrame, columns: &[String]) -> datafusion::error::Result<Dat
 
 fn rows_of(batches: &[RecordBatch]) -> u64 {
     batches.iter().map(|batch| batch.num_rows() as u64).sum()
-}
-
-/// The steps done so far, told to whoever watches.
-struct Steps<'a> {
-    recorder: &'a Recorder,
-    progress: &'a Progress,
-    engine: &'a Engine,
-    /// Whether what every operator did is written down.
-    profile: bool,
-}
-
-/// A step that is being done.
-#[derive(Clone, Copy)]
-struct Begun {
-    since: Stopwatch,
-    compute_ms: Option<u64>,
-}
-
-impl Steps<'_> {
-    fn begin(&self, name: &str) -> Begun {
-        tracing::debug!("{name} begins");
-        self.progress.step(name);
-        self.recorder.begin_step(name);
-        Begun { since: Stopwatch::start(), compute_ms: engine::compute_ms() }
-    }
-
-    fn end(&self, name: &str, rows: u64, begun: Begun) {
-        tracing::debug!("{name} ends after {} ms with {rows} rows", begun.since.elapsed_ms());
-        self.progress.end(name);
-        let done = self.engine.work().take();
-        let step = Step {
-            name: name.to_owned(),
-            rows,
-            elapsed_ms: begun.since.elapsed_ms(),
-            compute_ms: engine::compute_ms().zip(begun.compute_ms).map(|(now, then)| now.saturating_sub(then)),
-            bytes_read: done.bytes_read,
-            spilled_bytes: done.spilled_bytes,
-            held_bytes: self.engine.held_bytes() as u64,
-            peak_memory_bytes: engine::peak_memory(),
-            operators: if self.profile { done.operators } else { Vec::new() },
-        };
-        self.recorder.note(|record| {
-            record.steps.push(step);
-            record.unfinished_step = None;
-        });
-    }
 }

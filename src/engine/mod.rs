@@ -1,5 +1,6 @@
 //! The DataFusion session: its memory and threads, the tables it knows, and running a model in it.
 
+mod catalogue;
 mod checked;
 mod costs;
 mod dictionary;
@@ -21,6 +22,7 @@ mod parameters;
 mod pool;
 mod profile;
 mod recursion;
+mod rules;
 mod scratch;
 mod table;
 mod told;
@@ -42,30 +44,22 @@ pub use told::{Told, told};
 pub use watch::{PROGRAM_BYTES, expect_to_read, memory_is_exceeded, watch_memory};
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
-use datafusion::catalog::{MemorySchemaProvider, TableProvider};
-use datafusion::common::tree_node::TreeNode;
-use datafusion::common::{DFSchema, ScalarValue, TableReference};
-use datafusion::datasource::ViewTable;
+use datafusion::common::ScalarValue;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SessionState, SessionStateBuilder};
-use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::logical_expr::{Expr, LogicalPlan};
-use datafusion::optimizer::simplify_expressions::ExprSimplifier;
-use datafusion::physical_expr::PhysicalExpr;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::joins::HashJoinExec;
 use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream};
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::{self, VisitMut};
 use futures::StreamExt;
 use tokio::task::JoinSet;
 
@@ -77,18 +71,15 @@ use kept::KeptTable;
 use local_date::LocalDates;
 use memory::Holdings;
 use order::Keys;
-use parameters::{Binder, bind};
+use parameters::bind;
 use pool::Pool;
 use recursion::CountRounds;
-use table::{EncodedTable, is_text};
+use table::is_text;
 
 /// Rows of a batch where there is memory enough, and at least.
 const BATCH_ROWS: std::ops::RangeInclusive<usize> = 512..=8192;
 /// The memory of a thread for each row of a batch: several operators hold some batches each, of rows with many columns.
 const BYTES_A_BATCH_ROW: usize = 32 * 1024;
-
-/// Functions that DataFusion's optimiser turns into others, and that compute nothing themselves.
-const TURNED: [&str; 3] = ["coalesce", "nvl", "nvl2"];
 
 /// Batches of an answer that are decoded before somebody takes them.
 const DECODED_AHEAD: usize = 4;
@@ -190,98 +181,6 @@ impl Engine {
         let _ = self.salt.set(salt.to_owned());
     }
 
-    /// Makes a table readable by SQL, in place of one of the same name.
-    ///
-    /// # Errors
-    /// [`Error::Defect`] when the catalog refuses it.
-    pub fn register(&self, name: &str, table: Arc<dyn TableProvider>) -> Result<()> {
-        let reference = TableReference::parse_str(name);
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner).remove(&reference.to_string());
-        if let Some(schema) = reference.schema() {
-            self.ensure_schema(schema)?;
-        }
-        let registered = self.context.deregister_table(reference.clone()).and_then(|_| self.context.register_table(reference, table));
-        registered.map(|_| ()).map_err(|error| Error::defect(format!("the table {name} was not registered: {error}")))
-    }
-
-    /// Makes batches readable by SQL.
-    ///
-    /// # Errors
-    /// As [`Engine::register`].
-    pub fn register_batches(&self, name: &str, schema: SchemaRef, batches: Vec<RecordBatch>) -> Result<()> {
-        self.register_each(name, schema, batches.into_iter().map(Ok)).map(|_| ())
-    }
-
-    /// As [`Engine::register_batches`], of batches that are held only until they have come; how many rows there are.
-    ///
-    /// # Errors
-    /// As [`Engine::register`], and those of the batches.
-    pub fn register_each(&self, name: &str, schema: SchemaRef, batches: impl Iterator<Item = Result<RecordBatch>>) -> Result<u64> {
-        let failed = |error: DataFusionError| memory::failed(&format!("the table {name}"), &error);
-        let kept = self.table(encoded_schema(&schema));
-        for batch in batches {
-            kept.push(self.encode(&batch?).map_err(failed)?).map_err(failed)?;
-        }
-        let (all, rows) = ((0..schema.fields().len()).collect::<Vec<_>>(), kept.rows() as u64);
-        self.register_columns(name, schema, &all, kept).map_err(failed)?;
-        Ok(rows)
-    }
-
-    /// A batch with codes in the place of text.
-    ///
-    /// # Errors
-    /// When there are more texts than codes.
-    pub fn encode(&self, batch: &RecordBatch) -> Result<RecordBatch, DataFusionError> {
-        table::encoded_batch(&self.dictionary, &encoded_schema(&batch.schema()), batch)
-    }
-
-    /// Makes a table readable by SQL that has codes of [`Engine::dictionary`] where SQL sees the text of `schema`.
-    ///
-    /// # Errors
-    /// As [`Engine::register`].
-    pub fn register_encoded(&self, name: &str, schema: SchemaRef, encoded: Arc<dyn TableProvider>) -> Result<()> {
-        self.register(name, Arc::new(EncodedTable::new(schema, encoded, Arc::clone(&self.dictionary))))
-    }
-
-    /// As [`Engine::register_encoded`], of batches, which are held.
-    ///
-    /// # Errors
-    /// As [`Engine::register`], and when there is no memory for them.
-    pub fn register_encoded_batches(&self, name: &str, schema: SchemaRef, batches: Vec<RecordBatch>) -> Result<()> {
-        let all: Vec<usize> = (0..schema.fields().len()).collect();
-        let kept = self.table(encoded_schema(&schema));
-        let pushed = batches.into_iter().try_for_each(|batch| kept.push(batch));
-        pushed.map_err(|error| memory::failed(&format!("the table {name}"), &error))?;
-        let registered = self.register_columns(name, schema, &all, kept);
-        registered.map_err(|error| memory::failed(&format!("the table {name}"), &error))
-    }
-
-    /// As [`Engine::register_encoded`], of a table of which only some columns are kept, because nothing reads the others.
-    ///
-    /// # Errors
-    /// As [`Engine::register`].
-    pub fn register_columns(&self, name: &str, schema: SchemaRef, columns: &[usize], kept: Arc<Kept>) -> Result<(), DataFusionError> {
-        let encoded = encoded_schema(&schema);
-        let positions = (0..encoded.fields().len()).map(|at| columns.iter().position(|column| *column == at)).collect();
-        let registered = self.register_encoded(name, schema, Arc::new(KeptTable::new(encoded, positions, kept)));
-        registered.map_err(|error| DataFusionError::External(Box::new(error)))
-    }
-
-    /// Makes a kept table readable by SQL, with its texts as they are.
-    ///
-    /// # Errors
-    /// As [`Engine::register`].
-    pub fn register_kept(&self, name: &str, kept: Arc<Kept>) -> Result<()> {
-        let (schema, all) = (kept.schema(), (0..kept.schema().fields().len()).map(Some).collect());
-        self.register(name, Arc::new(KeptTable::new(schema, all, kept)))
-    }
-
-    /// Says that some columns tell the rows of a table apart, which saves breaking ties of an order by them.
-    pub fn declare_key(&self, name: &str, columns: Vec<String>) {
-        let name = TableReference::parse_str(name).to_string();
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default().push(columns);
-    }
-
     /// A plan as it will run: optimised, and with every order total that its result depends on.
     fn optimized(&self, state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
         let plan = state.optimize(plan)?;
@@ -312,25 +211,6 @@ impl Engine {
     /// The codes of the texts in this engine's tables.
     pub fn dictionary(&self) -> &Arc<Dictionary> {
         &self.dictionary
-    }
-
-    /// Makes a query readable by SQL without computing it: it is computed where it is read.
-    ///
-    /// # Errors
-    /// As [`Engine::register`].
-    pub fn register_view(&self, name: &str, plan: LogicalPlan) -> Result<()> {
-        self.register(name, Arc::new(ViewTable::new(plan, None)))
-    }
-
-    /// Forgets a table and frees what it held.
-    pub fn forget(&self, name: &str) {
-        // A table that is not there needs no forgetting.
-        let _ = self.context.deregister_table(TableReference::parse_str(name));
-    }
-
-    /// Whether SQL can read a table of this name.
-    pub fn has(&self, name: &str) -> bool {
-        self.context.table_exist(TableReference::parse_str(name)).unwrap_or(false)
     }
 
     /// Plans a statement with its parameters bound.
@@ -506,45 +386,6 @@ impl Engine {
         &self.context
     }
 
-    /// Parses a condition.
-    ///
-    /// # Errors
-    /// DataFusion's own.
-    pub fn parse_rule(&self, text: &str) -> Result<ast::Expr, DataFusionError> {
-        let dialect = self.state.config_options().sql_parser.dialect;
-        self.state.sql_to_expr(text, &dialect)
-    }
-
-    /// A parsed condition over a table's columns, with its parameters bound.
-    ///
-    /// # Errors
-    /// DataFusion's own.
-    pub fn rule(
-        &self,
-        mut parsed: ast::Expr,
-        parameters: &BTreeMap<String, ScalarValue>,
-        schema: &DFSchema,
-    ) -> Result<Expr, DataFusionError> {
-        if let ControlFlow::Break(error) = parsed.visit(&mut Binder { parameters }) {
-            return Err(error);
-        }
-        let parsed = ast::ExprWithAlias { expr: parsed, alias: None };
-        self.state.create_logical_expr_from_sql_expr(parsed, schema)
-    }
-
-    /// An expression over a table's columns, ready to evaluate.
-    ///
-    /// # Errors
-    /// DataFusion's own.
-    pub fn physical(&self, expr: Expr, schema: &DFSchema) -> Result<Arc<dyn PhysicalExpr>, DataFusionError> {
-        let simplifier = ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::new(schema.clone())).build());
-        let checked = checked::checked(simplifier.coerce(expr, schema)?, schema, self.most_bytes)?.data;
-        // Some functions are there only to be turned into others before they run.
-        let is_turned = |part: &Expr| matches!(part, Expr::ScalarFunction(call) if TURNED.contains(&call.name()));
-        let checked = if checked.exists(|part| Ok(is_turned(part)))? { simplifier.simplify(checked)? } else { checked };
-        self.context.create_physical_expr(checked, schema)
-    }
-
     /// What ran and was read since somebody last asked.
     pub fn work(&self) -> &Arc<Work> {
         &self.work
@@ -563,15 +404,6 @@ impl Engine {
     /// What tables, texts, identifiers and operators may take together, in bytes.
     pub fn memory_limit(&self) -> usize {
         self.holdings.limit()
-    }
-
-    fn ensure_schema(&self, name: &str) -> Result<()> {
-        let catalog = self.context.catalog("datafusion").ok_or_else(|| Error::defect("the engine has no catalog"))?;
-        if catalog.schema(name).is_none() {
-            let registered = catalog.register_schema(name, Arc::new(MemorySchemaProvider::new()));
-            registered.map_err(|error| Error::defect(format!("the schema {name} was not registered: {error}")))?;
-        }
-        Ok(())
     }
 }
 

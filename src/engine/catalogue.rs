@@ -1,0 +1,138 @@
+//! The tables that SQL can read: registered, and forgotten when their last reader has gone.
+
+use std::sync::{Arc, PoisonError};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::catalog::{MemorySchemaProvider, TableProvider};
+use datafusion::common::TableReference;
+use datafusion::datasource::ViewTable;
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::LogicalPlan;
+
+use super::kept::{Kept, KeptTable};
+use super::table::{self, EncodedTable};
+use super::{Engine, encoded_schema, memory};
+use crate::error::{Error, Result};
+
+impl Engine {
+    /// Makes a table readable by SQL, in place of one of the same name.
+    ///
+    /// # Errors
+    /// [`Error::Defect`] when the catalog refuses it.
+    pub fn register(&self, name: &str, table: Arc<dyn TableProvider>) -> Result<()> {
+        let reference = TableReference::parse_str(name);
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).remove(&reference.to_string());
+        if let Some(schema) = reference.schema() {
+            self.ensure_schema(schema)?;
+        }
+        let registered = self.context.deregister_table(reference.clone()).and_then(|_| self.context.register_table(reference, table));
+        registered.map(|_| ()).map_err(|error| Error::defect(format!("the table {name} was not registered: {error}")))
+    }
+
+    /// Makes batches readable by SQL.
+    ///
+    /// # Errors
+    /// As [`Engine::register`].
+    pub fn register_batches(&self, name: &str, schema: SchemaRef, batches: Vec<RecordBatch>) -> Result<()> {
+        self.register_each(name, schema, batches.into_iter().map(Ok)).map(|_| ())
+    }
+
+    /// As [`Engine::register_batches`], of batches that are held only until they have come; how many rows there are.
+    ///
+    /// # Errors
+    /// As [`Engine::register`], and those of the batches.
+    pub fn register_each(&self, name: &str, schema: SchemaRef, batches: impl Iterator<Item = Result<RecordBatch>>) -> Result<u64> {
+        let failed = |error: DataFusionError| memory::failed(&format!("the table {name}"), &error);
+        let kept = self.table(encoded_schema(&schema));
+        for batch in batches {
+            kept.push(self.encode(&batch?).map_err(failed)?).map_err(failed)?;
+        }
+        let (all, rows) = ((0..schema.fields().len()).collect::<Vec<_>>(), kept.rows() as u64);
+        self.register_columns(name, schema, &all, kept).map_err(failed)?;
+        Ok(rows)
+    }
+
+    /// A batch with codes in the place of text.
+    ///
+    /// # Errors
+    /// When there are more texts than codes.
+    pub fn encode(&self, batch: &RecordBatch) -> Result<RecordBatch, DataFusionError> {
+        table::encoded_batch(&self.dictionary, &encoded_schema(&batch.schema()), batch)
+    }
+
+    /// Makes a table readable by SQL that has codes of [`Engine::dictionary`] where SQL sees the text of `schema`.
+    ///
+    /// # Errors
+    /// As [`Engine::register`].
+    pub fn register_encoded(&self, name: &str, schema: SchemaRef, encoded: Arc<dyn TableProvider>) -> Result<()> {
+        self.register(name, Arc::new(EncodedTable::new(schema, encoded, Arc::clone(&self.dictionary))))
+    }
+
+    /// As [`Engine::register_encoded`], of batches, which are held.
+    ///
+    /// # Errors
+    /// As [`Engine::register`], and when there is no memory for them.
+    pub fn register_encoded_batches(&self, name: &str, schema: SchemaRef, batches: Vec<RecordBatch>) -> Result<()> {
+        let all: Vec<usize> = (0..schema.fields().len()).collect();
+        let kept = self.table(encoded_schema(&schema));
+        let pushed = batches.into_iter().try_for_each(|batch| kept.push(batch));
+        pushed.map_err(|error| memory::failed(&format!("the table {name}"), &error))?;
+        let registered = self.register_columns(name, schema, &all, kept);
+        registered.map_err(|error| memory::failed(&format!("the table {name}"), &error))
+    }
+
+    /// As [`Engine::register_encoded`], of a table of which only some columns are kept, because nothing reads the others.
+    ///
+    /// # Errors
+    /// As [`Engine::register`].
+    pub fn register_columns(&self, name: &str, schema: SchemaRef, columns: &[usize], kept: Arc<Kept>) -> Result<(), DataFusionError> {
+        let encoded = encoded_schema(&schema);
+        let positions = (0..encoded.fields().len()).map(|at| columns.iter().position(|column| *column == at)).collect();
+        let registered = self.register_encoded(name, schema, Arc::new(KeptTable::new(encoded, positions, kept)));
+        registered.map_err(|error| DataFusionError::External(Box::new(error)))
+    }
+
+    /// Makes a kept table readable by SQL, with its texts as they are.
+    ///
+    /// # Errors
+    /// As [`Engine::register`].
+    pub fn register_kept(&self, name: &str, kept: Arc<Kept>) -> Result<()> {
+        let (schema, all) = (kept.schema(), (0..kept.schema().fields().len()).map(Some).collect());
+        self.register(name, Arc::new(KeptTable::new(schema, all, kept)))
+    }
+
+    /// Says that some columns tell the rows of a table apart, which saves breaking ties of an order by them.
+    pub fn declare_key(&self, name: &str, columns: Vec<String>) {
+        let name = TableReference::parse_str(name).to_string();
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default().push(columns);
+    }
+
+    /// Makes a query readable by SQL without computing it: it is computed where it is read.
+    ///
+    /// # Errors
+    /// As [`Engine::register`].
+    pub fn register_view(&self, name: &str, plan: LogicalPlan) -> Result<()> {
+        self.register(name, Arc::new(ViewTable::new(plan, None)))
+    }
+
+    /// Forgets a table and frees what it held.
+    pub fn forget(&self, name: &str) {
+        // A table that is not there needs no forgetting.
+        let _ = self.context.deregister_table(TableReference::parse_str(name));
+    }
+
+    /// Whether SQL can read a table of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.context.table_exist(TableReference::parse_str(name)).unwrap_or(false)
+    }
+
+    fn ensure_schema(&self, name: &str) -> Result<()> {
+        let catalog = self.context.catalog("datafusion").ok_or_else(|| Error::defect("the engine has no catalog"))?;
+        if catalog.schema(name).is_none() {
+            let registered = catalog.register_schema(name, Arc::new(MemorySchemaProvider::new()));
+            registered.map_err(|error| Error::defect(format!("the schema {name} was not registered: {error}")))?;
+        }
+        Ok(())
+    }
+}
