@@ -17,7 +17,7 @@ use serde::Deserialize;
 use crate::clock::Doing;
 use crate::config::{self, Literal, Part, Project, Spanned, span_of, span_of_part};
 use crate::diagnostic::{Diagnostic, SourceFile};
-use crate::engine::{self, Engine, Limits};
+use crate::engine::{self, Engine, Limits, TextEncoding};
 use crate::error::{Error, Message, Result};
 use crate::graph::{EDGES, MEMBERSHIP, PROFILE, RESOLVED, SOURCES};
 use crate::identity::{Resolver, Rules};
@@ -135,7 +135,7 @@ pub fn schema() -> serde_json::Value {
 ///
 /// # Errors
 /// [`Error::Project`] with everything that is wrong with the cases themselves; a difference is no error.
-pub async fn run(project: &Arc<Project>, doing: &Doing) -> Result<Vec<Verdict>> {
+pub async fn run(project: &Arc<Project>, text_encoding: TextEncoding, doing: &Doing) -> Result<Vec<Verdict>> {
     let folder = project.root.join("tests/models");
     let mut verdicts = Vec::new();
     // Most cases share their day and parameters, and so their plan.
@@ -149,7 +149,7 @@ pub async fn run(project: &Arc<Project>, doing: &Doing) -> Result<Vec<Verdict>> 
                 let values = config::bind(project, key.0, &key.1)?;
                 plans.insert(key.clone(), plan::plan(Arc::clone(project), values).await?);
             }
-            verdicts.push(run_case(&plans[&key], &file, &case).await?);
+            verdicts.push(run_case(&plans[&key], text_encoding, &file, &case).await?);
         }
     }
     if verdicts.is_empty() {
@@ -206,8 +206,9 @@ fn unknown_names(plan: &Plan, file: &Arc<SourceFile>, case: &Case) -> Vec<Diagno
     problems
 }
 
-async fn run_case(plan: &Plan, file: &Arc<SourceFile>, case: &Case) -> Result<Verdict> {
-    let bench = Bench { engine: Engine::new(LIMITS, plan.values.zone.name())?, plan, file, case };
+async fn run_case(plan: &Plan, text_encoding: TextEncoding, file: &Arc<SourceFile>, case: &Case) -> Result<Verdict> {
+    let engine = Engine::with_text_encoding(LIMITS, plan.values.zone.name(), text_encoding)?;
+    let bench = Bench { engine, plan, file, case };
     plan::register_reference(&bench.engine, &plan.project, &plan.values)?;
     let problems = unknown_names(plan, file, case);
     if !problems.is_empty() {

@@ -68,7 +68,7 @@ pub async fn identity(request: &Request, stores: &Stores, question: Question<'_>
         }
     };
     let ids_from = before.as_ref().map(|before| before.as_of);
-    let engine = Engine::new(request.limits, plan.values.zone.name())?;
+    let engine = Engine::with_text_encoding(request.limits, plan.values.zone.name(), request.text_encoding)?;
     // Extracts that are late are told from those of a wrong location by what is published.
     for extract in ingest::find(&plan.project, &plan.contracts, stores, newest.as_ref()).await? {
         let name = format!("{SOURCES}.{}", extract.contract.source);

@@ -247,7 +247,7 @@ async fn check_models(engine: &Engine, nodes: Vec<Node>, values: &Values, proble
         problems.extend(sql::samples(&node.model.file, &node.statement));
         let dependent = engine::dependent_on_order(&planned).map_err(|error| Error::defect(error.to_string()))?;
         problems.extend(dependent.iter().flat_map(|dependence| sql::dependent(&node.model.file, &node.statement, dependence)));
-        let schema: SchemaRef = Arc::new(planned.schema().as_arrow().clone());
+        let schema = engine::answer_schema(planned.schema().as_arrow());
         let parts = Engine::parts(&planned).map_err(|error| Error::defect(error.to_string()))?;
         let cost = Cost { size: sql::size(&node.statement), parts };
         checked.count(&planned, optimized.as_ref()).map_err(|error| Error::defect(error.to_string()))?;

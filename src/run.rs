@@ -18,7 +18,7 @@ use datafusion::prelude::ident;
 use futures::TryStreamExt;
 
 use crate::config::{self, Environment};
-use crate::engine::{self, Engine, Limits};
+use crate::engine::{self, Engine, Limits, TextEncoding};
 use crate::error::{Error, Result};
 use crate::graph::{self, EDGES, MEMBERSHIP, PROFILE, RESOLVED, SOURCES};
 use crate::identity::{self, Resolution, Rules};
@@ -63,6 +63,8 @@ pub struct Request {
     pub parameters: BTreeMap<String, String>,
     /// What the run may use.
     pub limits: Limits,
+    /// How the engine holds texts.
+    pub text_encoding: TextEncoding,
     /// Whether to tell what every operator did.
     pub profile: bool,
     /// The variables of the process.
@@ -174,7 +176,7 @@ async fn attempt(request: &Request, stores: &Stores, progress: &Progress, record
     }
     let identity = Identity::of(&plan, &seen, predecessor.as_ref()).await?;
     engine::expect_to_read(extracts.iter().flat_map(|extract| &extract.files).map(|(file, _)| file.meta.size).sum());
-    let engine = Engine::new(request.limits, plan.values.zone.name())?;
+    let engine = Engine::with_text_encoding(request.limits, plan.values.zone.name(), request.text_encoding)?;
     let mut steps = Steps { recorder, progress, engine: &engine, profile: request.profile };
     recorder.begin_writing(files_of(&plan, &destination, &recorder.run_id())).await?;
     let mut staging = Staging::new(destination, recorder.run_id(), request.as_of, seen).of_pipeline(&plan.project.pipeline);
@@ -218,7 +220,7 @@ async fn attempt(request: &Request, stores: &Stores, progress: &Progress, record
     stage_outputs(&plan, &engine, &mut staging, &mut steps).await?;
     // Checks read the files: what the models held is room for them.
     drop(engine);
-    let asking = Engine::new(request.limits, plan.values.zone.name())?;
+    let asking = Engine::with_text_encoding(request.limits, plan.values.zone.name(), request.text_encoding)?;
     let steps = Steps { recorder, progress, engine: &asking, profile: request.profile };
     let checking = steps.begin("check outputs");
     asking.hash_with(plan.project.pipeline.identity.salt.as_deref().unwrap_or_default());

@@ -12,6 +12,7 @@ use super::arguments::{MAX_THREADS, RunArguments};
 use super::deadline::Deadline;
 use super::signals::Signals;
 use super::terminal::Terminal;
+use super::text_encoding;
 use crate::config::Environment;
 use crate::diagnostic::Diagnostic;
 use crate::engine::{self, Limits, PROGRAM_BYTES};
@@ -51,6 +52,7 @@ pub fn command(arguments: RunArguments, environment: Environment, terminal: &Ter
         destination: arguments.destination,
         force: arguments.force,
         limits,
+        text_encoding: text_encoding::of(&environment)?,
         profile: arguments.profile,
         environment,
     };

@@ -11,8 +11,7 @@ use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
 
 use super::kept::{Kept, KeptTable};
-use super::table::{self, EncodedTable};
-use super::{Engine, encoded_schema, memory};
+use super::{Engine, memory};
 use crate::error::{Error, Result};
 
 impl Engine {
@@ -44,7 +43,7 @@ impl Engine {
     /// As [`Engine::register`], and those of the batches.
     pub fn register_each(&self, name: &str, schema: SchemaRef, batches: impl Iterator<Item = Result<RecordBatch>>) -> Result<u64> {
         let failed = |error: DataFusionError| memory::failed(&format!("the table {name}"), &error);
-        let kept = self.table(encoded_schema(&schema));
+        let kept = self.table(self.held_schema(&schema));
         for batch in batches {
             kept.push(self.encode(&batch?).map_err(failed)?).map_err(failed)?;
         }
@@ -53,20 +52,25 @@ impl Engine {
         Ok(rows)
     }
 
-    /// A batch with codes in the place of text.
+    /// The schema of a table as the engine holds it, which depends on [`Engine::text_encoding`].
+    pub fn held_schema(&self, schema: &SchemaRef) -> SchemaRef {
+        self.texts.held_schema(schema)
+    }
+
+    /// A batch as the engine holds it.
     ///
     /// # Errors
     /// When there are more texts than codes.
     pub fn encode(&self, batch: &RecordBatch) -> Result<RecordBatch, DataFusionError> {
-        table::encoded_batch(&self.dictionary, &encoded_schema(&batch.schema()), batch)
+        self.texts.held_batch(batch)
     }
 
-    /// Makes a table readable by SQL that has codes of [`Engine::dictionary`] where SQL sees the text of `schema`.
+    /// Makes a table readable by SQL that has the columns of [`Engine::held_schema`] for those of `schema`.
     ///
     /// # Errors
     /// As [`Engine::register`].
     pub fn register_encoded(&self, name: &str, schema: SchemaRef, encoded: Arc<dyn TableProvider>) -> Result<()> {
-        self.register(name, Arc::new(EncodedTable::new(schema, encoded, Arc::clone(&self.dictionary))))
+        self.register(name, self.texts.table(schema, encoded))
     }
 
     /// As [`Engine::register_encoded`], of batches, which are held.
@@ -75,7 +79,7 @@ impl Engine {
     /// As [`Engine::register`], and when there is no memory for them.
     pub fn register_encoded_batches(&self, name: &str, schema: SchemaRef, batches: Vec<RecordBatch>) -> Result<()> {
         let all: Vec<usize> = (0..schema.fields().len()).collect();
-        let kept = self.table(encoded_schema(&schema));
+        let kept = self.table(self.held_schema(&schema));
         let pushed = batches.into_iter().try_for_each(|batch| kept.push(batch));
         pushed.map_err(|error| memory::failed(&format!("the table {name}"), &error))?;
         let registered = self.register_columns(name, schema, &all, kept);
@@ -87,7 +91,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::register`].
     pub fn register_columns(&self, name: &str, schema: SchemaRef, columns: &[usize], kept: Arc<Kept>) -> Result<(), DataFusionError> {
-        let encoded = encoded_schema(&schema);
+        let encoded = self.held_schema(&schema);
         let positions = (0..encoded.fields().len()).map(|at| columns.iter().position(|column| *column == at)).collect();
         let registered = self.register_encoded(name, schema, Arc::new(KeptTable::new(encoded, positions, kept)));
         registered.map_err(|error| DataFusionError::External(Box::new(error)))

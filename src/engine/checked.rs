@@ -25,9 +25,9 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 
+use super::encoding::is_text;
 use super::exact::fits_precision;
 use super::growth;
-use super::table::is_text;
 
 /// Puts checked arithmetic in the place of DataFusion's, everywhere in a plan.
 #[derive(Debug)]

@@ -19,7 +19,7 @@ use datafusion::logical_expr::{
 };
 use regex::Regex;
 
-use super::Limits;
+use super::limits::Limits;
 use crate::shown::size;
 
 /// What every thread may make at once, however small the limit is.

@@ -11,11 +11,10 @@ use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{ColumnStatistics, Statistics};
-use datafusion::datasource::source_as_provider;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SendableRecordBatchStream, SpillFile, TaskContext};
-use datafusion::logical_expr::{Expr, LogicalPlan, TableType};
+use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, SchedulingType};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, SpillMetrics};
@@ -243,21 +242,6 @@ impl TableProvider for KeptTable {
         let positions = wanted.iter().map(kept).collect::<Result<Vec<_>>>()?;
         Ok(Arc::new(KeptExec::new(Arc::clone(&self.kept), Arc::new(self.schema.project(wanted)?), positions)))
     }
-}
-
-/// Whether all that a plan reads are kept tables, as they are kept.
-///
-/// # Errors
-/// DataFusion's own.
-pub fn reads_nothing_else(plan: &LogicalPlan) -> Result<bool> {
-    let mut kept_alone = true;
-    plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::TableScan(scan) = node {
-            kept_alone &= source_as_provider(&scan.source)?.is::<KeptTable>();
-        }
-        Ok(TreeNodeRecursion::Continue)
-    })?;
-    Ok(kept_alone)
 }
 
 /// Reads a kept table.

@@ -39,7 +39,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::{Project, Source, SourceFormat, Values, span_of};
 use crate::diagnostic::Diagnostic;
-use crate::engine::{Engine, failed};
+use crate::engine::{Engine, TextEncoding, failed};
 use crate::error::{Error, Message, Result, gather};
 use crate::manifest::{Commit, Input};
 use crate::storage::{File, Found, Glob, Stores};
@@ -243,7 +243,8 @@ pub async fn register(engine: &Engine, name: &str, extract: &Extract, demand: &D
         (rows, is_key) = (Some(collector.rows_kept()), superseded.is_key());
         table = table.without(Arc::new(superseded));
     }
-    if table.is_columnar() || (demand.times <= 1 && table.has_row_groups()) {
+    let has_plain_texts = engine.text_encoding() == TextEncoding::Plain;
+    if table.is_columnar() || (demand.times <= 1 && (table.has_row_groups() || has_plain_texts)) {
         engine.register_encoded(name, Arc::clone(&contract.schema), Arc::new(table))?;
     } else if demand.times <= 1 {
         // What is read once gets codes where something compares it, and not before.

@@ -25,7 +25,7 @@ use super::held::HeldCodes;
 use super::parquet;
 use super::reader::{Scan, Unit, carried};
 use crate::config::SourceFormat;
-use crate::engine::{Dictionary, Engine, Held, Work, encoded_schema};
+use crate::engine::{Dictionary, Engine, Held, Work};
 use crate::error::{Error, Message, Result};
 
 /// Batches that wait between a reader and the operator above it.
@@ -35,7 +35,7 @@ const BYTES_A_BLOCK: usize = 16 << 20;
 /// The part of the limit that row groups may take as they are fetched, when several are read at once.
 const PART_OF_LIMIT: usize = 4;
 
-/// A source that can be scanned, with codes in the place of text unless it is asked for [`SourceTable::with_texts`].
+/// A source that can be scanned, with its texts as the engine holds them unless it is asked for [`SourceTable::with_texts`].
 #[derive(Debug)]
 pub struct SourceTable {
     contract: Arc<Contract>,
@@ -77,7 +77,7 @@ impl SourceTable {
         }
         collector.expect(units.len(), known);
         let rows = Precision::Inexact(usize::try_from(rows).unwrap_or(usize::MAX));
-        let schema = encoded_schema(&extract.contract.schema);
+        let schema = engine.held_schema(&extract.contract.schema);
         let (dictionary, work) = (Arc::clone(engine.dictionary()), Arc::clone(engine.work()));
         let (contract, scans_left) = (Arc::clone(&extract.contract), AtomicUsize::new(scans));
         let held = Arc::new(HeldCodes::within(engine.hold()));

@@ -6,12 +6,13 @@ use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, DFSchemaRef, ScalarValue};
 use datafusion::error::Result;
+use datafusion::execution::SessionState;
 use datafusion::logical_expr::expr::{AggregateFunction, Alias, BinaryExpr, Case, InList, ScalarFunction, WindowFunction};
 use datafusion::logical_expr::{Expr, ExprSchemable, Operator, SortExpr, Volatility};
 
-use super::Encoder;
-use crate::engine::functions::{self, MAPPED, Mapping};
-use crate::engine::table::is_text;
+use super::dictionary::Dictionary;
+use super::functions::{self, MAPPED, Mapping};
+use super::table::is_text;
 
 /// What the names in an expression mean: the columns as they were, and which of them are codes now.
 pub(super) struct Scope {
@@ -25,7 +26,13 @@ impl Scope {
     }
 }
 
-impl Encoder<'_> {
+/// Rewrites expressions for one dictionary.
+pub(super) struct Expressions<'a> {
+    pub(super) state: &'a SessionState,
+    pub(super) dictionary: &'a Arc<Dictionary>,
+}
+
+impl Expressions<'_> {
     /// An expression that gives the code of what a text expression gives; none when that takes more than codes.
     pub(super) fn code(&self, expr: &Expr, scope: &Scope) -> Result<Option<Expr>> {
         let code = match expr {

@@ -13,8 +13,8 @@ use arrow::datatypes::{DataType, Int32Type, UInt32Type};
 use datafusion::error::DataFusionError;
 use foldhash::fast::FixedState;
 
-use super::index::{HashIndex, Slot};
-use super::memory::Held;
+use crate::engine::index::{HashIndex, Slot};
+use crate::engine::memory::Held;
 use crate::shown::size;
 
 /// Bytes of entries that are allocated at once.

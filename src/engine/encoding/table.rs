@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt32Type};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
@@ -23,11 +24,21 @@ pub fn is_text(data_type: &DataType) -> bool {
 
 /// The schema of a table with codes in the place of text.
 pub fn encoded_schema(schema: &Schema) -> SchemaRef {
+    with_texts_as(schema, &CODE)
+}
+
+/// The schema of rows that leave the engine: all texts are `Utf8`, whatever the engine computes with.
+pub fn answer_schema(schema: &Schema) -> SchemaRef {
+    with_texts_as(schema, &DataType::Utf8)
+}
+
+/// A schema with another type in the place of every type of text.
+pub fn with_texts_as(schema: &Schema, wanted: &DataType) -> SchemaRef {
     let field = |field: &Arc<Field>| {
-        let encoded = if is_text(field.data_type()) { CODE } else { field.data_type().clone() };
-        field.as_ref().clone().with_data_type(encoded)
+        let data_type = if is_text(field.data_type()) { wanted } else { field.data_type() };
+        field.as_ref().clone().with_data_type(data_type.clone())
     };
-    Arc::new(Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>()))
+    Arc::new(Schema::new_with_metadata(schema.fields().iter().map(field).collect::<Vec<_>>(), schema.metadata().clone()))
 }
 
 /// A batch with codes in the place of text.
@@ -52,13 +63,14 @@ pub fn decoded_schema(schema: &Schema, texts: &[Option<DataType>]) -> SchemaRef 
     Arc::new(Schema::new(schema.fields().iter().zip(texts).map(field).collect::<Vec<_>>()))
 }
 
-/// A batch with text in the place of codes, where the schema says text.
+/// A batch with text in the place of codes, and every text in the type of text that the schema says.
 ///
 /// # Errors
 /// As [`Dictionary::decode`] fails.
 pub fn decoded_batch(dictionary: &Dictionary, schema: &SchemaRef, batch: &RecordBatch) -> Result<RecordBatch> {
     let decode = |(field, array): (&Arc<Field>, &ArrayRef)| match array.as_primitive_opt::<UInt32Type>() {
         Some(codes) if is_text(field.data_type()) => dictionary.decode(codes, field.data_type()),
+        None if is_text(field.data_type()) && field.data_type() != array.data_type() => Ok(cast(array, field.data_type())?),
         _ => Ok(Arc::clone(array)),
     };
     let columns = schema.fields().iter().zip(batch.columns()).map(decode).collect::<Result<Vec<_>>>()?;

@@ -1,0 +1,79 @@
+//! Running a query to its end and making its rows a table that SQL can read.
+
+use std::sync::{Arc, PoisonError};
+
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::datasource::source_as_provider;
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::joins::HashJoinExec;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::prelude::DataFrame;
+use futures::StreamExt;
+
+use super::encoding::{decoded_schema, is_text};
+use super::kept::{Kept, KeptTable};
+use super::{Engine, memory, order};
+
+impl Engine {
+    /// Runs a query to its end and makes its rows readable by SQL; how many there are.
+    ///
+    /// # Errors
+    /// DataFusion's own.
+    pub async fn keep(&self, name: &str, frame: DataFrame) -> Result<u64, DataFusionError> {
+        let (mut state, plan) = frame.into_parts();
+        let optimized = self.optimized(&state, &plan)?;
+        let keys = order::keys_of(&optimized, &self.keys.lock().unwrap_or_else(PoisonError::into_inner));
+        let texts: Vec<_> = optimized.schema().fields().iter().map(|field| Some(field.data_type().clone()).filter(is_text)).collect();
+        let encoded = self.texts.held(&state, optimized)?;
+        let plan = state.query_planner().create_physical_plan(&encoded, &state).await?;
+        let may_sort = has_hash_join(&plan) && reads_kept_tables_only(&encoded)?;
+        let kept = match self.fill(plan).await {
+            // Hash joins hold one side and cannot spill; sorting both takes longer, and can. What reads a source is not run twice.
+            Err(error) if may_sort && memory::is_want_of_memory(&error) => {
+                self.work.ends();
+                let options = state.config_mut().options_mut();
+                options.optimizer.prefer_hash_join = false;
+                // With one partition DataFusion plans no other join.
+                options.execution.target_partitions = options.execution.target_partitions.max(2);
+                self.fill(state.query_planner().create_physical_plan(&encoded, &state).await?).await?
+            }
+            filled => filled?,
+        };
+        let (held, rows) = (kept.schema(), kept.rows() as u64);
+        let schema = decoded_schema(&held, &texts);
+        let table = KeptTable::new(held, (0..schema.fields().len()).map(Some).collect(), kept);
+        self.register_encoded(name, schema, Arc::new(table)).map_err(|error| DataFusionError::External(error.to_string().into()))?;
+        for key in keys {
+            self.declare_key(name, key.into_iter().map(|column| column.name).collect());
+        }
+        Ok(rows)
+    }
+
+    /// The rows of a query.
+    async fn fill(&self, plan: Arc<dyn ExecutionPlan>) -> Result<Arc<Kept>, DataFusionError> {
+        self.work.runs(&plan);
+        let kept = self.table(plan.schema());
+        let mut batches = execute_stream(plan, self.context.task_ctx())?;
+        while let Some(batch) = batches.next().await.transpose()? {
+            kept.push(self.texts.compact(batch)?)?;
+        }
+        Ok(kept)
+    }
+}
+
+fn has_hash_join(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.is::<HashJoinExec>() || plan.children().into_iter().any(has_hash_join)
+}
+
+/// Whether all that a plan reads are kept tables, as they are held.
+fn reads_kept_tables_only(plan: &LogicalPlan) -> Result<bool, DataFusionError> {
+    let mut kept_alone = true;
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            kept_alone &= source_as_provider(&scan.source)?.is::<KeptTable>();
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(kept_alone)
+}

@@ -1,0 +1,148 @@
+//! Opening an engine: the DataFusion session with its memory, its rules and its functions, and what others ask of it.
+
+use std::sync::{Arc, OnceLock};
+
+use arrow::datatypes::SchemaRef;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::memory_pool::MemoryPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::prelude::{SessionConfig, SessionContext};
+
+use super::checked::Checks;
+use super::disks::NamelessFiles;
+use super::encoding::{Dictionary, TextEncoding, Texts};
+use super::kept::Kept;
+use super::limits::Limits;
+use super::local_date::LocalDates;
+use super::memory::{Held, Holdings};
+use super::pool::Pool;
+use super::profile::Work;
+use super::recursion::CountRounds;
+use super::scratch::Scratch;
+use super::{Engine, exact, growth};
+use crate::error::{Error, Result};
+
+impl Engine {
+    /// A session without tables, whose texts are encoded by default.
+    ///
+    /// # Errors
+    /// As [`Engine::with_text_encoding`].
+    pub fn new(limits: Limits, time_zone: &str) -> Result<Self> {
+        Engine::with_text_encoding(limits, time_zone, TextEncoding::default())
+    }
+
+    /// A session without tables.
+    ///
+    /// # Errors
+    /// [`Error::Defect`] when DataFusion refuses its configuration.
+    pub fn with_text_encoding(limits: Limits, time_zone: &str, text_encoding: TextEncoding) -> Result<Self> {
+        let pool: Arc<dyn MemoryPool> = Arc::new(Pool::new(limits.memory_bytes));
+        let (holdings, files) = (Holdings::of(&pool, limits.memory_bytes), NamelessFiles::default());
+        let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).with_disk_manager_builder(files.disk()).build_arc();
+        let runtime = runtime.map_err(|error| Error::defect(format!("the engine did not start: {error}")))?;
+        let state = SessionStateBuilder::new()
+            .with_config(configuration(limits, time_zone))
+            .with_runtime_env(runtime)
+            .with_default_features()
+            .with_analyzer_rule(Arc::new(Checks { most_bytes: growth::most_bytes(limits) }))
+            .with_optimizer_rule(Arc::new(LocalDates::default()))
+            .with_physical_optimizer_rule(Arc::new(CountRounds))
+            .build();
+        let context = SessionContext::new_with_state(state);
+        for function in crate::functions::all() {
+            context.register_udf(function);
+        }
+        let salt = Arc::new(OnceLock::new());
+        context.register_udf(crate::functions::identifier_hash_with(Arc::clone(&salt)));
+        for function in exact::functions() {
+            context.register_udaf(function);
+        }
+        let state = Arc::new(context.state());
+        Ok(Engine {
+            context,
+            texts: Texts::new(text_encoding, holdings.part()),
+            state,
+            work: Arc::default(),
+            holdings,
+            files,
+            keys: Arc::default(),
+            salt,
+            most_bytes: growth::most_bytes(limits),
+        })
+    }
+
+    /// Says with which secret `identifier_hash` hashes; without one it hashes without.
+    pub fn hash_with(&self, salt: &str) {
+        let _ = self.salt.set(salt.to_owned());
+    }
+
+    /// A table without rows, which is put on disk when there is no room for it.
+    pub fn table(&self, encoded: SchemaRef) -> Arc<Kept> {
+        Kept::new(encoded, self.threads(), &self.holdings, self.context.runtime_env(), &self.work)
+    }
+
+    /// A part, empty yet, of what may be held beside the operators of queries.
+    pub fn hold(&self) -> Held {
+        self.holdings.part()
+    }
+
+    /// Room on disk for what does not fit memory.
+    pub fn scratch(&self) -> Scratch {
+        Scratch::new(&self.files)
+    }
+
+    /// What is held beside the operators of queries, in bytes.
+    pub fn held_bytes(&self) -> usize {
+        self.holdings.bytes()
+    }
+
+    /// How texts are held in tables and by operators.
+    pub fn text_encoding(&self) -> TextEncoding {
+        self.texts.encoding()
+    }
+
+    /// The texts that have codes in this engine.
+    pub fn dictionary(&self) -> &Arc<Dictionary> {
+        self.texts.dictionary()
+    }
+
+    /// The DataFusion session, for what this type does not wrap.
+    pub fn context(&self) -> &SessionContext {
+        &self.context
+    }
+
+    /// What ran and was read since somebody last asked.
+    pub fn work(&self) -> &Arc<Work> {
+        &self.work
+    }
+
+    /// How many partitions work is split into.
+    pub fn threads(&self) -> usize {
+        self.state.config().target_partitions()
+    }
+
+    /// The most rows of a batch.
+    pub fn batch_rows(&self) -> usize {
+        self.state.config().batch_size()
+    }
+
+    /// What tables, texts, identifiers and operators may take together, in bytes.
+    pub fn memory_limit(&self) -> usize {
+        self.holdings.limit()
+    }
+}
+
+fn configuration(limits: Limits, time_zone: &str) -> SessionConfig {
+    let mut config = SessionConfig::new()
+        .with_target_partitions(limits.threads)
+        .with_batch_size(limits.batch_rows())
+        .with_information_schema(false)
+        .with_collect_statistics(true);
+    let options = config.options_mut();
+    options.execution.time_zone = Some(time_zone.to_owned());
+    options.execution.parquet.pushdown_filters = false;
+    // Small enough that a join of two sorted inputs fits a small limit.
+    options.execution.sort_spill_reservation_bytes = 1024 * 1024;
+    options.sql_parser.collect_spans = true;
+    config
+}
