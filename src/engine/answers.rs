@@ -65,7 +65,8 @@ impl Engine {
         Ok(decoding.build())
     }
 
-    /// Runs a query and hands its rows, in no order, to somebody who takes them from several threads at once.
+    /// Runs a query and hands its rows, in no order, to somebody who takes them from several threads at once. A text may come as its code
+    /// in [`Engine::dictionary`].
     ///
     /// # Errors
     /// DataFusion's own, and those of whoever takes the rows.
@@ -75,13 +76,16 @@ impl Engine {
         taker: &Arc<T>,
         take: fn(&T, RecordBatch) -> Result<(), DataFusionError>,
     ) -> Result<(), DataFusionError> {
-        let answer = Arc::new(self.answer(frame).await?);
+        let (state, plan) = frame.into_parts();
+        let held = self.texts.held(&state, self.optimized(&state, &plan)?)?;
+        let plan = state.query_planner().create_physical_plan(&held, &state).await?;
+        self.work.runs(&plan);
         let mut taking = JoinSet::new();
-        for mut rows in execute_stream_partitioned(Arc::clone(&answer.plan), self.context.task_ctx())? {
-            let (answer, taker) = (Arc::clone(&answer), Arc::clone(taker));
+        for mut rows in execute_stream_partitioned(plan, self.context.task_ctx())? {
+            let taker = Arc::clone(taker);
             taking.spawn(async move {
                 while let Some(batch) = rows.next().await {
-                    take(&taker, answer.decode(&batch?)?)?;
+                    take(&taker, batch?)?;
                 }
                 Ok::<(), DataFusionError>(())
             });

@@ -30,7 +30,7 @@ mod told;
 mod watch;
 
 pub use costs::MAX_PARTS;
-pub use encoding::{CODE, ChunkCodes, Dictionary, TextEncoding, answer_schema};
+pub use encoding::{CODE, ChunkCodes, Dictionary, TextEncoding, TextSnapshot, answer_schema};
 pub use index::{HashIndex, Slot};
 pub use inspect::{columns_read, reads, unrepeatable, unrepeatable_in};
 pub use kept::Kept;

@@ -156,7 +156,7 @@ pub struct Before {
 /// # Errors
 /// DataFusion's own, around an [`Error`] of the identity step.
 pub async fn resolve(engine: &Engine, rules: Rules, edges: LogicalPlan, before: Option<Before>) -> Result<Resolution, DataFusionError> {
-    let taker = Arc::new((Resolver::new(rules, engine.threads()), engine.hold()));
+    let taker = Arc::new((Resolver::over(Arc::clone(engine.dictionary()), rules, engine.threads()), engine.hold()));
     let push = |(resolver, memory): &(Resolver, Held), batch: RecordBatch| {
         resolver.push(&batch).map_err(outward)?;
         memory.reach(resolver.bytes())

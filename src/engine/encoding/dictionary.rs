@@ -3,6 +3,7 @@
 //! Equal texts have equal codes, whatever table or column they come from, so operators work on numbers instead of on text. Codes are given
 //! in the order in which texts are first seen, which depends on threads: nothing may sort by them or write them.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::hash::BuildHasher;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -10,12 +11,13 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use arrow::array::{Array, ArrayRef, AsArray, StringArray, UInt32Array};
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Int32Type, UInt32Type};
+use bytes::Bytes;
 use datafusion::error::DataFusionError;
 use foldhash::fast::FixedState;
 
 use crate::engine::index::{HashIndex, Slot};
 use crate::engine::memory::Held;
-use crate::shown::size;
+use crate::shown::{is_blank, size};
 
 /// Bytes of entries that are allocated at once.
 const CHUNK_BYTES: usize = 1 << 18;
@@ -50,8 +52,12 @@ struct Shards([RwLock<Texts>; SHARDS]);
 /// Part of the texts. Code `c` is that of number `c >> 6` of shard `c & 63`.
 #[derive(Default)]
 struct Texts {
-    /// Entries one after the other. A text that is longer than a chunk has a longer one for itself.
-    chunks: Vec<Vec<u8>>,
+    /// Entries one after the other, in chunks that are full. A text that is longer than a chunk has a longer one for itself.
+    full: Vec<Bytes>,
+    /// The chunk behind those, to which entries are added.
+    open: Vec<u8>,
+    /// The codes of texts that show nothing. There are few.
+    blank: Vec<u32>,
     /// For every number the place of its entry.
     places: Vec<u32>,
     /// The places of the entries by hash. What is looked up lies in two places in memory, the slot here and the entry there, and no more.
@@ -110,6 +116,45 @@ impl Dictionary {
         let code = growing.find_or_add(shard, hash, text)?;
         self.count(&mut growing)?;
         Ok(code)
+    }
+
+    /// What `look` finds in the text of a code.
+    ///
+    /// # Errors
+    /// When the number is no code.
+    pub fn look_at<T>(&self, code: u32, look: impl FnOnce(&str) -> T) -> Result<T, DataFusionError> {
+        let texts = read(&self.shards.0[code as usize % SHARDS]);
+        Ok(look(text_of(texts.bytes(texts.place(code)?)?)))
+    }
+
+    /// The codes of all texts that show nothing ([`is_blank`]).
+    pub fn blanks(&self) -> HashSet<u32> {
+        self.shards.0.iter().flat_map(|shard| read(shard).blank.clone()).collect()
+    }
+
+    /// Where the text of a code is: its part of the dictionary, and its place there, as [`TextSnapshot::text`] takes them.
+    ///
+    /// # Errors
+    /// When the number is no code.
+    pub fn place(&self, code: u32) -> Result<(u8, u32), DataFusionError> {
+        let shard = code as usize % SHARDS;
+        Ok((u8::try_from(shard).unwrap_or(u8::MAX), read(&self.shards.0[shard]).place(code)?))
+    }
+
+    /// All texts that are in the dictionary now, to be read without waiting for those who add others.
+    pub fn snapshot(&self) -> TextSnapshot {
+        TextSnapshot {
+            shards: self
+                .shards
+                .0
+                .iter()
+                .map(|shard| {
+                    let mut texts = write(shard);
+                    texts.close();
+                    texts.full.clone()
+                })
+                .collect(),
+        }
     }
 
     /// The texts of codes, as an array of the type asked for.
@@ -247,13 +292,16 @@ impl Texts {
         let code = u32::try_from(self.places.len() << SHARD_BITS | shard).ok().filter(|code| *code < NO_CODE - 1).ok_or_else(too_many)?;
         let length = u32::try_from(text.len()).map_err(|_| too_many())?;
         let bytes = (HEADER_BYTES + text.len()).next_multiple_of(ALIGNMENT_BYTES);
-        if self.chunks.last().is_none_or(|chunk| chunk.len() + bytes > CHUNK_BYTES) {
-            self.chunks.push(Vec::with_capacity(bytes.max(CHUNK_BYTES)));
+        if self.open.len() + bytes > CHUNK_BYTES {
+            self.close();
         }
-        let at = self.chunks.len() - 1;
-        let chunk = &mut self.chunks[at];
-        let place = (at * CHUNK_BYTES + chunk.len()) / ALIGNMENT_BYTES;
+        let place = (self.full.len() * CHUNK_BYTES + self.open.len()) / ALIGNMENT_BYTES;
         let place = u32::try_from(place).ok().filter(|place| *place < u32::MAX).ok_or_else(too_many)?;
+        if is_blank(text) {
+            self.blank.push(code);
+        }
+        let chunk = &mut self.open;
+        chunk.reserve_exact(if chunk.capacity() == 0 { bytes.max(CHUNK_BYTES) } else { bytes });
         chunk.extend_from_slice(&code.to_le_bytes());
         chunk.extend_from_slice(&length.to_le_bytes());
         chunk.extend_from_slice(text.as_bytes());
@@ -262,6 +310,13 @@ impl Texts {
         self.index.add(hash, place);
         self.bytes += bytes + size_of::<u32>() + HashIndex::BYTES_OF_ONE;
         Ok(code)
+    }
+
+    /// Begins another chunk.
+    fn close(&mut self) {
+        if !self.open.is_empty() {
+            self.full.push(Bytes::from(std::mem::take(&mut self.open)));
+        }
     }
 
     fn place(&self, code: u32) -> Result<u32, DataFusionError> {
@@ -277,10 +332,36 @@ impl Texts {
     /// The code and the text at a place.
     fn entry(&self, place: u32) -> Option<(u32, &[u8])> {
         let position = place as usize * ALIGNMENT_BYTES;
-        let rest = self.chunks.get(position / CHUNK_BYTES)?.get(position % CHUNK_BYTES..)?;
-        let (code, rest) = rest.split_first_chunk::<4>()?;
-        let (length, rest) = rest.split_first_chunk::<4>()?;
-        Some((u32::from_le_bytes(*code), rest.get(..u32::from_le_bytes(*length) as usize)?))
+        let at = position / CHUNK_BYTES;
+        let chunk = if at == self.full.len() { self.open.as_slice() } else { self.full.get(at)? };
+        entry_at(chunk, position % CHUNK_BYTES)
+    }
+}
+
+/// The code and the text that begin somewhere in a chunk.
+fn entry_at(chunk: &[u8], start: usize) -> Option<(u32, &[u8])> {
+    let (code, rest) = chunk.get(start..)?.split_first_chunk::<4>()?;
+    let (length, rest) = rest.split_first_chunk::<4>()?;
+    Some((u32::from_le_bytes(*code), rest.get(..u32::from_le_bytes(*length) as usize)?))
+}
+
+fn text_of(bytes: &[u8]) -> &str {
+    // Only texts are ever entered.
+    str::from_utf8(bytes).unwrap_or_default()
+}
+
+/// The texts that were in a dictionary at a moment. It shares them with the dictionary.
+#[derive(Debug)]
+pub struct TextSnapshot {
+    shards: Vec<Vec<Bytes>>,
+}
+
+impl TextSnapshot {
+    /// The text at a place that [`Dictionary::place`] gave before the snapshot was made; empty at any other.
+    pub fn text(&self, shard: u8, place: u32) -> &str {
+        let position = place as usize * ALIGNMENT_BYTES;
+        let chunk = self.shards.get(usize::from(shard)).and_then(|chunks| chunks.get(position / CHUNK_BYTES));
+        chunk.and_then(|chunk| entry_at(chunk, position % CHUNK_BYTES)).map_or("", |(_, bytes)| text_of(bytes))
     }
 }
 
@@ -361,5 +442,26 @@ mod tests {
         assert_eq!(dictionary.code(&long).unwrap(), code);
         assert_eq!(dictionary.decode(&UInt32Array::from(vec![code]), &DataType::Utf8).unwrap().as_string::<i32>().value(0), long);
         assert_eq!(dictionary.code("text 7").unwrap(), codes.as_primitive::<UInt32Type>().value(7));
+    }
+
+    #[test]
+    fn a_snapshot_has_what_was_there_and_the_dictionary_grows_on() {
+        let dictionary = Dictionary::default();
+        let long = "y".repeat(2 * CHUNK_BYTES + 3);
+        let texts = ["a", "", "żółw", "\u{200b} ", long.as_str(), "b"];
+        let mut known = Vec::new();
+        for round in 0..3 {
+            let texts: Vec<String> =
+                texts.iter().map(|text| if round == 0 { (*text).to_owned() } else { format!("{text}{round}") }).collect();
+            known.extend(texts.into_iter().map(|text| (dictionary.code(&text).unwrap(), text)));
+            let snapshot = dictionary.snapshot();
+            for (code, text) in &known {
+                let (shard, place) = dictionary.place(*code).unwrap();
+                assert_eq!(snapshot.text(shard, place), text);
+                assert!(dictionary.look_at(*code, |found| found == text).unwrap());
+                assert_eq!(dictionary.code(text).unwrap(), *code);
+            }
+        }
+        assert_eq!(dictionary.blanks(), HashSet::from([known[1].0, known[3].0]));
     }
 }
