@@ -5,7 +5,6 @@
 mod dictionary;
 mod expressions;
 mod functions;
-mod packing;
 mod rewrite;
 mod table;
 mod texts;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::{Column, DFSchema, DFSchemaRef};
 use datafusion::datasource::{provider_as_source, source_as_provider};
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::logical_plan::{Aggregate, Filter, Join, Projection, Sort, TableScanBuilder, Union, Window};
 use datafusion::logical_expr::{Expr, ExprSchemable, JoinType, LogicalPlan, SortExpr};
@@ -17,15 +17,11 @@ use datafusion::logical_expr::{Expr, ExprSchemable, JoinType, LogicalPlan, SortE
 use super::dictionary::{CODE, Dictionary};
 use super::expressions::{Expressions, Scope};
 use super::functions;
-use super::packing::Packing;
 use super::table::{EncodedTable, is_text};
 
 /// The stack that rewriting one node may take, and how much more there is where less than that is left.
 const RED_ZONE_BYTES: usize = 256 * 1024;
 const STACK_BYTES: usize = 2 * 1024 * 1024;
-
-/// What the column of packed keys is called between an aggregate and the projection that takes the keys apart.
-const PACKED: &str = "packed keys";
 
 /// A plan in which some columns are codes.
 pub struct Encoded {
@@ -180,11 +176,7 @@ impl<'a> Encoder<'a> {
             columns.push(None);
         }
         let schema = recast(&aggregate.schema, &columns)?;
-        let keys: Vec<_> = schema.fields().iter().cloned().zip(columns.iter().map(Option::is_some)).take(groups.len()).collect();
-        let plan = match Packing::of(&keys) {
-            Some(packing) => by_packed_key(&packing, input.plan, groups, aggregates, schema)?,
-            None => LogicalPlan::Aggregate(Aggregate::try_new_with_schema(Arc::new(input.plan), groups, aggregates, schema)?),
-        };
+        let plan = LogicalPlan::Aggregate(Aggregate::try_new_with_schema(Arc::new(input.plan), groups, aggregates, schema)?);
         Ok(Encoded { plan, columns })
     }
 
@@ -266,28 +258,6 @@ impl<'a> Encoder<'a> {
         }
         Ok(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(encoded.plan))?))
     }
-}
-
-/// An aggregate by several keys as one by a single number, with the schema that it would have.
-fn by_packed_key(
-    packing: &Packing,
-    input: LogicalPlan,
-    groups: Vec<Expr>,
-    aggregates: Vec<Expr>,
-    schema: DFSchemaRef,
-) -> Result<LogicalPlan> {
-    let count = groups.len();
-    let aggregate = Aggregate::try_new(Arc::new(input), vec![packing.pack(groups).alias(PACKED)], aggregates)?;
-    let columns = aggregate.schema.columns();
-    let [packed, results @ ..] = columns.as_slice() else {
-        return Err(DataFusionError::Internal("an aggregate has no column".to_owned()));
-    };
-    let names = schema.columns();
-    let packed = Expr::Column(packed.clone());
-    let keys = packing.unpack(&packed).zip(&names).map(|(key, name)| key.alias_qualified(name.relation.clone(), &name.name));
-    let exprs = keys.chain(results.iter().cloned().map(Expr::Column)).collect();
-    debug_assert_eq!(names.len(), count + results.len());
-    Ok(LogicalPlan::Projection(Projection::try_new_with_schema(exprs, Arc::new(LogicalPlan::Aggregate(aggregate)), schema)?))
 }
 
 fn text_type(data_type: &DataType) -> Option<DataType> {
