@@ -10,8 +10,9 @@ use datafusion::datasource::ViewTable;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
 
+use super::Engine;
+use super::failure::failed;
 use super::kept::{Kept, KeptTable};
-use super::{Engine, memory};
 use crate::error::{Error, Result};
 
 impl Engine {
@@ -42,7 +43,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::register`], and those of the batches.
     pub fn register_each(&self, name: &str, schema: SchemaRef, batches: impl Iterator<Item = Result<RecordBatch>>) -> Result<u64> {
-        let failed = |error: DataFusionError| memory::failed(&format!("the table {name}"), &error);
+        let failed = |error: DataFusionError| failed(&format!("the table {name}"), &error);
         let kept = self.table(self.held_schema(&schema));
         for batch in batches {
             kept.push(self.encode(&batch?).map_err(failed)?).map_err(failed)?;
@@ -81,9 +82,9 @@ impl Engine {
         let all: Vec<usize> = (0..schema.fields().len()).collect();
         let kept = self.table(self.held_schema(&schema));
         let pushed = batches.into_iter().try_for_each(|batch| kept.push(batch));
-        pushed.map_err(|error| memory::failed(&format!("the table {name}"), &error))?;
+        pushed.map_err(|error| failed(&format!("the table {name}"), &error))?;
         let registered = self.register_columns(name, schema, &all, kept);
-        registered.map_err(|error| memory::failed(&format!("the table {name}"), &error))
+        registered.map_err(|error| failed(&format!("the table {name}"), &error))
     }
 
     /// As [`Engine::register_encoded`], of a table of which only some columns are kept, because nothing reads the others.

@@ -1,7 +1,7 @@
 //! A table that is kept between queries: in memory while there is room, else on disk.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
@@ -25,7 +25,8 @@ use datafusion::physical_plan::{
 };
 use futures::{Stream, StreamExt, TryStreamExt};
 
-use super::memory::{Gathered, Held, Holdings};
+use super::gathered::Gathered;
+use super::memory::{Held, Holdings, Spillable};
 use super::profile::Work;
 
 /// Rows of a batch; a larger one is cut, so that all threads have part of it.
@@ -76,7 +77,8 @@ impl Kept {
             disk: SpillManager::new(runtime, metrics, schema),
             work: Arc::clone(work),
         });
-        holdings.may_spill(&kept);
+        let weak: Weak<Kept> = Arc::downgrade(&kept);
+        holdings.may_spill(weak);
         kept
     }
 
@@ -110,36 +112,6 @@ impl Kept {
     /// How many rows it has.
     pub fn rows(&self) -> usize {
         self.state().rows
-    }
-
-    /// What of it is in memory, in bytes.
-    pub fn in_memory(&self) -> usize {
-        self.state().in_memory.bytes
-    }
-
-    /// Puts what is in memory on disk.
-    ///
-    /// # Errors
-    /// When it cannot be written, after which the table cannot be read.
-    pub fn spill(&self) -> Result<()> {
-        let mut state = self.state();
-        let in_memory = std::mem::take(&mut state.in_memory);
-        self.held.shrink(in_memory.bytes);
-        self.work.spills(in_memory.bytes as u64);
-        state.is_broken = true;
-        for batch in in_memory.into_batches() {
-            let partition = state.put_on_disk % self.partitions;
-            state.put_on_disk += 1;
-            let on_disk = &mut state.on_disk[partition];
-            let mut writer = match on_disk.begun.take() {
-                Some(writer) => writer,
-                None => self.writer()?,
-            };
-            writer(Some(&batch))?;
-            on_disk.begun = Some(writer);
-        }
-        state.is_broken = false;
-        Ok(())
     }
 
     fn writer(&self) -> Result<Writer> {
@@ -182,6 +154,33 @@ impl Kept {
         let bytes = state.bytes * columns / self.disk.schema().fields().len().max(1);
         let bytes = Precision::Inexact(if in_all { bytes } else { bytes / self.partitions });
         Statistics { num_rows: rows, total_byte_size: bytes, column_statistics: vec![ColumnStatistics::new_unknown(); columns] }
+    }
+}
+
+impl Spillable for Kept {
+    fn in_memory(&self) -> usize {
+        self.state().in_memory.bytes
+    }
+
+    fn spill(&self) -> Result<()> {
+        let mut state = self.state();
+        let in_memory = std::mem::take(&mut state.in_memory);
+        self.held.shrink(in_memory.bytes);
+        self.work.spills(in_memory.bytes as u64);
+        state.is_broken = true;
+        for batch in in_memory.into_batches() {
+            let partition = state.put_on_disk % self.partitions;
+            state.put_on_disk += 1;
+            let on_disk = &mut state.on_disk[partition];
+            let mut writer = match on_disk.begun.take() {
+                Some(writer) => writer,
+                None => self.writer()?,
+            };
+            writer(Some(&batch))?;
+            on_disk.begun = Some(writer);
+        }
+        state.is_broken = false;
+        Ok(())
     }
 }
 

@@ -26,6 +26,11 @@ pub fn size_of_process(name: &str) -> Option<usize> {
     line.trim().strip_suffix(" kB")?.parse::<usize>().ok().map(|kibibytes| kibibytes * 1024)
 }
 
+/// The most memory that this process has had so far, where the system tells.
+pub fn peak_memory() -> Option<u64> {
+    size_of_process("VmHWM").map(|bytes| bytes as u64)
+}
+
 /// The least that a control group allows that this process is in, or one above that: of version 2 or 1, of a systemd scope or slice, a pod or a
 /// container. `groups` is what `/proc/self/cgroup` says and `mounts` what `/proc/self/mountinfo` does.
 fn limit(groups: &str, mounts: &str, read: &impl Fn(&Path) -> Option<String>) -> Option<usize> {

@@ -13,7 +13,7 @@ use futures::StreamExt;
 
 use super::encoding::{decoded_schema, is_text};
 use super::kept::{Kept, KeptTable};
-use super::{Engine, memory, order};
+use super::{Engine, failure, order};
 
 impl Engine {
     /// Runs a query to its end and makes its rows readable by SQL; how many there are.
@@ -30,7 +30,7 @@ impl Engine {
         let may_sort = has_hash_join(&plan) && reads_kept_tables_only(&encoded)?;
         let kept = match self.fill(plan).await {
             // Hash joins hold one side and cannot spill; sorting both takes longer, and can. What reads a source is not run twice.
-            Err(error) if may_sort && memory::is_want_of_memory(&error) => {
+            Err(error) if may_sort && failure::is_want_of_memory(&error) => {
                 self.work.ends();
                 let options = state.config_mut().options_mut();
                 options.optimizer.prefer_hash_join = false;

@@ -1,19 +1,13 @@
-//! How much memory there is, how much was taken, and who holds what of what a run may take.
+//! The memory that a run reserves beside the operators of its queries, and the tables that go to disk to make room.
 
-use std::collections::HashSet;
+use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use arrow::array::{Array, ArrayData, RecordBatch};
-use arrow::buffer::{Buffer, NullBuffer};
-use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 
-use super::kept::Kept;
 use super::watch;
-use crate::diagnostic::Diagnostic;
-use crate::error::{Error, Message};
 use crate::shown::size;
 
 /// A table is put on disk when this part of the limit would be free then.
@@ -25,7 +19,19 @@ const WORTH_A_FILE: usize = 128;
 pub struct Holdings {
     limit: usize,
     reservation: MemoryReservation,
-    tables: Mutex<Vec<Weak<Kept>>>,
+    tables: Mutex<Vec<Weak<dyn Spillable>>>,
+}
+
+/// A table that gives memory back by going to disk.
+pub trait Spillable: fmt::Debug + Send + Sync {
+    /// What of it is in memory, in bytes.
+    fn in_memory(&self) -> usize;
+
+    /// Puts what is in memory on disk.
+    ///
+    /// # Errors
+    /// When it cannot be written, after which the table cannot be read.
+    fn spill(&self) -> Result<(), DataFusionError>;
 }
 
 /// A part of it, which is given back when this is dropped.
@@ -53,8 +59,8 @@ impl Holdings {
     }
 
     /// Puts a table on disk when there is no room for it.
-    pub fn may_spill(&self, table: &Arc<Kept>) {
-        self.tables.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(table));
+    pub fn may_spill(&self, table: Weak<dyn Spillable>) {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner).push(table);
     }
 
     /// Puts tables on disk, the largest first, while they are worth a file and more is held than half of the limit.
@@ -170,104 +176,17 @@ pub fn within_limit() -> Result<(), DataFusionError> {
     if watch::is_over() { Err(exhausted()) } else { Ok(()) }
 }
 
-fn exhausted() -> DataFusionError {
+/// The error of a process that is over its limit.
+pub(super) fn exhausted() -> DataFusionError {
     DataFusionError::ResourcesExhausted("the data that the run reads, computes and writes at once takes more".to_owned())
-}
-
-/// The error of something that took more memory than the limit allows without asking for it.
-pub fn out_of_memory(what: &str) -> Error {
-    failed(what, &exhausted())
-}
-
-/// Whether something failed because the limit allows no more memory.
-pub(super) fn is_want_of_memory(error: &DataFusionError) -> bool {
-    matches!(error.find_root(), DataFusionError::ResourcesExhausted(_))
-}
-
-/// Whether something failed because the disk did, on which tables and operators spill.
-fn is_disk(error: &DataFusionError) -> bool {
-    match error.find_root() {
-        DataFusionError::IoError(_) => true,
-        DataFusionError::ArrowError(error, _) => matches!(**error, ArrowError::IoError(..)),
-        _ => false,
-    }
-}
-
-/// Whether something failed for want of memory, or of the disk that takes its place.
-pub fn is_want_of_room(error: &DataFusionError) -> bool {
-    is_want_of_memory(error) || is_disk(error)
-}
-
-/// The error of something that fails in the engine, which may be for want of memory.
-pub fn failed(what: &str, error: &DataFusionError) -> Error {
-    match error.find_root() {
-        DataFusionError::ResourcesExhausted(why) => {
-            let hint = match watch::enough_bytes() {
-                _ if why.starts_with(super::costs::CONSTANT) => "keep it in a table under `reference`, or make it of less".to_owned(),
-                Some(bytes) => format!("`--memory-limit {}` should be enough; fewer `--threads` need less", size(bytes)),
-                None => "raise the `--memory-limit` of `segmill run`, or lower `--threads`".to_owned(),
-            };
-            Diagnostic::error("memory-limit", format!("{what} needs more memory than the limit allows: {why}")).hint(hint).into()
-        }
-        root if is_disk(error) => {
-            let why = std::iter::successors(Some(root as &(dyn std::error::Error + 'static)), |error| error.source());
-            let why = why.filter_map(|error| error.downcast_ref::<std::io::Error>()).last().map_or_else(String::new, |error| {
-                // The error itself may name the folder, which a variable gives.
-                format!(": {}", crate::storage::of_system(error))
-            });
-            let message = Message::new(format!("{what} cannot use the folder for temporary files{why}"));
-            Error::Unavailable(
-                message.hint(
-                    "make room there, or name another folder in the variable `TMPDIR`; too many open files need a higher `ulimit -n`",
-                ),
-            )
-        }
-        _ => Error::defect(format!("{what} failed: {}", crate::sql::discreet(error))),
-    }
-}
-
-/// Batches that are counted as they come, though several may be parts of one allocation.
-#[derive(Debug, Default)]
-pub struct Gathered {
-    pub(super) batches: Vec<RecordBatch>,
-    /// Where the allocations begin that are counted.
-    known: HashSet<usize>,
-    pub(super) bytes: usize,
-}
-
-impl Gathered {
-    /// Adds a batch; the bytes that it takes beside those before it.
-    pub fn add(&mut self, batch: RecordBatch) -> usize {
-        let more = batch.columns().iter().map(|column| bytes_of(&column.to_data(), &mut self.known)).sum();
-        self.batches.push(batch);
-        self.bytes += more;
-        more
-    }
-
-    /// The batches.
-    pub fn into_batches(self) -> Vec<RecordBatch> {
-        self.batches
-    }
-}
-
-fn bytes_of(array: &ArrayData, known: &mut HashSet<usize>) -> usize {
-    let nulls = array.nulls().map(NullBuffer::buffer);
-    let mut of_buffer = |buffer: &Buffer| if known.insert(buffer.data_ptr().addr().get()) { buffer.capacity() } else { 0 };
-    let own: usize = array.buffers().iter().chain(nulls).map(&mut of_buffer).sum();
-    own + array.child_data().iter().map(|child| bytes_of(child, known)).sum::<usize>()
-}
-
-/// The most memory that this process has had so far, where the system tells.
-pub fn peak_memory() -> Option<u64> {
-    super::machine::size_of_process("VmHWM").map(|bytes| bytes as u64)
 }
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{ArrayRef, Int64Array};
     use datafusion::execution::memory_pool::FairSpillPool;
 
     use super::*;
+    use crate::engine::failure::failed;
 
     #[test]
     fn what_is_held_counts_against_the_limit_until_it_is_dropped() {
@@ -289,15 +208,5 @@ mod tests {
         one.settle(600);
         drop(one);
         assert_eq!(pool.reserved(), 400);
-    }
-
-    #[test]
-    fn what_batches_share_is_counted_once() {
-        let column: ArrayRef = Arc::new(Int64Array::from_iter_values(0..1_000));
-        let batch = RecordBatch::try_from_iter([("one", Arc::clone(&column)), ("two", column)]).unwrap();
-        let mut gathered = Gathered::default();
-        assert!((8_000..9_000).contains(&gathered.add(batch.slice(0, 500))));
-        assert_eq!(gathered.add(batch.slice(500, 500)), 0);
-        assert_eq!(gathered.into_batches().iter().map(RecordBatch::num_rows).sum::<usize>(), 1_000);
     }
 }
