@@ -1,4 +1,4 @@
-//! Running a query and handing its rows out: all at once, as they come, or to several threads.
+//! Runs a query and returns its rows: all at once, as a stream, or to a function that several threads call.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use tokio::task::JoinSet;
 use super::Engine;
 use super::encoding::{Texts, answer_schema, decoded_schema};
 
-/// Batches of an answer that are decoded before somebody takes them.
+/// How many decoded batches may wait for the consumer of a stream.
 const DECODED_AHEAD: usize = 4;
 
-/// A planned query whose rows may be codes where its answer has text.
+/// A planned query. Columns of text may still be dictionary codes in its rows.
 struct Answer {
     plan: Arc<dyn ExecutionPlan>,
     schema: SchemaRef,
@@ -31,7 +31,7 @@ impl Answer {
 }
 
 impl Engine {
-    /// Runs a query to its end; the rows, and their columns as they came out.
+    /// Runs a query to its end and returns its schema and its rows.
     ///
     /// # Errors
     /// DataFusion's own.
@@ -42,20 +42,20 @@ impl Engine {
         Ok((answer.schema, batches))
     }
 
-    /// Runs a query and hands its rows on as they come.
+    /// Runs a query and returns its rows as a stream.
     ///
     /// # Errors
     /// DataFusion's own.
     pub async fn stream(&self, frame: DataFrame) -> Result<SendableRecordBatchStream, DataFusionError> {
         let answer = self.answer(frame).await?;
         let mut rows = execute_stream(Arc::clone(&answer.plan), self.context.task_ctx())?;
-        // Decoded on another thread than that of whoever takes the rows, which has enough to do.
+        // Rows are decoded in a task of their own, because the consumer of the stream is usually the slower side.
         let mut decoding = RecordBatchReceiverStream::builder(Arc::clone(&answer.schema), DECODED_AHEAD);
         let decoded = decoding.tx();
         decoding.spawn(async move {
             while let Some(batch) = rows.next().await {
                 let batch = batch.and_then(|batch| answer.decode(&batch));
-                // Nobody takes rows any more: the query is dropped.
+                // The consumer has dropped the stream, so the query ends too.
                 if decoded.send(batch).await.is_err() {
                     break;
                 }
@@ -65,11 +65,11 @@ impl Engine {
         Ok(decoding.build())
     }
 
-    /// Runs a query and hands its rows, in no order, to somebody who takes them from several threads at once. A text may come as its code
-    /// in [`Engine::dictionary`].
+    /// Runs a query and calls `take` with its batches, in no particular order and from several threads at once. Columns of text may be
+    /// dictionary codes ([`Engine::dictionary`]).
     ///
     /// # Errors
-    /// DataFusion's own, and those of whoever takes the rows.
+    /// DataFusion's own, and those that `take` returns.
     pub async fn share_out<T: Send + Sync + 'static>(
         &self,
         frame: DataFrame,
@@ -96,7 +96,7 @@ impl Engine {
         Ok(())
     }
 
-    /// A query as DataFusion runs it. Codes are decoded after it and not in it, so that its rows stay in order.
+    /// The physical plan of a query. Codes are decoded after the plan has run and not inside it, so that its rows stay in order.
     async fn answer(&self, frame: DataFrame) -> Result<Answer, DataFusionError> {
         let (state, plan) = frame.into_parts();
         let encoded = self.texts.encoded(&state, self.optimized(&state, &plan)?)?;

@@ -1,4 +1,4 @@
-//! The tables that SQL can read: registered, and forgotten when their last reader has gone.
+//! The tables that SQL can read: registering them, and releasing them after their last reader.
 
 use std::sync::{Arc, PoisonError};
 
@@ -16,7 +16,7 @@ use super::kept::{Kept, KeptTable};
 use crate::error::{Error, Result};
 
 impl Engine {
-    /// Makes a table readable by SQL, in place of one of the same name.
+    /// Registers a table for SQL, and replaces one of the same name.
     ///
     /// # Errors
     /// [`Error::Defect`] when the catalog refuses it.
@@ -30,7 +30,7 @@ impl Engine {
         registered.map(|_| ()).map_err(|error| Error::defect(format!("the table {name} was not registered: {error}")))
     }
 
-    /// Makes batches readable by SQL.
+    /// Registers batches as a table for SQL.
     ///
     /// # Errors
     /// As [`Engine::register`].
@@ -38,7 +38,7 @@ impl Engine {
         self.register_each(name, schema, batches.into_iter().map(Ok)).map(|_| ())
     }
 
-    /// As [`Engine::register_batches`], of batches that are held only until they have come; how many rows there are.
+    /// As [`Engine::register_batches`], for batches that come one after the other. Returns the number of rows.
     ///
     /// # Errors
     /// As [`Engine::register`], and those of the batches.
@@ -53,12 +53,12 @@ impl Engine {
         Ok(rows)
     }
 
-    /// The schema of a table as the engine holds it, which depends on [`Engine::text_encoding`].
+    /// The schema in which the engine stores a table with the columns of `schema`. It depends on [`Engine::text_encoding`].
     pub fn held_schema(&self, schema: &SchemaRef) -> SchemaRef {
         self.texts.held_schema(schema)
     }
 
-    /// A batch as the engine holds it.
+    /// A batch in the schema in which the engine stores it.
     ///
     /// # Errors
     /// When there are more texts than codes.
@@ -66,7 +66,7 @@ impl Engine {
         self.texts.held_batch(batch)
     }
 
-    /// Makes a table readable by SQL that has the columns of [`Engine::held_schema`] for those of `schema`.
+    /// Registers a table for SQL that is in the stored schema ([`Engine::held_schema`]). SQL sees the columns of `schema`.
     ///
     /// # Errors
     /// As [`Engine::register`].
@@ -74,7 +74,7 @@ impl Engine {
         self.register(name, self.texts.table(schema, encoded))
     }
 
-    /// As [`Engine::register_encoded`], of batches, which are held.
+    /// As [`Engine::register_encoded`], for batches, which become a materialised table.
     ///
     /// # Errors
     /// As [`Engine::register`], and when there is no memory for them.
@@ -87,7 +87,7 @@ impl Engine {
         registered.map_err(|error| failed(&format!("the table {name}"), &error))
     }
 
-    /// As [`Engine::register_encoded`], of a table of which only some columns are kept, because nothing reads the others.
+    /// As [`Engine::register_encoded`], for a materialised table that has only those columns of `schema` that some query reads.
     ///
     /// # Errors
     /// As [`Engine::register`].
@@ -98,7 +98,7 @@ impl Engine {
         registered.map_err(|error| DataFusionError::External(Box::new(error)))
     }
 
-    /// Makes a kept table readable by SQL, with its texts as they are.
+    /// Registers a materialised table for SQL, with its columns as they are.
     ///
     /// # Errors
     /// As [`Engine::register`].
@@ -107,13 +107,13 @@ impl Engine {
         self.register(name, Arc::new(KeptTable::new(schema, all, kept)))
     }
 
-    /// Says that some columns tell the rows of a table apart, which saves breaking ties of an order by them.
+    /// Declares that some columns are a key of a table. An order by a key has no ties, so nothing needs to break them.
     pub fn declare_key(&self, name: &str, columns: Vec<String>) {
         let name = TableReference::parse_str(name).to_string();
         self.keys.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default().push(columns);
     }
 
-    /// Makes a query readable by SQL without computing it: it is computed where it is read.
+    /// Registers a query as a view: it is computed where it is read.
     ///
     /// # Errors
     /// As [`Engine::register`].
@@ -121,9 +121,9 @@ impl Engine {
         self.register(name, Arc::new(ViewTable::new(plan, None)))
     }
 
-    /// Forgets a table and frees what it held.
+    /// Removes a table and releases its memory.
     pub fn forget(&self, name: &str) {
-        // A table that is not there needs no forgetting.
+        // It is no failure if there is no such table.
         let _ = self.context.deregister_table(TableReference::parse_str(name));
     }
 

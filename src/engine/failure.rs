@@ -1,4 +1,4 @@
-//! Failures of the engine as errors of the run: want of memory, of the disk that takes its place, and defects.
+//! Turns failures of DataFusion into errors of the run: too little memory, a disk that fails, or a defect.
 
 use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
@@ -9,17 +9,17 @@ use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Message};
 use crate::shown::size;
 
-/// The error of something that took more memory than the limit allows without asking for it.
+/// The error of a step during which the process grew beyond its memory limit without any reservation failing.
 pub fn out_of_memory(what: &str) -> Error {
     failed(what, &exhausted())
 }
 
-/// Whether something failed because the limit allows no more memory.
+/// Whether the memory limit caused the failure.
 pub(super) fn is_want_of_memory(error: &DataFusionError) -> bool {
     matches!(error.find_root(), DataFusionError::ResourcesExhausted(_))
 }
 
-/// Whether something failed because the disk did, on which tables and operators spill.
+/// Whether the disk to which tables and operators spill caused the failure.
 fn is_disk(error: &DataFusionError) -> bool {
     match error.find_root() {
         DataFusionError::IoError(_) => true,
@@ -28,12 +28,12 @@ fn is_disk(error: &DataFusionError) -> bool {
     }
 }
 
-/// Whether something failed for want of memory, or of the disk that takes its place.
+/// Whether the memory limit or the disk for spill files caused the failure.
 pub fn is_want_of_room(error: &DataFusionError) -> bool {
     is_want_of_memory(error) || is_disk(error)
 }
 
-/// The error of something that fails in the engine, which may be for want of memory.
+/// The error of a step that failed in the engine.
 pub fn failed(what: &str, error: &DataFusionError) -> Error {
     match error.find_root() {
         DataFusionError::ResourcesExhausted(why) => {
@@ -47,7 +47,7 @@ pub fn failed(what: &str, error: &DataFusionError) -> Error {
         root if is_disk(error) => {
             let why = std::iter::successors(Some(root as &(dyn std::error::Error + 'static)), |error| error.source());
             let why = why.filter_map(|error| error.downcast_ref::<std::io::Error>()).last().map_or_else(String::new, |error| {
-                // The error itself may name the folder, which a variable gives.
+                // The message of the error may name the folder, which comes from an environment variable.
                 format!(": {}", crate::storage::of_system(error))
             });
             let message = Message::new(format!("{what} cannot use the folder for temporary files{why}"));

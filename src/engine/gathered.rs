@@ -1,21 +1,21 @@
-//! Batches that wait in memory, with what they take.
+//! Batches in memory and the number of bytes that they take together.
 
 use std::collections::HashSet;
 
 use arrow::array::{Array, ArrayData, RecordBatch};
 use arrow::buffer::{Buffer, NullBuffer};
 
-/// Batches that are counted as they come, though several may be parts of one allocation.
+/// Batches in memory. Several of them may be slices of one allocation, which is counted once.
 #[derive(Debug, Default)]
 pub struct Gathered {
     pub(super) batches: Vec<RecordBatch>,
-    /// Where the allocations begin that are counted.
+    /// The addresses of the allocations that are counted already.
     known: HashSet<usize>,
     pub(super) bytes: usize,
 }
 
 impl Gathered {
-    /// Adds a batch; the bytes that it takes beside those before it.
+    /// Adds a batch and returns how many bytes it takes in addition to the batches before it.
     pub fn add(&mut self, batch: RecordBatch) -> usize {
         let more = batch.columns().iter().map(|column| bytes_of(&column.to_data(), &mut self.known)).sum();
         self.batches.push(batch);

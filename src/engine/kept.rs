@@ -1,4 +1,4 @@
-//! A table that is kept between queries: in memory while there is room, else on disk.
+//! A materialised table: the rows of a model between the query that computes them and those that read them, in memory or on disk.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -29,14 +29,14 @@ use super::gathered::Gathered;
 use super::memory::{Held, Holdings, Spillable};
 use super::profile::Work;
 
-/// Rows of a batch; a larger one is cut, so that all threads have part of it.
+/// The most rows of a batch. A larger batch is cut, so that all threads get a part of it.
 const BATCH_ROWS: usize = 8_192;
 
-/// The rows of a table, dealt out over the partitions by which all threads read it.
+/// The rows of a materialised table. Its batches are dealt out in turn over the partitions in which all threads read it.
 pub struct Kept {
     partitions: usize,
     state: Mutex<State>,
-    /// What is in memory, told to the limit.
+    /// The reservation of what is in memory.
     held: Held,
     disk: SpillManager,
     work: Arc<Work>,
@@ -45,24 +45,24 @@ pub struct Kept {
 #[derive(Default)]
 struct State {
     in_memory: Gathered,
-    /// By partition, what came before.
+    /// For each partition, the rows that came before those in memory.
     on_disk: Vec<OnDisk>,
-    /// Batches that were put on disk.
+    /// How many batches were put on disk.
     put_on_disk: usize,
-    /// Whether rows are lost, because the disk failed.
+    /// Whether rows are lost because the disk failed.
     is_broken: bool,
     rows: usize,
     bytes: usize,
 }
 
-/// What of a partition is on disk. A file is written to until somebody reads it, so that files are few.
+/// The part of a partition that is on disk. A file is appended to until it is read, so that there are few files.
 #[derive(Default)]
 struct OnDisk {
     files: Vec<Arc<dyn SpillFile>>,
     begun: Option<Writer>,
 }
 
-/// Adds a batch to a file, or ends the file and gives it. DataFusion does not name the type that does.
+/// Appends a batch to a file, or finishes the file and returns it. It is a function because DataFusion's type for it has no public name.
 type Writer = Box<dyn FnMut(Option<&RecordBatch>) -> Result<Option<Arc<dyn SpillFile>>> + Send>;
 
 impl Kept {
@@ -85,7 +85,7 @@ impl Kept {
     /// Adds rows.
     ///
     /// # Errors
-    /// When there is no room for them in memory, nor on disk, or they have other columns.
+    /// When they fit neither memory nor disk, or have other columns.
     pub fn push(&self, batch: RecordBatch) -> Result<()> {
         let types = |schema: &SchemaRef| schema.fields().iter().map(|field| field.data_type().clone()).collect::<Vec<_>>();
         if types(self.disk.schema()) != types(&batch.schema()) {
@@ -99,7 +99,7 @@ impl Kept {
         }
         state.bytes += more;
         self.held.count(more);
-        // Making room may take this table.
+        // Making room may spill this table, which needs the lock.
         drop(state);
         self.held.fit()
     }
@@ -122,7 +122,7 @@ impl Kept {
         }))
     }
 
-    /// The rows of a partition: first what is on disk, file by file, then what is in memory by now, with whether it was on disk.
+    /// The rows of a partition: first the files on disk, then the batches in memory. With each batch comes whether it was on disk.
     fn read(&self, partition: usize) -> Result<impl Stream<Item = Result<(RecordBatch, bool)>> + use<>> {
         let mut state = self.state();
         if state.is_broken {
@@ -137,7 +137,7 @@ impl Kept {
         let on_disk = &state.on_disk[partition];
         let (disk, files) = (self.disk.clone(), on_disk.files.clone());
         let files = futures::stream::iter(files).map(move |file| disk.read_spill_as_stream(file, None)).try_flatten();
-        // Dealt as what is on disk was.
+        // The batches in memory continue the turn of those on disk.
         let first = (partition + self.partitions - state.put_on_disk % self.partitions) % self.partitions;
         let batches: Vec<_> = state.in_memory.batches.iter().skip(first).step_by(self.partitions).cloned().collect();
         Ok(files.map_ok(|batch| (batch, true)).chain(futures::stream::iter(batches).map(|batch| Ok((batch, false)))))
@@ -147,7 +147,7 @@ impl Kept {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is known of so many of its columns, in all partitions or in one.
+    /// The statistics of so many of its columns, of all partitions together or of one.
     fn statistics(&self, columns: usize, in_all: bool) -> Statistics {
         let state = self.state();
         let rows = if in_all { Precision::Exact(state.rows) } else { Precision::Inexact(state.rows / self.partitions) };
@@ -195,17 +195,17 @@ impl fmt::Debug for Kept {
     }
 }
 
-/// A kept table as SQL sees it, perhaps without the columns that nothing reads.
+/// A materialised table as SQL sees it. Columns that no query reads may be missing.
 #[derive(Debug)]
 pub struct KeptTable {
     schema: SchemaRef,
-    /// For every column its place among those that are kept.
+    /// For every column its position in the materialised table; none if it is missing there.
     positions: Vec<Option<usize>>,
     kept: Arc<Kept>,
 }
 
 impl KeptTable {
-    /// A table with the columns of `schema`, of which `kept` has those that have a position.
+    /// A table with the columns of `schema`. Those that have a position are in `kept`.
     pub fn new(schema: SchemaRef, positions: Vec<Option<usize>>, kept: Arc<Kept>) -> Self {
         KeptTable { schema, positions, kept }
     }
@@ -243,7 +243,7 @@ impl TableProvider for KeptTable {
     }
 }
 
-/// Reads a kept table.
+/// Reads a materialised table.
 #[derive(Debug)]
 struct KeptExec {
     kept: Arc<Kept>,
@@ -293,12 +293,12 @@ impl ExecutionPlan for KeptExec {
         let (columns, schema) = (self.columns.clone(), self.schema());
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         let kept = Arc::clone(&self.kept);
-        // Not before somebody asks: until then more of it may go to disk.
+        // The partition is opened when its first batch is asked for: until then more of the table may go to disk.
         let read = futures::stream::once(async move { kept.read(partition) }).try_flatten();
         let projected = read.map(move |read| {
             let (batch, was_on_disk) = read?;
             let projected = batch.project(&columns)?;
-            // All columns of a batch from disk lie in one allocation, which a few of them would hold.
+            // All columns of a batch from disk share one allocation. A copy of a few columns lets it be freed.
             let some = !columns.is_empty() && columns.len() < batch.num_columns();
             Ok(if was_on_disk && some { copied(&projected)? } else { projected })
         });
@@ -358,20 +358,20 @@ mod tests {
             assert!(tight.in_memory() <= 8_000 && roomy.in_memory() == roomy.state().bytes);
         }
         assert!(work.take().spilled_bytes > 20_000, "nothing was put on disk, so nothing is shown");
-        // By all threads alike, in the order in which they came, whatever went to disk in between.
+        // Batches are dealt out evenly and stay in order, whatever went to disk in between.
         let read = squares(&roomy).await;
         assert_eq!(read, squares(&tight).await);
         let of_partition = |odd: i64| (0..3_000).filter(move |number| number / 100 % 2 == odd).map(|number| number * number);
         assert_eq!(read, [of_partition(0).collect::<Vec<i64>>(), of_partition(1).collect()]);
         assert_eq!(tight.statistics(2, true), roomy.statistics(2, true));
-        // What is read may be added to, and go to disk again.
+        // A table that has been read can grow and be spilled again.
         tight.push(batch(3_000)).unwrap();
         tight.spill().unwrap();
         assert_eq!((tight.in_memory(), squares(&tight).await.concat().len()), (0, 3_100));
         let no_columns = KeptExec::new(Arc::clone(&tight), Arc::new(Schema::empty()), Vec::new());
         let rows = no_columns.execute(0, SessionContext::new().task_ctx()).unwrap().map_ok(|batch| batch.num_rows());
         assert_eq!(rows.try_fold(0, async |sum, rows| Ok(sum + rows)).await.unwrap(), 1_600);
-        // What is in memory alone is given back: the rest was when it went to disk.
+        // Only what is in memory is still reserved, and it is given back.
         drop((roomy, tight));
         assert_eq!(pool.reserved(), 0);
     }

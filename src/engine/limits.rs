@@ -1,21 +1,22 @@
-//! What a run may use, and what follows from it for the size of a batch.
+//! The threads and the memory that a run may use, and the batch size that follows from them.
 
-/// Rows of a batch where there is memory enough, and at least.
+/// The fewest rows of a batch, and the most.
 const BATCH_ROWS: std::ops::RangeInclusive<usize> = 512..=8192;
-/// The memory of a thread for each row of a batch: several operators hold some batches each, of rows with many columns.
+/// The memory of a thread that is planned for each row of a batch: several operators hold a few batches each, and rows may have many
+/// columns.
 const BYTES_PER_BATCH_ROW: usize = 32 * 1024;
 
 /// What a run may use.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Threads, which is also the number of partitions that work is split into.
+    /// Threads. Queries are split into as many partitions.
     pub threads: usize,
-    /// Bytes that tables, texts, identifiers and operators may take together; past them tables and operators spill.
+    /// The bytes that tables, texts, identifiers and operators may take together. Tables and operators spill to disk to stay below.
     pub memory_bytes: usize,
 }
 
 impl Limits {
-    /// Rows to a batch, fewer where there is little memory. What is published does not depend on it.
+    /// The most rows of a batch; fewer if there is little memory. No output depends on it.
     pub(super) fn batch_rows(self) -> usize {
         (self.memory_bytes / self.threads.max(1) / BYTES_PER_BATCH_ROW).clamp(*BATCH_ROWS.start(), *BATCH_ROWS.end())
     }

@@ -1,4 +1,4 @@
-//! Running a query to its end and making its rows a table that SQL can read.
+//! Runs a query to its end and registers its rows as a materialised table.
 
 use std::sync::{Arc, PoisonError};
 
@@ -16,7 +16,7 @@ use super::kept::{Kept, KeptTable};
 use super::{Engine, failure, order};
 
 impl Engine {
-    /// Runs a query to its end and makes its rows readable by SQL; how many there are.
+    /// Runs a query to its end, registers its rows as a materialised table, and returns how many there are.
     ///
     /// # Errors
     /// DataFusion's own.
@@ -29,12 +29,13 @@ impl Engine {
         let plan = state.query_planner().create_physical_plan(&encoded, &state).await?;
         let may_sort = has_hash_join(&plan) && reads_kept_tables_only(&encoded)?;
         let kept = match self.fill(plan).await {
-            // Hash joins hold one side and cannot spill; sorting both takes longer, and can. What reads a source is not run twice.
+            // A hash join holds one side in memory and cannot spill. A sort-merge join takes longer and can spill, so the query runs again
+            // with such joins, unless it reads a source: a source must not be read twice.
             Err(error) if may_sort && failure::is_want_of_memory(&error) => {
                 self.work.ends();
                 let options = state.config_mut().options_mut();
                 options.optimizer.prefer_hash_join = false;
-                // With one partition DataFusion plans no other join.
+                // With one partition DataFusion would plan a hash join all the same.
                 options.execution.target_partitions = options.execution.target_partitions.max(2);
                 self.fill(state.query_planner().create_physical_plan(&encoded, &state).await?).await?
             }
@@ -50,7 +51,7 @@ impl Engine {
         Ok(rows)
     }
 
-    /// The rows of a query.
+    /// Runs a plan and collects its rows in a materialised table.
     async fn fill(&self, plan: Arc<dyn ExecutionPlan>) -> Result<Arc<Kept>, DataFusionError> {
         self.work.runs(&plan);
         let kept = self.table(plan.schema());
@@ -66,7 +67,7 @@ fn has_hash_join(plan: &Arc<dyn ExecutionPlan>) -> bool {
     plan.is::<HashJoinExec>() || plan.children().into_iter().any(has_hash_join)
 }
 
-/// Whether all that a plan reads are kept tables, as they are held.
+/// Whether a plan reads nothing but materialised tables.
 fn reads_kept_tables_only(plan: &LogicalPlan) -> Result<bool, DataFusionError> {
     let mut kept_alone = true;
     plan.apply_with_subqueries(|node| {

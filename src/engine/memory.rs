@@ -10,11 +10,12 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReser
 use super::watch;
 use crate::shown::size;
 
-/// A table is put on disk when this part of the limit would be free then.
+/// A table is only spilled if that frees at least this fraction of the limit.
 const WORTH_A_FILE: usize = 128;
 
-/// What a run holds beside the operators of a query: tables, texts, identifiers. The operators spill to make room for it. When it is more than
-/// half of the limit, tables go to disk; when it is over the limit without them, the run fails.
+/// All reservations of an engine, which are for what it holds beside the operators of its queries: tables, texts and identifiers. Operators
+/// spill to make room for them. When they exceed half of the memory limit, materialised tables go to disk; when they exceed the limit
+/// without those tables, the run fails.
 #[derive(Debug)]
 pub struct Holdings {
     limit: usize,
@@ -22,19 +23,19 @@ pub struct Holdings {
     tables: Mutex<Vec<Weak<dyn Spillable>>>,
 }
 
-/// A table that gives memory back by going to disk.
+/// A table that can be moved to disk to free memory.
 pub trait Spillable: fmt::Debug + Send + Sync {
-    /// What of it is in memory, in bytes.
+    /// How many bytes of it are in memory.
     fn in_memory(&self) -> usize;
 
-    /// Puts what is in memory on disk.
+    /// Moves what is in memory to disk.
     ///
     /// # Errors
-    /// When it cannot be written, after which the table cannot be read.
+    /// When it cannot be written. The table cannot be read after that.
     fn spill(&self) -> Result<(), DataFusionError>;
 }
 
-/// A part of it, which is given back when this is dropped.
+/// A number of bytes that are reserved for one purpose, and are released when it is dropped.
 #[derive(Debug)]
 pub struct Held {
     holdings: Arc<Holdings>,
@@ -42,31 +43,31 @@ pub struct Held {
 }
 
 impl Holdings {
-    /// Nothing yet, of a pool of so many bytes.
+    /// No reservations yet, in a pool of `limit` bytes.
     pub fn of(pool: &Arc<dyn MemoryPool>, limit: usize) -> Arc<Self> {
         let reservation = MemoryConsumer::new("tables, texts and identifiers").register(pool);
         Arc::new(Holdings { limit, reservation, tables: Mutex::default() })
     }
 
-    /// How much there may be, of this and of operators.
+    /// The memory limit: the bytes of all reservations and operators together.
     pub fn limit(&self) -> usize {
         self.limit
     }
 
-    /// How much it is.
+    /// The bytes of all reservations.
     pub fn bytes(&self) -> usize {
         self.reservation.size()
     }
 
-    /// Puts a table on disk when there is no room for it.
+    /// Makes a table known, so that it is spilled when memory is needed.
     pub fn may_spill(&self, table: Weak<dyn Spillable>) {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner).push(table);
     }
 
-    /// Puts tables on disk, the largest first, while they are worth a file and more is held than half of the limit.
+    /// Spills tables, the largest first, until the reservations take no more than half of the limit or only small tables are left.
     fn make_room(&self) -> Result<(), DataFusionError> {
         let wanted = self.limit / 2;
-        // Another thread that needs room waits for this lock, and then finds it made.
+        // Threads that need memory while a table is being spilled wait here for the spill to finish.
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
         while self.reservation.size() > wanted {
             tables.retain(|table| table.strong_count() > 0);
@@ -79,31 +80,31 @@ impl Holdings {
         Ok(())
     }
 
-    /// A part of it that is empty.
+    /// A new reservation of no bytes.
     pub fn part(self: &Arc<Self>) -> Held {
         Held { holdings: Arc::clone(self), bytes: AtomicUsize::new(0) }
     }
 }
 
 impl Held {
-    /// Another part, which is empty.
+    /// A new reservation of no bytes in the same pool.
     pub fn another(&self) -> Held {
         self.holdings.part()
     }
 
-    /// How much may be held in all.
+    /// The memory limit.
     pub fn limit(&self) -> usize {
         self.holdings.limit
     }
 
-    /// Holds so many bytes more.
+    /// Reserves so many bytes more.
     ///
     /// # Errors
-    /// [`DataFusionError::ResourcesExhausted`] when all that is held is more than the limit.
+    /// [`DataFusionError::ResourcesExhausted`] when all reservations together exceed the limit.
     pub fn grow(&self, bytes: usize) -> Result<(), DataFusionError> {
         let limit = self.holdings.limit;
         if bytes > limit {
-            // Nothing could make room for that.
+            // It cannot fit, whatever is spilled.
             let all = self.holdings.reservation.size().saturating_add(bytes);
             watch::is_wanted(all);
             let (wanted, limit) = (size(bytes as u64), size(limit as u64));
@@ -113,17 +114,17 @@ impl Held {
         self.fit().inspect_err(|_| self.shrink(bytes))
     }
 
-    /// Counts so many bytes more, before anybody can give them back.
+    /// Reserves so many bytes more without making room for them yet.
     pub fn count(&self, bytes: usize) {
         self.bytes.fetch_add(bytes, Relaxed);
-        // Not tried: the pool would refuse what operators could make room for by spilling.
+        // `try_grow` would refuse memory that operators can still free by spilling.
         self.holdings.reservation.grow(bytes);
     }
 
-    /// Makes all that is held fit.
+    /// Makes room for everything that is reserved.
     ///
     /// # Errors
-    /// As [`Held::grow`], and when a table cannot be put on disk.
+    /// As [`Held::grow`], and when a table cannot be moved to disk.
     pub fn fit(&self) -> Result<(), DataFusionError> {
         let Holdings { limit, reservation, .. } = self.holdings.as_ref();
         if reservation.size() > limit / 2 {
@@ -141,7 +142,7 @@ impl Held {
         )))
     }
 
-    /// Holds as much as is asked for, if that is more than before.
+    /// Raises the reservation to so many bytes, if it is smaller.
     ///
     /// # Errors
     /// As [`Held::grow`].
@@ -150,12 +151,12 @@ impl Held {
         self.fit()
     }
 
-    /// Gives all but so many bytes back.
+    /// Lowers the reservation to so many bytes, if it is larger.
     pub fn settle(&self, bytes: usize) {
         self.shrink(self.bytes.load(Relaxed).saturating_sub(bytes));
     }
 
-    /// Gives so many bytes back.
+    /// Releases so many bytes.
     pub fn shrink(&self, bytes: usize) {
         self.bytes.fetch_sub(bytes, Relaxed);
         self.holdings.reservation.shrink(bytes);
@@ -168,7 +169,7 @@ impl Drop for Held {
     }
 }
 
-/// Fails when the process is further over its limit than what is on its way explains.
+/// Fails when the process uses more memory than its limit allows, with some tolerance (`watch::most_bytes`).
 ///
 /// # Errors
 /// [`DataFusionError::ResourcesExhausted`].
@@ -176,7 +177,7 @@ pub fn within_limit() -> Result<(), DataFusionError> {
     if watch::is_over() { Err(exhausted()) } else { Ok(()) }
 }
 
-/// The error of a process that is over its limit.
+/// The error of a process that uses more memory than its limit allows.
 pub(super) fn exhausted() -> DataFusionError {
     DataFusionError::ResourcesExhausted("the data that the run reads, computes and writes at once takes more".to_owned())
 }
@@ -194,7 +195,7 @@ mod tests {
         let holdings = Holdings::of(&pool, 1_000);
         let (one, other) = (holdings.part(), holdings.part());
         one.grow(600).unwrap();
-        // An operator that took what was free is no reason to fail: it gives way.
+        // Operators that use the free memory are no reason to fail: they spill.
         let operator = MemoryConsumer::new("sort").with_can_spill(true).register(&pool);
         operator.try_grow(400).unwrap();
         other.reach(300).unwrap();

@@ -1,4 +1,4 @@
-//! From SQL to a plan that is ready to run: bound, checked, optimised, and with every order total that its result depends on.
+//! Plans queries: binds parameters, checks types and costs, optimises, and breaks the ties of every order that the result depends on.
 
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
@@ -27,16 +27,16 @@ impl Engine {
         Ok(plan)
     }
 
-    /// Checks the types of a planned query, which planning alone does not.
+    /// Checks the types of a planned query. Planning alone does not check them.
     ///
     /// # Errors
     /// DataFusion's own.
     pub fn check_types(&self, plan: &LogicalPlan) -> Result<(), DataFusionError> {
-        // The optimiser's passes check no more than the analyser's do, and take most of the time.
+        // The passes of the optimiser would take most of the time and check nothing more.
         self.state.analyzer().execute_and_check(plan.clone(), self.state.config_options(), |_, _| {}).map(|_| ())
     }
 
-    /// A planned query as it will run, with its types checked.
+    /// A planned query as it will run. Its types are checked.
     ///
     /// # Errors
     /// DataFusion's own.
@@ -44,7 +44,7 @@ impl Engine {
         self.optimized(&self.state, plan)
     }
 
-    /// The most parts that a column of a planned query comes to: what reads it without keeping it comes to as many more.
+    /// The number of parts of the largest column of a planned query. A query that reads a view of it has as many more.
     ///
     /// # Errors
     /// DataFusion's own.
@@ -57,7 +57,7 @@ impl Engine {
         DataFrame::new(self.context.state(), plan)
     }
 
-    /// A query over registered tables; what would write is an error.
+    /// A query over registered tables. A statement that would write is an error.
     ///
     /// # Errors
     /// DataFusion's own.
@@ -65,7 +65,7 @@ impl Engine {
         self.context.sql_with_options(sql, read_only()).await
     }
 
-    /// A plan as it will run: optimised, and with every order total that its result depends on.
+    /// The plan that will run: optimised, and with a total order wherever the result depends on one.
     pub(super) fn optimized(&self, state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
         let plan = state.optimize(plan)?;
         costs::refuse_large_constants(&plan)?;
@@ -73,7 +73,7 @@ impl Engine {
     }
 }
 
-/// What a plan may do. SQL that writes is refused as text; this is for what nobody thought of.
+/// Options that allow queries only. Statements that write are refused earlier, when SQL is parsed; this is the second line of defence.
 fn read_only() -> SQLOptions {
     SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false)
 }

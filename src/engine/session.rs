@@ -1,4 +1,4 @@
-//! Opening an engine: the DataFusion session with its memory, its rules and its functions, and what others ask of it.
+//! Opens the DataFusion session of an engine with its memory, rules and functions, and answers questions about it.
 
 use std::sync::{Arc, OnceLock};
 
@@ -23,7 +23,7 @@ use super::{Engine, exact, growth};
 use crate::error::{Error, Result};
 
 impl Engine {
-    /// A session without tables, whose texts are encoded by default.
+    /// An engine without tables, in the default text encoding.
     ///
     /// # Errors
     /// As [`Engine::with_text_encoding`].
@@ -31,7 +31,7 @@ impl Engine {
         Engine::with_text_encoding(limits, time_zone, TextEncoding::default())
     }
 
-    /// A session without tables.
+    /// An engine without tables.
     ///
     /// # Errors
     /// [`Error::Defect`] when DataFusion refuses its configuration.
@@ -71,52 +71,52 @@ impl Engine {
         })
     }
 
-    /// Says with which secret `identifier_hash` hashes; without one it hashes without.
+    /// Sets the secret of `identifier_hash`. Unless this is called it hashes without one.
     pub fn hash_with(&self, salt: &str) {
         let _ = self.salt.set(salt.to_owned());
     }
 
-    /// A table without rows, which is put on disk when there is no room for it.
+    /// A materialised table without rows. It is moved to disk when memory is needed.
     pub fn table(&self, encoded: SchemaRef) -> Arc<Kept> {
         Kept::new(encoded, self.threads(), &self.holdings, self.context.runtime_env(), &self.work)
     }
 
-    /// A part, empty yet, of what may be held beside the operators of queries.
+    /// A new memory reservation of no bytes.
     pub fn hold(&self) -> Held {
         self.holdings.part()
     }
 
-    /// Room on disk for what does not fit memory.
+    /// A spill file for bytes that do not fit memory.
     pub fn scratch(&self) -> Scratch {
         Scratch::new(&self.files)
     }
 
-    /// What is held beside the operators of queries, in bytes.
+    /// The bytes of all memory reservations, which do not include the operators of queries.
     pub fn held_bytes(&self) -> usize {
         self.holdings.bytes()
     }
 
-    /// How texts are held in tables and by operators.
+    /// How tables and operators represent texts.
     pub fn text_encoding(&self) -> TextEncoding {
         self.texts.encoding()
     }
 
-    /// The texts that have codes in this engine.
+    /// The dictionary of this engine, whose codes tables and operators may have instead of texts.
     pub fn dictionary(&self) -> &Arc<Dictionary> {
         self.texts.dictionary()
     }
 
-    /// The DataFusion session, for what this type does not wrap.
+    /// The DataFusion session, for everything that this type does not wrap.
     pub fn context(&self) -> &SessionContext {
         &self.context
     }
 
-    /// What ran and was read since somebody last asked.
+    /// The queries and counts since they were last taken.
     pub fn work(&self) -> &Arc<Work> {
         &self.work
     }
 
-    /// How many partitions work is split into.
+    /// The number of threads, and of partitions of a query.
     pub fn threads(&self) -> usize {
         self.state.config().target_partitions()
     }
@@ -126,7 +126,7 @@ impl Engine {
         self.state.config().batch_size()
     }
 
-    /// What tables, texts, identifiers and operators may take together, in bytes.
+    /// The memory limit in bytes, for tables, texts, identifiers and operators together.
     pub fn memory_limit(&self) -> usize {
         self.holdings.limit()
     }
@@ -141,7 +141,7 @@ fn configuration(limits: Limits, time_zone: &str) -> SessionConfig {
     let options = config.options_mut();
     options.execution.time_zone = Some(time_zone.to_owned());
     options.execution.parquet.pushdown_filters = false;
-    // Small enough that a join of two sorted inputs fits a small limit.
+    // Small enough that a join of two sorted inputs fits a small memory limit.
     options.execution.sort_spill_reservation_bytes = 1024 * 1024;
     options.sql_parser.collect_spans = true;
     config

@@ -1,14 +1,14 @@
-//! Failures that Segmill's own operators tell in their own words, which hold no value of the data.
+//! Failures with messages of Segmill's own. These contain no values of the data, so they may be shown.
 
 use std::fmt;
 
 use datafusion::error::DataFusionError;
 
-/// What an operator of ours says of a failure.
+/// The message of such a failure.
 #[derive(Debug)]
 pub struct Told {
     words: String,
-    /// Whether it is of arithmetic, whose result does not fit.
+    /// Whether a result of arithmetic does not fit its type.
     pub is_overflow: bool,
 }
 
@@ -20,12 +20,12 @@ impl fmt::Display for Told {
 
 impl std::error::Error for Told {}
 
-/// A failure of arithmetic in words of ours, of which none come from the data.
+/// The failure of arithmetic whose result does not fit its type. The message must not contain values of the data.
 pub fn told(words: impl Into<String>) -> DataFusionError {
     DataFusionError::External(Box::new(Told { words: words.into(), is_overflow: true }))
 }
 
-/// As [`told`], of a query that costs too much, whatever its values are.
+/// The failure of a query that is too costly. The message must not contain values of the data.
 pub fn too_costly(words: impl Into<String>) -> DataFusionError {
     DataFusionError::External(Box::new(Told { words: words.into(), is_overflow: false }))
 }

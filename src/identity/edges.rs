@@ -197,20 +197,20 @@ pub(super) fn read(rules: &Rules, interner: &Interner, sources: &Sources, batch:
     Ok(Read { starts, chunk: Chunk { ends, ..chunk }, aside })
 }
 
-/// A column of texts as their codes, of which some are those of texts that show nothing.
+/// A column of codes, and the codes of blank texts.
 struct Texts<'a> {
     codes: UInt32Array,
     blanks: &'a HashSet<u32>,
 }
 
 impl Texts<'_> {
-    /// The code of each row's text; none where there is none, or nothing to see of it.
+    /// The code of the text of each row; none if it is null or blank.
     fn visible(&self) -> impl Iterator<Item = Option<u32>> {
         self.codes.iter().map(|code| code.filter(|code| !self.blanks.contains(code)))
     }
 }
 
-/// What was found for codes, of which one often follows itself.
+/// Results by code. Often a code is that of the row before.
 struct Memo<T> {
     last: Option<(u32, T)>,
     known: HashMap<u32, T>,
@@ -237,7 +237,7 @@ impl<T: Copy> Memo<T> {
     }
 }
 
-/// The declared types by the codes of their names.
+/// The declared types of identifiers by the codes of their names.
 struct Types<'a> {
     rules: &'a Rules,
     dictionary: &'a Dictionary,
@@ -250,7 +250,7 @@ impl Types<'_> {
         self.known.of(code, |code| Ok(rules.type_of(&text(dictionary, code)?)))
     }
 
-    /// The identifiers of one side, in the rows that exist.
+    /// The identifiers of one side of the edges, in the rows that exist.
     fn side(&mut self, column: &str, names: &UInt32Array, texts: &Texts<'_>, exists: &[bool]) -> Result<Side> {
         let (mut kinds, mut codes) = (vec![0; exists.len()], vec![None; exists.len()]);
         for (row, code) in texts.visible().enumerate() {
@@ -313,7 +313,7 @@ impl Chunk {
         }
     }
 
-    /// The edges of some rows, whose ends nobody has looked up yet.
+    /// The edges of the rows that are edges. Their ends are not looked up yet.
     fn of(rules: &Rules, sides: &[Side; 2], ties: &[bool], from: &[u8], moments: &Times) -> Self {
         let mut chunk = Chunk {
             ends: Vec::new(),
@@ -348,7 +348,7 @@ fn undeclared(rules: &Rules, column: &str) -> Error {
     Error::Refused(message.hint(format!("`identity.types` of the pipeline file declares {}", crate::diagnostic::list(&declared))))
 }
 
-/// A column of texts as codes, which it may have already.
+/// A column of texts as codes. It may have codes already.
 fn codes(dictionary: &Dictionary, batch: &RecordBatch, name: &str) -> Result<UInt32Array> {
     let column = column(batch, name)?;
     let failed = |error: DataFusionError| failed("the identity step", &error);

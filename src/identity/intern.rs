@@ -1,5 +1,5 @@
-//! Identifiers as dense numbers: each distinct one, a type and a text, is known by 32 bits. Its text stays where the engine's dictionary has
-//! it, and is told from others by its code there.
+//! Numbers identifiers: every distinct identifier, which is a type and a text, gets a number of 32 bits. Texts are compared by their codes
+//! in the engine's dictionary, and they stay there.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -11,25 +11,26 @@ use super::rules::{MAX_TYPES, Rules};
 use crate::engine::{Dictionary, HashIndex, TextSnapshot, parallel};
 use crate::error::{Error, Message, Result};
 
-/// Identifiers are divided by the code of their text into so many parts.
+/// Identifiers are divided into so many shards by the code of their text.
 ///
-/// To look one up among tens of millions takes several waits for memory, longer than all else that is done with it. So what is seen is
-/// first copied to its part, and looked up when much of the part is wanted, while the part is near.
+/// Looking an identifier up among tens of millions waits for memory several times, which takes longer than everything else that is done
+/// with it. So sightings are first copied to their shard. When enough of them wait, they are looked up together, while the shard is in the
+/// processor's cache.
 const SHARDS: usize = 1 << SHARD_BITS;
 const SHARD_BITS: u32 = 8;
 const SHARD_MASK: u32 = (1 << SHARD_BITS) - 1;
-/// The fewest sights that wait in a part before they are looked up.
+/// At least so many sightings wait in a shard before they are looked up.
 const LEAST_WAITING: usize = 1 << 10;
-/// A shard is looked up when what waits in it takes this part of what is known in it.
+/// The sightings that wait in a shard are looked up when they take more than one part in so many of the memory of its identifiers.
 const WAITING_SHARE: usize = 2;
-/// Sights whose steps through memory are made side by side.
+/// How many sightings are looked up side by side.
 const STEP: usize = 64;
-/// Identifiers that a thread takes at once.
+/// How many identifiers a thread processes at once.
 const PART: u32 = 1 << 16;
-/// What stands for no identifier.
+/// It stands for no identifier.
 pub(super) const NOBODY: u32 = u32::MAX;
 
-/// Why an identifier ties nobody.
+/// Flags that tell why an identifier has no edges.
 pub(super) const BLOCKED: u8 = 1;
 pub(super) const SHARED: u8 = 2;
 
@@ -37,116 +38,116 @@ pub(super) const SHARED: u8 = 2;
 pub(super) struct Interner {
     dictionary: Arc<Dictionary>,
     shards: Vec<Mutex<Shard>>,
-    /// How many there are, and what they take.
+    /// How many there are, and the bytes that they take.
     count: AtomicUsize,
     bytes: AtomicUsize,
 }
 
-/// Identifiers after they were collected, shard by shard.
+/// The identifiers after all are collected, shard by shard.
 pub(super) struct Nodes {
     entries: Vec<Entry>,
     texts: TextSnapshot,
 }
 
-/// Part of the identifiers while they are collected.
+/// A shard of the identifiers while they are collected.
 #[derive(Default)]
 struct Shard {
-    /// What was seen and is not yet looked up.
+    /// The sightings that are not looked up yet.
     waiting: Vec<Sight>,
-    /// Ends of ties that were seen.
+    /// How many ends of edges were seen.
     ends: u32,
-    /// Which identifier each end of a tie is, in the order in which they were seen, with [`BLOCKED_END`].
+    /// For every end of an edge, in the order in which they were seen, the position of its identifier, with [`BLOCKED_END`].
     found: Vec<u32>,
     entries: Vec<Entry>,
-    /// The positions of the entries by the hash of their type and their text's code.
+    /// The positions of the entries by the hash of their type and the code of their text.
     index: HashIndex,
 }
 
-/// An end of a tie whose identifier is blocked.
+/// The bit that marks an end of an edge whose identifier is blocked.
 const BLOCKED_END: u32 = 1 << 31;
 
-/// What a row says of an identifier.
+/// A sighting: what a row says about an identifier.
 #[derive(Clone, Copy)]
 struct Sight {
     first_seen: i64,
     code: u32,
     sources: u16,
     kind: u8,
-    /// Whether it is the end of a tie.
+    /// Whether it is an end of an edge.
     end: bool,
 }
 
-/// What is known of an identifier.
+/// What is known about an identifier.
 #[derive(Clone, Copy)]
 struct Entry {
     first_seen: i64,
-    /// The code of its text while identifiers are collected, and then the place of its text in a part of the dictionary.
+    /// The code of its text while identifiers are collected. After that the place of its text in a shard of the dictionary.
     text: u32,
-    /// That part.
+    /// That shard of the dictionary.
     text_shard: u8,
-    /// Its type, above the flags that tell why it ties nobody.
+    /// Its type, and in the lowest bits the flags [`BLOCKED`] and [`SHARED`].
     kind_and_flags: u8,
-    /// The sources whose rows name it, a bit each.
+    /// The sources whose rows have it, one bit for each.
     sources: u16,
 }
 
 const FLAG_BITS: u32 = 2;
 
-// There are tens of millions.
+// There are tens of millions of them.
 const _: () = assert!(size_of::<Entry>() == 16 && size_of::<Sight>() == 16 && MAX_TYPES << FLAG_BITS <= 1 << u8::BITS);
 
-/// One side of a batch of edges.
+/// One side of the edges of a batch.
 pub(super) struct Side {
     /// The type of each row's identifier.
     pub(super) kinds: Vec<u8>,
-    /// The code of its text; none where there is no identifier.
+    /// The code of the text of each row's identifier; none where there is no identifier.
     pub(super) codes: Vec<Option<u32>>,
 }
 
 /// A batch of edges.
 pub(super) struct Rows<'a> {
     pub(super) sides: [Side; 2],
-    /// When each was seen, in microseconds since 1970; the largest number where that is not known.
+    /// When each row was first seen, in microseconds since 1970; the largest number if that is not known.
     pub(super) seen: &'a [i64],
-    /// The bit of the source that saw it.
+    /// The bit of the source of each row.
     pub(super) sources: &'a [u16],
-    /// The rows that tie two identifiers.
+    /// Whether each row is an edge between two identifiers.
     pub(super) ties: &'a [bool],
 }
 
-/// Where the ends of a batch's ties are found when all are looked up: the shards that hold them, and how many ends of other ties each
-/// held before.
+/// Where the ends of the edges of a batch are found after all are looked up: the shards that have them, with the number of ends that each
+/// had before.
 pub(super) type Starts = Vec<(u16, u32)>;
 
-/// What the rows of a batch say, in order of the shards.
+/// The sightings of a batch in the order of their shards.
 struct Sorted {
     sights: Vec<Sight>,
-    /// Where the sights of each shard begin, and behind them where those of the last one end.
+    /// The position of the first sighting of each shard, and the end of the last one.
     starts: [usize; SHARDS + 1],
 }
 
 impl Interner {
-    /// No identifiers yet; the codes of their texts are those of a dictionary.
+    /// No identifiers yet. The codes of their texts will be those of `dictionary`.
     pub(super) fn new(dictionary: Arc<Dictionary>) -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
         Interner { dictionary, shards, count: AtomicUsize::new(0), bytes: AtomicUsize::new(0) }
     }
 
-    /// The texts of the identifiers, and others.
+    /// The dictionary that has the texts of the identifiers.
     pub(super) fn dictionary(&self) -> &Dictionary {
         &self.dictionary
     }
 
-    /// Takes the identifiers of a batch. The ends of its ties are given by their shards, until [`Found::number`].
+    /// Adds the identifiers of a batch. It returns the shards of the ends of its edges, which [`Found::number`] replaces by numbers later.
     ///
     /// # Errors
-    /// [`Error::Refused`] with more than can be numbered.
+    /// [`Error::Refused`] when there are more identifiers than numbers.
     pub(super) fn collect(&self, rules: &Rules, rows: &Rows<'_>) -> Result<(Starts, Vec<[u32; 2]>)> {
         let ends_of = |row: usize| rows.sides.each_ref().map(|side| side.codes[row].map_or(0, |code| code & SHARD_MASK));
         let ends = (0..rows.seen.len()).filter(|row| rows.ties[*row]).map(ends_of).collect();
         let sorted = rows.sorted();
         let mut starts = Vec::new();
-        // Those that another thread holds are left for the end.
+        // Shards that another thread has locked are left for the end.
         let mut held = Vec::new();
         for number in (0..SHARDS).filter(|number| !sorted.of(*number).is_empty()) {
             match self.shards[number].try_lock() {
@@ -162,7 +163,7 @@ impl Interner {
         Ok((starts, ends))
     }
 
-    /// Leaves sights in their shard, which looks up all that waits when it is much.
+    /// Adds sightings to their shard, and looks all up that wait there if they are enough.
     fn enter(&self, rules: &Rules, number: usize, mut shard: MutexGuard<'_, Shard>, sights: &[Sight], starts: &mut Starts) -> Result<()> {
         let before = shard.ends;
         self.counted(&mut shard, |shard| {
@@ -178,15 +179,15 @@ impl Interner {
         Ok(())
     }
 
-    /// How many there are, and the bytes that they take beside their texts.
+    /// The number of identifiers, and the bytes that they take without their texts.
     pub(super) fn size(&self) -> (usize, usize) {
         (self.count.load(Relaxed), self.bytes.load(Relaxed))
     }
 
-    /// Looks up all that waits.
+    /// Looks up all sightings that wait.
     ///
     /// # Errors
-    /// [`Error::Refused`] with more than can be numbered.
+    /// [`Error::Refused`] when there are more identifiers than numbers.
     pub(super) fn look_up(&self, rules: &Rules, threads: usize) -> Result<()> {
         let mut shards: Vec<&Mutex<Shard>> = self.shards.iter().collect();
         let counted = parallel(&mut shards, threads, |shard| {
@@ -200,7 +201,7 @@ impl Interner {
         counted.into_iter().collect()
     }
 
-    /// Does something with a shard, and counts what it takes more.
+    /// Calls `work` with a shard, and counts the identifiers and bytes that this adds.
     fn counted(&self, shard: &mut Shard, work: impl FnOnce(&mut Shard) -> Option<()>) -> Result<()> {
         let (count, bytes) = (shard.entries.len(), shard.bytes());
         let done = work(shard);
@@ -210,10 +211,10 @@ impl Interner {
         done.filter(|()| before + more < NOBODY as usize).ok_or_else(too_many)
     }
 
-    /// Ends the collection, and frees what only it needs. All must have been looked up.
+    /// Ends the collection and frees what is only needed for it. All sightings must have been looked up.
     ///
     /// # Errors
-    /// [`Error::Defect`] when a code is that of no text.
+    /// [`Error::Defect`] when a code belongs to no text.
     pub(super) fn finish(self, threads: usize) -> Result<(Nodes, Found)> {
         let mut shards: Vec<Shard> =
             self.shards.into_iter().map(|shard| shard.into_inner().unwrap_or_else(PoisonError::into_inner)).collect();
@@ -238,7 +239,7 @@ impl Interner {
 }
 
 impl Rows<'_> {
-    /// What the rows say, by shard, and within a shard in their order.
+    /// The sightings of the rows by shard, and within a shard in the order of the rows.
     fn sorted(&self) -> Sorted {
         let sights = || {
             (0..self.seen.len())
@@ -277,7 +278,7 @@ impl Sight {
         (self.code & SHARD_MASK) as usize
     }
 
-    /// The hash of what makes an identifier: neighbouring codes are far apart, and the highest bits are the best.
+    /// The hash of the identifier. Its highest bits, which the index uses, differ most between neighbouring codes.
     #[allow(clippy::cast_possible_truncation, reason = "the upper half is shifted down")]
     fn hash(&self) -> u32 {
         const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
@@ -285,15 +286,15 @@ impl Sight {
     }
 }
 
-/// Which identifiers the ends of ties are.
+/// The identifiers at the ends of edges.
 pub(super) struct Found {
-    /// By shard, in the order in which they were seen.
+    /// For each shard the positions of the identifiers, in the order in which the ends were seen.
     found: Vec<Vec<u32>>,
     bases: Vec<u32>,
 }
 
 impl Found {
-    /// Numbers the ends of a batch's ties; the positions of those with an end that is blocked.
+    /// Replaces the shards of the ends of a batch's edges by numbers, and returns the positions of the edges with a blocked end.
     pub(super) fn number(&self, starts: &Starts, ends: &mut [[u32; 2]]) -> Vec<usize> {
         let mut next = [0; SHARDS];
         for &(shard, start) in starts {
@@ -323,7 +324,7 @@ fn too_many() -> Error {
 }
 
 impl Shard {
-    /// Looks up what waits. None when there are too many.
+    /// Looks up the sightings that wait. None if there are too many identifiers.
     fn look_up(&mut self, rules: &Rules, dictionary: &Dictionary) -> Option<()> {
         let mut waiting = std::mem::take(&mut self.waiting);
         for step in waiting.chunks(STEP) {
@@ -334,7 +335,7 @@ impl Shard {
         Some(())
     }
 
-    /// Looks some up: a step of all before the next step of any, as [`HashIndex`] asks.
+    /// Looks up to [`STEP`] sightings up, each step for all of them before the next step, as [`HashIndex`] describes.
     fn look_up_step(&mut self, rules: &Rules, dictionary: &Dictionary, sights: &[Sight]) -> Option<()> {
         self.index.reserve(sights.len());
         let mut slots = [None; STEP];
@@ -347,7 +348,7 @@ impl Shard {
         }
         for (sight, at) in sights.iter().zip(known) {
             let is = |at: u32| self.entries[at as usize].is(sight).then_some(at);
-            // New, or behind another of the same hash, or just entered.
+            // If it is not the first with its hash, it may be another with that hash, or was added in this step, or is new.
             let at = at.and_then(is).or_else(|| self.index.find(sight.hash(), is));
             let at = match at {
                 Some(at) => at,
@@ -372,12 +373,12 @@ impl Shard {
         Some(at)
     }
 
-    /// What the identifiers take that are known.
+    /// The bytes of the identifiers.
     fn known_bytes(&self) -> usize {
         self.entries.len() * (size_of::<Entry>() + HashIndex::BYTES_OF_ONE)
     }
 
-    /// What all takes.
+    /// The bytes of the identifiers and of everything that is collected about them.
     fn bytes(&self) -> usize {
         self.known_bytes() + self.waiting.capacity() * size_of::<Sight>() + self.found.len() * size_of::<u32>()
     }
@@ -388,14 +389,14 @@ impl Entry {
         self.kind_and_flags >> FLAG_BITS
     }
 
-    /// Whether it is what somebody saw, while identifiers are collected.
+    /// Whether it is the identifier of a sighting, while identifiers are collected.
     fn is(&self, sight: &Sight) -> bool {
         self.text == sight.code && self.kind() == sight.kind
     }
 }
 
 impl Nodes {
-    /// What they take beside their texts, in bytes.
+    /// The bytes that they take without their texts.
     pub(super) fn bytes(&self) -> usize {
         size_of_val(self.entries.as_slice())
     }
@@ -409,20 +410,20 @@ impl Nodes {
         &self.entries[node as usize]
     }
 
-    /// Every identifier's number, in order.
+    /// The numbers of all identifiers in order.
     pub(super) fn all(&self) -> Range<u32> {
         0..u32::try_from(self.entries.len()).unwrap_or(NOBODY)
     }
 
-    /// Does something with the numbers of some of the identifiers, part by part, on several threads. What is known of a part's
-    /// identifiers lies near each other.
+    /// Calls `work` with ranges of numbers that cover all identifiers, on several threads. The entries of a range lie near each other in
+    /// memory.
     pub(super) fn parts<R: Send>(&self, threads: usize, work: impl Fn(Range<u32>) -> R + Sync) -> Vec<R> {
         let all = self.all();
         let mut parts: Vec<_> = all.clone().step_by(PART as usize).map(|start| start..all.end.min(start.saturating_add(PART))).collect();
         parallel(&mut parts, threads, |part| work(part.clone()))
     }
 
-    /// The sources whose rows name an identifier, a bit each.
+    /// The sources whose rows have an identifier, one bit for each.
     pub(super) fn sources(&self, node: u32) -> u16 {
         self.entry(node).sources
     }
@@ -444,7 +445,7 @@ impl Nodes {
         self.entry(node).kind_and_flags & flag != 0
     }
 
-    /// Whether an identifier stands for somebody.
+    /// Whether an identifier may have edges, because it is neither blocked nor shared.
     pub(super) fn ties(&self, node: u32) -> bool {
         !self.is(node, BLOCKED | SHARED)
     }
@@ -453,12 +454,12 @@ impl Nodes {
         self.entries[node as usize].kind_and_flags |= flag;
     }
 
-    /// Forgets that an identifier was seen before a time.
+    /// Sets the time since which an identifier was seen.
     pub(super) fn seen_since(&mut self, node: u32, time: i64) {
         self.entries[node as usize].first_seen = time;
     }
 
-    /// The number of an identifier; found by looking at each, so for questions of people only.
+    /// The numbers of the identifiers with a text. It looks at all of them, so it is meant for single questions only.
     pub(super) fn find(&self, kind: Option<u8>, text: &str) -> Vec<u32> {
         self.all().filter(|&node| kind.is_none_or(|kind| self.kind(node) == kind) && self.text(node) == text).collect()
     }

@@ -1,6 +1,7 @@
-//! How the engine holds texts: as codes of one dictionary, or as they are.
+//! How the engine represents texts: as codes of a dictionary, or as plain texts.
 //!
-//! The rest of the engine asks [`Texts`], which does what the [`TextEncoding`] says, so that one switch turns all of it off.
+//! The rest of the engine only uses [`Texts`], which follows the engine's [`TextEncoding`]. So dictionary encoding can be turned off in one
+//! place.
 
 mod dictionary;
 mod expressions;

@@ -1,8 +1,8 @@
-//! Rewrites an optimised plan so that texts stay codes for as long as nobody looks into them.
+//! Rewrites an optimised plan so that it works on dictionary codes and decodes texts only where it needs them.
 //!
-//! Grouping, joining, comparing for equality, and asking for null need only codes; a function of one text is worked out once for each
-//! code. Whatever else reads a text (sorting, `min`, concatenating) has it decoded right there. A node or expression that is not known
-//! here gets its texts decoded below it, so a plan means the same before and after.
+//! Codes are enough to group, to join, to compare for equality and to test for null, and a function of one text is computed once for each
+//! code. Where anything else reads a text, such as a sort, `min` or a concatenation, the text is decoded right there. Below a node or
+//! expression that is not known here all texts are decoded, so the plan has the same result before and after.
 
 use std::sync::Arc;
 
@@ -19,39 +19,39 @@ use super::expressions::{Expressions, Scope};
 use super::functions;
 use super::table::{EncodedTable, is_text};
 
-/// The stack that rewriting one node may take, and how much more there is where less than that is left.
+/// The stack that rewriting one node may take, and the size of the stack that is added when less than that is left.
 const RED_ZONE_BYTES: usize = 256 * 1024;
 const STACK_BYTES: usize = 2 * 1024 * 1024;
 
-/// A plan in which some columns are codes.
+/// A plan of which some columns may be codes.
 pub struct Encoded {
     /// The plan.
     pub plan: LogicalPlan,
-    /// For every column of the plan the type of text that its codes stand for; none where it is no code.
+    /// For every column of the plan that has codes, the type of the texts that they stand for.
     pub columns: Vec<Option<DataType>>,
 }
 
 impl Encoded {
-    /// A plan of which no column is codes.
+    /// A plan of which no column has codes.
     pub fn plain(plan: LogicalPlan) -> Self {
         let columns = vec![None; plan.schema().fields().len()];
         Encoded { plan, columns }
     }
 }
 
-/// Rewrites plans for one dictionary.
+/// Rewrites plans for the codes of one dictionary.
 pub struct Encoder<'a> {
     expressions: Expressions<'a>,
     dictionary: &'a Arc<Dictionary>,
 }
 
 impl<'a> Encoder<'a> {
-    /// An encoder for the tables of a session.
+    /// A rewriter for the tables of a session.
     pub fn new(state: &'a SessionState, dictionary: &'a Arc<Dictionary>) -> Self {
         Encoder { expressions: Expressions { state, dictionary }, dictionary }
     }
 
-    /// A plan with the rows of an optimised one, whose texts are all codes.
+    /// An optimised plan with its texts encoded: all columns of text have codes in its result.
     ///
     /// # Errors
     /// DataFusion's own.
@@ -62,12 +62,12 @@ impl<'a> Encoder<'a> {
         self.with_codes(encoded, &wanted)
     }
 
-    /// A plan with the rows of an optimised one, in the same order, in which texts have been decoded only where they are looked into.
+    /// An optimised plan that decodes texts only where it needs them. It has the same rows in the same order.
     ///
     /// # Errors
     /// DataFusion's own.
     pub fn rewrite(&self, plan: LogicalPlan) -> Result<Encoded> {
-        // A plan may be as deep as its SQL has joins, and threads have small stacks.
+        // A plan may be as deep as its SQL has joins, but the stacks of threads are small.
         stacker::maybe_grow(RED_ZONE_BYTES, STACK_BYTES, || self.rewrite_node(plan))
     }
 
@@ -187,7 +187,7 @@ impl<'a> Encoder<'a> {
         for (one, other) in join.on {
             let keys = match (self.expressions.code(&one, &left_scope)?, self.expressions.code(&other, &right_scope)?) {
                 (Some(one), Some(other)) => (one, other),
-                // A text that is worked out gets a code sooner than that the other side loses its own.
+                // A computed text is encoded rather than that the codes of the other side are decoded.
                 (Some(code), None) if is_text(&other.get_type(&right_scope.schema)?) => {
                     (code, self.expressions.as_code(&other, &right_scope)?)
                 }
@@ -239,7 +239,7 @@ impl<'a> Encoder<'a> {
         Ok(Encoded { plan, columns })
     }
 
-    /// Gives codes to those of the wanted columns that have none yet, and texts to the others.
+    /// Encodes the columns that are `wanted` as codes and decodes the others, unless they are so already.
     fn with_codes(&self, encoded: Encoded, wanted: &[bool]) -> Result<LogicalPlan> {
         if encoded.columns.iter().zip(wanted).all(|(column, wanted)| column.is_some() == *wanted) {
             return Ok(encoded.plan);
@@ -264,13 +264,13 @@ fn text_type(data_type: &DataType) -> Option<DataType> {
     is_text(data_type).then(|| data_type.clone())
 }
 
-/// An expression under the name that another had.
+/// An expression with the name of the expression that it replaces.
 fn named_as(original: &Expr, rewritten: Expr) -> Expr {
     let (qualifier, name) = original.qualified_name();
     if rewritten.qualified_name() == (qualifier.clone(), name.clone()) { rewritten } else { rewritten.alias_qualified(qualifier, name) }
 }
 
-/// A schema in which some columns have become codes.
+/// A schema in which some columns have become columns of codes.
 fn recast(schema: &DFSchemaRef, columns: &[Option<DataType>]) -> Result<DFSchemaRef> {
     let field = |((qualifier, field), column): ((Option<&datafusion::common::TableReference>, &Arc<Field>), &Option<DataType>)| {
         let field = match column {

@@ -1,4 +1,4 @@
-//! The one switch between texts that are held as codes and texts that are held as they are.
+//! The one place that decides between dictionary codes and plain texts.
 
 use std::sync::Arc;
 
@@ -14,20 +14,20 @@ use super::rewrite::{Encoded, Encoder};
 use super::table::{self, EncodedTable};
 use crate::engine::memory::Held;
 
-/// Views of texts are copied into a buffer of their own when they use less than one part in so many of the buffers that they point into.
+/// A column of views is compacted if its texts use less than one part in so many of its buffers.
 const LEAST_USED: usize = 2;
 
-/// How an engine holds texts in its tables and between its operators. No result depends on it.
+/// How tables and operators represent texts. No result depends on it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TextEncoding {
-    /// Every text is once in the engine's dictionary. Tables and operators have its code, which is a number of 32 bits.
+    /// As codes: the engine's dictionary has every text once, and tables and operators have its code, a number of 32 bits.
     #[default]
     Dictionary,
-    /// Tables and operators have the texts themselves, as views (`Utf8View`).
+    /// As plain texts, in Arrow's `Utf8View`.
     Plain,
 }
 
-/// The texts of an engine.
+/// The text encoding of an engine and its dictionary.
 #[derive(Debug, Clone)]
 pub struct Texts {
     encoding: TextEncoding,
@@ -35,22 +35,22 @@ pub struct Texts {
 }
 
 impl Texts {
-    /// No texts yet; the dictionary counts what it takes in `memory`.
+    /// A dictionary without texts, which reserves what it takes in `memory`.
     pub fn new(encoding: TextEncoding, memory: Held) -> Self {
         Texts { encoding, dictionary: Arc::new(Dictionary::within(memory)) }
     }
 
-    /// How texts are held.
+    /// How tables and operators represent texts.
     pub fn encoding(&self) -> TextEncoding {
         self.encoding
     }
 
-    /// The texts that have codes.
+    /// The dictionary of the codes.
     pub fn dictionary(&self) -> &Arc<Dictionary> {
         &self.dictionary
     }
 
-    /// The schema of a table as it is held.
+    /// The schema in which a table is stored.
     pub fn held_schema(&self, schema: &Schema) -> SchemaRef {
         match self.encoding {
             TextEncoding::Dictionary => table::encoded_schema(schema),
@@ -58,7 +58,7 @@ impl Texts {
         }
     }
 
-    /// A batch as it is held.
+    /// A batch in the schema in which it is stored.
     ///
     /// # Errors
     /// As [`Dictionary::encode`] fails.
@@ -70,7 +70,7 @@ impl Texts {
         }
     }
 
-    /// A table as SQL sees it, whose columns would be those of `schema` if texts were not held otherwise.
+    /// A stored table as SQL sees it. With codes SQL sees the columns of `schema`.
     pub fn table(&self, schema: SchemaRef, held: Arc<dyn TableProvider>) -> Arc<dyn TableProvider> {
         match self.encoding {
             TextEncoding::Dictionary => Arc::new(EncodedTable::new(schema, held, Arc::clone(&self.dictionary))),
@@ -78,7 +78,7 @@ impl Texts {
         }
     }
 
-    /// An optimised plan in which texts are codes until something looks into them, and which of its columns still are codes.
+    /// An optimised plan that works on codes if texts are encoded, with the columns that still have codes in its result.
     ///
     /// # Errors
     /// DataFusion's own.
@@ -89,7 +89,7 @@ impl Texts {
         }
     }
 
-    /// An optimised plan whose rows are as a table holds them.
+    /// An optimised plan whose result is in the schema in which tables are stored.
     ///
     /// # Errors
     /// DataFusion's own.
@@ -100,7 +100,7 @@ impl Texts {
         }
     }
 
-    /// A batch with the columns of a schema, which has text in the place of codes, or another type of text.
+    /// A batch in a schema that has texts instead of codes, or another text type.
     ///
     /// # Errors
     /// As [`Dictionary::decode`] fails.
@@ -108,11 +108,11 @@ impl Texts {
         table::decoded_batch(&self.dictionary, schema, batch)
     }
 
-    /// A batch that holds no much larger buffers than its rows need: a few rows that a filter has left would hold all texts of the
-    /// batches that they come from.
+    /// A batch whose buffers are not much larger than its rows need. The few rows that a filter leaves would otherwise keep all texts of
+    /// the batches that they come from in memory.
     ///
     /// # Errors
-    /// As Arrow fails.
+    /// When Arrow cannot build the batch.
     pub fn compact(&self, batch: RecordBatch) -> Result<RecordBatch> {
         if self.encoding == TextEncoding::Dictionary {
             return Ok(batch);
