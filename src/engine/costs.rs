@@ -43,7 +43,7 @@ fn of_plan(plan: &LogicalPlan) -> Result<Vec<u64>, DataFusionError> {
     })?;
     if is_condition && expressions.iter().any(|parts| *parts > MAX_PARTS) {
         return Err(too_costly(format!(
-            "a condition comes to more than {MAX_PARTS} parts when what its columns are made of is put in their place; keep these columns in a model of its own"
+            "a condition has more than {MAX_PARTS} parts when its columns are replaced by the expressions that define them; compute these columns in a model of their own"
         )));
     }
     Ok(match plan {
@@ -100,7 +100,7 @@ pub fn refuse_large_constants(plan: &LogicalPlan) -> Result<(), DataFusionError>
                     Expr::Literal(value, _) if value.size() > MAX_CONSTANT_BYTES + size_of_val(value) => {
                         let size = crate::shown::size(value.size() as u64);
                         let most = MAX_CONSTANT_BYTES / 1024;
-                        let what = format!("{CONSTANT} of {size} is repeated in every row, and may have {most} KiB");
+                        let what = format!("{CONSTANT} of {size} is repeated in every row, and may have {most} KiB at most");
                         Err(DataFusionError::ResourcesExhausted(what))
                     }
                     _ => Ok(TreeNodeRecursion::Continue),

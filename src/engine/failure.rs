@@ -38,7 +38,7 @@ pub fn failed(what: &str, error: &DataFusionError) -> Error {
     match error.find_root() {
         DataFusionError::ResourcesExhausted(why) => {
             let hint = match watch::enough_bytes() {
-                _ if why.starts_with(costs::CONSTANT) => "keep it in a table under `reference`, or make it of less".to_owned(),
+                _ if why.starts_with(costs::CONSTANT) => "keep it in a table under `reference`, or make it smaller".to_owned(),
                 Some(bytes) => format!("`--memory-limit {}` should be enough; fewer `--threads` need less", size(bytes)),
                 None => "raise the `--memory-limit` of `segmill run`, or lower `--threads`".to_owned(),
             };
@@ -53,7 +53,7 @@ pub fn failed(what: &str, error: &DataFusionError) -> Error {
             let message = Message::new(format!("{what} cannot use the folder for temporary files{why}"));
             Error::Unavailable(
                 message.hint(
-                    "make room there, or name another folder in the variable `TMPDIR`; too many open files need a higher `ulimit -n`",
+                    "free space there, or name another folder in the variable `TMPDIR`; if too many files are open, raise `ulimit -n`",
                 ),
             )
         }

@@ -172,7 +172,7 @@ impl ScalarUDFImpl for Bounded {
         if bytes > most_bytes as u128 {
             let made = size(u64::try_from(bytes).unwrap_or(u64::MAX));
             let most = size(most_bytes as u64);
-            let what = format!("`{}` would make {made} at once, and may make {most}", self.name());
+            let what = format!("`{}` would produce {made} at once, but may produce {most} at most", self.name());
             return Err(DataFusionError::ResourcesExhausted(what));
         }
         match &self.inner {

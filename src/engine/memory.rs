@@ -108,7 +108,7 @@ impl Held {
             let all = self.holdings.reservation.size().saturating_add(bytes);
             watch::is_wanted(all);
             let (wanted, limit) = (size(bytes as u64), size(limit as u64));
-            return Err(DataFusionError::ResourcesExhausted(format!("it takes {wanted} at once, of {limit} in all")));
+            return Err(DataFusionError::ResourcesExhausted(format!("it takes {wanted} at once, and the limit is {limit}")));
         }
         self.count(bytes);
         self.fit().inspect_err(|_| self.shrink(bytes))
@@ -138,7 +138,7 @@ impl Held {
         watch::is_wanted(held);
         let (held, limit) = (size(held as u64), size(*limit as u64));
         Err(DataFusionError::ResourcesExhausted(format!(
-            "texts, identifiers and what is read at once take {held} of {limit}, and they cannot be put on disk"
+            "texts, identifiers and the data being read take {held}, which cannot be moved to disk, and the limit is {limit}"
         )))
     }
 
@@ -179,7 +179,7 @@ pub fn within_limit() -> Result<(), DataFusionError> {
 
 /// The error of a process that uses more memory than its limit allows.
 pub(super) fn exhausted() -> DataFusionError {
-    DataFusionError::ResourcesExhausted("the data that the run reads, computes and writes at once takes more".to_owned())
+    DataFusionError::ResourcesExhausted("the data that the run reads, computes and writes at the same time takes more".to_owned())
 }
 
 #[cfg(test)]
@@ -203,7 +203,7 @@ mod tests {
         assert!(operator.try_grow(1).is_err());
         assert_eq!(pool.reserved(), 1_300);
         let error = other.grow(101).unwrap_err();
-        assert!(failed("`m`", &error).to_string().contains("texts, identifiers and what is read at once take 1001B of 1kB"), "{error}");
+        assert!(failed("`m`", &error).to_string().contains("texts, identifiers and the data being read take 1001B"), "{error}");
         drop(other);
         one.settle(500);
         one.settle(600);

@@ -141,7 +141,7 @@ impl MemoryPool for Pool {
 fn exhausted(reservation: &MemoryReservation, additional: usize, left: usize) -> DataFusionError {
     let (who, has) = (reservation.consumer().name(), size(reservation.size() as u64));
     let (more, left) = (size(additional as u64), size(left as u64));
-    DataFusionError::ResourcesExhausted(format!("{who} has {has} and needs {more} more, of which {left} are left"))
+    DataFusionError::ResourcesExhausted(format!("{who} has {has} and needs {more} more, but only {left} are left"))
 }
 
 #[cfg(test)]
@@ -170,7 +170,7 @@ mod tests {
         late.try_grow(LIMIT / LEAST_SHARE).unwrap();
         assert!(late.try_grow(1).is_err());
         let error = fixed.try_grow(LIMIT).unwrap_err().to_string();
-        assert!(error.contains("a join has 40MiB and needs 320MiB more, of which 0B are left"), "{error}");
+        assert!(error.contains("a join has 40MiB and needs 320MiB more, but only 0B are left"), "{error}");
         drop((one, other, fixed, late));
         assert_eq!(pool.reserved(), 0);
     }

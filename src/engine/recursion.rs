@@ -91,7 +91,7 @@ impl ExecutionPlan for Round {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         if self.rounds.fetch_add(1, Relaxed) >= MAX_ROUNDS {
             return Err(too_costly(format!(
-                "a recursive query goes on after {MAX_ROUNDS} rounds; give it a condition that ends it, or make rows of a series with `unnest(generate_series(…))`"
+                "a recursive query has not ended after {MAX_ROUNDS} rounds; give it a condition that ends it, or make a row for each value of a series with `unnest(generate_series(…))`"
             )));
         }
         self.input.execute(partition, context)

@@ -176,7 +176,7 @@ impl Dictionary {
             self.held.as_ref().map_or(usize::MAX, |held| (held.limit() / DECODED_SHARE).max(MIN_DECODED_BYTES)).min(i32::MAX as usize);
         if total > most {
             let (total, most) = (size(total as u64), size(most as u64));
-            return Err(DataFusionError::ResourcesExhausted(format!("the texts of one batch take {total}, and may take {most}")));
+            return Err(DataFusionError::ResourcesExhausted(format!("the texts of one batch take {total}, but may take {most} at most")));
         }
         let offsets = OffsetBuffer::from_lengths(texts.iter().map(|text| text.len()));
         let mut bytes = Vec::with_capacity(total);
@@ -399,7 +399,7 @@ fn unencoded(data_type: &DataType) -> DataFusionError {
 }
 
 fn too_many() -> DataFusionError {
-    DataFusionError::ResourcesExhausted("there are more different texts than a run can number: four thousand million".to_owned())
+    DataFusionError::ResourcesExhausted("there are more distinct texts than a run can number (4 thousand million)".to_owned())
 }
 
 /// A hash of 32 bits, made of both halves of one of 64 bits.

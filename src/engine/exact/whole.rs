@@ -381,7 +381,7 @@ pub fn beyond(what: &str, data_type: &DataType) -> DataFusionError {
         DataType::Duration(_) => "duration",
         _ => "integer",
     };
-    told(format!("{what} is beyond what its type can hold ({name}); cast what it is made of to a wider type, or to double"))
+    told(format!("{what} is beyond what its type can hold ({name}); cast its operands to a wider type, or to double"))
 }
 
 /// The sums in the result type.
