@@ -77,8 +77,8 @@ impl Engine {
         take: fn(&T, RecordBatch) -> Result<(), DataFusionError>,
     ) -> Result<(), DataFusionError> {
         let (state, plan) = frame.into_parts();
-        let held = self.texts.held(&state, self.optimized(&state, &plan)?)?;
-        let plan = state.query_planner().create_physical_plan(&held, &state).await?;
+        let stored = self.texts.stored_plan(&state, self.optimized(&state, &plan)?)?;
+        let plan = state.query_planner().create_physical_plan(&stored, &state).await?;
         self.work.runs(&plan);
         let mut taking = JoinSet::new();
         for mut rows in execute_stream_partitioned(plan, self.context.task_ctx())? {

@@ -12,7 +12,7 @@ use datafusion::logical_expr::LogicalPlan;
 
 use super::Engine;
 use super::failure::failed;
-use super::kept::{Kept, KeptTable};
+use super::materialised_table::{Kept, MaterialisedProvider};
 use crate::error::{Error, Result};
 
 impl Engine {
@@ -44,18 +44,18 @@ impl Engine {
     /// As [`Engine::register`], and those of the batches.
     pub fn register_each(&self, name: &str, schema: SchemaRef, batches: impl Iterator<Item = Result<RecordBatch>>) -> Result<u64> {
         let failed = |error: DataFusionError| failed(&format!("the table {name}"), &error);
-        let kept = self.table(self.held_schema(&schema));
+        let materialised = self.table(self.held_schema(&schema));
         for batch in batches {
-            kept.push(self.encode(&batch?).map_err(failed)?).map_err(failed)?;
+            materialised.push(self.encode(&batch?).map_err(failed)?).map_err(failed)?;
         }
-        let (all, rows) = ((0..schema.fields().len()).collect::<Vec<_>>(), kept.rows() as u64);
-        self.register_columns(name, schema, &all, kept).map_err(failed)?;
+        let (all, rows) = ((0..schema.fields().len()).collect::<Vec<_>>(), materialised.rows() as u64);
+        self.register_columns(name, schema, &all, materialised).map_err(failed)?;
         Ok(rows)
     }
 
     /// The schema in which the engine stores a table with the columns of `schema`. It depends on [`Engine::text_encoding`].
     pub fn held_schema(&self, schema: &SchemaRef) -> SchemaRef {
-        self.texts.held_schema(schema)
+        self.texts.stored_schema(schema)
     }
 
     /// A batch in the schema in which the engine stores it.
@@ -63,7 +63,7 @@ impl Engine {
     /// # Errors
     /// When there are more texts than codes.
     pub fn encode(&self, batch: &RecordBatch) -> Result<RecordBatch, DataFusionError> {
-        self.texts.held_batch(batch)
+        self.texts.stored_batch(batch)
     }
 
     /// Registers a table for SQL that is in the stored schema ([`Engine::held_schema`]). SQL sees the columns of `schema`.
@@ -80,10 +80,10 @@ impl Engine {
     /// As [`Engine::register`], and when there is no memory for them.
     pub fn register_encoded_batches(&self, name: &str, schema: SchemaRef, batches: Vec<RecordBatch>) -> Result<()> {
         let all: Vec<usize> = (0..schema.fields().len()).collect();
-        let kept = self.table(self.held_schema(&schema));
-        let pushed = batches.into_iter().try_for_each(|batch| kept.push(batch));
+        let materialised = self.table(self.held_schema(&schema));
+        let pushed = batches.into_iter().try_for_each(|batch| materialised.push(batch));
         pushed.map_err(|error| failed(&format!("the table {name}"), &error))?;
-        let registered = self.register_columns(name, schema, &all, kept);
+        let registered = self.register_columns(name, schema, &all, materialised);
         registered.map_err(|error| failed(&format!("the table {name}"), &error))
     }
 
@@ -91,10 +91,16 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::register`].
-    pub fn register_columns(&self, name: &str, schema: SchemaRef, columns: &[usize], kept: Arc<Kept>) -> Result<(), DataFusionError> {
+    pub fn register_columns(
+        &self,
+        name: &str,
+        schema: SchemaRef,
+        columns: &[usize],
+        materialised: Arc<Kept>,
+    ) -> Result<(), DataFusionError> {
         let encoded = self.held_schema(&schema);
         let positions = (0..encoded.fields().len()).map(|at| columns.iter().position(|column| *column == at)).collect();
-        let registered = self.register_encoded(name, schema, Arc::new(KeptTable::new(encoded, positions, kept)));
+        let registered = self.register_encoded(name, schema, Arc::new(MaterialisedProvider::new(encoded, positions, materialised)));
         registered.map_err(|error| DataFusionError::External(Box::new(error)))
     }
 
@@ -102,9 +108,9 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::register`].
-    pub fn register_kept(&self, name: &str, kept: Arc<Kept>) -> Result<()> {
-        let (schema, all) = (kept.schema(), (0..kept.schema().fields().len()).map(Some).collect());
-        self.register(name, Arc::new(KeptTable::new(schema, all, kept)))
+    pub fn register_kept(&self, name: &str, materialised: Arc<Kept>) -> Result<()> {
+        let (schema, all) = (materialised.schema(), (0..materialised.schema().fields().len()).map(Some).collect());
+        self.register(name, Arc::new(MaterialisedProvider::new(schema, all, materialised)))
     }
 
     /// Declares that some columns are a key of a table. An order by a key has no ties, so nothing needs to break them.

@@ -33,7 +33,7 @@ use super::growth;
 #[derive(Debug)]
 pub struct Checks {
     /// The most bytes that one function call may produce for a batch.
-    pub most_bytes: usize,
+    pub max_bytes: usize,
 }
 
 impl AnalyzerRule for Checks {
@@ -51,7 +51,7 @@ impl AnalyzerRule for Checks {
             let names = NamePreserver::new(&node);
             let rewritten = node.map_expressions(|expr| {
                 let name = names.save(&expr);
-                Ok(checked(expr, &schema, self.most_bytes)?.update_data(|expr| name.restore(expr)))
+                Ok(checked(expr, &schema, self.max_bytes)?.update_data(|expr| name.restore(expr)))
             })?;
             // The names of the expressions have not changed, so the schema of the node is still right.
             Ok(rewritten)
@@ -60,21 +60,21 @@ impl AnalyzerRule for Checks {
     }
 }
 
-/// An expression with checked arithmetic, whose functions produce at most `most_bytes` for a batch. The types of its operands must be
+/// An expression with checked arithmetic, whose functions produce at most `max_bytes` for a batch. The types of its operands must be
 /// coerced already.
 ///
 /// # Errors
 /// DataFusion's own.
-pub fn checked(expr: Expr, schema: &DFSchema, most_bytes: usize) -> Result<Transformed<Expr>> {
+pub fn checked(expr: Expr, schema: &DFSchema, max_bytes: usize) -> Result<Transformed<Expr>> {
     expr.transform_up(|part| match part {
-        Expr::ScalarFunction(call) => match growth::bounded(&call.func, most_bytes) {
+        Expr::ScalarFunction(call) => match growth::bounded(&call.func, max_bytes) {
             Some(function) => Ok(Transformed::yes(function.call(call.args))),
             None => Ok(Transformed::no(Expr::ScalarFunction(call))),
         },
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::StringConcat, right }) => {
             let types = left.get_type(schema).ok().zip(right.get_type(schema).ok());
             if types.is_some_and(|(one, other)| is_text(&one) && is_text(&other)) {
-                return Ok(Transformed::yes(growth::concatenation(most_bytes).call(vec![*left, *right])));
+                return Ok(Transformed::yes(growth::concatenation(max_bytes).call(vec![*left, *right])));
             }
             Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op: Operator::StringConcat, right })))
         }

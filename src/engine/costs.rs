@@ -5,7 +5,7 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::logical_expr::{EmptyRelation, Expr, LogicalPlan};
 
-use super::told::too_costly;
+use super::known_failure::too_costly;
 
 /// The most parts that a condition may have after columns are replaced, not counting constants.
 pub const MAX_PARTS: u64 = 20_000;

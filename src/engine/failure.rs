@@ -3,7 +3,7 @@
 use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 
-use super::memory::exhausted;
+use super::reservation::exhausted;
 use super::{costs, watch};
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Message};
@@ -15,7 +15,7 @@ pub fn out_of_memory(what: &str) -> Error {
 }
 
 /// Whether the memory limit caused the failure.
-pub(super) fn is_want_of_memory(error: &DataFusionError) -> bool {
+pub(super) fn is_out_of_memory(error: &DataFusionError) -> bool {
     matches!(error.find_root(), DataFusionError::ResourcesExhausted(_))
 }
 
@@ -30,7 +30,7 @@ fn is_disk(error: &DataFusionError) -> bool {
 
 /// Whether the memory limit or the disk for spill files caused the failure.
 pub fn is_want_of_room(error: &DataFusionError) -> bool {
-    is_want_of_memory(error) || is_disk(error)
+    is_out_of_memory(error) || is_disk(error)
 }
 
 /// The error of a step that failed in the engine.

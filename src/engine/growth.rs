@@ -34,7 +34,7 @@ const ELEMENT_BYTES: u128 = 8;
 const TEXT_ELEMENT_BYTES: u128 = 16;
 
 /// The most bytes that one call may produce for a batch of rows: half of a thread's share of the memory limit.
-pub fn most_bytes(limits: Limits) -> usize {
+pub fn max_bytes(limits: Limits) -> usize {
     (limits.memory_bytes / limits.threads.max(1) / 2).max(MIN_RESULT_BYTES)
 }
 
@@ -94,17 +94,17 @@ impl Growth {
 }
 
 /// A function in the wrapper that limits its output; none if its output cannot be large.
-pub fn bounded(function: &Arc<ScalarUDF>, most_bytes: usize) -> Option<ScalarUDF> {
+pub fn bounded(function: &Arc<ScalarUDF>, max_bytes: usize) -> Option<ScalarUDF> {
     let growth = Growth::of(function.name()).filter(|_| !function.inner().is::<Bounded>())?;
     let volatility = function.signature().volatility;
     let signature = Signature::variadic_any(volatility);
-    Some(ScalarUDF::from(Bounded { inner: Inner::Function(Arc::clone(function)), growth, most_bytes, signature }))
+    Some(ScalarUDF::from(Bounded { inner: Inner::Function(Arc::clone(function)), growth, max_bytes, signature }))
 }
 
 /// The operator `||` of two texts as such a function.
-pub fn concatenation(most_bytes: usize) -> ScalarUDF {
+pub fn concatenation(max_bytes: usize) -> ScalarUDF {
     let signature = Signature::any(2, Volatility::Immutable);
-    ScalarUDF::from(Bounded { inner: Inner::Concatenation, growth: Growth::Sum, most_bytes, signature })
+    ScalarUDF::from(Bounded { inner: Inner::Concatenation, growth: Growth::Sum, max_bytes, signature })
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -117,13 +117,13 @@ enum Inner {
 struct Bounded {
     inner: Inner,
     growth: Growth,
-    most_bytes: usize,
+    max_bytes: usize,
     signature: Signature,
 }
 
 impl PartialEq for Bounded {
     fn eq(&self, other: &Self) -> bool {
-        (&self.inner, self.most_bytes) == (&other.inner, other.most_bytes)
+        (&self.inner, self.max_bytes) == (&other.inner, other.max_bytes)
     }
 }
 
@@ -131,7 +131,7 @@ impl Eq for Bounded {}
 
 impl Hash for Bounded {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (&self.inner, self.most_bytes).hash(state);
+        (&self.inner, self.max_bytes).hash(state);
     }
 }
 
@@ -168,10 +168,10 @@ impl ScalarUDFImpl for Bounded {
         let bytes = self.bytes(&args)?;
         let is_constant = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
         // A constant list is shared between rows, but a constant text is copied for every row.
-        let most_bytes = if is_constant && self.growth.makes_text() { MAX_CONSTANT_BYTES } else { self.most_bytes };
-        if bytes > most_bytes as u128 {
+        let max_bytes = if is_constant && self.growth.makes_text() { MAX_CONSTANT_BYTES } else { self.max_bytes };
+        if bytes > max_bytes as u128 {
             let made = size(u64::try_from(bytes).unwrap_or(u64::MAX));
-            let most = size(most_bytes as u64);
+            let most = size(max_bytes as u64);
             let what = format!("`{}` would produce {made} at once, but may produce {most} at most", self.name());
             return Err(DataFusionError::ResourcesExhausted(what));
         }
@@ -304,7 +304,7 @@ impl Bounded {
                     |row| [Some(text), fill.first()].into_iter().flatten().all(|given| given.text(row).is_none_or(str::is_ascii));
                 of_rows(&|row| if text.row(row).is_some() { positive(length.number(row)) * if is_ascii(row) { 1 } else { 4 } } else { 0 })
             }
-            (Growth::Replaced, [text, from, to]) => of_rows(&|row| replaced(text.text(row), from.text(row), to.text(row), self.most_bytes)),
+            (Growth::Replaced, [text, from, to]) => of_rows(&|row| replaced(text.text(row), from.text(row), to.text(row), self.max_bytes)),
             (Growth::ReplacedMatches, [text, pattern, to, ..]) => of_rows(&|row| {
                 let once = given.get(3).and_then(|flags| flags.text(row)).is_none_or(|flags| !flags.contains('g'));
                 replaced_matches(text.text(row), pattern.text(row), to.text(row), once)
@@ -333,7 +333,7 @@ fn positive(number: Option<i64>) -> u128 {
 }
 
 /// The bytes of a text after `replace`.
-fn replaced(text: Option<&str>, from: Option<&str>, to: Option<&str>, most_bytes: usize) -> u128 {
+fn replaced(text: Option<&str>, from: Option<&str>, to: Option<&str>, max_bytes: usize) -> u128 {
     let (Some(text), Some(from), Some(to)) = (text, from, to) else { return 0 };
     let length = text.len() as u128;
     if to.len() <= from.len() {
@@ -341,7 +341,7 @@ fn replaced(text: Option<&str>, from: Option<&str>, to: Option<&str>, most_bytes
     }
     let at_most = length + (length / (from.len() as u128).max(1) + 1) * to.len() as u128;
     // Occurrences are only counted if the upper bound is large, because counting takes time.
-    if at_most * 1024 < most_bytes as u128 { at_most } else { length + text.matches(from).count() as u128 * to.len() as u128 }
+    if at_most * 1024 < max_bytes as u128 { at_most } else { length + text.matches(from).count() as u128 * to.len() as u128 }
 }
 
 /// The bytes of a text after `regexp_replace`.

@@ -11,7 +11,7 @@ pub struct HashIndex {
     /// The upper half of a slot is the hash and the lower half is the number. The highest bits of the hash are the position of the slot; if
     /// that is taken, the next free slot is used. The length is a power of two, and at most half of the slots are used.
     slots: Vec<u64>,
-    held: usize,
+    numbers: usize,
 }
 
 /// The content of the slot at the position of a hash.
@@ -28,7 +28,7 @@ impl HashIndex {
 
     /// Makes room for so many more numbers.
     pub fn reserve(&mut self, more: usize) {
-        let wanted = ((self.held + more) * 2).next_power_of_two().max(2);
+        let wanted = ((self.numbers + more) * 2).next_power_of_two().max(2);
         if wanted > self.slots.len() {
             let before = std::mem::replace(&mut self.slots, vec![FREE; wanted]);
             before.into_iter().filter(|slot| *slot != FREE).for_each(|slot| self.occupy(slot));
@@ -66,7 +66,7 @@ impl HashIndex {
     /// Adds a number under a hash. The number must not be `u32::MAX`.
     pub fn add(&mut self, hash: u32, number: u32) {
         self.reserve(1);
-        self.held += 1;
+        self.numbers += 1;
         self.occupy(u64::from(hash) << 32 | u64::from(number));
     }
 

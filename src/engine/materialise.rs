@@ -12,7 +12,7 @@ use datafusion::prelude::DataFrame;
 use futures::StreamExt;
 
 use super::encoding::{decoded_schema, is_text};
-use super::kept::{Kept, KeptTable};
+use super::materialised_table::{Kept, MaterialisedProvider};
 use super::{Engine, failure, order};
 
 impl Engine {
@@ -25,13 +25,13 @@ impl Engine {
         let optimized = self.optimized(&state, &plan)?;
         let keys = order::keys_of(&optimized, &self.keys.lock().unwrap_or_else(PoisonError::into_inner));
         let texts: Vec<_> = optimized.schema().fields().iter().map(|field| Some(field.data_type().clone()).filter(is_text)).collect();
-        let encoded = self.texts.held(&state, optimized)?;
+        let encoded = self.texts.stored_plan(&state, optimized)?;
         let plan = state.query_planner().create_physical_plan(&encoded, &state).await?;
-        let may_sort = has_hash_join(&plan) && reads_kept_tables_only(&encoded)?;
-        let kept = match self.fill(plan).await {
+        let may_sort = has_hash_join(&plan) && reads_materialised_tables_only(&encoded)?;
+        let materialised = match self.fill(plan).await {
             // A hash join holds one side in memory and cannot spill. A sort-merge join takes longer and can spill, so the query runs again
             // with such joins, unless it reads a source: a source must not be read twice.
-            Err(error) if may_sort && failure::is_want_of_memory(&error) => {
+            Err(error) if may_sort && failure::is_out_of_memory(&error) => {
                 self.work.ends();
                 let options = state.config_mut().options_mut();
                 options.optimizer.prefer_hash_join = false;
@@ -41,9 +41,9 @@ impl Engine {
             }
             filled => filled?,
         };
-        let (held, rows) = (kept.schema(), kept.rows() as u64);
-        let schema = decoded_schema(&held, &texts);
-        let table = KeptTable::new(held, (0..schema.fields().len()).map(Some).collect(), kept);
+        let (stored, rows) = (materialised.schema(), materialised.rows() as u64);
+        let schema = decoded_schema(&stored, &texts);
+        let table = MaterialisedProvider::new(stored, (0..schema.fields().len()).map(Some).collect(), materialised);
         self.register_encoded(name, schema, Arc::new(table)).map_err(|error| DataFusionError::External(error.to_string().into()))?;
         for key in keys {
             self.declare_key(name, key.into_iter().map(|column| column.name).collect());
@@ -54,12 +54,12 @@ impl Engine {
     /// Runs a plan and collects its rows in a materialised table.
     async fn fill(&self, plan: Arc<dyn ExecutionPlan>) -> Result<Arc<Kept>, DataFusionError> {
         self.work.runs(&plan);
-        let kept = self.table(plan.schema());
+        let materialised = self.table(plan.schema());
         let mut batches = execute_stream(plan, self.context.task_ctx())?;
         while let Some(batch) = batches.next().await.transpose()? {
-            kept.push(self.texts.compact(batch)?)?;
+            materialised.push(self.texts.compact(batch)?)?;
         }
-        Ok(kept)
+        Ok(materialised)
     }
 }
 
@@ -68,11 +68,11 @@ fn has_hash_join(plan: &Arc<dyn ExecutionPlan>) -> bool {
 }
 
 /// Whether a plan reads nothing but materialised tables.
-fn reads_kept_tables_only(plan: &LogicalPlan) -> Result<bool, DataFusionError> {
+fn reads_materialised_tables_only(plan: &LogicalPlan) -> Result<bool, DataFusionError> {
     let mut kept_alone = true;
     plan.apply_with_subqueries(|node| {
         if let LogicalPlan::TableScan(scan) = node {
-            kept_alone &= source_as_provider(&scan.source)?.is::<KeptTable>();
+            kept_alone &= source_as_provider(&scan.source)?.is::<MaterialisedProvider>();
         }
         Ok(TreeNodeRecursion::Continue)
     })?;

@@ -4,7 +4,6 @@ mod answers;
 mod catalogue;
 mod checked;
 mod costs;
-mod disks;
 mod encoding;
 mod exact;
 mod failure;
@@ -12,23 +11,24 @@ mod gathered;
 mod growth;
 mod index;
 mod inspect;
-mod kept;
+mod known_failure;
 mod limits;
 mod local_date;
 mod machine;
 mod materialise;
-mod memory;
+mod materialised_table;
 mod order;
 mod parallel;
 mod parameters;
 mod planning;
 mod pool;
-mod profile;
 mod recursion;
+mod reservation;
 mod rules;
 mod scratch;
 mod session;
-mod told;
+mod spill_files;
+mod timings;
 mod watch;
 
 pub use costs::MAX_PARTS;
@@ -37,15 +37,15 @@ pub use failure::{failed, is_want_of_room, out_of_memory};
 pub use gathered::Gathered;
 pub use index::{HashIndex, Slot};
 pub use inspect::{columns_read, reads, unrepeatable, unrepeatable_in};
-pub use kept::Kept;
+pub use known_failure::{Told, told};
 pub use limits::Limits;
 pub use machine::{memory_at_hand, peak_memory};
-pub use memory::{Held, within_limit};
+pub use materialised_table::Kept;
 pub use order::{Dependence, dependent_on_order};
 pub use parallel::parallel;
-pub use profile::{Operator, Work, compute_ms};
+pub use reservation::{Held, within_limit};
 pub use scratch::Scratch;
-pub use told::{Told, told};
+pub use timings::{Operator, Work, compute_ms};
 pub use watch::{PROGRAM_BYTES, expect_to_read, memory_is_exceeded, watch_memory};
 
 use std::sync::{Arc, Mutex, OnceLock};
@@ -62,11 +62,11 @@ pub struct Engine {
     /// are seen all the same, since the catalogue is shared.
     state: Arc<SessionState>,
     work: Arc<Work>,
-    holdings: Arc<memory::Holdings>,
-    files: disks::NamelessFiles,
+    reservations: Arc<reservation::Reservations>,
+    files: spill_files::NamelessFiles,
     /// What tells the rows of tables apart.
     keys: Arc<Mutex<order::Keys>>,
     salt: Arc<OnceLock<String>>,
     /// The most that a function may make of a batch.
-    most_bytes: usize,
+    max_bytes: usize,
 }

@@ -42,7 +42,7 @@ impl Pool {
         let mut state = self.state();
         let wanted = state.taken() + additional;
         let has = reservation.size() + additional;
-        let most = watch::most_bytes(self.limit).saturating_sub(LEFT_BYTES).max(self.limit);
+        let most = watch::max_bytes(self.limit).saturating_sub(LEFT_BYTES).max(self.limit);
         let is_least = has <= self.limit / LEAST_SHARE && wanted <= most;
         if !reservation.consumer().can_spill() {
             if wanted > self.limit && !is_least {
@@ -123,7 +123,7 @@ impl MemoryPool for Pool {
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
         self.give(reservation, additional).or_else(|_| {
             // The allocator keeps memory that is not in use. Returning it to the system may be enough.
-            watch::give_back();
+            watch::release_unused();
             self.give(reservation, additional)
         })
     }

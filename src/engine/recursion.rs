@@ -14,7 +14,7 @@ use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceC
 use datafusion::physical_plan::recursive_query::RecursiveQueryExec;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 
-use super::told::too_costly;
+use super::known_failure::too_costly;
 
 /// How many times a query may read its own result.
 pub const MAX_ROUNDS: usize = 10_000;

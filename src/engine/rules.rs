@@ -52,7 +52,7 @@ impl Engine {
     /// DataFusion's own.
     pub fn physical(&self, expr: Expr, schema: &DFSchema) -> Result<Arc<dyn PhysicalExpr>, DataFusionError> {
         let simplifier = ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::new(schema.clone())).build());
-        let checked = checked::checked(simplifier.coerce(expr, schema)?, schema, self.most_bytes)?.data;
+        let checked = checked::checked(simplifier.coerce(expr, schema)?, schema, self.max_bytes)?.data;
         // The simplifier replaces the functions that cannot be evaluated themselves.
         let is_turned = |part: &Expr| matches!(part, Expr::ScalarFunction(call) if TURNED.contains(&call.name()));
         let checked = if checked.exists(|part| Ok(is_turned(part)))? { simplifier.simplify(checked)? } else { checked };

@@ -4,7 +4,7 @@ use std::io::Result;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::disks::{NamelessFiles, Spilled};
+use super::spill_files::{NamelessFiles, Spilled};
 
 /// A spill file for bytes. The file is created with the first of them.
 #[derive(Debug)]

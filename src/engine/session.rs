@@ -9,16 +9,16 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use super::checked::Checks;
-use super::disks::NamelessFiles;
 use super::encoding::{Dictionary, TextEncoding, Texts};
-use super::kept::Kept;
 use super::limits::Limits;
 use super::local_date::LocalDates;
-use super::memory::{Held, Holdings};
+use super::materialised_table::Kept;
 use super::pool::Pool;
-use super::profile::Work;
 use super::recursion::CountRounds;
+use super::reservation::{Held, Reservations};
 use super::scratch::Scratch;
+use super::spill_files::NamelessFiles;
+use super::timings::Work;
 use super::{Engine, exact, growth};
 use crate::error::{Error, Result};
 
@@ -37,14 +37,14 @@ impl Engine {
     /// [`Error::Defect`] when DataFusion refuses its configuration.
     pub fn with_text_encoding(limits: Limits, time_zone: &str, text_encoding: TextEncoding) -> Result<Self> {
         let pool: Arc<dyn MemoryPool> = Arc::new(Pool::new(limits.memory_bytes));
-        let (holdings, files) = (Holdings::of(&pool, limits.memory_bytes), NamelessFiles::default());
+        let (reservations, files) = (Reservations::of(&pool, limits.memory_bytes), NamelessFiles::default());
         let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).with_disk_manager_builder(files.disk()).build_arc();
         let runtime = runtime.map_err(|error| Error::defect(format!("the engine did not start: {error}")))?;
         let state = SessionStateBuilder::new()
             .with_config(configuration(limits, time_zone))
             .with_runtime_env(runtime)
             .with_default_features()
-            .with_analyzer_rule(Arc::new(Checks { most_bytes: growth::most_bytes(limits) }))
+            .with_analyzer_rule(Arc::new(Checks { max_bytes: growth::max_bytes(limits) }))
             .with_optimizer_rule(Arc::new(LocalDates::default()))
             .with_physical_optimizer_rule(Arc::new(CountRounds))
             .build();
@@ -60,14 +60,14 @@ impl Engine {
         let state = Arc::new(context.state());
         Ok(Engine {
             context,
-            texts: Texts::new(text_encoding, holdings.part()),
+            texts: Texts::new(text_encoding, reservations.reservation()),
             state,
             work: Arc::default(),
-            holdings,
+            reservations,
             files,
             keys: Arc::default(),
             salt,
-            most_bytes: growth::most_bytes(limits),
+            max_bytes: growth::max_bytes(limits),
         })
     }
 
@@ -78,12 +78,12 @@ impl Engine {
 
     /// A materialised table without rows. It is moved to disk when memory is needed.
     pub fn table(&self, encoded: SchemaRef) -> Arc<Kept> {
-        Kept::new(encoded, self.threads(), &self.holdings, self.context.runtime_env(), &self.work)
+        Kept::new(encoded, self.threads(), &self.reservations, self.context.runtime_env(), &self.work)
     }
 
     /// A new memory reservation of no bytes.
     pub fn hold(&self) -> Held {
-        self.holdings.part()
+        self.reservations.reservation()
     }
 
     /// A spill file for bytes that do not fit memory.
@@ -93,7 +93,7 @@ impl Engine {
 
     /// The bytes of all memory reservations, which do not include the operators of queries.
     pub fn held_bytes(&self) -> usize {
-        self.holdings.bytes()
+        self.reservations.bytes()
     }
 
     /// How tables and operators represent texts.
@@ -128,7 +128,7 @@ impl Engine {
 
     /// The memory limit in bytes, for tables, texts, identifiers and operators together.
     pub fn memory_limit(&self) -> usize {
-        self.holdings.limit()
+        self.reservations.limit()
     }
 }
 

@@ -65,12 +65,12 @@ pub fn expect_to_read(bytes: u64) {
 }
 
 /// Counts so many bytes of extracts as read.
-pub(super) fn has_read(bytes: u64) {
+pub(super) fn count_read(bytes: u64) {
     READ.fetch_add(bytes, Relaxed);
 }
 
 /// Notes how much memory would have been needed in all.
-pub(super) fn is_wanted(bytes: usize) {
+pub(super) fn note_needed(bytes: usize) {
     WANTED.fetch_max(bytes, Relaxed);
 }
 
@@ -111,7 +111,7 @@ pub(super) fn measured() -> Option<(u64, usize)> {
 }
 
 /// Lets the allocator return memory to the system and measures the process again, before memory is refused.
-pub(super) fn give_back() {
+pub(super) fn release_unused() {
     if COUNT.load(Relaxed) > 0 {
         REFUSING.store(true, Relaxed);
         measure();
@@ -120,7 +120,7 @@ pub(super) fn give_back() {
 
 /// Whether the process uses so much memory that it might exceed the tolerated maximum before the next measurement.
 pub(super) fn is_over() -> bool {
-    measured().is_some_and(|(_, bytes)| bytes > most_bytes(LIMIT.load(Relaxed)))
+    measured().is_some_and(|(_, bytes)| bytes > max_bytes(LIMIT.load(Relaxed)))
 }
 
 /// Waits until the process has exceeded the tolerated maximum for a while. It catches memory that is not reserved from the pool.
@@ -135,7 +135,7 @@ pub async fn memory_is_exceeded() {
 
 /// The most that a process with this limit may use before an operation fails: a fifth more than the limit, minus what threads may allocate
 /// before the next measurement.
-pub(super) fn most_bytes(limit: usize) -> usize {
+pub(super) fn max_bytes(limit: usize) -> usize {
     (limit / 5 * 6).saturating_sub(ON_ITS_WAY_BYTES.min(limit / 6))
 }
 
@@ -149,7 +149,7 @@ fn measure() {
     let now = || SINCE.get().map_or(0, |since| since.elapsed_ms());
     let begun = now();
     if (bytes > limit - limit / 8 || REFUSING.swap(false, Relaxed)) && begun >= REST_UNTIL_MS.load(Relaxed) {
-        segmill_allocator::give_back();
+        segmill_allocator::release_unused();
         REST_UNTIL_MS.store(now() + (now() - begun) * SHARE_OF_TIME, Relaxed);
         bytes = counted_bytes().unwrap_or(bytes);
     }

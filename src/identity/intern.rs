@@ -53,7 +53,7 @@ pub(super) struct Nodes {
 #[derive(Default)]
 struct Shard {
     /// The sightings that are not looked up yet.
-    waiting: Vec<Sight>,
+    waiting: Vec<Sighting>,
     /// How many ends of edges were seen.
     ends: u32,
     /// For every end of an edge, in the order in which they were seen, the position of its identifier, with [`BLOCKED_END`].
@@ -68,7 +68,7 @@ const BLOCKED_END: u32 = 1 << 31;
 
 /// A sighting: what a row says about an identifier.
 #[derive(Clone, Copy)]
-struct Sight {
+struct Sighting {
     first_seen: i64,
     code: u32,
     sources: u16,
@@ -94,7 +94,7 @@ struct Entry {
 const FLAG_BITS: u32 = 2;
 
 // There are tens of millions of them.
-const _: () = assert!(size_of::<Entry>() == 16 && size_of::<Sight>() == 16 && MAX_TYPES << FLAG_BITS <= 1 << u8::BITS);
+const _: () = assert!(size_of::<Entry>() == 16 && size_of::<Sighting>() == 16 && MAX_TYPES << FLAG_BITS <= 1 << u8::BITS);
 
 /// One side of the edges of a batch.
 pub(super) struct Side {
@@ -121,7 +121,7 @@ pub(super) type Starts = Vec<(u16, u32)>;
 
 /// The sightings of a batch in the order of their shards.
 struct Sorted {
-    sights: Vec<Sight>,
+    sightings: Vec<Sighting>,
     /// The position of the first sighting of each shard, and the end of the last one.
     starts: [usize; SHARDS + 1],
 }
@@ -164,13 +164,20 @@ impl Interner {
     }
 
     /// Adds sightings to their shard, and looks all up that wait there if they are enough.
-    fn enter(&self, rules: &Rules, number: usize, mut shard: MutexGuard<'_, Shard>, sights: &[Sight], starts: &mut Starts) -> Result<()> {
+    fn enter(
+        &self,
+        rules: &Rules,
+        number: usize,
+        mut shard: MutexGuard<'_, Shard>,
+        sightings: &[Sighting],
+        starts: &mut Starts,
+    ) -> Result<()> {
         let before = shard.ends;
         self.counted(&mut shard, |shard| {
-            let ends = sights.iter().filter(|sight| sight.end).count();
+            let ends = sightings.iter().filter(|sighting| sighting.end).count();
             shard.ends = shard.ends.checked_add(u32::try_from(ends).ok()?)?;
-            shard.waiting.extend_from_slice(sights);
-            let enough = LEAST_WAITING.max(shard.known_bytes() / WAITING_SHARE / size_of::<Sight>());
+            shard.waiting.extend_from_slice(sightings);
+            let enough = LEAST_WAITING.max(shard.known_bytes() / WAITING_SHARE / size_of::<Sighting>());
             if shard.waiting.len() > enough { shard.look_up(rules, &self.dictionary) } else { Some(()) }
         })?;
         if shard.ends > before {
@@ -241,39 +248,39 @@ impl Interner {
 impl Rows<'_> {
     /// The sightings of the rows by shard, and within a shard in the order of the rows.
     fn sorted(&self) -> Sorted {
-        let sights = || {
+        let sightings = || {
             (0..self.seen.len())
-                .flat_map(|row| self.sides.iter().filter_map(move |side| Some(self.sight(row, side.kinds[row], side.codes[row]?))))
+                .flat_map(|row| self.sides.iter().filter_map(move |side| Some(self.sighting(row, side.kinds[row], side.codes[row]?))))
         };
         let mut starts = [0; SHARDS + 1];
-        for sight in sights() {
-            starts[sight.shard() + 1] += 1;
+        for sighting in sightings() {
+            starts[sighting.shard() + 1] += 1;
         }
         for shard in 0..SHARDS {
             starts[shard + 1] += starts[shard];
         }
-        let nothing = Sight { first_seen: 0, code: 0, sources: 0, kind: 0, end: false };
+        let nothing = Sighting { first_seen: 0, code: 0, sources: 0, kind: 0, end: false };
         let (mut sorted, mut next) = (vec![nothing; starts[SHARDS]], starts);
-        for sight in sights() {
-            let next = &mut next[sight.shard()];
-            sorted[*next] = sight;
+        for sighting in sightings() {
+            let next = &mut next[sighting.shard()];
+            sorted[*next] = sighting;
             *next += 1;
         }
-        Sorted { sights: sorted, starts }
+        Sorted { sightings: sorted, starts }
     }
 
-    fn sight(&self, row: usize, kind: u8, code: u32) -> Sight {
-        Sight { first_seen: self.seen[row], code, sources: self.sources[row], kind, end: self.ties[row] }
+    fn sighting(&self, row: usize, kind: u8, code: u32) -> Sighting {
+        Sighting { first_seen: self.seen[row], code, sources: self.sources[row], kind, end: self.ties[row] }
     }
 }
 
 impl Sorted {
-    fn of(&self, shard: usize) -> &[Sight] {
-        &self.sights[self.starts[shard]..self.starts[shard + 1]]
+    fn of(&self, shard: usize) -> &[Sighting] {
+        &self.sightings[self.starts[shard]..self.starts[shard + 1]]
     }
 }
 
-impl Sight {
+impl Sighting {
     fn shard(&self) -> usize {
         (self.code & SHARD_MASK) as usize
     }
@@ -336,40 +343,40 @@ impl Shard {
     }
 
     /// Looks up to [`STEP`] sightings up, each step for all of them before the next step, as [`HashIndex`] describes.
-    fn look_up_step(&mut self, rules: &Rules, dictionary: &Dictionary, sights: &[Sight]) -> Option<()> {
-        self.index.reserve(sights.len());
+    fn look_up_step(&mut self, rules: &Rules, dictionary: &Dictionary, sightings: &[Sighting]) -> Option<()> {
+        self.index.reserve(sightings.len());
         let mut slots = [None; STEP];
-        for (slot, sight) in slots.iter_mut().zip(sights) {
-            *slot = Some(self.index.slot(sight.hash()));
+        for (slot, sighting) in slots.iter_mut().zip(sightings) {
+            *slot = Some(self.index.slot(sighting.hash()));
         }
         let mut known = [None; STEP];
-        for ((known, slot), sight) in known.iter_mut().zip(slots).zip(sights) {
-            *known = slot.and_then(|slot| self.index.first_like(sight.hash(), slot));
+        for ((known, slot), sighting) in known.iter_mut().zip(slots).zip(sightings) {
+            *known = slot.and_then(|slot| self.index.first_like(sighting.hash(), slot));
         }
-        for (sight, at) in sights.iter().zip(known) {
-            let is = |at: u32| self.entries[at as usize].is(sight).then_some(at);
+        for (sighting, at) in sightings.iter().zip(known) {
+            let is = |at: u32| self.entries[at as usize].is(sighting).then_some(at);
             // If it is not the first with its hash, it may be another with that hash, or was added in this step, or is new.
-            let at = at.and_then(is).or_else(|| self.index.find(sight.hash(), is));
+            let at = at.and_then(is).or_else(|| self.index.find(sighting.hash(), is));
             let at = match at {
                 Some(at) => at,
-                None => self.add(rules, dictionary, sight)?,
+                None => self.add(rules, dictionary, sighting)?,
             };
             let entry = &mut self.entries[at as usize];
-            entry.first_seen = entry.first_seen.min(sight.first_seen);
-            entry.sources |= sight.sources;
-            if sight.end {
+            entry.first_seen = entry.first_seen.min(sighting.first_seen);
+            entry.sources |= sighting.sources;
+            if sighting.end {
                 self.found.push(if entry.kind_and_flags & BLOCKED == 0 { at } else { at | BLOCKED_END });
             }
         }
         Some(())
     }
 
-    fn add(&mut self, rules: &Rules, dictionary: &Dictionary, sight: &Sight) -> Option<u32> {
+    fn add(&mut self, rules: &Rules, dictionary: &Dictionary, sighting: &Sighting) -> Option<u32> {
         let at = u32::try_from(self.entries.len()).ok().filter(|at| *at < BLOCKED_END)?;
-        let is_blocked = dictionary.look_at(sight.code, |text| rules.rule(sight.kind).blocked.holds(text)).unwrap_or(false);
-        let kind_and_flags = sight.kind << FLAG_BITS | if is_blocked { BLOCKED } else { 0 };
-        self.entries.push(Entry { first_seen: i64::MAX, text: sight.code, text_shard: 0, kind_and_flags, sources: 0 });
-        self.index.add(sight.hash(), at);
+        let is_blocked = dictionary.look_at(sighting.code, |text| rules.rule(sighting.kind).blocked.holds(text)).unwrap_or(false);
+        let kind_and_flags = sighting.kind << FLAG_BITS | if is_blocked { BLOCKED } else { 0 };
+        self.entries.push(Entry { first_seen: i64::MAX, text: sighting.code, text_shard: 0, kind_and_flags, sources: 0 });
+        self.index.add(sighting.hash(), at);
         Some(at)
     }
 
@@ -380,7 +387,7 @@ impl Shard {
 
     /// The bytes of the identifiers and of everything that is collected about them.
     fn bytes(&self) -> usize {
-        self.known_bytes() + self.waiting.capacity() * size_of::<Sight>() + self.found.len() * size_of::<u32>()
+        self.known_bytes() + self.waiting.capacity() * size_of::<Sighting>() + self.found.len() * size_of::<u32>()
     }
 }
 
@@ -390,8 +397,8 @@ impl Entry {
     }
 
     /// Whether it is the identifier of a sighting, while identifiers are collected.
-    fn is(&self, sight: &Sight) -> bool {
-        self.text == sight.code && self.kind() == sight.kind
+    fn is(&self, sighting: &Sighting) -> bool {
+        self.text == sighting.code && self.kind() == sighting.kind
     }
 }
 

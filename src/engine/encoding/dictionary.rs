@@ -17,7 +17,7 @@ use datafusion::error::DataFusionError;
 use foldhash::fast::FixedState;
 
 use crate::engine::index::{HashIndex, Slot};
-use crate::engine::memory::Held;
+use crate::engine::reservation::Held;
 use crate::shown::{is_blank, size};
 
 /// The bytes of a chunk of entries, which is allocated at once.
@@ -30,7 +30,7 @@ const HEADER_BYTES: usize = 8;
 const SHARDS: usize = 1 << SHARD_BITS;
 const SHARD_BITS: u32 = 6;
 /// A shard reserves memory when it has grown by so many bytes.
-const TOLD_BYTES: usize = 1 << 14;
+const RESERVED_AT_ONCE_BYTES: usize = 1 << 14;
 /// The texts of one decoded batch may take this fraction of the memory limit, or this many bytes if that is more.
 const DECODED_SHARE: usize = 8;
 const MIN_DECODED_BYTES: usize = 16 << 20;
@@ -44,7 +44,7 @@ pub const CODE: DataType = DataType::UInt32;
 pub struct Dictionary {
     shards: Shards,
     /// The reservation of the memory of the texts.
-    held: Option<Held>,
+    reservation: Option<Held>,
 }
 
 /// The shards of a dictionary.
@@ -66,7 +66,7 @@ struct Texts {
     index: HashIndex,
     /// The bytes of the shard, and how many of them are reserved.
     bytes: usize,
-    held_bytes: usize,
+    reserved_bytes: usize,
 }
 
 impl Default for Shards {
@@ -84,8 +84,8 @@ impl fmt::Debug for Dictionary {
 
 impl Dictionary {
     /// A dictionary that reserves the memory that it takes.
-    pub fn within(held: Held) -> Self {
-        Dictionary { held: Some(held), ..Dictionary::default() }
+    pub fn within(reservation: Held) -> Self {
+        Dictionary { reservation: Some(reservation), ..Dictionary::default() }
     }
 
     /// The codes of texts. Texts that are not in the dictionary are added. The array may be of a text type or an Arrow dictionary of texts.
@@ -172,8 +172,11 @@ impl Dictionary {
         let texts = codes.values().iter().copied().zip(places).map(text).collect::<Result<Vec<&[u8]>, _>>()?;
         let total: usize = texts.iter().map(|text| text.len()).sum();
         // The dictionary has each text once, but a batch may repeat a long text in a thousand rows.
-        let most =
-            self.held.as_ref().map_or(usize::MAX, |held| (held.limit() / DECODED_SHARE).max(MIN_DECODED_BYTES)).min(i32::MAX as usize);
+        let most = self
+            .reservation
+            .as_ref()
+            .map_or(usize::MAX, |reservation| (reservation.limit() / DECODED_SHARE).max(MIN_DECODED_BYTES))
+            .min(i32::MAX as usize);
         if total > most {
             let (total, most) = (size(total as u64), size(most as u64));
             return Err(DataFusionError::ResourcesExhausted(format!("the texts of one batch take {total}, but may take {most} at most")));
@@ -242,10 +245,10 @@ impl Dictionary {
 
     /// Reserves what a shard has grown by, if that is enough.
     fn count(&self, shard: &mut Texts) -> Result<(), DataFusionError> {
-        let more = shard.bytes - shard.held_bytes;
-        let Some(held) = self.held.as_ref().filter(|_| more >= TOLD_BYTES) else { return Ok(()) };
-        shard.held_bytes = shard.bytes;
-        held.grow(more)
+        let more = shard.bytes - shard.reserved_bytes;
+        let Some(reservation) = self.reservation.as_ref().filter(|_| more >= RESERVED_AT_ONCE_BYTES) else { return Ok(()) };
+        shard.reserved_bytes = shard.bytes;
+        reservation.grow(more)
     }
 }
 

@@ -248,13 +248,13 @@ impl<'a> Encoder<'a> {
         let mut exprs = Vec::new();
         for ((at, column), wanted) in encoded.columns.iter().enumerate().zip(wanted) {
             let (qualifier, field) = schema.qualified_field(at);
-            let held = Expr::Column(Column::new(qualifier.cloned(), field.name()));
+            let original = Expr::Column(Column::new(qualifier.cloned(), field.name()));
             let rewritten = match (column, wanted) {
-                (None, true) => functions::encode(self.dictionary, held.clone()),
-                (Some(text), false) => functions::decode(self.dictionary, held.clone(), text),
-                _ => held.clone(),
+                (None, true) => functions::encode(self.dictionary, original.clone()),
+                (Some(text), false) => functions::decode(self.dictionary, original.clone(), text),
+                _ => original.clone(),
             };
-            exprs.push(named_as(&held, rewritten));
+            exprs.push(named_as(&original, rewritten));
         }
         Ok(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(encoded.plan))?))
     }

@@ -12,7 +12,7 @@ use datafusion::logical_expr::LogicalPlan;
 use super::dictionary::Dictionary;
 use super::rewrite::{Encoded, Encoder};
 use super::table::{self, EncodedTable};
-use crate::engine::memory::Held;
+use crate::engine::reservation::Held;
 
 /// A column of views is compacted if its texts use less than one part in so many of its buffers.
 const LEAST_USED: usize = 2;
@@ -51,7 +51,7 @@ impl Texts {
     }
 
     /// The schema in which a table is stored.
-    pub fn held_schema(&self, schema: &Schema) -> SchemaRef {
+    pub fn stored_schema(&self, schema: &Schema) -> SchemaRef {
         match self.encoding {
             TextEncoding::Dictionary => table::encoded_schema(schema),
             TextEncoding::Plain => table::with_texts_as(schema, &DataType::Utf8View),
@@ -62,8 +62,8 @@ impl Texts {
     ///
     /// # Errors
     /// As [`Dictionary::encode`] fails.
-    pub fn held_batch(&self, batch: &RecordBatch) -> Result<RecordBatch> {
-        let schema = self.held_schema(&batch.schema());
+    pub fn stored_batch(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let schema = self.stored_schema(&batch.schema());
         match self.encoding {
             TextEncoding::Dictionary => table::encoded_batch(&self.dictionary, &schema, batch),
             TextEncoding::Plain => self.decoded_batch(&schema, batch),
@@ -71,10 +71,10 @@ impl Texts {
     }
 
     /// A stored table as SQL sees it. With codes SQL sees the columns of `schema`.
-    pub fn table(&self, schema: SchemaRef, held: Arc<dyn TableProvider>) -> Arc<dyn TableProvider> {
+    pub fn table(&self, schema: SchemaRef, stored: Arc<dyn TableProvider>) -> Arc<dyn TableProvider> {
         match self.encoding {
-            TextEncoding::Dictionary => Arc::new(EncodedTable::new(schema, held, Arc::clone(&self.dictionary))),
-            TextEncoding::Plain => held,
+            TextEncoding::Dictionary => Arc::new(EncodedTable::new(schema, stored, Arc::clone(&self.dictionary))),
+            TextEncoding::Plain => stored,
         }
     }
 
@@ -93,7 +93,7 @@ impl Texts {
     ///
     /// # Errors
     /// DataFusion's own.
-    pub fn held(&self, state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan> {
+    pub fn stored_plan(&self, state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan> {
         match self.encoding {
             TextEncoding::Dictionary => Encoder::new(state, &self.dictionary).encoded(plan),
             TextEncoding::Plain => Ok(plan),

@@ -66,8 +66,8 @@ fn extend(keys: &mut Vec<SortExpr>, plan: &LogicalPlan, same: &HashSet<Column>, 
 
 /// DataFusion fails on an aggregate with a repeated sort key. The repetition changes nothing, so it is removed.
 fn leave_out_repeated(keys: &mut Vec<SortExpr>) {
-    let mut told = HashSet::new();
-    keys.retain(|key| told.insert(key.expr.clone()));
+    let mut known = HashSet::new();
+    keys.retain(|key| known.insert(key.expr.clone()));
 }
 
 fn is_ordered(expr: &Expr) -> bool {

@@ -27,7 +27,7 @@ pub struct Operator {
 #[derive(Debug, Default)]
 pub struct Work {
     running: Mutex<Vec<Arc<dyn ExecutionPlan>>>,
-    told: Mutex<Vec<Operator>>,
+    operators: Mutex<Vec<Operator>>,
     bytes_read: AtomicU64,
     bytes_spilled: AtomicU64,
 }
@@ -52,7 +52,7 @@ impl Work {
     /// Counts bytes of extracts that were read.
     pub fn reads(&self, bytes: u64) {
         self.bytes_read.fetch_add(bytes, Relaxed);
-        super::watch::has_read(bytes);
+        super::watch::count_read(bytes);
     }
 
     /// Counts bytes of materialised tables that were written to disk.
@@ -63,16 +63,16 @@ impl Work {
     /// Reads the metrics of the remembered queries, which must have ended, and drops them with all memory that they hold.
     pub fn ends(&self) {
         let ended = std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut operators = self.operators.lock().unwrap_or_else(PoisonError::into_inner);
         for plan in &ended {
-            describe(plan, 0, &mut told);
+            describe(plan, 0, &mut operators);
         }
     }
 
     /// The counts since this was last called.
     pub fn take(&self) -> Done {
         self.ends();
-        let operators = std::mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner));
+        let operators = std::mem::take(&mut *self.operators.lock().unwrap_or_else(PoisonError::into_inner));
         let by_operators: u64 = operators.iter().map(|operator| operator.spilled_bytes).sum();
         Done { operators, bytes_read: self.bytes_read.swap(0, Relaxed), spilled_bytes: by_operators + self.bytes_spilled.swap(0, Relaxed) }
     }

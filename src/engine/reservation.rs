@@ -17,7 +17,7 @@ const WORTH_A_FILE: usize = 128;
 /// spill to make room for them. When they exceed half of the memory limit, materialised tables go to disk; when they exceed the limit
 /// without those tables, the run fails.
 #[derive(Debug)]
-pub struct Holdings {
+pub struct Reservations {
     limit: usize,
     reservation: MemoryReservation,
     tables: Mutex<Vec<Weak<dyn Spillable>>>,
@@ -38,15 +38,15 @@ pub trait Spillable: fmt::Debug + Send + Sync {
 /// A number of bytes that are reserved for one purpose, and are released when it is dropped.
 #[derive(Debug)]
 pub struct Held {
-    holdings: Arc<Holdings>,
+    reservations: Arc<Reservations>,
     bytes: AtomicUsize,
 }
 
-impl Holdings {
+impl Reservations {
     /// No reservations yet, in a pool of `limit` bytes.
     pub fn of(pool: &Arc<dyn MemoryPool>, limit: usize) -> Arc<Self> {
         let reservation = MemoryConsumer::new("tables, texts and identifiers").register(pool);
-        Arc::new(Holdings { limit, reservation, tables: Mutex::default() })
+        Arc::new(Reservations { limit, reservation, tables: Mutex::default() })
     }
 
     /// The memory limit: the bytes of all reservations and operators together.
@@ -81,20 +81,20 @@ impl Holdings {
     }
 
     /// A new reservation of no bytes.
-    pub fn part(self: &Arc<Self>) -> Held {
-        Held { holdings: Arc::clone(self), bytes: AtomicUsize::new(0) }
+    pub fn reservation(self: &Arc<Self>) -> Held {
+        Held { reservations: Arc::clone(self), bytes: AtomicUsize::new(0) }
     }
 }
 
 impl Held {
     /// A new reservation of no bytes in the same pool.
     pub fn another(&self) -> Held {
-        self.holdings.part()
+        self.reservations.reservation()
     }
 
     /// The memory limit.
     pub fn limit(&self) -> usize {
-        self.holdings.limit
+        self.reservations.limit
     }
 
     /// Reserves so many bytes more.
@@ -102,11 +102,11 @@ impl Held {
     /// # Errors
     /// [`DataFusionError::ResourcesExhausted`] when all reservations together exceed the limit.
     pub fn grow(&self, bytes: usize) -> Result<(), DataFusionError> {
-        let limit = self.holdings.limit;
+        let limit = self.reservations.limit;
         if bytes > limit {
             // It cannot fit, whatever is spilled.
-            let all = self.holdings.reservation.size().saturating_add(bytes);
-            watch::is_wanted(all);
+            let all = self.reservations.reservation.size().saturating_add(bytes);
+            watch::note_needed(all);
             let (wanted, limit) = (size(bytes as u64), size(limit as u64));
             return Err(DataFusionError::ResourcesExhausted(format!("it takes {wanted} at once, and the limit is {limit}")));
         }
@@ -118,7 +118,7 @@ impl Held {
     pub fn count(&self, bytes: usize) {
         self.bytes.fetch_add(bytes, Relaxed);
         // `try_grow` would refuse memory that operators can still free by spilling.
-        self.holdings.reservation.grow(bytes);
+        self.reservations.reservation.grow(bytes);
     }
 
     /// Makes room for everything that is reserved.
@@ -126,19 +126,19 @@ impl Held {
     /// # Errors
     /// As [`Held::grow`], and when a table cannot be moved to disk.
     pub fn fit(&self) -> Result<(), DataFusionError> {
-        let Holdings { limit, reservation, .. } = self.holdings.as_ref();
+        let Reservations { limit, reservation, .. } = self.reservations.as_ref();
         if reservation.size() > limit / 2 {
-            self.holdings.make_room()?;
+            self.reservations.make_room()?;
         }
         within_limit()?;
-        let held = reservation.size();
-        if held <= *limit {
+        let reserved = reservation.size();
+        if reserved <= *limit {
             return Ok(());
         }
-        watch::is_wanted(held);
-        let (held, limit) = (size(held as u64), size(*limit as u64));
+        watch::note_needed(reserved);
+        let (reserved, limit) = (size(reserved as u64), size(*limit as u64));
         Err(DataFusionError::ResourcesExhausted(format!(
-            "texts, identifiers and the data being read take {held}, which cannot be moved to disk, and the limit is {limit}"
+            "texts, identifiers and the data being read take {reserved}, which cannot be moved to disk, and the limit is {limit}"
         )))
     }
 
@@ -147,7 +147,7 @@ impl Held {
     /// # Errors
     /// As [`Held::grow`].
     pub fn reach(&self, bytes: usize) -> Result<(), DataFusionError> {
-        self.holdings.reservation.grow(bytes.saturating_sub(self.bytes.fetch_max(bytes, Relaxed)));
+        self.reservations.reservation.grow(bytes.saturating_sub(self.bytes.fetch_max(bytes, Relaxed)));
         self.fit()
     }
 
@@ -159,17 +159,17 @@ impl Held {
     /// Releases so many bytes.
     pub fn shrink(&self, bytes: usize) {
         self.bytes.fetch_sub(bytes, Relaxed);
-        self.holdings.reservation.shrink(bytes);
+        self.reservations.reservation.shrink(bytes);
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.holdings.reservation.shrink(self.bytes.load(Relaxed));
+        self.reservations.reservation.shrink(self.bytes.load(Relaxed));
     }
 }
 
-/// Fails when the process uses more memory than its limit allows, with some tolerance (`watch::most_bytes`).
+/// Fails when the process uses more memory than its limit allows, with some tolerance (`watch::max_bytes`).
 ///
 /// # Errors
 /// [`DataFusionError::ResourcesExhausted`].
@@ -192,8 +192,8 @@ mod tests {
     #[test]
     fn what_is_held_counts_against_the_limit_until_it_is_dropped() {
         let pool: Arc<dyn MemoryPool> = Arc::new(FairSpillPool::new(1_000));
-        let holdings = Holdings::of(&pool, 1_000);
-        let (one, other) = (holdings.part(), holdings.part());
+        let reservations = Reservations::of(&pool, 1_000);
+        let (one, other) = (reservations.reservation(), reservations.reservation());
         one.grow(600).unwrap();
         // Operators that use the free memory are no reason to fail: they spill.
         let operator = MemoryConsumer::new("sort").with_can_spill(true).register(&pool);

@@ -26,8 +26,8 @@ use datafusion::physical_plan::{
 use futures::{Stream, StreamExt, TryStreamExt};
 
 use super::gathered::Gathered;
-use super::memory::{Held, Holdings, Spillable};
-use super::profile::Work;
+use super::reservation::{Held, Reservations, Spillable};
+use super::timings::Work;
 
 /// The most rows of a batch. A larger batch is cut, so that all threads get a part of it.
 const BATCH_ROWS: usize = 8_192;
@@ -37,7 +37,7 @@ pub struct Kept {
     partitions: usize,
     state: Mutex<State>,
     /// The reservation of what is in memory.
-    held: Held,
+    reservation: Held,
     disk: SpillManager,
     work: Arc<Work>,
 }
@@ -67,19 +67,25 @@ type Writer = Box<dyn FnMut(Option<&RecordBatch>) -> Result<Option<Arc<dyn Spill
 
 impl Kept {
     /// A table without rows.
-    pub fn new(schema: SchemaRef, partitions: usize, holdings: &Arc<Holdings>, runtime: Arc<RuntimeEnv>, work: &Arc<Work>) -> Arc<Self> {
+    pub fn new(
+        schema: SchemaRef,
+        partitions: usize,
+        reservations: &Arc<Reservations>,
+        runtime: Arc<RuntimeEnv>,
+        work: &Arc<Work>,
+    ) -> Arc<Self> {
         let metrics = SpillMetrics::new(&ExecutionPlanMetricsSet::new(), 0);
         let on_disk = (0..partitions).map(|_| OnDisk::default()).collect();
-        let kept = Arc::new(Kept {
+        let materialised = Arc::new(Kept {
             partitions,
             state: Mutex::new(State { on_disk, ..State::default() }),
-            held: holdings.part(),
+            reservation: reservations.reservation(),
             disk: SpillManager::new(runtime, metrics, schema),
             work: Arc::clone(work),
         });
-        let weak: Weak<Kept> = Arc::downgrade(&kept);
-        holdings.may_spill(weak);
-        kept
+        let weak: Weak<Kept> = Arc::downgrade(&materialised);
+        reservations.may_spill(weak);
+        materialised
     }
 
     /// Adds rows.
@@ -89,7 +95,7 @@ impl Kept {
     pub fn push(&self, batch: RecordBatch) -> Result<()> {
         let types = |schema: &SchemaRef| schema.fields().iter().map(|field| field.data_type().clone()).collect::<Vec<_>>();
         if types(self.disk.schema()) != types(&batch.schema()) {
-            return Err(DataFusionError::Internal("a kept table was given a batch of other columns".to_owned()));
+            return Err(DataFusionError::Internal("a materialised table was given a batch of other columns".to_owned()));
         }
         let mut state = self.state();
         state.rows += batch.num_rows();
@@ -98,10 +104,10 @@ impl Kept {
             more += state.in_memory.add(batch.slice(start, BATCH_ROWS.min(batch.num_rows() - start)));
         }
         state.bytes += more;
-        self.held.count(more);
+        self.reservation.count(more);
         // Making room may spill this table, which needs the lock.
         drop(state);
-        self.held.fit()
+        self.reservation.fit()
     }
 
     /// Its columns.
@@ -115,7 +121,7 @@ impl Kept {
     }
 
     fn writer(&self) -> Result<Writer> {
-        let mut file = self.disk.create_in_progress_file("a kept table")?;
+        let mut file = self.disk.create_in_progress_file("a materialised table")?;
         Ok(Box::new(move |batch| match batch {
             Some(batch) => file.append_batch(batch).map(|_| None),
             None => file.finish(),
@@ -126,7 +132,7 @@ impl Kept {
     fn read(&self, partition: usize) -> Result<impl Stream<Item = Result<(RecordBatch, bool)>> + use<>> {
         let mut state = self.state();
         if state.is_broken {
-            return Err(DataFusionError::IoError(std::io::Error::other("rows of a kept table could not be put on disk")));
+            return Err(DataFusionError::IoError(std::io::Error::other("rows of a materialised table could not be put on disk")));
         }
         if let Some(mut begun) = state.on_disk[partition].begun.take() {
             state.is_broken = true;
@@ -165,7 +171,7 @@ impl Spillable for Kept {
     fn spill(&self) -> Result<()> {
         let mut state = self.state();
         let in_memory = std::mem::take(&mut state.in_memory);
-        self.held.shrink(in_memory.bytes);
+        self.reservation.shrink(in_memory.bytes);
         self.work.spills(in_memory.bytes as u64);
         state.is_broken = true;
         for batch in in_memory.into_batches() {
@@ -197,22 +203,22 @@ impl fmt::Debug for Kept {
 
 /// A materialised table as SQL sees it. Columns that no query reads may be missing.
 #[derive(Debug)]
-pub struct KeptTable {
+pub struct MaterialisedProvider {
     schema: SchemaRef,
     /// For every column its position in the materialised table; none if it is missing there.
     positions: Vec<Option<usize>>,
-    kept: Arc<Kept>,
+    materialised: Arc<Kept>,
 }
 
-impl KeptTable {
-    /// A table with the columns of `schema`. Those that have a position are in `kept`.
-    pub fn new(schema: SchemaRef, positions: Vec<Option<usize>>, kept: Arc<Kept>) -> Self {
-        KeptTable { schema, positions, kept }
+impl MaterialisedProvider {
+    /// A table with the columns of `schema`. Those that have a position are in `materialised`.
+    pub fn new(schema: SchemaRef, positions: Vec<Option<usize>>, materialised: Arc<Kept>) -> Self {
+        MaterialisedProvider { schema, positions, materialised }
     }
 }
 
 #[async_trait]
-impl TableProvider for KeptTable {
+impl TableProvider for MaterialisedProvider {
     fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
     }
@@ -222,7 +228,7 @@ impl TableProvider for KeptTable {
     }
 
     fn statistics(&self) -> Option<Statistics> {
-        Some(self.kept.statistics(self.positions.len(), true))
+        Some(self.materialised.statistics(self.positions.len(), true))
     }
 
     async fn scan(
@@ -234,43 +240,43 @@ impl TableProvider for KeptTable {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let all: Vec<usize> = (0..self.positions.len()).collect();
         let wanted = projection.unwrap_or(&all);
-        let kept = |&at: &usize| {
-            let missing = || DataFusionError::Internal(format!("the column {} was not kept", self.schema.field(at).name()));
+        let materialised = |&at: &usize| {
+            let missing = || DataFusionError::Internal(format!("the column {} was not materialised", self.schema.field(at).name()));
             self.positions[at].ok_or_else(missing)
         };
-        let positions = wanted.iter().map(kept).collect::<Result<Vec<_>>>()?;
-        Ok(Arc::new(KeptExec::new(Arc::clone(&self.kept), Arc::new(self.schema.project(wanted)?), positions)))
+        let positions = wanted.iter().map(materialised).collect::<Result<Vec<_>>>()?;
+        Ok(Arc::new(MaterialisedExec::new(Arc::clone(&self.materialised), Arc::new(self.schema.project(wanted)?), positions)))
     }
 }
 
 /// Reads a materialised table.
 #[derive(Debug)]
-struct KeptExec {
-    kept: Arc<Kept>,
+struct MaterialisedExec {
+    materialised: Arc<Kept>,
     columns: Vec<usize>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
 
-impl KeptExec {
-    fn new(kept: Arc<Kept>, schema: SchemaRef, columns: Vec<usize>) -> Self {
-        let partitioning = Partitioning::UnknownPartitioning(kept.partitions);
+impl MaterialisedExec {
+    fn new(materialised: Arc<Kept>, schema: SchemaRef, columns: Vec<usize>) -> Self {
+        let partitioning = Partitioning::UnknownPartitioning(materialised.partitions);
         let properties =
             PlanProperties::new(EquivalenceProperties::new(schema), partitioning, EmissionType::Incremental, Boundedness::Bounded);
         let properties = Arc::new(properties.with_scheduling_type(SchedulingType::Cooperative));
-        KeptExec { kept, columns, properties, metrics: ExecutionPlanMetricsSet::new() }
+        MaterialisedExec { materialised, columns, properties, metrics: ExecutionPlanMetricsSet::new() }
     }
 }
 
-impl DisplayAs for KeptExec {
+impl DisplayAs for MaterialisedExec {
     fn fmt_as(&self, _form: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KeptExec: {:?}, columns {:?}", self.kept, self.columns)
+        write!(f, "MaterialisedExec: {:?}, columns {:?}", self.materialised, self.columns)
     }
 }
 
-impl ExecutionPlan for KeptExec {
+impl ExecutionPlan for MaterialisedExec {
     fn name(&self) -> &'static str {
-        "KeptExec"
+        "MaterialisedExec"
     }
 
     fn properties(&self) -> &Arc<PlanProperties> {
@@ -292,9 +298,9 @@ impl ExecutionPlan for KeptExec {
     fn execute(&self, partition: usize, _context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let (columns, schema) = (self.columns.clone(), self.schema());
         let metrics = BaselineMetrics::new(&self.metrics, partition);
-        let kept = Arc::clone(&self.kept);
+        let materialised = Arc::clone(&self.materialised);
         // The partition is opened when its first batch is asked for: until then more of the table may go to disk.
-        let read = futures::stream::once(async move { kept.read(partition) }).try_flatten();
+        let read = futures::stream::once(async move { materialised.read(partition) }).try_flatten();
         let projected = read.map(move |read| {
             let (batch, was_on_disk) = read?;
             let projected = batch.project(&columns)?;
@@ -311,7 +317,7 @@ impl ExecutionPlan for KeptExec {
     }
 
     fn statistics_from_inputs(&self, _inputs: &[Arc<Statistics>], asked: &StatisticsArgs) -> Result<Arc<Statistics>> {
-        Ok(Arc::new(self.kept.statistics(self.columns.len(), asked.partition().is_none())))
+        Ok(Arc::new(self.materialised.statistics(self.columns.len(), asked.partition().is_none())))
     }
 }
 
@@ -335,10 +341,10 @@ mod tests {
         RecordBatch::try_new(schema(), vec![Arc::new(numbers), Arc::new(squares)]).unwrap()
     }
 
-    async fn squares(kept: &Arc<Kept>) -> Vec<Vec<i64>> {
-        let exec = KeptExec::new(Arc::clone(kept), Arc::new(schema().project(&[1]).unwrap()), vec![1]);
+    async fn squares(materialised: &Arc<Kept>) -> Vec<Vec<i64>> {
+        let exec = MaterialisedExec::new(Arc::clone(materialised), Arc::new(schema().project(&[1]).unwrap()), vec![1]);
         let mut read = Vec::new();
-        for partition in 0..kept.partitions {
+        for partition in 0..materialised.partitions {
             let stream = exec.execute(partition, SessionContext::new().task_ctx()).unwrap();
             let batches: Vec<RecordBatch> = stream.try_collect().await.unwrap();
             read.push(batches.iter().flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().values().to_vec()).collect());
@@ -350,7 +356,7 @@ mod tests {
     async fn a_table_on_disk_is_read_as_if_it_were_in_memory() {
         let pool: Arc<dyn MemoryPool> = Arc::new(FairSpillPool::new(1 << 30));
         let work = Arc::default();
-        let table = |limit| Kept::new(schema(), 2, &Holdings::of(&pool, limit), Arc::default(), &work);
+        let table = |limit| Kept::new(schema(), 2, &Reservations::of(&pool, limit), Arc::default(), &work);
         let (roomy, tight) = (table(1 << 30), table(16_000));
         for start in (0..3_000).step_by(100) {
             roomy.push(batch(start)).unwrap();
@@ -368,7 +374,7 @@ mod tests {
         tight.push(batch(3_000)).unwrap();
         tight.spill().unwrap();
         assert_eq!((tight.in_memory(), squares(&tight).await.concat().len()), (0, 3_100));
-        let no_columns = KeptExec::new(Arc::clone(&tight), Arc::new(Schema::empty()), Vec::new());
+        let no_columns = MaterialisedExec::new(Arc::clone(&tight), Arc::new(Schema::empty()), Vec::new());
         let rows = no_columns.execute(0, SessionContext::new().task_ctx()).unwrap().map_ok(|batch| batch.num_rows());
         assert_eq!(rows.try_fold(0, async |sum, rows| Ok(sum + rows)).await.unwrap(), 1_600);
         // Only what is in memory is still reserved, and it is given back.
@@ -379,12 +385,12 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn the_largest_table_makes_room_for_what_cannot_be_put_on_disk() {
         let pool: Arc<dyn MemoryPool> = Arc::new(FairSpillPool::new(1 << 30));
-        let holdings = Holdings::of(&pool, 40_000);
+        let reservations = Reservations::of(&pool, 40_000);
         let work = Arc::default();
-        let (small, large) = ([(); 2]).map(|()| Kept::new(schema(), 1, &holdings, Arc::default(), &work)).into();
+        let (small, large) = ([(); 2]).map(|()| Kept::new(schema(), 1, &reservations, Arc::default(), &work)).into();
         small.push(batch(0)).unwrap();
         (0..5).for_each(|turn| large.push(batch(turn * 100)).unwrap());
-        let identifiers = holdings.part();
+        let identifiers = reservations.reservation();
         identifiers.grow(15_000).unwrap();
         assert_eq!((small.in_memory() > 0, large.in_memory()), (true, 0));
         assert!(identifiers.grow(30_000).is_err());
