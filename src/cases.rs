@@ -250,7 +250,7 @@ impl Bench<'_> {
                         self.engine.collect(self.engine.frame(planned)).await
                     };
                     computed.await.map_err(|error| {
-                        if engine::is_want_of_room(&error) {
+                        if engine::is_out_of_resources(&error) {
                             return engine::failed(&format!("`{name}` in the case `{}`", self.case.name.shown()), &error);
                         }
                         let what = format!("`{name}` failed in the case `{}`: {}", self.case.name.shown(), sql::discreet(&error));

@@ -82,7 +82,7 @@ pub async fn identity(request: &Request, stores: &Stores, question: Question<'_>
     for model in plan.models.iter().filter(|model| needed.contains(&model.node.model.name())) {
         let name = model.node.model.name();
         let failed = |error: DataFusionError| match error.find_root() {
-            _ if engine::is_want_of_room(&error) => engine::failed(&format!("`{name}`"), &error),
+            _ if engine::is_out_of_resources(&error) => engine::failed(&format!("`{name}`"), &error),
             DataFusionError::External(inner) if inner.is::<Error>() => match inner.downcast_ref::<Error>() {
                 Some(error) => error.clone(),
                 None => Error::defect(format!("`{name}`: {inner}")),
@@ -100,7 +100,7 @@ pub async fn identity(request: &Request, stores: &Stores, question: Question<'_>
         if model.inline {
             engine.register_view(&name, logical)?;
         } else {
-            engine.keep(&name, engine.frame(logical)).await.map_err(failed)?;
+            engine.materialise(&name, engine.frame(logical)).await.map_err(failed)?;
         }
     }
     Err(Error::defect("the identity step was not reached"))

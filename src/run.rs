@@ -328,7 +328,7 @@ async fn compute_models(
         let frame = engine.frame(logical);
         // The profile is kept in order, because memberships are written in its order.
         let frame = if name == PROFILE { sorted(frame, &[CUSTOMER_ID.to_owned()]).map_err(failed)? } else { frame };
-        let rows = engine.keep(&name, frame).await.map_err(failed)?;
+        let rows = engine.materialise(&name, frame).await.map_err(failed)?;
         steps.end(&name, rows, computing);
         for table in &model.frees {
             engine.forget(table);
@@ -349,7 +349,7 @@ async fn resolve(
     let resolving = steps.begin(EDGES);
     let failed = |error: DataFusionError| failure(Some(plan), EDGES, &error, sources);
     if edges.is_read {
-        engine.keep(EDGES, engine.frame(logical)).await.map_err(failed)?;
+        engine.materialise(EDGES, engine.frame(logical)).await.map_err(failed)?;
         logical = async { engine.context().table(EDGES).await }.await.map_err(failed)?.into_unoptimized_plan();
     }
     let rules = Rules::declared(&plan.project, &plan.values)?;
@@ -368,7 +368,7 @@ async fn resolve(
 /// Keeps for the next publication who is who.
 async fn keep_identity(resolution: Resolution, engine: &Engine, staging: &mut Staging, steps: &mut Steps<'_>) -> Result<()> {
     let keeping = steps.begin("keep identifiers");
-    let memory = engine.hold();
+    let memory = engine.reservation();
     memory.reach(resolution.map_bytes()).map_err(|error| engine::failed("the map of identifiers", &error))?;
     let (map, aliases) = (resolution.map()?, resolution.kept_aliases()?);
     drop(resolution);
@@ -389,7 +389,7 @@ async fn assign_segments(plan: &Plan, engine: &Engine, steps: &mut Steps<'_>) ->
     let profile = async { engine.stream(sorted(engine.context().table(PROFILE).await?, &[CUSTOMER_ID.to_owned()])?).await }.await;
     let mut profile = profile.map_err(failed)?.try_chunks(engine.threads() * BATCHES_A_THREAD);
     let mut members = segments::Assigner::new(&plan.rules, &plan.domains, engine.threads());
-    let held = engine.hold();
+    let held = engine.reservation();
     while let Some(batches) = profile.try_next().await.map_err(|error| failed(error.1))? {
         members.add(&batches)?;
         held.reach(members.bytes()).map_err(|error| engine::failed(MEMBERSHIP, &error))?;
@@ -404,7 +404,7 @@ async fn assign_segments(plan: &Plan, engine: &Engine, steps: &mut Steps<'_>) ->
 async fn stage_outputs(plan: &Plan, engine: &Engine, staging: &mut Staging, steps: &mut Steps<'_>) -> Result<()> {
     let writing = steps.begin("write outputs");
     // Each is sorted and written on its own where what is kept leaves little memory for several at once.
-    let is_tight = engine.held_bytes() > engine.memory_limit() / TIGHT;
+    let is_tight = engine.reserved_bytes() > engine.memory_limit() / TIGHT;
     let mut tables = Vec::new();
     let mut rows = 0;
     for (name, output) in &plan.project.pipeline.outputs.tables {
@@ -413,7 +413,7 @@ async fn stage_outputs(plan: &Plan, engine: &Engine, staging: &mut Staging, step
         tables.push(Rows { table: name.clone(), rows: sorted.map_err(|error| failure(Some(plan), name, &error, &[]))?, key });
         if is_tight {
             rows += staging.write(std::mem::take(&mut tables)).await?;
-            engine.work().ends();
+            engine.work().end_queries();
         }
     }
     rows += staging.write(tables).await?;

@@ -70,7 +70,7 @@ impl Engine {
     ///
     /// # Errors
     /// DataFusion's own, and those that `take` returns.
-    pub async fn share_out<T: Send + Sync + 'static>(
+    pub async fn process_partitions<T: Send + Sync + 'static>(
         &self,
         frame: DataFrame,
         taker: &Arc<T>,
@@ -79,7 +79,7 @@ impl Engine {
         let (state, plan) = frame.into_parts();
         let stored = self.texts.stored_plan(&state, self.optimized(&state, &plan)?)?;
         let plan = state.query_planner().create_physical_plan(&stored, &state).await?;
-        self.work.runs(&plan);
+        self.work.add_query(&plan);
         let mut taking = JoinSet::new();
         for mut rows in execute_stream_partitioned(plan, self.context.task_ctx())? {
             let taker = Arc::clone(taker);
@@ -101,7 +101,7 @@ impl Engine {
         let (state, plan) = frame.into_parts();
         let encoded = self.texts.encoded(&state, self.optimized(&state, &plan)?)?;
         let plan = state.query_planner().create_physical_plan(&encoded.plan, &state).await?;
-        self.work.runs(&plan);
+        self.work.add_query(&plan);
         let schema = answer_schema(&decoded_schema(&plan.schema(), &encoded.columns));
         Ok(Answer { plan, schema, texts: self.texts.clone() })
     }

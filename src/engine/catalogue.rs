@@ -12,7 +12,7 @@ use datafusion::logical_expr::LogicalPlan;
 
 use super::Engine;
 use super::failure::failed;
-use super::materialised_table::{Kept, MaterialisedProvider};
+use super::materialised_table::{MaterialisedProvider, MaterialisedTable};
 use crate::error::{Error, Result};
 
 impl Engine {
@@ -44,9 +44,9 @@ impl Engine {
     /// As [`Engine::register`], and those of the batches.
     pub fn register_each(&self, name: &str, schema: SchemaRef, batches: impl Iterator<Item = Result<RecordBatch>>) -> Result<u64> {
         let failed = |error: DataFusionError| failed(&format!("the table {name}"), &error);
-        let materialised = self.table(self.held_schema(&schema));
+        let materialised = self.empty_table(self.stored_schema(&schema));
         for batch in batches {
-            materialised.push(self.encode(&batch?).map_err(failed)?).map_err(failed)?;
+            materialised.push(self.stored_batch(&batch?).map_err(failed)?).map_err(failed)?;
         }
         let (all, rows) = ((0..schema.fields().len()).collect::<Vec<_>>(), materialised.rows() as u64);
         self.register_columns(name, schema, &all, materialised).map_err(failed)?;
@@ -54,7 +54,7 @@ impl Engine {
     }
 
     /// The schema in which the engine stores a table with the columns of `schema`. It depends on [`Engine::text_encoding`].
-    pub fn held_schema(&self, schema: &SchemaRef) -> SchemaRef {
+    pub fn stored_schema(&self, schema: &SchemaRef) -> SchemaRef {
         self.texts.stored_schema(schema)
     }
 
@@ -62,32 +62,32 @@ impl Engine {
     ///
     /// # Errors
     /// When there are more texts than codes.
-    pub fn encode(&self, batch: &RecordBatch) -> Result<RecordBatch, DataFusionError> {
+    pub fn stored_batch(&self, batch: &RecordBatch) -> Result<RecordBatch, DataFusionError> {
         self.texts.stored_batch(batch)
     }
 
-    /// Registers a table for SQL that is in the stored schema ([`Engine::held_schema`]). SQL sees the columns of `schema`.
+    /// Registers a table for SQL that is in the stored schema ([`Engine::stored_schema`]). SQL sees the columns of `schema`.
     ///
     /// # Errors
     /// As [`Engine::register`].
-    pub fn register_encoded(&self, name: &str, schema: SchemaRef, encoded: Arc<dyn TableProvider>) -> Result<()> {
+    pub fn register_stored(&self, name: &str, schema: SchemaRef, encoded: Arc<dyn TableProvider>) -> Result<()> {
         self.register(name, self.texts.table(schema, encoded))
     }
 
-    /// As [`Engine::register_encoded`], for batches, which become a materialised table.
+    /// As [`Engine::register_stored`], for batches, which become a materialised table.
     ///
     /// # Errors
     /// As [`Engine::register`], and when there is no memory for them.
-    pub fn register_encoded_batches(&self, name: &str, schema: SchemaRef, batches: Vec<RecordBatch>) -> Result<()> {
+    pub fn register_stored_batches(&self, name: &str, schema: SchemaRef, batches: Vec<RecordBatch>) -> Result<()> {
         let all: Vec<usize> = (0..schema.fields().len()).collect();
-        let materialised = self.table(self.held_schema(&schema));
+        let materialised = self.empty_table(self.stored_schema(&schema));
         let pushed = batches.into_iter().try_for_each(|batch| materialised.push(batch));
         pushed.map_err(|error| failed(&format!("the table {name}"), &error))?;
         let registered = self.register_columns(name, schema, &all, materialised);
         registered.map_err(|error| failed(&format!("the table {name}"), &error))
     }
 
-    /// As [`Engine::register_encoded`], for a materialised table that has only those columns of `schema` that some query reads.
+    /// As [`Engine::register_stored`], for a materialised table that has only those columns of `schema` that some query reads.
     ///
     /// # Errors
     /// As [`Engine::register`].
@@ -96,11 +96,11 @@ impl Engine {
         name: &str,
         schema: SchemaRef,
         columns: &[usize],
-        materialised: Arc<Kept>,
+        materialised: Arc<MaterialisedTable>,
     ) -> Result<(), DataFusionError> {
-        let encoded = self.held_schema(&schema);
+        let encoded = self.stored_schema(&schema);
         let positions = (0..encoded.fields().len()).map(|at| columns.iter().position(|column| *column == at)).collect();
-        let registered = self.register_encoded(name, schema, Arc::new(MaterialisedProvider::new(encoded, positions, materialised)));
+        let registered = self.register_stored(name, schema, Arc::new(MaterialisedProvider::new(encoded, positions, materialised)));
         registered.map_err(|error| DataFusionError::External(Box::new(error)))
     }
 
@@ -108,7 +108,7 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::register`].
-    pub fn register_kept(&self, name: &str, materialised: Arc<Kept>) -> Result<()> {
+    pub fn register_materialised(&self, name: &str, materialised: Arc<MaterialisedTable>) -> Result<()> {
         let (schema, all) = (materialised.schema(), (0..materialised.schema().fields().len()).map(Some).collect());
         self.register(name, Arc::new(MaterialisedProvider::new(schema, all, materialised)))
     }

@@ -10,7 +10,7 @@ use crate::error::{Error, Message};
 use crate::shown::size;
 
 /// The error of a step during which the process grew beyond its memory limit without any reservation failing.
-pub fn out_of_memory(what: &str) -> Error {
+pub fn memory_exceeded(what: &str) -> Error {
     failed(what, &exhausted())
 }
 
@@ -29,7 +29,7 @@ fn is_disk(error: &DataFusionError) -> bool {
 }
 
 /// Whether the memory limit or the disk for spill files caused the failure.
-pub fn is_want_of_room(error: &DataFusionError) -> bool {
+pub fn is_out_of_resources(error: &DataFusionError) -> bool {
     is_out_of_memory(error) || is_disk(error)
 }
 

@@ -19,7 +19,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 
-use super::told;
+use super::overflow;
 use crate::local_time::Zone;
 
 /// An optimiser rule that replaces the cast by a function.
@@ -119,7 +119,7 @@ impl ScalarUDFImpl for LocalDate {
             ColumnarValue::Array(array) => (Arc::clone(array), false),
             ColumnarValue::Scalar(value) => (value.to_array()?, true),
         };
-        let beyond = || told("a moment lies beyond the calendar");
+        let beyond = || overflow("a moment lies beyond the calendar");
         let moments = moments.as_primitive::<TimestampMicrosecondType>();
         let dates: Date32Array = moments.try_unary(|moment| self.zone.day_of(moment).ok_or_else(beyond))?;
         Ok(if is_scalar { ColumnarValue::Scalar(ScalarValue::try_from_array(&dates, 0)?) } else { ColumnarValue::Array(Arc::new(dates)) })

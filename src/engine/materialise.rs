@@ -12,7 +12,7 @@ use datafusion::prelude::DataFrame;
 use futures::StreamExt;
 
 use super::encoding::{decoded_schema, is_text};
-use super::materialised_table::{Kept, MaterialisedProvider};
+use super::materialised_table::{MaterialisedProvider, MaterialisedTable};
 use super::{Engine, failure, order};
 
 impl Engine {
@@ -20,7 +20,7 @@ impl Engine {
     ///
     /// # Errors
     /// DataFusion's own.
-    pub async fn keep(&self, name: &str, frame: DataFrame) -> Result<u64, DataFusionError> {
+    pub async fn materialise(&self, name: &str, frame: DataFrame) -> Result<u64, DataFusionError> {
         let (mut state, plan) = frame.into_parts();
         let optimized = self.optimized(&state, &plan)?;
         let keys = order::keys_of(&optimized, &self.keys.lock().unwrap_or_else(PoisonError::into_inner));
@@ -32,7 +32,7 @@ impl Engine {
             // A hash join holds one side in memory and cannot spill. A sort-merge join takes longer and can spill, so the query runs again
             // with such joins, unless it reads a source: a source must not be read twice.
             Err(error) if may_sort && failure::is_out_of_memory(&error) => {
-                self.work.ends();
+                self.work.end_queries();
                 let options = state.config_mut().options_mut();
                 options.optimizer.prefer_hash_join = false;
                 // With one partition DataFusion would plan a hash join all the same.
@@ -44,7 +44,7 @@ impl Engine {
         let (stored, rows) = (materialised.schema(), materialised.rows() as u64);
         let schema = decoded_schema(&stored, &texts);
         let table = MaterialisedProvider::new(stored, (0..schema.fields().len()).map(Some).collect(), materialised);
-        self.register_encoded(name, schema, Arc::new(table)).map_err(|error| DataFusionError::External(error.to_string().into()))?;
+        self.register_stored(name, schema, Arc::new(table)).map_err(|error| DataFusionError::External(error.to_string().into()))?;
         for key in keys {
             self.declare_key(name, key.into_iter().map(|column| column.name).collect());
         }
@@ -52,9 +52,9 @@ impl Engine {
     }
 
     /// Runs a plan and collects its rows in a materialised table.
-    async fn fill(&self, plan: Arc<dyn ExecutionPlan>) -> Result<Arc<Kept>, DataFusionError> {
-        self.work.runs(&plan);
-        let materialised = self.table(plan.schema());
+    async fn fill(&self, plan: Arc<dyn ExecutionPlan>) -> Result<Arc<MaterialisedTable>, DataFusionError> {
+        self.work.add_query(&plan);
+        let materialised = self.empty_table(plan.schema());
         let mut batches = execute_stream(plan, self.context.task_ctx())?;
         while let Some(batch) = batches.next().await.transpose()? {
             materialised.push(self.texts.compact(batch)?)?;

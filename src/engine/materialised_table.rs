@@ -26,18 +26,18 @@ use datafusion::physical_plan::{
 use futures::{Stream, StreamExt, TryStreamExt};
 
 use super::gathered::Gathered;
-use super::reservation::{Held, Reservations, Spillable};
+use super::reservation::{Reservation, Reservations, Spillable};
 use super::timings::Work;
 
 /// The most rows of a batch. A larger batch is cut, so that all threads get a part of it.
 const BATCH_ROWS: usize = 8_192;
 
 /// The rows of a materialised table. Its batches are dealt out in turn over the partitions in which all threads read it.
-pub struct Kept {
+pub struct MaterialisedTable {
     partitions: usize,
     state: Mutex<State>,
     /// The reservation of what is in memory.
-    reservation: Held,
+    reservation: Reservation,
     disk: SpillManager,
     work: Arc<Work>,
 }
@@ -65,7 +65,7 @@ struct OnDisk {
 /// Appends a batch to a file, or finishes the file and returns it. It is a function because DataFusion's type for it has no public name.
 type Writer = Box<dyn FnMut(Option<&RecordBatch>) -> Result<Option<Arc<dyn SpillFile>>> + Send>;
 
-impl Kept {
+impl MaterialisedTable {
     /// A table without rows.
     pub fn new(
         schema: SchemaRef,
@@ -76,14 +76,14 @@ impl Kept {
     ) -> Arc<Self> {
         let metrics = SpillMetrics::new(&ExecutionPlanMetricsSet::new(), 0);
         let on_disk = (0..partitions).map(|_| OnDisk::default()).collect();
-        let materialised = Arc::new(Kept {
+        let materialised = Arc::new(MaterialisedTable {
             partitions,
             state: Mutex::new(State { on_disk, ..State::default() }),
             reservation: reservations.reservation(),
             disk: SpillManager::new(runtime, metrics, schema),
             work: Arc::clone(work),
         });
-        let weak: Weak<Kept> = Arc::downgrade(&materialised);
+        let weak: Weak<MaterialisedTable> = Arc::downgrade(&materialised);
         reservations.may_spill(weak);
         materialised
     }
@@ -163,7 +163,7 @@ impl Kept {
     }
 }
 
-impl Spillable for Kept {
+impl Spillable for MaterialisedTable {
     fn in_memory(&self) -> usize {
         self.state().in_memory.bytes
     }
@@ -172,7 +172,7 @@ impl Spillable for Kept {
         let mut state = self.state();
         let in_memory = std::mem::take(&mut state.in_memory);
         self.reservation.shrink(in_memory.bytes);
-        self.work.spills(in_memory.bytes as u64);
+        self.work.count_spilled(in_memory.bytes as u64);
         state.is_broken = true;
         for batch in in_memory.into_batches() {
             let partition = state.put_on_disk % self.partitions;
@@ -195,7 +195,7 @@ fn copied(batch: &RecordBatch) -> Result<RecordBatch> {
     Ok(take_record_batch(batch, &all)?)
 }
 
-impl fmt::Debug for Kept {
+impl fmt::Debug for MaterialisedTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} rows", self.state().rows)
     }
@@ -207,12 +207,12 @@ pub struct MaterialisedProvider {
     schema: SchemaRef,
     /// For every column its position in the materialised table; none if it is missing there.
     positions: Vec<Option<usize>>,
-    materialised: Arc<Kept>,
+    materialised: Arc<MaterialisedTable>,
 }
 
 impl MaterialisedProvider {
     /// A table with the columns of `schema`. Those that have a position are in `materialised`.
-    pub fn new(schema: SchemaRef, positions: Vec<Option<usize>>, materialised: Arc<Kept>) -> Self {
+    pub fn new(schema: SchemaRef, positions: Vec<Option<usize>>, materialised: Arc<MaterialisedTable>) -> Self {
         MaterialisedProvider { schema, positions, materialised }
     }
 }
@@ -252,14 +252,14 @@ impl TableProvider for MaterialisedProvider {
 /// Reads a materialised table.
 #[derive(Debug)]
 struct MaterialisedExec {
-    materialised: Arc<Kept>,
+    materialised: Arc<MaterialisedTable>,
     columns: Vec<usize>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
 
 impl MaterialisedExec {
-    fn new(materialised: Arc<Kept>, schema: SchemaRef, columns: Vec<usize>) -> Self {
+    fn new(materialised: Arc<MaterialisedTable>, schema: SchemaRef, columns: Vec<usize>) -> Self {
         let partitioning = Partitioning::UnknownPartitioning(materialised.partitions);
         let properties =
             PlanProperties::new(EquivalenceProperties::new(schema), partitioning, EmissionType::Incremental, Boundedness::Bounded);
@@ -341,7 +341,7 @@ mod tests {
         RecordBatch::try_new(schema(), vec![Arc::new(numbers), Arc::new(squares)]).unwrap()
     }
 
-    async fn squares(materialised: &Arc<Kept>) -> Vec<Vec<i64>> {
+    async fn squares(materialised: &Arc<MaterialisedTable>) -> Vec<Vec<i64>> {
         let exec = MaterialisedExec::new(Arc::clone(materialised), Arc::new(schema().project(&[1]).unwrap()), vec![1]);
         let mut read = Vec::new();
         for partition in 0..materialised.partitions {
@@ -356,7 +356,7 @@ mod tests {
     async fn a_table_on_disk_is_read_as_if_it_were_in_memory() {
         let pool: Arc<dyn MemoryPool> = Arc::new(FairSpillPool::new(1 << 30));
         let work = Arc::default();
-        let table = |limit| Kept::new(schema(), 2, &Reservations::of(&pool, limit), Arc::default(), &work);
+        let table = |limit| MaterialisedTable::new(schema(), 2, &Reservations::of(&pool, limit), Arc::default(), &work);
         let (roomy, tight) = (table(1 << 30), table(16_000));
         for start in (0..3_000).step_by(100) {
             roomy.push(batch(start)).unwrap();
@@ -387,7 +387,7 @@ mod tests {
         let pool: Arc<dyn MemoryPool> = Arc::new(FairSpillPool::new(1 << 30));
         let reservations = Reservations::of(&pool, 40_000);
         let work = Arc::default();
-        let (small, large) = ([(); 2]).map(|()| Kept::new(schema(), 1, &reservations, Arc::default(), &work)).into();
+        let (small, large) = ([(); 2]).map(|()| MaterialisedTable::new(schema(), 1, &reservations, Arc::default(), &work)).into();
         small.push(batch(0)).unwrap();
         (0..5).for_each(|turn| large.push(batch(turn * 100)).unwrap());
         let identifiers = reservations.reservation();
@@ -405,7 +405,7 @@ mod tests {
             engine.register_batches("one", schema(), batches.clone()).unwrap();
             engine.register_batches("other", schema(), batches).unwrap();
             let joined = engine.query("select one.number, other.square from one join other on other.square = one.square").await.unwrap();
-            let rows = engine.keep("joined", joined).await.unwrap();
+            let rows = engine.materialise("joined", joined).await.unwrap();
             let operators: Vec<String> = engine.work().take().operators.into_iter().map(|operator| operator.name).collect();
             let sum = engine.query("select sum(number + square) from joined").await.unwrap();
             (rows, engine.collect(sum).await.unwrap().1, operators.contains(&"SortMergeJoinExec".to_owned()))

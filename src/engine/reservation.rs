@@ -37,7 +37,7 @@ pub trait Spillable: fmt::Debug + Send + Sync {
 
 /// A number of bytes that are reserved for one purpose, and are released when it is dropped.
 #[derive(Debug)]
-pub struct Held {
+pub struct Reservation {
     reservations: Arc<Reservations>,
     bytes: AtomicUsize,
 }
@@ -81,14 +81,14 @@ impl Reservations {
     }
 
     /// A new reservation of no bytes.
-    pub fn reservation(self: &Arc<Self>) -> Held {
-        Held { reservations: Arc::clone(self), bytes: AtomicUsize::new(0) }
+    pub fn reservation(self: &Arc<Self>) -> Reservation {
+        Reservation { reservations: Arc::clone(self), bytes: AtomicUsize::new(0) }
     }
 }
 
-impl Held {
+impl Reservation {
     /// A new reservation of no bytes in the same pool.
-    pub fn another(&self) -> Held {
+    pub fn another(&self) -> Reservation {
         self.reservations.reservation()
     }
 
@@ -124,7 +124,7 @@ impl Held {
     /// Makes room for everything that is reserved.
     ///
     /// # Errors
-    /// As [`Held::grow`], and when a table cannot be moved to disk.
+    /// As [`Reservation::grow`], and when a table cannot be moved to disk.
     pub fn fit(&self) -> Result<(), DataFusionError> {
         let Reservations { limit, reservation, .. } = self.reservations.as_ref();
         if reservation.size() > limit / 2 {
@@ -145,7 +145,7 @@ impl Held {
     /// Raises the reservation to so many bytes, if it is smaller.
     ///
     /// # Errors
-    /// As [`Held::grow`].
+    /// As [`Reservation::grow`].
     pub fn reach(&self, bytes: usize) -> Result<(), DataFusionError> {
         self.reservations.reservation.grow(bytes.saturating_sub(self.bytes.fetch_max(bytes, Relaxed)));
         self.fit()
@@ -163,7 +163,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for Reservation {
     fn drop(&mut self) {
         self.reservations.reservation.shrink(self.bytes.load(Relaxed));
     }

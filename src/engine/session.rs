@@ -12,10 +12,10 @@ use super::checked::Checks;
 use super::encoding::{Dictionary, TextEncoding, Texts};
 use super::limits::Limits;
 use super::local_date::LocalDates;
-use super::materialised_table::Kept;
+use super::materialised_table::MaterialisedTable;
 use super::pool::Pool;
 use super::recursion::CountRounds;
-use super::reservation::{Held, Reservations};
+use super::reservation::{Reservation, Reservations};
 use super::scratch::Scratch;
 use super::spill_files::NamelessFiles;
 use super::timings::Work;
@@ -77,12 +77,12 @@ impl Engine {
     }
 
     /// A materialised table without rows. It is moved to disk when memory is needed.
-    pub fn table(&self, encoded: SchemaRef) -> Arc<Kept> {
-        Kept::new(encoded, self.threads(), &self.reservations, self.context.runtime_env(), &self.work)
+    pub fn empty_table(&self, schema: SchemaRef) -> Arc<MaterialisedTable> {
+        MaterialisedTable::new(schema, self.threads(), &self.reservations, self.context.runtime_env(), &self.work)
     }
 
     /// A new memory reservation of no bytes.
-    pub fn hold(&self) -> Held {
+    pub fn reservation(&self) -> Reservation {
         self.reservations.reservation()
     }
 
@@ -92,7 +92,7 @@ impl Engine {
     }
 
     /// The bytes of all memory reservations, which do not include the operators of queries.
-    pub fn held_bytes(&self) -> usize {
+    pub fn reserved_bytes(&self) -> usize {
         self.reservations.bytes()
     }
 

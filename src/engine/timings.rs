@@ -45,23 +45,23 @@ pub struct Done {
 
 impl Work {
     /// Remembers a running query, so that its metrics can be read when it has ended.
-    pub fn runs(&self, plan: &Arc<dyn ExecutionPlan>) {
+    pub fn add_query(&self, plan: &Arc<dyn ExecutionPlan>) {
         self.running.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(plan));
     }
 
     /// Counts bytes of extracts that were read.
-    pub fn reads(&self, bytes: u64) {
+    pub fn count_read(&self, bytes: u64) {
         self.bytes_read.fetch_add(bytes, Relaxed);
         super::watch::count_read(bytes);
     }
 
     /// Counts bytes of materialised tables that were written to disk.
-    pub fn spills(&self, bytes: u64) {
+    pub fn count_spilled(&self, bytes: u64) {
         self.bytes_spilled.fetch_add(bytes, Relaxed);
     }
 
     /// Reads the metrics of the remembered queries, which must have ended, and drops them with all memory that they hold.
-    pub fn ends(&self) {
+    pub fn end_queries(&self) {
         let ended = std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
         let mut operators = self.operators.lock().unwrap_or_else(PoisonError::into_inner);
         for plan in &ended {
@@ -71,7 +71,7 @@ impl Work {
 
     /// The counts since this was last called.
     pub fn take(&self) -> Done {
-        self.ends();
+        self.end_queries();
         let operators = std::mem::take(&mut *self.operators.lock().unwrap_or_else(PoisonError::into_inner));
         let by_operators: u64 = operators.iter().map(|operator| operator.spilled_bytes).sum();
         Done { operators, bytes_read: self.bytes_read.swap(0, Relaxed), spilled_bytes: by_operators + self.bytes_spilled.swap(0, Relaxed) }

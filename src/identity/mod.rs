@@ -37,7 +37,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 
-use crate::engine::{Dictionary, Held, parallel};
+use crate::engine::{Dictionary, Reservation, parallel};
 use crate::error::Result;
 use components::Sets;
 use edges::{Aside, Chunk, Read, Sources};
@@ -113,7 +113,7 @@ pub struct Resolution {
     keys: Option<Vec<u128>>,
     aliases: Vec<Alias>,
     /// What it takes of the memory of a run.
-    _memory: Option<Held>,
+    _memory: Option<Reservation>,
 }
 
 /// How many there are.

@@ -245,7 +245,7 @@ pub async fn register(engine: &Engine, name: &str, extract: &Extract, demand: &D
     }
     let has_plain_texts = engine.text_encoding() == TextEncoding::Plain;
     if table.is_columnar() || (demand.times <= 1 && (table.has_row_groups() || has_plain_texts)) {
-        engine.register_encoded(name, Arc::clone(&contract.schema), Arc::new(table))?;
+        engine.register_stored(name, Arc::clone(&contract.schema), Arc::new(table))?;
     } else if demand.times <= 1 {
         // What is read once gets codes where something compares it, and not before.
         engine.register(name, Arc::new(table.with_texts()))?;
@@ -263,7 +263,7 @@ async fn keep(engine: &Engine, name: &str, contract: &Contract, columns: &[usize
     let names: Vec<&str> = columns.iter().map(|&at| contract.columns[at].name.as_str()).collect();
     let frame = engine.context().read_table(Arc::new(table))?.select_columns(&names)?;
     let mut batches = frame.execute_stream().await?;
-    let kept = engine.table(batches.schema());
+    let kept = engine.empty_table(batches.schema());
     while let Some(batch) = batches.try_next().await? {
         kept.push(batch)?;
     }

@@ -123,7 +123,7 @@ impl<'a> Reading<'a> {
         let mut row = 0;
         let mut whole = WholeRows::of(&group);
         let mut batches = Batches::open(group.clone(), &scan.contract, &asked, scan.batch_rows, scan.held.another()).await?;
-        scan.work.reads(batches.bytes());
+        scan.work.count_read(batches.bytes());
         while let Some((columns, rows)) = batches.next()? {
             let checked = scan.contract.check(&columns, rows, &[], &asked)?;
             let faults: Vec<Fault> = checked.faults.iter().map(|fault| Fault { row: row + fault.row, ..*fault }).collect();
@@ -161,7 +161,7 @@ impl<'a> Reading<'a> {
         let mut settling: VecDeque<Settling> = VecDeque::new();
         loop {
             let piece = blocks.next().await?;
-            scan.work.reads(blocks.newly_fetched());
+            scan.work.count_read(blocks.newly_fetched());
             let ended = piece.is_none();
             match piece {
                 Some(Piece::Block(mut block)) => {

@@ -19,7 +19,7 @@ pub fn failure(plan: Option<&Plan>, model: &str, error: &DataFusionError, source
             Some(error) => error.clone(),
             None => Error::defect(format!("`{model}`: {inner}")),
         },
-        _ if engine::is_want_of_room(error) => engine::failed(&format!("`{model}`"), error),
+        _ if engine::is_out_of_resources(error) => engine::failed(&format!("`{model}`"), error),
         _ => {
             let mut message = Message::new(format!("`{model}` failed on this data: {}", sql::discreet(error)));
             message.details = plan.map(|plan| places(plan, model, error)).unwrap_or_default();

@@ -45,7 +45,7 @@ impl Steps<'_> {
             compute_ms: engine::compute_ms().zip(begun.compute_ms).map(|(now, then)| now.saturating_sub(then)),
             bytes_read: done.bytes_read,
             spilled_bytes: done.spilled_bytes,
-            held_bytes: self.engine.held_bytes() as u64,
+            held_bytes: self.engine.reserved_bytes() as u64,
             peak_memory_bytes: engine::peak_memory(),
             operators: if self.profile { done.operators } else { Vec::new() },
         };

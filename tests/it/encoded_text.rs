@@ -89,7 +89,7 @@ async fn compare(t: &RecordBatch, u: &RecordBatch) {
             let shown = |batches: &[RecordBatch]| pretty_format_batches(batches).unwrap().to_string();
             assert_eq!(shown(&concat(&found)), shown(&concat(&expected)), "{which}");
             // Kept as a table and read from there, which is how models pass rows on.
-            engine.keep("kept", engine.query(query).await.unwrap()).await.unwrap();
+            engine.materialise("kept", engine.query(query).await.unwrap()).await.unwrap();
             let (_, again) = engine.collect(engine.query("select * from kept").await.unwrap()).await.unwrap();
             let rows = |batches: &[RecordBatch]| {
                 let shown = shown(&concat(batches));

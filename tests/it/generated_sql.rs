@@ -298,7 +298,7 @@ fn no_order_and_no_number_of_threads_changes_what_a_query_gives() {
         let table = table(&mut random);
         let engines: Vec<Engine> = THREADS.iter().map(|threads| engine(&mut random, &table, *threads)).collect();
         for engine in &engines {
-            runtime.block_on(async { engine.keep("grouped", engine.query(GROUPED).await?).await }).unwrap();
+            runtime.block_on(async { engine.materialise("grouped", engine.query(GROUPED).await?).await }).unwrap();
         }
         for _ in 0..QUERIES {
             let query = query(&mut random);

@@ -17,7 +17,7 @@ use datafusion::error::DataFusionError;
 use foldhash::fast::FixedState;
 
 use crate::engine::index::{HashIndex, Slot};
-use crate::engine::reservation::Held;
+use crate::engine::reservation::Reservation;
 use crate::shown::{is_blank, size};
 
 /// The bytes of a chunk of entries, which is allocated at once.
@@ -44,7 +44,7 @@ pub const CODE: DataType = DataType::UInt32;
 pub struct Dictionary {
     shards: Shards,
     /// The reservation of the memory of the texts.
-    reservation: Option<Held>,
+    reservation: Option<Reservation>,
 }
 
 /// The shards of a dictionary.
@@ -84,7 +84,7 @@ impl fmt::Debug for Dictionary {
 
 impl Dictionary {
     /// A dictionary that reserves the memory that it takes.
-    pub fn within(reservation: Held) -> Self {
+    pub fn within(reservation: Reservation) -> Self {
         Dictionary { reservation: Some(reservation), ..Dictionary::default() }
     }
 

@@ -12,7 +12,7 @@ use datafusion::logical_expr::LogicalPlan;
 use super::dictionary::Dictionary;
 use super::rewrite::{Encoded, Encoder};
 use super::table::{self, EncodedTable};
-use crate::engine::reservation::Held;
+use crate::engine::reservation::Reservation;
 
 /// A column of views is compacted if its texts use less than one part in so many of its buffers.
 const LEAST_USED: usize = 2;
@@ -36,7 +36,7 @@ pub struct Texts {
 
 impl Texts {
     /// A dictionary without texts, which reserves what it takes in `memory`.
-    pub fn new(encoding: TextEncoding, memory: Held) -> Self {
+    pub fn new(encoding: TextEncoding, memory: Reservation) -> Self {
         Texts { encoding, dictionary: Arc::new(Dictionary::within(memory)) }
     }
 

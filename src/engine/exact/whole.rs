@@ -17,7 +17,7 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
 use num_bigint::BigInt;
 
-use super::super::told;
+use super::super::overflow;
 use super::double::Scaled;
 
 /// The exact sum of a group.
@@ -381,7 +381,7 @@ pub fn beyond(what: &str, data_type: &DataType) -> DataFusionError {
         DataType::Duration(_) => "duration",
         _ => "integer",
     };
-    told(format!("{what} is beyond what its type can hold ({name}); cast its operands to a wider type, or to double"))
+    overflow(format!("{what} is beyond what its type can hold ({name}); cast its operands to a wider type, or to double"))
 }
 
 /// The sums in the result type.

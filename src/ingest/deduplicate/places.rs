@@ -8,7 +8,7 @@ use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::error::DataFusionError;
 
-use crate::engine::{CODE, Dictionary, Held};
+use crate::engine::{CODE, Dictionary, Reservation};
 
 /// The bits of a place that number the row of a piece, among those that break no rule; the others number the piece.
 const ROW_BITS: u32 = 40;
@@ -97,7 +97,7 @@ pub struct Superseded {
     /// Whether the key tells all rows apart that are left.
     pub(super) is_key: bool,
     /// What all that takes of the memory of a run.
-    pub(super) held: Option<Held>,
+    pub(super) held: Option<Reservation>,
 }
 
 impl Superseded {
