@@ -1,5 +1,7 @@
 //! A hash table from hashes to numbers that is made for looking up whole batches.
 
+use super::halves::{lower_half, upper_half};
+
 /// An open-addressed hash table of numbers below 2³²−1. A number stands for something that the caller stores elsewhere, such as the
 /// position of a text. The table stores 32 bits of its hash; the caller compares the rest.
 ///
@@ -44,7 +46,7 @@ impl HashIndex {
     pub fn first_like(&self, hash: u32, slot: Slot) -> Option<u32> {
         match slot.0 {
             FREE => None,
-            slot if hash_in(slot) == hash => Some(number_in(slot)),
+            slot if upper_half(slot) == hash => Some(lower_half(slot)),
             _ => self.find(hash, Some),
         }
     }
@@ -54,8 +56,8 @@ impl HashIndex {
         let mut at = self.place(hash);
         loop {
             let slot = self.slots.get(at).copied().filter(|slot| *slot != FREE)?;
-            if hash_in(slot) == hash
-                && let Some(found) = is(number_in(slot))
+            if upper_half(slot) == hash
+                && let Some(found) = is(lower_half(slot))
             {
                 return Some(found);
             }
@@ -71,7 +73,7 @@ impl HashIndex {
     }
 
     fn occupy(&mut self, slot: u64) {
-        let mut at = self.place(hash_in(slot));
+        let mut at = self.place(upper_half(slot));
         while self.slots[at] != FREE {
             at = self.after(at);
         }
@@ -86,16 +88,6 @@ impl HashIndex {
         let bits = self.slots.len().max(1).trailing_zeros();
         usize::try_from(u64::from(hash) >> (u32::BITS - bits)).unwrap_or(0)
     }
-}
-
-#[allow(clippy::cast_possible_truncation, reason = "the upper half is shifted down")]
-fn hash_in(slot: u64) -> u32 {
-    (slot >> 32) as u32
-}
-
-#[allow(clippy::cast_possible_truncation, reason = "the lower half is wanted")]
-fn number_in(slot: u64) -> u32 {
-    slot as u32
 }
 
 #[cfg(test)]

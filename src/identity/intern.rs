@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use datafusion::error::DataFusionError;
 
 use super::rules::{MAX_TYPES, Rules};
-use crate::engine::{Dictionary, HashIndex, TextSnapshot, parallel};
+use crate::engine::{Dictionary, HashIndex, TextSnapshot, parallel, upper_half};
 use crate::error::{Error, Message, Result};
 
 /// Identifiers are divided into so many shards by the code of their text.
@@ -286,10 +286,9 @@ impl Sighting {
     }
 
     /// The hash of the identifier. Its highest bits, which the index uses, differ most between neighbouring codes.
-    #[allow(clippy::cast_possible_truncation, reason = "the upper half is shifted down")]
     fn hash(&self) -> u32 {
         const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
-        ((u64::from(self.kind) << u32::BITS | u64::from(self.code)).wrapping_mul(GOLDEN) >> u32::BITS) as u32
+        upper_half((u64::from(self.kind) << u32::BITS | u64::from(self.code)).wrapping_mul(GOLDEN))
     }
 }
 

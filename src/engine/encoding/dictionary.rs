@@ -16,6 +16,7 @@ use bytes::Bytes;
 use datafusion::error::DataFusionError;
 use foldhash::fast::FixedState;
 
+use crate::engine::halves::{lower_half, upper_half};
 use crate::engine::index::{HashIndex, Slot};
 use crate::engine::reservation::Reservation;
 use crate::shown::{is_blank, size};
@@ -406,11 +407,10 @@ fn too_many() -> DataFusionError {
 }
 
 /// A hash of 32 bits, made of both halves of one of 64 bits.
-#[allow(clippy::cast_possible_truncation, reason = "half a hash is wanted")]
 fn hash(text: &str) -> u32 {
     // The seed is fixed, so that runs over the same data take the same time.
     let hash = FixedState::with_seed(0).hash_one(text.as_bytes());
-    (hash >> 32) as u32 ^ hash as u32
+    upper_half(hash) ^ lower_half(hash)
 }
 
 #[cfg(test)]
