@@ -1,26 +1,25 @@
 //! Why an identifier leads to its customer: the identity step run for one question, after what is published; nothing is published by it.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::NaiveDate;
 use datafusion::common::ScalarValue;
-use datafusion::error::DataFusionError;
 
 use crate::config::{self, Project};
 use crate::diagnostic::{Diagnostic, list};
-use crate::engine::{self, Engine};
+use crate::engine::Engine;
 use crate::error::{Error, Message, Result};
+use crate::execute::{Execution, Inputs, Silent, Source};
 use crate::functions;
-use crate::graph::{EDGES, SOURCES};
+use crate::graph::EDGES;
 use crate::identity::{self, Answer, Explained, Resolution, Rules};
-use crate::ingest::{self, Collector};
+use crate::ingest;
+use crate::job::Request;
 use crate::manifest::Commit;
+use crate::native::IdentityStep;
 use crate::plan::{self, Plan};
-use crate::predecessor::Identity;
+use crate::predecessor::Carried;
 use crate::publish::{self, Publications};
-use crate::run::Request;
-use crate::sql;
 use crate::storage::{Location, Stores};
 
 /// The parameter that says of which country a phone number without a code is.
@@ -48,17 +47,16 @@ pub async fn identity(request: &Request, stores: &Stores, question: Question<'_>
     let values = config::bind(&project, request.as_of, &request.parameters)?;
     let destination = publish::destination(request.destination.as_deref(), &project, stores)?;
     let plan = plan::plan(project, values).await?;
-    let needed = needed(&plan);
-    if needed.is_empty() {
+    if plan.maker(EDGES).is_none() {
         let message = Message::new("the project has no identity step");
         return Err(Error::Refused(message.hint(format!("a model `{EDGES}` selects pairs of identifiers that were seen together"))));
     }
     let published = published(&plan, &destination, request.as_of).await;
     let mut warnings = Vec::new();
-    let (newest, mut before) = match published {
-        Ok((newest, identity)) => {
-            warnings.extend(identity.warnings);
-            (newest, identity.before)
+    let (newest, mut predecessor) = match published {
+        Ok((newest, carried)) => {
+            warnings.extend(carried.warnings);
+            (newest, carried.predecessor)
         }
         Err(error) => {
             let why = error.to_string();
@@ -67,52 +65,29 @@ pub async fn identity(request: &Request, stores: &Stores, question: Question<'_>
             (None, None)
         }
     };
-    let ids_from = before.as_ref().map(|before| before.as_of);
+    let ids_from = predecessor.as_ref().map(|predecessor| predecessor.as_of);
     let engine = Engine::with_text_encoding(request.limits, plan.values.zone.name(), request.text_encoding)?;
+    let needed = plan.needed(EDGES, |_| false);
     // Extracts that are late are told from those of a wrong location by what is published.
-    for extract in ingest::find(&plan.project, &plan.contracts, stores, newest.as_ref()).await? {
-        let name = format!("{SOURCES}.{}", extract.contract.source);
-        if !needed.contains(&name) {
-            continue;
-        }
-        let demand = plan.demands.get(&extract.contract.source).cloned().unwrap_or_default();
-        ingest::register(&engine, &name, &extract, &demand, &Collector::new(&extract.contract, &engine)).await?;
-    }
-    plan::register_reference(&engine, &plan.project, &plan.values)?;
-    for model in plan.models.iter().filter(|model| needed.contains(&model.node.model.name())) {
-        let name = model.node.model.name();
-        let failed = |error: DataFusionError| match error.find_root() {
-            _ if engine::is_out_of_resources(&error) => engine::failed(&format!("`{name}`"), &error),
-            DataFusionError::External(inner) if inner.is::<Error>() => match inner.downcast_ref::<Error>() {
-                Some(error) => error.clone(),
-                None => Error::defect(format!("`{name}`: {inner}")),
-            },
-            _ => Error::Refused(Message::new(format!("`{name}` failed: {}", sql::discreet(&error)))),
-        };
-        let logical = engine.plan(&model.node.statement, &plan.values.parameters).await.map_err(failed)?;
-        if name == EDGES {
-            let rules = Rules::declared(&plan.project, &plan.values)?;
-            let resolution = identity::resolve(&engine, rules, logical, before.take()).await.map_err(failed)?;
-            let found = answer(&resolution, question, &spellings(&plan, question.identifier));
-            let last_published_on = if found.is_empty() { resolution.last_published_on(question.identifier) } else { None };
-            return Ok(Answer { as_of: request.as_of, ids_from, warnings, last_published_on, found });
-        }
-        if model.inline {
-            engine.register_view(&name, logical)?;
-        } else {
-            engine.materialise(&name, engine.frame(logical)).await.map_err(failed)?;
-        }
-    }
-    Err(Error::defect("the identity step was not reached"))
+    let extracts = ingest::find(&plan.project, &plan.contracts, stores, newest.as_ref()).await?;
+    let mut inputs = Inputs { sources: extracts.into_iter().map(|extract| Source::new(&engine, extract)).collect(), ..Inputs::default() };
+    let execution = Execution { plan: &plan, engine: &engine, needed: Some(needed), scene: String::new() };
+    execution.run(&mut inputs, &mut Silent).await?;
+    let step = IdentityStep::new(Rules::declared(&plan.project, &plan.values)?);
+    let resolved = step.resolve(&engine, predecessor.as_mut()).await;
+    let resolution = resolved.map_err(|error| execution.failure_of(EDGES, &inputs, &error))?;
+    let found = answer(&resolution, question, &spellings(&plan, question.identifier));
+    let last_published_on = if found.is_empty() { resolution.last_published_on(question.identifier) } else { None };
+    Ok(Answer { as_of: request.as_of, ids_from, warnings, last_published_on, found })
 }
 
 /// The newest publication, and who was who in the one before a day.
-async fn published(plan: &Plan, destination: &Location, as_of: NaiveDate) -> Result<(Option<Commit>, Identity)> {
+async fn published(plan: &Plan, destination: &Location, as_of: NaiveDate) -> Result<(Option<Commit>, Carried)> {
     let seen = Publications::read(destination).await?;
     seen.belong_to(&plan.project.pipeline.name.value)?;
     let predecessor = seen.before(as_of).await?;
-    let identity = Identity::of(plan, &seen, predecessor.as_ref()).await?;
-    Ok((seen.newest().cloned(), identity))
+    let carried = Carried::of(plan, &seen, predecessor.as_ref()).await?;
+    Ok((seen.newest().cloned(), carried))
 }
 
 /// What is known of an identifier in the first spelling in which there is one, or else of the customer with that id.
@@ -138,19 +113,6 @@ fn check(project: &Project, question: Question<'_>) -> Result<()> {
     let names: Vec<&str> = types.keys().map(String::as_str).collect();
     let what = format!("there is no type of identifiers `{}`; there are {}", identity::shown(asked), list(&names));
     Err(Diagnostic::error("unknown-identifier-type", what).did_you_mean(asked, names.iter().copied()).into())
-}
-
-/// The tables that the identity step is found from; none when there is no such step.
-fn needed(plan: &Plan) -> BTreeSet<String> {
-    let mut needed = BTreeSet::new();
-    let mut waiting: Vec<String> = plan.models.iter().map(|model| model.node.model.name()).filter(|name| name == EDGES).collect();
-    while let Some(name) = waiting.pop() {
-        if needed.insert(name.clone()) {
-            let node = plan.models.iter().find(|model| model.node.model.name() == name);
-            waiting.extend(node.into_iter().flat_map(|model| model.node.needs()));
-        }
-    }
-    needed
 }
 
 /// What was typed, and what it is compared as if it is an address or a number.

@@ -22,16 +22,36 @@ pub const MEMBERSHIP: &str = "segment_membership";
 /// What the pipeline file says of every segment.
 pub const SEGMENTS: &str = "segments";
 
-/// The model that ties identifiers, from which the identity step finds the customers.
+/// The model of edges between identifiers, from which the identity step finds the customers.
 pub const EDGES: &str = "identity.edges";
-/// The schema of what the identity step finds.
-pub const RESOLVED: &str = "resolved";
-/// The tables of that schema.
-pub const RESOLVED_TABLES: [&str; 3] = ["resolved.customers", "resolved.conflicts", "resolved.aliases"];
+
+/// A native step: one that is computed by Segmill itself and not by SQL.
+#[derive(Debug)]
+pub struct Signature {
+    /// Its name, by which a run reports it.
+    pub name: &'static str,
+    /// The layer in which its tables stand; without one they stand between the customer profile and the models that describe segments.
+    pub layer: Option<&'static str>,
+    /// The models that it reads. A project that lacks one of them does not have the step.
+    pub reads: &'static [NativeInput],
+    /// The tables that it makes.
+    pub makes: &'static [&'static str],
+}
+
+/// What a native step reads.
+#[derive(Debug)]
+pub struct NativeInput {
+    /// The model.
+    pub table: &'static str,
+    /// Whether the step takes the rows as they come, so that a model that nothing else reads need not be materialised.
+    pub streamed: bool,
+    /// The column by which the rows must be sorted.
+    pub sorted_by: Option<&'static str>,
+}
 
 /// A model with its parsed statement and what it reads.
 #[derive(Debug, Clone)]
-pub struct Node {
+pub struct ParsedModel {
     /// The model.
     pub model: Model,
     /// Its parsed statement.
@@ -40,15 +60,49 @@ pub struct Node {
     pub reads: BTreeSet<String>,
 }
 
-impl Node {
-    /// The tables that must be there before this model: what it reads, and what those are found from.
-    pub fn needs(&self) -> BTreeSet<String> {
-        let found = self.reads.iter().any(|read| RESOLVED_TABLES.contains(&read.as_str()));
-        self.reads.iter().cloned().chain(found.then(|| EDGES.to_owned())).collect()
+/// A node of the graph: what makes tables from other tables.
+#[derive(Debug, Clone)]
+pub enum Vertex {
+    /// A model, which makes the table of its name.
+    Model(ParsedModel),
+    /// A native step.
+    Native(&'static Signature),
+}
+
+impl Vertex {
+    /// The model's or step's name.
+    pub fn name(&self) -> String {
+        match self {
+            Vertex::Model(model) => model.model.name(),
+            Vertex::Native(signature) => signature.name.to_owned(),
+        }
+    }
+
+    /// The tables that it reads.
+    pub fn reads(&self) -> BTreeSet<String> {
+        match self {
+            Vertex::Model(model) => model.reads.clone(),
+            Vertex::Native(signature) => signature.reads.iter().map(|input| input.table.to_owned()).collect(),
+        }
+    }
+
+    /// The tables that it makes.
+    pub fn makes(&self) -> Vec<String> {
+        match self {
+            Vertex::Model(model) => vec![model.model.name()],
+            Vertex::Native(signature) => signature.makes.iter().map(|table| (*table).to_owned()).collect(),
+        }
+    }
+
+    fn place(&self) -> Place {
+        match self {
+            Vertex::Model(model) => place_of(&model.model),
+            Vertex::Native(signature) => signature.layer.map_or(Place::Membership, layer),
+        }
     }
 }
 
-/// Where a table stands on the road of a row: it may read what stands at or before its place.
+/// Where a table stands on the way of a row: it may read what stands at or before its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
     Given,
@@ -58,11 +112,14 @@ enum Place {
     Last,
 }
 
-/// Parses every model and puts those that are sound in an order in which each comes after what it reads. The others are
-/// problems: SQL that does not parse, tables that do not exist, layers read from right to left, unknown parameters and cycles.
-pub fn build(project: &Project, problems: &mut Vec<Diagnostic>) -> Vec<Node> {
-    let known = known_tables(project);
-    let mut nodes = Vec::new();
+/// Parses every model and puts those that are sound, and the native steps, in an order in which each comes after what it reads. The other
+/// models are problems: SQL that does not parse, tables that do not exist, layers read from right to left, unknown parameters and cycles.
+pub fn build(project: &Project, natives: &[&'static Signature], problems: &mut Vec<Diagnostic>) -> Vec<Vertex> {
+    let has = |table: &str| project.models.iter().any(|model| model.name() == table);
+    let natives: Vec<&'static Signature> =
+        natives.iter().copied().filter(|native| native.reads.iter().all(|input| has(input.table))).collect();
+    let known = known_tables(project, &natives);
+    let mut nodes: Vec<Vertex> = natives.into_iter().map(Vertex::Native).collect();
     for model in &project.models {
         if let Some(schema) = &model.schema
             && !LAYERS.contains(&schema.as_str())
@@ -77,7 +134,7 @@ pub fn build(project: &Project, problems: &mut Vec<Diagnostic>) -> Vec<Node> {
             Ok((statement, mut found)) => {
                 let reads = check(project, model, &statement, &known, &mut found);
                 if found.is_empty() {
-                    nodes.push(Node { model: model.clone(), statement, reads });
+                    nodes.push(Vertex::Model(ParsedModel { model: model.clone(), statement, reads }));
                 }
                 problems.append(&mut found);
             }
@@ -153,21 +210,23 @@ pub fn unknown_parameters(project: &Project, file: &Arc<SourceFile>, statement: 
     told.collect()
 }
 
-/// Puts models in order of their reads, by name among equals; a cycle is a problem.
-fn order(nodes: Vec<Node>, problems: &mut Vec<Diagnostic>) -> Vec<Node> {
-    let mut waiting: BTreeMap<String, Node> = nodes.into_iter().map(|node| (node.model.name(), node)).collect();
+/// Puts nodes in order of their reads, by name among equals; a cycle is a problem.
+fn order(nodes: Vec<Vertex>, problems: &mut Vec<Diagnostic>) -> Vec<Vertex> {
+    let makers: BTreeMap<String, String> =
+        nodes.iter().flat_map(|node| node.makes().into_iter().map(move |table| (table, node.name()))).collect();
+    let mut waiting: BTreeMap<String, Vertex> = nodes.into_iter().map(|node| (node.name(), node)).collect();
     let mut ordered = Vec::with_capacity(waiting.len());
     while !waiting.is_empty() {
-        // The leftmost layer first, so that steps read like the road of a row.
+        // The leftmost layer first, so that steps come in the order in which a row passes them.
         let ready = waiting
             .iter()
-            .filter(|(_, node)| !node.needs().iter().any(|read| waiting.contains_key(read)))
-            .min_by_key(|(name, node)| (place_of(&node.model), (*name).clone()))
+            .filter(|(_, node)| next_of(node, &makers, &waiting).is_none())
+            .min_by_key(|(name, node)| (node.place(), (*name).clone()))
             .map(|(name, _)| name.clone());
         match ready.and_then(|name| waiting.remove(&name)) {
             Some(node) => ordered.push(node),
             None => {
-                problems.push(cycle(&waiting));
+                problems.push(cycle(&makers, &waiting));
                 break;
             }
         }
@@ -175,9 +234,14 @@ fn order(nodes: Vec<Node>, problems: &mut Vec<Diagnostic>) -> Vec<Node> {
     ordered
 }
 
-/// The cycle that the first of the models that wait for each other is on.
-fn cycle(waiting: &BTreeMap<String, Node>) -> Diagnostic {
-    let next = |name: &String| waiting.get(name).and_then(|node| node.needs().into_iter().find(|read| waiting.contains_key(read)));
+/// The first node that a node waits for.
+fn next_of(node: &Vertex, makers: &BTreeMap<String, String>, waiting: &BTreeMap<String, Vertex>) -> Option<String> {
+    node.reads().iter().filter_map(|read| makers.get(read)).find(|maker| waiting.contains_key(*maker)).cloned()
+}
+
+/// The cycle that the first of the nodes that wait for each other is on.
+fn cycle(makers: &BTreeMap<String, String>, waiting: &BTreeMap<String, Vertex>) -> Diagnostic {
+    let next = |name: &String| waiting.get(name).and_then(|node| next_of(node, makers, waiting));
     let mut path: Vec<String> = waiting.keys().next().cloned().into_iter().collect();
     while let Some(name) = path.last().and_then(next) {
         if let Some(start) = path.iter().position(|seen| *seen == name) {
@@ -188,9 +252,12 @@ fn cycle(waiting: &BTreeMap<String, Node>) -> Diagnostic {
         path.push(name);
     }
     let diagnostic = Diagnostic::error("cycle", format!("models read each other in a circle: {}", path.join(" → ")));
-    let place = waiting.get(path.first().map_or("", String::as_str)).and_then(|node| {
-        let tables = sql::tables(&node.model.file, &node.statement);
-        tables.into_iter().find(|table| path.get(1) == Some(&table.name))?.span
+    let place = path.first().and_then(|first| match waiting.get(first)? {
+        Vertex::Model(model) => {
+            let tables = sql::tables(&model.model.file, &model.statement);
+            tables.into_iter().find(|table| makers.get(&table.name) == path.get(1))?.span
+        }
+        Vertex::Native(_) => None,
     });
     match place {
         Some(span) => diagnostic.at(span).label("the circle begins here"),
@@ -199,26 +266,27 @@ fn cycle(waiting: &BTreeMap<String, Node>) -> Diagnostic {
 }
 
 /// Every table that a model may name, with its place.
-fn known_tables(project: &Project) -> BTreeMap<String, Place> {
+fn known_tables(project: &Project, natives: &[&'static Signature]) -> BTreeMap<String, Place> {
     let sources = project.pipeline.sources.keys().map(|name| (format!("{SOURCES}.{name}"), Place::Given));
     let reference = project.pipeline.reference.keys().map(|name| (format!("{REFERENCE}.{name}"), Place::Given));
     let models = project.models.iter().map(|model| (model.name(), place_of(model)));
-    let made = [(SEGMENTS.to_owned(), Place::Given), (MEMBERSHIP.to_owned(), Place::Membership)];
-    let identity = LAYERS.iter().position(|layer| *layer == "identity").unwrap_or(0);
-    let resolved = project.models.iter().filter(|model| model.name() == EDGES).flat_map(|_| RESOLVED_TABLES);
-    let resolved = resolved.map(|name| (name.to_owned(), Place::Layer(identity)));
-    sources.chain(reference).chain(models).chain(made).chain(resolved).collect()
+    let of_natives = natives.iter().flat_map(|native| {
+        let place = native.layer.map_or(Place::Membership, layer);
+        native.makes.iter().map(move |table| ((*table).to_owned(), place))
+    });
+    // Memberships and what is said of the segments may be named although there is no profile yet, which is a problem of its own.
+    let always = [(SEGMENTS.to_owned(), Place::Given), (MEMBERSHIP.to_owned(), Place::Membership)];
+    sources.chain(reference).chain(models).chain(always).chain(of_natives).collect()
 }
 
 fn place_of(model: &Model) -> Place {
     match &model.schema {
-        Some(schema) => Place::Layer(LAYERS.iter().position(|layer| layer == schema).unwrap_or(LAYERS.len())),
+        Some(schema) => layer(schema),
         None if model.table == PROFILE => Place::Profile,
         None => Place::Last,
     }
 }
 
-/// Whether a model can only run once customers have their segments.
-pub fn after_membership(model: &Model) -> bool {
-    place_of(model) == Place::Last
+fn layer(schema: &str) -> Place {
+    Place::Layer(LAYERS.iter().position(|layer| *layer == schema).unwrap_or(LAYERS.len()))
 }

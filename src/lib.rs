@@ -3,10 +3,11 @@
 //! A table of contents, from the command line down; calls go down only (see ARCHITECTURE.md):
 //!
 //! - [`cli`]: one file a command
-//! - [`run`]: the order of the steps of a run
+//! - [`run`]: the order of the steps of a run; [`job`]: what a run is asked and what it came to
 //! - [`cases`]: the project's own tests; [`explain`]: why an identifier leads to its customer
-//! - [`plan`]: project and values become what will run; [`predecessor`]: what a run takes from the publication before;
-//!   [`graph`]: who reads whom
+//! - [`execute`]: computes the nodes of a plan, for a run, a case or an explanation
+//! - [`plan`]: project and values become the nodes of a run; [`graph`]: which node reads which; [`native`]: the nodes that are not SQL
+//! - [`predecessor`]: what a run builds on of the publication before
 //! - [`ingest`]: extracts become kept and rejected rows, by contract
 //! - [`identity`]: pairs of identifiers become customers
 //! - [`segments`]: rules over the profile become memberships
@@ -26,14 +27,17 @@ pub mod config;
 pub mod diagnostic;
 pub mod engine;
 pub mod error;
+pub mod execute;
 pub mod explain;
 pub mod functions;
 pub mod generate;
 pub mod graph;
 pub mod identity;
 pub mod ingest;
+pub mod job;
 pub mod local_time;
 pub mod manifest;
+pub mod native;
 pub mod number;
 pub mod plan;
 pub mod predecessor;

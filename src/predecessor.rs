@@ -1,31 +1,32 @@
-//! What a run takes from the publication of the nearest earlier day.
+//! What a run builds on: the state tables of the predecessor publication.
 
 use futures::StreamExt;
 
 use crate::error::Result;
-use crate::identity::{Before, Rules};
+use crate::identity::Rules;
 use crate::manifest::Commit;
+use crate::native::Predecessor;
 use crate::plan::Plan;
 use crate::publish::{IDENTITY_ALIASES, IDENTITY_MAP, Publications};
 
-/// Who was who.
-pub struct Identity {
+/// What is carried over from the predecessor publication.
+pub struct Carried {
     /// What somebody should know of it.
     pub warnings: Vec<String>,
-    /// What was published; none where nothing was, or nothing that can be compared.
-    pub before: Option<Before>,
+    /// The publication; none where there is none, or nothing that can be built on.
+    pub predecessor: Option<Predecessor>,
     /// What tells whether identifiers are hashed as before; none for a project without identity step.
     pub hash_id: Option<String>,
 }
 
-impl Identity {
-    /// What the predecessor has published of who is who.
+impl Carried {
+    /// What the commit of the predecessor publication carries over.
     ///
     /// # Errors
     /// As reading from the store fails; [`crate::error::Error::Project`] when the predecessor's files are damaged.
     pub async fn of(plan: &Plan, seen: &Publications, predecessor: Option<&Commit>) -> Result<Self> {
-        let mut found = Identity { warnings: Vec::new(), before: None, hash_id: None };
-        if !plan.resolves() {
+        let mut found = Carried { warnings: Vec::new(), predecessor: None, hash_id: None };
+        if !plan.has_identity_step() {
             return Ok(found);
         }
         let hash_id = Rules::declared(&plan.project, &plan.values)?.hash_id();
@@ -48,7 +49,8 @@ impl Identity {
         }
         let aliases = seen.kept(commit, IDENTITY_ALIASES).await?.unwrap_or_else(|| futures::stream::empty().boxed());
         let as_of_micros = plan.values.zone.first_moment_of(commit.as_of);
-        found.before = Some(Before { as_of: commit.as_of, as_of_micros, map, aliases });
+        let predecessor = Predecessor::new(commit.as_of, as_of_micros);
+        found.predecessor = Some(predecessor.with(IDENTITY_MAP, map).with(IDENTITY_ALIASES, aliases));
         Ok(found)
     }
 }

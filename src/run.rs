@@ -1,39 +1,35 @@
 //! The order of the steps, readable top to bottom: what a row passes from its extract to its publication.
 
-mod account;
-mod failure;
+mod following;
+mod judge;
 mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::RecordBatch;
 use chrono::NaiveDate;
 use datafusion::dataframe::DataFrame;
-use datafusion::error::DataFusionError;
-use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::ident;
-use futures::TryStreamExt;
 
-use crate::config::{self, Environment};
-use crate::engine::{self, Engine, Limits, TextEncoding};
-use crate::error::{Error, Result};
-use crate::graph::{self, EDGES, MEMBERSHIP, PROFILE, RESOLVED, SOURCES};
-use crate::identity::{self, Resolution, Rules};
-use crate::ingest::{self, Collector, Ledger};
+use crate::config;
+use crate::engine::{self, Engine};
+use crate::error::Result;
+use crate::execute::{Execution, Inputs, Source};
+use crate::identity;
+use crate::ingest::{self, Ledger};
+use crate::job::{Done, Outcome, Request, Unchanged};
 use crate::manifest::{self, Commit, Input};
-use crate::plan::{self, Plan, PlannedModel};
-use crate::predecessor::Identity;
+use crate::native::Surroundings;
+use crate::plan::{self, Plan};
+use crate::predecessor::Carried;
 use crate::publish::marker::{self, Marker};
-use crate::publish::{self, Keep, Publications, Published, Rows, Staging};
-use crate::record::{self, Recorder, Step};
+use crate::publish::{self, Publications, Rows, Staging};
+use crate::record::{self, Recorder};
 use crate::report::Progress;
-use crate::segments::{self, CUSTOMER_ID, SegmentSize};
 use crate::shown;
 use crate::storage::{Location, Stores};
-use failure::failure;
+use following::Following;
 use steps::Steps;
 
 /// The table of rejected rows, which every publication has beside its outputs.
@@ -42,75 +38,8 @@ pub const REJECTED: &str = "rejected";
 /// How long a run that has failed may still speak to a store, which may be what failed it.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
-/// Batches of the profile that are put into segments at once, by each thread.
-const BATCHES_A_THREAD: usize = 4;
-
 /// Memory is tight when more than one of so many parts of it is held.
 const TIGHT: usize = 4;
-
-/// What a run was asked to do.
-#[derive(Debug, Clone)]
-pub struct Request {
-    /// The pipeline file.
-    pub pipeline: PathBuf,
-    /// The day that the publication is as of.
-    pub as_of: NaiveDate,
-    /// Where to publish, instead of where the pipeline file says.
-    pub destination: Option<String>,
-    /// Whether to publish although nothing has changed.
-    pub force: bool,
-    /// Parameters that differ from their defaults.
-    pub parameters: BTreeMap<String, String>,
-    /// What the run may use.
-    pub limits: Limits,
-    /// How the engine holds texts.
-    pub text_encoding: TextEncoding,
-    /// Whether to tell what every operator did.
-    pub profile: bool,
-    /// The variables of the process.
-    pub environment: Environment,
-}
-
-/// What a run did.
-#[derive(Debug)]
-pub struct Outcome {
-    /// The pipeline's name.
-    pub pipeline: String,
-    /// What was published.
-    pub published: Published,
-    /// The segments with their sizes, by set, in order of the pipeline file.
-    pub segments: Vec<SegmentSize>,
-    /// How many customers there are.
-    pub customers: u64,
-    /// What the identity step found, where the project has one.
-    pub identity: Option<identity::Counts>,
-    /// What somebody should look at although the run went through.
-    pub warnings: Vec<String>,
-    /// The steps in order.
-    pub steps: Vec<Step>,
-    /// How long the run took.
-    pub elapsed_ms: u64,
-}
-
-/// A run that would publish again what is published.
-#[derive(Debug)]
-pub struct Unchanged {
-    /// The run.
-    pub run_id: String,
-    /// The publication that stays.
-    pub commit: Commit,
-    /// Where its commit file is.
-    pub commit_shown: String,
-}
-
-/// What a run came to.
-#[derive(Debug)]
-pub enum Done {
-    /// It published.
-    Published(Box<Outcome>),
-    /// Nothing has changed, so it published nothing.
-    Unchanged(Box<Unchanged>),
-}
 
 /// Runs a pipeline for a day, publishes its outputs unless they are published already, and writes the record of it.
 ///
@@ -158,7 +87,7 @@ async fn attempt(request: &Request, stores: &Stores, progress: &Progress, record
     let locations = ingest::locations(&extracts, seen.newest());
     let predecessor = match seen.before(request.as_of).await {
         // Only who is who is taken from it.
-        Err(error) if publish::concerns_one_day(&error) && !plan.resolves() => None,
+        Err(error) if publish::concerns_one_day(&error) && !plan.has_identity_step() => None,
         predecessor => predecessor?,
     };
     let fingerprint = note_inputs(request, &plan, &extracts, predecessor.as_ref(), recorder);
@@ -174,66 +103,44 @@ async fn attempt(request: &Request, stores: &Stores, progress: &Progress, record
         let last = record::earlier(&destination, last).await.map(|record| record.steps).unwrap_or_default();
         progress.expect(last.into_iter().map(|step| (step.name, step.elapsed_ms)).collect());
     }
-    let identity = Identity::of(&plan, &seen, predecessor.as_ref()).await?;
+    let carried = Carried::of(&plan, &seen, predecessor.as_ref()).await?;
     engine::expect_to_read(extracts.iter().flat_map(|extract| &extract.files).map(|(file, _)| file.meta.size).sum());
     let engine = Engine::with_text_encoding(request.limits, plan.values.zone.name(), request.text_encoding)?;
-    let mut steps = Steps { recorder, progress, engine: &engine, profile: request.profile };
+    let mut steps = Steps::new(recorder, progress, &engine, request.profile);
     recorder.begin_writing(files_of(&plan, &destination, &recorder.run_id())).await?;
     let mut staging = Staging::new(destination, recorder.run_id(), request.as_of, seen).of_pipeline(&plan.project.pipeline);
 
-    let Identity { mut warnings, mut before, hash_id } = identity;
-    let sources = open_sources(&engine, &extracts, progress);
-    let read = async {
-        read_sources(&plan, &engine, &sources, &mut steps).await?;
-        plan::register_reference(&engine, &plan.project, &plan.values)?;
-        let before_membership = |model: &PlannedModel| !graph::after_membership(&model.node.model);
-        compute_models(&plan, &engine, &sources, (before.take(), &mut staging), &mut steps, before_membership).await
-    };
-    let identity = match read.await {
-        // Whatever else the run met then, what has been found is told.
-        Err(_) if sources.iter().any(|source| source.collector.is_over()) => {
-            return Err(account::over_budget_early(&sources, &mut staging, recorder).await);
-        }
-        Err(Error::Refused(refused)) if extracts.iter().any(|extract| extract.refused_in(&refused)) => {
-            return Err(Error::Refused(ingest::with_others(refused, &engine, &extracts).await));
-        }
-        read => read?,
-    };
-    if let Some(withdrawn) = identity.as_ref().map(|counts| counts.withdrawn).filter(|withdrawn| *withdrawn > 0) {
-        warnings.push(format!(
-            "{withdrawn} ids that were published show values of types that are `personal` now: their customers have new ids, without aliases"
-        ));
-    }
-
-    let (ledgers, of_sources) = match account::close_books(&sources, &mut staging, &engine, recorder).await {
-        Err(_) if sources.iter().any(|source| source.collector.is_over()) => {
-            return Err(account::over_budget_early(&sources, &mut staging, recorder).await);
-        }
-        closed => closed?,
-    };
-
-    warnings.extend(of_sources);
+    let Carried { mut warnings, predecessor, hash_id } = carried;
+    let sources: Vec<Source> = extracts.iter().map(|extract| Source::new(&engine, extract.clone())).collect();
+    sources.iter().for_each(|source| progress.watch(&source.collector));
+    let mut inputs = Inputs { sources, around: Surroundings { predecessor, ..Surroundings::default() }, ..Inputs::default() };
+    let mut following = Following::new(&engine, &inputs.sources, &mut steps, &mut staging);
+    let execution = Execution { plan: &plan, engine: &engine, needed: None, scene: String::new() };
+    let executed = execution.run(&mut inputs, &mut following).await;
+    let Following { judge, identity, segments, customers, .. } = following;
+    let judged = judge.conclude(executed, &mut staging, recorder).await?;
+    warnings.extend(withdrawn(identity.as_ref()));
+    warnings.extend(judged.warnings);
     warnings.extend(plan.warnings().map(|warning| shown::without_given(&warning.to_string()).into_owned()));
-    let (segments, customers) = assign_segments(&plan, &engine, &mut steps).await?;
-    compute_models(&plan, &engine, &sources, (None, &mut staging), &mut steps, |model| graph::after_membership(&model.node.model)).await?;
 
-    stage_outputs(&plan, &engine, &mut staging, &mut steps).await?;
+    stage_outputs(&execution, &inputs, &mut staging, &mut steps).await?;
     // Checks read the files: what the models held is room for them.
     drop(engine);
     let asking = Engine::with_text_encoding(request.limits, plan.values.zone.name(), request.text_encoding)?;
-    let steps = Steps { recorder, progress, engine: &asking, profile: request.profile };
-    let checking = steps.begin("check outputs");
+    let mut steps = Steps::new(recorder, progress, &asking, request.profile);
+    steps.begin("check outputs");
     asking.hash_with(plan.project.pipeline.identity.salt.as_deref().unwrap_or_default());
     let staged = staging.finish().with_parameters(plan.values.parameters.clone());
     let asked = staged.check(&asking, &plan.project.pipeline).await?;
-    steps.end("check outputs", asked.verdicts().len() as u64, checking);
+    steps.end(asked.verdicts().len() as u64);
     recorder.note(|record| record.checks = asked.verdicts().to_vec());
     let checked = asked.passed()?;
 
-    let publishing = steps.begin("publish");
+    steps.begin("publish");
     recorder.begin_publishing()?;
-    let published = checked.publish(|tables| commit(&plan, recorder.run_id(), fingerprint, hash_id, tables, ledgers, locations)).await?;
-    steps.end("publish", published.commit.tables.len() as u64, publishing);
+    let published =
+        checked.publish(|tables| commit(&plan, recorder.run_id(), fingerprint, hash_id, tables, judged.ledgers, locations)).await?;
+    steps.end(published.commit.tables.len() as u64);
 
     Ok(Done::Published(Box::new(Outcome {
         pipeline: plan.project.pipeline.name.value.clone(),
@@ -245,16 +152,6 @@ async fn attempt(request: &Request, stores: &Stores, progress: &Progress, record
         steps: recorder.steps(),
         elapsed_ms: recorder.elapsed_ms(),
     })))
-}
-
-impl Done {
-    /// The number of the publication, and whether this run made it.
-    fn number(&self) -> (u64, bool) {
-        match self {
-            Done::Published(outcome) => (outcome.published.commit.number, true),
-            Done::Unchanged(unchanged) => (unchanged.commit.number, false),
-        }
-    }
 }
 
 /// Writes down what the outputs will depend on; its digest.
@@ -273,136 +170,17 @@ fn note_inputs(request: &Request, plan: &Plan, extracts: &[ingest::Extract], pre
     fingerprint
 }
 
-/// A source while a run reads it.
-struct OpenSource {
-    extract: ingest::Extract,
-    collector: Arc<Collector>,
+/// Ids whose customers have new ones without aliases, because the old ones show what is personal now.
+fn withdrawn(identity: Option<&identity::Counts>) -> Option<String> {
+    let withdrawn = identity.map(|counts| counts.withdrawn).filter(|withdrawn| *withdrawn > 0)?;
+    Some(format!(
+        "{withdrawn} ids that were published show values of types that are `personal` now: their customers have new ids, without aliases"
+    ))
 }
 
-/// The sources, of which nothing has been read.
-fn open_sources(engine: &Engine, extracts: &[ingest::Extract], progress: &Progress) -> Vec<OpenSource> {
-    let open = |extract: &ingest::Extract| {
-        let collector = Collector::new(&extract.contract, engine);
-        progress.watch(&collector);
-        OpenSource { extract: extract.clone(), collector }
-    };
-    extracts.iter().map(open).collect()
-}
-
-/// Makes every source readable: some are read now, the others while their readers run.
-async fn read_sources(plan: &Plan, engine: &Engine, sources: &[OpenSource], steps: &mut Steps<'_>) -> Result<()> {
-    for OpenSource { extract, collector } in sources {
-        let name = format!("{SOURCES}.{}", extract.contract.source);
-        let demand = plan.demands.get(&extract.contract.source).cloned().unwrap_or_default();
-        let reading = steps.begin(&name);
-        if let Some(rows) = ingest::register(engine, &name, extract, &demand, collector).await? {
-            steps.end(&name, rows, reading);
-        }
-    }
-    Ok(())
-}
-
-/// Computes the models that are wanted, in order, each once.
-async fn compute_models(
-    plan: &Plan,
-    engine: &Engine,
-    sources: &[OpenSource],
-    (mut before, staging): (Option<identity::Before>, &mut Staging),
-    steps: &mut Steps<'_>,
-    wanted: impl Fn(&PlannedModel) -> bool,
-) -> Result<Option<identity::Counts>> {
-    let mut found = None;
-    for model in plan.models.iter().filter(|model| wanted(model)) {
-        let name = model.node.model.name();
-        let failed = |error: DataFusionError| failure(Some(plan), &name, &error, sources);
-        let logical = engine.plan(&model.node.statement, &plan.values.parameters).await.map_err(failed)?;
-        if name == EDGES {
-            found = Some(resolve(plan, engine, (model, logical), sources, (before.take(), &mut *staging), steps).await?);
-            continue;
-        }
-        if model.inline {
-            engine.register_view(&name, logical)?;
-            continue;
-        }
-        let computing = steps.begin(&name);
-        let frame = engine.frame(logical);
-        // The profile is kept in order, because memberships are written in its order.
-        let frame = if name == PROFILE { sorted(frame, &[CUSTOMER_ID.to_owned()]).map_err(failed)? } else { frame };
-        let rows = engine.materialise(&name, frame).await.map_err(failed)?;
-        steps.end(&name, rows, computing);
-        for table in &model.frees {
-            engine.forget(table);
-        }
-    }
-    Ok(found)
-}
-
-/// Finds who is who from the ties of `identity.edges`, and makes it readable as `resolved`.
-async fn resolve(
-    plan: &Plan,
-    engine: &Engine,
-    (edges, mut logical): (&PlannedModel, LogicalPlan),
-    sources: &[OpenSource],
-    (before, staging): (Option<identity::Before>, &mut Staging),
-    steps: &mut Steps<'_>,
-) -> Result<identity::Counts> {
-    let resolving = steps.begin(EDGES);
-    let failed = |error: DataFusionError| failure(Some(plan), EDGES, &error, sources);
-    if edges.is_read {
-        engine.materialise(EDGES, engine.frame(logical)).await.map_err(failed)?;
-        logical = async { engine.context().table(EDGES).await }.await.map_err(failed)?.into_unoptimized_plan();
-    }
-    let rules = Rules::declared(&plan.project, &plan.values)?;
-    let resolution = identity::resolve(engine, rules, logical, before).await.map_err(failed)?;
-    let counts = resolution.counts();
-    steps.recorder.note(|record| record.identity = Some(counts.clone()));
-    steps.end(EDGES, counts.edges, resolving);
-    resolution.register(engine, RESOLVED)?;
-    for table in &edges.frees {
-        engine.forget(table);
-    }
-    keep_identity(resolution, engine, staging, steps).await?;
-    Ok(counts)
-}
-
-/// Keeps for the next publication who is who.
-async fn keep_identity(resolution: Resolution, engine: &Engine, staging: &mut Staging, steps: &mut Steps<'_>) -> Result<()> {
-    let keeping = steps.begin("keep identifiers");
-    let memory = engine.reservation();
-    memory.reach(resolution.map_bytes()).map_err(|error| engine::failed("the map of identifiers", &error))?;
-    let (map, aliases) = (resolution.map()?, resolution.kept_aliases()?);
-    drop(resolution);
-    memory.settle(map.iter().map(RecordBatch::get_array_memory_size).sum());
-    let rows = rows_of(&map);
-    let (schema, key) = (identity::map_schema(), &["customer_id", "identifier_key"]);
-    staging.keep(Keep { name: publish::IDENTITY_MAP, schema, key, rows: map }).await?;
-    let schema = aliases.schema();
-    staging.keep(Keep { name: publish::IDENTITY_ALIASES, schema, key: &["alias_id"], rows: vec![aliases] }).await?;
-    steps.end("keep identifiers", rows, keeping);
-    Ok(())
-}
-
-/// Puts every customer of the profile into segments, and tells their sizes and how many customers there are.
-async fn assign_segments(plan: &Plan, engine: &Engine, steps: &mut Steps<'_>) -> Result<(Vec<SegmentSize>, u64)> {
-    let assigning = steps.begin(MEMBERSHIP);
-    let failed = |error: DataFusionError| failure(Some(plan), PROFILE, &error, &[]);
-    let profile = async { engine.stream(sorted(engine.context().table(PROFILE).await?, &[CUSTOMER_ID.to_owned()])?).await }.await;
-    let mut profile = profile.map_err(failed)?.try_chunks(engine.threads() * BATCHES_A_THREAD);
-    let mut members = segments::Assigner::new(&plan.rules, &plan.domains, engine.threads());
-    let held = engine.reservation();
-    while let Some(batches) = profile.try_next().await.map_err(|error| failed(error.1))? {
-        members.add(&batches)?;
-        held.reach(members.bytes()).map_err(|error| engine::failed(MEMBERSHIP, &error))?;
-    }
-    let assigned = members.finish()?;
-    let (sizes, customers) = (segments::sizes(&plan.rules, &assigned), assigned.customers);
-    let rows = engine.register_each(MEMBERSHIP, segments::membership_schema(), assigned.into_memberships())?;
-    steps.end(MEMBERSHIP, rows, assigning);
-    Ok((sizes, customers))
-}
-
-async fn stage_outputs(plan: &Plan, engine: &Engine, staging: &mut Staging, steps: &mut Steps<'_>) -> Result<()> {
-    let writing = steps.begin("write outputs");
+async fn stage_outputs(execution: &Execution<'_>, inputs: &Inputs, staging: &mut Staging, steps: &mut Steps<'_>) -> Result<()> {
+    let (plan, engine) = (execution.plan, execution.engine);
+    steps.begin("write outputs");
     // Each is sorted and written on its own where what is kept leaves little memory for several at once.
     let is_tight = engine.reserved_bytes() > engine.memory_limit() / TIGHT;
     let mut tables = Vec::new();
@@ -410,14 +188,14 @@ async fn stage_outputs(plan: &Plan, engine: &Engine, staging: &mut Staging, step
     for (name, output) in &plan.project.pipeline.outputs.tables {
         let key: Vec<String> = output.sort.iter().map(|column| column.value.clone()).collect();
         let sorted = async { engine.stream(sorted(engine.context().table(output.model.value.as_str()).await?, &key)?).await }.await;
-        tables.push(Rows { table: name.clone(), rows: sorted.map_err(|error| failure(Some(plan), name, &error, &[]))?, key });
+        tables.push(Rows { table: name.clone(), rows: sorted.map_err(|error| execution.failure_of(name, inputs, &error))?, key });
         if is_tight {
             rows += staging.write(std::mem::take(&mut tables)).await?;
             engine.work().end_queries();
         }
     }
     rows += staging.write(tables).await?;
-    steps.end("write outputs", rows, writing);
+    steps.end(rows);
     Ok(())
 }
 
@@ -459,8 +237,4 @@ fn commit(
 
 fn sorted(frame: DataFrame, columns: &[String]) -> datafusion::error::Result<DataFrame> {
     frame.sort(columns.iter().map(|column| ident(column).sort(true, false)).collect())
-}
-
-fn rows_of(batches: &[RecordBatch]) -> u64 {
-    batches.iter().map(|batch| batch.num_rows() as u64).sum()
 }

@@ -11,8 +11,8 @@ use crate::config::Environment;
 use crate::engine::{Limits, memory_at_hand};
 use crate::error::Result;
 use crate::explain::{self, Question};
+use crate::job::Request;
 use crate::report;
-use crate::run::Request;
 use crate::storage::Stores;
 
 /// Runs the command.

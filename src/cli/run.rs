@@ -17,10 +17,12 @@ use crate::config::Environment;
 use crate::diagnostic::Diagnostic;
 use crate::engine::{self, Limits, PROGRAM_BYTES};
 use crate::error::{Error, ExitStatus, Message, Result, Signal};
+use crate::job::{Done, Request};
 use crate::publish;
 use crate::record::Recorder;
+
 use crate::report::{self, Progress};
-use crate::run::{self, Done, Request};
+use crate::run;
 use crate::shown;
 use crate::storage::{self, Stores};
 

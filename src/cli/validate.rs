@@ -19,8 +19,9 @@ pub fn command(arguments: &ProjectArguments, environment: &Environment, terminal
     let Some(plan) = plan.filter(|_| problems.is_empty()) else { return Err(Error::Project(in_order(problems))) };
     let unused = plan::unused(&plan);
     let warnings: Vec<&Diagnostic> = plan.warnings().chain(&unused).collect();
-    let (sources, models) = (plan.contracts.len(), plan.models.len());
-    let segments: usize = plan.rules.iter().map(|set| set.rules.len()).sum();
+    let (sources, models) = (plan.contracts.len(), plan.models().count());
+    let sets = &plan.project.pipeline.segments;
+    let segments: usize = sets.values().map(|set| set.segments.len()).sum();
     let name = plan.project.pipeline.name.shown();
     if !warnings.is_empty() {
         let frames: Vec<String> = warnings.iter().map(|warning| warning.render(terminal.has_colour())).collect();
@@ -29,10 +30,9 @@ pub fn command(arguments: &ProjectArguments, environment: &Environment, terminal
     terminal.give(
         || {
             let proved = plan.proofs.iter().filter(|proof| proof.cells.is_some()).count();
-            let [sources, models, segments, sets] =
-                [(sources, "source"), (models, "model"), (segments, "segment"), (plan.rules.len(), "set")]
-                    .map(|(count, what)| counted(count as u64, what));
-            format!("{name} is valid: {sources}, {models}, {segments} in {sets}, {proved} of them proved")
+            let [sources, models, segments, in_sets] = [(sources, "source"), (models, "model"), (segments, "segment"), (sets.len(), "set")]
+                .map(|(count, what)| counted(count as u64, what));
+            format!("{name} is valid: {sources}, {models}, {segments} in {in_sets}, {proved} of them proved")
         },
         || {
             let proofs: Vec<_> =

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Date32Type, SchemaRef};
 use arrow::record_batch::RecordBatch;
-use chrono::NaiveDate;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
 use futures::TryStreamExt;
@@ -141,9 +140,7 @@ pub fn check_edges(project: &Project, file: &Arc<crate::diagnostic::SourceFile>,
 
 /// What was published before.
 pub struct Before {
-    /// The day that it is as of.
-    pub as_of: NaiveDate,
-    /// That day's first moment, in microseconds since 1970.
+    /// The first moment of the day that it is as of, in microseconds since 1970.
     pub as_of_micros: i64,
     /// The rows of its map, in their order.
     pub map: BoxStream<'static, Result<RecordBatch>>,

@@ -21,7 +21,7 @@ use super::guards::Tenures;
 use super::ids::{self, by_age, may_name};
 use super::intern::NOBODY;
 use super::keys::{Hash, Keys};
-use super::predecessor::{self, Alias, Predecessor};
+use super::predecessor::{Alias, Predecessor};
 use super::rules::{Rules, Weight};
 use super::{Joined, Resolution};
 use crate::error::Result;
@@ -102,15 +102,6 @@ impl Heirs {
     /// As [`Heirs::take_map`].
     pub fn take_aliases(&mut self, rows: &RecordBatch) -> Result<()> {
         self.before.take_aliases(rows)
-    }
-
-    /// Takes what was published as identifiers with their types and customers, in place of a map.
-    ///
-    /// # Errors
-    /// As [`Heirs::take_map`].
-    pub fn take_published(&mut self, as_of_days: i32, identifiers: &[(String, String, String)]) -> Result<()> {
-        let rows = predecessor::map_of(&self.joined.rules, as_of_days, identifiers)?;
-        self.take_map(&rows)
     }
 
     /// What all takes, in bytes.

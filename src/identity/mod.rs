@@ -53,7 +53,7 @@ pub use edges::edges_schema;
 pub use explain::{Answer, DroppedTie, Explained, Sighting, Tied, Told};
 pub use inherit::Heirs;
 pub use known::{KnownFrom, NamedBy};
-pub use predecessor::map_schema;
+pub use predecessor::{map_of, map_schema};
 pub use rules::{BlockList, MAX_TYPES, Rules, TypeRule, masked, shown};
 pub use tables::{aliases_schema, conflicts_schema, customers_schema, resolved_schemas};
 

@@ -245,7 +245,7 @@ impl Predecessor {
 }
 
 /// A map of identifiers with their types and customers.
-pub(super) fn map_of(rules: &Rules, as_of_days: i32, identifiers: &[(String, String, String)]) -> Result<RecordBatch> {
+pub fn map_of(rules: &Rules, as_of_days: i32, identifiers: &[(String, String, String)]) -> Result<RecordBatch> {
     let hash = Hash::of(rules);
     let id_type = |id: &str| {
         let prefix = id.split_once(':').map_or("", |(prefix, _)| prefix);

@@ -10,7 +10,7 @@ use crate::config::StandsAlone;
 pub const MAX_TYPES: usize = 64;
 
 /// The rules of a project's identity step.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Rules {
     /// The types of identifiers, the one that best names a customer first.
     pub types: Vec<TypeRule>,
@@ -27,7 +27,7 @@ pub struct Rules {
 }
 
 /// The rules of one type of identifier.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct TypeRule {
     /// Its name, as `email`.
     pub name: String,
@@ -63,7 +63,7 @@ pub(super) enum Weight {
 }
 
 /// Values and patterns of identifiers that stand for nobody, as `test@…`.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct BlockList {
     values: HashSet<String>,
     patterns: Option<RegexSet>,

@@ -8,14 +8,14 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 use crate::config::{Project, Values};
 use crate::diagnostic::Diagnostic;
 use crate::engine::Engine;
-use crate::graph::Node;
+use crate::graph::ParsedModel;
 use crate::sql;
 
 /// The columns of `identity.edges` that name a type.
 const COLUMNS: [&str; 2] = ["identifier_type", "other_type"];
 
 /// A problem for each text that the model writes as a type and that is none.
-pub async fn undeclared(project: &Project, edges: &Node, engine: &Engine, values: &Values) -> Vec<Diagnostic> {
+pub async fn undeclared(project: &Project, edges: &ParsedModel, engine: &Engine, values: &Values) -> Vec<Diagnostic> {
     let declared = &project.pipeline.identity.types;
     // What does not plan has been told.
     let Ok(plan) = engine.plan(&edges.statement, &values.parameters).await else { return Vec::new() };

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{PLANNING, PlannedModel, empty};
+use super::models::CheckedModels;
+use super::{PLANNING, empty};
 use crate::config::{Model, Project, Spanned, Values, placed, span_of};
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::engine::Engine;
@@ -14,7 +15,7 @@ use crate::segments;
 use crate::sql;
 
 /// Checks that outputs name models and columns, and that checks are queries over outputs.
-pub async fn check(project: &Project, values: &Values, models: &[PlannedModel], problems: &mut Vec<Diagnostic>) -> Result<()> {
+pub async fn check(project: &Project, values: &Values, checked: &CheckedModels, problems: &mut Vec<Diagnostic>) -> Result<()> {
     let engine = Engine::new(PLANNING, values.zone.name())?;
     let membership = segments::membership_schema();
     let mut outputs = BTreeMap::new();
@@ -23,7 +24,7 @@ pub async fn check(project: &Project, values: &Values, models: &[PlannedModel], 
             let problem = Diagnostic::error("output-name", format!("an output cannot be called `{name}`: {why}"));
             problems.push(problem.at(span_of(&project.file, &output.model)).label("of this output").hint("give it another name"));
         }
-        let model = models.iter().find(|model| model.node.model.name() == output.model.value).map(|model| &model.schema);
+        let model = checked.model(&output.model.value).map(|model| &model.schema);
         let schema = model.or((output.model.value == MEMBERSHIP).then_some(&membership));
         let Some(schema) = schema else {
             // A model that is there but wrong, and a profile that is not there, have been told already.

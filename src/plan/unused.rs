@@ -3,7 +3,6 @@
 use super::Plan;
 use crate::config::key_at;
 use crate::diagnostic::{Diagnostic, in_order};
-use crate::graph::{EDGES, PROFILE};
 use crate::sql;
 
 /// A warning for every parameter that no SQL reads, and every model that leads to nothing.
@@ -25,15 +24,15 @@ pub fn unused(plan: &Plan) -> Vec<Diagnostic> {
         })
         .collect();
     let published = |name: &str| pipeline.outputs.tables.values().any(|output| output.model.value == name);
-    for model in &plan.models {
-        let name = model.node.model.name();
-        let is_read = plan.models.iter().any(|other| other.node.model.name() != name && other.node.reads.contains(&name));
-        if is_read || published(&name) || [PROFILE, EDGES].contains(&name.as_str()) {
+    for model in plan.models() {
+        let name = model.parsed.model.name();
+        let is_read = plan.nodes.iter().any(|node| node.name != name && node.reads.contains(&name));
+        if is_read || published(&name) {
             continue;
         }
         warnings.push(
             Diagnostic::warning("unused-model", format!("no model reads `{name}`, and no output holds it"))
-                .at(sql::whole(&model.node.model.file))
+                .at(sql::whole(&model.parsed.model.file))
                 .label("computed in every run, for nothing")
                 .hint("read it, publish it under `outputs: tables:`, or take its file away"),
         );

@@ -13,6 +13,7 @@ use parquet::arrow::ParquetRecordBatchStreamBuilder;
 use sha2::{Digest, Sha256};
 
 use super::{IDENTITY_ALIASES, IDENTITY_MAP, Publications, RUNS, Staging, damage, write};
+use crate::engine::Reservation;
 use crate::error::Result;
 use crate::manifest::{Commit, DataFile};
 use crate::storage;
@@ -41,6 +42,8 @@ pub struct Keep {
     pub key: &'static [&'static str],
     /// Its rows.
     pub rows: Vec<RecordBatch>,
+    /// The memory that they take, until they are written.
+    pub memory: Option<Reservation>,
 }
 
 impl Staging {

@@ -8,9 +8,9 @@ use crate::diagnostic::{Level, counted};
 use crate::error::Error;
 use crate::identity::{Counts, NamedBy};
 use crate::ingest::{Ledger, Scope};
+use crate::job::{Outcome, Unchanged};
 use crate::publish::CheckOutcome;
 use crate::record::Step;
-use crate::run::{Outcome, Unchanged};
 
 /// The width of a bar in the list of segments.
 const BAR: u64 = 24;

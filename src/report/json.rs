@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::diagnostic::{Diagnostic, Level, Span};
 use crate::error::{Error, Message};
-use crate::run::{Outcome, Unchanged};
+use crate::job::{Outcome, Unchanged};
 
 /// Everything that the summary of a run shows.
 pub fn outcome(outcome: &Outcome) -> Value {

@@ -1,53 +1,58 @@
-//! The steps of a run, told to whoever watches and written into its record.
+//! The steps of a run, shown as they go and written into its record.
 
 use crate::clock::Stopwatch;
 use crate::engine::{self, Engine};
 use crate::record::{Recorder, Step};
 use crate::report::Progress;
 
-/// The steps done so far, told to whoever watches.
+/// The steps of a run, one after the other.
 pub struct Steps<'a> {
-    /// What the run did so far.
+    /// Where they are written down.
     pub recorder: &'a Recorder,
-    /// Who watches.
-    pub progress: &'a Progress,
-    /// Who counts what a step cost.
-    pub engine: &'a Engine,
+    progress: &'a Progress,
+    engine: &'a Engine,
     /// Whether what every operator did is written down.
-    pub profile: bool,
+    with_operators: bool,
+    begun: Option<Begun>,
 }
 
-/// A step that is being done.
-#[derive(Clone, Copy)]
-pub struct Begun {
+/// A step that has begun.
+struct Begun {
+    name: String,
     since: Stopwatch,
     compute_ms: Option<u64>,
 }
 
-impl Steps<'_> {
+impl<'a> Steps<'a> {
+    /// No step has begun.
+    pub fn new(recorder: &'a Recorder, progress: &'a Progress, engine: &'a Engine, with_operators: bool) -> Self {
+        Steps { recorder, progress, engine, with_operators, begun: None }
+    }
+
     /// A step begins.
-    pub fn begin(&self, name: &str) -> Begun {
+    pub fn begin(&mut self, name: &str) {
         tracing::debug!("{name} begins");
         self.progress.step(name);
         self.recorder.begin_step(name);
-        Begun { since: Stopwatch::start(), compute_ms: engine::compute_ms() }
+        self.begun = Some(Begun { name: name.to_owned(), since: Stopwatch::start(), compute_ms: engine::compute_ms() });
     }
 
-    /// A step has ended, with so many rows.
-    pub fn end(&self, name: &str, rows: u64, begun: Begun) {
-        tracing::debug!("{name} ends after {} ms with {rows} rows", begun.since.elapsed_ms());
-        self.progress.end(name);
+    /// The step that began last has ended, with so many rows.
+    pub fn end(&mut self, rows: u64) {
+        let Some(Begun { name, since, compute_ms }) = self.begun.take() else { return };
+        tracing::debug!("{name} ends after {} ms with {rows} rows", since.elapsed_ms());
+        self.progress.end(&name);
         let done = self.engine.work().take();
         let step = Step {
-            name: name.to_owned(),
+            name,
             rows,
-            elapsed_ms: begun.since.elapsed_ms(),
-            compute_ms: engine::compute_ms().zip(begun.compute_ms).map(|(now, then)| now.saturating_sub(then)),
+            elapsed_ms: since.elapsed_ms(),
+            compute_ms: engine::compute_ms().zip(compute_ms).map(|(now, then)| now.saturating_sub(then)),
             bytes_read: done.bytes_read,
             spilled_bytes: done.spilled_bytes,
             held_bytes: self.engine.reserved_bytes() as u64,
             peak_memory_bytes: engine::peak_memory(),
-            operators: if self.profile { done.operators } else { Vec::new() },
+            operators: if self.with_operators { done.operators } else { Vec::new() },
         };
         self.recorder.note(|record| {
             record.steps.push(step);

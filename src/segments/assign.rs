@@ -47,17 +47,6 @@ impl Assigned {
     }
 }
 
-/// Puts all customers of a profile that is held in order of customer into segments.
-///
-/// # Errors
-/// As [`Assigner::add`] and [`Assigner::finish`].
-pub fn assign(sets: &[RuleSet], profile: &[RecordBatch]) -> Result<Assigned> {
-    let nothing_declared = Domains::default();
-    let mut members = Assigner::new(sets, &nothing_declared, 1);
-    members.add(profile)?;
-    members.finish()
-}
-
 /// Puts customers into segments as they come, and holds the profile to what was declared of it.
 #[derive(Debug)]
 pub struct Assigner<'a> {

@@ -5,7 +5,7 @@ mod domain;
 mod prove;
 mod rule;
 
-pub use assign::{Assigned, Assigner, assign};
+pub use assign::{Assigned, Assigner};
 pub use domain::Domains;
 pub use prove::{Proof, prove};
 

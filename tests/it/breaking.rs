@@ -6,8 +6,8 @@ use futures::TryStreamExt;
 use object_store::memory::InMemory;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use segmill::error::{Error, ExitStatus};
+use segmill::job::Done;
 use segmill::publish::clean::{self, Asked};
-use segmill::run::Done;
 use segmill::storage::{Location, Stores};
 
 use crate::breaking_store::{Breaking, How, Job, copied, points};

@@ -16,9 +16,10 @@ use object_store::{
 use segmill::config::Environment;
 use segmill::engine::{Limits, TextEncoding};
 use segmill::error::Error;
+use segmill::job::{Done, Request};
 use segmill::record::Recorder;
 use segmill::report::Progress;
-use segmill::run::{self, Done, Request};
+use segmill::run;
 use segmill::storage::Stores;
 use tokio::sync::Notify;
 

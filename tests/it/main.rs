@@ -35,6 +35,8 @@ mod generated_sql;
 mod identity_cases;
 mod identity_history;
 mod identity_operator;
+/// Each source is judged as soon as it can be, and no other failure hides what is wrong with it.
+mod judging;
 /// A source with a key has one row of each, without holding rows for it.
 mod keys;
 /// Exit 99 means late extracts and nothing else.

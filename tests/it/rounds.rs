@@ -14,9 +14,10 @@ use object_store::{
 };
 use rand::{RngExt, SeedableRng};
 use segmill::error::ExitStatus;
+use segmill::job::Request;
 use segmill::record::Recorder;
 use segmill::report::Progress;
-use segmill::run::{self, Request};
+use segmill::run;
 use serde_json::Value;
 
 use crate::breaking::cleaned;

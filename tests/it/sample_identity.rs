@@ -217,14 +217,15 @@ fn web_scans(parameters: &[(&str, &str)]) -> (usize, usize) {
             engine.register(&format!("sources.{}", contract.source), empty).unwrap();
         }
         segmill::plan::register_reference(&engine, &plan.project, &plan.values).unwrap();
-        for model in &plan.models {
-            let logical = engine.plan(&model.node.statement, &plan.values.parameters).await.unwrap();
-            let name = model.node.model.name();
+        for node in &plan.nodes {
+            let model = node.model().unwrap();
+            let logical = engine.plan(&model.parsed.statement, &plan.values.parameters).await.unwrap();
+            let name = node.name.clone();
             if name == "identity.edges" {
                 let by_identity = reads(&engine.optimize(&logical).unwrap()).unwrap().get("sources.web").copied().unwrap_or(0);
                 return (by_identity, plan.demands["web"].times);
             }
-            if model.inline {
+            if node.is_streamed() {
                 engine.register_view(&name, logical).unwrap();
             } else {
                 engine.register(&name, Arc::new(EmptyTable::new(Arc::clone(&model.schema)))).unwrap();

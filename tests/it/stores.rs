@@ -14,11 +14,12 @@ use rand::SeedableRng;
 use segmill::config::Environment;
 use segmill::engine::{Engine, Limits, TextEncoding};
 use segmill::error::Error;
+use segmill::job::{Done, Request};
 use segmill::manifest::Commit;
 use segmill::publish::{Publications, Rows, Staging};
 use segmill::record::Recorder;
 use segmill::report::Progress;
-use segmill::run::{self, Done, Request};
+use segmill::run;
 use segmill::storage::{Location, Stores};
 use serde_json::Value;
 

@@ -1,0 +1,67 @@
+//! What an execution reads: sources, rows that are given in the place of tables, and the predecessor publication. Nothing else reaches a
+//! node, so that what a node makes follows from these alone.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::graph::SOURCES;
+use crate::ingest::{self, Collector, Demand, Extract, Ledger};
+use crate::native::Surroundings;
+
+/// What an execution reads.
+#[derive(Debug, Default)]
+pub struct Inputs {
+    /// The sources, in the order of the pipeline file.
+    pub sources: Vec<Source>,
+    /// Rows in the place of tables, by table: of sources, or of what nodes would make.
+    pub given: BTreeMap<String, RecordBatch>,
+    /// What native steps may read beside tables: the predecessor publication, if there is one to build on.
+    pub around: Surroundings,
+}
+
+impl Inputs {
+    /// Whether rows are given in the place of a table.
+    pub fn is_given(&self, table: &str) -> bool {
+        self.given.contains_key(table)
+    }
+
+    /// The first failure of a source, which is the cause of the failure of whatever read it.
+    pub fn failure(&self) -> Option<Error> {
+        self.sources.iter().find_map(|source| source.collector.failure())
+    }
+}
+
+/// A source while it is read: its extract, and what became of its rows.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The files and their contract.
+    pub extract: Extract,
+    /// What became of the rows that have been read.
+    pub collector: Arc<Collector>,
+}
+
+impl Source {
+    /// A source of which nothing has been read.
+    pub fn new(engine: &Engine, extract: Extract) -> Self {
+        Source { collector: Collector::new(&extract.contract, engine), extract }
+    }
+
+    /// The name by which SQL reads it.
+    pub fn table(&self) -> String {
+        format!("{SOURCES}.{}", self.extract.contract.source)
+    }
+
+    /// What became of the rows that have been read.
+    pub fn ledger(&self) -> Ledger {
+        Ledger { files_skipped: self.extract.markers, ..self.collector.ledger(self.extract.files.len()) }
+    }
+
+    /// Makes it readable by SQL; how many rows there are, if they had to be read for that.
+    pub(super) async fn register(&self, engine: &Engine, required: &Demand) -> Result<Option<u64>> {
+        ingest::register(engine, &self.table(), &self.extract, required, &self.collector).await
+    }
+}

@@ -1,0 +1,146 @@
+//! Executes the nodes of a plan in order: a streamed query becomes a view, another one a materialised table, and a native step runs. A run,
+//! the project's cases and `explain` execute the same nodes with other inputs, and each takes what it is after through a sink of its own.
+
+mod failure;
+mod inputs;
+
+pub use inputs::{Inputs, Source};
+
+use std::collections::BTreeSet;
+
+use datafusion::error::DataFusionError;
+use datafusion::prelude::ident;
+
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::graph::SOURCES;
+use crate::native::Found;
+use crate::plan::{Node, Plan, Work, register_reference};
+
+/// Takes what an execution tells and finds. Every method does nothing unless it is implemented.
+pub trait Sink {
+    /// A source is about to be read, or a node to be computed. Views, which cost nothing, are passed over.
+    fn begin(&mut self, _name: &str) {}
+
+    /// What began last has ended, with so many rows.
+    fn end(&mut self, _rows: u64) {}
+
+    /// No node reads a source any more: all that will be read of it has been read.
+    ///
+    /// # Errors
+    /// What the sink finds against the source; it ends the execution.
+    fn source_ended(&mut self, _source: &str) -> impl Future<Output = Result<()>> {
+        async { Ok(()) }
+    }
+
+    /// What a native step found. Its inputs have been released.
+    ///
+    /// # Errors
+    /// As the sink fails to take it; it ends the execution.
+    fn found(&mut self, _found: Found) -> impl Future<Output = Result<()>> {
+        async { Ok(()) }
+    }
+}
+
+/// Takes nothing: for those who read the tables afterwards.
+pub struct Silent;
+
+impl Sink for Silent {}
+
+/// An execution of some nodes of a plan.
+pub struct Execution<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// The engine, which has the tables afterwards that no other node reads.
+    pub engine: &'a Engine,
+    /// The tables that are wanted, with all that they are made from; everything if none are named.
+    pub needed: Option<BTreeSet<String>>,
+    /// In what the nodes are executed, for messages, as `` in the case `merges` ``; empty for a run.
+    pub scene: String,
+}
+
+impl Execution<'_> {
+    /// Registers the inputs and executes the nodes.
+    ///
+    /// # Errors
+    /// A failure of a source before that of the node that reads it; otherwise as a node or the sink fails.
+    pub async fn run(&self, inputs: &mut Inputs, sink: &mut impl Sink) -> Result<()> {
+        register_reference(self.engine, &self.plan.project, &self.plan.values)?;
+        self.register_sources(inputs, sink).await?;
+        for node in &self.plan.nodes {
+            if !self.is_needed(node, inputs) {
+                continue;
+            }
+            let found = self.compute(node, inputs, sink).await.map_err(|error| self.failure_of(&node.name, inputs, &error))?;
+            for table in &node.releases {
+                if let Some(source) = source_of(table) {
+                    sink.source_ended(source).await?;
+                }
+                self.engine.forget(table);
+            }
+            if let Some(found) = found {
+                sink.found(found).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_needed(&self, node: &Node, inputs: &Inputs) -> bool {
+        let is_wanted = |table: &String| self.needed.as_ref().is_none_or(|needed| needed.contains(table));
+        node.makes.iter().any(|table| is_wanted(table) && !inputs.is_given(table))
+    }
+
+    /// Makes every source readable: some are read now, the others while their readers run.
+    async fn register_sources(&self, inputs: &Inputs, sink: &mut impl Sink) -> Result<()> {
+        for (name, batch) in &inputs.given {
+            self.engine.register_batches(name, batch.schema(), vec![batch.clone()])?;
+        }
+        for source in &inputs.sources {
+            let name = source.table();
+            if self.needed.as_ref().is_some_and(|needed| !needed.contains(&name)) {
+                continue;
+            }
+            let required = self.plan.demands.get(&source.extract.contract.source).cloned().unwrap_or_default();
+            sink.begin(&name);
+            if let Some(rows) = source.register(self.engine, &required).await? {
+                sink.end(rows);
+            }
+            if source.collector.is_complete() {
+                sink.source_ended(&source.extract.contract.source).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn compute(&self, node: &Node, inputs: &mut Inputs, sink: &mut impl Sink) -> Result<Option<Found>, DataFusionError> {
+        match &node.work {
+            Work::Streamed(model) => {
+                let query = self.engine.plan(&model.parsed.statement, &self.plan.values.parameters).await?;
+                self.engine.register_view(&node.name, query).map_err(|error| DataFusionError::External(Box::new(error)))?;
+                Ok(None)
+            }
+            Work::Materialised { model, sorted_by } => {
+                let query = self.engine.plan(&model.parsed.statement, &self.plan.values.parameters).await?;
+                sink.begin(&node.name);
+                let mut frame = self.engine.frame(query);
+                if !sorted_by.is_empty() {
+                    frame = frame.sort(sorted_by.iter().map(|column| ident(column).sort(true, false)).collect())?;
+                }
+                let rows = self.engine.materialise(&node.name, frame).await?;
+                sink.end(rows);
+                Ok(None)
+            }
+            Work::Native(native) => {
+                sink.begin(&node.name);
+                let found = native.run(self.engine, &mut inputs.around).await?;
+                sink.end(found.rows);
+                Ok(Some(found))
+            }
+        }
+    }
+}
+
+/// The source whose table it is.
+fn source_of(table: &str) -> Option<&str> {
+    table.split_once('.').filter(|(schema, _)| *schema == SOURCES).map(|(_, source)| source)
+}

@@ -1,0 +1,88 @@
+//! A job: what a run is asked to do, and what it came to.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use chrono::NaiveDate;
+
+use crate::config::Environment;
+use crate::engine::{Limits, TextEncoding};
+use crate::identity;
+use crate::manifest::Commit;
+use crate::publish::Published;
+use crate::record::Step;
+use crate::segments::SegmentSize;
+
+/// What a run was asked to do.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The pipeline file.
+    pub pipeline: PathBuf,
+    /// The day that the publication is as of.
+    pub as_of: NaiveDate,
+    /// Where to publish, instead of where the pipeline file says.
+    pub destination: Option<String>,
+    /// Whether to publish although nothing has changed.
+    pub force: bool,
+    /// Parameters that differ from their defaults.
+    pub parameters: BTreeMap<String, String>,
+    /// What the run may use.
+    pub limits: Limits,
+    /// How the engine represents texts.
+    pub text_encoding: TextEncoding,
+    /// Whether to tell what every operator did.
+    pub profile: bool,
+    /// The variables of the process.
+    pub environment: Environment,
+}
+
+/// What a run did.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// What was published.
+    pub published: Published,
+    /// The segments with their sizes, by set, in order of the pipeline file.
+    pub segments: Vec<SegmentSize>,
+    /// How many customers there are.
+    pub customers: u64,
+    /// What the identity step found, where the project has one.
+    pub identity: Option<identity::Counts>,
+    /// What somebody should look at although the run went through.
+    pub warnings: Vec<String>,
+    /// The steps in order.
+    pub steps: Vec<Step>,
+    /// How long the run took.
+    pub elapsed_ms: u64,
+}
+
+/// A run that would publish again what is published.
+#[derive(Debug)]
+pub struct Unchanged {
+    /// The run.
+    pub run_id: String,
+    /// The publication that stays.
+    pub commit: Commit,
+    /// Where its commit file is.
+    pub commit_shown: String,
+}
+
+/// What a run came to.
+#[derive(Debug)]
+pub enum Done {
+    /// It published.
+    Published(Box<Outcome>),
+    /// Nothing has changed, so it published nothing.
+    Unchanged(Box<Unchanged>),
+}
+
+impl Done {
+    /// The number of the publication, and whether this run made it.
+    pub fn number(&self) -> (u64, bool) {
+        match self {
+            Done::Published(outcome) => (outcome.published.commit.number, true),
+            Done::Unchanged(unchanged) => (unchanged.commit.number, false),
+        }
+    }
+}

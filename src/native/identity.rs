@@ -1,0 +1,98 @@
+//! The identity step: the edges of `identity.edges` become customers, who keep the ids that they had in the predecessor publication.
+
+use std::fmt;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::error::DataFusionError;
+
+use super::{Findings, Found, Native, Predecessor, Surroundings, outward};
+use crate::engine::{self, Engine};
+use crate::error::Result;
+use crate::graph::{EDGES, NativeInput, Signature};
+use crate::identity::{self, Before, Resolution, Rules};
+use crate::publish::{IDENTITY_ALIASES, IDENTITY_MAP, Keep};
+
+/// The name of the step, which is also the schema of its tables.
+const STEP_NAME: &str = "resolved";
+
+/// What the step reads and makes.
+pub static SIGNATURE: Signature = Signature {
+    name: STEP_NAME,
+    layer: Some("identity"),
+    reads: &[NativeInput { table: EDGES, streamed: true, sorted_by: None }],
+    makes: &["resolved.customers", "resolved.conflicts", "resolved.aliases"],
+};
+
+/// The identity step with the rules that a project declares.
+pub struct IdentityStep {
+    rules: Rules,
+}
+
+impl IdentityStep {
+    /// The step under some rules.
+    pub fn new(rules: Rules) -> Self {
+        IdentityStep { rules }
+    }
+
+    /// Finds the customers.
+    ///
+    /// # Errors
+    /// As [`Native::run`].
+    pub async fn resolve(&self, engine: &Engine, predecessor: Option<&mut Predecessor>) -> Result<Resolution, DataFusionError> {
+        let edges = engine.context().table(EDGES).await?.into_unoptimized_plan();
+        let before = predecessor.map(|predecessor| Before {
+            as_of_micros: predecessor.as_of_micros,
+            map: predecessor.take(IDENTITY_MAP),
+            aliases: predecessor.take(IDENTITY_ALIASES),
+        });
+        identity::resolve(engine, self.rules.clone(), edges, before).await
+    }
+}
+
+impl fmt::Debug for IdentityStep {
+    /// Without the rules, which hold a secret.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("IdentityStep").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Native for IdentityStep {
+    fn signature(&self) -> &'static Signature {
+        &SIGNATURE
+    }
+
+    fn schemas(&self) -> Vec<SchemaRef> {
+        identity::resolved_schemas().into()
+    }
+
+    async fn run(&self, engine: &Engine, around: &mut Surroundings) -> Result<Found, DataFusionError> {
+        let resolution = self.resolve(engine, around.predecessor.as_mut()).await?;
+        resolution.register(engine, STEP_NAME).map_err(outward)?;
+        let counts = resolution.counts();
+        let state = move |engine: &Engine| state_of(resolution, engine);
+        Ok(Found { rows: counts.edges, findings: Findings::Identity(counts), state: Some(Box::new(state)) })
+    }
+}
+
+/// The tables from which the next publication gives every customer the id that it has in this one.
+fn state_of(resolution: Resolution, engine: &Engine) -> Result<Vec<Keep>> {
+    let memory = engine.reservation();
+    memory.reach(resolution.map_bytes()).map_err(|error| engine::failed("the map of identifiers", &error))?;
+    let (map, aliases) = (resolution.map()?, resolution.kept_aliases()?);
+    drop(resolution);
+    memory.settle(map.iter().map(RecordBatch::get_array_memory_size).sum());
+    let aliases_schema = aliases.schema();
+    Ok(vec![
+        Keep {
+            name: IDENTITY_MAP,
+            schema: identity::map_schema(),
+            key: &["customer_id", "identifier_key"],
+            rows: map,
+            memory: Some(memory),
+        },
+        Keep { name: IDENTITY_ALIASES, schema: aliases_schema, key: &["alias_id"], rows: vec![aliases], memory: None },
+    ])
+}

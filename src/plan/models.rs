@@ -1,0 +1,159 @@
+//! The models of a project, each planned against tables without rows, so that every name and type is checked before data is read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::LogicalPlan;
+
+use super::{PlannedModel, empty};
+use crate::config::{Project, Values, span_of};
+use crate::diagnostic::Diagnostic;
+use crate::engine::{self, Engine};
+use crate::error::{Error, Result};
+use crate::graph::{SOURCES, Signature, Vertex};
+use crate::ingest::{Contract, Demand};
+use crate::sql;
+
+/// What a model comes to, with the models that are computed where it reads them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cost {
+    size: sql::Size,
+    /// The most parts that one of its columns is made of.
+    parts: u64,
+}
+
+impl Cost {
+    pub(super) fn over(self, read: Cost) -> Cost {
+        Cost { size: self.size.over(read.size), parts: self.parts.saturating_mul(read.parts) }
+    }
+
+    pub(super) fn fits(self) -> bool {
+        self.size.fits() && self.parts <= engine::MAX_PARTS
+    }
+}
+
+/// A node of the graph that could be checked.
+pub(super) enum Checked {
+    /// A model.
+    Model(PlannedModel),
+    /// A native step.
+    Native(&'static Signature),
+}
+
+/// What could be checked, in order, with how often each table is read, and which columns of the sources.
+pub(super) struct CheckedModels {
+    pub(super) checked: Vec<Checked>,
+    pub(super) reads: BTreeMap<String, usize>,
+    columns: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl CheckedModels {
+    /// The models.
+    pub(super) fn models(&self) -> impl Iterator<Item = &PlannedModel> {
+        self.checked.iter().filter_map(|checked| match checked {
+            Checked::Model(model) => Some(model),
+            Checked::Native(_) => None,
+        })
+    }
+
+    /// A model by its name.
+    pub(super) fn model(&self, name: &str) -> Option<&PlannedModel> {
+        self.models().find(|model| model.parsed.model.name() == name)
+    }
+
+    /// Counts what a model reads. A source that turns out not to be read, for a condition that never holds, is read no times.
+    fn count(&mut self, planned: &LogicalPlan, optimized: Option<&LogicalPlan>) -> Result<(), DataFusionError> {
+        let really = optimized.map(engine::reads).transpose()?;
+        for (table, times) in engine::reads(planned)? {
+            let of_source = table.strip_prefix(SOURCES).is_some_and(|rest| rest.starts_with('.'));
+            let times = really.as_ref().filter(|_| of_source).map_or(times, |really| really.get(&table).copied().unwrap_or(0));
+            *self.reads.entry(table).or_default() += times;
+        }
+        for (table, columns) in optimized.map(engine::columns_read).transpose()?.unwrap_or_default() {
+            self.columns.entry(table).or_default().extend(columns);
+        }
+        Ok(())
+    }
+}
+
+/// Checks the names and types of every model, in order.
+///
+/// # Errors
+/// [`Error::Defect`] alone.
+pub(super) async fn check_models(
+    engine: &Engine,
+    vertices: Vec<Vertex>,
+    values: &Values,
+    problems: &mut Vec<Diagnostic>,
+) -> Result<CheckedModels> {
+    let mut checked = CheckedModels { checked: Vec::new(), reads: BTreeMap::new(), columns: BTreeMap::new() };
+    for vertex in vertices {
+        let node = match vertex {
+            Vertex::Model(model) => model,
+            Vertex::Native(signature) => {
+                checked.checked.push(Checked::Native(signature));
+                continue;
+            }
+        };
+        let name = node.model.name();
+        // A model that reads a wrong one, or a wrong source, would only repeat its problem.
+        let of_lost = |parameter: &sql::Mention| !values.parameters.contains_key(&parameter.name);
+        if !node.reads.iter().all(|read| engine.has(read)) || sql::parameters(&node.model.file, &node.statement).iter().any(of_lost) {
+            continue;
+        }
+        let planned = engine.plan(&node.statement, &values.parameters).await;
+        // Which columns of a source are wanted shows once what nothing uses is gone; elsewhere only the types are looked at.
+        let reads_source = node.reads.iter().any(|read| read.starts_with(SOURCES) && read[SOURCES.len()..].starts_with('.'));
+        let checked_types =
+            |plan: &LogicalPlan| if reads_source { engine.optimize(plan).map(Some) } else { engine.check_types(plan).map(|()| None) };
+        let (planned, optimized) = match planned.and_then(|planned| Ok((checked_types(&planned)?, planned))) {
+            Ok((optimized, planned)) => (planned, optimized),
+            Err(error) => {
+                problems.extend(sql::problems(&node.model.file, &error));
+                continue;
+            }
+        };
+        let unrepeatable = engine::unrepeatable_in(&planned).map_err(|error| Error::defect(error.to_string()))?;
+        problems.extend(unrepeatable.iter().map(|function| sql::unrepeatable(&node.model.file, function)));
+        problems.extend(sql::samples(&node.model.file, &node.statement));
+        let dependent = engine::dependent_on_order(&planned).map_err(|error| Error::defect(error.to_string()))?;
+        problems.extend(dependent.iter().flat_map(|dependence| sql::dependent(&node.model.file, &node.statement, dependence)));
+        let schema = engine::answer_schema(planned.schema().as_arrow());
+        let parts = Engine::parts(&planned).map_err(|error| Error::defect(error.to_string()))?;
+        let cost = Cost { size: sql::size(&node.statement), parts };
+        checked.count(&planned, optimized.as_ref()).map_err(|error| Error::defect(error.to_string()))?;
+        engine.register(&name, empty(Arc::clone(&schema)))?;
+        checked.checked.push(Checked::Model(PlannedModel { parsed: node, schema, cost }));
+    }
+    Ok(checked)
+}
+
+/// What models read of each source. A source that nothing reads is a mistake: its rows could not be accounted for.
+pub(super) fn demands(
+    project: &Project,
+    contracts: &[Arc<Contract>],
+    checked: &CheckedModels,
+    problems: &mut Vec<Diagnostic>,
+) -> BTreeMap<String, Demand> {
+    let mut demands = BTreeMap::new();
+    for contract in contracts {
+        let name = format!("{SOURCES}.{}", contract.source);
+        if let Some(&times) = checked.reads.get(&name) {
+            let columns = checked.columns.get(&name).cloned().unwrap_or_default();
+            demands.insert(contract.source.clone(), Demand { times, columns });
+            continue;
+        }
+        // A model that could not be checked may be meant to read it.
+        if checked.models().count() < project.models.len() {
+            continue;
+        }
+        let mut problem = Diagnostic::error("unused-source", format!("no model reads `{name}`"))
+            .hint("read it in a staging model, or leave it out, so that every row of every source is accounted for");
+        if let Some(source) = project.pipeline.sources.get(&contract.source) {
+            problem = problem.at(span_of(&project.file, &source.location));
+        }
+        problems.push(problem);
+    }
+    demands
+}

@@ -1,0 +1,67 @@
+//! What a run makes of its execution: steps for its record, a judgement of every source, state tables and counts.
+
+use super::judge::Judge;
+use super::steps::Steps;
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::execute::{Sink, Source};
+use crate::identity;
+use crate::native::{Findings, Found};
+use crate::publish::Staging;
+use crate::segments::SegmentSize;
+
+/// The sink of a run.
+pub struct Following<'a, 'e> {
+    engine: &'e Engine,
+    steps: &'a mut Steps<'e>,
+    staging: &'a mut Staging,
+    /// What is found against the sources.
+    pub judge: Judge<'e>,
+    /// What the identity step found, where the project has one.
+    pub identity: Option<identity::Counts>,
+    /// The segments with their sizes, by set, in order of the pipeline file.
+    pub segments: Vec<SegmentSize>,
+    /// How many customers there are.
+    pub customers: u64,
+}
+
+impl<'a, 'e> Following<'a, 'e> {
+    /// Nothing has been executed.
+    pub fn new(engine: &'e Engine, sources: &[Source], steps: &'a mut Steps<'e>, staging: &'a mut Staging) -> Self {
+        let judge = Judge::new(engine, sources);
+        Following { engine, steps, staging, judge, identity: None, segments: Vec::new(), customers: 0 }
+    }
+}
+
+impl Sink for Following<'_, '_> {
+    fn begin(&mut self, name: &str) {
+        self.steps.begin(name);
+    }
+
+    fn end(&mut self, rows: u64) {
+        self.steps.end(rows);
+    }
+
+    async fn source_ended(&mut self, source: &str) -> Result<()> {
+        self.judge.judge(source).await
+    }
+
+    async fn found(&mut self, found: Found) -> Result<()> {
+        match found.findings {
+            Findings::Identity(counts) => {
+                self.steps.recorder.note(|record| record.identity = Some(counts.clone()));
+                self.identity = Some(counts);
+            }
+            Findings::Segments { sizes, customers } => (self.segments, self.customers) = (sizes, customers),
+        }
+        let Some(make_state) = found.state else { return Ok(()) };
+        self.steps.begin("write state");
+        let mut rows = 0;
+        for table in make_state(self.engine)? {
+            rows += table.rows.iter().map(|batch| batch.num_rows() as u64).sum::<u64>();
+            self.staging.keep(table).await?;
+        }
+        self.steps.end(rows);
+        Ok(())
+    }
+}

@@ -1,0 +1,278 @@
+//! Judges the sources of a run: whether every row is accounted for, whether a source is over its reject budget, has too few rows, has lost
+//! opt-outs or is stale. Writes the table of rejected rows.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{Field, Schema};
+use datafusion::error::DataFusionError;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+
+use super::REJECTED;
+use crate::engine::Engine;
+use crate::error::{Error, Message, Result};
+use crate::execute::Source;
+use crate::ingest::{self, Collector, Extract, Ledger, Overrun, Reject, RejectCount, Scope};
+use crate::publish::{Rows, Staging};
+use crate::record::Recorder;
+
+/// Rejects of a batch of their table, and what their texts may take, but for the last that is added.
+const BATCH_REJECTS: usize = 1024;
+const BATCH_BYTES: usize = 1 << 20;
+
+/// Judges every source as soon as its last reader has ended, so that a bad one ends the run before the rest of the day is computed.
+pub struct Judge<'a> {
+    engine: &'a Engine,
+    sources: Vec<Source>,
+    judgements: BTreeMap<String, Judgement>,
+    /// Whether the execution was ended because of a source.
+    has_objected: bool,
+}
+
+/// What was found of a source.
+struct Judgement {
+    ledger: Ledger,
+    /// Why its rows cannot be taken.
+    refused: Vec<String>,
+    /// Why a newer extract must be waited for.
+    stale: Option<String>,
+    warnings: Vec<String>,
+}
+
+/// What was found of sources that were taken.
+pub struct Judged {
+    /// What became of the rows of every source, in the order of the pipeline file.
+    pub ledgers: Vec<Ledger>,
+    /// What somebody should look at.
+    pub warnings: Vec<String>,
+}
+
+impl<'a> Judge<'a> {
+    /// No source has been judged.
+    pub fn new(engine: &'a Engine, sources: &[Source]) -> Self {
+        Judge { engine, sources: sources.to_vec(), judgements: BTreeMap::new(), has_objected: false }
+    }
+
+    /// Judges a source of which all has been read that will be.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] for a source that cannot be taken, which [`Judge::conclude`] tells in full; otherwise as reading the rest of it fails.
+    pub async fn judge(&mut self, name: &str) -> Result<()> {
+        let Some(source) = self.sources.iter().find(|source| source.extract.contract.source == name).cloned() else { return Ok(()) };
+        if self.objects_to(&source).await? {
+            self.has_objected = true;
+            return Err(Error::Refused(Message::new(format!("the source `{name}` cannot be taken"))));
+        }
+        Ok(())
+    }
+
+    /// Whether a source cannot be taken; it is judged once.
+    async fn objects_to(&mut self, source: &Source) -> Result<bool> {
+        let name = &source.extract.contract.source;
+        if !self.judgements.contains_key(name) {
+            let judgement = judgement(self.engine, source).await?;
+            self.judgements.insert(name.clone(), judgement);
+        }
+        Ok(self.judgements.get(name).is_some_and(|judgement| !judgement.refused.is_empty() || judgement.stale.is_some()))
+    }
+
+    /// Judges the sources that have not been judged, and says how the execution ended: a source that cannot be taken is told before, and
+    /// together with, what a model failed of. Writes the table of rejected rows.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with every source whose rows cannot be taken, and [`Error::Missing`] with those that are stale; otherwise as the
+    /// execution failed.
+    pub async fn conclude(mut self, executed: Result<()>, staging: &mut Staging, recorder: &Recorder) -> Result<Judged> {
+        let failed = executed.err().filter(|_| !self.has_objected);
+        // Where a service or memory failed, or reading was given up, reading on would tell no more.
+        if self.has_given_up(failed.as_ref()) || !matches!(failed, None | Some(Error::Refused(_))) {
+            return Err(self.why_given_up(failed, staging, recorder).await);
+        }
+        for source in self.sources.clone() {
+            if let Err(error) = self.objects_to(&source).await {
+                let first = failed.filter(|_| !self.has_given_up(Some(&error))).unwrap_or(error);
+                return Err(self.why_given_up(Some(first), staging, recorder).await);
+            }
+        }
+        self.verdict(failed, staging, recorder).await
+    }
+
+    /// Whether reading was given up: a source is over its budget for certain, or one of its files cannot be read.
+    fn has_given_up(&self, failed: Option<&Error>) -> bool {
+        self.sources.iter().any(|source| source.collector.is_over()) || self.refused_file(failed).is_some()
+    }
+
+    /// The refusal of a file.
+    fn refused_file<'e>(&self, failed: Option<&'e Error>) -> Option<&'e Message> {
+        match failed {
+            Some(Error::Refused(refused)) => {
+                Some(refused).filter(|refused| self.sources.iter().any(|source| source.extract.refused_in(refused)))
+            }
+            _ => None,
+        }
+    }
+
+    /// What is told of an execution that failed, where the sources were not all read.
+    async fn why_given_up(&self, failed: Option<Error>, staging: &mut Staging, recorder: &Recorder) -> Error {
+        if self.sources.iter().any(|source| source.collector.is_over()) {
+            return self.over_budget_early(staging, recorder).await;
+        }
+        if let Some(refused) = self.refused_file(failed.as_ref()) {
+            let extracts: Vec<Extract> = self.sources.iter().map(|source| source.extract.clone()).collect();
+            return Error::Refused(ingest::with_others(refused.clone(), self.engine, &extracts).await);
+        }
+        failed.unwrap_or_else(|| Error::defect("reading was given up without a reason"))
+    }
+
+    /// What is told when every source has been judged.
+    async fn verdict(mut self, failed: Option<Error>, staging: &mut Staging, recorder: &Recorder) -> Result<Judged> {
+        let (mut judged, mut refused, mut stale) = (Judged { ledgers: Vec::new(), warnings: Vec::new() }, Vec::new(), Vec::new());
+        for source in &self.sources {
+            let Some(judgement) = self.judgements.remove(&source.extract.contract.source) else { continue };
+            refused.extend(judgement.refused);
+            stale.extend(judgement.stale);
+            judged.warnings.extend(judgement.warnings);
+            judged.ledgers.push(judgement.ledger);
+        }
+        recorder.note(|record| record.sources.clone_from(&judged.ledgers));
+        write_rejected(&self.sources, staging).await?;
+        if !refused.is_empty() {
+            if let Some(Error::Refused(failure)) = failed {
+                refused.push(failure.what);
+                refused.extend(failure.details.into_iter().map(|detail| format!("  {detail}")));
+            }
+            let shown = staging.shown(REJECTED).unwrap_or_default();
+            let message = Message { what: "the extracts were refused".to_owned(), details: refused, hint: None };
+            return Err(Error::Refused(message.hint(format!("nothing was published; every rejected row is in {shown}"))));
+        }
+        if !stale.is_empty() {
+            return Err(ingest::not_there_yet(stale));
+        }
+        failed.map_or(Ok(judged), Err)
+    }
+
+    /// What is told of a run that ended as soon as it was certain that a source is over its budget: what had been read by then.
+    async fn over_budget_early(&self, staging: &mut Staging, recorder: &Recorder) -> Error {
+        for source in &self.sources {
+            source.collector.close();
+        }
+        let ledgers: Vec<Ledger> = self.sources.iter().map(Source::ledger).collect();
+        let mut refused = Vec::new();
+        for (source, ledger) in self.sources.iter().zip(&ledgers) {
+            let found = against(source, ledger);
+            if !found.is_empty() {
+                refused.extend(found);
+                refused.extend(source.collector.remarks());
+            }
+        }
+        recorder.note(|record| record.sources = ledgers);
+        if let Err(error) = write_rejected(&self.sources, staging).await {
+            return error;
+        }
+        let shown = staging.shown(REJECTED).unwrap_or_default();
+        let message = Message { what: "the extracts were refused".to_owned(), details: refused, hint: None };
+        Error::Refused(message.hint(format!("nothing was published; reading ended there, and what was rejected by then is in {shown}")))
+    }
+}
+
+/// Reads what nobody has read of a source, and says what became of its rows and whether that may be.
+async fn judgement(engine: &Engine, source: &Source) -> Result<Judgement> {
+    let (contract, collector) = (&source.extract.contract, &source.collector);
+    ingest::complete(engine, &source.extract, collector).await?;
+    let ledger = source.ledger();
+    if !ledger.adds_up() {
+        return Err(Error::defect(format!("the rows of the source `{}` do not add up: {ledger:?}", contract.source)));
+    }
+    let remarks = collector.remarks();
+    let mut refused = against(source, &ledger);
+    if !refused.is_empty() {
+        refused.extend(remarks.iter().cloned());
+    }
+    if ledger.rows_read < contract.min_rows {
+        refused.push(format!("{}: {} rows, and there must be {}", contract.source, ledger.rows_read, contract.min_rows));
+    }
+    let mut warnings = Vec::new();
+    if ledger.rows_read == 0 {
+        warnings.push(format!("{}: the extract is empty", contract.source));
+    }
+    if ledger.rows_read > 0 && ledger.rows_out_of_window == ledger.rows_read {
+        warnings.push(format!("{}: every row is of the as-of day or later; is the unit or zone of its event time right?", contract.source));
+    }
+    warnings.extend(remarks);
+    Ok(Judgement { ledger, refused, stale: ingest::stale_rows(contract, collector), warnings })
+}
+
+/// What speaks against the rows of a source: that it is over its budget, and answers that are lost.
+fn against(source: &Source, ledger: &Ledger) -> Vec<String> {
+    let so_far = if source.collector.is_complete() { "" } else { " read so far" };
+    let over = source.collector.overruns().into_iter().map(|overrun| over_budget(ledger, &overrun, so_far));
+    over.chain(source.collector.lost_answers().map(|lost| lost_answers(&ledger.source, lost))).collect()
+}
+
+/// What is over the budget, with the commonest reasons.
+fn over_budget(ledger: &Ledger, overrun: &Overrun, so_far: &str) -> String {
+    let scope = if overrun.column.is_some() { Scope::Value } else { Scope::Row };
+    let counted = |count: &&RejectCount| count.scope == scope && (scope == Scope::Row || count.column == overrun.column);
+    let shown: Vec<String> = ledger.rejects.iter().filter(counted).take(3).map(ToString::to_string).collect();
+    let what = match &overrun.column {
+        Some(column) => format!("{} of {} values of `{column}`{so_far}", overrun.count, ledger.rows_read),
+        None => format!("{} of {} rows{so_far}", overrun.count, ledger.rows_read),
+    };
+    format!("{}: {what} rejected, over its budget: {}", ledger.source, shown.join(", "))
+}
+
+/// Rows that may say that somebody must not be written to, and that could not be kept: without them an older yes would stand.
+fn lost_answers(source: &str, (rows, first): (u64, String)) -> String {
+    let rows = if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") };
+    format!("{source}: {rows} that may say no to being written to cannot be read; the first is {first}")
+}
+
+/// Writes the table of rejected rows, which are in its order already: of source, file and row.
+async fn write_rejected(sources: &[Source], staging: &mut Staging) -> Result<()> {
+    let mut sources: Vec<(String, Arc<Collector>)> =
+        sources.iter().map(|source| (source.extract.contract.source.clone(), Arc::clone(&source.collector))).collect();
+    sources.sort_by(|one, two| one.0.cmp(&two.0));
+    let batches = sources.into_iter().flat_map(|(source, collector)| {
+        let mut parts = collector.parts().into_iter();
+        std::iter::from_fn(move || {
+            // Parts may be of one row, and the writer gathers many batches.
+            let mut rejects = Vec::new();
+            let mut bytes = 0;
+            while rejects.len() < BATCH_REJECTS && bytes < BATCH_BYTES {
+                let Some(part) = parts.next() else { break };
+                match collector.rejects_of(part) {
+                    Ok(some) => {
+                        bytes += some.iter().map(|reject| reject.raw.len()).sum::<usize>();
+                        rejects.extend(some);
+                    }
+                    Err(error) => return Some(Err(error)),
+                }
+            }
+            (!rejects.is_empty()).then(|| rejected_batch(&source, &rejects))
+        })
+    });
+    let batches = batches.map(|batch| batch.map_err(|error| DataFusionError::External(Box::new(error))));
+    let rows = RecordBatchStreamAdapter::new(rejected_batch("", &[])?.schema(), futures::stream::iter(batches));
+    let key = ["source", "file", "row_number", "scope", "column"].map(str::to_owned);
+    staging.write(vec![Rows { table: REJECTED.to_owned(), key: key.into(), rows: Box::pin(rows) }]).await?;
+    Ok(())
+}
+
+/// Rejected rows and values as a table.
+fn rejected_batch(source: &str, rejects: &[Reject]) -> Result<RecordBatch> {
+    let text = |value: &dyn Fn(&Reject) -> Option<String>| Arc::new(rejects.iter().map(value).collect::<StringArray>()) as ArrayRef;
+    let numbers: Int64Array = rejects.iter().map(|reject| i64::try_from(reject.row_number).ok()).collect();
+    let columns: Vec<(&str, ArrayRef, bool)> = vec![
+        ("source", text(&|_| Some(source.to_owned())), false),
+        ("file", text(&|reject| Some(reject.file.clone())), false),
+        ("row_number", Arc::new(numbers), false),
+        ("scope", text(&|reject| Some(reject.scope.name().to_owned())), false),
+        ("column", text(&|reject| reject.column.clone()), true),
+        ("reason", text(&|reject| Some(reject.reason.to_owned())), false),
+        ("raw", text(&|reject| Some(reject.raw.to_string())), false),
+    ];
+    let fields: Vec<_> = columns.iter().map(|(name, array, nullable)| Field::new(*name, array.data_type().clone(), *nullable)).collect();
+    let arrays = columns.into_iter().map(|(_, array, _)| array).collect();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).map_err(|error| Error::defect(error.to_string()))
+}
