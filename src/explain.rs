@@ -66,7 +66,7 @@ pub async fn identity(request: &Request, stores: &Stores, question: Question<'_>
         }
     };
     let ids_from = predecessor.as_ref().map(|predecessor| predecessor.as_of);
-    let engine = Engine::new(request.limits, plan.values.zone.name())?;
+    let engine = Engine::with_text_encoding(request.limits, plan.values.zone.name(), request.text_encoding)?;
     let needed = plan.needed(EDGES, |_| false);
     // Extracts that are late are told from those of a wrong location by what is published.
     let extracts = ingest::find(&plan.project, &plan.contracts, stores, newest.as_ref()).await?;

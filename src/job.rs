@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use chrono::NaiveDate;
 
 use crate::config::Environment;
-use crate::engine::Limits;
+use crate::engine::{Limits, TextEncoding};
 use crate::identity;
 use crate::manifest::Commit;
 use crate::publish::Published;
@@ -28,6 +28,8 @@ pub struct Request {
     pub parameters: BTreeMap<String, String>,
     /// What the run may use.
     pub limits: Limits,
+    /// How the engine represents texts.
+    pub text_encoding: TextEncoding,
     /// Whether to tell what every operator did.
     pub profile: bool,
     /// The variables of the process.

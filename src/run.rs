@@ -60,7 +60,7 @@ async fn attempt(request: &Request, stores: &Stores, progress: &Progress, record
 async fn check_and_publish(request: &Request, computed: Computed, progress: &Progress, recorder: &Recorder) -> Result<Outcome> {
     let Computed { plan, staging, fingerprint, hash_id, locations, judged, identity, segments, customers, warnings } = computed;
     // Checks read the files: an engine of their own has all the memory that the models held.
-    let engine = Engine::new(request.limits, plan.values.zone.name())?;
+    let engine = Engine::with_text_encoding(request.limits, plan.values.zone.name(), request.text_encoding)?;
     engine.hash_with(plan.project.pipeline.identity.salt.as_deref().unwrap_or_default());
     let mut steps = Steps::new(recorder, progress, &engine, request.profile);
     steps.begin("check outputs");

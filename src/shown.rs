@@ -195,6 +195,21 @@ pub fn size(bytes: u64) -> String {
     }
 }
 
+/// Whether nobody would see anything of a text.
+pub fn is_blank(text: &str) -> bool {
+    let may_be = text.bytes().next().is_none_or(|first| first <= b' ' || first >= 0x7f);
+    may_be && text.chars().all(|c| c.is_whitespace() || is_unseen(c))
+}
+
+/// Control characters, marks of direction, and what else takes no ink.
+fn is_unseen(c: char) -> bool {
+    let is_filler =
+        matches!(c, '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}');
+    let is_mark = matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    let is_variant = matches!(c, '\u{fe00}'..='\u{fe0f}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}');
+    c.is_control() || is_filler || is_mark || is_variant
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -20,7 +20,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use regex::Regex;
 
 use crate::diagnostic::{Diagnostic, SourceFile, Span, list};
-use crate::engine::Told;
+use crate::engine::KnownFailure;
 
 /// A syntax error at the place that the parser's message ends with.
 fn syntax(file: &Arc<SourceFile>, message: &str) -> Diagnostic {
@@ -107,7 +107,7 @@ pub fn problems(file: &Arc<SourceFile>, error: &DataFusionError) -> Vec<Diagnost
         }
         DataFusionError::SchemaError(error, _) => vec![schema_problem(file, error)],
         // What a query would cost is told in words of ours.
-        DataFusionError::External(inner) if inner.is::<Told>() => {
+        DataFusionError::External(inner) if inner.is::<KnownFailure>() => {
             let problem = Diagnostic::error("sql-too-costly", inner.to_string()).at(whole(file));
             vec![problem.label("somewhere in this query")]
         }

@@ -10,7 +10,7 @@ pub use std::alloc::System as Allocator;
 
 /// Gives all memory back to the system that the allocator holds and nobody uses. jemalloc does so by itself, some seconds later.
 #[cfg(not(target_env = "msvc"))]
-pub fn give_back() {
+pub fn release_unused() {
     /// `MALLCTL_ARENAS_ALL` stands for all arenas.
     const PURGE: &std::ffi::CStr = c"arena.4096.purge";
     let none = std::ptr::null_mut();
@@ -22,4 +22,4 @@ pub fn give_back() {
 
 /// Gives nothing back.
 #[cfg(target_env = "msvc")]
-pub fn give_back() {}
+pub fn release_unused() {}

@@ -11,7 +11,7 @@ use futures::StreamExt;
 use super::case::{Case, Row, check_columns, day};
 use crate::config::{Part, span_of_part};
 use crate::diagnostic::{Diagnostic, SourceFile};
-use crate::engine::{self, Engine, Limits};
+use crate::engine::{self, Engine, Limits, TextEncoding};
 use crate::error::{Error, Result};
 use crate::execute::{Execution, Inputs, Silent};
 use crate::graph::SOURCES;
@@ -36,9 +36,10 @@ impl<'a> Bench<'a> {
     /// A case that has not been executed.
     ///
     /// # Errors
-    /// As [`Engine::new`].
-    pub(super) fn new(plan: &'a Plan, file: &'a Arc<SourceFile>, case: &'a Case) -> Result<Self> {
-        Ok(Bench { engine: Engine::new(LIMITS, plan.values.zone.name())?, plan, file, case })
+    /// As [`Engine::with_text_encoding`].
+    pub(super) fn new(plan: &'a Plan, text_encoding: TextEncoding, file: &'a Arc<SourceFile>, case: &'a Case) -> Result<Self> {
+        let engine = Engine::with_text_encoding(LIMITS, plan.values.zone.name(), text_encoding)?;
+        Ok(Bench { engine, plan, file, case })
     }
 
     /// Computes the model from what is given.

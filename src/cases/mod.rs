@@ -15,6 +15,7 @@ use chrono::NaiveDate;
 use crate::clock::Doing;
 use crate::config::{self, Part, Project, span_of, span_of_part};
 use crate::diagnostic::{Diagnostic, SourceFile};
+use crate::engine::TextEncoding;
 use crate::error::{Error, Result};
 use crate::graph::SOURCES;
 use crate::plan::{self, Plan};
@@ -31,7 +32,7 @@ pub fn schema() -> serde_json::Value {
 ///
 /// # Errors
 /// [`Error::Project`] with everything that is wrong with the cases themselves; a difference is no error.
-pub async fn run(project: &Arc<Project>, doing: &Doing) -> Result<Vec<CaseResult>> {
+pub async fn run(project: &Arc<Project>, text_encoding: TextEncoding, doing: &Doing) -> Result<Vec<CaseResult>> {
     let folder = project.root.join("tests/models");
     let mut results = Vec::new();
     // Most cases share their day and parameters, and so their plan.
@@ -50,7 +51,7 @@ pub async fn run(project: &Arc<Project>, doing: &Doing) -> Result<Vec<CaseResult
             if !problems.is_empty() {
                 return Err(Error::Project(problems));
             }
-            let (schema, found) = Bench::new(plan, &file, &case)?.compute().await?;
+            let (schema, found) = Bench::new(plan, text_encoding, &file, &case)?.compute().await?;
             results.push(compare(&file, &case, &schema, &found)?);
         }
     }

@@ -5,6 +5,7 @@ use tokio::runtime::Handle;
 use super::arguments::ExplainArguments;
 use super::deadline::within;
 use super::terminal::Terminal;
+use super::text_encoding;
 use crate::clock::Doing;
 use crate::config::Environment;
 use crate::engine::{Limits, memory_at_hand};
@@ -23,6 +24,7 @@ pub fn command(arguments: ExplainArguments, environment: Environment, terminal: 
         pipeline: arguments.project.pipeline,
         as_of: arguments.as_of,
         destination: arguments.destination,
+        text_encoding: text_encoding::of(&environment)?,
         profile: false,
         force: false,
         limits: Limits { threads, memory_bytes: memory_at_hand() / 2 },

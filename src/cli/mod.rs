@@ -14,6 +14,7 @@ mod schema;
 mod signals;
 mod terminal;
 mod test;
+mod text_encoding;
 mod validate;
 
 use std::io::{IsTerminal, Write};

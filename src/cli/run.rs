@@ -12,6 +12,7 @@ use super::arguments::{MAX_THREADS, RunArguments};
 use super::deadline::Deadline;
 use super::signals::Signals;
 use super::terminal::Terminal;
+use super::text_encoding;
 use crate::config::Environment;
 use crate::diagnostic::Diagnostic;
 use crate::engine::{self, Limits, PROGRAM_BYTES};
@@ -53,6 +54,7 @@ pub fn command(arguments: RunArguments, environment: Environment, terminal: &Ter
         destination: arguments.destination,
         force: arguments.force,
         limits,
+        text_encoding: text_encoding::of(&environment)?,
         profile: arguments.profile,
         environment,
     };
@@ -194,7 +196,7 @@ async fn run_or_stop(
         End::Signal(signal) => stopped(signal, !stopped_before),
         End::Time if stopped_before => deadline.error(recorder.doing(), "nothing was published"),
         End::Time => deadline.error(recorder.doing(), "whether the commit is there is not known"),
-        End::Memory => engine::out_of_memory(&recorder.doing().told().map_or_else(|| "the run".to_owned(), |(what, _)| what)),
+        End::Memory => engine::memory_exceeded(&recorder.doing().told().map_or_else(|| "the run".to_owned(), |(what, _)| what)),
     };
     // A store that does not answer must not keep the process.
     let last_words = async { tokio::join!(recorder.close(Err(&error)), stores.end_uploads(true)) };

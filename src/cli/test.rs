@@ -8,6 +8,7 @@ use serde_json::json;
 use super::arguments::TestArguments;
 use super::deadline::within;
 use super::terminal::Terminal;
+use super::text_encoding;
 use crate::cases::{self, CaseResult};
 use crate::clock::Doing;
 use crate::config::{self, Environment};
@@ -16,9 +17,10 @@ use crate::error::{ExitStatus, Result};
 /// Runs the command.
 pub fn command(arguments: &TestArguments, environment: &Environment, terminal: &Terminal) -> Result<ExitStatus> {
     let project = Arc::new(config::load(&arguments.project.pipeline, environment)?);
+    let text_encoding = text_encoding::of(environment)?;
     let doing = Doing::default();
     let watched = doing.clone();
-    let results = within(arguments.timeout, 2, &doing, move |runtime| runtime.block_on(cases::run(&project, &watched)))?;
+    let results = within(arguments.timeout, 2, &doing, move |runtime| runtime.block_on(cases::run(&project, text_encoding, &watched)))?;
     let failed = results.iter().filter(|result| !result.passed()).count();
     let status = if failed == 0 { ExitStatus::Success } else { ExitStatus::Project };
     terminal.give(

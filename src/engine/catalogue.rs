@@ -1,4 +1,4 @@
-//! The tables that SQL can read: registered, and forgotten when their last reader has gone.
+//! The tables that SQL can read: registering them, and releasing them after their last reader.
 
 use std::sync::{Arc, PoisonError};
 
@@ -10,13 +10,13 @@ use datafusion::datasource::ViewTable;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
 
-use super::kept::{Kept, KeptTable};
-use super::table::{self, EncodedTable};
-use super::{Engine, encoded_schema, memory};
+use super::Engine;
+use super::failure::failed;
+use super::materialised_table::{MaterialisedProvider, MaterialisedTable};
 use crate::error::{Error, Result};
 
 impl Engine {
-    /// Makes a table readable by SQL, in place of one of the same name.
+    /// Registers a table for SQL, and replaces one of the same name.
     ///
     /// # Errors
     /// [`Error::Defect`] when the catalog refuses it.
@@ -30,7 +30,7 @@ impl Engine {
         registered.map(|_| ()).map_err(|error| Error::defect(format!("the table {name} was not registered: {error}")))
     }
 
-    /// Makes batches readable by SQL.
+    /// Registers batches as a table for SQL.
     ///
     /// # Errors
     /// As [`Engine::register`].
@@ -38,77 +38,88 @@ impl Engine {
         self.register_each(name, schema, batches.into_iter().map(Ok)).map(|_| ())
     }
 
-    /// As [`Engine::register_batches`], of batches that are held only until they have come; how many rows there are.
+    /// As [`Engine::register_batches`], for batches that come one after the other. Returns the number of rows.
     ///
     /// # Errors
     /// As [`Engine::register`], and those of the batches.
     pub fn register_each(&self, name: &str, schema: SchemaRef, batches: impl Iterator<Item = Result<RecordBatch>>) -> Result<u64> {
-        let failed = |error: DataFusionError| memory::failed(&format!("the table {name}"), &error);
-        let kept = self.table(encoded_schema(&schema));
+        let failed = |error: DataFusionError| failed(&format!("the table {name}"), &error);
+        let materialised = self.empty_table(self.stored_schema(&schema));
         for batch in batches {
-            kept.push(self.encode(&batch?).map_err(failed)?).map_err(failed)?;
+            materialised.push(self.stored_batch(&batch?).map_err(failed)?).map_err(failed)?;
         }
-        let (all, rows) = ((0..schema.fields().len()).collect::<Vec<_>>(), kept.rows() as u64);
-        self.register_columns(name, schema, &all, kept).map_err(failed)?;
+        let (all, rows) = ((0..schema.fields().len()).collect::<Vec<_>>(), materialised.rows() as u64);
+        self.register_columns(name, schema, &all, materialised).map_err(failed)?;
         Ok(rows)
     }
 
-    /// A batch with codes in the place of text.
+    /// The schema in which the engine stores a table with the columns of `schema`. It depends on [`Engine::text_encoding`].
+    pub fn stored_schema(&self, schema: &SchemaRef) -> SchemaRef {
+        self.texts.stored_schema(schema)
+    }
+
+    /// A batch in the schema in which the engine stores it.
     ///
     /// # Errors
     /// When there are more texts than codes.
-    pub fn encode(&self, batch: &RecordBatch) -> Result<RecordBatch, DataFusionError> {
-        table::encoded_batch(&self.dictionary, &encoded_schema(&batch.schema()), batch)
+    pub fn stored_batch(&self, batch: &RecordBatch) -> Result<RecordBatch, DataFusionError> {
+        self.texts.stored_batch(batch)
     }
 
-    /// Makes a table readable by SQL that has codes of [`Engine::dictionary`] where SQL sees the text of `schema`.
+    /// Registers a table for SQL that is in the stored schema ([`Engine::stored_schema`]). SQL sees the columns of `schema`.
     ///
     /// # Errors
     /// As [`Engine::register`].
-    pub fn register_encoded(&self, name: &str, schema: SchemaRef, encoded: Arc<dyn TableProvider>) -> Result<()> {
-        self.register(name, Arc::new(EncodedTable::new(schema, encoded, Arc::clone(&self.dictionary))))
+    pub fn register_stored(&self, name: &str, schema: SchemaRef, encoded: Arc<dyn TableProvider>) -> Result<()> {
+        self.register(name, self.texts.table(schema, encoded))
     }
 
-    /// As [`Engine::register_encoded`], of batches, which are held.
+    /// As [`Engine::register_stored`], for batches, which become a materialised table.
     ///
     /// # Errors
     /// As [`Engine::register`], and when there is no memory for them.
-    pub fn register_encoded_batches(&self, name: &str, schema: SchemaRef, batches: Vec<RecordBatch>) -> Result<()> {
+    pub fn register_stored_batches(&self, name: &str, schema: SchemaRef, batches: Vec<RecordBatch>) -> Result<()> {
         let all: Vec<usize> = (0..schema.fields().len()).collect();
-        let kept = self.table(encoded_schema(&schema));
-        let pushed = batches.into_iter().try_for_each(|batch| kept.push(batch));
-        pushed.map_err(|error| memory::failed(&format!("the table {name}"), &error))?;
-        let registered = self.register_columns(name, schema, &all, kept);
-        registered.map_err(|error| memory::failed(&format!("the table {name}"), &error))
+        let materialised = self.empty_table(self.stored_schema(&schema));
+        let pushed = batches.into_iter().try_for_each(|batch| materialised.push(batch));
+        pushed.map_err(|error| failed(&format!("the table {name}"), &error))?;
+        let registered = self.register_columns(name, schema, &all, materialised);
+        registered.map_err(|error| failed(&format!("the table {name}"), &error))
     }
 
-    /// As [`Engine::register_encoded`], of a table of which only some columns are kept, because nothing reads the others.
+    /// As [`Engine::register_stored`], for a materialised table that has only those columns of `schema` that some query reads.
     ///
     /// # Errors
     /// As [`Engine::register`].
-    pub fn register_columns(&self, name: &str, schema: SchemaRef, columns: &[usize], kept: Arc<Kept>) -> Result<(), DataFusionError> {
-        let encoded = encoded_schema(&schema);
+    pub fn register_columns(
+        &self,
+        name: &str,
+        schema: SchemaRef,
+        columns: &[usize],
+        materialised: Arc<MaterialisedTable>,
+    ) -> Result<(), DataFusionError> {
+        let encoded = self.stored_schema(&schema);
         let positions = (0..encoded.fields().len()).map(|at| columns.iter().position(|column| *column == at)).collect();
-        let registered = self.register_encoded(name, schema, Arc::new(KeptTable::new(encoded, positions, kept)));
+        let registered = self.register_stored(name, schema, Arc::new(MaterialisedProvider::new(encoded, positions, materialised)));
         registered.map_err(|error| DataFusionError::External(Box::new(error)))
     }
 
-    /// Makes a kept table readable by SQL, with its texts as they are.
+    /// Registers a materialised table for SQL, with its columns as they are.
     ///
     /// # Errors
     /// As [`Engine::register`].
-    pub fn register_kept(&self, name: &str, kept: Arc<Kept>) -> Result<()> {
-        let (schema, all) = (kept.schema(), (0..kept.schema().fields().len()).map(Some).collect());
-        self.register(name, Arc::new(KeptTable::new(schema, all, kept)))
+    pub fn register_materialised(&self, name: &str, materialised: Arc<MaterialisedTable>) -> Result<()> {
+        let (schema, all) = (materialised.schema(), (0..materialised.schema().fields().len()).map(Some).collect());
+        self.register(name, Arc::new(MaterialisedProvider::new(schema, all, materialised)))
     }
 
-    /// Says that some columns tell the rows of a table apart, which saves breaking ties of an order by them.
+    /// Declares that some columns are a key of a table. An order by a key has no ties, so nothing needs to break them.
     pub fn declare_key(&self, name: &str, columns: Vec<String>) {
         let name = TableReference::parse_str(name).to_string();
         self.keys.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default().push(columns);
     }
 
-    /// Makes a query readable by SQL without computing it: it is computed where it is read.
+    /// Registers a query as a view: it is computed where it is read.
     ///
     /// # Errors
     /// As [`Engine::register`].
@@ -116,9 +127,9 @@ impl Engine {
         self.register(name, Arc::new(ViewTable::new(plan, None)))
     }
 
-    /// Forgets a table and frees what it held.
+    /// Removes a table and releases its memory.
     pub fn forget(&self, name: &str) {
-        // A table that is not there needs no forgetting.
+        // It is no failure if there is no such table.
         let _ = self.context.deregister_table(TableReference::parse_str(name));
     }
 

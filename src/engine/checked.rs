@@ -1,8 +1,8 @@
-//! Arithmetic that says when a result does not fit, where DataFusion's own would wrap around.
+//! Arithmetic that fails when a result does not fit its type. DataFusion's own would wrap around.
 //!
-//! DataFusion adds, subtracts, multiplies and negates modulo two to the power of the width, and offers no setting for it. So the
-//! analyser puts functions in the place of these operators as soon as types are known, before constants are folded. Doubles are left
-//! alone: they become infinite, as IEEE 754 has it.
+//! DataFusion adds, subtracts, multiplies and negates modulo two to the power of the width, and has no setting that changes it. So an
+//! analyser rule replaces these operators by functions as soon as the types are known and before constants are folded. Operators on doubles
+//! stay as they are: a double becomes infinite, as IEEE 754 defines it.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -25,15 +25,15 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 
+use super::encoding::is_text;
 use super::exact::fits_precision;
 use super::growth;
-use super::table::is_text;
 
-/// Puts checked arithmetic in the place of DataFusion's, everywhere in a plan.
+/// Replaces DataFusion's arithmetic by checked arithmetic everywhere in a plan.
 #[derive(Debug)]
 pub struct Checks {
-    /// The most that a function may make of a batch.
-    pub most_bytes: usize,
+    /// The most bytes that one function call may produce for a batch.
+    pub max_bytes: usize,
 }
 
 impl AnalyzerRule for Checks {
@@ -43,7 +43,7 @@ impl AnalyzerRule for Checks {
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         let checked = plan.transform_up_with_subqueries(|node| {
-            // An expression of a filter pushed into a scan is one over the scan's own columns; the names are those of the inputs.
+            // The filters of a scan refer to the scan's own columns, other expressions to those of the inputs.
             let schema = match &node {
                 LogicalPlan::TableScan(scan) => scan.projected_schema.as_ref().clone(),
                 other => merge_schema(&other.inputs()),
@@ -51,36 +51,37 @@ impl AnalyzerRule for Checks {
             let names = NamePreserver::new(&node);
             let rewritten = node.map_expressions(|expr| {
                 let name = names.save(&expr);
-                Ok(checked(expr, &schema, self.most_bytes)?.update_data(|expr| name.restore(expr)))
+                Ok(checked(expr, &schema, self.max_bytes)?.update_data(|expr| name.restore(expr)))
             })?;
-            // A node's schema says what its expressions are called, which has not changed.
+            // The names of the expressions have not changed, so the schema of the node is still right.
             Ok(rewritten)
         })?;
         Ok(checked.data)
     }
 }
 
-/// An expression with typed operands, whose arithmetic is checked, and whose functions make so much of a batch at most.
+/// An expression with checked arithmetic, whose functions produce at most `max_bytes` for a batch. The types of its operands must be
+/// coerced already.
 ///
 /// # Errors
 /// DataFusion's own.
-pub fn checked(expr: Expr, schema: &DFSchema, most_bytes: usize) -> Result<Transformed<Expr>> {
+pub fn checked(expr: Expr, schema: &DFSchema, max_bytes: usize) -> Result<Transformed<Expr>> {
     expr.transform_up(|part| match part {
-        Expr::ScalarFunction(call) => match growth::bounded(&call.func, most_bytes) {
+        Expr::ScalarFunction(call) => match growth::bounded(&call.func, max_bytes) {
             Some(function) => Ok(Transformed::yes(function.call(call.args))),
             None => Ok(Transformed::no(Expr::ScalarFunction(call))),
         },
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::StringConcat, right }) => {
             let types = left.get_type(schema).ok().zip(right.get_type(schema).ok());
             if types.is_some_and(|(one, other)| is_text(&one) && is_text(&other)) {
-                return Ok(Transformed::yes(growth::concatenation(most_bytes).call(vec![*left, *right])));
+                return Ok(Transformed::yes(growth::concatenation(max_bytes).call(vec![*left, *right])));
             }
             Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op: Operator::StringConcat, right })))
         }
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
             let operation = Operation::of(op);
             let types = match operation {
-                // A column of an outer query and the like has no type here; what is not known is left as it is.
+                // Some operands have no type here, such as a column of an outer query. Their operators stay as they are.
                 Some(_) => left.get_type(schema).ok().zip(right.get_type(schema).ok()),
                 None => None,
             };
@@ -110,8 +111,8 @@ pub fn checked(expr: Expr, schema: &DFSchema, most_bytes: usize) -> Result<Trans
     })
 }
 
-/// DataFusion's median compares what is no number as equal to anything when it has a sign, as zero over zero has: then the order of rows
-/// shows. Without a sign it comes after all numbers.
+/// Replaces every NaN by the one without a sign. DataFusion's median treats a NaN with a sign, such as the result of zero divided by zero,
+/// as equal to every number, so its result would depend on the order of rows. A NaN without a sign sorts after all numbers.
 fn with_one_nan(args: &mut [Expr], schema: &DFSchema) -> bool {
     let [value] = args else { return false };
     let is_done = matches!(&*value, Expr::ScalarFunction(call) if call.name() == "nanvl");
@@ -124,15 +125,15 @@ fn with_one_nan(args: &mut [Expr], schema: &DFSchema) -> bool {
     true
 }
 
-/// Whether the result of arithmetic on two types may be cut off. A time of day goes round by its nature, and two days are never too far
-/// apart for an integer.
+/// Whether arithmetic on two types may wrap around where it should not. Times of day are meant to wrap around, and the distance between two
+/// dates always fits an integer.
 fn may_wrap(one: &DataType, other: &DataType) -> bool {
     let is_left_alone = |of: &DataType| of.is_floating() || of.is_null() || matches!(of, DataType::Time32(_) | DataType::Time64(_));
     let are_days = matches!((one, other), (DataType::Date32, DataType::Date32) | (DataType::Date64, DataType::Date64));
     !is_left_alone(one) && !is_left_alone(other) && !are_days
 }
 
-/// What is worked out.
+/// The operation of a checked function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Operation {
     Add,
@@ -169,7 +170,7 @@ impl Operation {
     }
 }
 
-/// One operator as a function.
+/// An operator as a function that checks its result.
 #[derive(Debug)]
 struct Checked {
     operation: Operation,
@@ -231,7 +232,7 @@ impl ScalarUDFImpl for Checked {
             return Err(DataFusionError::Internal(format!("{} has no operand", self.name())));
         };
         let result = self.operation.apply(one.as_ref(), others.first().map(AsRef::as_ref)).map_err(|error| match error {
-            // Without the operands, which the message quotes.
+            // Arrow's message quotes the operands, which are values of the data.
             ArrowError::ArithmeticOverflow(_) => self.overflow(args.return_type()),
             other => other.into(),
         })?;

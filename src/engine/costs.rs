@@ -1,28 +1,28 @@
-//! What expressions come to when those that they are made of are put in the place of their names, which the optimiser does for conditions: a
-//! column made of twice the one before it, forty times over, is a condition of a trillion parts.
+//! How large expressions become when the optimiser replaces the columns in a condition by the expressions that define them. With forty
+//! columns that each use the one before twice, a condition has a trillion parts.
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::logical_expr::{EmptyRelation, Expr, LogicalPlan};
 
-use super::told::too_costly;
+use super::known_failure::too_costly;
 
-/// The most parts that a condition may come to, constants aside.
+/// The most parts that a condition may have after columns are replaced, not counting constants.
 pub const MAX_PARTS: u64 = 20_000;
 
-/// The longest constant that is repeated in every row.
+/// The most bytes of a constant that is repeated in every row.
 const MAX_CONSTANT_BYTES: usize = 16 * 1024;
 
-/// The most parts that a column of a planned query comes to.
+/// The number of parts of the largest column of a planned query.
 ///
 /// # Errors
-/// When a condition in it comes to more than [`MAX_PARTS`].
+/// When one of its conditions has more than [`MAX_PARTS`].
 pub fn parts(plan: &LogicalPlan) -> Result<u64, DataFusionError> {
     let columns = of_plan(plan)?;
     Ok(columns.into_iter().max().unwrap_or(1))
 }
 
-/// The parts that each column of a plan comes to.
+/// The number of parts of each column of a plan.
 fn of_plan(plan: &LogicalPlan) -> Result<Vec<u64>, DataFusionError> {
     let inputs = plan.inputs().into_iter().map(of_plan).collect::<Result<Vec<_>, _>>()?;
     let schemas = plan.inputs().into_iter().map(LogicalPlan::schema).collect::<Vec<_>>();
@@ -43,7 +43,7 @@ fn of_plan(plan: &LogicalPlan) -> Result<Vec<u64>, DataFusionError> {
     })?;
     if is_condition && expressions.iter().any(|parts| *parts > MAX_PARTS) {
         return Err(too_costly(format!(
-            "a condition comes to more than {MAX_PARTS} parts when what its columns are made of is put in their place; keep these columns in a model of its own"
+            "a condition has more than {MAX_PARTS} parts when its columns are replaced by the expressions that define them; compute these columns in a model of their own"
         )));
     }
     Ok(match plan {
@@ -83,10 +83,10 @@ fn of_expr(expr: &Expr, of_column: &dyn Fn(&datafusion::common::Column) -> u64) 
     Ok(parts)
 }
 
-/// How the failure begins that a constant is too large, which no memory limit changes.
+/// How the message about a constant that is too large begins. No memory limit changes that.
 pub const CONSTANT: &str = "a constant";
 
-/// Refuses constants that would be repeated in many rows and are not small.
+/// Refuses large constants that would be repeated in many rows.
 ///
 /// # Errors
 /// [`DataFusionError::ResourcesExhausted`] with the size of the first of them.
@@ -100,7 +100,7 @@ pub fn refuse_large_constants(plan: &LogicalPlan) -> Result<(), DataFusionError>
                     Expr::Literal(value, _) if value.size() > MAX_CONSTANT_BYTES + size_of_val(value) => {
                         let size = crate::shown::size(value.size() as u64);
                         let most = MAX_CONSTANT_BYTES / 1024;
-                        let what = format!("{CONSTANT} of {size} is repeated in every row, and may have {most} KiB");
+                        let what = format!("{CONSTANT} of {size} is repeated in every row, and may have {most} KiB at most");
                         Err(DataFusionError::ResourcesExhausted(what))
                     }
                     _ => Ok(TreeNodeRecursion::Continue),

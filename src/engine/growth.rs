@@ -1,7 +1,8 @@
-//! Functions that make much of little (`repeat`, `lpad`, `generate_series`, `||` …), which are asked what they would make before they make it.
+//! Limits the output of functions that can make much out of little (`repeat`, `lpad`, `generate_series`, `||` …).
 //!
-//! DataFusion's functions ask nobody for memory. Those whose result can be far larger than what they are given are put behind a function
-//! of the same name that works out how large it would be, and fails as any operator does for which the memory limit leaves no room.
+//! DataFusion's functions do not reserve the memory of their results. A function whose result can be far larger than its arguments is
+//! wrapped in one of the same name. The wrapper first estimates the size of the result, and fails like an operator that gets no memory if
+//! it is too large.
 
 use std::cell::RefCell;
 use std::hash::{Hash, Hasher};
@@ -19,50 +20,50 @@ use datafusion::logical_expr::{
 };
 use regex::Regex;
 
-use super::Limits;
+use super::limits::Limits;
 use crate::shown::size;
 
-/// What every thread may make at once, however small the limit is.
+/// The least that the limit of a call is, however small the memory limit of the run.
 const MIN_RESULT_BYTES: usize = 16 * 1024 * 1024;
 
-/// The longest text that may be made of constants.
+/// The most bytes of a text that is computed from constants.
 const MAX_CONSTANT_BYTES: usize = 1024 * 1024;
 
-/// What an element of a list takes, more or less.
+/// About how many bytes an element of a list takes.
 const ELEMENT_BYTES: u128 = 8;
 const TEXT_ELEMENT_BYTES: u128 = 16;
 
-/// The most that one call may make of one batch of rows: half of a thread's share of the limit.
-pub fn most_bytes(limits: Limits) -> usize {
+/// The most bytes that one call may produce for a batch of rows: half of a thread's share of the memory limit.
+pub fn max_bytes(limits: Limits) -> usize {
     (limits.memory_bytes / limits.threads.max(1) / 2).max(MIN_RESULT_BYTES)
 }
 
-/// How what a function makes grows.
+/// How the size of a function's result depends on its arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Growth {
-    /// As what it is given together.
+    /// It is the sum of the sizes of the arguments.
     Sum,
-    /// The first between all others.
+    /// The first argument is repeated between all others.
     Separated,
-    /// A text so many times.
+    /// A text is repeated so many times.
     Times,
-    /// As long as is said.
+    /// An argument is the length of the result.
     Padded,
-    /// One text in the place of another.
+    /// Occurrences of one text are replaced by another.
     Replaced,
-    /// One text in the place of what matches.
+    /// Matches of a pattern are replaced by a text.
     ReplacedMatches,
-    /// Two or more signs for each byte.
+    /// Every byte becomes two or more characters.
     Encoded,
-    /// A list of the parts of a text.
+    /// A text is split into a list.
     Parts,
-    /// A text of the elements of a list.
+    /// The elements of a list are joined into a text.
     Listed,
-    /// A list from one value to another.
+    /// A list counts from one value to another.
     Series,
-    /// A list of a value so many times.
+    /// A list repeats a value so many times.
     Elements,
-    /// A list so long.
+    /// An argument is the length of the resulting list.
     Resized,
 }
 
@@ -92,18 +93,18 @@ impl Growth {
     }
 }
 
-/// A function behind one that knows how much it may make; none where that makes no difference.
-pub fn bounded(function: &Arc<ScalarUDF>, most_bytes: usize) -> Option<ScalarUDF> {
+/// A function in the wrapper that limits its output; none if its output cannot be large.
+pub fn bounded(function: &Arc<ScalarUDF>, max_bytes: usize) -> Option<ScalarUDF> {
     let growth = Growth::of(function.name()).filter(|_| !function.inner().is::<Bounded>())?;
     let volatility = function.signature().volatility;
     let signature = Signature::variadic_any(volatility);
-    Some(ScalarUDF::from(Bounded { inner: Inner::Function(Arc::clone(function)), growth, most_bytes, signature }))
+    Some(ScalarUDF::from(Bounded { inner: Inner::Function(Arc::clone(function)), growth, max_bytes, signature }))
 }
 
-/// `||` of two texts as such a function.
-pub fn concatenation(most_bytes: usize) -> ScalarUDF {
+/// The operator `||` of two texts as such a function.
+pub fn concatenation(max_bytes: usize) -> ScalarUDF {
     let signature = Signature::any(2, Volatility::Immutable);
-    ScalarUDF::from(Bounded { inner: Inner::Concatenation, growth: Growth::Sum, most_bytes, signature })
+    ScalarUDF::from(Bounded { inner: Inner::Concatenation, growth: Growth::Sum, max_bytes, signature })
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -116,13 +117,13 @@ enum Inner {
 struct Bounded {
     inner: Inner,
     growth: Growth,
-    most_bytes: usize,
+    max_bytes: usize,
     signature: Signature,
 }
 
 impl PartialEq for Bounded {
     fn eq(&self, other: &Self) -> bool {
-        (&self.inner, self.most_bytes) == (&other.inner, other.most_bytes)
+        (&self.inner, self.max_bytes) == (&other.inner, other.max_bytes)
     }
 }
 
@@ -130,7 +131,7 @@ impl Eq for Bounded {}
 
 impl Hash for Bounded {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (&self.inner, self.most_bytes).hash(state);
+        (&self.inner, self.max_bytes).hash(state);
     }
 }
 
@@ -166,12 +167,12 @@ impl ScalarUDFImpl for Bounded {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let bytes = self.bytes(&args)?;
         let is_constant = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
-        // A list that is a constant is shared by all that hold it, and a text is copied.
-        let most_bytes = if is_constant && self.growth.makes_text() { MAX_CONSTANT_BYTES } else { self.most_bytes };
-        if bytes > most_bytes as u128 {
+        // A constant list is shared between rows, but a constant text is copied for every row.
+        let max_bytes = if is_constant && self.growth.makes_text() { MAX_CONSTANT_BYTES } else { self.max_bytes };
+        if bytes > max_bytes as u128 {
             let made = size(u64::try_from(bytes).unwrap_or(u64::MAX));
-            let most = size(most_bytes as u64);
-            let what = format!("`{}` would make {made} at once, and may make {most}", self.name());
+            let most = size(max_bytes as u64);
+            let what = format!("`{}` would produce {made} at once, but may produce {most} at most", self.name());
             return Err(DataFusionError::ResourcesExhausted(what));
         }
         match &self.inner {
@@ -195,11 +196,11 @@ fn concatenated(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
     if are_single { Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?)) } else { Ok(ColumnarValue::Array(result)) }
 }
 
-/// What a function is given, a value for each row or one for all.
+/// An argument of a call: a value for each row, or one for all rows.
 struct Given {
     array: ArrayRef,
     is_single: bool,
-    /// What an element takes, where these are lists.
+    /// The bytes of an element, if the values are lists.
     element_bytes: u128,
 }
 
@@ -244,7 +245,7 @@ impl Given {
         }
     }
 
-    /// What the value of a row takes.
+    /// The bytes of the value of a row.
     fn bytes(&self, row: usize) -> u128 {
         let of_bytes = |row: usize| match self.array.data_type() {
             DataType::Binary => self.array.as_binary::<i32>().value(row).len() as u128,
@@ -256,7 +257,7 @@ impl Given {
         text.or_else(|| Some(self.elements(row)? * self.element_bytes)).or_else(|| self.row(row).map(of_bytes)).unwrap_or(0)
     }
 
-    /// What the values of all rows take together.
+    /// The bytes of the values of all rows together.
     fn all_bytes(&self, rows: usize) -> u128 {
         let texts = match self.array.data_type() {
             DataType::Utf8 => Some(self.array.as_string::<i32>().offsets())
@@ -270,7 +271,7 @@ impl Given {
         }
     }
 
-    /// As whole numbers; nothing where they are none.
+    /// The argument as integers; null where a value is no integer.
     fn numbers(&self) -> Result<Given> {
         let array = cast_with_options(&self.array, &DataType::Int64, &CastOptions::default())?;
         Ok(Given { array, is_single: self.is_single, element_bytes: self.element_bytes })
@@ -282,7 +283,7 @@ impl Given {
 }
 
 impl Bounded {
-    /// What a call would make of its rows, more or less, and never much less.
+    /// About how many bytes a call would produce. The estimate is never much too low.
     fn bytes(&self, args: &ScalarFunctionArgs) -> Result<u128> {
         let given = args.args.iter().map(Given::new).collect::<Result<Vec<_>>>()?;
         let rows = if given.iter().all(|given| given.is_single) { 1 } else { args.number_rows };
@@ -303,7 +304,7 @@ impl Bounded {
                     |row| [Some(text), fill.first()].into_iter().flatten().all(|given| given.text(row).is_none_or(str::is_ascii));
                 of_rows(&|row| if text.row(row).is_some() { positive(length.number(row)) * if is_ascii(row) { 1 } else { 4 } } else { 0 })
             }
-            (Growth::Replaced, [text, from, to]) => of_rows(&|row| replaced(text.text(row), from.text(row), to.text(row), self.most_bytes)),
+            (Growth::Replaced, [text, from, to]) => of_rows(&|row| replaced(text.text(row), from.text(row), to.text(row), self.max_bytes)),
             (Growth::ReplacedMatches, [text, pattern, to, ..]) => of_rows(&|row| {
                 let once = given.get(3).and_then(|flags| flags.text(row)).is_none_or(|flags| !flags.contains('g'));
                 replaced_matches(text.text(row), pattern.text(row), to.text(row), once)
@@ -331,22 +332,22 @@ fn positive(number: Option<i64>) -> u128 {
     number.and_then(|number| u128::try_from(number).ok()).unwrap_or(0)
 }
 
-/// What a text comes to with another in the place of a part of it.
-fn replaced(text: Option<&str>, from: Option<&str>, to: Option<&str>, most_bytes: usize) -> u128 {
+/// The bytes of a text after `replace`.
+fn replaced(text: Option<&str>, from: Option<&str>, to: Option<&str>, max_bytes: usize) -> u128 {
     let (Some(text), Some(from), Some(to)) = (text, from, to) else { return 0 };
     let length = text.len() as u128;
     if to.len() <= from.len() {
         return length;
     }
     let at_most = length + (length / (from.len() as u128).max(1) + 1) * to.len() as u128;
-    // Counted only where it matters, since most texts do not hold what is replaced.
-    if at_most * 1024 < most_bytes as u128 { at_most } else { length + text.matches(from).count() as u128 * to.len() as u128 }
+    // Occurrences are only counted if the upper bound is large, because counting takes time.
+    if at_most * 1024 < max_bytes as u128 { at_most } else { length + text.matches(from).count() as u128 * to.len() as u128 }
 }
 
-/// What a text comes to with another in the place of what matches a pattern.
+/// The bytes of a text after `regexp_replace`.
 fn replaced_matches(text: Option<&str>, pattern: Option<&str>, to: Option<&str>, once: bool) -> u128 {
     let (Some(text), Some(pattern), Some(to)) = (text, pattern, to) else { return 0 };
-    // Each reference to a group may bring what matches, which is no longer than the text in all.
+    // Each reference to a group may insert what was matched. All matches together are no longer than the text.
     let references = to.matches(['$', '\\']).count() as u128;
     let (length, to_length) = (text.len() as u128, to.len() as u128);
     let brought = length * (1 + references);
@@ -357,10 +358,10 @@ fn replaced_matches(text: Option<&str>, pattern: Option<&str>, to: Option<&str>,
     }
 }
 
-/// How often a pattern matches a text. One that is none fails where it is used.
+/// How often a pattern matches a text. For an invalid pattern the answer is 0, since the function itself will fail on it.
 fn matches_of(pattern: &str, text: &str) -> u128 {
     thread_local! {
-        /// The pattern of the row before, which is nearly always that of all rows.
+        /// The pattern of the last row. Nearly always it is the same in all rows.
         static LAST: RefCell<Option<(String, Option<Regex>)>> = const { RefCell::new(None) };
     }
     LAST.with_borrow_mut(|last| {
@@ -372,7 +373,7 @@ fn matches_of(pattern: &str, text: &str) -> u128 {
     })
 }
 
-/// What a list of the parts of a text takes; without a separator each sign is one.
+/// The bytes of the list into which a text is split; without a separator every character is an element.
 fn parts(text: Option<&str>, between: Option<&str>) -> u128 {
     let Some(text) = text else { return 0 };
     let count = match between {
@@ -383,7 +384,7 @@ fn parts(text: Option<&str>, between: Option<&str>) -> u128 {
     text.len() as u128 + count as u128 * TEXT_ELEMENT_BYTES
 }
 
-/// What lists of numbers, days or moments take.
+/// The bytes of lists that count up numbers, days or timestamps.
 #[allow(clippy::similar_names, reason = "they are called so in SQL, and there are several of each")]
 fn series(given: &[Given], rows: usize) -> Result<u128> {
     let (start, stop) = match given {
@@ -415,7 +416,7 @@ fn series(given: &[Given], rows: usize) -> Result<u128> {
     Ok(elements.sum::<u128>().saturating_mul(ELEMENT_BYTES))
 }
 
-/// How many nanoseconds the numbers of a type count by; of plain numbers one.
+/// How many nanoseconds the unit of a type is; 1 for plain numbers.
 fn unit_nanoseconds(of: &DataType) -> i128 {
     match of {
         DataType::Date32 => 86_400_000_000_000,
@@ -426,7 +427,7 @@ fn unit_nanoseconds(of: &DataType) -> i128 {
     }
 }
 
-/// How long an interval is at least.
+/// The least number of nanoseconds that an interval may have.
 fn interval_nanoseconds(steps: &ArrayRef, row: usize) -> i128 {
     let Some(steps) = steps.as_primitive_opt::<IntervalMonthDayNanoType>() else { return 1 };
     let step = steps.value(row);

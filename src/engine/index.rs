@@ -1,59 +1,63 @@
-//! Numbers found by the hash of what they stand for, a batch at a time.
+//! A hash table from hashes to numbers that is made for looking up whole batches.
 
-/// An open-addressed table of numbers below 2³²−1. Whoever asks compares what the numbers stand for; the table knows 32 bits of its hash.
+use super::halves::{lower_half, upper_half};
+
+/// An open-addressed hash table of numbers below 2³²−1. A number stands for something that the caller stores elsewhere, such as the
+/// position of a text. The table stores 32 bits of its hash; the caller compares the rest.
 ///
-/// Looking something up misses the processor's cache at least twice: here, and where the thing itself is. So that many lookups wait side by
-/// side, look a batch up in steps: [`HashIndex::slot`] of all, then [`HashIndex::first_like`] of all, then compare.
+/// A lookup misses the processor's cache at least twice: once here, and once where the caller stores the value. To let many lookups wait
+/// for memory at the same time, look up a batch in steps: first [`HashIndex::slot`] for all, then [`HashIndex::first_like`] for all, then
+/// compare.
 #[derive(Debug, Default)]
 pub struct HashIndex {
-    /// The upper half of a slot is the hash, of which the highest bits are the slot's place; the lower half is the number. Where a place
-    /// is taken, the next free one serves. A power of two, at most half full.
+    /// The upper half of a slot is the hash and the lower half is the number. The highest bits of the hash are the position of the slot; if
+    /// that is taken, the next free slot is used. The length is a power of two, and at most half of the slots are used.
     slots: Vec<u64>,
-    held: usize,
+    numbers: usize,
 }
 
-/// What stands at a hash's place.
+/// The content of the slot at the position of a hash.
 #[derive(Debug, Clone, Copy)]
 pub struct Slot(u64);
 
-/// A slot that holds nothing. Not 0: memory that the system gives zeroed is first mapped when it is read and again when it is written,
-/// which stops all threads.
+/// An empty slot. It is not 0: the system would map zeroed memory once when it is first read and again when it is first written, and all
+/// threads wait for both.
 const FREE: u64 = u64::MAX;
 
 impl HashIndex {
-    /// What a number takes: two to four slots.
+    /// The bytes that a number takes: two to four slots, three on average.
     pub const BYTES_OF_ONE: usize = 3 * size_of::<u64>();
 
-    /// Makes room, so that so many more fit.
+    /// Makes room for so many more numbers.
     pub fn reserve(&mut self, more: usize) {
-        let wanted = ((self.held + more) * 2).next_power_of_two().max(2);
+        let wanted = ((self.numbers + more) * 2).next_power_of_two().max(2);
         if wanted > self.slots.len() {
             let before = std::mem::replace(&mut self.slots, vec![FREE; wanted]);
             before.into_iter().filter(|slot| *slot != FREE).for_each(|slot| self.occupy(slot));
         }
     }
 
-    /// What stands at the place of a hash.
+    /// The content of the slot at the position of a hash.
     pub fn slot(&self, hash: u32) -> Slot {
         Slot(self.slots.get(self.place(hash)).copied().unwrap_or(FREE))
     }
 
-    /// The first number of a hash, given what stands at its place.
+    /// The first number with a hash, given the slot at the position of the hash.
     pub fn first_like(&self, hash: u32, slot: Slot) -> Option<u32> {
         match slot.0 {
             FREE => None,
-            slot if hash_in(slot) == hash => Some(number_in(slot)),
+            slot if upper_half(slot) == hash => Some(lower_half(slot)),
             _ => self.find(hash, Some),
         }
     }
 
-    /// What `is` gives for the first number of a hash that it gives something for.
+    /// Calls `is` with the numbers of a hash, and returns its first result that is not none.
     pub fn find<T>(&self, hash: u32, mut is: impl FnMut(u32) -> Option<T>) -> Option<T> {
         let mut at = self.place(hash);
         loop {
             let slot = self.slots.get(at).copied().filter(|slot| *slot != FREE)?;
-            if hash_in(slot) == hash
-                && let Some(found) = is(number_in(slot))
+            if upper_half(slot) == hash
+                && let Some(found) = is(lower_half(slot))
             {
                 return Some(found);
             }
@@ -61,15 +65,15 @@ impl HashIndex {
         }
     }
 
-    /// Adds a number, which must not be `u32::MAX`.
+    /// Adds a number under a hash. The number must not be `u32::MAX`.
     pub fn add(&mut self, hash: u32, number: u32) {
         self.reserve(1);
-        self.held += 1;
+        self.numbers += 1;
         self.occupy(u64::from(hash) << 32 | u64::from(number));
     }
 
     fn occupy(&mut self, slot: u64) {
-        let mut at = self.place(hash_in(slot));
+        let mut at = self.place(upper_half(slot));
         while self.slots[at] != FREE {
             at = self.after(at);
         }
@@ -84,16 +88,6 @@ impl HashIndex {
         let bits = self.slots.len().max(1).trailing_zeros();
         usize::try_from(u64::from(hash) >> (u32::BITS - bits)).unwrap_or(0)
     }
-}
-
-#[allow(clippy::cast_possible_truncation, reason = "the upper half is shifted down")]
-fn hash_in(slot: u64) -> u32 {
-    (slot >> 32) as u32
-}
-
-#[allow(clippy::cast_possible_truncation, reason = "the lower half is wanted")]
-fn number_in(slot: u64) -> u32 {
-    slot as u32
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What a plan reads, and what in it would give something else in another run.
+//! Questions about a plan: which tables and columns it reads, and which of its functions are not repeatable.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +23,7 @@ pub fn columns_read(plan: &LogicalPlan) -> Result<BTreeMap<String, BTreeSet<Stri
     Ok(read)
 }
 
-/// How often a query reads each table: once for each time the table is scanned.
+/// How many times a query scans each table.
 ///
 /// # Errors
 /// DataFusion's own.
@@ -38,8 +38,8 @@ pub fn reads(plan: &LogicalPlan) -> Result<BTreeMap<String, usize>, DataFusionEr
     Ok(reads)
 }
 
-/// The functions that may give another value for the same arguments, as `random` and `now` do: with them the same extracts would
-/// not give the same outputs.
+/// The functions that may return different values for the same arguments, such as `random` and `now`. With them the same extracts would not
+/// give the same outputs.
 pub fn unrepeatable(expressions: &[Expr]) -> Vec<String> {
     let mut names = Vec::new();
     for expression in expressions {
@@ -56,7 +56,7 @@ pub fn unrepeatable(expressions: &[Expr]) -> Vec<String> {
     names
 }
 
-/// As [`unrepeatable`], anywhere in a plan.
+/// As [`unrepeatable`], for all expressions of a plan.
 ///
 /// # Errors
 /// DataFusion's own.

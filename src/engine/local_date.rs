@@ -1,7 +1,7 @@
-//! The local day of a moment, without asking the time zone database for every row.
+//! The local date of a timestamp, without a lookup in the time zone database for every row.
 //!
-//! `cast(moment as date)` looks the zone's offset up for each value, which takes longer than all else that is done with most events. Here
-//! it is looked up once for a day ([`Zone`]).
+//! `cast(moment as date)` looks up the offset of the zone for each value, which takes longer than everything else that is computed from
+//! most events. This module looks it up once a day ([`Zone`]).
 
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
@@ -19,10 +19,10 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 
-use super::told;
+use super::overflow;
 use crate::local_time::Zone;
 
-/// The rule that puts the function in the place of the cast.
+/// An optimiser rule that replaces the cast by a function.
 #[derive(Debug, Default)]
 pub struct LocalDates {
     zones: Mutex<HashMap<Arc<str>, Arc<Zone>>>,
@@ -73,7 +73,7 @@ impl OptimizerRule for LocalDates {
     }
 }
 
-/// The local day of a moment.
+/// The function that returns the local date of a timestamp.
 #[derive(Debug)]
 struct LocalDate {
     zone: Arc<Zone>,
@@ -119,7 +119,7 @@ impl ScalarUDFImpl for LocalDate {
             ColumnarValue::Array(array) => (Arc::clone(array), false),
             ColumnarValue::Scalar(value) => (value.to_array()?, true),
         };
-        let beyond = || told("a moment lies beyond the calendar");
+        let beyond = || overflow("a moment lies beyond the calendar");
         let moments = moments.as_primitive::<TimestampMicrosecondType>();
         let dates: Date32Array = moments.try_unary(|moment| self.zone.day_of(moment).ok_or_else(beyond))?;
         Ok(if is_scalar { ColumnarValue::Scalar(ScalarValue::try_from_array(&dates, 0)?) } else { ColumnarValue::Array(Arc::new(dates)) })

@@ -1,11 +1,11 @@
-//! How much memory there is: that of the machine, or what a control group at any level above this process leaves of it.
+//! How much memory the machine has, how much of it the control groups of this process allow, and how much the process uses.
 
 use std::path::{Component, Path, PathBuf};
 
-/// What a machine has that says nothing of its memory.
+/// The memory that is assumed where the system does not say how much there is.
 const UNKNOWN_BYTES: usize = 2 * 1024 * 1024 * 1024;
 
-/// The memory of this machine, or of the container or unit that this process is in when that allows less, in bytes.
+/// The memory in bytes of this machine, or of the container or systemd unit of this process if that is less.
 pub fn memory_at_hand() -> usize {
     let read = |path: &Path| std::fs::read_to_string(path).ok();
     let kibibytes =
@@ -19,20 +19,25 @@ pub fn memory_at_hand() -> usize {
     machine.into_iter().chain(group).min().unwrap_or(UNKNOWN_BYTES)
 }
 
-/// A size of this process in bytes, as `VmRSS`; where Linux tells.
+/// A size of this process in bytes, such as `VmRSS`; none where `/proc` does not exist.
 pub fn size_of_process(name: &str) -> Option<usize> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
     line.trim().strip_suffix(" kB")?.parse::<usize>().ok().map(|kibibytes| kibibytes * 1024)
 }
 
-/// The least that a control group allows that this process is in, or one above that: of version 2 or 1, of a systemd scope or slice, a pod or a
-/// container. `groups` is what `/proc/self/cgroup` says and `mounts` what `/proc/self/mountinfo` does.
+/// The largest size of this process so far in bytes; none where `/proc` does not exist.
+pub fn peak_memory() -> Option<u64> {
+    size_of_process("VmHWM").map(|bytes| bytes as u64)
+}
+
+/// The smallest limit of the control groups of this process and of all groups above them. They may be of version 1 or 2, and belong to a
+/// systemd unit, a pod or a container. `groups` is the content of `/proc/self/cgroup` and `mounts` that of `/proc/self/mountinfo`.
 fn limit(groups: &str, mounts: &str, read: &impl Fn(&Path) -> Option<String>) -> Option<usize> {
     let of_version = |hierarchy: Hierarchy| {
         let group = groups.lines().find_map(|line| hierarchy.group(line))?;
         let mount = mounts.lines().find_map(|line| hierarchy.mount(line));
-        // Without the list of mounts, where they are nearly everywhere.
+        // If the list of mounts has no such hierarchy, it is looked for in the usual folder.
         let (root, folder) = mount.unwrap_or_else(|| ("/".to_owned(), PathBuf::from(hierarchy.usual_folder())));
         levels(group, &root, &folder)
             .iter()
@@ -43,12 +48,12 @@ fn limit(groups: &str, mounts: &str, read: &impl Fn(&Path) -> Option<String>) ->
     [Hierarchy::Unified, Hierarchy::Memory].into_iter().filter_map(of_version).min()
 }
 
-/// Which tree of control groups.
+/// A hierarchy of control groups.
 #[derive(Clone, Copy)]
 enum Hierarchy {
-    /// The one tree of version 2.
+    /// The single hierarchy of version 2.
     Unified,
-    /// The tree for memory of version 1.
+    /// The memory hierarchy of version 1.
     Memory,
 }
 
@@ -64,7 +69,7 @@ impl Hierarchy {
         is_meant.then_some(path)
     }
 
-    /// Which group the folder of a mount shows, and the folder: `36 35 98:0 /root /folder options - type source options`.
+    /// The group that is the root of a mount, and the folder of the mount: `36 35 98:0 /root /folder options - type source options`.
     fn mount(self, line: &str) -> Option<(String, PathBuf)> {
         let (mount, file_system) = line.split_once(" - ")?;
         let mut of_system = file_system.split(' ');
@@ -78,7 +83,7 @@ impl Hierarchy {
         Some((fields.next()?, PathBuf::from(fields.next()?)))
     }
 
-    /// The files that hold a limit; a group that is throttled above one is no place to be either.
+    /// The files that hold a limit. `memory.high` counts too, since a group is slowed down above it.
     fn files(self) -> &'static [&'static str] {
         match self {
             Hierarchy::Unified => &["memory.max", "memory.high"],
@@ -94,11 +99,12 @@ impl Hierarchy {
     }
 }
 
-/// The folders of a group and of all above it that a mount shows. A container often sees its own group as the root of all.
+/// The folders of a group and of all groups above it, as far as the mount shows them. In a container the root of the mount is often the
+/// container's own group.
 fn levels(group: &str, root: &str, folder: &Path) -> Vec<PathBuf> {
     let below = Path::new(group).strip_prefix(root).unwrap_or(Path::new(group));
     let parts = below.components().filter_map(|part| if let Component::Normal(name) = part { Some(name) } else { None });
-    // A path that leads out of what is mounted leads nowhere here.
+    // The path of a group outside of the mount begins with `..`; only the root of the mount is left then.
     let is_within = !below.components().any(|part| part == Component::ParentDir);
     let mut levels = vec![folder.to_owned()];
     for part in parts.filter(|_| is_within) {
@@ -108,12 +114,12 @@ fn levels(group: &str, root: &str, folder: &Path) -> Vec<PathBuf> {
     levels
 }
 
-/// A limit; `max`, and the huge number of version 1, are none that matters.
+/// The limit in a file. `max` is none. The huge number that means no limit in version 1 needs no special case, since the machine has less.
 fn number(text: &str) -> Option<usize> {
     text.trim().parse::<usize>().ok()
 }
 
-/// A field of the list of mounts, where blanks and the like are written as octal numbers.
+/// A field of the list of mounts without its escapes: spaces and some other characters are written as octal numbers there.
 fn unescaped(field: &str) -> String {
     let mut parts = field.split('\\');
     let mut text = parts.next().unwrap_or_default().to_owned();

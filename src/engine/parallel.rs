@@ -1,8 +1,8 @@
-//! Work on several threads that is no query.
+//! Work on several threads outside of queries.
 
 use std::sync::{Mutex, PoisonError};
 
-/// Does something with every part of something, on several threads, which take the parts in their order.
+/// Calls `work` with every part on several threads, and returns the results in no particular order. The parts are started in order.
 pub fn parallel<T: Send, R: Send>(parts: &mut [T], threads: usize, work: impl Fn(&mut T) -> R + Sync) -> Vec<R> {
     let queue = Mutex::new(parts.iter_mut());
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();

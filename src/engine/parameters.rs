@@ -1,4 +1,4 @@
-//! Parameters of SQL: typed literals in the place of `$name`.
+//! Parameters of SQL: replaces `$name` by a typed literal.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -8,7 +8,7 @@ use datafusion::error::DataFusionError;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{self, VisitMut, VisitorMut};
 
-/// Puts typed literals in the place of `$parameters` in a parsed statement. The text of a value is never parsed as SQL.
+/// Replaces the `$parameters` of a parsed statement by typed literals. The text of a value is never parsed as SQL.
 pub(super) fn bind(mut statement: Statement, parameters: &BTreeMap<String, ScalarValue>) -> Result<Statement, DataFusionError> {
     if let Statement::Statement(inner) = &mut statement
         && let ControlFlow::Break(error) = inner.visit(&mut Binder { parameters })
@@ -18,7 +18,7 @@ pub(super) fn bind(mut statement: Statement, parameters: &BTreeMap<String, Scala
     Ok(statement)
 }
 
-/// Puts them into a part of a statement.
+/// Replaces the parameters in a part of a statement.
 pub(super) struct Binder<'a> {
     pub(super) parameters: &'a BTreeMap<String, ScalarValue>,
 }

@@ -1,4 +1,4 @@
-//! The memory that a run may have, shared out: those who can spill get equal shares of what the others leave.
+//! The memory pool of a run. Operators that can spill get equal shares of what the other consumers leave.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,15 +9,15 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryPool
 use super::watch;
 use crate::shown::size;
 
-/// The least that somebody is given, as a part of the limit, though the others have all: with less than a few batches nobody can begin to
-/// spill, or put together again what was spilled.
+/// Every consumer gets this fraction of the limit, even if others use all of it: an operator needs a few batches to begin to spill, and to
+/// merge what it has spilled.
 const LEAST_SHARE: usize = 32;
-/// The part of the limit that those who can spill leave to those who cannot.
+/// The fraction of the limit that consumers which can spill leave to those which cannot.
 const RESERVE: usize = 8;
-/// What must be left to what is not asked for, when a least share is given though the limit is met.
+/// The bytes that must stay free for memory that is not reserved when a least share is given although the limit is reached.
 const LEFT_BYTES: usize = 4 << 20;
 
-/// A pool that counts what is asked for, and what the process has beside it.
+/// A pool that counts the memory that is reserved and the memory that the process uses beside it.
 #[derive(Debug)]
 pub struct Pool {
     limit: usize,
@@ -26,23 +26,23 @@ pub struct Pool {
 
 #[derive(Debug, Default)]
 struct State {
-    /// What those have who cannot spill.
+    /// The bytes of consumers that cannot spill.
     fixed: usize,
-    /// What those have who can, and how many they are.
+    /// The bytes of consumers that can spill, and how many they are.
     spillable: usize,
     spillers: usize,
-    /// What the process had beside, when it was last measured, and the number of that measurement.
+    /// The bytes that the process used beside the reserved ones when it was last measured, and the number of that measurement.
     beside: usize,
     measurement: u64,
 }
 
 impl Pool {
-    /// Gives so many bytes, if they are there for who asks.
+    /// Grants so many more bytes to a consumer, if its share and the limit allow it.
     fn give(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
         let mut state = self.state();
         let wanted = state.taken() + additional;
         let has = reservation.size() + additional;
-        let most = watch::most_bytes(self.limit).saturating_sub(LEFT_BYTES).max(self.limit);
+        let most = watch::max_bytes(self.limit).saturating_sub(LEFT_BYTES).max(self.limit);
         let is_least = has <= self.limit / LEAST_SHARE && wanted <= most;
         if !reservation.consumer().can_spill() {
             if wanted > self.limit && !is_least {
@@ -60,13 +60,13 @@ impl Pool {
         Ok(())
     }
 
-    /// A pool of which nobody has anything.
+    /// A pool of which nothing is reserved.
     pub fn new(limit: usize) -> Self {
         Pool { limit, state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Measuring takes a moment, in which others need not wait.
+        // The process is measured before the lock is taken, so that nobody waits for the measurement.
         let measured = watch::measured();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((number, bytes)) = measured
@@ -122,8 +122,8 @@ impl MemoryPool for Pool {
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
         self.give(reservation, additional).or_else(|_| {
-            // What the allocator keeps is nobody's, and may be what lacks.
-            watch::give_back();
+            // The allocator keeps memory that is not in use. Returning it to the system may be enough.
+            watch::release_unused();
             self.give(reservation, additional)
         })
     }
@@ -141,7 +141,7 @@ impl MemoryPool for Pool {
 fn exhausted(reservation: &MemoryReservation, additional: usize, left: usize) -> DataFusionError {
     let (who, has) = (reservation.consumer().name(), size(reservation.size() as u64));
     let (more, left) = (size(additional as u64), size(left as u64));
-    DataFusionError::ResourcesExhausted(format!("{who} has {has} and needs {more} more, of which {left} are left"))
+    DataFusionError::ResourcesExhausted(format!("{who} has {has} and needs {more} more, but only {left} are left"))
 }
 
 #[cfg(test)]
@@ -159,18 +159,18 @@ mod tests {
         let (one, other) = (spiller("one"), spiller("other"));
         assert!(one.try_grow(LIMIT / 2 + 1).is_err(), "more than an equal share");
         one.try_grow(LIMIT / 2).unwrap();
-        // The other's share is there, but for what those need who cannot spill.
+        // The other consumer gets its share, except for the reserve.
         assert!(other.try_grow(LIMIT / 2).is_err());
         other.try_grow(LIMIT / 2 - LIMIT / RESERVE).unwrap();
         let fixed = MemoryConsumer::new("a join").register(&pool);
         fixed.try_grow(LIMIT / RESERVE).unwrap();
         assert_eq!(pool.reserved(), LIMIT);
-        // With all taken a few batches are given all the same, to begin with, and no more.
+        // When everything is in use a new consumer still gets its least share, and no more.
         let late = spiller("late");
         late.try_grow(LIMIT / LEAST_SHARE).unwrap();
         assert!(late.try_grow(1).is_err());
         let error = fixed.try_grow(LIMIT).unwrap_err().to_string();
-        assert!(error.contains("a join has 40MiB and needs 320MiB more, of which 0B are left"), "{error}");
+        assert!(error.contains("a join has 40MiB and needs 320MiB more, but only 0B are left"), "{error}");
         drop((one, other, fixed, late));
         assert_eq!(pool.reserved(), 0);
     }

@@ -1,4 +1,4 @@
-//! An end to queries that read themselves: DataFusion's go on for as long as rows come.
+//! Limits recursive queries. DataFusion would repeat them for as long as they return rows.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceC
 use datafusion::physical_plan::recursive_query::RecursiveQueryExec;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 
-use super::told::too_costly;
+use super::known_failure::too_costly;
 
-/// How often a query may read itself.
+/// How many times a query may read its own result.
 pub const MAX_ROUNDS: usize = 10_000;
 
-/// Counts the rounds of every recursive query of a plan.
+/// A physical optimiser rule that counts the rounds of every recursive query.
 #[derive(Debug, Default)]
 pub struct CountRounds;
 
@@ -46,11 +46,11 @@ impl PhysicalOptimizerRule for CountRounds {
     }
 }
 
-/// What is computed in every round, as often as is allowed.
+/// The part of a recursive query that is computed in every round. It fails after [`MAX_ROUNDS`].
 #[derive(Debug)]
 struct Round {
     input: Arc<dyn ExecutionPlan>,
-    /// Shared by the copies that are made of it for each round.
+    /// Shared by the copies that DataFusion makes of it for each round.
     rounds: Arc<AtomicUsize>,
 }
 
@@ -91,7 +91,7 @@ impl ExecutionPlan for Round {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         if self.rounds.fetch_add(1, Relaxed) >= MAX_ROUNDS {
             return Err(too_costly(format!(
-                "a recursive query goes on after {MAX_ROUNDS} rounds; give it a condition that ends it, or make rows of a series with `unnest(generate_series(…))`"
+                "a recursive query has not ended after {MAX_ROUNDS} rounds; give it a condition that ends it, or make a row for each value of a series with `unnest(generate_series(…))`"
             )));
         }
         self.input.execute(partition, context)

@@ -1,4 +1,4 @@
-//! Conditions over the columns of a table: parsed, bound and ready to evaluate, without a query around them.
+//! Conditions on the columns of a table outside of any query: parsing them, binding their parameters, and making them ready to evaluate.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -16,7 +16,7 @@ use datafusion::sql::sqlparser::ast::{self, VisitMut};
 use super::parameters::Binder;
 use super::{Engine, checked};
 
-/// Functions that DataFusion's optimiser turns into others, and that compute nothing themselves.
+/// Functions that cannot be evaluated themselves, because DataFusion's optimiser replaces them by other expressions.
 const TURNED: [&str; 3] = ["coalesce", "nvl", "nvl2"];
 
 impl Engine {
@@ -52,8 +52,8 @@ impl Engine {
     /// DataFusion's own.
     pub fn physical(&self, expr: Expr, schema: &DFSchema) -> Result<Arc<dyn PhysicalExpr>, DataFusionError> {
         let simplifier = ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::new(schema.clone())).build());
-        let checked = checked::checked(simplifier.coerce(expr, schema)?, schema, self.most_bytes)?.data;
-        // Some functions are there only to be turned into others before they run.
+        let checked = checked::checked(simplifier.coerce(expr, schema)?, schema, self.max_bytes)?.data;
+        // The simplifier replaces the functions that cannot be evaluated themselves.
         let is_turned = |part: &Expr| matches!(part, Expr::ScalarFunction(call) if TURNED.contains(&call.name()));
         let checked = if checked.exists(|part| Ok(is_turned(part)))? { simplifier.simplify(checked)? } else { checked };
         self.context.create_physical_expr(checked, schema)

@@ -1,12 +1,12 @@
-//! Bytes that do not fit memory, and are read again by where they are.
+//! Bytes that are written to disk and read again by their position.
 
 use std::io::Result;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::disks::{NamelessFiles, Spilled};
+use super::spill_files::{NamelessFiles, Spilled};
 
-/// Bytes that were put on disk. There is no file before something is put into it.
+/// A spill file for bytes. The file is created with the first of them.
 #[derive(Debug)]
 pub struct Scratch {
     files: NamelessFiles,
@@ -14,15 +14,15 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// An empty one.
+    /// A file without bytes.
     pub(super) fn new(files: &NamelessFiles) -> Self {
         Scratch { files: files.clone(), file: Mutex::default() }
     }
 
-    /// Puts bytes behind those that are there; where they are.
+    /// Appends bytes and returns their position.
     ///
     /// # Errors
-    /// As the disk fails.
+    /// When the disk fails.
     pub fn append(&self, bytes: &[u8]) -> Result<Range<u64>> {
         let mut opened = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let file = match opened.as_ref() {
@@ -34,10 +34,10 @@ impl Scratch {
         Ok(start..start + bytes.len() as u64)
     }
 
-    /// The bytes that are somewhere.
+    /// The bytes at a position.
     ///
     /// # Errors
-    /// As the disk fails, and when there are none.
+    /// When the disk fails, and when there are no bytes at the position.
     pub fn read(&self, place: Range<u64>) -> Result<Vec<u8>> {
         let mut bytes = vec![0; usize::try_from(place.end - place.start).unwrap_or(usize::MAX)];
         let opened = self.file.lock().unwrap_or_else(PoisonError::into_inner).clone();

@@ -1,4 +1,4 @@
-//! What memory the process really has, measured while it runs: what nobody asked the pool for counts too.
+//! Measures the memory that the process really uses while it runs, since not everything is reserved from the pool.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, Once, OnceLock};
@@ -7,48 +7,48 @@ use std::time::Duration;
 use super::machine::size_of_process;
 use crate::clock::Stopwatch;
 
-/// How often the process is measured, when nobody asks.
+/// The interval of the measurements.
 const EVERY: Duration = Duration::from_millis(5);
-/// How often in a row the process must be found to have more than it may before it ends.
+/// How many measurements in a row must exceed the limit before the run is ended.
 const TIMES_OVER: u32 = 3;
-/// How old a measurement may be that somebody gets, when more than half of the limit is taken.
+/// How old a measurement may be when more than half of the limit is in use.
 const AT_MOST_MS: u64 = 2;
-/// What threads may take between two measurements; a sixth of a small limit, under which they work on less at once.
+/// What the threads may allocate between two measurements. With a small limit it is a sixth of the limit, since batches are smaller then.
 const ON_ITS_WAY_BYTES: usize = 24 << 20;
-/// What the process may have beside its limit: most of it are the pages of the program.
+/// What the process may use in addition to its limit. Most of it are the pages of the program itself.
 pub const PROGRAM_BYTES: usize = 64 << 20;
-/// Of the time, the part that may go into giving memory back: one of so many.
+/// At most one part in so many of the time may be spent on returning memory to the system.
 const SHARE_OF_TIME: u64 = 10;
 
-/// The last measurement, in bytes; 0 when nobody measures.
+/// The last measurement in bytes; 0 if the process is not watched.
 static BYTES: AtomicUsize = AtomicUsize::new(0);
-/// How many measurements there were.
+/// The number of measurements so far.
 static COUNT: AtomicU64 = AtomicU64::new(0);
-/// When measuring began, the time of the last measurement since then, and until when no memory is given back.
+/// When measuring began, the time of the last measurement since then, and until when no memory is returned to the system.
 static SINCE: OnceLock<Stopwatch> = OnceLock::new();
 static LAST_MS: AtomicU64 = AtomicU64::new(0);
 static REST_UNTIL_MS: AtomicU64 = AtomicU64::new(0);
-/// What the process may have before something must end.
+/// The memory limit of the process.
 static LIMIT: AtomicUsize = AtomicUsize::new(usize::MAX);
 /// The largest measurement.
 static MOST: AtomicUsize = AtomicUsize::new(0);
-/// Whether somebody would be refused memory, though the allocator may keep what nobody uses.
+/// Whether memory is about to be refused, in which case the allocator first returns what is not in use.
 static REFUSING: AtomicBool = AtomicBool::new(false);
-/// The most that somebody would have needed in all.
+/// The largest amount of memory that was refused, including what was reserved at that time.
 static WANTED: AtomicUsize = AtomicUsize::new(0);
-/// How many bytes of extracts there are, and how many were read, counted again when they are read again.
+/// The bytes of all extracts, and how many of them were read. Bytes that are read again are counted again.
 static TO_READ: AtomicU64 = AtomicU64::new(0);
 static READ: AtomicU64 = AtomicU64::new(0);
 
-/// Measures the process from now on, for as long as it lives, and gives back what the allocator keeps when the limit comes near. Only for a
-/// process that has one run: what others in it take counts against the limit.
+/// Starts to measure the process, for as long as it lives. When its memory comes near the limit, the allocator returns to the system what
+/// is not in use. A process that calls this must have one run only, because all memory of the process counts against the limit.
 pub fn watch_memory(limit_bytes: usize) {
     static WATCHING: Once = Once::new();
     LIMIT.store(limit_bytes, Relaxed);
     WATCHING.call_once(|| {
         SINCE.get_or_init(Stopwatch::start);
         measure();
-        // Without a thread it is measured when somebody asks.
+        // If the thread cannot be started, the process is still measured when memory is reserved.
         let _ = std::thread::Builder::new().name("memory".to_owned()).spawn(|| {
             loop {
                 std::thread::sleep(EVERY);
@@ -58,45 +58,45 @@ pub fn watch_memory(limit_bytes: usize) {
     });
 }
 
-/// Says how many bytes the extracts of the run have in all.
+/// Sets the number of bytes of all extracts of the run.
 pub fn expect_to_read(bytes: u64) {
     TO_READ.store(bytes, Relaxed);
     READ.store(0, Relaxed);
 }
 
-/// Says that so many bytes of extracts have been read.
-pub(super) fn has_read(bytes: u64) {
+/// Counts so many bytes of extracts as read.
+pub(super) fn count_read(bytes: u64) {
     READ.fetch_add(bytes, Relaxed);
 }
 
-/// Says how much somebody would have needed in all, with what is held.
-pub(super) fn is_wanted(bytes: usize) {
+/// Notes how much memory would have been needed in all.
+pub(super) fn note_needed(bytes: usize) {
     WANTED.fetch_max(bytes, Relaxed);
 }
 
-/// What limit should be enough for a run that this one is not enough for: what it has had so far by what of the extracts was still to be read,
-/// or a multiple of the limit; none when nobody measures.
+/// A memory limit that should be enough for a run that has exceeded its own; none if the process is not watched. It is estimated from the
+/// memory in use and the share of the extracts that was read, and is at least a multiple of the present limit.
 pub(super) fn enough_bytes() -> Option<u64> {
     const STEP: u64 = 64 << 20;
     const SMALL: u64 = 128 << 20;
     let (limit, had) = (LIMIT.load(Relaxed) as u64, MOST.load(Relaxed) as u64);
     measured()?;
-    // Before anything has been read nothing is known of the share.
+    // Before anything has been read the share of the extracts says nothing.
     let (to_read, read) = (TO_READ.load(Relaxed), READ.load(Relaxed));
     let by_share =
         u128::from(had.max(limit)) * u128::from(to_read.max(read).max(1)) / u128::from(if read == 0 { to_read.max(1) } else { read });
-    // What a project needs before its data does not grow with the limit, and is most of a small one.
+    // Planning a project takes memory that does not depend on the data. With a small limit that is most of it.
     let at_least = limit.saturating_mul(if limit < SMALL { 4 } else { 2 });
     let wanted = u64::try_from(by_share + by_share / 2).unwrap_or(u64::MAX).max(at_least);
     let asked = WANTED.load(Relaxed) as u64;
     let wanted = wanted.max(asked.saturating_add(asked / 2));
-    // A round number, to be typed.
+    // Rounded up to a number that is easy to type.
     let step = (wanted.checked_next_power_of_two().unwrap_or(1 << 63) / 8).max(STEP);
     Some(wanted.div_ceil(step).saturating_mul(step))
 }
 
-/// A measurement, with its number; none when nobody measures. It is made anew when the last one is too old for how near the limit is: threads that
-/// compute may keep the one that measures waiting.
+/// The last measurement and its number; none if the process is not watched. If it is too old for how near the limit is, the process is
+/// measured again, because the thread that measures may have to wait for a processor.
 pub(super) fn measured() -> Option<(u64, usize)> {
     if COUNT.load(Relaxed) == 0 {
         return None;
@@ -110,20 +110,20 @@ pub(super) fn measured() -> Option<(u64, usize)> {
     Some((COUNT.load(Relaxed), BYTES.load(Relaxed)))
 }
 
-/// Gives back what the allocator keeps, and measures, for somebody who would be refused memory.
-pub(super) fn give_back() {
+/// Lets the allocator return memory to the system and measures the process again, before memory is refused.
+pub(super) fn release_unused() {
     if COUNT.load(Relaxed) > 0 {
         REFUSING.store(true, Relaxed);
         measure();
     }
 }
 
-/// Whether the process has so much that it would pass what it may have at most, with what is on its way.
+/// Whether the process uses so much memory that it might exceed the tolerated maximum before the next measurement.
 pub(super) fn is_over() -> bool {
-    measured().is_some_and(|(_, bytes)| bytes > most_bytes(LIMIT.load(Relaxed)))
+    measured().is_some_and(|(_, bytes)| bytes > max_bytes(LIMIT.load(Relaxed)))
 }
 
-/// Waits until the process has had more than it may have at most for a while, whoever takes it: functions that make much of little ask nobody.
+/// Waits until the process has exceeded the tolerated maximum for a while. It catches memory that is not reserved from the pool.
 pub async fn memory_is_exceeded() {
     let mut over = 0;
     while over < TIMES_OVER {
@@ -133,22 +133,23 @@ pub async fn memory_is_exceeded() {
     }
 }
 
-/// What a process with a limit may have before something must end: a fifth more, without what may be on its way until that is noticed.
-pub(super) fn most_bytes(limit: usize) -> usize {
+/// The most that a process with this limit may use before an operation fails: a fifth more than the limit, minus what threads may allocate
+/// before the next measurement.
+pub(super) fn max_bytes(limit: usize) -> usize {
     (limit / 5 * 6).saturating_sub(ON_ITS_WAY_BYTES.min(limit / 6))
 }
 
-/// Measures, and gives back what the allocator keeps if the limit is near.
+/// Measures the process. If the limit is near, the allocator first returns to the system what is not in use.
 fn measure() {
     static MEASURING: Mutex<()> = Mutex::new(());
-    // Somebody who measures at this moment does it for all.
+    // Another thread is measuring at this moment, and its result serves all.
     let Ok(_measuring) = MEASURING.try_lock() else { return };
     let Some(mut bytes) = counted_bytes() else { return };
     let limit = LIMIT.load(Relaxed);
     let now = || SINCE.get().map_or(0, |since| since.elapsed_ms());
     let begun = now();
     if (bytes > limit - limit / 8 || REFUSING.swap(false, Relaxed)) && begun >= REST_UNTIL_MS.load(Relaxed) {
-        segmill_allocator::give_back();
+        segmill_allocator::release_unused();
         REST_UNTIL_MS.store(now() + (now() - begun) * SHARE_OF_TIME, Relaxed);
         bytes = counted_bytes().unwrap_or(bytes);
     }
@@ -157,9 +158,9 @@ fn measure() {
     COUNT.fetch_add(1, Relaxed);
 }
 
-/// What of the process counts against the limit, in bytes, where Linux tells: all that it has in memory, but for [`PROGRAM_BYTES`].
+/// The bytes of the process that count against the limit: its resident memory without [`PROGRAM_BYTES`]; none where `/proc` does not exist.
 fn counted_bytes() -> Option<usize> {
-    // A program that is not optimised is several times as large, and nobody's in production.
+    // The pages of a debug build are several times as large, so they are not counted.
     if cfg!(debug_assertions) {
         return size_of_process("RssAnon");
     }

@@ -21,7 +21,7 @@ impl Execution<'_> {
                 Some(error) => error.clone(),
                 None => Error::defect(format!("{what}: {inner}")),
             },
-            _ if engine::is_want_of_room(error) => engine::failed(&what, error),
+            _ if engine::is_out_of_resources(error) => engine::failed(&what, error),
             _ => {
                 let mut message = Message::new(format!("{what} failed on this data: {}", sql::discreet(error)));
                 message.details = places(self.plan, table, error);

@@ -126,7 +126,7 @@ impl Execution<'_> {
                 if !sorted_by.is_empty() {
                     frame = frame.sort(sorted_by.iter().map(|column| ident(column).sort(true, false)).collect())?;
                 }
-                let rows = self.engine.keep(&node.name, frame).await?;
+                let rows = self.engine.materialise(&node.name, frame).await?;
                 sink.end(rows);
                 Ok(None)
             }

@@ -12,7 +12,7 @@ use futures::stream::BoxStream;
 use super::{BlockList, Joined, MAX_TYPES, Resolution, Resolver, Rules, TypeRule, edges_schema};
 use crate::config::{IdentifierType, Part, Project, Values, key_span, span_of, span_of_part};
 use crate::diagnostic::Diagnostic;
-use crate::engine::{Engine, Held, failed};
+use crate::engine::{Engine, Reservation, failed};
 use crate::error::{Error, Result};
 use crate::sql;
 
@@ -153,12 +153,12 @@ pub struct Before {
 /// # Errors
 /// DataFusion's own, around an [`Error`] of the identity step.
 pub async fn resolve(engine: &Engine, rules: Rules, edges: LogicalPlan, before: Option<Before>) -> Result<Resolution, DataFusionError> {
-    let taker = Arc::new((Resolver::new(rules, engine.threads()), engine.hold()));
-    let push = |(resolver, memory): &(Resolver, Held), batch: RecordBatch| {
+    let taker = Arc::new((Resolver::over(Arc::clone(engine.dictionary()), rules, engine.threads()), engine.reservation()));
+    let push = |(resolver, memory): &(Resolver, Reservation), batch: RecordBatch| {
         resolver.push(&batch).map_err(outward)?;
         memory.reach(resolver.bytes())
     };
-    engine.share_out(engine.frame(edges), &taker, push).await?;
+    engine.process_partitions(engine.frame(edges), &taker, push).await?;
     let (resolver, memory) = Arc::into_inner(taker).ok_or_else(|| DataFusionError::Internal("edges are still being read".to_owned()))?;
     resolver.look_up().map_err(outward)?;
     memory.reach(resolver.bytes())?;
@@ -171,7 +171,7 @@ pub async fn resolve(engine: &Engine, rules: Rules, edges: LogicalPlan, before: 
     Ok(Resolution { _memory: Some(memory), ..found })
 }
 
-async fn inherit(joined: Joined, mut before: Before, memory: &Held) -> Result<Resolution, DataFusionError> {
+async fn inherit(joined: Joined, mut before: Before, memory: &Reservation) -> Result<Resolution, DataFusionError> {
     let mut heirs = joined.heirs(before.as_of_micros);
     memory.reach(heirs.bytes())?;
     while let Some(rows) = before.map.try_next().await.map_err(outward)? {
@@ -195,8 +195,8 @@ impl Resolution {
     /// # Errors
     /// [`Error::Defect`] when a table is not built.
     pub fn register(&self, engine: &Engine, schema: &str) -> Result<()> {
-        let customers = self.each_customer(|batch| engine.encode(&batch).map_err(|error| failed("the identity step", &error)))?;
-        engine.register_encoded_batches(&format!("{schema}.customers"), super::customers_schema(), customers)?;
+        let customers = self.each_customer(|batch| engine.stored_batch(&batch).map_err(|error| failed("the identity step", &error)))?;
+        engine.register_stored_batches(&format!("{schema}.customers"), super::customers_schema(), customers)?;
         engine.register_batches(&format!("{schema}.conflicts"), super::conflicts_schema(), vec![self.conflicts()?])?;
         engine.register_batches(&format!("{schema}.aliases"), super::aliases_schema(), vec![self.aliases()?])
     }

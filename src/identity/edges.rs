@@ -1,16 +1,17 @@
 //! Edges from Arrow batches: pairs of identifiers seen together, kept as numbers beside their source and dates.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType, UInt32Type};
+use datafusion::error::DataFusionError;
 
 use super::intern::{Found, Interner, Rows, Side, Starts};
 use super::known;
-use super::rules::{Rules, is_blank};
+use super::rules::Rules;
+use crate::engine::{CODE, Dictionary, failed};
 use crate::error::{Error, Message, Result};
 
 /// When nothing is known of a time: later than all others, so that what is known counts.
@@ -129,19 +130,13 @@ impl Sources {
     }
 
     /// The number of each row's source.
-    fn numbers(&self, named: &StringArray, rows: usize) -> Result<Vec<u8>> {
-        let mut known: Option<(&str, u8)> = None;
-        let mut numbers = Vec::with_capacity(rows);
-        for row in 0..rows {
-            let name = text_at(named, row).unwrap_or("unknown");
-            let number = match known {
-                Some((same, number)) if same == name => number,
-                _ => self.number(name)?,
-            };
-            known = Some((name, number));
-            numbers.push(number);
-        }
-        Ok(numbers)
+    fn numbers(&self, dictionary: &Dictionary, named: &Texts) -> Result<Vec<u8>> {
+        let mut numbers: Memo<u8> = Memo::default();
+        let number = |code: Option<u32>| match code {
+            Some(code) => numbers.of(code, |code| self.number(&text(dictionary, code)?)),
+            None => self.number("unknown"),
+        };
+        named.visible().map(number).collect()
     }
 
     fn number(&self, name: &str) -> Result<u8> {
@@ -168,46 +163,108 @@ pub(super) struct Read {
 
 /// Reads a batch: collects its identifiers and gives the edges among them.
 pub(super) fn read(rules: &Rules, interner: &Interner, sources: &Sources, batch: &RecordBatch) -> Result<Read> {
-    let rows = batch.num_rows();
     let mut moments =
         Times { first: times(batch, "first_seen_at")?, last: times(batch, "last_seen_at")?, ended: times(batch, "ended_at")? };
     let exists = moments.as_of(rules.as_of_micros);
-    let from = sources.numbers(&*texts(batch, "source")?, rows)?;
+    let dictionary = interner.dictionary();
+    let columns = |name| codes(dictionary, batch, name);
+    let [source, one_type, one] = [columns("source")?, columns("identifier_type")?, columns("identifier")?];
+    let [other_type, other] = [columns("other_type")?, columns("other")?];
+    let blanks = dictionary.blanks();
+    let texts = |codes| Texts { codes, blanks: &blanks };
+    let from = sources.numbers(dictionary, &texts(source))?;
     let bits: Vec<u16> = from.iter().map(|source| known::bit(*source)).collect();
-    let (one_type, one) = (texts(batch, "identifier_type")?, texts(batch, "identifier")?);
-    let (other_type, other) = (texts(batch, "other_type")?, texts(batch, "other")?);
-    let sides = [side(rules, "identifier_type", &one_type, &one, &exists)?, side(rules, "other_type", &other_type, &other, &exists)?];
+    let mut types = Types { rules, dictionary, known: Memo::default() };
+    let (one, other) = (texts(one), texts(other));
+    let sides = [types.side("identifier_type", &one_type, &one, &exists)?, types.side("other_type", &other_type, &other, &exists)?];
     let mut aside = Aside { later: exists.iter().filter(|exists| !**exists).count() as u64, ..Aside::default() };
-    for row in (0..rows).filter(|row| exists[*row]) {
+    for row in (0..batch.num_rows()).filter(|row| exists[*row]) {
         // Where a row has no other identifier and no type of one, it says that the first was seen, alone.
-        let other_wanted = other_type.is_valid(row) || other.is_valid(row);
+        let other_wanted = other_type.is_valid(row) || other.codes.is_valid(row);
         for (names, side) in [(Some(&one_type), &sides[0]), (Some(&other_type).filter(|_| other_wanted), &sides[1])] {
-            if let (Some(names), None) = (names, side.texts[row]) {
-                let kind = names.is_valid(row).then(|| rules.type_of(names.value(row))).flatten();
+            if let (Some(names), None) = (names, side.codes[row]) {
+                let kind = if names.is_valid(row) { types.of(names.value(row))? } else { None };
                 let blank = aside.blank.entry((kind, from[row])).or_insert(Blank { rows: 0, seen: Seen::NEVER });
                 blank.rows += 1;
                 blank.seen.and(moments.first[row], moments.last[row]);
             }
         }
     }
-    let ties: Vec<bool> =
-        (0..rows).map(|row| sides[0].texts[row].is_some() && sides[1].texts[row].is_some() && !same(&sides, row)).collect();
-    let mut chunk = Chunk::with_capacity(rows);
-    for row in (0..rows).filter(|row| ties[*row]) {
-        let pair = [sides[0].kinds[row], sides[1].kinds[row]];
-        let expired =
-            |kind: u8| rules.rule(kind).valid_micros.is_some_and(|valid| moments.last[row] < rules.as_of_micros.saturating_sub(valid));
-        if moments.ended[row] != UNKNOWN {
-            chunk.ended.push((u32::try_from(chunk.kinds.len()).unwrap_or(u32::MAX), moments.ended[row]));
-        }
-        chunk.kinds.push(pair);
-        chunk.sources.push(from[row]);
-        chunk.first.push(moments.first[row]);
-        chunk.last.push(moments.last[row]);
-        chunk.verdicts.push(if pair.into_iter().any(expired) { Verdict::Expired } else { Verdict::Ties });
-    }
+    let is_tie = |row: usize| sides.iter().all(|side| side.codes[row].is_some()) && !same(&sides, row);
+    let ties: Vec<bool> = (0..batch.num_rows()).map(is_tie).collect();
+    let chunk = Chunk::of(rules, &sides, &ties, &from, &moments);
     let (starts, ends) = interner.collect(rules, &Rows { sides, seen: &moments.first, sources: &bits, ties: &ties })?;
     Ok(Read { starts, chunk: Chunk { ends, ..chunk }, aside })
+}
+
+/// A column of codes, and the codes of blank texts.
+struct Texts<'a> {
+    codes: UInt32Array,
+    blanks: &'a HashSet<u32>,
+}
+
+impl Texts<'_> {
+    /// The code of the text of each row; none if it is null or blank.
+    fn visible(&self) -> impl Iterator<Item = Option<u32>> {
+        self.codes.iter().map(|code| code.filter(|code| !self.blanks.contains(code)))
+    }
+}
+
+/// Results by code. Often a code is that of the row before.
+struct Memo<T> {
+    last: Option<(u32, T)>,
+    known: HashMap<u32, T>,
+}
+
+impl<T> Default for Memo<T> {
+    fn default() -> Self {
+        Memo { last: None, known: HashMap::new() }
+    }
+}
+
+impl<T: Copy> Memo<T> {
+    fn of(&mut self, code: u32, find: impl FnOnce(u32) -> Result<T>) -> Result<T> {
+        if let Some((_, found)) = self.last.filter(|(last, _)| *last == code) {
+            return Ok(found);
+        }
+        let found = match self.known.get(&code) {
+            Some(found) => *found,
+            None => find(code)?,
+        };
+        self.known.insert(code, found);
+        self.last = Some((code, found));
+        Ok(found)
+    }
+}
+
+/// The declared types of identifiers by the codes of their names.
+struct Types<'a> {
+    rules: &'a Rules,
+    dictionary: &'a Dictionary,
+    known: Memo<Option<u8>>,
+}
+
+impl Types<'_> {
+    fn of(&mut self, code: u32) -> Result<Option<u8>> {
+        let (rules, dictionary) = (self.rules, self.dictionary);
+        self.known.of(code, |code| Ok(rules.type_of(&text(dictionary, code)?)))
+    }
+
+    /// The identifiers of one side of the edges, in the rows that exist.
+    fn side(&mut self, column: &str, names: &UInt32Array, texts: &Texts<'_>, exists: &[bool]) -> Result<Side> {
+        let (mut kinds, mut codes) = (vec![0; exists.len()], vec![None; exists.len()]);
+        for (row, code) in texts.visible().enumerate() {
+            if let (Some(code), true, true) = (code, exists[row], names.is_valid(row)) {
+                kinds[row] = self.of(names.value(row))?.ok_or_else(|| undeclared(self.rules, column))?;
+                codes[row] = Some(code);
+            }
+        }
+        Ok(Side { kinds, codes })
+    }
+}
+
+fn text(dictionary: &Dictionary, code: u32) -> Result<String> {
+    dictionary.look_at(code, str::to_owned).map_err(|error| failed("the identity step", &error))
 }
 
 /// The times of the rows of a batch, each [`UNKNOWN`] where it is not said.
@@ -240,15 +297,8 @@ impl Times {
     }
 }
 
-fn same(sides: &[Side<'_>; 2], row: usize) -> bool {
-    sides[0].kinds[row] == sides[1].kinds[row] && sides[0].texts[row] == sides[1].texts[row]
-}
-
-/// The identifiers of one side, in the rows that exist.
-fn side<'a>(rules: &Rules, column: &str, names: &StringArray, values: &'a StringArray, exists: &[bool]) -> Result<Side<'a>> {
-    let texts: Vec<Option<&str>> =
-        (0..values.len()).map(|row| text_at(values, row).filter(|_| exists[row] && names.is_valid(row))).collect();
-    Ok(Side { kinds: kinds(rules, column, names, &texts)?, texts })
+fn same(sides: &[Side; 2], row: usize) -> bool {
+    sides[0].kinds[row] == sides[1].kinds[row] && sides[0].codes[row] == sides[1].codes[row]
 }
 
 impl Chunk {
@@ -263,32 +313,32 @@ impl Chunk {
         }
     }
 
-    fn with_capacity(rows: usize) -> Self {
-        Chunk {
+    /// The edges of the rows that are edges. Their ends are not looked up yet.
+    fn of(rules: &Rules, sides: &[Side; 2], ties: &[bool], from: &[u8], moments: &Times) -> Self {
+        let mut chunk = Chunk {
             ends: Vec::new(),
-            kinds: Vec::with_capacity(rows),
-            sources: Vec::with_capacity(rows),
-            first: Vec::with_capacity(rows),
-            last: Vec::with_capacity(rows),
+            kinds: Vec::with_capacity(ties.len()),
+            sources: Vec::with_capacity(ties.len()),
+            first: Vec::with_capacity(ties.len()),
+            last: Vec::with_capacity(ties.len()),
             ended: Vec::new(),
-            verdicts: Vec::with_capacity(rows),
-        }
-    }
-}
-
-/// The type of each row's identifier.
-fn kinds(rules: &Rules, column: &str, names: &StringArray, values: &[Option<&str>]) -> Result<Vec<u8>> {
-    let mut known: Option<(&str, u8)> = None;
-    let mut kinds = vec![0; values.len()];
-    for (row, kind) in kinds.iter_mut().enumerate().filter(|(row, _)| values[*row].is_some()) {
-        let name = names.value(row);
-        *kind = match known {
-            Some((same, number)) if same == name => number,
-            _ => rules.type_of(name).ok_or_else(|| undeclared(rules, column))?,
+            verdicts: Vec::with_capacity(ties.len()),
         };
-        known = Some((name, *kind));
+        for row in (0..ties.len()).filter(|row| ties[*row]) {
+            let pair = [sides[0].kinds[row], sides[1].kinds[row]];
+            let expired =
+                |kind: u8| rules.rule(kind).valid_micros.is_some_and(|valid| moments.last[row] < rules.as_of_micros.saturating_sub(valid));
+            if moments.ended[row] != UNKNOWN {
+                chunk.ended.push((u32::try_from(chunk.kinds.len()).unwrap_or(u32::MAX), moments.ended[row]));
+            }
+            chunk.kinds.push(pair);
+            chunk.sources.push(from[row]);
+            chunk.first.push(moments.first[row]);
+            chunk.last.push(moments.last[row]);
+            chunk.verdicts.push(if pair.into_iter().any(expired) { Verdict::Expired } else { Verdict::Ties });
+        }
+        chunk
     }
-    Ok(kinds)
 }
 
 /// The value is not told: a model that mixes up its columns gives one that may be a person's.
@@ -298,18 +348,16 @@ fn undeclared(rules: &Rules, column: &str) -> Error {
     Error::Refused(message.hint(format!("`identity.types` of the pipeline file declares {}", crate::diagnostic::list(&declared))))
 }
 
-fn text_at(texts: &StringArray, row: usize) -> Option<&str> {
-    (texts.is_valid(row) && !is_blank(texts.value(row))).then(|| texts.value(row))
-}
-
-fn texts<'a>(batch: &'a RecordBatch, name: &str) -> Result<Cow<'a, StringArray>> {
+/// A column of texts as codes. It may have codes already.
+fn codes(dictionary: &Dictionary, batch: &RecordBatch, name: &str) -> Result<UInt32Array> {
     let column = column(batch, name)?;
-    if let Some(texts) = column.as_string_opt::<i32>() {
-        return Ok(Cow::Borrowed(texts));
-    }
-    let texts = cast(column, &DataType::Utf8)
-        .map_err(|error| Error::defect(format!("`identity.edges`: {}", crate::sql::discreet(&error.into()))))?;
-    Ok(Cow::Owned(texts.as_string::<i32>().clone()))
+    let failed = |error: DataFusionError| failed("the identity step", &error);
+    let codes = match column.data_type() {
+        &CODE => Arc::clone(column),
+        DataType::Null => Arc::new(UInt32Array::new_null(column.len())),
+        _ => dictionary.encode(column).map_err(failed)?,
+    };
+    Ok(codes.as_primitive::<UInt32Type>().clone())
 }
 
 /// Microseconds since 1970; the largest number where there is none.

@@ -1,224 +1,206 @@
-//! Identifiers as dense numbers: each distinct one is kept once, in a shared text, and known by 32 bits after that.
+//! Numbers identifiers: every distinct identifier, which is a type and a text, gets a number of 32 bits. Texts are compared by their codes
+//! in the engine's dictionary, and they stay there.
 
-use std::hash::{BuildHasher, Hasher};
-use std::hint::black_box;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use foldhash::quality::RandomState;
+use datafusion::error::DataFusionError;
 
 use super::rules::{MAX_TYPES, Rules};
-use crate::engine::{HashIndex, parallel};
+use crate::engine::{Dictionary, HashIndex, TextSnapshot, parallel, upper_half};
 use crate::error::{Error, Message, Result};
 
-/// Identifiers are divided by their hash into so many parts.
+/// Identifiers are divided into so many shards by the code of their text.
 ///
-/// To look one up among tens of millions takes several waits for memory, longer than all else that is done with it. So what is seen is
-/// first copied to its part, and looked up when much of the part is wanted, while the part is near.
+/// Looking an identifier up among tens of millions waits for memory several times, which takes longer than everything else that is done
+/// with it. So sightings are first copied to their shard. When enough of them wait, they are looked up together, while the shard is in the
+/// processor's cache.
 const SHARDS: usize = 1 << SHARD_BITS;
 const SHARD_BITS: u32 = 8;
-/// The least that waits in a part before it is looked up, in bytes.
-const LEAST_WAITING: usize = 1 << 14;
-/// A shard is looked up when what waits in it takes this part of what is known in it.
+const SHARD_MASK: u32 = (1 << SHARD_BITS) - 1;
+/// At least so many sightings wait in a shard before they are looked up.
+const LEAST_WAITING: usize = 1 << 10;
+/// The sightings that wait in a shard are looked up when they take more than one part in so many of the memory of its identifiers.
 const WAITING_SHARE: usize = 2;
-/// Sights whose steps through memory are made side by side.
+/// How many sightings are looked up side by side.
 const STEP: usize = 64;
-/// Identifiers that a thread takes at once.
+/// How many identifiers a thread processes at once.
 const PART: u32 = 1 << 16;
-/// What stands for no identifier.
+/// It stands for no identifier.
 pub(super) const NOBODY: u32 = u32::MAX;
 
-/// Why an identifier ties nobody.
+/// Flags that tell why an identifier has no edges.
 pub(super) const BLOCKED: u8 = 1;
 pub(super) const SHARED: u8 = 2;
 
 /// Identifiers while they are collected.
 pub(super) struct Interner {
-    hash: RandomState,
+    dictionary: Arc<Dictionary>,
     shards: Vec<Mutex<Shard>>,
-    /// How many there are, and what they take.
+    /// How many there are, and the bytes that they take.
     count: AtomicUsize,
     bytes: AtomicUsize,
 }
 
-/// Identifiers after they were collected, shard by shard.
+/// The identifiers after all are collected, shard by shard.
 pub(super) struct Nodes {
     entries: Vec<Entry>,
-    /// All texts, one after the other.
-    text: String,
+    texts: TextSnapshot,
 }
 
-/// Part of the identifiers while they are collected.
+/// A shard of the identifiers while they are collected.
 #[derive(Default)]
 struct Shard {
-    /// What was seen and is not yet looked up: a [`Sight`] and a text each.
-    waiting: Vec<u8>,
-    /// Ends of ties that were seen.
+    /// The sightings that are not looked up yet.
+    waiting: Vec<Sighting>,
+    /// How many ends of edges were seen.
     ends: u32,
-    /// Which identifier each end of a tie is, in the order in which they were seen, with [`BLOCKED_END`].
+    /// For every end of an edge, in the order in which they were seen, the position of its identifier, with [`BLOCKED_END`].
     found: Vec<u32>,
     entries: Vec<Entry>,
-    text: String,
-    /// The positions of the entries by the lower half of their hash; the shard is taken from the upper one.
+    /// The positions of the entries by the hash of their type and the code of their text.
     index: HashIndex,
 }
 
-/// An end of a tie whose identifier is blocked.
+/// The bit that marks an end of an edge whose identifier is blocked.
 const BLOCKED_END: u32 = 1 << 31;
 
-/// What a row says of an identifier.
+/// A sighting: what a row says about an identifier.
 #[derive(Clone, Copy)]
-struct Sight {
+struct Sighting {
     first_seen: i64,
-    hash: u32,
-    length: u32,
+    code: u32,
     sources: u16,
     kind: u8,
-    /// Whether it is the end of a tie.
+    /// Whether it is an end of an edge.
     end: bool,
 }
 
-/// Bytes of a sight before its text.
-const SIGHT_BYTES: usize = 20;
-
-/// What is known of an identifier.
+/// What is known about an identifier.
 #[derive(Clone, Copy)]
 struct Entry {
     first_seen: i64,
-    /// Where its text starts, of the shard and later of all, with the higher bits apart. It ends where the next one's starts.
-    start: u32,
-    start_high: u8,
-    /// Its type, above the flags that tell why it ties nobody.
+    /// The code of its text while identifiers are collected. After that the place of its text in a shard of the dictionary.
+    text: u32,
+    /// That shard of the dictionary.
+    text_shard: u8,
+    /// Its type, and in the lowest bits the flags [`BLOCKED`] and [`SHARED`].
     kind_and_flags: u8,
-    /// The sources whose rows name it, a bit each.
+    /// The sources whose rows have it, one bit for each.
     sources: u16,
 }
 
 const FLAG_BITS: u32 = 2;
 
-// There are tens of millions.
-const _: () = assert!(size_of::<Entry>() == 16 && MAX_TYPES << FLAG_BITS <= 1 << u8::BITS);
+// There are tens of millions of them.
+const _: () = assert!(size_of::<Entry>() == 16 && size_of::<Sighting>() == 16 && MAX_TYPES << FLAG_BITS <= 1 << u8::BITS);
 
-/// One side of a batch of edges.
-pub(super) struct Side<'a> {
+/// One side of the edges of a batch.
+pub(super) struct Side {
     /// The type of each row's identifier.
     pub(super) kinds: Vec<u8>,
-    /// Its text; none where there is no identifier.
-    pub(super) texts: Vec<Option<&'a str>>,
+    /// The code of the text of each row's identifier; none where there is no identifier.
+    pub(super) codes: Vec<Option<u32>>,
 }
 
 /// A batch of edges.
 pub(super) struct Rows<'a> {
-    pub(super) sides: [Side<'a>; 2],
-    /// When each was seen, in microseconds since 1970; the largest number where that is not known.
+    pub(super) sides: [Side; 2],
+    /// When each row was first seen, in microseconds since 1970; the largest number if that is not known.
     pub(super) seen: &'a [i64],
-    /// The bit of the source that saw it.
+    /// The bit of the source of each row.
     pub(super) sources: &'a [u16],
-    /// The rows that tie two identifiers.
+    /// Whether each row is an edge between two identifiers.
     pub(super) ties: &'a [bool],
 }
 
-/// Where the ends of a batch's ties are found when all are looked up: the shards that hold them, and how many ends of other ties each
-/// held before.
+/// Where the ends of the edges of a batch are found after all are looked up: the shards that have them, with the number of ends that each
+/// had before.
 pub(super) type Starts = Vec<(u16, u32)>;
 
+/// The sightings of a batch in the order of their shards.
+struct Sorted {
+    sightings: Vec<Sighting>,
+    /// The position of the first sighting of each shard, and the end of the last one.
+    starts: [usize; SHARDS + 1],
+}
+
 impl Interner {
-    pub(super) fn new() -> Self {
+    /// No identifiers yet. The codes of their texts will be those of `dictionary`.
+    pub(super) fn new(dictionary: Arc<Dictionary>) -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Interner { hash: RandomState::default(), shards, count: AtomicUsize::new(0), bytes: AtomicUsize::new(0) }
+        Interner { dictionary, shards, count: AtomicUsize::new(0), bytes: AtomicUsize::new(0) }
     }
 
-    /// Takes the identifiers of a batch. The ends of its ties are given by their shards, until [`Found::number`].
+    /// The dictionary that has the texts of the identifiers.
+    pub(super) fn dictionary(&self) -> &Dictionary {
+        &self.dictionary
+    }
+
+    /// Adds the identifiers of a batch. It returns the shards of the ends of its edges, which [`Found::number`] replaces by numbers later.
     ///
     /// # Errors
-    /// [`Error::Refused`] with more than can be numbered.
+    /// [`Error::Refused`] when there are more identifiers than numbers.
     pub(super) fn collect(&self, rules: &Rules, rows: &Rows<'_>) -> Result<(Starts, Vec<[u32; 2]>)> {
-        let seen = rows.seen.len();
-        let mut hashes = vec![[0_u64; 2]; seen];
-        let mut starts = [0_u32; SHARDS + 1];
-        let mut ends = Vec::with_capacity(rows.ties.iter().filter(|tie| **tie).count());
-        for (row, hashes) in hashes.iter_mut().enumerate() {
-            for side in [0, 1] {
-                if let Some(text) = rows.sides[side].texts[row] {
-                    let hash = hash_of(&self.hash, rows.sides[side].kinds[row], text);
-                    hashes[side] = hash;
-                    starts[shard_of(hash) + 1] += 1;
-                }
-            }
-            if rows.ties[row] {
-                ends.push(hashes.map(|hash| u32::try_from(shard_of(hash)).unwrap_or(0)));
-            }
-        }
-        for shard in 0..SHARDS {
-            starts[shard + 1] += starts[shard];
-        }
-        // Rows and sides by shard, and within a shard in their order.
-        let mut order = vec![0_u32; starts[SHARDS] as usize];
-        let mut next = starts;
-        for row in 0..seen {
-            for side in (0..2_usize).filter(|side| rows.sides[*side].texts[row].is_some()) {
-                let next = &mut next[shard_of(hashes[row][side])];
-                order[*next as usize] = u32::try_from(row << 1 | side).unwrap_or(0);
-                *next += 1;
-            }
-        }
-        let mut held_before = Vec::new();
-        let mut enter = |number: usize, mut shard: MutexGuard<'_, Shard>| -> Result<()> {
-            let before = shard.ends;
-            let mine = &order[starts[number] as usize..starts[number + 1] as usize];
-            self.counted(&mut shard, |shard| {
-                for &at in mine {
-                    let (row, side) = ((at >> 1) as usize, (at & 1) as usize);
-                    let text = rows.sides[side].texts[row].unwrap_or_default();
-                    let sight = Sight {
-                        first_seen: rows.seen[row],
-                        hash: half(hashes[row][side]),
-                        length: u32::try_from(text.len()).ok()?,
-                        sources: rows.sources[row],
-                        kind: rows.sides[side].kinds[row],
-                        end: rows.ties[row],
-                    };
-                    shard.wait(sight, text)?;
-                }
-                let enough = LEAST_WAITING.max(shard.known_bytes() / WAITING_SHARE);
-                if shard.waiting.len() > enough { shard.look_up(rules) } else { Some(()) }
-            })?;
-            if shard.ends > before {
-                held_before.push((u16::try_from(number).unwrap_or(0), before));
-            }
-            Ok(())
-        };
-        // Those that another thread holds are left for the end.
+        let ends_of = |row: usize| rows.sides.each_ref().map(|side| side.codes[row].map_or(0, |code| code & SHARD_MASK));
+        let ends = (0..rows.seen.len()).filter(|row| rows.ties[*row]).map(ends_of).collect();
+        let sorted = rows.sorted();
+        let mut starts = Vec::new();
+        // Shards that another thread has locked are left for the end.
         let mut held = Vec::new();
-        for number in (0..SHARDS).filter(|number| starts[*number] < starts[number + 1]) {
+        for number in (0..SHARDS).filter(|number| !sorted.of(*number).is_empty()) {
             match self.shards[number].try_lock() {
-                Ok(shard) => enter(number, shard)?,
+                Ok(shard) => self.enter(rules, number, shard, sorted.of(number), &mut starts)?,
                 Err(_) => held.push(number),
             }
         }
         for number in held {
             // A poisoned lock means that another thread failed, and so will this run.
-            enter(number, self.shards[number].lock().unwrap_or_else(PoisonError::into_inner))?;
+            let shard = self.shards[number].lock().unwrap_or_else(PoisonError::into_inner);
+            self.enter(rules, number, shard, sorted.of(number), &mut starts)?;
         }
-        Ok((held_before, ends))
+        Ok((starts, ends))
     }
 
-    /// How many there are, and the bytes that they take.
+    /// Adds sightings to their shard, and looks all up that wait there if they are enough.
+    fn enter(
+        &self,
+        rules: &Rules,
+        number: usize,
+        mut shard: MutexGuard<'_, Shard>,
+        sightings: &[Sighting],
+        starts: &mut Starts,
+    ) -> Result<()> {
+        let before = shard.ends;
+        self.counted(&mut shard, |shard| {
+            let ends = sightings.iter().filter(|sighting| sighting.end).count();
+            shard.ends = shard.ends.checked_add(u32::try_from(ends).ok()?)?;
+            shard.waiting.extend_from_slice(sightings);
+            let enough = LEAST_WAITING.max(shard.known_bytes() / WAITING_SHARE / size_of::<Sighting>());
+            if shard.waiting.len() > enough { shard.look_up(rules, &self.dictionary) } else { Some(()) }
+        })?;
+        if shard.ends > before {
+            starts.push((u16::try_from(number).unwrap_or(0), before));
+        }
+        Ok(())
+    }
+
+    /// The number of identifiers, and the bytes that they take without their texts.
     pub(super) fn size(&self) -> (usize, usize) {
         (self.count.load(Relaxed), self.bytes.load(Relaxed))
     }
 
-    /// Looks up all that waits.
+    /// Looks up all sightings that wait.
     ///
     /// # Errors
-    /// [`Error::Refused`] with more than can be numbered.
+    /// [`Error::Refused`] when there are more identifiers than numbers.
     pub(super) fn look_up(&self, rules: &Rules, threads: usize) -> Result<()> {
         let mut shards: Vec<&Mutex<Shard>> = self.shards.iter().collect();
         let counted = parallel(&mut shards, threads, |shard| {
             let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
             self.counted(&mut shard, |shard| {
-                let looked_up = shard.look_up(rules);
+                let looked_up = shard.look_up(rules, &self.dictionary);
                 shard.waiting = Vec::new();
                 looked_up
             })
@@ -226,7 +208,7 @@ impl Interner {
         counted.into_iter().collect()
     }
 
-    /// Does something with a shard, and counts what it takes more.
+    /// Calls `work` with a shard, and counts the identifiers and bytes that this adds.
     fn counted(&self, shard: &mut Shard, work: impl FnOnce(&mut Shard) -> Option<()>) -> Result<()> {
         let (count, bytes) = (shard.entries.len(), shard.bytes());
         let done = work(shard);
@@ -236,43 +218,89 @@ impl Interner {
         done.filter(|()| before + more < NOBODY as usize).ok_or_else(too_many)
     }
 
-    /// Ends the collection, and frees what only it needs. All must have been looked up.
-    pub(super) fn finish(self, threads: usize) -> (Nodes, Found) {
-        let shards: Vec<Shard> = self.shards.into_iter().map(|shard| shard.into_inner().unwrap_or_else(PoisonError::into_inner)).collect();
-        let count = shards.iter().map(|shard| shard.entries.len()).sum();
+    /// Ends the collection and frees what is only needed for it. All sightings must have been looked up.
+    ///
+    /// # Errors
+    /// [`Error::Defect`] when a code belongs to no text.
+    pub(super) fn finish(self, threads: usize) -> Result<(Nodes, Found)> {
+        let mut shards: Vec<Shard> =
+            self.shards.into_iter().map(|shard| shard.into_inner().unwrap_or_else(PoisonError::into_inner)).collect();
+        let dictionary = &self.dictionary;
+        let placed = parallel(&mut shards, threads, |shard| {
+            shard.index = HashIndex::default();
+            shard.entries.iter_mut().try_for_each(|entry| {
+                (entry.text_shard, entry.text) = dictionary.place(entry.text)?;
+                Ok(())
+            })
+        });
+        placed.into_iter().collect::<Result<(), DataFusionError>>().map_err(|error| crate::engine::failed("the identity step", &error))?;
         let mut found = Found { found: Vec::with_capacity(SHARDS), bases: Vec::with_capacity(SHARDS) };
-        let (mut entries, mut texts) = (Vec::with_capacity(SHARDS), Vec::with_capacity(SHARDS));
-        let (mut base, mut text_base, mut bases) = (0, 0, Vec::with_capacity(SHARDS));
+        let mut entries = Vec::with_capacity(shards.iter().map(|shard| shard.entries.len()).sum());
         for shard in shards {
-            found.bases.push(u32::try_from(base).unwrap_or(NOBODY));
-            bases.push(text_base);
-            (base, text_base) = (base + shard.entries.len(), text_base + shard.text.len());
+            found.bases.push(u32::try_from(entries.len()).unwrap_or(NOBODY));
             found.found.push(shard.found);
-            entries.push(shard.entries);
-            texts.push(shard.text);
+            entries.extend(shard.entries);
         }
-        let mut nodes = Nodes { entries: Vec::with_capacity(count), text: String::with_capacity(text_base) };
-        let mut join_entries = || {
-            for (of_shard, base) in entries.drain(..).zip(&bases) {
-                nodes.entries.extend(of_shard.into_iter().map(|entry| entry.starting_at(base + entry.start())));
-            }
-        };
-        let mut join_texts = || texts.drain(..).for_each(|of_shard| nodes.text.push_str(&of_shard));
-        let both: &mut [&mut (dyn FnMut() + Send)] = &mut [&mut join_entries, &mut join_texts];
-        parallel(both, threads, |join| join());
-        (nodes, found)
+        Ok((Nodes { entries, texts: self.dictionary.snapshot() }, found))
     }
 }
 
-/// Which identifiers the ends of ties are.
+impl Rows<'_> {
+    /// The sightings of the rows by shard, and within a shard in the order of the rows.
+    fn sorted(&self) -> Sorted {
+        let sightings = || {
+            (0..self.seen.len())
+                .flat_map(|row| self.sides.iter().filter_map(move |side| Some(self.sighting(row, side.kinds[row], side.codes[row]?))))
+        };
+        let mut starts = [0; SHARDS + 1];
+        for sighting in sightings() {
+            starts[sighting.shard() + 1] += 1;
+        }
+        for shard in 0..SHARDS {
+            starts[shard + 1] += starts[shard];
+        }
+        let nothing = Sighting { first_seen: 0, code: 0, sources: 0, kind: 0, end: false };
+        let (mut sorted, mut next) = (vec![nothing; starts[SHARDS]], starts);
+        for sighting in sightings() {
+            let next = &mut next[sighting.shard()];
+            sorted[*next] = sighting;
+            *next += 1;
+        }
+        Sorted { sightings: sorted, starts }
+    }
+
+    fn sighting(&self, row: usize, kind: u8, code: u32) -> Sighting {
+        Sighting { first_seen: self.seen[row], code, sources: self.sources[row], kind, end: self.ties[row] }
+    }
+}
+
+impl Sorted {
+    fn of(&self, shard: usize) -> &[Sighting] {
+        &self.sightings[self.starts[shard]..self.starts[shard + 1]]
+    }
+}
+
+impl Sighting {
+    fn shard(&self) -> usize {
+        (self.code & SHARD_MASK) as usize
+    }
+
+    /// The hash of the identifier. Its highest bits, which the index uses, differ most between neighbouring codes.
+    fn hash(&self) -> u32 {
+        const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+        upper_half((u64::from(self.kind) << u32::BITS | u64::from(self.code)).wrapping_mul(GOLDEN))
+    }
+}
+
+/// The identifiers at the ends of edges.
 pub(super) struct Found {
-    /// By shard, in the order in which they were seen.
+    /// For each shard the positions of the identifiers, in the order in which the ends were seen.
     found: Vec<Vec<u32>>,
     bases: Vec<u32>,
 }
 
 impl Found {
-    /// Numbers the ends of a batch's ties; the positions of those with an end that is blocked.
+    /// Replaces the shards of the ends of a batch's edges by numbers, and returns the positions of the edges with a blocked end.
     pub(super) fn number(&self, starts: &Starts, ends: &mut [[u32; 2]]) -> Vec<usize> {
         let mut next = [0; SHARDS];
         for &(shard, start) in starts {
@@ -296,144 +324,69 @@ impl Found {
     }
 }
 
-fn hash_of(state: &RandomState, kind: u8, text: &str) -> u64 {
-    let mut hasher = state.build_hasher();
-    hasher.write(text.as_bytes());
-    hasher.write_u8(kind);
-    hasher.finish()
-}
-
-fn shard_of(hash: u64) -> usize {
-    usize::try_from(hash >> 40).unwrap_or(0) & (SHARDS - 1)
-}
-
-/// The part of a hash that a shard's index knows an identifier by.
-#[allow(clippy::cast_possible_truncation, reason = "half a hash is wanted")]
-fn half(hash: u64) -> u32 {
-    hash as u32
-}
-
 fn too_many() -> Error {
     let message = Message::new("there are more identifiers than the identity step can number (4 thousand million)");
     Error::Refused(message.hint("leave out identifiers that cannot lead to a customer, as visitors seen once"))
 }
 
 impl Shard {
-    /// Leaves something to be looked up. None when there are too many.
-    fn wait(&mut self, sight: Sight, text: &str) -> Option<()> {
-        self.ends = self.ends.checked_add(u32::from(sight.end))?;
-        self.waiting.extend_from_slice(&sight.bytes());
-        self.waiting.extend_from_slice(text.as_bytes());
-        Some(())
-    }
-
-    /// Looks up what waits. None when there are too many.
-    fn look_up(&mut self, rules: &Rules) -> Option<()> {
+    /// Looks up the sightings that wait. None if there are too many identifiers.
+    fn look_up(&mut self, rules: &Rules, dictionary: &Dictionary) -> Option<()> {
         let mut waiting = std::mem::take(&mut self.waiting);
-        let mut rest = waiting.as_slice();
-        let mut next = || {
-            let (sight, after) = Sight::split(rest)?;
-            let (text, others) = after.split_at(sight.length as usize);
-            rest = others;
-            Some((sight, text))
-        };
-        let mut step = Vec::with_capacity(STEP);
-        loop {
-            step.extend(std::iter::from_fn(&mut next).take(STEP));
-            if step.is_empty() {
-                break;
-            }
-            self.look_up_step(rules, &step)?;
-            step.clear();
+        for step in waiting.chunks(STEP) {
+            self.look_up_step(rules, dictionary, step)?;
         }
         waiting.clear();
         self.waiting = waiting;
         Some(())
     }
 
-    /// Looks some up: a step of all before the next step of any, as [`HashIndex`] asks.
-    fn look_up_step(&mut self, rules: &Rules, sights: &[(Sight, &[u8])]) -> Option<()> {
-        self.index.reserve(sights.len());
+    /// Looks up to [`STEP`] sightings up, each step for all of them before the next step, as [`HashIndex`] describes.
+    fn look_up_step(&mut self, rules: &Rules, dictionary: &Dictionary, sightings: &[Sighting]) -> Option<()> {
+        self.index.reserve(sightings.len());
         let mut slots = [None; STEP];
-        for (slot, (sight, _)) in slots.iter_mut().zip(sights) {
-            *slot = Some(self.index.slot(sight.hash));
+        for (slot, sighting) in slots.iter_mut().zip(sightings) {
+            *slot = Some(self.index.slot(sighting.hash()));
         }
         let mut known = [None; STEP];
-        for ((known, slot), (sight, _)) in known.iter_mut().zip(slots).zip(sights) {
-            *known = slot.and_then(|slot| self.index.first_like(sight.hash, slot));
+        for ((known, slot), sighting) in known.iter_mut().zip(slots).zip(sightings) {
+            *known = slot.and_then(|slot| self.index.first_like(sighting.hash(), slot));
         }
-        let starts = known.map(|at| at.map_or(0, |at| self.entries[at as usize].start as usize));
-        black_box(starts.iter().fold(0, |near, start| near ^ self.text.as_bytes().get(*start).copied().unwrap_or(0)));
-        for (&(sight, text), at) in sights.iter().zip(known) {
-            let is = |at: u32| self.is(at, sight.kind, text).then_some(at);
-            // New, or behind another of the same hash, or just entered.
-            let at = at.and_then(is).or_else(|| self.index.find(sight.hash, is));
+        for (sighting, at) in sightings.iter().zip(known) {
+            let is = |at: u32| self.entries[at as usize].is(sighting).then_some(at);
+            // If it is not the first with its hash, it may be another with that hash, or was added in this step, or is new.
+            let at = at.and_then(is).or_else(|| self.index.find(sighting.hash(), is));
             let at = match at {
                 Some(at) => at,
-                None => self.add(rules, sight, str::from_utf8(text).unwrap_or_default())?,
+                None => self.add(rules, dictionary, sighting)?,
             };
             let entry = &mut self.entries[at as usize];
-            entry.first_seen = entry.first_seen.min(sight.first_seen);
-            entry.sources |= sight.sources;
-            if sight.end {
+            entry.first_seen = entry.first_seen.min(sighting.first_seen);
+            entry.sources |= sighting.sources;
+            if sighting.end {
                 self.found.push(if entry.kind_and_flags & BLOCKED == 0 { at } else { at | BLOCKED_END });
             }
         }
         Some(())
     }
 
-    /// Whether it is an identifier that stands at a position.
-    fn is(&self, at: u32, kind: u8, text: &[u8]) -> bool {
-        let at = at as usize;
-        let entry = &self.entries[at];
-        let end = self.entries.get(at + 1).map_or(self.text.len(), |next| next.start as usize);
-        entry.kind() == kind && &self.text.as_bytes()[entry.start as usize..end] == text
-    }
-
-    fn add(&mut self, rules: &Rules, sight: Sight, text: &str) -> Option<u32> {
+    fn add(&mut self, rules: &Rules, dictionary: &Dictionary, sighting: &Sighting) -> Option<u32> {
         let at = u32::try_from(self.entries.len()).ok().filter(|at| *at < BLOCKED_END)?;
-        let start = u32::try_from(self.text.len()).ok()?;
-        let flags = if rules.rule(sight.kind).blocked.holds(text) { BLOCKED } else { 0 };
-        self.text.push_str(text);
-        let kind_and_flags = sight.kind << FLAG_BITS | flags;
-        self.entries.push(Entry { first_seen: i64::MAX, start, start_high: 0, kind_and_flags, sources: 0 });
-        self.index.add(sight.hash, at);
+        let is_blocked = dictionary.look_at(sighting.code, |text| rules.rule(sighting.kind).blocked.holds(text)).unwrap_or(false);
+        let kind_and_flags = sighting.kind << FLAG_BITS | if is_blocked { BLOCKED } else { 0 };
+        self.entries.push(Entry { first_seen: i64::MAX, text: sighting.code, text_shard: 0, kind_and_flags, sources: 0 });
+        self.index.add(sighting.hash(), at);
         Some(at)
     }
 
-    /// What the identifiers take that are known.
+    /// The bytes of the identifiers.
     fn known_bytes(&self) -> usize {
-        self.text.len() + self.entries.len() * (size_of::<Entry>() + HashIndex::BYTES_OF_ONE)
+        self.entries.len() * (size_of::<Entry>() + HashIndex::BYTES_OF_ONE)
     }
 
-    /// What all takes.
+    /// The bytes of the identifiers and of everything that is collected about them.
     fn bytes(&self) -> usize {
-        self.known_bytes() + self.waiting.capacity() + self.found.len() * size_of::<u32>()
-    }
-}
-
-impl Sight {
-    /// The sight that something begins with, and what comes after it.
-    fn split(waiting: &[u8]) -> Option<(Sight, &[u8])> {
-        let (sight, after) = waiting.split_first_chunk::<SIGHT_BYTES>()?;
-        let (first_seen, sight) = sight.split_first_chunk()?;
-        let (hash, sight) = sight.split_first_chunk()?;
-        let (length, sight) = sight.split_first_chunk()?;
-        let (sources, sight) = sight.split_first_chunk()?;
-        let &[kind, end] = sight else { return None };
-        let [hash, length] = [hash, length].map(|bytes| u32::from_le_bytes(*bytes));
-        let (first_seen, sources) = (i64::from_le_bytes(*first_seen), u16::from_le_bytes(*sources));
-        Some((Sight { first_seen, hash, length, sources, kind, end: end != 0 }, after))
-    }
-
-    fn bytes(self) -> [u8; SIGHT_BYTES] {
-        let mut bytes = [0; SIGHT_BYTES];
-        bytes[..8].copy_from_slice(&self.first_seen.to_le_bytes());
-        bytes[8..12].copy_from_slice(&self.hash.to_le_bytes());
-        bytes[12..16].copy_from_slice(&self.length.to_le_bytes());
-        bytes[16..18].copy_from_slice(&self.sources.to_le_bytes());
-        bytes[18..].copy_from_slice(&[self.kind, u8::from(self.end)]);
-        bytes
+        self.known_bytes() + self.waiting.capacity() * size_of::<Sighting>() + self.found.len() * size_of::<u32>()
     }
 }
 
@@ -442,20 +395,16 @@ impl Entry {
         self.kind_and_flags >> FLAG_BITS
     }
 
-    fn start(&self) -> usize {
-        usize::from(self.start_high) << u32::BITS | self.start as usize
-    }
-
-    #[allow(clippy::cast_possible_truncation, reason = "the lower bits and the higher ones; no memory holds a text of 2⁴⁰ bytes")]
-    fn starting_at(self, start: usize) -> Self {
-        Entry { start: start as u32, start_high: (start >> u32::BITS) as u8, ..self }
+    /// Whether it is the identifier of a sighting, while identifiers are collected.
+    fn is(&self, sighting: &Sighting) -> bool {
+        self.text == sighting.code && self.kind() == sighting.kind
     }
 }
 
 impl Nodes {
-    /// What they take, in bytes.
+    /// The bytes that they take without their texts.
     pub(super) fn bytes(&self) -> usize {
-        self.text.len() + size_of_val(self.entries.as_slice())
+        size_of_val(self.entries.as_slice())
     }
 
     /// How many there are.
@@ -467,20 +416,20 @@ impl Nodes {
         &self.entries[node as usize]
     }
 
-    /// Every identifier's number, in order.
+    /// The numbers of all identifiers in order.
     pub(super) fn all(&self) -> Range<u32> {
         0..u32::try_from(self.entries.len()).unwrap_or(NOBODY)
     }
 
-    /// Does something with the numbers of some of the identifiers, part by part, on several threads. What is known of a part's
-    /// identifiers lies near each other.
+    /// Calls `work` with ranges of numbers that cover all identifiers, on several threads. The entries of a range lie near each other in
+    /// memory.
     pub(super) fn parts<R: Send>(&self, threads: usize, work: impl Fn(Range<u32>) -> R + Sync) -> Vec<R> {
         let all = self.all();
         let mut parts: Vec<_> = all.clone().step_by(PART as usize).map(|start| start..all.end.min(start.saturating_add(PART))).collect();
         parallel(&mut parts, threads, |part| work(part.clone()))
     }
 
-    /// The sources whose rows name an identifier, a bit each.
+    /// The sources whose rows have an identifier, one bit for each.
     pub(super) fn sources(&self, node: u32) -> u16 {
         self.entry(node).sources
     }
@@ -490,8 +439,8 @@ impl Nodes {
     }
 
     pub(super) fn text(&self, node: u32) -> &str {
-        let end = self.entries.get(node as usize + 1).map_or(self.text.len(), Entry::start);
-        &self.text[self.entry(node).start()..end]
+        let entry = self.entry(node);
+        self.texts.text(entry.text_shard, entry.text)
     }
 
     pub(super) fn first_seen(&self, node: u32) -> i64 {
@@ -502,7 +451,7 @@ impl Nodes {
         self.entry(node).kind_and_flags & flag != 0
     }
 
-    /// Whether an identifier stands for somebody.
+    /// Whether an identifier may have edges, because it is neither blocked nor shared.
     pub(super) fn ties(&self, node: u32) -> bool {
         !self.is(node, BLOCKED | SHARED)
     }
@@ -511,12 +460,12 @@ impl Nodes {
         self.entries[node as usize].kind_and_flags |= flag;
     }
 
-    /// Forgets that an identifier was seen before a time.
+    /// Sets the time since which an identifier was seen.
     pub(super) fn seen_since(&mut self, node: u32, time: i64) {
         self.entries[node as usize].first_seen = time;
     }
 
-    /// The number of an identifier; found by looking at each, so for questions of people only.
+    /// The numbers of the identifiers with a text. It looks at all of them, so it is meant for single questions only.
     pub(super) fn find(&self, kind: Option<u8>, text: &str) -> Vec<u32> {
         self.all().filter(|&node| kind.is_none_or(|kind| self.kind(node) == kind) && self.text(node) == text).collect()
     }

@@ -7,7 +7,7 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 
 use super::intern::{NOBODY, Nodes};
 use super::rules::Rules;
-use crate::engine::{HashIndex, parallel};
+use crate::engine::{self, HashIndex, parallel};
 
 /// Bytes of a key.
 pub(super) const KEY_BYTES: usize = 16;
@@ -98,7 +98,6 @@ fn lower_half(key: u128) -> u64 {
     key as u64
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "a part of a hash is wanted")]
 fn lower(key: u128) -> u32 {
-    key as u32
+    engine::lower_half(lower_half(key))
 }

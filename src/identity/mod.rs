@@ -33,11 +33,11 @@ mod tables;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 
-use crate::engine::{Held, parallel};
+use crate::engine::{Dictionary, Reservation, parallel};
 use crate::error::Result;
 use components::Sets;
 use edges::{Aside, Chunk, Read, Sources};
@@ -47,13 +47,14 @@ use inherit::Split;
 use intern::{Interner, NOBODY, Nodes, Starts};
 use predecessor::{Alias, Predecessor};
 
+pub use crate::shown::is_blank;
 pub use declared::{Before, check_edges, resolve};
 pub use edges::edges_schema;
 pub use explain::{Answer, DroppedTie, Explained, Sighting, Tied, Told};
 pub use inherit::Heirs;
 pub use known::{KnownFrom, NamedBy};
 pub use predecessor::{map_of, map_schema};
-pub use rules::{BlockList, MAX_TYPES, Rules, TypeRule, is_blank, masked, shown};
+pub use rules::{BlockList, MAX_TYPES, Rules, TypeRule, masked, shown};
 pub use tables::{aliases_schema, conflicts_schema, customers_schema, resolved_schemas};
 
 /// Collects edges. Batches may be pushed by several threads at once.
@@ -112,7 +113,7 @@ pub struct Resolution {
     keys: Option<Vec<u128>>,
     aliases: Vec<Alias>,
     /// What it takes of the memory of a run.
-    _memory: Option<Held>,
+    _memory: Option<Reservation>,
 }
 
 /// How many there are.
@@ -151,13 +152,18 @@ pub struct Counts {
 }
 
 impl Resolver {
-    /// A resolver without edges.
+    /// A resolver without edges, which keeps their texts in a dictionary of its own.
     pub fn new(rules: Rules, threads: usize) -> Self {
+        Resolver::over(Arc::default(), rules, threads)
+    }
+
+    /// A resolver without edges, for batches whose texts may be codes of a dictionary already.
+    pub fn over(dictionary: Arc<Dictionary>, rules: Rules, threads: usize) -> Self {
         let sources = Sources::new(&rules);
         Resolver {
             rules,
             threads: threads.max(1),
-            interner: Interner::new(),
+            interner: Interner::new(dictionary),
             sources,
             chunks: Mutex::default(),
             edges: AtomicUsize::new(0),
@@ -212,7 +218,7 @@ impl Resolver {
         let Resolver { rules, threads, interner, sources, chunks, aside, .. } = self;
         let aside = aside.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut chunks = chunks.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let (mut nodes, found) = interner.finish(threads);
+        let (mut nodes, found) = interner.finish(threads)?;
         parallel(&mut chunks, threads, |(starts, chunk)| chunk.number(starts, &found));
         drop(found);
         let mut chunks: Vec<Chunk> = chunks.into_iter().map(|(_, chunk)| chunk).collect();

@@ -8,7 +8,7 @@ use arrow::datatypes::SchemaRef;
 use datafusion::error::DataFusionError;
 
 use super::parquet::RowGroup;
-use crate::engine::{CODE, ChunkCodes, Dictionary, Held};
+use crate::engine::{CODE, ChunkCodes, Dictionary, Reservation};
 
 /// The codes of the kept rows of text columns, for every piece that a scan has read to its end.
 ///
@@ -17,7 +17,7 @@ use crate::engine::{CODE, ChunkCodes, Dictionary, Held};
 #[derive(Debug)]
 pub struct HeldCodes {
     columns: Mutex<HashMap<(usize, usize), Vec<ArrayRef>>>,
-    memory: Held,
+    memory: Reservation,
 }
 
 /// Where the codes of one column of a piece come from.
@@ -33,12 +33,12 @@ pub enum Codes {
 
 impl HeldCodes {
     /// None yet.
-    pub fn within(memory: Held) -> Self {
+    pub fn within(memory: Reservation) -> Self {
         HeldCodes { columns: Mutex::default(), memory }
     }
 
     /// Where somebody else who reads the source counts what they hold.
-    pub fn another(&self) -> Held {
+    pub fn another(&self) -> Reservation {
         self.memory.another()
     }
 

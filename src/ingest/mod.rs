@@ -39,7 +39,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::{Project, Source, SourceFormat, Values, span_of};
 use crate::diagnostic::Diagnostic;
-use crate::engine::{Engine, failed};
+use crate::engine::{Engine, TextEncoding, failed};
 use crate::error::{Error, Message, Result, gather};
 use crate::manifest::{Commit, Input};
 use crate::storage::{File, Found, Glob, Stores};
@@ -243,8 +243,9 @@ pub async fn register(engine: &Engine, name: &str, extract: &Extract, demand: &D
         (rows, is_key) = (Some(collector.rows_kept()), superseded.is_key());
         table = table.without(Arc::new(superseded));
     }
-    if table.is_columnar() || (demand.times <= 1 && table.has_row_groups()) {
-        engine.register_encoded(name, Arc::clone(&contract.schema), Arc::new(table))?;
+    let has_plain_texts = engine.text_encoding() == TextEncoding::Plain;
+    if table.is_columnar() || (demand.times <= 1 && (table.has_row_groups() || has_plain_texts)) {
+        engine.register_stored(name, Arc::clone(&contract.schema), Arc::new(table))?;
     } else if demand.times <= 1 {
         // What is read once gets codes where something compares it, and not before.
         engine.register(name, Arc::new(table.with_texts()))?;
@@ -262,7 +263,7 @@ async fn keep(engine: &Engine, name: &str, contract: &Contract, columns: &[usize
     let names: Vec<&str> = columns.iter().map(|&at| contract.columns[at].name.as_str()).collect();
     let frame = engine.context().read_table(Arc::new(table))?.select_columns(&names)?;
     let mut batches = frame.execute_stream().await?;
-    let kept = engine.table(batches.schema());
+    let kept = engine.empty_table(batches.schema());
     while let Some(batch) = batches.try_next().await? {
         kept.push(batch)?;
     }

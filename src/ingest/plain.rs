@@ -20,7 +20,9 @@ pub fn like(schema: &SchemaRef, arrays: &[ArrayRef]) -> SchemaRef {
 
 /// A batch with the types of a schema: in parts, where texts that lie elsewhere would be too much together.
 pub fn plain(batch: RecordBatch, schema: &SchemaRef) -> impl Iterator<Item = Result<RecordBatch, DataFusionError>> {
-    let others = schema.fields().iter().zip(batch.columns()).filter(|(field, array)| field.data_type() != array.data_type());
+    let is_copied =
+        |(field, array): &(&FieldRef, &ArrayRef)| field.data_type() != array.data_type() && field.data_type() != &DataType::Utf8View;
+    let others = schema.fields().iter().zip(batch.columns()).filter(is_copied);
     let longest: usize = others.map(|(_, texts)| longest_text(texts)).fold(0, usize::saturating_add);
     let rows = PART_BYTES.checked_div(longest).unwrap_or(usize::MAX).max(1);
     let part = move |start: usize, batch: &RecordBatch, schema: &SchemaRef| {

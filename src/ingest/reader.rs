@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{FieldRef, SchemaRef};
 use datafusion::error::DataFusionError;
 use serde_json::Value;
 use tokio::task::JoinHandle;
@@ -25,7 +25,7 @@ use super::rejects::Reject;
 use super::remarks::{DAMAGED, no_header, shown, withheld};
 use super::text::{Block, Blocks, MAX_RECORD_BYTES, Piece, Record};
 use crate::config::SourceFormat;
-use crate::engine::{Dictionary, Work, failed, within_limit};
+use crate::engine::{CODE, Dictionary, Work, failed, within_limit};
 use crate::error::{Error, Message, Result};
 use crate::storage::File;
 
@@ -113,14 +113,17 @@ impl<'a> Reading<'a> {
 
     async fn row_group(&mut self, group: RowGroup, sink: &Sink) -> Result<bool> {
         let (scan, piece) = (self.scan, self.piece);
-        let codes = |&column: &usize| scan.held.codes(piece, column, &scan.contract.schema, &group, scan.is_last);
-        self.codes = scan.projection.iter().map(codes).collect();
+        let codes = |(&column, field): (&usize, &FieldRef)| {
+            let is_coded = field.data_type() == &CODE;
+            if is_coded { scan.held.codes(piece, column, &scan.contract.schema, &group, scan.is_last) } else { Codes::default() }
+        };
+        self.codes = scan.projection.iter().zip(scan.schema.fields()).map(codes).collect();
         let asked: Vec<usize> =
             scan.projection.iter().zip(&self.codes).filter(|(_, codes)| codes.need_texts()).map(|(at, _)| *at).collect();
         let mut row = 0;
         let mut whole = WholeRows::of(&group);
         let mut batches = Batches::open(group.clone(), &scan.contract, &asked, scan.batch_rows, scan.held.another()).await?;
-        scan.work.reads(batches.bytes());
+        scan.work.count_read(batches.bytes());
         while let Some((columns, rows)) = batches.next()? {
             let checked = scan.contract.check(&columns, rows, &[], &asked)?;
             let faults: Vec<Fault> = checked.faults.iter().map(|fault| Fault { row: row + fault.row, ..*fault }).collect();
@@ -158,7 +161,7 @@ impl<'a> Reading<'a> {
         let mut settling: VecDeque<Settling> = VecDeque::new();
         loop {
             let piece = blocks.next().await?;
-            scan.work.reads(blocks.newly_fetched());
+            scan.work.count_read(blocks.newly_fetched());
             let ended = piece.is_none();
             match piece {
                 Some(Piece::Block(mut block)) => {
@@ -480,7 +483,7 @@ impl Scan {
             let array = if codes.need_texts() { texts_or_values.next() } else { None };
             arrays.push(match array {
                 // Texts that lie elsewhere, several of them perhaps in the same place, are texts all the same, and become such when they are sent.
-                Some(values) if values.data_type() == field.data_type() || field.data_type() == &DataType::Utf8 => values,
+                Some(values) if values.data_type() == field.data_type() || field.data_type() != &CODE => values,
                 texts => codes.next(&self.dictionary, texts.as_ref(), checked.rows).map_err(|error| self.failed(&error))?,
             });
         }

@@ -53,7 +53,7 @@ pub fn together(refused: Message, mut broken: Vec<Message>) -> Message {
 async fn look(engine: &Engine, extract: &Extract, file: &File, format: SourceFormat) -> Option<Message> {
     let contract = &extract.contract;
     let looked = if format == SourceFormat::Parquet {
-        parquet::row_groups(std::slice::from_ref(file), contract, Some(&engine.hold())).await.map(drop)
+        parquet::row_groups(std::slice::from_ref(file), contract, Some(&engine.reservation())).await.map(drop)
     } else {
         let projection: Vec<usize> = (0..contract.columns.len()).collect();
         let scan = Arc::new(Scan {
@@ -61,7 +61,7 @@ async fn look(engine: &Engine, extract: &Extract, file: &File, format: SourceFor
             collector: Collector::new(contract, engine),
             dictionary: Arc::clone(engine.dictionary()),
             work: Arc::default(),
-            held: Arc::new(HeldCodes::within(engine.hold())),
+            held: Arc::new(HeldCodes::within(engine.reservation())),
             is_last: true,
             projection,
             // With texts, so that none gets a code.

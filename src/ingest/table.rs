@@ -25,7 +25,7 @@ use super::held::HeldCodes;
 use super::parquet;
 use super::reader::{Scan, Unit, carried};
 use crate::config::SourceFormat;
-use crate::engine::{Dictionary, Engine, Held, Work, encoded_schema};
+use crate::engine::{Dictionary, Engine, Reservation, Work};
 use crate::error::{Error, Message, Result};
 
 /// Batches that wait between a reader and the operator above it.
@@ -35,7 +35,7 @@ const BYTES_A_BLOCK: usize = 16 << 20;
 /// The part of the limit that row groups may take as they are fetched, when several are read at once.
 const PART_OF_LIMIT: usize = 4;
 
-/// A source that can be scanned, with codes in the place of text unless it is asked for [`SourceTable::with_texts`].
+/// A source that can be scanned, with its texts as the engine holds them unless it is asked for [`SourceTable::with_texts`].
 #[derive(Debug)]
 pub struct SourceTable {
     contract: Arc<Contract>,
@@ -47,7 +47,7 @@ pub struct SourceTable {
     scans_left: AtomicUsize,
     units: Vec<Unit>,
     /// What the footers of its files take.
-    footers: Held,
+    footers: Reservation,
     rows: Precision<usize>,
     superseded: Option<Arc<Superseded>>,
     threads: usize,
@@ -63,7 +63,7 @@ impl SourceTable {
     pub async fn open(extract: &Extract, collector: Arc<Collector>, engine: &Engine, scans: usize) -> Result<Self> {
         let is_parquet = |format: &SourceFormat| *format == SourceFormat::Parquet;
         let columnar: Vec<_> = extract.files.iter().filter(|(_, format)| is_parquet(format)).map(|(file, _)| file.clone()).collect();
-        let footers = engine.hold();
+        let footers = engine.reservation();
         let groups = parquet::row_groups(&columnar, &extract.contract, Some(&footers)).await?;
         let rows: u64 = groups.iter().map(parquet::RowGroup::rows).fold(0, u64::saturating_add);
         let text = extract.files.iter().filter(|(_, format)| !is_parquet(format)).map(|(file, format)| Unit::Text(file.clone(), *format));
@@ -77,10 +77,10 @@ impl SourceTable {
         }
         collector.expect(units.len(), known);
         let rows = Precision::Inexact(usize::try_from(rows).unwrap_or(usize::MAX));
-        let schema = encoded_schema(&extract.contract.schema);
+        let schema = engine.stored_schema(&extract.contract.schema);
         let (dictionary, work) = (Arc::clone(engine.dictionary()), Arc::clone(engine.work()));
         let (contract, scans_left) = (Arc::clone(&extract.contract), AtomicUsize::new(scans));
-        let held = Arc::new(HeldCodes::within(engine.hold()));
+        let held = Arc::new(HeldCodes::within(engine.reservation()));
         let (superseded, threads, batch_rows) = (None, engine.threads(), engine.batch_rows());
         let blocks_that_fit = engine.memory_limit() / BYTES_A_BLOCK;
         Ok(SourceTable {

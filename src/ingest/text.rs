@@ -12,7 +12,7 @@ use super::csv::records::{self, Scanned};
 use super::format::{self, HEAD_BYTES};
 use super::unpack::{PIECE_BYTES, Unpacker};
 use crate::config::SourceFormat;
-use crate::engine::{Held, failed};
+use crate::engine::{Reservation, failed};
 use crate::error::{Error, Result};
 use crate::storage::File;
 
@@ -73,7 +73,7 @@ pub struct Blocks {
     fetch: Fetch,
     unpacker: Option<Unpacker>,
     /// Where it counts what unpacking takes.
-    memory: Option<Held>,
+    memory: Option<Reservation>,
     fetched: Bytes,
     /// Bytes that were fetched since somebody last asked.
     newly_fetched: u64,
@@ -128,7 +128,7 @@ impl Blocks {
     }
 
     /// Counts what unpacking takes as a part of what is held.
-    pub fn within(self, memory: Held) -> Self {
+    pub fn within(self, memory: Reservation) -> Self {
         Blocks { memory: Some(memory), ..self }
     }
 

@@ -79,7 +79,7 @@ impl Native for IdentityStep {
 
 /// The tables from which the next publication gives every customer the id that it has in this one.
 fn state_of(resolution: Resolution, engine: &Engine) -> Result<Vec<Keep>> {
-    let memory = engine.hold();
+    let memory = engine.reservation();
     memory.reach(resolution.map_bytes()).map_err(|error| engine::failed("the map of identifiers", &error))?;
     let (map, aliases) = (resolution.map()?, resolution.kept_aliases()?);
     drop(resolution);

@@ -53,7 +53,7 @@ impl Native for SegmentsStep {
         let nothing_declared = Domains::default();
         let domains = if around.has_partial_rows { &nothing_declared } else { &self.domains };
         let mut members = Assigner::new(&self.rules, domains, engine.threads());
-        let memory = engine.hold();
+        let memory = engine.reservation();
         while let Some(batches) = profile.try_next().await.map_err(|error| error.1)? {
             members.add(&batches).map_err(outward)?;
             memory.reach(members.bytes())?;

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
 
@@ -120,7 +119,7 @@ pub(super) async fn check_models(
         problems.extend(sql::samples(&node.model.file, &node.statement));
         let dependent = engine::dependent_on_order(&planned).map_err(|error| Error::defect(error.to_string()))?;
         problems.extend(dependent.iter().flat_map(|dependence| sql::dependent(&node.model.file, &node.statement, dependence)));
-        let schema: SchemaRef = Arc::new(planned.schema().as_arrow().clone());
+        let schema = engine::answer_schema(planned.schema().as_arrow());
         let parts = Engine::parts(&planned).map_err(|error| Error::defect(error.to_string()))?;
         let cost = Cost { size: sql::size(&node.statement), parts };
         checked.count(&planned, optimized.as_ref()).map_err(|error| Error::defect(error.to_string()))?;

@@ -13,7 +13,7 @@ use parquet::arrow::ParquetRecordBatchStreamBuilder;
 use sha2::{Digest, Sha256};
 
 use super::{IDENTITY_ALIASES, IDENTITY_MAP, Publications, RUNS, Staging, damage, write};
-use crate::engine::Held;
+use crate::engine::Reservation;
 use crate::error::Result;
 use crate::manifest::{Commit, DataFile};
 use crate::storage;
@@ -43,7 +43,7 @@ pub struct Keep {
     /// Its rows.
     pub rows: Vec<RecordBatch>,
     /// The memory that they take, until they are written.
-    pub memory: Option<Held>,
+    pub memory: Option<Reservation>,
 }
 
 impl Staging {

@@ -257,7 +257,7 @@ fn unwritten(shown: &str, error: parquet::errors::ParquetError) -> Error {
 }
 
 fn failed(table: &str, error: &DataFusionError) -> Error {
-    if crate::engine::is_want_of_room(error) {
+    if crate::engine::is_out_of_resources(error) {
         return crate::engine::failed(&format!("the output `{table}`"), error);
     }
     Error::Refused(Message::new(format!("the output `{table}` failed: {}", crate::sql::discreet(error))))

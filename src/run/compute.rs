@@ -61,7 +61,7 @@ impl Prepared {
         let Prepared { plan, destination, published, extracts, predecessor, fingerprint, locations } = self;
         let Carried { mut warnings, predecessor, hash_id } = Carried::of(&plan, &published, predecessor.as_ref()).await?;
         engine::expect_to_read(extracts.iter().flat_map(|extract| &extract.files).map(|(file, _)| file.meta.size).sum());
-        let engine = Engine::new(request.limits, plan.values.zone.name())?;
+        let engine = Engine::with_text_encoding(request.limits, plan.values.zone.name(), request.text_encoding)?;
         let mut steps = Steps::new(recorder, progress, &engine, request.profile);
         recorder.begin_writing(files_of(&plan, &destination, &recorder.run_id())).await?;
         let mut staging = Staging::new(destination, recorder.run_id(), request.as_of, published).of_pipeline(&plan.project.pipeline);
@@ -98,7 +98,7 @@ async fn write_outputs(execution: &Execution<'_>, inputs: &Inputs, staging: &mut
     let (plan, engine) = (execution.plan, execution.engine);
     steps.begin("write outputs");
     // Each is sorted and written on its own where what is kept leaves little memory for several at once.
-    let is_tight = engine.held_bytes() > engine.memory_limit() / TIGHT;
+    let is_tight = engine.reserved_bytes() > engine.memory_limit() / TIGHT;
     let mut tables = Vec::new();
     let mut rows = 0;
     for (name, output) in &plan.project.pipeline.outputs.tables {
@@ -107,7 +107,7 @@ async fn write_outputs(execution: &Execution<'_>, inputs: &Inputs, staging: &mut
         tables.push(Rows { table: name.clone(), rows: sorted.map_err(|error| execution.failure_of(name, inputs, &error))?, key });
         if is_tight {
             rows += staging.write(std::mem::take(&mut tables)).await?;
-            engine.work().ends();
+            engine.work().end_queries();
         }
     }
     rows += staging.write(tables).await?;

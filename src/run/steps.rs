@@ -50,7 +50,7 @@ impl<'a> Steps<'a> {
             compute_ms: engine::compute_ms().zip(compute_ms).map(|(now, then)| now.saturating_sub(then)),
             bytes_read: done.bytes_read,
             spilled_bytes: done.spilled_bytes,
-            held_bytes: self.engine.held_bytes() as u64,
+            held_bytes: self.engine.reserved_bytes() as u64,
             peak_memory_bytes: engine::peak_memory(),
             operators: if self.with_operators { done.operators } else { Vec::new() },
         };

@@ -11,7 +11,7 @@ use datafusion::sql::sqlparser::ast::{self, BinaryOperator, CastKind, Expr, Span
 
 use super::span_of;
 use crate::diagnostic::{SourceFile, list};
-use crate::engine::Told;
+use crate::engine::KnownFailure;
 
 /// The places that a message names.
 const PLACES_SHOWN: usize = 4;
@@ -36,7 +36,7 @@ pub enum Kind {
 /// What a failure on data is told as: its kind.
 pub fn discreet(error: &DataFusionError) -> String {
     if let DataFusionError::External(inner) = error.find_root()
-        && let Some(told) = inner.downcast_ref::<Told>()
+        && let Some(told) = inner.downcast_ref::<KnownFailure>()
     {
         return told.to_string();
     }
@@ -68,7 +68,7 @@ pub fn kind(error: &DataFusionError) -> Kind {
             _ => Kind::Other,
         },
         DataFusionError::Execution(said) => of_words(said),
-        DataFusionError::External(inner) if inner.downcast_ref::<Told>().is_some_and(|told| told.is_overflow) => Kind::Overflow,
+        DataFusionError::External(inner) if inner.downcast_ref::<KnownFailure>().is_some_and(|told| told.is_overflow) => Kind::Overflow,
         _ => Kind::Other,
     }
 }
@@ -267,7 +267,7 @@ mod tests {
             ),
             (DataFusionError::Execution("function f was given 'ann'".to_owned()), "a function cannot work with a value that it is given"),
             (DataFusionError::Internal("ann".to_owned()), "the engine cannot work with a value"),
-            (crate::engine::told("a sum is beyond"), "a sum is beyond"),
+            (crate::engine::overflow("a sum is beyond"), "a sum is beyond"),
         ] {
             assert_eq!(discreet(&error), told);
             assert_eq!(discreet(&error.context("while ann was read")), told);

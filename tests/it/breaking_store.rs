@@ -14,7 +14,7 @@ use object_store::{
     PutOptions, PutPayload, PutResult,
 };
 use segmill::config::Environment;
-use segmill::engine::Limits;
+use segmill::engine::{Limits, TextEncoding};
 use segmill::error::Error;
 use segmill::job::{Done, Request};
 use segmill::record::Recorder;
@@ -204,6 +204,7 @@ impl Job {
             force: false,
             parameters: self.parameters.clone(),
             limits: Limits { threads: 1, memory_bytes: 512 << 20 },
+            text_encoding: TextEncoding::default(),
             profile: false,
             environment: self.environment.clone(),
         };

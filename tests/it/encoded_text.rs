@@ -1,5 +1,9 @@
-//! Texts are numbers inside the engine, and nobody can tell: every query gives the rows that it gives on plain text.
+//! Texts may be numbers inside the engine, and nobody can tell: every query gives the rows that DataFusion gives on plain text, and the
+//! sample has the same bytes, whether texts are held as codes or as they are.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::{Command, Output};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
@@ -7,7 +11,9 @@ use arrow::util::pretty::pretty_format_batches;
 use datafusion::datasource::MemTable;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use proptest::prelude::*;
-use segmill::engine::{Engine, Limits};
+use segmill::engine::{Engine, Limits, TextEncoding};
+
+use crate::support::{SAMPLE_AS_OF, package};
 
 /// Queries that keep, compare, group, join, look into, and make texts. All sort what they give, or give one row.
 const QUERIES: &[&str] = &[
@@ -65,23 +71,34 @@ fn rows() -> impl Strategy<Value = Vec<(Option<String>, Option<String>, i64)>> {
 
 async fn compare(t: &RecordBatch, u: &RecordBatch) {
     let plain = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(2));
-    let engine = Engine::new(Limits { threads: 2, memory_bytes: 64 << 20 }, "UTC").unwrap();
+    let engine = |text_encoding| Engine::with_text_encoding(Limits { threads: 2, memory_bytes: 64 << 20 }, "UTC", text_encoding).unwrap();
+    let engines = [TextEncoding::Dictionary, TextEncoding::Plain].map(engine);
     for (name, batch) in [("t", t), ("u", u)] {
         let memory = MemTable::try_new(batch.schema(), vec![vec![batch.clone()]]).unwrap();
         plain.register_table(name, Arc::new(memory)).unwrap();
-        engine.register_batches(name, batch.schema(), vec![batch.clone()]).unwrap();
+        for engine in &engines {
+            engine.register_batches(name, batch.schema(), vec![batch.clone()]).unwrap();
+        }
     }
     for query in QUERIES {
         let expected = plain.sql(query).await.unwrap().collect().await.unwrap();
-        let (schema, found) = engine.collect(engine.query(query).await.unwrap()).await.unwrap();
-        assert!(found.iter().all(|batch| batch.schema() == schema), "{query}");
-        let shown = |batches: &[RecordBatch]| pretty_format_batches(batches).unwrap().to_string();
-        assert_eq!(shown(&concat(&found)), shown(&concat(&expected)), "{query}");
-        // Kept as a table and read from there, which is how models pass rows on.
-        engine.keep("kept", engine.query(query).await.unwrap()).await.unwrap();
-        let (_, again) = engine.collect(engine.query("select * from kept").await.unwrap()).await.unwrap();
-        let count = |batches: &[RecordBatch]| batches.iter().map(RecordBatch::num_rows).sum::<usize>();
-        assert_eq!(count(&again), count(&expected), "{query}");
+        for engine in &engines {
+            let (schema, found) = engine.collect(engine.query(query).await.unwrap()).await.unwrap();
+            let which = format!("{:?}: {query}", engine.text_encoding());
+            assert!(found.iter().all(|batch| batch.schema() == schema), "{which}");
+            let shown = |batches: &[RecordBatch]| pretty_format_batches(batches).unwrap().to_string();
+            assert_eq!(shown(&concat(&found)), shown(&concat(&expected)), "{which}");
+            // Kept as a table and read from there, which is how models pass rows on.
+            engine.materialise("kept", engine.query(query).await.unwrap()).await.unwrap();
+            let (_, again) = engine.collect(engine.query("select * from kept").await.unwrap()).await.unwrap();
+            let rows = |batches: &[RecordBatch]| {
+                let shown = shown(&concat(batches));
+                let mut rows: Vec<String> = shown.lines().map(str::to_owned).collect();
+                rows.sort_unstable();
+                rows
+            };
+            assert_eq!(rows(&again), rows(&expected), "{which}");
+        }
     }
 }
 
@@ -99,4 +116,46 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
         runtime.block_on(compare(&table(&t), &table(&u)));
     }
+}
+
+/// Runs the shipped project with texts held in one way.
+fn segmill(arguments: &[&str], text_encoding: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_segmill"));
+    command.args(arguments).current_dir(package()).env_remove("EXTRACTS").env_remove("DESTINATION");
+    command.env("SEGMILL_TEXT_ENCODING", text_encoding).output().unwrap()
+}
+
+/// Every published table of the sample, by the path of its file.
+fn tables_of_sample(text_encoding: &str) -> BTreeMap<PathBuf, Vec<u8>> {
+    let folder = tempfile::tempdir().unwrap();
+    let destination = folder.path().to_str().unwrap();
+    let arguments = ["run", "pipelines/customer_segments.yaml", "--as-of", SAMPLE_AS_OF, "--threads", "2", "--destination", destination];
+    let output = segmill(&arguments, text_encoding);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let day = format!("as_of={SAMPLE_AS_OF}");
+    let tables = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path().join(&day)).filter(|day| day.is_dir());
+    let files = tables.flat_map(|day| std::fs::read_dir(day).unwrap()).map(|entry| entry.unwrap().path());
+    files.map(|file| (file.strip_prefix(folder.path()).unwrap().to_owned(), std::fs::read(&file).unwrap())).collect()
+}
+
+#[test]
+fn every_model_of_the_sample_gives_the_same_bytes_however_texts_are_held() {
+    let (encoded, plain) = (tables_of_sample("dictionary"), tables_of_sample("plain"));
+    assert!(encoded.len() > 5 && encoded.keys().eq(plain.keys()), "{:?} and {:?}", encoded.keys(), plain.keys());
+    let different: Vec<_> = encoded.keys().filter(|path| encoded[*path] != plain[*path]).collect();
+    assert!(different.is_empty(), "{different:?}");
+}
+
+#[test]
+fn the_cases_of_the_shipped_models_pass_without_the_dictionary() {
+    let output = segmill(&["test"], "plain");
+    assert!(output.status.success(), "{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn an_encoding_that_does_not_exist_is_refused() {
+    let output = segmill(&["test"], "runes");
+    assert_eq!(output.status.code(), Some(2));
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(message.contains("unknown-text-encoding") && message.contains("`dictionary` or `plain`"), "{message}");
 }

@@ -15,7 +15,7 @@ const BOUNDS: [(&str, &str); 53] = [
     ("config/tree.rs MAX_PARTS", "| 250,000 |"),
     ("engine/costs.rs MAX_CONSTANT_BYTES", "a constant that is repeated in every row | 16 KiB |"),
     ("engine/costs.rs MAX_PARTS", "| 20,000 |"),
-    ("engine/disks.rs MAX_SPILLED_BYTES", "on disk | 100 GiB |"),
+    ("engine/spill_files.rs MAX_SPILLED_BYTES", "on disk | 100 GiB |"),
     ("engine/growth.rs MAX_CONSTANT_BYTES", "a text made of constants 1 MiB"),
     ("engine/recursion.rs MAX_ROUNDS", "| rounds of a recursive query | 10,000 |"),
     ("functions/addresses.rs MAX_ADDRESS_BYTES", "254 bytes"),

@@ -223,6 +223,7 @@ impl Scene {
                 force: false,
                 parameters: BTreeMap::from([("edition".to_owned(), edition.to_string())]),
                 limits,
+                text_encoding: segmill::engine::TextEncoding::default(),
                 profile: false,
                 environment: self.place.environment(),
             };

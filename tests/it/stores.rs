@@ -12,7 +12,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use rand::RngExt;
 use rand::SeedableRng;
 use segmill::config::Environment;
-use segmill::engine::{Engine, Limits};
+use segmill::engine::{Engine, Limits, TextEncoding};
 use segmill::error::Error;
 use segmill::job::{Done, Request};
 use segmill::manifest::Commit;
@@ -89,6 +89,7 @@ impl Place {
             force: false,
             parameters: BTreeMap::from([("edition".to_owned(), edition.to_owned())]),
             limits: LIMITS,
+            text_encoding: TextEncoding::default(),
             profile: false,
             environment: self.environment(),
         };

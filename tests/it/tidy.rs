@@ -52,6 +52,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("unsupported-by-store", "needs a store that cannot be written to: `publishing` holds it"),
     ("sql-too-deep", "needs a long query: `only_reads` holds it"),
     ("invalid-log-filter", "is told of a variable: `discretion` holds it"),
+    ("unknown-text-encoding", "is told of a variable: `encoded_text` holds it"),
     ("invalid-store-setting", "is told of a variable: `storage/client.rs` holds it"),
     ("invalid-deadline", "is told with the name of a store: `publishing` holds it"),
     ("no-such-profile", "needs the files of a profile: `storage/profile.rs` holds it"),

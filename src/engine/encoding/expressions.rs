@@ -1,4 +1,4 @@
-//! Expressions over columns that are codes: which of them need no text, and where a text is decoded.
+//! Rewrites expressions over columns that are codes: some need no text, and in the others the text is decoded.
 
 use std::sync::Arc;
 
@@ -6,14 +6,15 @@ use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, DFSchemaRef, ScalarValue};
 use datafusion::error::Result;
+use datafusion::execution::SessionState;
 use datafusion::logical_expr::expr::{AggregateFunction, Alias, BinaryExpr, Case, InList, ScalarFunction, WindowFunction};
 use datafusion::logical_expr::{Expr, ExprSchemable, Operator, SortExpr, Volatility};
 
-use super::Encoder;
-use crate::engine::functions::{self, MAPPED, Mapping};
-use crate::engine::table::is_text;
+use super::dictionary::Dictionary;
+use super::functions::{self, MAPPED, Mapping};
+use super::table::is_text;
 
-/// What the names in an expression mean: the columns as they were, and which of them are codes now.
+/// The columns that an expression may refer to: their schema before the rewrite, and which of them are codes now.
 pub(super) struct Scope {
     pub(super) schema: DFSchemaRef,
     pub(super) columns: Vec<Option<DataType>>,
@@ -25,8 +26,14 @@ impl Scope {
     }
 }
 
-impl Encoder<'_> {
-    /// An expression that gives the code of what a text expression gives; none when that takes more than codes.
+/// Rewrites expressions for one dictionary.
+pub(super) struct Expressions<'a> {
+    pub(super) state: &'a SessionState,
+    pub(super) dictionary: &'a Arc<Dictionary>,
+}
+
+impl Expressions<'_> {
+    /// An expression that returns the code of the result of a text expression; none if that cannot be computed from codes.
     pub(super) fn code(&self, expr: &Expr, scope: &Scope) -> Result<Option<Expr>> {
         let code = match expr {
             Expr::Column(column) => scope.code(column).map(|_| expr.clone()),
@@ -36,7 +43,7 @@ impl Encoder<'_> {
                 None => value.is_null().then(|| number(None)),
             },
             Expr::Alias(alias) => self.code(&alias.expr, scope)?.map(|expr| Expr::Alias(Alias { expr: Box::new(expr), ..alias.clone() })),
-            // Between types of text a cast changes how it is held.
+            // A cast from one text type to another does not change the text.
             Expr::Cast(cast) if is_text(cast.field.data_type()) && is_text(&expr_type(&cast.expr, scope)?) => {
                 self.code(&cast.expr, scope)?
             }
@@ -71,7 +78,7 @@ impl Encoder<'_> {
         Ok(Some(Expr::Case(Case { expr: base.map(Box::new), when_then_expr, else_expr: otherwise })))
     }
 
-    /// What a CASE compares with what: codes where all of them can be.
+    /// The operand of a CASE and the values that it is compared with: as codes if all of them can be codes, else as texts.
     fn comparands<'e>(
         &self,
         base: Option<&Expr>,
@@ -91,7 +98,7 @@ impl Encoder<'_> {
         Ok((base, whens.map(|when| self.value(when.clone(), scope)).collect::<Result<_>>()?))
     }
 
-    /// The code of a text expression, by giving one to its text if there is no other way.
+    /// An expression that returns the code of the result of a text expression. If there is no other way, it encodes the text.
     pub(super) fn as_code(&self, expr: &Expr, scope: &Scope) -> Result<Expr> {
         match self.code(expr, scope)? {
             Some(code) => Ok(code),
@@ -99,7 +106,7 @@ impl Encoder<'_> {
         }
     }
 
-    /// An expression with the value of another, codes decoded where their text is looked into.
+    /// An expression with the same result as another. Codes are decoded where the expression needs their text.
     pub(super) fn value(&self, expr: Expr, scope: &Scope) -> Result<Expr> {
         let rewritten = expr.transform_down(|part| {
             if let Some(condition) = self.condition(&part, scope)? {
@@ -124,7 +131,7 @@ impl Encoder<'_> {
                     let case = Case { expr: base.map(Box::new), when_then_expr: branches, else_expr };
                     Ok(Transformed::new(Expr::Case(case), true, TreeNodeRecursion::Jump))
                 }
-                // To count texts their codes will do.
+                // The codes are enough to count texts.
                 Expr::AggregateFunction(mut call) if call.func.name() == "count" => {
                     call.params.args = self.codes_or_values(call.params.args, scope)?;
                     call.params.filter = call.params.filter.map(|filter| self.value(*filter, scope).map(Box::new)).transpose()?;
@@ -154,10 +161,10 @@ impl Encoder<'_> {
         exprs.into_iter().map(rewrite).collect()
     }
 
-    /// A condition that needs no text: on codes, or known for each code.
+    /// A condition that needs no text: it compares codes, or is computed once for each code. None if `expr` is no such condition.
     fn condition(&self, expr: &Expr, scope: &Scope) -> Result<Option<Expr>> {
         let texts = |exprs: &[&Expr]| -> Result<Option<Vec<Expr>>> {
-            // Of constants alone there is nothing to gain.
+            // A comparison of constants gains nothing.
             if exprs.iter().all(|expr| matches!(expr, Expr::Literal(..))) {
                 return Ok(None);
             }
@@ -191,7 +198,7 @@ impl Encoder<'_> {
         }
     }
 
-    /// An expression over one code and nothing else, as a function that is worked out once for each code.
+    /// An expression over a single column of codes, as a function that is computed once for each code; none if it reads something else.
     fn mapped(&self, expr: &Expr, scope: &Scope, wanted: impl Fn(&DataType) -> bool) -> Result<Option<Expr>> {
         let Some(column) = only_column(expr) else { return Ok(None) };
         let Some(text) = scope.code(&column) else { return Ok(None) };
@@ -212,7 +219,7 @@ impl Encoder<'_> {
     }
 }
 
-/// The type of an expression over the columns as they were; of none that has no type by itself.
+/// The type of an expression over the columns before the rewrite; `Null` for a column that is not among them.
 fn expr_type(expr: &Expr, scope: &Scope) -> Result<DataType> {
     match expr {
         Expr::Column(column) if scope.schema.maybe_index_of_column(column).is_none() => Ok(DataType::Null),
@@ -228,7 +235,7 @@ fn is_equality(operator: Operator) -> bool {
     matches!(operator, Operator::Eq | Operator::NotEq | Operator::IsDistinctFrom | Operator::IsNotDistinctFrom)
 }
 
-/// The one column that an expression reads, when it reads no more than that, once worked out is the same for ever, and does something.
+/// The only column that an expression reads. None if it reads several, if it is not a pure function of it, or if it is the bare column.
 fn only_column(expr: &Expr) -> Option<Column> {
     let mut only: Option<Column> = None;
     let mut fits = !matches!(expr, Expr::Column(_) | Expr::Alias(_) | Expr::Literal(..));

@@ -1,26 +1,26 @@
-//! Sums of doubles without rounding: whatever the order they are added in, the sum is the same, and it is rounded once, at the end.
+//! Sums of doubles without rounding. The sum does not depend on the order of the values, and is rounded once, at the end.
 //!
-//! A double is a whole number times a power of two, so a sum of doubles is a whole number too, if only it is wide enough. Nearly always
-//! 256 bits are, counted from a little below the first value; what does not fit goes to a number of any width.
+//! A double is an integer times a power of two, so a sum of doubles is an integer too, if the integer is wide enough. Nearly always 256
+//! bits are enough, counted from a little below the first value. What does not fit these is added to an integer of any width.
 
 use arrow::datatypes::i256;
 use datafusion::error::{DataFusionError, Result};
 use num_bigint::{BigInt, BigUint, Sign};
 
-/// The exponent of the smallest number that is ever added: the product of the two smallest doubles.
+/// The exponent of the smallest number that can be added: the product of the two smallest doubles.
 const LEAST_EXPONENT: i32 = 2 * -1074;
-/// How many bits are kept below the last bit of the first value.
+/// How many bits of the sum are below the last bit of the first value.
 const ROOM_BELOW: i32 = 70;
-/// A number of at most 106 bits may be moved left by so much and stays well below 256 bits.
+/// An integer of at most 106 bits may be shifted left by so many bits and stays well below 256 bits.
 const MOST_SHIFT: i32 = 140;
 
 /// A sum of doubles, or of products of two.
 #[derive(Debug, Clone, Default)]
 pub struct ExactSum {
-    /// The sum of what was near, in units of two to the power of `exponent`.
+    /// The sum of the values that fit, in units of two to the power of `exponent`.
     near: i256,
     exponent: i32,
-    /// What is rare.
+    /// The rare part of the sum, if there is one.
     far: Option<Box<Far>>,
 }
 
@@ -28,28 +28,28 @@ pub struct ExactSum {
 struct Far {
     /// In units of two to the power of [`LEAST_EXPONENT`].
     sum: BigInt,
-    /// How many values were no number, infinity, and minus infinity.
+    /// How many values were NaN, infinity, and minus infinity.
     special: [i64; 3],
 }
 
-/// A whole number times a power of two.
+/// An integer times a power of two.
 #[derive(Debug, Clone)]
 pub struct Scaled {
     number: BigInt,
     exponent: i64,
 }
 
-/// What sums come to.
+/// The result of a sum.
 #[derive(Debug, Clone)]
 pub enum Total {
-    /// A number.
+    /// A finite number.
     Finite(Scaled),
-    /// Infinity, minus infinity or no number: one of the values was.
+    /// Infinity, minus infinity or NaN, because of one of the values.
     Special(f64),
 }
 
 impl ExactSum {
-    /// Adds a value, or takes one away that was added before.
+    /// Adds a value, or subtracts one that was added before.
     pub fn add(&mut self, value: f64, is_added: bool) {
         match parts(value) {
             Some((number, exponent)) => self.add_scaled(i128::from(if is_added { number } else { -number }), exponent),
@@ -57,7 +57,7 @@ impl ExactSum {
         }
     }
 
-    /// As [`ExactSum::add`], of the product of two values.
+    /// As [`ExactSum::add`], for the product of two values.
     pub fn add_product(&mut self, one: f64, other: f64, is_added: bool) {
         match (parts(one), parts(other)) {
             (Some((one, low)), Some((other, high))) => {
@@ -83,7 +83,7 @@ impl ExactSum {
         self.add_near(number, exponent);
     }
 
-    /// Adds what is near; false when it is not.
+    /// Adds a value that fits the 256 bits; returns false if it does not.
     fn add_near(&mut self, number: i128, exponent: i32) -> bool {
         let shift = exponent - self.exponent;
         let Some(shift) = u8::try_from(shift).ok().filter(|shift| i32::from(*shift) <= MOST_SHIFT) else { return false };
@@ -96,7 +96,7 @@ impl ExactSum {
         }
     }
 
-    /// Puts what is near to what is far.
+    /// Moves the sum of 256 bits into the integer of any width.
     fn move_away(&mut self) {
         if self.near != i256::ZERO {
             let far = self.far.get_or_insert_default();
@@ -139,7 +139,7 @@ impl ExactSum {
         self.far.get_or_insert_default().sum += theirs.far.unwrap_or_default().sum;
     }
 
-    /// What it comes to, not rounded.
+    /// The result, not rounded.
     pub fn total(&self) -> Total {
         let near = || BigInt::from_signed_bytes_le(&self.near.to_le_bytes());
         let Some(far) = &self.far else {
@@ -155,17 +155,17 @@ impl ExactSum {
         }
     }
 
-    /// The bytes that it takes beside itself.
+    /// The bytes on the heap.
     pub fn heap_bytes(&self) -> usize {
         self.far.as_ref().map_or(0, |far| size_of::<Far>() + usize::try_from(far.sum.bits() / 8).unwrap_or_default() + 8)
     }
 
-    /// Writes it to be read by [`ExactSum::read`].
+    /// Serialises the sum for [`ExactSum::read`].
     pub fn write(&self, bytes: &mut Vec<u8>) {
         bytes.extend(self.near.to_le_bytes());
         bytes.extend(self.exponent.to_le_bytes());
         let sum = self.far.as_ref().map(|far| far.sum.to_signed_bytes_le()).unwrap_or_default();
-        // No number takes as many bytes as would not fit.
+        // No sum has so many bytes that their number would not fit.
         bytes.extend(u16::try_from(sum.len()).unwrap_or(u16::MAX).to_le_bytes());
         if let Some(far) = &self.far {
             bytes.extend(&sum);
@@ -173,10 +173,10 @@ impl ExactSum {
         }
     }
 
-    /// Reads what [`ExactSum::write`] wrote, and leaves the rest.
+    /// Reads what [`ExactSum::write`] wrote, and advances behind it.
     ///
     /// # Errors
-    /// When it is something else.
+    /// When the bytes are not a sum.
     pub fn read(bytes: &mut &[u8]) -> Result<ExactSum> {
         let near = i256::from_le_bytes(take::<32>(bytes)?);
         let exponent = i32::from_le_bytes(take(bytes)?);
@@ -195,10 +195,10 @@ impl ExactSum {
     }
 }
 
-/// The first bytes of some.
+/// Splits off the first bytes.
 ///
 /// # Errors
-/// When there are not so many.
+/// When there are fewer.
 pub fn take<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N]> {
     let (first, rest) = bytes.split_first_chunk::<N>().ok_or_else(torn)?;
     *bytes = rest;
@@ -213,7 +213,7 @@ fn shift_of(exponent: i32) -> u32 {
     (exponent - LEAST_EXPONENT).unsigned_abs()
 }
 
-/// A double as a whole number without trailing zero bits and an exponent of two; none when it is not finite.
+/// A double as an odd integer (or zero) times a power of two; none if it is not finite.
 fn parts(value: f64) -> Option<(i64, i32)> {
     if !value.is_finite() {
         return None;
@@ -231,34 +231,34 @@ fn parts(value: f64) -> Option<(i64, i32)> {
 }
 
 impl Scaled {
-    /// A whole number.
+    /// An integer.
     pub fn whole(number: impl Into<BigInt>) -> Scaled {
         Scaled { number: number.into(), exponent: 0 }
     }
 
-    /// Whether it is nothing.
+    /// Whether it is zero.
     pub fn is_zero(&self) -> bool {
         self.number.sign() == Sign::NoSign
     }
 
-    /// Whether it is less than nothing.
+    /// Whether it is negative.
     pub fn is_negative(&self) -> bool {
         self.number.sign() == Sign::Minus
     }
 
-    /// The product with another.
+    /// The product of two numbers.
     pub fn times(&self, other: &Scaled) -> Scaled {
         Scaled { number: &self.number * &other.number, exponent: self.exponent + other.exponent }
     }
 
-    /// What is left when another is taken away.
+    /// The difference of two numbers.
     pub fn minus(&self, other: &Scaled) -> Scaled {
         let exponent = self.exponent.min(other.exponent);
         let at = |scaled: &Scaled| &scaled.number << (scaled.exponent - exponent).unsigned_abs();
         Scaled { number: at(self) - at(other), exponent }
     }
 
-    /// The double nearest to its quotient by another, of two as near the even one; the divisor must not be zero.
+    /// The double nearest to the quotient of two numbers; if two are equally near, the even one. The divisor must not be zero.
     pub fn over(&self, divisor: &Scaled) -> f64 {
         let is_negative = self.is_negative() != divisor.is_negative();
         let size = nearest(self.number.magnitude(), divisor.number.magnitude(), self.exponent - divisor.exponent);
@@ -272,7 +272,7 @@ fn nearest(number: &BigUint, divisor: &BigUint, exponent: i64) -> f64 {
     if bits(number) == 0 {
         return 0.0;
     }
-    // So that the quotient has 65 bits at least; what is left over is told by the last of them.
+    // The quotient gets at least 65 bits. Its last bit is set if there is a remainder.
     let shift = (bits(divisor) + 66 - bits(number)).max(0);
     let (quotient, rest) = if *divisor == BigUint::from(1u8) {
         (number << shift.unsigned_abs(), BigUint::ZERO)
@@ -286,13 +286,14 @@ fn nearest(number: &BigUint, divisor: &BigUint, exponent: i64) -> f64 {
     round(leading, is_inexact, exponent - shift + dropped)
 }
 
-/// The double nearest to a number whose first of 64 bits is set, times a power of two; inexact when a little is left out of it.
+/// The double nearest to an integer times a power of two. The first of the integer's 64 bits must be set. With `inexact` the number is a
+/// little larger than that.
 fn round(leading: u64, is_inexact: bool, exponent: i64) -> f64 {
     let magnitude = exponent + 63;
     if magnitude > 1023 {
         return f64::INFINITY;
     }
-    // Below the smallest normal double bits are lost one by one.
+    // Below the smallest normal double the precision decreases bit by bit.
     let lost = 11 + (-1022 - magnitude).max(0);
     let Some(lost) = u32::try_from(lost).ok().filter(|lost| *lost <= 65) else { return 0.0 };
     let wide = u128::from(leading);
@@ -302,13 +303,13 @@ fn round(leading: u64, is_inexact: bool, exponent: i64) -> f64 {
     if rest > half || rest == half && (is_inexact || kept % 2 == 1) {
         kept += 1;
     }
-    // At most 53 bits and so exact, as its product with a power of two is.
+    // It has at most 53 bits, so the conversion is exact, and so is the product with a power of two.
     #[expect(clippy::cast_precision_loss, reason = "it has at most 53 bits, or is two to the power of 53")]
     let kept = kept as f64;
     kept * power_of_two(exponent + i64::from(lost))
 }
 
-/// Two to a power from that of the smallest double to that of the largest.
+/// A power of two, from that of the smallest double to that of the largest.
 fn power_of_two(exponent: i64) -> f64 {
     match exponent {
         -1022.. => f64::from_bits(((exponent + 1023).unsigned_abs()) << 52),
@@ -317,7 +318,7 @@ fn power_of_two(exponent: i64) -> f64 {
 }
 
 impl Total {
-    /// The double nearest to its quotient by a count; the count must not be zero.
+    /// The double nearest to the quotient of a result and a count. The count must not be zero.
     pub fn over_count(&self, count: u64) -> f64 {
         match self {
             Total::Finite(scaled) => scaled.over(&Scaled::whole(count)),

@@ -1,5 +1,5 @@
-//! The least and the largest double of a group in the total order of IEEE 754, whatever the order of rows: −0 before 0, and what is no
-//! number after infinity. DataFusion's own compare such values as equal to any other, so that the order of rows would show.
+//! The smallest and the largest double of a group in the total order of IEEE 754, in which −0 comes before 0 and NaN after infinity.
+//! DataFusion's own aggregates treat NaN as equal to every number, so their results would depend on the order of rows.
 
 use std::cmp::Ordering;
 use std::mem::size_of;
@@ -15,7 +15,7 @@ use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, ReversedUDAF, SetMonotonicity, Signature, StatisticsArgs,
 };
 
-/// `min` or `max` of DataFusion, but for doubles.
+/// DataFusion's `min` or `max`, with an implementation of its own for doubles.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Extreme(pub Arc<AggregateUDF>);
 
@@ -83,7 +83,7 @@ impl AggregateUDFImpl for Extreme {
     }
 
     fn value_from_stats(&self, args: &StatisticsArgs) -> Option<ScalarValue> {
-        // Statistics leave out what is no number.
+        // Statistics of a file do not include NaN, so they cannot answer the query.
         if args.return_type.is_floating() { None } else { self.0.value_from_stats(args) }
     }
 

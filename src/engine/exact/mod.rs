@@ -1,5 +1,5 @@
-//! Aggregates in the place of DataFusion's own that would wrap around, or whose results would show in what order rows came: sums and
-//! means, what is worked out from them, and the extremes of doubles.
+//! Exact aggregates that replace those of DataFusion which would wrap around, or whose results would depend on the order of rows: sums,
+//! means, variances and other quotients of sums, and the extremes of doubles.
 
 mod double;
 mod extremes;
@@ -29,7 +29,7 @@ use datafusion::logical_expr::{
 use extremes::Extreme;
 use whole::Settings;
 
-/// The aggregates, by the names of those that they stand for.
+/// The exact aggregates. They have the names of the aggregates that they replace.
 pub fn functions() -> Vec<AggregateUDF> {
     let mut all = vec![
         AggregateUDF::from(Exact::new(sum::sum_udaf(), Kind::Sum)),
@@ -62,7 +62,7 @@ pub fn functions() -> Vec<AggregateUDF> {
     all
 }
 
-/// What an aggregate works out.
+/// What an aggregate computes.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Sum,
@@ -71,7 +71,7 @@ enum Kind {
     Pairs(tally::Finish<moments::Pairs>),
 }
 
-/// An aggregate in the place of one of DataFusion's, with its name and its types.
+/// An exact aggregate with the name and the types of the DataFusion aggregate that it replaces.
 #[derive(Debug)]
 struct Exact {
     instead_of: Arc<AggregateUDF>,
@@ -102,7 +102,7 @@ impl Exact {
     }
 }
 
-/// What a sum or a mean takes: every integer as one of 64 bits, every double, decimals and durations.
+/// The argument types of a sum or a mean: integers, which are cast to 64 bits, doubles, decimals and durations.
 fn numbers() -> Signature {
     let integers = |native, logical| {
         TypeSignature::Coercible(vec![Coercion::new_implicit(
@@ -126,7 +126,7 @@ fn numbers() -> Signature {
     )
 }
 
-/// Builds with the type of whole number that a column has, and what finishes its sums.
+/// Calls a generic constructor with the integer type of a column and the function that turns its sums into results.
 macro_rules! by_type {
     ($kind:expr, $input:expr, $build:ident, $otherwise:expr) => {
         match ($kind, $input) {

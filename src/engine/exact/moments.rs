@@ -1,8 +1,8 @@
-//! What doubles are described by: mean, variance, covariance, correlation and the line through them, worked out from exact sums.
+//! Mean, variance, covariance, correlation and linear regression of doubles, computed from exact sums.
 //!
-//! With n rows, write S(x) for the sum of x and N(xy) = n S(xy) − S(x) S(y). Then the population covariance is N(xy) / n², that of a
-//! sample N(xy) / (n (n − 1)), the slope N(xy) / N(xx), and so on. Each is one quotient of exact numbers and so rounded once (a standard
-//! deviation and a correlation once more, by the square root).
+//! With n rows, let S(x) be the sum of x, and N(xy) = n S(xy) − S(x) S(y). Then the covariance of a population is N(xy) / n², that of a
+//! sample is N(xy) / (n (n − 1)), the slope is N(xy) / N(xx), and so on. Each is one quotient of exact numbers, so it is rounded once. A
+//! standard deviation and a correlation are rounded once more, by the square root.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub struct Sum {
     sum: ExactSum,
 }
 
-/// The number of rows, the sums of a column, and of its squares.
+/// The number of rows, the sum of a column, and the sum of its squares.
 #[derive(Debug, Clone, Default)]
 pub struct Squares {
     rows: u64,
@@ -27,7 +27,7 @@ pub struct Squares {
     squares: ExactSum,
 }
 
-/// The number of rows in which two columns have values, and the sums of either, of their squares and of their products.
+/// The number of rows in which both columns have values, with the sums of each column, of their squares and of their products.
 #[derive(Debug, Clone, Default)]
 pub struct Pairs {
     y: Squares,
@@ -126,17 +126,17 @@ fn each<T>(tallies: &[T], result: impl Fn(&T) -> Option<f64>) -> ArrayRef {
     Arc::new(tallies.iter().map(result).collect::<Float64Array>())
 }
 
-/// The sum; null of no row.
+/// The sum; null without rows.
 pub fn sum(tallies: &[Sum]) -> ArrayRef {
     each(tallies, |tally| (tally.rows > 0).then(|| tally.sum.total().over_count(1)))
 }
 
-/// The mean; null of no row.
+/// The mean; null without rows.
 pub fn mean(tallies: &[Sum]) -> ArrayRef {
     each(tallies, |tally| (tally.rows > 0).then(|| tally.sum.total().over_count(tally.rows)))
 }
 
-/// Whether rows are all that there is, or a sample of it.
+/// Whether the rows are a population or a sample of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Of {
     Population,
@@ -144,7 +144,7 @@ enum Of {
 }
 
 impl Of {
-    /// What N(xy) is divided by; none when there are too few rows.
+    /// The divisor of N(xy); none if there are too few rows.
     fn divisor(self, rows: u64) -> Option<Scaled> {
         let less = match self {
             Of::Population => rows,
@@ -154,7 +154,7 @@ impl Of {
     }
 }
 
-/// N(xy) of a count and the sums of x, y and xy; no number when one of the values is not finite.
+/// N(xy) from a count and the sums of x, y and xy; not finite if one of the values is not finite.
 fn deviation(rows: u64, x: &ExactSum, y: &ExactSum, products: &ExactSum) -> Option<Scaled> {
     match (x.total(), y.total(), products.total()) {
         (Total::Finite(x), Total::Finite(y), Total::Finite(products)) => Some(Scaled::whole(rows).times(&products).minus(&x.times(&y))),
@@ -167,22 +167,22 @@ fn variance(tally: &Squares, of: Of) -> Option<f64> {
     Some(deviation(tally.rows, &tally.sum, &tally.sum, &tally.squares).map_or(f64::NAN, |deviation| deviation.over(&divisor)))
 }
 
-/// The variance of a sample; null of less than two rows.
+/// The variance of a sample; null for less than two rows.
 pub fn var_samp(tallies: &[Squares]) -> ArrayRef {
     each(tallies, |tally| variance(tally, Of::Sample))
 }
 
-/// The variance of a population; null of no row.
+/// The variance of a population; null without rows.
 pub fn var_pop(tallies: &[Squares]) -> ArrayRef {
     each(tallies, |tally| variance(tally, Of::Population))
 }
 
-/// The standard deviation of a sample; null of less than two rows.
+/// The standard deviation of a sample; null for less than two rows.
 pub fn stddev_samp(tallies: &[Squares]) -> ArrayRef {
     each(tallies, |tally| variance(tally, Of::Sample).map(f64::sqrt))
 }
 
-/// The standard deviation of a population; null of no row.
+/// The standard deviation of a population; null without rows.
 pub fn stddev_pop(tallies: &[Squares]) -> ArrayRef {
     each(tallies, |tally| variance(tally, Of::Population).map(f64::sqrt))
 }
@@ -198,7 +198,7 @@ impl Pairs {
         ])
     }
 
-    /// A quotient of what the deviations give; null of less than `least` rows or when the divisor is nothing.
+    /// A quotient of these numbers; null for less than `least` rows and if the divisor is zero.
     fn quotient(&self, least: u64, terms: impl Fn([Scaled; 3]) -> (Scaled, Scaled)) -> Option<f64> {
         if self.x.rows < least {
             return None;
@@ -218,17 +218,17 @@ impl Pairs {
     }
 }
 
-/// The covariance of a sample; null of less than two rows.
+/// The covariance of a sample; null for less than two rows.
 pub fn covar_samp(tallies: &[Pairs]) -> ArrayRef {
     each(tallies, |tally| tally.covariance(Of::Sample))
 }
 
-/// The covariance of a population; null of no row.
+/// The covariance of a population; null without rows.
 pub fn covar_pop(tallies: &[Pairs]) -> ArrayRef {
     each(tallies, |tally| tally.covariance(Of::Population))
 }
 
-/// Pearson's coefficient of correlation; null of less than two rows and when a column does not vary.
+/// Pearson's correlation coefficient; null for less than two rows and if a column has only one value.
 pub fn corr(tallies: &[Pairs]) -> ArrayRef {
     each(tallies, |tally| {
         let squared = tally.quotient(2, |[xx, yy, xy]| (xy.times(&xy), xx.times(&yy)))?;
@@ -237,12 +237,12 @@ pub fn corr(tallies: &[Pairs]) -> ArrayRef {
     })
 }
 
-/// The slope of the line of least squares; null when x does not vary.
+/// The slope of the regression line; null if x has only one value.
 pub fn regr_slope(tallies: &[Pairs]) -> ArrayRef {
     each(tallies, |tally| tally.quotient(2, |[xx, _, xy]| (xy, xx)))
 }
 
-/// Where the line of least squares meets x = 0: (S(y) N(xx) − N(xy) S(x)) / (n N(xx)); null when x does not vary.
+/// The intercept of the regression line, (S(y) N(xx) − N(xy) S(x)) / (n N(xx)); null if x has only one value.
 pub fn regr_intercept(tallies: &[Pairs]) -> ArrayRef {
     each(tallies, |tally| match (tally.x.sum.total(), tally.y.sum.total()) {
         (Total::Finite(x), Total::Finite(y)) => {
@@ -252,7 +252,7 @@ pub fn regr_intercept(tallies: &[Pairs]) -> ArrayRef {
     })
 }
 
-/// The share of the variance that the line of least squares explains; null when a column does not vary.
+/// The share of the variance that the regression line explains (R²); null if a column has only one value.
 pub fn regr_r2(tallies: &[Pairs]) -> ArrayRef {
     each(tallies, |tally| tally.quotient(2, |[xx, yy, xy]| (xy.times(&xy), xx.times(&yy))))
 }
@@ -262,27 +262,27 @@ pub fn regr_count(tallies: &[Pairs]) -> ArrayRef {
     Arc::new(tallies.iter().map(|tally| Some(tally.x.rows)).collect::<UInt64Array>())
 }
 
-/// The mean of x; null of no row.
+/// The mean of x; null without rows.
 pub fn regr_avgx(tallies: &[Pairs]) -> ArrayRef {
     each(tallies, |tally| (tally.x.rows > 0).then(|| tally.x.sum.total().over_count(tally.x.rows)))
 }
 
-/// The mean of y; null of no row.
+/// The mean of y; null without rows.
 pub fn regr_avgy(tallies: &[Pairs]) -> ArrayRef {
     each(tallies, |tally| (tally.y.rows > 0).then(|| tally.y.sum.total().over_count(tally.y.rows)))
 }
 
-/// The sum of the squares of what x differs from its mean; null of no row.
+/// The sum of the squared deviations of x from its mean; null without rows.
 pub fn regr_sxx(tallies: &[Pairs]) -> ArrayRef {
     each(tallies, |tally| tally.over_rows(0))
 }
 
-/// The sum of the squares of what y differs from its mean; null of no row.
+/// The sum of the squared deviations of y from its mean; null without rows.
 pub fn regr_syy(tallies: &[Pairs]) -> ArrayRef {
     each(tallies, |tally| tally.over_rows(1))
 }
 
-/// The sum of the products of what x and y differ from their means; null of no row.
+/// The sum of the products of the deviations of x and y from their means; null without rows.
 pub fn regr_sxy(tallies: &[Pairs]) -> ArrayRef {
     each(tallies, |tally| tally.over_rows(2))
 }

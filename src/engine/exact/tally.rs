@@ -1,4 +1,5 @@
-//! Aggregates whose partial results are bytes: one accumulator for a group, many groups and a window that slides.
+//! The accumulators of aggregates whose partial results are bytes: for one group, for many groups, for sliding windows and for distinct
+//! values.
 
 use std::fmt::Debug;
 use std::mem::size_of;
@@ -8,27 +9,27 @@ use datafusion::common::ScalarValue;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
 
-/// What is kept of a group while its rows come. The order of rows and of merges must not show in it.
+/// The partial result of a group. It must not depend on the order of rows and merges.
 pub trait Tally: Clone + Default + Debug + Send + Sync + 'static {
-    /// Adds a row without nulls, or takes one away that was added before.
+    /// Adds a row without nulls, or removes one that was added before.
     fn add(&mut self, values: &[f64], is_added: bool);
-    /// Adds what another has.
+    /// Adds another partial result.
     fn merge(&mut self, other: Self);
-    /// Writes it to be read by [`Tally::read`].
+    /// Serialises it for [`Tally::read`].
     fn write(&self, bytes: &mut Vec<u8>);
-    /// Reads what was written.
+    /// Reads what [`Tally::write`] wrote.
     ///
     /// # Errors
-    /// When it is something else.
+    /// When the bytes are not a partial result.
     fn read(bytes: &mut &[u8]) -> Result<Self>;
-    /// The bytes that it takes beside itself.
+    /// The bytes on the heap.
     fn heap_bytes(&self) -> usize;
 }
 
-/// What tallies come to.
+/// Turns partial results into results.
 pub type Finish<T> = fn(&[T]) -> ArrayRef;
 
-/// The rows of some columns of doubles in which no value is null, one after the other.
+/// The rows of some columns of doubles that have no null, one after the other.
 ///
 /// # Errors
 /// When a column is of another type.
@@ -71,7 +72,7 @@ pub struct One<T> {
 }
 
 impl<T: Tally> One<T> {
-    /// One that has seen nothing.
+    /// An accumulator without rows.
     pub fn new(finish: Finish<T>) -> Self {
         One { tally: T::default(), finish }
     }
@@ -119,7 +120,7 @@ pub struct Many<T> {
 }
 
 impl<T: Tally> Many<T> {
-    /// One that has seen no group.
+    /// An accumulator without groups.
     pub fn new(finish: Finish<T>) -> Self {
         Many { tallies: Vec::new(), heap_bytes: 0, finish }
     }
@@ -180,16 +181,16 @@ impl<T: Tally> GroupsAccumulator for Many<T> {
     }
 }
 
-/// The accumulator of the different values of one group.
+/// The accumulator of the distinct values of one group.
 #[derive(Debug)]
 pub struct Distinct<T> {
-    /// The bits of the values; of a value and its negative only when they differ.
+    /// The bits of the values. Zero without a sign stands for both zeros.
     seen: std::collections::HashSet<u64>,
     finish: Finish<T>,
 }
 
 impl<T> Distinct<T> {
-    /// One that has seen nothing.
+    /// An accumulator without rows.
     pub fn new(finish: Finish<T>) -> Self {
         Distinct { seen: std::collections::HashSet::new(), finish }
     }
@@ -198,7 +199,7 @@ impl<T> Distinct<T> {
 impl<T: Tally> Accumulator for Distinct<T> {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         rows(values, None, |_, row| {
-            // Added to nothing, nothing loses its sign; all that are no number are one.
+            // Adding zero removes the sign of −0. All NaN count as one value.
             let value = if row[0].is_nan() { f64::NAN } else { row[0] + 0.0 };
             self.seen.insert(value.to_bits());
         })
@@ -206,7 +207,7 @@ impl<T: Tally> Accumulator for Distinct<T> {
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
         let mut tally = T::default();
-        // In whatever order, since a tally does not show it.
+        // The order makes no difference to a tally.
         self.seen.iter().for_each(|bits| tally.add(&[f64::from_bits(*bits)], true));
         ScalarValue::try_from_array(&(self.finish)(&[tally]), 0)
     }

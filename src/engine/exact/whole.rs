@@ -1,7 +1,7 @@
-//! Sums and means of whole numbers, decimals and durations that never wrap.
+//! Sums and means of integers, decimals and durations that never wrap around.
 //!
-//! A sum is kept in the width of its values, which is fast and small, beside how often it overflowed, which is rare. The order of rows
-//! does not show: what overflows on the way and comes back is right, and what does not fit in the end is an error.
+//! A sum has the width of its values, which is fast and small, and a count of overflows, which are rare. So it does not depend on the order
+//! of rows: a sum that overflows in between and comes back is right, and a result that does not fit in the end is an error.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::{Debug, Formatter};
@@ -17,45 +17,45 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
 use num_bigint::BigInt;
 
-use super::super::told;
+use super::super::overflow;
 use super::double::Scaled;
 
-/// The sum of a group with nothing cut off.
+/// The exact sum of a group.
 pub struct Whole<N> {
     /// Its lowest bits.
     pub low: N,
-    /// How often it overflowed, upwards less downwards.
+    /// How many times it overflowed upwards, minus how many times downwards.
     pub carry: i64,
-    /// How many values there were; for a sum one at most.
+    /// The number of values; for a sum at most one, since only whether there is any matters.
     pub rows: u64,
 }
 
-/// What the sums of groups come to, in a type.
+/// Turns the sums of groups into results of a type.
 pub type Finish<T> = fn(&[Whole<<T as ArrowPrimitiveType>::Native>], &Settings) -> Result<ArrayRef>;
 
-/// What an accumulator is told of its function.
+/// The properties of the aggregate that its accumulators need.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The type of the values.
     pub input: DataType,
     /// The type of the result.
     pub result: DataType,
-    /// Whether rows are counted; else it is only known whether there was one.
+    /// Whether rows are counted. If not, an accumulator only knows whether there were any.
     pub counts: bool,
 }
 
-/// The sums of many groups.
+/// The accumulator of many groups.
 pub struct Many<T: ArrowPrimitiveType> {
     lows: Vec<T::Native>,
     carries: BTreeMap<usize, i64>,
-    /// Whether a group had a value, when rows are not counted.
+    /// For each group whether it has a value, if rows are not counted.
     seen: Vec<bool>,
     rows: Vec<u64>,
     finish: Finish<T>,
     settings: Settings,
 }
 
-/// The sum of one group.
+/// The accumulator of one group.
 pub struct One<T: ArrowPrimitiveType>(Many<T>);
 
 impl<T: ArrowPrimitiveType> Debug for One<T> {
@@ -78,7 +78,7 @@ impl<T: ArrowPrimitiveType> Many<T>
 where
     T::Native: ArrowNativeTypeOp,
 {
-    /// One that has seen no group.
+    /// An accumulator without groups.
     pub fn new(settings: Settings, finish: Finish<T>) -> Self {
         Many { lows: Vec::new(), carries: BTreeMap::new(), seen: Vec::new(), rows: Vec::new(), finish, settings }
     }
@@ -160,7 +160,7 @@ where
         columns
     }
 
-    /// The type of a partial sum; what is beyond its precision is right all the same.
+    /// The type of a partial sum. Sums beyond its precision are still right.
     fn state_type(&self) -> DataType {
         if self.settings.counts { self.settings.input.clone() } else { self.settings.result.clone() }
     }
@@ -240,7 +240,7 @@ impl<T: ArrowPrimitiveType> One<T>
 where
     T::Native: ArrowNativeTypeOp,
 {
-    /// One that has seen nothing. Rows are counted, so that a window knows when it has none.
+    /// An accumulator without rows. It counts rows, so that a sliding window knows when it has none.
     pub fn new(settings: Settings, finish: Finish<T>) -> Self {
         let mut many = Many::new(settings, finish);
         many.rows.push(0);
@@ -301,7 +301,7 @@ where
     }
 }
 
-/// The sum or the mean of the different values of one group.
+/// The accumulator of the distinct values of one group.
 pub struct Distinct<T: ArrowPrimitiveType> {
     seen: HashSet<Vec<u8>>,
     values: Vec<T::Native>,
@@ -313,7 +313,7 @@ impl<T: ArrowPrimitiveType> Distinct<T>
 where
     T::Native: ArrowNativeTypeOp,
 {
-    /// One that has seen nothing.
+    /// An accumulator without rows.
     pub fn new(settings: Settings, finish: Finish<T>) -> Self {
         Distinct { seen: HashSet::new(), values: Vec::new(), finish, settings }
     }
@@ -381,10 +381,10 @@ pub fn beyond(what: &str, data_type: &DataType) -> DataFusionError {
         DataType::Duration(_) => "duration",
         _ => "integer",
     };
-    told(format!("{what} is beyond what its type can hold ({name}); cast what it is made of to a wider type, or to double"))
+    overflow(format!("{what} is beyond what its type can hold ({name}); cast its operands to a wider type, or to double"))
 }
 
-/// The sums, in the type of the result.
+/// The sums in the result type.
 ///
 /// # Errors
 /// When one does not fit.
@@ -404,7 +404,7 @@ where
     Ok(sums)
 }
 
-/// Whether all values of decimals have no more digits than their type.
+/// Whether all decimals have no more digits than their type allows.
 pub fn fits_precision(values: &ArrayRef) -> bool {
     use arrow::datatypes::{Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type};
     match values.data_type() {
@@ -416,7 +416,7 @@ pub fn fits_precision(values: &ArrayRef) -> bool {
     }
 }
 
-/// The means of whole numbers, as the doubles nearest to them.
+/// The means of integers: the doubles nearest to them.
 ///
 /// # Errors
 /// None.
@@ -429,7 +429,7 @@ where
     Ok(Arc::new(wholes.iter().map(mean).collect::<arrow::array::Float64Array>()))
 }
 
-/// The means of decimals and durations, cut off behind the last digit of the result's type.
+/// The means of decimals and durations, truncated after the last digit of the result type.
 ///
 /// # Errors
 /// When one does not fit.
@@ -455,7 +455,7 @@ where
     if fits_precision(&means) { Ok(means) } else { Err(beyond("a mean", &settings.result)) }
 }
 
-/// A number in a type, if it is wide enough.
+/// Converts an integer to a type, if it fits.
 fn native<T: ArrowPrimitiveType>(number: &BigInt) -> Option<T::Native> {
     let mut bytes = number.to_signed_bytes_le();
     let width = size_of::<T::Native>();

@@ -1,19 +1,19 @@
-//! Which columns are known to tell all rows of a plan apart, so that an order by them leaves no ties open.
+//! Finds the keys of a plan, which are columns with different values in all rows. An order by a key has no ties.
 
 use std::collections::{BTreeMap, HashSet};
 
 use datafusion::common::{Column, DFSchema};
 use datafusion::logical_expr::{Distinct, Expr, JoinType, LogicalPlan};
 
-/// For tables, by name, the sets of columns that tell their rows apart.
+/// The keys of tables by their name; a key is a set of columns.
 pub type Keys = BTreeMap<String, Vec<Vec<String>>>;
 
-/// Whether some columns tell all rows of a plan apart, as far as is known.
+/// Whether some columns contain a known key of a plan.
 pub fn tell_apart(plan: &LogicalPlan, columns: &HashSet<Column>, tables: &Keys) -> bool {
     keys_of(plan, tables).iter().any(|key| key.iter().all(|column| columns.contains(column)))
 }
 
-/// The sets of columns that are known to tell the rows of a plan apart.
+/// The known keys of a plan.
 pub fn keys_of(plan: &LogicalPlan, tables: &Keys) -> Vec<Vec<Column>> {
     match plan {
         LogicalPlan::TableScan(scan) => {
@@ -48,7 +48,7 @@ fn carried(keys: Vec<Vec<Column>>, of: impl Fn(&Column) -> Option<Column>) -> Ve
     keys.into_iter().filter_map(|key| key.iter().map(&of).collect()).collect()
 }
 
-/// The column that an expression is, under whatever name.
+/// The column that an expression passes through unchanged, perhaps under another name.
 fn passed_on(expr: &Expr) -> Option<&Column> {
     match expr {
         Expr::Column(column) => Some(column),

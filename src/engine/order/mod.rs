@@ -1,8 +1,9 @@
-//! Keeps the order in which rows happen to come out of results.
+//! Keeps results independent of the order in which rows happen to come.
 //!
-//! Rows come in another order in every run. What depends on it has two remedies: where SQL says an order, ties that the order leaves open
-//! are broken by all columns (`ties`); where it says none, there is no right answer, and the query is refused ([`dependent_on_order`]).
-//! Every aggregate and window function has its place in the tables below; one that a later DataFusion brings is refused until it has.
+//! Rows come in a different order in every run. Where SQL gives an order, the ties that it leaves are broken by all other columns (`ties`).
+//! Where SQL gives no order although the result depends on one, no result would be right, and the query is refused
+//! ([`dependent_on_order`]). The tables below list every aggregate and window function. A function that a later version of DataFusion adds
+//! is refused until it is listed.
 
 mod keys;
 mod ties;
@@ -21,29 +22,29 @@ use datafusion::logical_expr::{
     Distinct, Expr, Limit, LogicalPlan, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition,
 };
 
-/// What the order of rows is to an aggregate.
+/// How an aggregate depends on the order of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Aggregating {
-    /// Nothing: the result is a function of the set of rows.
+    /// Not at all: the result is a function of the set of rows.
     Free,
-    /// Part of what is asked: it must be said.
+    /// The result is defined by an order, so the call must have an `order by`.
     Ordered,
-    /// It shows, and nothing can be said against it; the other function is the exact one.
+    /// The result depends on it and no `order by` can change that. The other function is the exact one.
     Inexact(&'static str),
 }
 
-/// What the order of rows is to a window function.
+/// How a window function depends on the order of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ranking {
-    /// Rows that tie get the same result.
+    /// Rows with equal sort keys get the same result.
     Peers,
-    /// Every row has its own place, so ties must be broken.
+    /// The result of a row depends on its place among rows with equal sort keys, so ties must be broken.
     Places,
-    /// As [`Ranking::Places`], among the rows of a frame.
+    /// As [`Ranking::Places`], and on the rows of the frame.
     Frame,
 }
 
-/// Every aggregate. Those of doubles that are free of order are so in their exact form (`exact`).
+/// Every aggregate. Aggregates of doubles are independent of order in their exact form (`exact`).
 const AGGREGATES: &[(&str, Aggregating)] = &[
     ("any_value", Aggregating::Inexact("first_value(… order by …)")),
     ("approx_distinct", Aggregating::Inexact("count(distinct …)")),
@@ -86,7 +87,7 @@ const AGGREGATES: &[(&str, Aggregating)] = &[
     ("var_pop", Aggregating::Free),
 ];
 
-/// Every window function that is no aggregate.
+/// Every window function that is not an aggregate.
 const WINDOWS: &[(&str, Ranking)] = &[
     ("cume_dist", Ranking::Peers),
     ("dense_rank", Ranking::Peers),
@@ -101,36 +102,36 @@ const WINDOWS: &[(&str, Ranking)] = &[
     ("row_number", Ranking::Places),
 ];
 
-/// What the order of rows is to an aggregate; none when it is not known.
+/// How an aggregate depends on the order of rows; none if it is not listed.
 pub fn aggregating(name: &str) -> Option<Aggregating> {
     AGGREGATES.iter().find(|(known, _)| *known == name).map(|(_, aggregating)| *aggregating)
 }
 
-/// What the order of rows is to a window function; none when it is not known.
+/// How a window function depends on the order of rows; none if it is not listed.
 pub fn ranking(name: &str) -> Option<Ranking> {
     WINDOWS.iter().find(|(known, _)| *known == name).map(|(_, ranking)| *ranking)
 }
 
-/// Something in a query that the order of rows would show in.
+/// A part of a query whose result would depend on the order in which rows happen to come.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Dependence {
-    /// An aggregate that is told no order.
+    /// An aggregate that needs an `order by` and has none.
     Aggregate(String),
-    /// A window function, or an aggregate over a frame of rows, that is told no order.
+    /// A window function, or an aggregate over a frame of rows, that needs an `order by` and has none.
     Window(String),
-    /// A window function that looks at single rows of a frame that ends between rows which tie.
+    /// A window function that reads single rows of a frame whose ends depend on ties.
     Frame(String),
     /// `limit`, `offset` or `fetch` without `order by`.
     Limit,
     /// `distinct on` without `order by`.
     DistinctOn,
-    /// An aggregate that only estimates, and what to write in its place.
+    /// An approximate aggregate, and what to write instead.
     Inexact(String, &'static str),
-    /// An aggregate or window function that nobody has looked into.
+    /// An aggregate or window function that is not listed.
     Unknown(String),
 }
 
-/// What in a planned query the order of rows would show in.
+/// The parts of a planned query whose results would depend on the order in which rows happen to come.
 ///
 /// # Errors
 /// DataFusion's own.
@@ -156,7 +157,7 @@ fn look(plan: &LogicalPlan, found: &mut BTreeSet<Dependence>) -> Result<()> {
                 match part {
                     Expr::AggregateFunction(call) => found.extend(of_aggregate(call)),
                     Expr::WindowFunction(call) => found.extend(of_window(call)),
-                    // Whether there is a row does not depend on which.
+                    // `exists` only asks whether there is a row, not which.
                     Expr::Exists(exists) => look(without_limit(&exists.subquery.subquery), found)?,
                     Expr::InSubquery(list) => look(&list.subquery.subquery, found)?,
                     Expr::SetComparison(set) => look(&set.subquery.subquery, found)?,
@@ -177,10 +178,10 @@ fn without_limit(plan: &LogicalPlan) -> &LogicalPlan {
     }
 }
 
-/// Whether it does not matter which rows a limit leaves, or an order says which.
+/// Whether an order decides which rows a limit keeps, or it makes no difference.
 fn is_ordered(limit: &Limit) -> Result<bool> {
     let takes_none = matches!(limit.get_fetch_type()?, FetchType::Literal(Some(0)));
-    // The planner puts a projection above the order when that reads columns which are not selected.
+    // If the order uses columns that are not selected, the planner puts a projection above the sort.
     let mut input = limit.input.as_ref();
     while let LogicalPlan::Projection(projection) = input {
         input = &projection.input;
@@ -216,14 +217,14 @@ fn of_window(call: &WindowFunction) -> Option<Dependence> {
     (need(call) == Need::Frame && frame_of_rows(&name, &call.params).is_none()).then_some(Dependence::Frame(name))
 }
 
-/// What a window function needs so that the order of rows that tie does not show.
+/// What a window function needs so that its result does not depend on the order of rows with equal sort keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Need {
     /// Nothing.
     Nothing,
-    /// That ties are broken.
+    /// Ties must be broken.
     Places,
-    /// That ties are broken, and a frame that ends between rows.
+    /// Ties must be broken, and the frame must be counted in rows.
     Frame,
 }
 
@@ -256,7 +257,7 @@ fn is_end(bound: &WindowFrameBound) -> bool {
     matches!(bound, WindowFrameBound::Following(value) if value.is_null())
 }
 
-/// The frame, counted in rows, in which a function finds what it finds in its own; none when there is no such frame.
+/// A frame counted in rows in which a function has the same result as in its own frame; none if there is no such frame.
 fn frame_of_rows(name: &str, params: &WindowFunctionParams) -> Option<WindowFrame> {
     let frame = &params.window_frame;
     let rows = |start: WindowFrameBound, end: WindowFrameBound| WindowFrame::new_bounds(WindowFrameUnits::Rows, start, end);
@@ -269,7 +270,8 @@ fn frame_of_rows(name: &str, params: &WindowFunctionParams) -> Option<WindowFram
         return Some(rows(start, end));
     }
     let takes_null = params.null_treatment != Some(datafusion::logical_expr::expr::NullTreatment::IgnoreNulls);
-    // The current row is in the frame, so the first of the frame is the first of the partition, or the last the last.
+    // The frame contains the current row, so it is not empty. If it begins where the partition begins, its first row is the first of the
+    // partition; if it ends where the partition ends, its last row is the last of the partition.
     let reaches_back = matches!(frame.start_bound, WindowFrameBound::Preceding(_) | WindowFrameBound::CurrentRow);
     let reaches_on = matches!(frame.end_bound, WindowFrameBound::Following(_) | WindowFrameBound::CurrentRow);
     match name {
@@ -294,7 +296,7 @@ mod tests {
         let known: BTreeSet<&str> = state.window_functions().values().map(|function| function.name()).collect();
         let placed: BTreeSet<&str> = WINDOWS.iter().map(|(name, _)| *name).collect();
         assert_eq!(known, placed);
-        // Those of doubles are in their exact form, under every name.
+        // Aggregates of doubles are in their exact form under all of their names.
         for name in ["sum", "avg", "mean", "min", "max", "var", "var_samp", "var_sample", "var_pop", "var_population", "stddev"] {
             let function = format!("{:?}", state.aggregate_functions()[name].inner());
             assert!(function.starts_with("Exact") || function.starts_with("Extreme"), "{name} is {function}");

@@ -1,7 +1,7 @@
-//! Breaks ties that an `order by` leaves open, by all columns that a plan reads.
+//! Breaks the ties that an `order by` leaves by all columns that the plan reads.
 //!
-//! Rows that tie after that are equal in all that anybody sees, so it does not matter which is which. The plan must be an optimised one:
-//! columns that nothing reads are gone then, and are neither read from files nor sorted by.
+//! Rows that still tie are equal in every column that is read, so their order makes no difference. The plan must be optimised: unused
+//! columns have been removed from it, so they are neither read from files nor sorted by.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, Sort, SortExpr, WindowFrame, W
 use super::keys::{Keys, tell_apart};
 use super::{Aggregating, Need, aggregating, frame_of_rows, need};
 
-/// An optimised plan in which every order that a result depends on is total.
+/// An optimised plan with a total order wherever its result depends on one.
 ///
 /// # Errors
 /// DataFusion's own.
@@ -35,7 +35,7 @@ pub fn with_ties_broken(plan: LogicalPlan, tables: &Keys) -> Result<LogicalPlan>
     Ok(broken.data)
 }
 
-/// The order that a limit takes the first rows of.
+/// A plan whose sort directly below a limit is total.
 fn total_below(plan: LogicalPlan, tables: &Keys) -> Result<LogicalPlan> {
     match plan {
         LogicalPlan::Sort(sort) => Ok(total(sort, tables)),
@@ -52,7 +52,8 @@ fn total(mut sort: Sort, tables: &Keys) -> LogicalPlan {
     LogicalPlan::Sort(sort)
 }
 
-/// Orders by all columns of a plan beside what is ordered by already, unless that tells its rows apart, within what is the same.
+/// Adds all columns of a plan to the sort keys, unless these contain a key of the plan already. Columns in `same` are equal in all rows
+/// that are sorted.
 fn extend(keys: &mut Vec<SortExpr>, plan: &LogicalPlan, same: &HashSet<Column>, tables: &Keys) {
     leave_out_repeated(keys);
     let mut known = same.clone();
@@ -63,10 +64,10 @@ fn extend(keys: &mut Vec<SortExpr>, plan: &LogicalPlan, same: &HashSet<Column>, 
     }
 }
 
-/// DataFusion fails on an aggregate that is told the same key twice; the second says nothing.
+/// DataFusion fails on an aggregate with a repeated sort key. The repetition changes nothing, so it is removed.
 fn leave_out_repeated(keys: &mut Vec<SortExpr>) {
-    let mut told = HashSet::new();
-    keys.retain(|key| told.insert(key.expr.clone()));
+    let mut known = HashSet::new();
+    keys.retain(|key| known.insert(key.expr.clone()));
 }
 
 fn is_ordered(expr: &Expr) -> bool {
@@ -90,7 +91,7 @@ fn unaliased(expr: &Expr) -> &Expr {
     }
 }
 
-/// All ordered aggregates of a group get the same keys in the same order, so that they speak of the same rows.
+/// All ordered aggregates of a node get the same sort keys in the same order, so that they choose the same rows.
 fn in_aggregate(aggregate: Aggregate, tables: &Keys) -> Result<LogicalPlan> {
     let grouped: HashSet<Column> = aggregate.group_expr.iter().filter_map(|expr| expr.try_as_col().cloned()).collect();
     let mut orders: Vec<Vec<SortExpr>> = aggregate.aggr_expr.iter().filter_map(order_of).collect();
@@ -104,13 +105,14 @@ fn in_aggregate(aggregate: Aggregate, tables: &Keys) -> Result<LogicalPlan> {
         let broken = expr.clone().transform_up(|part| match part {
             Expr::AggregateFunction(mut call) => {
                 if call.params.distinct {
-                    // Equal values are one; only the values themselves are left to tell apart.
+                    // Equal values are counted once, so only the values themselves can break ties.
                     leave_out_repeated(&mut call.params.order_by);
                     let known: Vec<Expr> = call.params.order_by.iter().map(|key| key.expr.clone()).collect();
                     let value = call.params.args.first().filter(|value| !known.contains(value)).cloned();
                     call.params.order_by.extend(value.map(|value| SortExpr::new(value, true, false)));
                 } else {
-                    // DataFusion collects lists in one order only, so of two orders the shorter follows the longer that begins with it.
+                    // DataFusion can collect the lists of a node in one order only, so an order is extended to a longer one that begins
+                    // with it.
                     if let Some(longer) = orders.iter().find(|order| order.starts_with(&call.params.order_by)) {
                         call.params.order_by.clone_from(longer);
                     }
@@ -137,8 +139,8 @@ fn has_places(expr: &Expr) -> bool {
     matches!(unaliased(expr), Expr::WindowFunction(call) if need(call) != Need::Nothing && !call.params.order_by.is_empty())
 }
 
-/// Functions of one window node share its order. Those whose order becomes another one get nodes of their own, each above the one
-/// before, so that its ties are broken by the results below too: of rows that are equal but for their number, each keeps its own.
+/// The functions of a window node share its order. Functions whose ties must be broken move to a node of their own above the others, so
+/// that their ties are broken by the results of those below too. Rows that differ in such a result only, like a row number, keep it.
 fn in_window(window: Window, tables: &Keys) -> Result<LogicalPlan> {
     let (ordered, free): (Vec<_>, Vec<_>) = window.window_expr.iter().partition(|expr| has_places(expr));
     let mut plan = window.input.as_ref().clone();
@@ -161,7 +163,7 @@ fn broken(expr: &Expr, input: &LogicalPlan, tables: &Keys) -> Result<Expr> {
                 WindowFunctionDefinition::WindowUDF(function) => super::ranking(function.name()) == Some(super::Ranking::Frame),
                 WindowFunctionDefinition::AggregateUDF(_) => true,
             };
-            // A frame by values has no meaning with several keys, and what does not read the frame does not miss it.
+            // A frame by values cannot have several sort keys. A function that does not use the frame gets one that can.
             if !reads_frame {
                 params.window_frame = WindowFrame::new(Some(true));
             } else if let Some(frame) = frame_of_rows(&name, params) {

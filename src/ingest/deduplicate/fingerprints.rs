@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use datafusion::error::{DataFusionError, Result};
 
 use super::places::{Place, Places};
-use crate::engine::{Engine, HashIndex, Held, Scratch, Work, parallel};
+use crate::engine::{Engine, HashIndex, Reservation, Scratch, Work, parallel};
 
 /// Parts that entries are divided into by their fingerprint.
 const PARTS: usize = 256;
@@ -50,7 +50,7 @@ pub struct Fingerprints {
     most: usize,
     scratch: Scratch,
     work: Arc<Work>,
-    held: Held,
+    held: Reservation,
 }
 
 #[derive(Default)]
@@ -63,7 +63,7 @@ impl Fingerprints {
     /// None yet.
     pub fn new(engine: &Engine, keep: Keep) -> Self {
         let most = (engine.memory_limit() / SHARE_OF_LIMIT).min(MAX_BYTES) / ENTRY_BYTES / PARTS;
-        let (scratch, work, held) = (engine.scratch(), Arc::clone(engine.work()), engine.hold());
+        let (scratch, work, held) = (engine.scratch(), Arc::clone(engine.work()), engine.reservation());
         Fingerprints {
             keep,
             threads: engine.threads(),
@@ -104,7 +104,7 @@ impl Fingerprints {
         if part.entries.len() > self.most / 2 {
             let bytes: Vec<u8> = part.entries.iter().flat_map(|entry| entry.to_bytes()).collect();
             part.on_disk.push(self.scratch.append(&bytes).map_err(DataFusionError::IoError)?);
-            self.work.spills(bytes.len() as u64);
+            self.work.count_spilled(bytes.len() as u64);
             self.held.shrink(part.entries.len() * ENTRY_BYTES);
             part.entries.clear();
         }

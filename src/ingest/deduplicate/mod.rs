@@ -68,7 +68,7 @@ pub fn placed_batch(schema: &SchemaRef, rows: &RecordBatch, first: Place) -> Res
 /// # Errors
 /// As reading fails, and when there is no room for what has to be remembered.
 pub async fn superseded(engine: &Engine, contract: &Arc<Contract>, rows: &dyn PlacedRows, seed: [u8; 16]) -> Result<Superseded> {
-    let mut found = Superseded { held: Some(engine.hold()), ..Superseded::default() };
+    let mut found = Superseded { held: Some(engine.reservation()), ..Superseded::default() };
     if contract.key.is_empty() {
         return Ok(found);
     }
@@ -170,7 +170,7 @@ impl Scans<'_> {
         .await?;
         // Only the latest of a key are left, so several are equally late.
         let mut tied = Places::default();
-        let held = self.engine.hold();
+        let held = self.engine.reservation();
         let earlier =
             only(fingerprints)?.repeated(|of_key| held.grow(of_key.iter().map(|entry| tied.insert(entry.place)).sum::<usize>()))?;
         held.grow(found.dropped.join(earlier))?;
@@ -202,7 +202,7 @@ impl Scans<'_> {
         .await?;
         // Of equal rows one is left, so several differ.
         let mut differing = Places::default();
-        let held = found.held.get_or_insert_with(|| self.engine.hold());
+        let held = found.held.get_or_insert_with(|| self.engine.reservation());
         let equal =
             only(fingerprints)?.repeated(|of_key| held.grow(of_key.iter().map(|entry| differing.insert(entry.place)).sum::<usize>()))?;
         held.grow(found.dropped.join(equal))?;
@@ -218,7 +218,7 @@ impl Scans<'_> {
         let placed = placed_schema(self.contract, &columns)?;
         let with_keys = KEY.map(|name| Arc::new(Field::new(name, DataType::UInt64, false)));
         let schema = Arc::new(Schema::new(placed.fields().iter().cloned().chain(with_keys).collect::<Vec<_>>()));
-        let table = self.engine.table(Arc::clone(&schema));
+        let table = self.engine.empty_table(Arc::clone(&schema));
         let (filling, contract) = (Arc::clone(&table), Arc::clone(self.contract));
         self.each(&columns, move |batch, places| {
             let Some((batch, _)) = at_places(batch, places, &differing)? else { return Ok(()) };
@@ -231,7 +231,7 @@ impl Scans<'_> {
             filling.push(RecordBatch::try_new(Arc::clone(&schema), arrays)?)
         })
         .await?;
-        self.engine.register_kept(&format!("\"{ROWS}\""), table).map_err(|error| DataFusionError::External(Box::new(error)))?;
+        self.engine.register_materialised(&format!("\"{ROWS}\""), table).map_err(|error| DataFusionError::External(Box::new(error)))?;
         let by_values = columns.iter().map(|&at| self.contract.columns[at].name.as_str());
         let order = KEY.into_iter().chain(by_values).map(|name| ident(name).sort(true, true)).collect();
         let frame = self.engine.context().table(datafusion::common::TableReference::bare(ROWS)).await?.sort(order)?;

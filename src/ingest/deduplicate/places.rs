@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
-use arrow::compute::{filter_record_batch, interleave};
+use arrow::compute::{cast, filter_record_batch, interleave};
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::error::DataFusionError;
 
-use crate::engine::{Dictionary, Held};
+use crate::engine::{CODE, Dictionary, Reservation};
 
 /// The bits of a place that number the row of a piece, among those that break no rule; the others number the piece.
 const ROW_BITS: u32 = 40;
@@ -97,7 +97,7 @@ pub struct Superseded {
     /// Whether the key tells all rows apart that are left.
     pub(super) is_key: bool,
     /// What all that takes of the memory of a run.
-    pub(super) held: Option<Held>,
+    pub(super) held: Option<Reservation>,
 }
 
 impl Superseded {
@@ -148,8 +148,8 @@ impl Superseded {
             }
             let (places, answers) = (&places[of_batch.clone()], answers.slice(of_batch.start, of_batch.len()));
             let held = batch.column(at);
-            let is_code = held.data_type() != answers.data_type() && answers.data_type() == &DataType::Utf8;
-            let answers = if is_code { dictionary.encode(&answers)? } else { answers };
+            let is_coded = held.data_type() == &CODE && answers.data_type() == &DataType::Utf8;
+            let answers = if is_coded { dictionary.encode(&answers)? } else { cast(&answers, held.data_type())? };
             let mut from: Vec<(usize, usize)> = (0..rows).map(|row| (0, row)).collect();
             for (answer, place) in places.iter().enumerate() {
                 from[usize::try_from(place.0 - first.0).unwrap_or(usize::MAX)] = (1, answer);

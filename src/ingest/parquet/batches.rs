@@ -15,7 +15,7 @@ use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMeta
 use super::pages::{Chunk, Pages, Survey};
 use super::texts::{Cut, PART_BYTES, Part};
 use super::{DAMAGED, RowGroup, damaged, damaged_by, inflate, unharmed};
-use crate::engine::{Held, failed};
+use crate::engine::{Reservation, failed};
 use crate::error::Result;
 use crate::ingest::column::ContractColumn;
 use crate::ingest::contract::Contract;
@@ -43,7 +43,7 @@ pub struct Batches {
     bytes: u64,
     cut: Option<Cut>,
     /// What all that takes.
-    _memory: Held,
+    _memory: Reservation,
 }
 
 impl Batches {
@@ -51,7 +51,7 @@ impl Batches {
     ///
     /// # Errors
     /// [`crate::error::Error::Refused`] when the file is damaged; also when what it takes does not fit, and as reading the store fails.
-    pub async fn open(group: RowGroup, contract: &Contract, projection: &[usize], batch_rows: usize, memory: Held) -> Result<Self> {
+    pub async fn open(group: RowGroup, contract: &Contract, projection: &[usize], batch_rows: usize, memory: Reservation) -> Result<Self> {
         let needed = |(position, column): (usize, &ContractColumn)| {
             let at = group.positions[position]?;
             let field = group.footer.schema().field(at);
@@ -66,13 +66,13 @@ impl Batches {
     ///
     /// # Errors
     /// As [`Batches::open`].
-    pub async fn whole(group: RowGroup, contract: &Contract, batch_rows: usize, memory: Held) -> Result<Self> {
+    pub async fn whole(group: RowGroup, contract: &Contract, batch_rows: usize, memory: Reservation) -> Result<Self> {
         let needed = (0..contract.columns.len()).map(|position| group.positions[position]).collect();
         Batches::new(group, contract, needed, batch_rows, memory).await
     }
 
     /// `needed` is for every column of the contract its place in the file, if it is to be read.
-    async fn new(group: RowGroup, contract: &Contract, needed: Vec<Option<usize>>, batch_rows: usize, memory: Held) -> Result<Self> {
+    async fn new(group: RowGroup, contract: &Contract, needed: Vec<Option<usize>>, batch_rows: usize, memory: Reservation) -> Result<Self> {
         let mut roots: Vec<usize> = needed.iter().flatten().copied().collect();
         roots.sort_unstable();
         roots.dedup();
@@ -221,7 +221,7 @@ fn place_of(chunk: &ColumnChunkMetaData, size: u64) -> Option<Range<u64>> {
 }
 
 /// Fetches the chunks of columns, and holds what they take.
-async fn fetch(group: &RowGroup, columns: &mut [Column], memory: &Held) -> Result<u64> {
+async fn fetch(group: &RowGroup, columns: &mut [Column], memory: &Reservation) -> Result<u64> {
     let total: u64 = columns.iter().map(|column| column.place.end - column.place.start).fold(0, u64::saturating_add);
     let largest = columns.iter().map(|column| (usize::try_from(column.place.end - column.place.start).unwrap_or(usize::MAX), &column.name));
     hold(group, memory, usize::try_from(total).unwrap_or(usize::MAX), largest.max())?;
@@ -235,7 +235,7 @@ async fn fetch(group: &RowGroup, columns: &mut [Column], memory: &Held) -> Resul
 }
 
 /// Holds what decoding takes, and says how many rows a batch may have.
-fn fit(group: &RowGroup, columns: &mut [Column], batch_rows: usize, memory: &Held) -> Result<usize> {
+fn fit(group: &RowGroup, columns: &mut [Column], batch_rows: usize, memory: &Reservation) -> Result<usize> {
     let mut surveys = Vec::with_capacity(columns.len());
     for column in columns.iter() {
         surveys.push(column.chunk.survey().ok_or_else(|| damaged(&group.file, OTHER_ROWS))?);
@@ -294,7 +294,7 @@ fn rows_within(batch_rows: usize, of_batch: impl Fn(usize) -> usize) -> usize {
 }
 
 /// Holds so many bytes, most of them for a column.
-fn hold(group: &RowGroup, memory: &Held, bytes: usize, most: Option<(usize, &String)>) -> Result<()> {
+fn hold(group: &RowGroup, memory: &Reservation, bytes: usize, most: Option<(usize, &String)>) -> Result<()> {
     memory.grow(bytes).map_err(|error| {
         let most = most
             .map_or_else(String::new, |(bytes, column)| format!(", of which the column `{column}` takes {}", shown::size(bytes as u64)));

@@ -7,7 +7,7 @@ use parquet::file::metadata::{FooterTail, ParquetMetaData, ParquetMetaDataReader
 
 use super::thrift::{Thrift, kind};
 use super::{DAMAGED, damaged, unharmed};
-use crate::engine::{Held, failed};
+use crate::engine::{Reservation, failed};
 use crate::error::{Error, Message, Result};
 use crate::storage::File;
 
@@ -36,7 +36,7 @@ const ENCRYPTED: &str = "it is encrypted";
 ///
 /// # Errors
 /// [`crate::error::Error::Refused`] when it is damaged; also when what it takes does not fit.
-pub async fn read(file: &File, memory: Option<&Held>) -> Result<Arc<ParquetMetaData>> {
+pub async fn read(file: &File, memory: Option<&Reservation>) -> Result<Arc<ParquetMetaData>> {
     let size = file.meta.size;
     if size < TAIL_BYTES as u64 {
         return Err(damaged(file, TOO_SHORT));
@@ -69,7 +69,7 @@ pub async fn read(file: &File, memory: Option<&Held>) -> Result<Arc<ParquetMetaD
     Ok(Arc::new(decoded))
 }
 
-fn hold(file: &File, memory: Option<&Held>, bytes: usize) -> Result<()> {
+fn hold(file: &File, memory: Option<&Reservation>, bytes: usize) -> Result<()> {
     memory.map_or(Ok(()), |memory| memory.grow(bytes)).map_err(|error| failed(&format!("the footer of {}", file.shown), &error))
 }
 

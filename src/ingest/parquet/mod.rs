@@ -27,7 +27,7 @@ use super::format;
 use super::text::Blocks;
 use crate::config::{ColumnType, SourceFormat};
 use crate::diagnostic::list;
-use crate::engine::Held;
+use crate::engine::Reservation;
 use crate::error::{Error, Message, Result};
 use crate::shown;
 use crate::storage::File;
@@ -135,7 +135,7 @@ impl RowGroup {
 ///
 /// # Errors
 /// [`Error::Refused`] when a file is no Parquet, is damaged, or lacks a column; also when a footer does not fit.
-pub async fn row_groups(files: &[File], contract: &Contract, memory: Option<&Held>) -> Result<Vec<RowGroup>> {
+pub async fn row_groups(files: &[File], contract: &Contract, memory: Option<&Reservation>) -> Result<Vec<RowGroup>> {
     let footers = futures::stream::iter(files).map(|file| async move {
         let read = async {
             let footer = footer::read(file, memory).await?;

@@ -1,8 +1,9 @@
-//! A table whose texts are held as codes. SQL sees text; a plan that has been encoded reads the codes.
+//! Tables and batches with codes instead of texts, and back. SQL sees texts; a rewritten plan reads the codes.
 
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt32Type};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
@@ -16,21 +17,31 @@ use datafusion::prelude::ident;
 use super::dictionary::{CODE, Dictionary};
 use super::functions;
 
-/// Whether a column of this type is held as codes.
+/// Whether a type is a text type.
 pub fn is_text(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8)
 }
 
-/// The schema of a table with codes in the place of text.
+/// A schema with codes instead of texts.
 pub fn encoded_schema(schema: &Schema) -> SchemaRef {
-    let field = |field: &Arc<Field>| {
-        let encoded = if is_text(field.data_type()) { CODE } else { field.data_type().clone() };
-        field.as_ref().clone().with_data_type(encoded)
-    };
-    Arc::new(Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>()))
+    with_texts_as(schema, &CODE)
 }
 
-/// A batch with codes in the place of text.
+/// The schema of rows that leave the engine: all their texts are `Utf8`, whatever text type the engine has computed with.
+pub fn answer_schema(schema: &Schema) -> SchemaRef {
+    with_texts_as(schema, &DataType::Utf8)
+}
+
+/// A schema with `wanted` instead of every text type.
+pub fn with_texts_as(schema: &Schema, wanted: &DataType) -> SchemaRef {
+    let field = |field: &Arc<Field>| {
+        let data_type = if is_text(field.data_type()) { wanted } else { field.data_type() };
+        field.as_ref().clone().with_data_type(data_type.clone())
+    };
+    Arc::new(Schema::new_with_metadata(schema.fields().iter().map(field).collect::<Vec<_>>(), schema.metadata().clone()))
+}
+
+/// A batch with codes instead of texts.
 ///
 /// # Errors
 /// As [`Dictionary::encode`] fails.
@@ -43,7 +54,7 @@ pub fn encoded_batch(dictionary: &Dictionary, schema: &SchemaRef, batch: &Record
     Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
 }
 
-/// A schema with text in the place of codes: for every column the type of text, none where it is no code.
+/// A schema with texts instead of codes. `texts` has the text type of every column of codes.
 pub fn decoded_schema(schema: &Schema, texts: &[Option<DataType>]) -> SchemaRef {
     let field = |(field, text): (&Arc<Field>, &Option<DataType>)| match text {
         Some(text) => field.as_ref().clone().with_data_type(text.clone()),
@@ -52,13 +63,14 @@ pub fn decoded_schema(schema: &Schema, texts: &[Option<DataType>]) -> SchemaRef 
     Arc::new(Schema::new(schema.fields().iter().zip(texts).map(field).collect::<Vec<_>>()))
 }
 
-/// A batch with text in the place of codes, where the schema says text.
+/// A batch with texts instead of codes, and every text in the text type of the schema.
 ///
 /// # Errors
 /// As [`Dictionary::decode`] fails.
 pub fn decoded_batch(dictionary: &Dictionary, schema: &SchemaRef, batch: &RecordBatch) -> Result<RecordBatch> {
     let decode = |(field, array): (&Arc<Field>, &ArrayRef)| match array.as_primitive_opt::<UInt32Type>() {
         Some(codes) if is_text(field.data_type()) => dictionary.decode(codes, field.data_type()),
+        None if is_text(field.data_type()) && field.data_type() != array.data_type() => Ok(cast(array, field.data_type())?),
         _ => Ok(Arc::clone(array)),
     };
     let columns = schema.fields().iter().zip(batch.columns()).map(decode).collect::<Result<Vec<_>>>()?;
@@ -66,7 +78,7 @@ pub fn decoded_batch(dictionary: &Dictionary, schema: &SchemaRef, batch: &Record
     Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
 }
 
-/// A table that SQL sees with texts and that holds their codes.
+/// A table in which SQL sees texts and that stores their codes.
 #[derive(Debug)]
 pub struct EncodedTable {
     schema: SchemaRef,
@@ -75,12 +87,12 @@ pub struct EncodedTable {
 }
 
 impl EncodedTable {
-    /// A table with the columns of `schema`, whose texts `encoded` has as codes.
+    /// A table with the columns of `schema`, for whose texts `encoded` has codes.
     pub fn new(schema: SchemaRef, encoded: Arc<dyn TableProvider>, dictionary: Arc<Dictionary>) -> Self {
         EncodedTable { schema, encoded, dictionary }
     }
 
-    /// The table as it is held.
+    /// The table with codes.
     pub fn encoded(&self) -> &Arc<dyn TableProvider> {
         &self.encoded
     }

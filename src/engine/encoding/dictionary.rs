@@ -1,8 +1,10 @@
-//! The dictionary of a run: every text that the engine compares, groups or joins by, once, under a number.
+//! The dictionary of an engine: it stores every text once and gives it a number, its code.
 //!
-//! Equal texts have equal codes, whatever table or column they come from, so operators work on numbers instead of on text. Codes are given
-//! in the order in which texts are first seen, which depends on threads: nothing may sort by them or write them.
+//! Equal texts have equal codes, whatever table or column they come from, so operators can compare, group and join by numbers instead of
+//! texts. Codes are assigned in the order in which texts are first seen, which depends on the threads. So codes must never be sorted by or
+//! written to an output.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::hash::BuildHasher;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -10,55 +12,62 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use arrow::array::{Array, ArrayRef, AsArray, StringArray, UInt32Array};
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Int32Type, UInt32Type};
+use bytes::Bytes;
 use datafusion::error::DataFusionError;
 use foldhash::fast::FixedState;
 
-use super::index::{HashIndex, Slot};
-use super::memory::Held;
-use crate::shown::size;
+use crate::engine::halves::{lower_half, upper_half};
+use crate::engine::index::{HashIndex, Slot};
+use crate::engine::reservation::Reservation;
+use crate::shown::{is_blank, size};
 
-/// Bytes of entries that are allocated at once.
+/// The bytes of a chunk of entries, which is allocated at once.
 const CHUNK_BYTES: usize = 1 << 18;
-/// Entries begin at multiples of this, so that the places of a shard fit 32 bits for 32 GiB of text.
+/// Entries begin at multiples of this, so that a place of 32 bits can address 32 GiB of text in each shard.
 const ALIGNMENT_BYTES: usize = 8;
-/// What an entry has before its text: its code and the length of the text, each in four bytes.
+/// The bytes of an entry before its text: its code and the length of the text, four bytes each.
 const HEADER_BYTES: usize = 8;
-/// Texts are divided among so many tables by their hash, so that threads that add texts seldom wait for each other.
+/// Texts are divided into so many shards by their hash, so that threads which add texts seldom wait for each other.
 const SHARDS: usize = 1 << SHARD_BITS;
 const SHARD_BITS: u32 = 6;
-/// A shard tells that it has grown when it has by so much.
-const TOLD_BYTES: usize = 1 << 14;
-/// The part of the memory limit that the texts of one batch may take, and what they may take whatever that is.
+/// A shard reserves memory when it has grown by so many bytes.
+const RESERVED_AT_ONCE_BYTES: usize = 1 << 14;
+/// The texts of one decoded batch may take this fraction of the memory limit, or this many bytes if that is more.
 const DECODED_SHARE: usize = 8;
 const MIN_DECODED_BYTES: usize = 16 << 20;
-/// What stands for no code; neither it nor the number before it is ever given out.
+/// It stands for no code. Neither this number nor the one before it is ever assigned to a text.
 const NO_CODE: u32 = u32::MAX;
-/// The type of a code.
+/// The Arrow type of a code.
 pub const CODE: DataType = DataType::UInt32;
 
-/// Texts and their codes. It only grows, and lives as long as its engine.
+/// Texts and their codes. The dictionary only grows, and lives as long as its engine.
 #[derive(Default)]
 pub struct Dictionary {
     shards: Shards,
-    /// What they take of the memory that a run may hold.
-    held: Option<Held>,
+    /// The reservation of the memory of the texts.
+    reservation: Option<Reservation>,
 }
 
-/// The parts that texts are divided into.
+/// The shards of a dictionary.
 struct Shards([RwLock<Texts>; SHARDS]);
 
-/// Part of the texts. Code `c` is that of number `c >> 6` of shard `c & 63`.
+/// The texts of one shard. The code `c` belongs to the text number `c >> 6` of shard `c & 63`.
 #[derive(Default)]
 struct Texts {
-    /// Entries one after the other. A text that is longer than a chunk has a longer one for itself.
-    chunks: Vec<Vec<u8>>,
-    /// For every number the place of its entry.
+    /// The full chunks of entries. A text that is longer than a chunk has a longer chunk of its own.
+    full: Vec<Bytes>,
+    /// The last chunk, to which entries are added.
+    open: Vec<u8>,
+    /// The codes of blank texts. There are few.
+    blank: Vec<u32>,
+    /// For every number of a text, the place of its entry.
     places: Vec<u32>,
-    /// The places of the entries by hash. What is looked up lies in two places in memory, the slot here and the entry there, and no more.
+    /// The places of the entries by the hash of their texts. A lookup reads memory in two places only: the slot of the index, and the
+    /// entry.
     index: HashIndex,
-    /// What all that takes, and how much of it has been told.
+    /// The bytes of the shard, and how many of them are reserved.
     bytes: usize,
-    held_bytes: usize,
+    reserved_bytes: usize,
 }
 
 impl Default for Shards {
@@ -75,15 +84,15 @@ impl fmt::Debug for Dictionary {
 }
 
 impl Dictionary {
-    /// A dictionary that counts what it takes.
-    pub fn within(held: Held) -> Self {
-        Dictionary { held: Some(held), ..Dictionary::default() }
+    /// A dictionary that reserves the memory that it takes.
+    pub fn within(reservation: Reservation) -> Self {
+        Dictionary { reservation: Some(reservation), ..Dictionary::default() }
     }
 
-    /// The codes of texts, which are given new ones where they have none. The array may be of text or a dictionary of it.
+    /// The codes of texts. Texts that are not in the dictionary are added. The array may be of a text type or an Arrow dictionary of texts.
     ///
     /// # Errors
-    /// When there are more texts than numbers.
+    /// When there are more texts than codes.
     pub fn encode(&self, texts: &ArrayRef) -> Result<ArrayRef, DataFusionError> {
         let codes = match texts.data_type() {
             DataType::Utf8 => self.encode_all(texts.as_string::<i32>().iter()),
@@ -102,7 +111,7 @@ impl Dictionary {
     /// The code of one text.
     ///
     /// # Errors
-    /// When there are more texts than numbers.
+    /// When there are more texts than codes.
     pub fn code(&self, text: &str) -> Result<u32, DataFusionError> {
         let hash = hash(text);
         let shard = shard_of(hash);
@@ -112,24 +121,66 @@ impl Dictionary {
         Ok(code)
     }
 
-    /// The texts of codes, as an array of the type asked for.
+    /// Calls `look` with the text of a code and returns its result.
     ///
     /// # Errors
-    /// When the type is none of text, or a number is no code.
+    /// When no text has this code.
+    pub fn look_at<T>(&self, code: u32, look: impl FnOnce(&str) -> T) -> Result<T, DataFusionError> {
+        let texts = read(&self.shards.0[code as usize % SHARDS]);
+        Ok(look(text_of(texts.bytes(texts.place(code)?)?)))
+    }
+
+    /// The codes of all blank texts ([`is_blank`]).
+    pub fn blanks(&self) -> HashSet<u32> {
+        self.shards.0.iter().flat_map(|shard| read(shard).blank.clone()).collect()
+    }
+
+    /// The shard and the place of the text of a code, for [`TextSnapshot::text`].
+    ///
+    /// # Errors
+    /// When no text has this code.
+    pub fn place(&self, code: u32) -> Result<(u8, u32), DataFusionError> {
+        let shard = code as usize % SHARDS;
+        Ok((u8::try_from(shard).unwrap_or(u8::MAX), read(&self.shards.0[shard]).place(code)?))
+    }
+
+    /// All texts that are in the dictionary now. They can be read without waiting for threads that add texts.
+    pub fn snapshot(&self) -> TextSnapshot {
+        TextSnapshot {
+            shards: self
+                .shards
+                .0
+                .iter()
+                .map(|shard| {
+                    let mut texts = write(shard);
+                    texts.close();
+                    texts.full.clone()
+                })
+                .collect(),
+        }
+    }
+
+    /// The texts of codes as an array of `text_type`.
+    ///
+    /// # Errors
+    /// When the type is no text type, when no text has one of the codes, and when the texts take too much memory.
     pub fn decode(&self, codes: &UInt32Array, text_type: &DataType) -> Result<ArrayRef, DataFusionError> {
         let known: [RwLockReadGuard<'_, Texts>; SHARDS] = std::array::from_fn(|shard| read(&self.shards.0[shard]));
-        // In steps, so that the waits for memory of many texts overlap: where they are, how long they are, what they are.
+        // In three steps, so that the processor waits for the memory of many texts at the same time: the places, the lengths, the bytes.
         let place = |code: Option<u32>| code.map_or(Ok(None), |code| known[code as usize % SHARDS].place(code).map(Some));
         let places = codes.iter().map(place).collect::<Result<Vec<Option<u32>>, _>>()?;
         let text = |(code, place): (u32, Option<u32>)| place.map_or(Ok(&[][..]), |place| known[code as usize % SHARDS].bytes(place));
         let texts = codes.values().iter().copied().zip(places).map(text).collect::<Result<Vec<&[u8]>, _>>()?;
         let total: usize = texts.iter().map(|text| text.len()).sum();
-        // Texts of which the dictionary has each once may be a thousand times as much in the rows of a batch.
-        let most =
-            self.held.as_ref().map_or(usize::MAX, |held| (held.limit() / DECODED_SHARE).max(MIN_DECODED_BYTES)).min(i32::MAX as usize);
+        // The dictionary has each text once, but a batch may repeat a long text in a thousand rows.
+        let most = self
+            .reservation
+            .as_ref()
+            .map_or(usize::MAX, |reservation| (reservation.limit() / DECODED_SHARE).max(MIN_DECODED_BYTES))
+            .min(i32::MAX as usize);
         if total > most {
             let (total, most) = (size(total as u64), size(most as u64));
-            return Err(DataFusionError::ResourcesExhausted(format!("the texts of one batch take {total}, and may take {most}")));
+            return Err(DataFusionError::ResourcesExhausted(format!("the texts of one batch take {total}, but may take {most} at most")));
         }
         let offsets = OffsetBuffer::from_lengths(texts.iter().map(|text| text.len()));
         let mut bytes = Vec::with_capacity(total);
@@ -137,13 +188,13 @@ impl Dictionary {
             bytes.extend_from_slice(text);
         }
         drop(known);
-        // Validated as a whole, which is faster than text by text.
+        // UTF-8 is validated once for all texts, which is faster than for each text.
         let texts = StringArray::try_new(offsets, bytes.into(), codes.nulls().cloned())?;
         if text_type == &DataType::Utf8 { Ok(Arc::new(texts)) } else { Ok(arrow::compute::cast(&texts, text_type)?) }
     }
 
     fn encode_all<'a>(&self, texts: impl Iterator<Item = Option<&'a str>>) -> Result<UInt32Array, DataFusionError> {
-        // Equal texts often come in runs; only the first of a run is looked up.
+        // Equal texts often follow each other. Only the first of them is looked up.
         let mut wanted: Vec<(u32, &str)> = Vec::with_capacity(texts.size_hint().0);
         let mut rows: Vec<Option<u32>> = Vec::with_capacity(texts.size_hint().0);
         for text in texts {
@@ -158,7 +209,7 @@ impl Dictionary {
         Ok(rows.into_iter().map(|row| Some(codes[row? as usize])).collect())
     }
 
-    /// The codes of texts, given their hashes.
+    /// The codes of texts with their hashes.
     fn codes(&self, wanted: &[(u32, &str)]) -> Result<Vec<u32>, DataFusionError> {
         let mut starts = [0_usize; SHARDS + 1];
         for (hash, _) in wanted {
@@ -174,7 +225,7 @@ impl Dictionary {
             *next += 1;
         }
         let mut codes = vec![NO_CODE; wanted.len()];
-        // Threads begin at different shards, or they would wait for each other at every one.
+        // Threads begin at different shards, so that they do not wait for each other at every shard.
         let first = wanted.first().map_or(0, |(hash, _)| shard_of(*hash));
         for shard in (first..SHARDS).chain(0..first) {
             let mine = &order[starts[shard]..starts[shard + 1]];
@@ -193,12 +244,12 @@ impl Dictionary {
         Ok(codes)
     }
 
-    /// Holds what a shard has grown by, when it is enough to be told.
+    /// Reserves what a shard has grown by, if that is enough.
     fn count(&self, shard: &mut Texts) -> Result<(), DataFusionError> {
-        let more = shard.bytes - shard.held_bytes;
-        let Some(held) = self.held.as_ref().filter(|_| more >= TOLD_BYTES) else { return Ok(()) };
-        shard.held_bytes = shard.bytes;
-        held.grow(more)
+        let more = shard.bytes - shard.reserved_bytes;
+        let Some(reservation) = self.reservation.as_ref().filter(|_| more >= RESERVED_AT_ONCE_BYTES) else { return Ok(()) };
+        shard.reserved_bytes = shard.bytes;
+        reservation.grow(more)
     }
 }
 
@@ -210,13 +261,14 @@ fn write(shard: &RwLock<Texts>) -> RwLockWriteGuard<'_, Texts> {
     shard.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// An index takes a hash's highest bits for the place.
+/// The lowest bits of the hash, because the index uses the highest ones.
 fn shard_of(hash: u32) -> usize {
     hash as usize % SHARDS
 }
 
 impl Texts {
-    /// Puts the codes of those texts that have one at `mine`; whether all have. In steps, as [`HashIndex`] asks.
+    /// Writes the codes of the texts at the positions `mine` into `codes`, as far as they are in the dictionary, and returns whether all
+    /// are. It works in steps, as [`HashIndex`] describes.
     fn find_all(&self, wanted: &[(u32, &str)], mine: &[usize], codes: &mut [u32]) -> bool {
         let slots: Vec<Slot> = mine.iter().map(|&at| self.index.slot(wanted[at].0)).collect();
         let places: Vec<Option<u32>> = mine.iter().zip(slots).map(|(&at, slot)| self.index.first_like(wanted[at].0, slot)).collect();
@@ -235,7 +287,7 @@ impl Texts {
         self.index.find(hash, |place| self.code_at(place, text))
     }
 
-    /// The code at a place, if it is that of a text.
+    /// The code at a place, if the text there is this one.
     fn code_at(&self, place: u32, text: &str) -> Option<u32> {
         self.entry(place).filter(|(_, bytes)| *bytes == text.as_bytes()).map(|(code, _)| code)
     }
@@ -247,13 +299,16 @@ impl Texts {
         let code = u32::try_from(self.places.len() << SHARD_BITS | shard).ok().filter(|code| *code < NO_CODE - 1).ok_or_else(too_many)?;
         let length = u32::try_from(text.len()).map_err(|_| too_many())?;
         let bytes = (HEADER_BYTES + text.len()).next_multiple_of(ALIGNMENT_BYTES);
-        if self.chunks.last().is_none_or(|chunk| chunk.len() + bytes > CHUNK_BYTES) {
-            self.chunks.push(Vec::with_capacity(bytes.max(CHUNK_BYTES)));
+        if self.open.len() + bytes > CHUNK_BYTES {
+            self.close();
         }
-        let at = self.chunks.len() - 1;
-        let chunk = &mut self.chunks[at];
-        let place = (at * CHUNK_BYTES + chunk.len()) / ALIGNMENT_BYTES;
+        let place = (self.full.len() * CHUNK_BYTES + self.open.len()) / ALIGNMENT_BYTES;
         let place = u32::try_from(place).ok().filter(|place| *place < u32::MAX).ok_or_else(too_many)?;
+        if is_blank(text) {
+            self.blank.push(code);
+        }
+        let chunk = &mut self.open;
+        chunk.reserve_exact(if chunk.capacity() == 0 { bytes.max(CHUNK_BYTES) } else { bytes });
         chunk.extend_from_slice(&code.to_le_bytes());
         chunk.extend_from_slice(&length.to_le_bytes());
         chunk.extend_from_slice(text.as_bytes());
@@ -262,6 +317,13 @@ impl Texts {
         self.index.add(hash, place);
         self.bytes += bytes + size_of::<u32>() + HashIndex::BYTES_OF_ONE;
         Ok(code)
+    }
+
+    /// Moves the last chunk to the full ones.
+    fn close(&mut self) {
+        if !self.open.is_empty() {
+            self.full.push(Bytes::from(std::mem::take(&mut self.open)));
+        }
     }
 
     fn place(&self, code: u32) -> Result<u32, DataFusionError> {
@@ -274,17 +336,43 @@ impl Texts {
         entry.ok_or_else(|| DataFusionError::Internal(format!("there is no text at {place}")))
     }
 
-    /// The code and the text at a place.
+    /// The code and the text of the entry at a place.
     fn entry(&self, place: u32) -> Option<(u32, &[u8])> {
         let position = place as usize * ALIGNMENT_BYTES;
-        let rest = self.chunks.get(position / CHUNK_BYTES)?.get(position % CHUNK_BYTES..)?;
-        let (code, rest) = rest.split_first_chunk::<4>()?;
-        let (length, rest) = rest.split_first_chunk::<4>()?;
-        Some((u32::from_le_bytes(*code), rest.get(..u32::from_le_bytes(*length) as usize)?))
+        let at = position / CHUNK_BYTES;
+        let chunk = if at == self.full.len() { self.open.as_slice() } else { self.full.get(at)? };
+        entry_at(chunk, position % CHUNK_BYTES)
     }
 }
 
-/// Codes that have been worked out before, for the dictionary of one column chunk: its values are looked up once, not once a row.
+/// The code and the text of the entry that begins at a position of a chunk.
+fn entry_at(chunk: &[u8], start: usize) -> Option<(u32, &[u8])> {
+    let (code, rest) = chunk.get(start..)?.split_first_chunk::<4>()?;
+    let (length, rest) = rest.split_first_chunk::<4>()?;
+    Some((u32::from_le_bytes(*code), rest.get(..u32::from_le_bytes(*length) as usize)?))
+}
+
+fn text_of(bytes: &[u8]) -> &str {
+    // Entries are made from `str` only, so this never fails.
+    str::from_utf8(bytes).unwrap_or_default()
+}
+
+/// The texts of a dictionary at one moment. Their memory is shared with the dictionary.
+#[derive(Debug)]
+pub struct TextSnapshot {
+    shards: Vec<Vec<Bytes>>,
+}
+
+impl TextSnapshot {
+    /// The text at a shard and place that [`Dictionary::place`] returned before the snapshot was taken; empty at any other place.
+    pub fn text(&self, shard: u8, place: u32) -> &str {
+        let position = place as usize * ALIGNMENT_BYTES;
+        let chunk = self.shards.get(usize::from(shard)).and_then(|chunks| chunks.get(position / CHUNK_BYTES));
+        chunk.and_then(|chunk| entry_at(chunk, position % CHUNK_BYTES)).map_or("", |(_, bytes)| text_of(bytes))
+    }
+}
+
+/// Encodes the batches of a Parquet column chunk. They share one Arrow dictionary, whose values are looked up once and not once a row.
 #[derive(Debug, Default)]
 pub struct ChunkCodes {
     last: Option<(ArrayRef, UInt32Array)>,
@@ -315,15 +403,14 @@ fn unencoded(data_type: &DataType) -> DataFusionError {
 }
 
 fn too_many() -> DataFusionError {
-    DataFusionError::ResourcesExhausted("there are more different texts than a run can number: four thousand million".to_owned())
+    DataFusionError::ResourcesExhausted("there are more distinct texts than a run can number (4 thousand million)".to_owned())
 }
 
-/// Half of a hash, of which all bits are as good.
-#[allow(clippy::cast_possible_truncation, reason = "half a hash is wanted")]
+/// A hash of 32 bits, made of both halves of one of 64 bits.
 fn hash(text: &str) -> u32 {
-    // A fixed seed: the time that a run takes should not vary from run to run.
+    // The seed is fixed, so that runs over the same data take the same time.
     let hash = FixedState::with_seed(0).hash_one(text.as_bytes());
-    (hash >> 32) as u32 ^ hash as u32
+    upper_half(hash) ^ lower_half(hash)
 }
 
 #[cfg(test)]
@@ -361,5 +448,26 @@ mod tests {
         assert_eq!(dictionary.code(&long).unwrap(), code);
         assert_eq!(dictionary.decode(&UInt32Array::from(vec![code]), &DataType::Utf8).unwrap().as_string::<i32>().value(0), long);
         assert_eq!(dictionary.code("text 7").unwrap(), codes.as_primitive::<UInt32Type>().value(7));
+    }
+
+    #[test]
+    fn a_snapshot_has_what_was_there_and_the_dictionary_grows_on() {
+        let dictionary = Dictionary::default();
+        let long = "y".repeat(2 * CHUNK_BYTES + 3);
+        let texts = ["a", "", "żółw", "\u{200b} ", long.as_str(), "b"];
+        let mut known = Vec::new();
+        for round in 0..3 {
+            let texts: Vec<String> =
+                texts.iter().map(|text| if round == 0 { (*text).to_owned() } else { format!("{text}{round}") }).collect();
+            known.extend(texts.into_iter().map(|text| (dictionary.code(&text).unwrap(), text)));
+            let snapshot = dictionary.snapshot();
+            for (code, text) in &known {
+                let (shard, place) = dictionary.place(*code).unwrap();
+                assert_eq!(snapshot.text(shard, place), text);
+                assert!(dictionary.look_at(*code, |found| found == text).unwrap());
+                assert_eq!(dictionary.code(text).unwrap(), *code);
+            }
+        }
+        assert_eq!(dictionary.blanks(), HashSet::from([known[1].0, known[3].0]));
     }
 }

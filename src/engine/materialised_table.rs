@@ -1,7 +1,7 @@
-//! A table that is kept between queries: in memory while there is room, else on disk.
+//! A materialised table: the rows of a model between the query that computes them and those that read them, in memory or on disk.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
@@ -11,11 +11,10 @@ use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{ColumnStatistics, Statistics};
-use datafusion::datasource::source_as_provider;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SendableRecordBatchStream, SpillFile, TaskContext};
-use datafusion::logical_expr::{Expr, LogicalPlan, TableType};
+use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, SchedulingType};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, SpillMetrics};
@@ -26,18 +25,19 @@ use datafusion::physical_plan::{
 };
 use futures::{Stream, StreamExt, TryStreamExt};
 
-use super::memory::{Gathered, Held, Holdings};
-use super::profile::Work;
+use super::gathered::Gathered;
+use super::reservation::{Reservation, Reservations, Spillable};
+use super::timings::Work;
 
-/// Rows of a batch; a larger one is cut, so that all threads have part of it.
+/// The most rows of a batch. A larger batch is cut, so that all threads get a part of it.
 const BATCH_ROWS: usize = 8_192;
 
-/// The rows of a table, dealt out over the partitions by which all threads read it.
-pub struct Kept {
+/// The rows of a materialised table. Its batches are dealt out in turn over the partitions in which all threads read it.
+pub struct MaterialisedTable {
     partitions: usize,
     state: Mutex<State>,
-    /// What is in memory, told to the limit.
-    held: Held,
+    /// The reservation of what is in memory.
+    reservation: Reservation,
     disk: SpillManager,
     work: Arc<Work>,
 }
@@ -45,50 +45,57 @@ pub struct Kept {
 #[derive(Default)]
 struct State {
     in_memory: Gathered,
-    /// By partition, what came before.
+    /// For each partition, the rows that came before those in memory.
     on_disk: Vec<OnDisk>,
-    /// Batches that were put on disk.
+    /// How many batches were put on disk.
     put_on_disk: usize,
-    /// Whether rows are lost, because the disk failed.
+    /// Whether rows are lost because the disk failed.
     is_broken: bool,
     rows: usize,
     bytes: usize,
 }
 
-/// What of a partition is on disk. A file is written to until somebody reads it, so that files are few.
+/// The part of a partition that is on disk. A file is appended to until it is read, so that there are few files.
 #[derive(Default)]
 struct OnDisk {
     files: Vec<Arc<dyn SpillFile>>,
     begun: Option<Writer>,
 }
 
-/// Adds a batch to a file, or ends the file and gives it. DataFusion does not name the type that does.
+/// Appends a batch to a file, or finishes the file and returns it. It is a function because DataFusion's type for it has no public name.
 type Writer = Box<dyn FnMut(Option<&RecordBatch>) -> Result<Option<Arc<dyn SpillFile>>> + Send>;
 
-impl Kept {
+impl MaterialisedTable {
     /// A table without rows.
-    pub fn new(schema: SchemaRef, partitions: usize, holdings: &Arc<Holdings>, runtime: Arc<RuntimeEnv>, work: &Arc<Work>) -> Arc<Self> {
+    pub fn new(
+        schema: SchemaRef,
+        partitions: usize,
+        reservations: &Arc<Reservations>,
+        runtime: Arc<RuntimeEnv>,
+        work: &Arc<Work>,
+    ) -> Arc<Self> {
         let metrics = SpillMetrics::new(&ExecutionPlanMetricsSet::new(), 0);
         let on_disk = (0..partitions).map(|_| OnDisk::default()).collect();
-        let kept = Arc::new(Kept {
+        let materialised = Arc::new(MaterialisedTable {
             partitions,
             state: Mutex::new(State { on_disk, ..State::default() }),
-            held: holdings.part(),
+            reservation: reservations.reservation(),
             disk: SpillManager::new(runtime, metrics, schema),
             work: Arc::clone(work),
         });
-        holdings.may_spill(&kept);
-        kept
+        let weak: Weak<MaterialisedTable> = Arc::downgrade(&materialised);
+        reservations.may_spill(weak);
+        materialised
     }
 
     /// Adds rows.
     ///
     /// # Errors
-    /// When there is no room for them in memory, nor on disk, or they have other columns.
+    /// When they fit neither memory nor disk, or have other columns.
     pub fn push(&self, batch: RecordBatch) -> Result<()> {
         let types = |schema: &SchemaRef| schema.fields().iter().map(|field| field.data_type().clone()).collect::<Vec<_>>();
         if types(self.disk.schema()) != types(&batch.schema()) {
-            return Err(DataFusionError::Internal("a kept table was given a batch of other columns".to_owned()));
+            return Err(DataFusionError::Internal("a materialised table was given a batch of other columns".to_owned()));
         }
         let mut state = self.state();
         state.rows += batch.num_rows();
@@ -97,10 +104,10 @@ impl Kept {
             more += state.in_memory.add(batch.slice(start, BATCH_ROWS.min(batch.num_rows() - start)));
         }
         state.bytes += more;
-        self.held.count(more);
-        // Making room may take this table.
+        self.reservation.count(more);
+        // Making room may spill this table, which needs the lock.
         drop(state);
-        self.held.fit()
+        self.reservation.fit()
     }
 
     /// Its columns.
@@ -113,20 +120,59 @@ impl Kept {
         self.state().rows
     }
 
-    /// What of it is in memory, in bytes.
-    pub fn in_memory(&self) -> usize {
+    fn writer(&self) -> Result<Writer> {
+        let mut file = self.disk.create_in_progress_file("a materialised table")?;
+        Ok(Box::new(move |batch| match batch {
+            Some(batch) => file.append_batch(batch).map(|_| None),
+            None => file.finish(),
+        }))
+    }
+
+    /// The rows of a partition: first the files on disk, then the batches in memory. With each batch comes whether it was on disk.
+    fn read(&self, partition: usize) -> Result<impl Stream<Item = Result<(RecordBatch, bool)>> + use<>> {
+        let mut state = self.state();
+        if state.is_broken {
+            return Err(DataFusionError::IoError(std::io::Error::other("rows of a materialised table could not be put on disk")));
+        }
+        if let Some(mut begun) = state.on_disk[partition].begun.take() {
+            state.is_broken = true;
+            let file = begun(None)?;
+            state.on_disk[partition].files.extend(file);
+            state.is_broken = false;
+        }
+        let on_disk = &state.on_disk[partition];
+        let (disk, files) = (self.disk.clone(), on_disk.files.clone());
+        let files = futures::stream::iter(files).map(move |file| disk.read_spill_as_stream(file, None)).try_flatten();
+        // The batches in memory continue the turn of those on disk.
+        let first = (partition + self.partitions - state.put_on_disk % self.partitions) % self.partitions;
+        let batches: Vec<_> = state.in_memory.batches.iter().skip(first).step_by(self.partitions).cloned().collect();
+        Ok(files.map_ok(|batch| (batch, true)).chain(futures::stream::iter(batches).map(|batch| Ok((batch, false)))))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The statistics of so many of its columns, of all partitions together or of one.
+    fn statistics(&self, columns: usize, in_all: bool) -> Statistics {
+        let state = self.state();
+        let rows = if in_all { Precision::Exact(state.rows) } else { Precision::Inexact(state.rows / self.partitions) };
+        let bytes = state.bytes * columns / self.disk.schema().fields().len().max(1);
+        let bytes = Precision::Inexact(if in_all { bytes } else { bytes / self.partitions });
+        Statistics { num_rows: rows, total_byte_size: bytes, column_statistics: vec![ColumnStatistics::new_unknown(); columns] }
+    }
+}
+
+impl Spillable for MaterialisedTable {
+    fn in_memory(&self) -> usize {
         self.state().in_memory.bytes
     }
 
-    /// Puts what is in memory on disk.
-    ///
-    /// # Errors
-    /// When it cannot be written, after which the table cannot be read.
-    pub fn spill(&self) -> Result<()> {
+    fn spill(&self) -> Result<()> {
         let mut state = self.state();
         let in_memory = std::mem::take(&mut state.in_memory);
-        self.held.shrink(in_memory.bytes);
-        self.work.spills(in_memory.bytes as u64);
+        self.reservation.shrink(in_memory.bytes);
+        self.work.count_spilled(in_memory.bytes as u64);
         state.is_broken = true;
         for batch in in_memory.into_batches() {
             let partition = state.put_on_disk % self.partitions;
@@ -142,48 +188,6 @@ impl Kept {
         state.is_broken = false;
         Ok(())
     }
-
-    fn writer(&self) -> Result<Writer> {
-        let mut file = self.disk.create_in_progress_file("a kept table")?;
-        Ok(Box::new(move |batch| match batch {
-            Some(batch) => file.append_batch(batch).map(|_| None),
-            None => file.finish(),
-        }))
-    }
-
-    /// The rows of a partition: first what is on disk, file by file, then what is in memory by now, with whether it was on disk.
-    fn read(&self, partition: usize) -> Result<impl Stream<Item = Result<(RecordBatch, bool)>> + use<>> {
-        let mut state = self.state();
-        if state.is_broken {
-            return Err(DataFusionError::IoError(std::io::Error::other("rows of a kept table could not be put on disk")));
-        }
-        if let Some(mut begun) = state.on_disk[partition].begun.take() {
-            state.is_broken = true;
-            let file = begun(None)?;
-            state.on_disk[partition].files.extend(file);
-            state.is_broken = false;
-        }
-        let on_disk = &state.on_disk[partition];
-        let (disk, files) = (self.disk.clone(), on_disk.files.clone());
-        let files = futures::stream::iter(files).map(move |file| disk.read_spill_as_stream(file, None)).try_flatten();
-        // Dealt as what is on disk was.
-        let first = (partition + self.partitions - state.put_on_disk % self.partitions) % self.partitions;
-        let batches: Vec<_> = state.in_memory.batches.iter().skip(first).step_by(self.partitions).cloned().collect();
-        Ok(files.map_ok(|batch| (batch, true)).chain(futures::stream::iter(batches).map(|batch| Ok((batch, false)))))
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What is known of so many of its columns, in all partitions or in one.
-    fn statistics(&self, columns: usize, in_all: bool) -> Statistics {
-        let state = self.state();
-        let rows = if in_all { Precision::Exact(state.rows) } else { Precision::Inexact(state.rows / self.partitions) };
-        let bytes = state.bytes * columns / self.disk.schema().fields().len().max(1);
-        let bytes = Precision::Inexact(if in_all { bytes } else { bytes / self.partitions });
-        Statistics { num_rows: rows, total_byte_size: bytes, column_statistics: vec![ColumnStatistics::new_unknown(); columns] }
-    }
 }
 
 fn copied(batch: &RecordBatch) -> Result<RecordBatch> {
@@ -191,30 +195,30 @@ fn copied(batch: &RecordBatch) -> Result<RecordBatch> {
     Ok(take_record_batch(batch, &all)?)
 }
 
-impl fmt::Debug for Kept {
+impl fmt::Debug for MaterialisedTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} rows", self.state().rows)
     }
 }
 
-/// A kept table as SQL sees it, perhaps without the columns that nothing reads.
+/// A materialised table as SQL sees it. Columns that no query reads may be missing.
 #[derive(Debug)]
-pub struct KeptTable {
+pub struct MaterialisedProvider {
     schema: SchemaRef,
-    /// For every column its place among those that are kept.
+    /// For every column its position in the materialised table; none if it is missing there.
     positions: Vec<Option<usize>>,
-    kept: Arc<Kept>,
+    materialised: Arc<MaterialisedTable>,
 }
 
-impl KeptTable {
-    /// A table with the columns of `schema`, of which `kept` has those that have a position.
-    pub fn new(schema: SchemaRef, positions: Vec<Option<usize>>, kept: Arc<Kept>) -> Self {
-        KeptTable { schema, positions, kept }
+impl MaterialisedProvider {
+    /// A table with the columns of `schema`. Those that have a position are in `materialised`.
+    pub fn new(schema: SchemaRef, positions: Vec<Option<usize>>, materialised: Arc<MaterialisedTable>) -> Self {
+        MaterialisedProvider { schema, positions, materialised }
     }
 }
 
 #[async_trait]
-impl TableProvider for KeptTable {
+impl TableProvider for MaterialisedProvider {
     fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
     }
@@ -224,7 +228,7 @@ impl TableProvider for KeptTable {
     }
 
     fn statistics(&self) -> Option<Statistics> {
-        Some(self.kept.statistics(self.positions.len(), true))
+        Some(self.materialised.statistics(self.positions.len(), true))
     }
 
     async fn scan(
@@ -236,58 +240,43 @@ impl TableProvider for KeptTable {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let all: Vec<usize> = (0..self.positions.len()).collect();
         let wanted = projection.unwrap_or(&all);
-        let kept = |&at: &usize| {
-            let missing = || DataFusionError::Internal(format!("the column {} was not kept", self.schema.field(at).name()));
+        let materialised = |&at: &usize| {
+            let missing = || DataFusionError::Internal(format!("the column {} was not materialised", self.schema.field(at).name()));
             self.positions[at].ok_or_else(missing)
         };
-        let positions = wanted.iter().map(kept).collect::<Result<Vec<_>>>()?;
-        Ok(Arc::new(KeptExec::new(Arc::clone(&self.kept), Arc::new(self.schema.project(wanted)?), positions)))
+        let positions = wanted.iter().map(materialised).collect::<Result<Vec<_>>>()?;
+        Ok(Arc::new(MaterialisedExec::new(Arc::clone(&self.materialised), Arc::new(self.schema.project(wanted)?), positions)))
     }
 }
 
-/// Whether all that a plan reads are kept tables, as they are kept.
-///
-/// # Errors
-/// DataFusion's own.
-pub fn reads_nothing_else(plan: &LogicalPlan) -> Result<bool> {
-    let mut kept_alone = true;
-    plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::TableScan(scan) = node {
-            kept_alone &= source_as_provider(&scan.source)?.is::<KeptTable>();
-        }
-        Ok(TreeNodeRecursion::Continue)
-    })?;
-    Ok(kept_alone)
-}
-
-/// Reads a kept table.
+/// Reads a materialised table.
 #[derive(Debug)]
-struct KeptExec {
-    kept: Arc<Kept>,
+struct MaterialisedExec {
+    materialised: Arc<MaterialisedTable>,
     columns: Vec<usize>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
 
-impl KeptExec {
-    fn new(kept: Arc<Kept>, schema: SchemaRef, columns: Vec<usize>) -> Self {
-        let partitioning = Partitioning::UnknownPartitioning(kept.partitions);
+impl MaterialisedExec {
+    fn new(materialised: Arc<MaterialisedTable>, schema: SchemaRef, columns: Vec<usize>) -> Self {
+        let partitioning = Partitioning::UnknownPartitioning(materialised.partitions);
         let properties =
             PlanProperties::new(EquivalenceProperties::new(schema), partitioning, EmissionType::Incremental, Boundedness::Bounded);
         let properties = Arc::new(properties.with_scheduling_type(SchedulingType::Cooperative));
-        KeptExec { kept, columns, properties, metrics: ExecutionPlanMetricsSet::new() }
+        MaterialisedExec { materialised, columns, properties, metrics: ExecutionPlanMetricsSet::new() }
     }
 }
 
-impl DisplayAs for KeptExec {
+impl DisplayAs for MaterialisedExec {
     fn fmt_as(&self, _form: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KeptExec: {:?}, columns {:?}", self.kept, self.columns)
+        write!(f, "MaterialisedExec: {:?}, columns {:?}", self.materialised, self.columns)
     }
 }
 
-impl ExecutionPlan for KeptExec {
+impl ExecutionPlan for MaterialisedExec {
     fn name(&self) -> &'static str {
-        "KeptExec"
+        "MaterialisedExec"
     }
 
     fn properties(&self) -> &Arc<PlanProperties> {
@@ -309,13 +298,13 @@ impl ExecutionPlan for KeptExec {
     fn execute(&self, partition: usize, _context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let (columns, schema) = (self.columns.clone(), self.schema());
         let metrics = BaselineMetrics::new(&self.metrics, partition);
-        let kept = Arc::clone(&self.kept);
-        // Not before somebody asks: until then more of it may go to disk.
-        let read = futures::stream::once(async move { kept.read(partition) }).try_flatten();
+        let materialised = Arc::clone(&self.materialised);
+        // The partition is opened when its first batch is asked for: until then more of the table may go to disk.
+        let read = futures::stream::once(async move { materialised.read(partition) }).try_flatten();
         let projected = read.map(move |read| {
             let (batch, was_on_disk) = read?;
             let projected = batch.project(&columns)?;
-            // All columns of a batch from disk lie in one allocation, which a few of them would hold.
+            // All columns of a batch from disk share one allocation. A copy of a few columns lets it be freed.
             let some = !columns.is_empty() && columns.len() < batch.num_columns();
             Ok(if was_on_disk && some { copied(&projected)? } else { projected })
         });
@@ -328,7 +317,7 @@ impl ExecutionPlan for KeptExec {
     }
 
     fn statistics_from_inputs(&self, _inputs: &[Arc<Statistics>], asked: &StatisticsArgs) -> Result<Arc<Statistics>> {
-        Ok(Arc::new(self.kept.statistics(self.columns.len(), asked.partition().is_none())))
+        Ok(Arc::new(self.materialised.statistics(self.columns.len(), asked.partition().is_none())))
     }
 }
 
@@ -352,10 +341,10 @@ mod tests {
         RecordBatch::try_new(schema(), vec![Arc::new(numbers), Arc::new(squares)]).unwrap()
     }
 
-    async fn squares(kept: &Arc<Kept>) -> Vec<Vec<i64>> {
-        let exec = KeptExec::new(Arc::clone(kept), Arc::new(schema().project(&[1]).unwrap()), vec![1]);
+    async fn squares(materialised: &Arc<MaterialisedTable>) -> Vec<Vec<i64>> {
+        let exec = MaterialisedExec::new(Arc::clone(materialised), Arc::new(schema().project(&[1]).unwrap()), vec![1]);
         let mut read = Vec::new();
-        for partition in 0..kept.partitions {
+        for partition in 0..materialised.partitions {
             let stream = exec.execute(partition, SessionContext::new().task_ctx()).unwrap();
             let batches: Vec<RecordBatch> = stream.try_collect().await.unwrap();
             read.push(batches.iter().flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().values().to_vec()).collect());
@@ -367,7 +356,7 @@ mod tests {
     async fn a_table_on_disk_is_read_as_if_it_were_in_memory() {
         let pool: Arc<dyn MemoryPool> = Arc::new(FairSpillPool::new(1 << 30));
         let work = Arc::default();
-        let table = |limit| Kept::new(schema(), 2, &Holdings::of(&pool, limit), Arc::default(), &work);
+        let table = |limit| MaterialisedTable::new(schema(), 2, &Reservations::of(&pool, limit), Arc::default(), &work);
         let (roomy, tight) = (table(1 << 30), table(16_000));
         for start in (0..3_000).step_by(100) {
             roomy.push(batch(start)).unwrap();
@@ -375,20 +364,20 @@ mod tests {
             assert!(tight.in_memory() <= 8_000 && roomy.in_memory() == roomy.state().bytes);
         }
         assert!(work.take().spilled_bytes > 20_000, "nothing was put on disk, so nothing is shown");
-        // By all threads alike, in the order in which they came, whatever went to disk in between.
+        // Batches are dealt out evenly and stay in order, whatever went to disk in between.
         let read = squares(&roomy).await;
         assert_eq!(read, squares(&tight).await);
         let of_partition = |odd: i64| (0..3_000).filter(move |number| number / 100 % 2 == odd).map(|number| number * number);
         assert_eq!(read, [of_partition(0).collect::<Vec<i64>>(), of_partition(1).collect()]);
         assert_eq!(tight.statistics(2, true), roomy.statistics(2, true));
-        // What is read may be added to, and go to disk again.
+        // A table that has been read can grow and be spilled again.
         tight.push(batch(3_000)).unwrap();
         tight.spill().unwrap();
         assert_eq!((tight.in_memory(), squares(&tight).await.concat().len()), (0, 3_100));
-        let no_columns = KeptExec::new(Arc::clone(&tight), Arc::new(Schema::empty()), Vec::new());
+        let no_columns = MaterialisedExec::new(Arc::clone(&tight), Arc::new(Schema::empty()), Vec::new());
         let rows = no_columns.execute(0, SessionContext::new().task_ctx()).unwrap().map_ok(|batch| batch.num_rows());
         assert_eq!(rows.try_fold(0, async |sum, rows| Ok(sum + rows)).await.unwrap(), 1_600);
-        // What is in memory alone is given back: the rest was when it went to disk.
+        // Only what is in memory is still reserved, and it is given back.
         drop((roomy, tight));
         assert_eq!(pool.reserved(), 0);
     }
@@ -396,12 +385,12 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn the_largest_table_makes_room_for_what_cannot_be_put_on_disk() {
         let pool: Arc<dyn MemoryPool> = Arc::new(FairSpillPool::new(1 << 30));
-        let holdings = Holdings::of(&pool, 40_000);
+        let reservations = Reservations::of(&pool, 40_000);
         let work = Arc::default();
-        let (small, large) = ([(); 2]).map(|()| Kept::new(schema(), 1, &holdings, Arc::default(), &work)).into();
+        let (small, large) = ([(); 2]).map(|()| MaterialisedTable::new(schema(), 1, &reservations, Arc::default(), &work)).into();
         small.push(batch(0)).unwrap();
         (0..5).for_each(|turn| large.push(batch(turn * 100)).unwrap());
-        let identifiers = holdings.part();
+        let identifiers = reservations.reservation();
         identifiers.grow(15_000).unwrap();
         assert_eq!((small.in_memory() > 0, large.in_memory()), (true, 0));
         assert!(identifiers.grow(30_000).is_err());
@@ -416,7 +405,7 @@ mod tests {
             engine.register_batches("one", schema(), batches.clone()).unwrap();
             engine.register_batches("other", schema(), batches).unwrap();
             let joined = engine.query("select one.number, other.square from one join other on other.square = one.square").await.unwrap();
-            let rows = engine.keep("joined", joined).await.unwrap();
+            let rows = engine.materialise("joined", joined).await.unwrap();
             let operators: Vec<String> = engine.work().take().operators.into_iter().map(|operator| operator.name).collect();
             let sum = engine.query("select sum(number + square) from joined").await.unwrap();
             (rows, engine.collect(sum).await.unwrap().1, operators.contains(&"SortMergeJoinExec".to_owned()))

@@ -1,5 +1,4 @@
-//! Where operators and kept tables put rows for which there is no memory: files without a name, which the system takes back whatever ends the
-//! process.
+//! The files to which operators and materialised tables spill. They have no name, so the system removes them however the process ends.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -14,20 +13,20 @@ use datafusion::execution::{SpillFile, SpillWriter, TempFileFactory};
 use futures::Stream;
 use futures::stream::try_unfold;
 
-/// The most that one engine may have on disk.
+/// The most bytes that one engine may have on disk.
 const MAX_SPILLED_BYTES: u64 = 100 * 1024 * 1024 * 1024;
 
-/// What is read of a file at once.
+/// How many bytes of a file are read at once.
 const READ_BYTES: usize = 128 * 1024;
 
-/// Makes the files of an engine, in the folder for temporary files.
+/// Creates the spill files of an engine in the folder for temporary files.
 #[derive(Debug, Clone, Default)]
 pub(super) struct NamelessFiles {
     on_disk: Arc<AtomicU64>,
 }
 
 impl NamelessFiles {
-    /// The disk of an engine.
+    /// The disk manager that makes DataFusion's operators use these files.
     pub fn disk(&self) -> DiskManagerBuilder {
         DiskManagerBuilder::default().with_temp_file_factory(Arc::new(self.clone()))
     }
@@ -35,7 +34,7 @@ impl NamelessFiles {
     /// An empty file.
     ///
     /// # Errors
-    /// As the folder for temporary files fails.
+    /// When the folder for temporary files cannot be written to.
     pub fn create(&self) -> io::Result<Spilled> {
         Ok(Spilled { file: tempfile::tempfile()?, bytes: AtomicU64::new(0), on_disk: Arc::clone(&self.on_disk) })
     }
@@ -47,38 +46,38 @@ impl TempFileFactory for NamelessFiles {
     }
 }
 
-/// A file, which is gone when nobody has it any more.
+/// A spill file as DataFusion sees it. It is removed when the last reference to it is dropped.
 struct NamelessFile(Arc<Spilled>);
 
 #[derive(Debug)]
 pub(super) struct Spilled {
     file: File,
     bytes: AtomicU64,
-    /// What all files of the engine take.
+    /// The bytes of all spill files of the engine.
     on_disk: Arc<AtomicU64>,
 }
 
 impl Spilled {
-    /// Puts bytes behind those that are there; where they begin.
+    /// Appends bytes and returns the position at which they begin.
     ///
     /// # Errors
-    /// As the disk fails, and when the engine has as much on disk as it may.
+    /// When the disk fails, and when the engine would have more on disk than it may.
     pub fn append(&self, bytes: &[u8]) -> io::Result<u64> {
         let more = bytes.len() as u64;
         if self.on_disk.fetch_add(more, Relaxed) + more > MAX_SPILLED_BYTES {
             self.on_disk.fetch_sub(more, Relaxed);
             return Err(io::Error::from(io::ErrorKind::QuotaExceeded));
         }
-        // What is written in part is counted whole until the file is gone.
+        // If only a part can be written, all of it is counted until the file is removed.
         let end = self.bytes.fetch_add(more, Relaxed);
         write_at(&self.file, bytes, end)?;
         Ok(end)
     }
 
-    /// Reads so many bytes as fit, from a place on.
+    /// Fills `into` with the bytes from a position on.
     ///
     /// # Errors
-    /// As the disk fails, and when there are fewer.
+    /// When the disk fails, and when there are fewer bytes.
     pub fn read_exact(&self, mut into: &mut [u8], mut offset: u64) -> io::Result<()> {
         while !into.is_empty() {
             match at(&self.file, into, offset) {
@@ -121,7 +120,7 @@ impl SpillFile for NamelessFile {
     }
 }
 
-/// Appends to a file.
+/// Appends to a spill file.
 struct NamelessWriter(Arc<Spilled>);
 
 impl Write for NamelessWriter {
@@ -141,7 +140,7 @@ impl SpillWriter for NamelessWriter {
     }
 }
 
-/// What stands at a place of a file, nothing past its end.
+/// The next bytes from a position of a file on; none at its end.
 fn read_at(file: &File, offset: u64) -> io::Result<Bytes> {
     let mut bytes = vec![0; READ_BYTES];
     loop {

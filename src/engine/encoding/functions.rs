@@ -1,4 +1,4 @@
-//! The functions that a plan over codes is made of: text to code, code to text, and a function of one text, worked out once for each code.
+//! The functions in a plan over codes: text to code, code to text, and functions of one text that are computed once for each code.
 
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -12,22 +12,22 @@ use datafusion::physical_expr::PhysicalExpr;
 
 use super::dictionary::{CODE, Dictionary};
 
-/// A result that has not been worked out yet.
+/// It stands for a result that has not been computed yet.
 const UNKNOWN: u32 = u32::MAX;
-/// A result that is null.
+/// It stands for a result that is null.
 const NULL: u32 = u32::MAX - 1;
 
-/// The code of a text.
+/// An expression that returns the code of a text.
 pub fn encode(dictionary: &Arc<Dictionary>, text: Expr) -> Expr {
     call(dictionary, Operation::Encode, text)
 }
 
-/// The text of a code, in a type of text.
+/// An expression that returns the text of a code as a type of text.
 pub fn decode(dictionary: &Arc<Dictionary>, code: Expr, text_type: &DataType) -> Expr {
     call(dictionary, Operation::Decode(text_type.clone()), code)
 }
 
-/// A function of one text, as a function of its code: text becomes a code, and true or false stays.
+/// An expression that applies a function of one text to a code. It returns a code if the function returns text, and else a boolean.
 pub fn map(dictionary: &Arc<Dictionary>, mapping: Mapping, code: Expr) -> Expr {
     call(dictionary, Operation::Map(Arc::new(mapping)), code)
 }
@@ -37,22 +37,22 @@ fn call(dictionary: &Arc<Dictionary>, operation: Operation, argument: Expr) -> E
     ScalarUDF::from(function).call(vec![argument])
 }
 
-/// A function of one text with the results known so far.
+/// A function of one text and its results so far.
 #[derive(Debug)]
 pub struct Mapping {
     expression: Arc<dyn PhysicalExpr>,
     schema: SchemaRef,
     result: DataType,
     nullable: bool,
-    /// The results by code, after that of null.
+    /// The results: first that of null, then those of the codes.
     results: RwLock<Vec<u32>>,
 }
 
-/// The name of the column that a mapping's expression reads.
+/// The name of the column that the expression of a mapping reads.
 pub const MAPPED: &str = "text";
 
 impl Mapping {
-    /// A mapping by an expression over one column called [`MAPPED`], of a type of text, to a type that may or may not be null.
+    /// A mapping by an expression over one column, which is called [`MAPPED`] and is of `text_type`.
     pub fn new(expression: Arc<dyn PhysicalExpr>, text_type: DataType, result: DataType, nullable: bool) -> Self {
         let schema = Arc::new(Schema::new(vec![Field::new(MAPPED, text_type, true)]));
         Mapping { expression, schema, result, nullable, results: RwLock::default() }
@@ -93,7 +93,7 @@ impl Mapping {
         })
     }
 
-    /// The results for some codes.
+    /// Computes the results for some codes.
     fn work_out(&self, dictionary: &Dictionary, codes: &[Option<u32>]) -> Result<Vec<u32>> {
         let texts = dictionary.decode(&UInt32Array::from(codes.to_vec()), self.schema.field(0).data_type())?;
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), vec![texts])?;
@@ -117,7 +117,7 @@ enum Operation {
     Map(Arc<Mapping>),
 }
 
-/// One of the functions above, over one dictionary.
+/// One of these functions for one dictionary.
 #[derive(Debug)]
 struct Function {
     dictionary: Arc<Dictionary>,
@@ -179,7 +179,7 @@ impl ScalarUDFImpl for Function {
         let [argument] = args.args.as_slice() else {
             return Err(DataFusionError::Internal(format!("{} takes one argument", self.name())));
         };
-        // One value stays one value.
+        // The result of a scalar must be a scalar.
         let (array, is_scalar) = match argument {
             ColumnarValue::Array(array) => (Arc::clone(array), false),
             ColumnarValue::Scalar(value) => (value.to_array()?, true),

@@ -1,0 +1,148 @@
+//! Opens the DataFusion session of an engine with its memory, rules and functions, and answers questions about it.
+
+use std::sync::{Arc, OnceLock};
+
+use arrow::datatypes::SchemaRef;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::memory_pool::MemoryPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::prelude::{SessionConfig, SessionContext};
+
+use super::checked::Checks;
+use super::encoding::{Dictionary, TextEncoding, Texts};
+use super::limits::Limits;
+use super::local_date::LocalDates;
+use super::materialised_table::MaterialisedTable;
+use super::pool::Pool;
+use super::recursion::CountRounds;
+use super::reservation::{Reservation, Reservations};
+use super::scratch::Scratch;
+use super::spill_files::NamelessFiles;
+use super::timings::Work;
+use super::{Engine, exact, growth};
+use crate::error::{Error, Result};
+
+impl Engine {
+    /// An engine without tables, in the default text encoding.
+    ///
+    /// # Errors
+    /// As [`Engine::with_text_encoding`].
+    pub fn new(limits: Limits, time_zone: &str) -> Result<Self> {
+        Engine::with_text_encoding(limits, time_zone, TextEncoding::default())
+    }
+
+    /// An engine without tables.
+    ///
+    /// # Errors
+    /// [`Error::Defect`] when DataFusion refuses its configuration.
+    pub fn with_text_encoding(limits: Limits, time_zone: &str, text_encoding: TextEncoding) -> Result<Self> {
+        let pool: Arc<dyn MemoryPool> = Arc::new(Pool::new(limits.memory_bytes));
+        let (reservations, files) = (Reservations::of(&pool, limits.memory_bytes), NamelessFiles::default());
+        let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).with_disk_manager_builder(files.disk()).build_arc();
+        let runtime = runtime.map_err(|error| Error::defect(format!("the engine did not start: {error}")))?;
+        let state = SessionStateBuilder::new()
+            .with_config(configuration(limits, time_zone))
+            .with_runtime_env(runtime)
+            .with_default_features()
+            .with_analyzer_rule(Arc::new(Checks { max_bytes: growth::max_bytes(limits) }))
+            .with_optimizer_rule(Arc::new(LocalDates::default()))
+            .with_physical_optimizer_rule(Arc::new(CountRounds))
+            .build();
+        let context = SessionContext::new_with_state(state);
+        for function in crate::functions::all() {
+            context.register_udf(function);
+        }
+        let salt = Arc::new(OnceLock::new());
+        context.register_udf(crate::functions::identifier_hash_with(Arc::clone(&salt)));
+        for function in exact::functions() {
+            context.register_udaf(function);
+        }
+        let state = Arc::new(context.state());
+        Ok(Engine {
+            context,
+            texts: Texts::new(text_encoding, reservations.reservation()),
+            state,
+            work: Arc::default(),
+            reservations,
+            files,
+            keys: Arc::default(),
+            salt,
+            max_bytes: growth::max_bytes(limits),
+        })
+    }
+
+    /// Sets the secret of `identifier_hash`. Unless this is called it hashes without one.
+    pub fn hash_with(&self, salt: &str) {
+        let _ = self.salt.set(salt.to_owned());
+    }
+
+    /// A materialised table without rows. It is moved to disk when memory is needed.
+    pub fn empty_table(&self, schema: SchemaRef) -> Arc<MaterialisedTable> {
+        MaterialisedTable::new(schema, self.threads(), &self.reservations, self.context.runtime_env(), &self.work)
+    }
+
+    /// A new memory reservation of no bytes.
+    pub fn reservation(&self) -> Reservation {
+        self.reservations.reservation()
+    }
+
+    /// A spill file for bytes that do not fit memory.
+    pub fn scratch(&self) -> Scratch {
+        Scratch::new(&self.files)
+    }
+
+    /// The bytes of all memory reservations, which do not include the operators of queries.
+    pub fn reserved_bytes(&self) -> usize {
+        self.reservations.bytes()
+    }
+
+    /// How tables and operators represent texts.
+    pub fn text_encoding(&self) -> TextEncoding {
+        self.texts.encoding()
+    }
+
+    /// The dictionary of this engine, whose codes tables and operators may have instead of texts.
+    pub fn dictionary(&self) -> &Arc<Dictionary> {
+        self.texts.dictionary()
+    }
+
+    /// The DataFusion session, for everything that this type does not wrap.
+    pub fn context(&self) -> &SessionContext {
+        &self.context
+    }
+
+    /// The queries and counts since they were last taken.
+    pub fn work(&self) -> &Arc<Work> {
+        &self.work
+    }
+
+    /// The number of threads, and of partitions of a query.
+    pub fn threads(&self) -> usize {
+        self.state.config().target_partitions()
+    }
+
+    /// The most rows of a batch.
+    pub fn batch_rows(&self) -> usize {
+        self.state.config().batch_size()
+    }
+
+    /// The memory limit in bytes, for tables, texts, identifiers and operators together.
+    pub fn memory_limit(&self) -> usize {
+        self.reservations.limit()
+    }
+}
+
+fn configuration(limits: Limits, time_zone: &str) -> SessionConfig {
+    let mut config = SessionConfig::new()
+        .with_target_partitions(limits.threads)
+        .with_batch_size(limits.batch_rows())
+        .with_information_schema(false)
+        .with_collect_statistics(true);
+    let options = config.options_mut();
+    options.execution.time_zone = Some(time_zone.to_owned());
+    options.execution.parquet.pushdown_filters = false;
+    // Small enough that a join of two sorted inputs fits a small memory limit.
+    options.execution.sort_spill_reservation_bytes = 1024 * 1024;
+    options.sql_parser.collect_spans = true;
+    config
+}
