@@ -5,6 +5,7 @@ use indicatif::HumanBytes;
 use serde_json::{Value, json};
 
 use super::arguments::CleanArguments;
+use super::runtimes;
 use super::terminal::Terminal;
 use crate::config::Environment;
 use crate::diagnostic::counted;
@@ -25,7 +26,7 @@ pub fn command(arguments: &CleanArguments, environment: Environment, terminal: &
     let pipeline = project.as_ref().map(|project| project.pipeline.name.value.clone());
     let keep = project.and_then(|project| project.pipeline.outputs.keep);
     let asked = Asked { pipeline, keep, ..Asked::after(arguments.grace) };
-    let told = super::runtime(2)?.block_on(async {
+    let told = runtimes::working(2)?.block_on(async {
         let told = clean(&destination, &asked, arguments).await;
         run::give_up_uploads(&stores).await;
         told

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use super::durations::written;
+use super::runtimes;
 use crate::clock::Doing;
 use crate::error::{Error, Message, Result};
 
@@ -51,11 +52,11 @@ pub fn within<T: Send + 'static>(
     doing: &Doing,
     work: impl FnOnce(&Handle) -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    let runtime = super::runtime(threads)?;
+    let runtime = runtimes::working(threads)?;
     let handle = runtime.handle().clone();
     // On a thread of its own, and watched by a runtime that has nothing else to do: what computes for long keeps neither waiting.
     let working = runtime.spawn_blocking(move || work(&handle));
-    let done = super::waiting()?.block_on(async {
+    let done = runtimes::waiting()?.block_on(async {
         let deadline = Deadline::after(timeout);
         tokio::select! {
             // What it panicked with may hold values.

@@ -10,6 +10,7 @@ mod generate;
 mod init;
 mod outputs;
 mod run;
+mod runtimes;
 mod schema;
 mod signals;
 mod terminal;
@@ -30,10 +31,8 @@ use crate::ingest::is_decoding;
 use crate::shown;
 use crate::storage::Stores;
 use arguments::{Arguments, Command, Format};
+use runtimes::STACK_BYTES;
 use terminal::Terminal;
-
-/// The stack of a thread. A statement is taken apart by recursion, and a model that unites hundreds of tables is that deep.
-const STACK_BYTES: usize = 32 * 1024 * 1024;
 
 /// Runs the command on a thread whose stack is as large as those of the threads that work, and gives the exit status.
 pub fn main() -> ExitCode {
@@ -104,18 +103,6 @@ fn refuse_arguments(error: &clap::Error, environment: &Environment) -> ExitCode 
         let _ = error.print();
     }
     if error.use_stderr() { ExitStatus::Project.into() } else { ExitStatus::Success.into() }
-}
-
-/// A runtime that waits: for signals, for time to pass, and for what another one computes, however busy that is.
-fn waiting() -> Result<tokio::runtime::Runtime, Error> {
-    let built = tokio::runtime::Builder::new_current_thread().thread_stack_size(STACK_BYTES).enable_all().build();
-    built.map_err(|error| Error::defect(format!("the runtime did not start: {error}")))
-}
-
-/// A runtime for the commands that read and write.
-fn runtime(threads: usize) -> Result<tokio::runtime::Runtime, Error> {
-    let built = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).thread_stack_size(STACK_BYTES).enable_all().build();
-    built.map_err(|error| Error::defect(format!("the runtime did not start: {error}")))
 }
 
 /// The variable that asks for logs.

@@ -4,6 +4,7 @@ use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
 
 use super::arguments::{Format, OutputsArguments};
+use super::runtimes;
 use super::terminal::Terminal;
 use crate::config::Environment;
 use crate::diagnostic::Diagnostic;
@@ -15,7 +16,7 @@ use crate::storage::{Location, Stores};
 /// Runs the command.
 pub fn command(arguments: &OutputsArguments, environment: Environment, terminal: &Terminal) -> Result<()> {
     let destination = arguments.place.open(&environment, &Stores::new(environment.clone()))?;
-    let found = super::runtime(1)?.block_on(find(&destination, arguments))?;
+    let found = runtimes::working(1)?.block_on(find(&destination, arguments))?;
     let tables = wanted(&found, arguments.table.as_deref())?;
     match terminal.format() {
         Format::Urls => Terminal::print(&tables.iter().map(|(_, table)| loads::urls(&destination, table)).collect::<String>()),

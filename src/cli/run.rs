@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::arguments::{MAX_THREADS, RunArguments};
 use super::deadline::Deadline;
+use super::runtimes;
 use super::signals::Signals;
 use super::terminal::Terminal;
 use crate::config::Environment;
@@ -41,7 +42,7 @@ pub fn command(arguments: RunArguments, environment: Environment, terminal: &Ter
     let limits = limits(&arguments)?;
     arguments.record.as_deref().map_or(Ok(()), refuse_pipe)?;
     engine::watch_memory(limits.memory_bytes);
-    let runtime = super::runtime(limits.threads)?;
+    let runtime = runtimes::working(limits.threads)?;
     let mut job = Job::new(&environment, arguments.timeout, terminal)?;
     let days = arguments.days.days()?;
     let request = Request {
@@ -143,7 +144,7 @@ struct Job {
 
 impl Job {
     fn new(environment: &Environment, timeout: Option<Duration>, terminal: &Terminal) -> Result<Self> {
-        let waiting = super::waiting()?;
+        let waiting = runtimes::waiting()?;
         let (signals, deadline) = {
             let _entered = waiting.enter();
             (Signals::listen()?, Deadline::after(timeout))

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::arguments::ProjectArguments;
+use super::runtimes;
 use super::terminal::Terminal;
 use crate::cases;
 use crate::config::{self, Environment, Read};
@@ -15,7 +16,7 @@ use crate::report;
 
 /// Runs the command.
 pub fn command(arguments: &ProjectArguments, environment: &Environment, terminal: &Terminal) -> Result<()> {
-    let (plan, problems) = super::runtime(1)?.block_on(review(arguments, environment))?;
+    let (plan, problems) = runtimes::working(1)?.block_on(review(arguments, environment))?;
     let Some(plan) = plan.filter(|_| problems.is_empty()) else { return Err(Error::Project(in_order(problems))) };
     let unused = plan::unused(&plan);
     let warnings: Vec<&Diagnostic> = plan.warnings().chain(&unused).collect();

@@ -10,12 +10,14 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 
-use super::shape::COLUMN_TYPE;
 use super::spanned::{Literal, Spanned, Text};
 use crate::diagnostic::suggestion;
 
 /// The types that have no parameters.
 const PLAIN_TYPES: [&str; 6] = ["string", "integer", "date", "timestamp", "boolean", "double"];
+
+/// The `format` of a column's type: what JSON Schema cannot say of it, [`ColumnType`] does.
+pub const COLUMN_TYPE: &str = "column-type";
 
 /// A column of an extract. A type alone is short for a column with nothing else said.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]

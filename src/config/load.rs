@@ -8,13 +8,11 @@ use sha2::{Digest, Sha256};
 
 use super::pipeline::Pipeline;
 use super::schema::names_a_table;
+use super::variables::{self, Environment, named_variables};
 use super::yaml::{self, Parsed};
 use crate::diagnostic::{Diagnostic, SourceFile, in_order};
 use crate::error::{Error, Result, gather};
 use crate::{sql, storage};
-
-/// The variables of the process, read once at its start.
-pub type Environment = BTreeMap<String, String>;
 
 /// The version of the pipeline file's format.
 const PIPELINE_VERSION: u32 = 1;
@@ -149,7 +147,7 @@ impl Lost {
 
 /// The variables that a project's pipeline file reads, with the values that they have.
 pub fn variables<'a>(project: &'a Project, environment: &'a Environment) -> BTreeMap<&'a str, &'a str> {
-    yaml::variables(&project.file.text).filter_map(|name| Some((name, environment.get(name)?.as_str()))).collect()
+    variables::variables(&project.file.text).filter_map(|name| Some((name, environment.get(name)?.as_str()))).collect()
 }
 
 /// Reads the pipeline file. Of one of another version nothing else is told, since other keys may be right there.
@@ -167,16 +165,11 @@ fn read_pipeline(file: &Arc<SourceFile>, environment: &Environment) -> Parsed<Pi
     parsed
 }
 
-/// The variables that a text names, each with what follows its name.
-fn named_variables(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    text.split("${").skip(1).map(|rest| rest.split_at(rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len())))
-}
-
 /// Variables in locations that are set to nothing, as a shell's variable is that was never given: the rest of the location would name
 /// another place, up to the root of the file system.
 fn blank_variables(file: &Arc<SourceFile>, pipeline: &Pipeline, environment: &Environment) -> Vec<Diagnostic> {
     let is_blank = |name: &str| environment.get(name).is_some_and(|value| value.trim().is_empty());
-    if !yaml::variables(&file.text).any(is_blank) {
+    if !variables::variables(&file.text).any(is_blank) {
         return Vec::new();
     }
     let mut problems = Vec::new();

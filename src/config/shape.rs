@@ -8,15 +8,13 @@ use std::sync::Arc;
 use granit_parser::ScalarStyle;
 use serde_json::Value;
 
-use super::column::ColumnType;
+use super::column::{COLUMN_TYPE, ColumnType};
 use super::repair::Wrong;
 use super::schema::names_a_table;
 use super::tree::Content::{Mapping, Scalar, Sequence};
 use super::tree::{Entry, Node};
+use super::variables::interpolate;
 use crate::diagnostic::{Diagnostic, SourceFile, Span, list, suggestion};
-
-/// The `format` of a column's type: what JSON Schema cannot say of it, [`ColumnType`] does.
-pub const COLUMN_TYPE: &str = "column-type";
 
 /// Everything in a file that does not have the shape of a schema, and where that is.
 pub fn check(file: &Arc<SourceFile>, root: &Node, schema: &Value, environment: &HashMap<String, String>) -> (Vec<Diagnostic>, Wrong) {
@@ -166,7 +164,7 @@ impl<'a> Checker<'a> {
     fn scalar(&mut self, node: &Node, text: &str, style: ScalarStyle, branches: &[&Value], place: &Place, about: Option<&str>) {
         let interpolated = style == ScalarStyle::Plain && text.contains("${");
         let resolved = if interpolated {
-            match super::yaml::interpolate(text, self.environment) {
+            match interpolate(text, self.environment) {
                 Ok(resolved) => resolved,
                 Err(problem) => {
                     self.problems.push(problem.at(self.span(node.bytes.clone())));

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use super::load::Environment;
 use super::repair::Repaired;
 use super::schema::schema_of;
 use super::spanned::{Given, Spanned, with_given};
+use super::variables::{Environment, interpolate, options, variables};
 use super::{repair, shape, tree};
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
 use crate::error::{Error, Result};
@@ -84,12 +84,6 @@ fn given(root: &tree::Node, properties: &HashMap<String, String>, environment: &
     given
 }
 
-/// The names of the variables that a text reads.
-pub fn variables(text: &str) -> impl Iterator<Item = &str> {
-    let named = text.split("${").skip(1);
-    named.map(|rest| &rest[..rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len())])
-}
-
 /// A part of a file as it is written there, if the environment gives what it stands for.
 pub fn typed(span: &Span) -> Option<&str> {
     span.file.text.get(span.bytes.clone()).filter(|written| written.contains("${"))
@@ -110,29 +104,6 @@ pub fn top_level(file: &Arc<SourceFile>, key: &str) -> Option<(String, Span)> {
     let root = tree::read(&file.text).ok()??;
     let value = &root.entries()?.iter().find(|entry| entry.key == key)?.value;
     Some((value.text()?.to_owned(), Span { file: Arc::clone(file), bytes: value.bytes.clone() }))
-}
-
-/// A plain value with the environment's values in it.
-///
-/// # Errors
-/// A variable that is not set, or a reference that is none. What is told holds no value.
-pub fn interpolate(text: &str, environment: &HashMap<String, String>) -> Result<String, Diagnostic> {
-    use serde_yaml::Error as Yaml;
-
-    let read: Result<String, _> = serde_yaml::from_str_with_options(text, options(environment.clone()));
-    read.map_err(|error| match error.without_snippet() {
-        Yaml::UnresolvedProperty { name, .. } => Diagnostic::error("unset-variable", format!("the environment has no `{name}`"))
-            .label("read from the environment here")
-            .hint(format!("set it, or give a default: `${{{name}:-default}}`")),
-        Yaml::PropertyRequiredButUnset { name, .. } | Yaml::PropertyRequiredButEmpty { name, .. } => {
-            Diagnostic::error("unset-variable", format!("the environment must give `{name}`"))
-                .label("read from the environment here")
-                .hint("set it")
-        }
-        _ => Diagnostic::error("invalid-variable", format!("`{text}` does not name a variable of the environment"))
-            .label("read from the environment here")
-            .hint("write `${NAME}` or `${NAME:-default}`, or put the text in single quotes to mean it as it is"),
-    })
 }
 
 /// Where a value stands in its file.
@@ -200,10 +171,6 @@ pub fn span_of_part<T>(file: &Arc<SourceFile>, whole: &Spanned<T>, part: Part<'_
 fn with_node<R>(file: &Arc<SourceFile>, offset: usize, ask: impl FnOnce(&tree::Node) -> Option<R>) -> Option<R> {
     let root = tree::read(&file.text).ok()??;
     root.beginning_at(offset).and_then(ask)
-}
-
-fn options(properties: HashMap<String, String>) -> serde_yaml::Options {
-    serde_yaml::options! { with_snippet: false, strict_booleans: true }.with_properties(properties)
 }
 
 /// A mistake in the syntax, with what usually lies behind it.

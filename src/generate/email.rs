@@ -11,10 +11,19 @@ use super::calendar::Month;
 use super::contact::Mailbox;
 use super::mailing::{Kind, MailEvent, mail_events};
 use super::names::JUNK_ADDRESSES;
+use super::outcome::{Error, Written};
 use super::people::Population;
 use super::random::Stream;
 use super::sink::{BATCH_ROWS, Lines, Table};
-use super::{EmailFormat, Error, Written};
+
+/// The form of the e-mail platform's export.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EmailFormat {
+    /// A JSON object a line, compressed with gzip.
+    Ndjson,
+    /// Apache Parquet.
+    Parquet,
+}
 
 /// One event as a row; what is absent is `None`.
 struct Row<'a> {

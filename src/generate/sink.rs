@@ -14,7 +14,7 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 
-use super::{Error, Written};
+use super::outcome::{Error, Written};
 
 /// Rows handed to the Parquet writer at a time.
 pub(super) const BATCH_ROWS: usize = 32_768;

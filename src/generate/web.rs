@@ -7,11 +7,11 @@ use arrow::array::{ArrayRef, Int64Builder, RecordBatch, StringBuilder, Timestamp
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use super::calendar::Month;
+use super::outcome::{Error, Written};
 use super::people::Population;
 use super::random::{Dice, Stream};
 use super::sink::{BATCH_ROWS, Table};
 use super::visitors::{Rates, Visit, Visitor, Who, visits};
-use super::{Error, Written};
 
 fn schema() -> SchemaRef {
     let text = |name: &str, nullable: bool| Field::new(name, DataType::Utf8, nullable);
