@@ -7,7 +7,6 @@ mod csv;
 mod deduplicate;
 mod format;
 mod held;
-mod ledger;
 mod ndjson;
 mod parquet;
 mod plain;
@@ -24,10 +23,11 @@ pub use collector::Collector;
 pub use contract::{Contract, Fault};
 pub use deduplicate::latest_of;
 use deduplicate::superseded;
-pub use ledger::{Ledger, Overrun, RejectCount, Scope};
 pub use parquet::is_decoding;
 pub use rejects::Reject;
 pub use survey::with_others;
+
+pub use crate::manifest::{Ledger, Overrun, RejectCount, Scope};
 use table::SourceTable;
 
 use std::collections::{BTreeMap, BTreeSet};

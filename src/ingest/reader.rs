@@ -17,7 +17,6 @@ use super::csv::{self, Decoded, Header};
 use super::deduplicate::{Place, Superseded, placed_batch};
 use super::format;
 use super::held::{Codes, HeldCodes};
-use super::ledger::Scope;
 use super::ndjson::{self, Lines};
 use super::parquet::{Batches, RowGroup};
 use super::plain::{like, plain};
@@ -27,6 +26,7 @@ use super::text::{Block, Blocks, MAX_RECORD_BYTES, Piece, Record};
 use crate::config::SourceFormat;
 use crate::engine::{Dictionary, Work, failed, within_limit};
 use crate::error::{Error, Message, Result};
+use crate::manifest::Scope;
 use crate::storage::File;
 
 /// A piece of a source that one thread reads.

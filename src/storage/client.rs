@@ -12,7 +12,7 @@ use object_store::http::HttpBuilder;
 use object_store::{BackoffConfig, ClientOptions, HeaderMap, HeaderValue, ObjectStore, ObjectStoreScheme, RetryConfig};
 use url::Url;
 
-use super::open::invalid;
+use super::place::invalid;
 use super::profile;
 use crate::config::Environment;
 use crate::diagnostic::Diagnostic;

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::local::{self, Hidden};
 use super::markers::{Found, Markers};
-use super::open::{Part, invalid};
+use super::place::{Part, invalid};
 use super::{File, Location, failure};
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Message, Result};

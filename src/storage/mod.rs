@@ -9,6 +9,7 @@ mod local;
 mod markers;
 mod open;
 mod pinned;
+mod place;
 mod plain;
 mod profile;
 mod uploads;
@@ -18,7 +19,8 @@ pub use failure::{broken, failure, failure_within, of_system};
 pub use glob::Glob;
 pub use local::{Hidden, Walked, upload_of};
 pub use markers::Found;
-pub use open::{PLACES, READ_ONLY, Stores};
+pub use open::{READ_ONLY, Stores};
+pub use place::PLACES;
 pub use plain::{NoFile, read as read_plain, refuse_odd, why as why_no_file};
 
 use std::sync::Arc;

@@ -1,12 +1,11 @@
-//! The record of a publication: which files make it up, and what they were made from.
+//! The commit file: which files make up a publication, and what they were made from.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use crate::ingest::Ledger;
+use super::ledger::Ledger;
 
 /// The version of the commit file's format.
 pub const FORMAT: u32 = 1;
@@ -31,7 +30,7 @@ pub struct Commit {
     pub project_digest: String,
     /// The parameters' values.
     pub parameters: BTreeMap<String, String>,
-    /// SHA-256 of all that the outputs depend on (see [`fingerprint`]).
+    /// SHA-256 of all that the outputs depend on (see [`super::fingerprint`]).
     pub fingerprint: String,
     /// The tables, by name.
     pub tables: BTreeMap<String, Table>,
@@ -58,9 +57,7 @@ impl Commit {
     pub fn publishes(&self) -> bool {
         self.withdrawn.is_empty()
     }
-}
 
-impl Commit {
     /// Every file that the publication needs: of its tables, and what it keeps.
     pub fn files(&self) -> impl Iterator<Item = &DataFile> {
         self.tables.values().flat_map(|table| &table.files).chain(self.kept.values())
@@ -106,102 +103,4 @@ pub struct DataFile {
     pub rows: u64,
     /// SHA-256 of its bytes, in hexadecimal.
     pub sha256: String,
-}
-
-/// A note that a run leaves while it changes a day, for whoever comes after it if it dies.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pending {
-    /// The run.
-    pub run_id: String,
-    /// The day.
-    pub as_of: NaiveDate,
-    /// The tables whose folders it changes.
-    pub tables: BTreeSet<String>,
-    /// What the note is for.
-    #[serde(default)]
-    pub purpose: Purpose,
-}
-
-/// What a pending note is for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Purpose {
-    /// The run is about to publish the day.
-    #[default]
-    Publish,
-    /// The day is taken out of what is published.
-    Withdraw,
-    /// The run is taken for dead, and its files are being removed. It finds its name taken, and gives up.
-    Clean,
-}
-
-/// What the record of a run says that concerns its files. It is there before the first of them.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Account {
-    /// The run.
-    pub run_id: String,
-    /// The version of Segmill, by which a record is told from those that other programs keep of their runs.
-    pub segmill_version: String,
-    /// The pipeline, once it was read.
-    #[serde(default)]
-    pub pipeline: Option<String>,
-    /// `running` until the run has come to something.
-    pub status: String,
-    /// The number of the publication that it made.
-    #[serde(default)]
-    pub publication: Option<u64>,
-    /// All that the run may write, from the destination.
-    #[serde(default)]
-    pub files: BTreeSet<String>,
-}
-
-/// A file that was read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Input {
-    /// The source that it belongs to.
-    pub source: String,
-    /// Its path or URL, as people would type it.
-    pub file: String,
-    /// Its size.
-    pub bytes: u64,
-    /// What the store calls this version of it: its `ETag`, or else the time of its last change.
-    pub version: String,
-}
-
-/// SHA-256 of all that a run's outputs depend on. With an equal one a run would write the same again: the version of
-/// Segmill, the project, the variables that its pipeline file reads, the parameters (the as-of day among them), the
-/// version of every input, and what the publication before it keeps.
-pub fn fingerprint(
-    project_digest: &str,
-    variables: &BTreeMap<&str, &str>,
-    parameters: &BTreeMap<String, String>,
-    inputs: &[Input],
-    kept: &BTreeMap<String, DataFile>,
-) -> String {
-    let mut hash = Sha256::new();
-    let mut add = |text: &str| {
-        // With its length before it, no text can be taken for the end of one and the start of the next.
-        hash.update((text.len() as u64).to_le_bytes());
-        hash.update(text.as_bytes());
-    };
-    add(env!("CARGO_PKG_VERSION"));
-    add(project_digest);
-    for (name, value) in variables {
-        add(name);
-        add(value);
-    }
-    for (name, value) in parameters {
-        add(name);
-        add(value);
-    }
-    for input in inputs {
-        for text in [&input.source, &input.file, &input.bytes.to_string(), &input.version] {
-            add(text);
-        }
-    }
-    for (name, file) in kept {
-        add(name);
-        add(&file.sha256);
-    }
-    format!("{:x}", hash.finalize())
 }
