@@ -5,9 +5,10 @@ use std::sync::Arc;
 use futures::StreamExt;
 
 use super::collector::Collector;
+use super::extract::{Extract, FILES_AT_ONCE};
 use super::held::HeldCodes;
+use super::parquet;
 use super::reader::{Reading, Scan};
-use super::{Extract, FILES_AT_ONCE, parquet};
 use crate::config::SourceFormat;
 use crate::engine::Engine;
 use crate::error::{Error, Message};

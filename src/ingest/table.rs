@@ -17,10 +17,10 @@ use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream};
 
-use super::Extract;
 use super::collector::Collector;
 use super::contract::Contract;
 use super::deduplicate::{MAX_PIECES, PlacedRows, Superseded, placed_schema};
+use super::extract::Extract;
 use super::held::HeldCodes;
 use super::parquet;
 use super::reader::{Scan, Unit, carried};

@@ -15,11 +15,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
-use object_store::path::Path;
-use object_store::{ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{ObjectStoreExt, PutPayload};
 
+use super::layout::commit_path;
 use super::marker::Marker;
-use super::publications::{Publications, commit_path};
+use super::objects::{put_new, to_json};
+use super::publications::Publications;
 use super::{damage, folders, pending};
 use crate::clock::Stopwatch;
 use crate::diagnostic::Diagnostic;
@@ -124,7 +125,7 @@ async fn note_of_withdrawn(destination: &Location, run_id: &str, day: NaiveDate,
     };
     let note = Pending { run_id: format!("{run_id}-{day}"), as_of: day, tables, purpose: Purpose::Withdraw };
     let path = pending::path(destination, &note.run_id);
-    let put = destination.store.put(&path, PutPayload::from(super::to_json(&note)?)).await;
+    let put = destination.store.put(&path, PutPayload::from(to_json(&note)?)).await;
     put.map_err(|error| storage::failure("write", &destination.shown(&path), error))?;
     Ok(note)
 }
@@ -160,7 +161,7 @@ fn cleaned(what: &str) -> Error {
 async fn announce(destination: &Location, note: &Pending) -> Result<()> {
     let path = pending::path(destination, &note.run_id);
     let shown = destination.shown(&path);
-    let bytes = super::to_json(note)?;
+    let bytes = to_json(note)?;
     match put_new(destination, &path, bytes.clone()).await {
         Ok(()) => {}
         // The name is this run's alone: a request whose answer was lost has been repeated, or a `clean` has taken the run for dead.
@@ -188,7 +189,7 @@ async fn announce(destination: &Location, note: &Pending) -> Result<()> {
 async fn create_at(destination: &Location, commit: &Commit) -> Result<bool> {
     let path = commit_path(destination, commit.number);
     let shown = destination.shown(&path);
-    let error = match put_new(destination, &path, super::to_json(commit)?).await {
+    let error = match put_new(destination, &path, to_json(commit)?).await {
         Ok(()) => None,
         Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => None,
         Err(error) => Some(error),
@@ -240,14 +241,6 @@ fn still_true(destination: &Location, draft: &Commit, seen: &Publications, known
         format!("the publication of the day before is {shown} by now, and this run has compared with another; it published nothing")
     });
     Err(Error::Conflict(message.hint("run again: it will see what the other run published")))
-}
-
-/// Creates an object only if it is not there.
-///
-/// # Errors
-/// The store's own.
-pub async fn put_new(destination: &Location, path: &Path, bytes: Vec<u8>) -> object_store::Result<()> {
-    destination.store.put_opts(path, PutPayload::from(bytes), PutOptions::from(PutMode::Create)).await.map(|_| ())
 }
 
 fn unstable(shown: &str) -> Error {

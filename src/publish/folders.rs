@@ -22,6 +22,7 @@ use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 
 use super::damage::Damage;
+use super::layout::folder_path;
 use super::publications::Publications;
 use crate::diagnostic::{Diagnostic, counted};
 use crate::error::{Error, Message, Result};
@@ -33,11 +34,6 @@ const FOREIGN: &str = "foreign-file";
 
 /// How often a refresh starts again because its day was published again meanwhile.
 const MAX_ROUNDS: usize = 100;
-
-/// Where a table's file of a day is, from the destination.
-pub fn path(table: &str, as_of: NaiveDate) -> String {
-    format!("{table}/as_of={as_of}/{table}.parquet")
-}
 
 /// The tables whose folders a commit changes: its own, and those of the publication that it supersedes.
 pub fn tables_of(commit: &Commit, superseded: Option<&Commit>) -> BTreeSet<String> {
@@ -66,7 +62,7 @@ pub async fn refresh(destination: &Location, as_of: NaiveDate, tables: &BTreeSet
         let wanted = commit.iter().flat_map(|commit| tables_of(commit, None)).chain(tables.iter().cloned()).collect::<BTreeSet<_>>();
         let replaced = futures::future::join_all(wanted.iter().map(|table| {
             let file = commit.as_ref().and_then(|commit| commit.tables.get(table)).and_then(|table| table.files.first());
-            replace(destination, destination.join(&path(table, as_of)), file)
+            replace(destination, destination.join(&folder_path(table, as_of)), file)
         }))
         .await;
         // What was published meanwhile counts, and may be why a file was not there any more.

@@ -12,7 +12,10 @@ use object_store::buffered::BufReader;
 use parquet::arrow::ParquetRecordBatchStreamBuilder;
 use sha2::{Digest, Sha256};
 
-use super::{IDENTITY_ALIASES, IDENTITY_MAP, Publications, RUNS, Staging, damage, write};
+use super::layout::kept_path;
+use super::publications::Publications;
+use super::staging::Staging;
+use super::{damage, write};
 use crate::error::Result;
 use crate::manifest::{Commit, DataFile};
 use crate::storage;
@@ -22,14 +25,6 @@ const BATCH_ROWS: usize = 32 * 1024;
 
 /// Bytes that are asked of the store at once.
 const READ_BYTES: usize = 4 * 1024 * 1024;
-
-/// What publications keep.
-pub const KEPT: [&str; 2] = [IDENTITY_MAP, IDENTITY_ALIASES];
-
-/// Where a run writes what is kept, from the destination.
-pub fn kept_path(run_id: &str, name: &str) -> String {
-    format!("{RUNS}/{run_id}/kept/{name}.parquet")
-}
 
 /// A file to be kept.
 pub struct Keep {

@@ -4,20 +4,10 @@
 use object_store::{ObjectStoreExt, PutPayload};
 use serde_json::json;
 
+use super::objects::to_json;
 use crate::error::Result;
 use crate::manifest::Table;
 use crate::storage::{self, Location};
-
-/// Where the list of a table's URLs is, from the destination.
-pub fn urls_path(run_id: &str, table: &str) -> String {
-    format!("runs/{run_id}/load/{table}.urls.txt")
-}
-
-/// Where a table's list for Redshift is, from the destination; none where Redshift cannot read.
-pub fn redshift_manifest_path(destination: &Location, run_id: &str, table: &str) -> Option<String> {
-    let on_s3 = destination.url(&destination.join(table)).starts_with("s3://");
-    on_s3.then(|| format!("runs/{run_id}/load/{table}.manifest"))
-}
 
 /// Writes the lists of a table.
 ///
@@ -26,7 +16,7 @@ pub fn redshift_manifest_path(destination: &Location, run_id: &str, table: &str)
 pub async fn write(destination: &Location, table: &Table) -> Result<()> {
     put(destination, &table.urls_path, urls(destination, table).into_bytes()).await?;
     match &table.redshift_manifest_path {
-        Some(path) => put(destination, path, super::to_json(&redshift_manifest(destination, table))?).await,
+        Some(path) => put(destination, path, to_json(&redshift_manifest(destination, table))?).await,
         None => Ok(()),
     }
 }

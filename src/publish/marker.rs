@@ -8,14 +8,12 @@ use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::commit::put_new;
-use super::publications::{Publications, commit_path};
+use super::layout::{MARKER, commit_path};
+use super::objects::{put_new, to_json};
+use super::publications::{Publications, another, newer};
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
 use crate::storage::{self, Location};
-
-/// Where the marker is, from the destination.
-pub const MARKER: &str = "segmill.json";
 
 /// The version of the marker's format and of the destination's layout.
 const FORMAT: u32 = 1;
@@ -55,7 +53,7 @@ impl Marker {
             return Err(foreign(&shown));
         }
         let bytes = found.bytes().await.map_err(|error| storage::failure("read", &shown, error))?;
-        if let Some(error) = super::publications::newer(&bytes, &shown, FORMAT) {
+        if let Some(error) = newer(&bytes, &shown, FORMAT) {
             return Err(error);
         }
         serde_json::from_slice(&bytes).map(Some).map_err(|_| foreign(&shown))
@@ -105,7 +103,7 @@ impl Marker {
             segmill_version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         let path = path(destination);
-        let created = put_new(destination, &path, super::to_json(&marker)?).await;
+        let created = put_new(destination, &path, to_json(&marker)?).await;
         // Whatever the answer was, what is there counts.
         match (Self::read(destination).await?, created) {
             (Some(there), _) => there.belongs_to(destination, pipeline).map(|()| there),
@@ -162,14 +160,6 @@ pub async fn owned(destination: &Location, pipeline: Option<&str>) -> Result<Mar
 /// Where the marker is.
 pub fn path(destination: &Location) -> Path {
     destination.join(MARKER)
-}
-
-/// The refusal of a pipeline that another's destination was named to.
-pub fn another(owner: &str, how: &str, pipeline: &str) -> Error {
-    let what = format!("the destination belongs to the pipeline `{owner}`, {how}; this pipeline is `{pipeline}`");
-    Diagnostic::error("another-pipeline", what)
-        .hint("publish to a destination of its own; a pipeline that was given another name needs one too")
-        .into()
 }
 
 fn unmarked(destination: &Location, number: u64) -> Error {

@@ -5,14 +5,12 @@ use chrono::{DateTime, Utc};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
+use super::layout::PENDING;
 use super::{damage, folders};
 use crate::clock;
 use crate::error::Result;
 use crate::manifest::{Pending, Purpose};
 use crate::storage::{self, Location};
-
-/// The folder of the notes.
-pub const PENDING: &str = "pending";
 
 /// The largest note that is read.
 const MAX_BYTES: u64 = 1024 * 1024;

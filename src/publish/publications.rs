@@ -10,14 +10,12 @@ use chrono::NaiveDate;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
-use super::{damage, marker};
+use super::damage;
+use super::layout::{COMMITS, commit_number, commit_path};
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Message, Result};
 use crate::manifest::{self, Commit};
 use crate::storage::{self, Location};
-
-/// The folder of the commit files.
-pub const COMMITS: &str = "commits";
 
 /// The largest commit file that is read.
 const MAX_COMMIT_BYTES: u64 = 64 * 1024 * 1024;
@@ -76,7 +74,7 @@ impl Publications {
             return Ok(());
         };
         let shown = self.destination.shown(&commit_path(&self.destination, newest.number));
-        Err(marker::another(&newest.pipeline, &format!("which published {shown}"), pipeline))
+        Err(another(&newest.pipeline, &format!("which published {shown}"), pipeline))
     }
 
     /// What it means that a publication that was just known is gone: another has come in its place.
@@ -164,23 +162,11 @@ impl Publications {
     }
 }
 
-/// Where the commit of a number is.
-pub fn commit_path(destination: &Location, number: u64) -> Path {
-    destination.join(&format!("{COMMITS}/{number:08}.json"))
-}
-
-/// The number of the commit that a path from the destination is of. Only what lies directly in the folder and is named as a commit is one.
-pub fn number_of(path: &str) -> Option<u64> {
-    let name = path.strip_prefix(COMMITS)?.strip_prefix('/')?;
-    let number = name.strip_suffix(".json")?.parse::<u64>().ok()?;
-    (name == format!("{number:08}.json")).then_some(number)
-}
-
 /// The numbers of the commit files, in order.
 async fn numbers(destination: &Location) -> Result<Vec<u64>> {
     let root = destination.folder();
     let files = destination.list(COMMITS).await?;
-    let number = |path: &Path| number_of(path.as_ref().strip_prefix(root.as_ref())?.trim_start_matches('/'));
+    let number = |path: &Path| commit_number(path.as_ref().strip_prefix(root.as_ref())?.trim_start_matches('/'));
     let mut numbers: Vec<u64> = files.iter().filter_map(|file| number(&file.location)).collect();
     numbers.sort_unstable();
     Ok(numbers)
@@ -213,6 +199,14 @@ async fn read_commit(destination: &Location, number: u64) -> Result<Option<Commi
         None if commit.number == number => Ok(Some(commit)),
         None => Err(foreign(&shown, &format!("it says that its number is {}", commit.number))),
     }
+}
+
+/// The refusal of a pipeline that another's destination was named to.
+pub fn another(owner: &str, how: &str, pipeline: &str) -> Error {
+    let what = format!("the destination belongs to the pipeline `{owner}`, {how}; this pipeline is `{pipeline}`");
+    Diagnostic::error("another-pipeline", what)
+        .hint("publish to a destination of its own; a pipeline that was given another name needs one too")
+        .into()
 }
 
 /// The error that a document of a later format is than this version knows, if it is one.

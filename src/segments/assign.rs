@@ -6,12 +6,11 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringAr
 use arrow::compute::{and, and_not, filter, or, prep_null_mask_filter};
 use arrow::datatypes::DataType;
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::utils::collect_columns;
 
 use super::domain::{Domains, Verification};
-use super::{CUSTOMER_ID, RuleSet, membership_schema};
+use super::rule::of_columns;
+use super::rule_set::{CUSTOMER_ID, RuleSet, membership_schema};
 use crate::config::SetKind;
-use crate::diagnostic::list;
 use crate::engine::parallel;
 use crate::error::{Error, Message, Result};
 use crate::graph::PROFILE;
@@ -204,13 +203,6 @@ fn matches(set: &RuleSet, (segment, place): (&str, &str), rule: &Arc<dyn Physica
     })?;
     let mask = evaluated.as_boolean();
     if mask.null_count() > 0 { Ok(prep_null_mask_filter(mask)) } else { and(mask, mask).map_err(defect) }
-}
-
-/// The columns that a condition reads, for a message.
-pub(super) fn of_columns(condition: &Arc<dyn PhysicalExpr>) -> String {
-    let mut columns: Vec<String> = collect_columns(condition).iter().map(|column| column.name().to_owned()).collect();
-    columns.sort();
-    if columns.is_empty() { String::new() } else { format!(", of {}", list(&columns)) }
 }
 
 fn customer_ids(batch: &RecordBatch) -> Result<&ArrayRef> {

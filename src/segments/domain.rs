@@ -9,8 +9,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::physical_expr::PhysicalExpr;
 
-use super::assign::of_columns;
-use super::rule;
+use super::rule::{self, of_columns};
 use crate::config::{Domain, Project, Spanned, Values, key_span, placed, span_of};
 use crate::diagnostic::Diagnostic;
 use crate::engine::Engine;

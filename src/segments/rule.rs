@@ -10,9 +10,10 @@ use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{Expr, ExprSchemable, Operator};
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::utils::collect_columns;
 use datafusion::sql::sqlparser::ast::{self, Visit, VisitMut, Visitor, VisitorMut};
 
-use crate::diagnostic::{Diagnostic, SourceFile, Span};
+use crate::diagnostic::{Diagnostic, SourceFile, Span, list};
 use crate::engine::{self, Engine};
 use crate::sql;
 
@@ -240,4 +241,11 @@ impl Visitor for Subqueries {
     fn pre_visit_query(&mut self, _: &ast::Query) -> ControlFlow<()> {
         ControlFlow::Break(())
     }
+}
+
+/// The columns that a condition reads, for a message.
+pub(super) fn of_columns(condition: &Arc<dyn PhysicalExpr>) -> String {
+    let mut columns: Vec<String> = collect_columns(condition).iter().map(|column| column.name().to_owned()).collect();
+    columns.sort();
+    if columns.is_empty() { String::new() } else { format!(", of {}", list(&columns)) }
 }

@@ -12,7 +12,8 @@ use datafusion::sql::sqlparser::ast::{self, SetExpr, Spanned as _, TableFactor, 
 use datafusion::sql::sqlparser::dialect::{Dialect as Syntax, dialect_from_str};
 use datafusion::sql::sqlparser::tokenizer::{self, Token, TokenWithSpan, Tokenizer};
 
-use super::{span_of, syntax, whole};
+use super::place::{span_of, whole};
+use super::syntax::syntax;
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
 
 /// The longest chain of operators, or of queries that are united, for which the stack of a thread has room.

@@ -207,8 +207,7 @@ fn read_use<'a>(tokens: &mut std::iter::Peekable<impl Iterator<Item = &'a str>>,
 fn imported(path: &[String], module: &Module, modules: &Modules) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for import in &module.used {
-        let only_handed_on = import.public && !module.names.contains(&import.name);
-        if !only_handed_on {
+        if !is_handed_on(path, import, module, modules) {
             found.extend(definition(path, &import.path, modules, 0));
         }
         if import.name == "*" {
@@ -221,6 +220,13 @@ fn imported(path: &[String], module: &Module, modules: &Modules) -> Vec<(String,
     }
     found.extend(module.paths.iter().filter_map(|used| definition(path, used, modules, 0)));
     found
+}
+
+/// Whether a name of a module's own child is re-exported, and not used by the module itself.
+fn is_handed_on(path: &[String], import: &Use, module: &Module, modules: &Modules) -> bool {
+    let is_own = import.path.first().is_some_and(|first| first == "self" || module.children.contains(first));
+    let is_used = module.names.contains(&import.name) || import.name == "*" && !module.defined.is_empty();
+    import.public && is_own && !is_used && definition(path, &import.path, modules, 0).is_some()
 }
 
 /// The file that defines what a path in a module leads to, and its name there. Modules alone are no items, and other crates are

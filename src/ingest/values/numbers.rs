@@ -8,7 +8,8 @@ use arrow::array::{
 use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{DataType, Decimal128Type, Decimal256Type, Float32Type, Float64Type, Int64Type, UInt64Type, i256};
 
-use super::{Bad, Format, Kind, Meaning, Values, defect, misfit};
+use super::meaning::{Format, Kind, Meaning, defect, misfit};
+use super::outcome::{Bad, Values};
 use crate::config::ColumnType;
 use crate::error::Result;
 use crate::number;

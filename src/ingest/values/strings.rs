@@ -8,8 +8,9 @@ use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{DataType, Decimal256Type, Float64Type, Int64Type, TimeUnit};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
+use super::meaning::{Kind, Meaning, defect, misfit};
 use super::numbers::{exact_limit, wide_decimals};
-use super::{Kind, Meaning, Values, defect, misfit};
+use super::outcome::Values;
 use crate::error::Result;
 use crate::local_time::DAY_MICROS;
 

@@ -11,11 +11,11 @@ use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::lit;
 use datafusion::prelude::ident;
 
-use super::super::Staging;
+use super::super::staging::Staging;
 use super::offending::Offending;
+use super::outcome::{CheckOutcome, EARLIER};
 use super::personal::Personal;
 use super::shift::{self, Shift};
-use super::{CheckOutcome, EARLIER};
 use crate::config::{AcceptedValues, Change, Check, Pipeline, Question, RowBounds, SegmentBounds, Spanned, TableColumns};
 use crate::diagnostic::{SourceFile, counted};
 use crate::engine::Engine;

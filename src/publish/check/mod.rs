@@ -2,11 +2,12 @@
 
 mod ask;
 mod offending;
+mod outcome;
 mod personal;
 mod plan;
 mod shift;
 
-pub use offending::rows_path;
+pub use outcome::{CheckOutcome, Verdict};
 pub use plan::{Output, problems};
 
 use std::collections::BTreeMap;
@@ -14,52 +15,17 @@ use std::sync::Arc;
 
 use datafusion::common::ScalarValue;
 use datafusion::prelude::ParquetReadOptions;
-use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{Checked, Staged, Staging, commit, damage};
+use super::staging::{Checked, Staged, Staging};
+use super::{commit, damage};
 use crate::config::{Check, Pipeline, Severity};
 use crate::engine::Engine;
 use crate::error::{Error, Message, Result};
 use crate::storage::{self, Below};
 use ask::Asker;
-pub(super) use offending::MASK;
+use outcome::EARLIER;
 pub(super) use personal::Personal;
-
-/// The schema under which the tables of the publication before are readable.
-const EARLIER: &str = "earlier";
-
-/// What became of a check.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Verdict {
-    /// The check's name.
-    pub check: String,
-    /// What it asks, as `unique`.
-    pub kind: String,
-    /// What a failure does.
-    pub severity: Severity,
-    /// Whether it holds.
-    pub outcome: CheckOutcome,
-    /// What was found.
-    pub found: String,
-    /// How many rows it objects to.
-    pub rows: u64,
-    /// Where the first of those rows are kept.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub rows_kept_in: Option<String>,
-}
-
-/// Whether a check holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum CheckOutcome {
-    /// It does.
-    Passed,
-    /// It does not.
-    Failed,
-    /// There is nothing to compare with.
-    Skipped,
-}
 
 /// All tables of a run, and what their checks found.
 pub struct Asked {

@@ -7,13 +7,14 @@ use chrono::NaiveDate;
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 
-use super::CONCURRENCY;
 use crate::error::Result;
 use crate::manifest::{Account, Commit, Pending, Purpose};
-use crate::publish::kept::{KEPT, kept_path};
-use crate::publish::marker::MARKER;
-use crate::publish::{CLEANS, RUNS, folders, loads, pending, publications};
+use crate::publish::layout::{CLEANS, MARKER, RUNS, commit_number, files_of, folder_path};
+use crate::publish::pending;
 use crate::storage::{self, Location, upload_of};
+
+/// Requests at once.
+pub const CONCURRENCY: usize = 16;
 
 /// The largest record that is read.
 const MAX_RECORD_BYTES: u64 = 64 * 1024 * 1024;
@@ -82,7 +83,7 @@ impl Ours {
     /// Adds what a commit accounts for.
     pub fn add_commit(&mut self, commit: &Commit) {
         for (name, table) in &commit.tables {
-            self.folders.insert(folders::path(name, commit.as_of), commit.as_of);
+            self.folders.insert(folder_path(name, commit.as_of), commit.as_of);
             let paths = table.files.iter().map(|file| &file.path).chain([&table.urls_path]).chain(&table.redshift_manifest_path);
             let run = format!("{RUNS}/{}/", commit.run_id);
             let paths: Vec<String> = paths.filter(|path| path.starts_with(&run)).cloned().collect();
@@ -96,7 +97,7 @@ impl Ours {
     fn add_note(&mut self, destination: &Location, note: Pending) {
         if note.purpose == Purpose::Publish {
             for table in &note.tables {
-                self.folders.insert(folders::path(table, note.as_of), note.as_of);
+                self.folders.insert(folder_path(table, note.as_of), note.as_of);
                 let files = files_of(destination, &note.run_id, [table.as_str()], []);
                 self.run(&note.run_id).files.extend(files);
             }
@@ -119,7 +120,7 @@ impl Ours {
         if path == MARKER || is_record_of_clean(path) {
             return Some(Kind::Kept);
         }
-        if let Some(number) = publications::number_of(path) {
+        if let Some(number) = commit_number(path) {
             return Some(Kind::Commit(number));
         }
         if let Some(day) = self.folders.get(path) {
@@ -141,24 +142,6 @@ impl Ours {
         // The first file of a run is its record, which may be all that there is of it.
         self.kind_of(&whole).is_some() || of_a_run.is_some_and(is_run_id)
     }
-}
-
-/// Every file that a run may write under its name, from the destination.
-pub fn files_of<'a>(
-    destination: &Location,
-    run_id: &str,
-    tables: impl IntoIterator<Item = &'a str>,
-    checks: impl IntoIterator<Item = &'a str>,
-) -> BTreeSet<String> {
-    let mut files = BTreeSet::new();
-    for table in tables {
-        files.insert(format!("{RUNS}/{run_id}/{table}.parquet"));
-        files.insert(loads::urls_path(run_id, table));
-        files.extend(loads::redshift_manifest_path(destination, run_id, table));
-    }
-    files.extend(KEPT.iter().map(|name| kept_path(run_id, name)));
-    files.extend(checks.into_iter().map(|check| crate::publish::check::rows_path(run_id, check)));
-    files
 }
 
 async fn record(destination: &Location, run_id: &str) -> Result<Option<Account>> {

@@ -7,12 +7,17 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::{ObjectStoreExt, PutPayload};
 use serde::Serialize;
 
-use super::{Asked, CONCURRENCY, Found, Place, Waste, Why, find};
+use super::find::{Asked, Found, Place, Waste, Why, find};
+use super::ours::CONCURRENCY;
 use crate::clock;
 use crate::error::Result;
 use crate::manifest::{Pending, Purpose};
+use crate::publish::commit;
 use crate::publish::damage::{self, Repair};
-use crate::publish::{CLEANS, Publications, commit, pending, settle, to_json};
+use crate::publish::layout::CLEANS;
+use crate::publish::objects::{put_new, to_json};
+use crate::publish::pending::{self, settle};
+use crate::publish::publications::Publications;
 use crate::storage::{self, Location};
 
 /// The version of the record's format.
@@ -123,7 +128,7 @@ async fn fence(destination: &Location, unended: &BTreeSet<String>, waste: &mut V
     for run_id in unended.iter().filter(|run_id| waste.iter().any(|waste| of_run(waste, run_id))) {
         let path = pending::path(destination, run_id);
         let note = Pending { run_id: run_id.clone(), as_of: NaiveDate::default(), tables: BTreeSet::new(), purpose: Purpose::Clean };
-        match commit::put_new(destination, &path, to_json(&note)?).await {
+        match put_new(destination, &path, to_json(&note)?).await {
             Ok(()) | Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {}
             Err(error) => return Err(storage::failure("create", &destination.shown(&path), error)),
         }

@@ -1,0 +1,62 @@
+//! Repairs damaged publications, or takes their days out of what is published.
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
+
+use super::super::publications::Publications;
+use super::super::{commit, folders, loads};
+use super::kind::Damage;
+use super::look::is_there;
+use crate::error::Result;
+use crate::storage::Location;
+
+/// What became of a damaged publication.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Repair {
+    /// It is whole again: what was gone was there as a copy in the folders by day.
+    Restored,
+    /// Its day is published no more, and can be run again.
+    Withdrawn,
+}
+
+/// Repairs damaged publications: what is gone comes back from the copies in the folders by day where those are whole, and days of which
+/// something stays lost are taken out of what is published.
+///
+/// # Errors
+/// As the store fails.
+pub async fn repair(destination: &Location, run_id: &str, pipeline: &str, damaged: &[Damage]) -> Result<BTreeMap<NaiveDate, Repair>> {
+    let mut done = BTreeMap::new();
+    let mut lost = Vec::new();
+    for damage in damaged {
+        if restore(destination, damage).await? {
+            done.insert(damage.as_of, Repair::Restored);
+        } else {
+            lost.push((damage.as_of, damage.number));
+        }
+    }
+    for day in commit::withdraw(destination, run_id, pipeline, &lost).await? {
+        done.insert(day, Repair::Withdrawn);
+    }
+    Ok(done)
+}
+
+/// Puts back what is gone of a publication; whether it is whole now.
+async fn restore(destination: &Location, damage: &Damage) -> Result<bool> {
+    let Some(commit) = Publications::commit_at(destination, damage.number).await? else { return Ok(false) };
+    for table in commit.tables.values() {
+        let [file] = table.files.as_slice() else { continue };
+        if !is_there(destination, file).await? && !folders::put_back(destination, file, &table.folder_path).await? {
+            return Ok(false);
+        }
+        loads::write(destination, table).await?;
+    }
+    // Of what is kept for the next publication there is no copy: the day is published anew.
+    for file in commit.kept.values() {
+        if !is_there(destination, file).await? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
