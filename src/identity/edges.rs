@@ -9,9 +9,16 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
 
 use super::intern::{Found, Interner, Rows, Side, Starts};
-use super::known;
 use super::rules::{Rules, is_blank};
 use crate::error::{Error, Message, Result};
+
+/// The bit of a source, given its number.
+pub(super) fn bit(source: u8) -> u16 {
+    1 << usize::from(source).min(BITS - 1)
+}
+
+/// Bits that tell sources apart beside an identifier. With more sources the last bit stands for several.
+pub(super) const BITS: usize = 16;
 
 /// When nothing is known of a time: later than all others, so that what is known counts.
 pub(super) const UNKNOWN: i64 = i64::MAX;
@@ -173,7 +180,7 @@ pub(super) fn read(rules: &Rules, interner: &Interner, sources: &Sources, batch:
         Times { first: times(batch, "first_seen_at")?, last: times(batch, "last_seen_at")?, ended: times(batch, "ended_at")? };
     let exists = moments.as_of(rules.as_of_micros);
     let from = sources.numbers(&*texts(batch, "source")?, rows)?;
-    let bits: Vec<u16> = from.iter().map(|source| known::bit(*source)).collect();
+    let bits: Vec<u16> = from.iter().map(|source| bit(*source)).collect();
     let (one_type, one) = (texts(batch, "identifier_type")?, texts(batch, "identifier")?);
     let (other_type, other) = (texts(batch, "other_type")?, texts(batch, "other")?);
     let sides = [side(rules, "identifier_type", &one_type, &one, &exists)?, side(rules, "other_type", &other_type, &other, &exists)?];

@@ -23,7 +23,7 @@ use super::deduplicate::{MAX_PIECES, PlacedRows, Superseded, placed_schema};
 use super::extract::Extract;
 use super::held::HeldCodes;
 use super::parquet;
-use super::reader::{Scan, Unit, carried};
+use super::scan::{Scan, Unit, carried};
 use crate::config::SourceFormat;
 use crate::engine::{Dictionary, Engine, Held, Work, encoded_schema};
 use crate::error::{Error, Message, Result};

@@ -8,7 +8,7 @@ use crate::diagnostic::{Level, counted};
 use crate::error::Error;
 use crate::identity::{Counts, NamedBy};
 use crate::ingest::{Ledger, Scope};
-use crate::publish::CheckOutcome;
+use crate::publish::{CheckOutcome, Verdict};
 use crate::record::Step;
 use crate::run::{Outcome, Unchanged};
 
@@ -42,74 +42,13 @@ pub fn warnings(outcome: &Outcome) -> Vec<String> {
 fn write_outcome(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
     let commit = &outcome.published.commit;
     writeln!(text, "{} as of {}", outcome.pipeline, commit.as_of)?;
-
-    writeln!(text, "\nSources {:>17} {:>12} {:>10} {:>12} {:>14}", "read", "kept", "rejected", "duplicates", "out of window")?;
-    for source in &commit.sources {
-        let counts = [source.rows_read, source.rows_kept, source.rows_rejected, source.rows_deduplicated, source.rows_out_of_window];
-        let [read, kept, rejected, deduplicated, out] = counts.map(count);
-        writeln!(text, "  {:<12} {read:>10} {kept:>12} {rejected:>10} {deduplicated:>12} {out:>14}", source.source)?;
-    }
-    for source in commit.sources.iter().filter(|source| source.files_skipped > 0) {
-        writeln!(text, "  {}: markers beside its files (as _SUCCESS), which are not read: {}", source.source, count(source.files_skipped))?;
-    }
-    write_rejects(text, &commit.sources)?;
-
+    write_sources(text, &commit.sources)?;
     if let Some(found) = &outcome.identity {
-        let counts = [found.identifiers, found.edges, found.customers].map(|count| HumanCount(count).to_string());
-        writeln!(text, "\nIdentity {} identifiers and {} ties make {} customers", counts[0], counts[1], counts[2])?;
-        let [aside, ties] = [found.identifiers_set_aside, found.ties_set_aside].map(|count| HumanCount(count).to_string());
-        writeln!(text, "  {aside} identifiers are blocked or shared, {ties} ties were not made")?;
-        let since = [
-            (found.merged, "ids have become aliases since the publication before"),
-            (found.split, "customers were part of another one then"),
-            (found.edges_later, "rows begin on the as-of day or later, and tie nobody yet"),
-            (found.blank_identifiers, "blanks stand where identifiers should, and tie nobody"),
-        ];
-        for (number, what) in since.into_iter().filter(|(number, _)| *number > 0) {
-            writeln!(text, "  {} {what}", HumanCount(number))?;
-        }
-        write_known(text, found)?;
+        write_identity(text, found)?;
     }
-
-    writeln!(text, "\nSegments of {} customers", HumanCount(outcome.customers))?;
-    let width = outcome.segments.iter().map(|size| size.segment.len()).max().unwrap_or(0);
-    let mut set = None;
-    for size in &outcome.segments {
-        if set != Some(&size.segment_set) {
-            writeln!(text, "  {}", size.segment_set)?;
-            set = Some(&size.segment_set);
-        }
-        let (share, bar) = (share(size.customers, outcome.customers), bar(size.customers, outcome.customers));
-        let withheld = if size.withheld > 0 { format!("  (and {} not to be reached)", HumanCount(size.withheld)) } else { String::new() };
-        writeln!(text, "    {:<width$} {:>10} {share:>7}  {bar}{withheld}", size.segment, HumanCount(size.customers).to_string())?;
-    }
-
-    let places: Vec<&String> = outcome.published.tables_shown.values().flatten().collect();
-    let folder = places.first().and_then(|place| place.rsplit_once('/')).map_or("", |(folder, _)| folder);
-    let width = places.iter().map(|place| place.len() - folder.len() - 1).max().unwrap_or(0);
-    writeln!(text, "\nOutputs in {folder}")?;
-    for (name, table) in &commit.tables {
-        for (file, place) in table.files.iter().zip(&outcome.published.tables_shown[name]) {
-            let file_name = place.rsplit('/').next().unwrap_or(place);
-            let (rows, bytes) = (HumanCount(file.rows).to_string(), HumanBytes(file.bytes).to_string());
-            writeln!(text, "  {file_name:<width$} {rows:>12} rows {bytes:>12}")?;
-        }
-    }
-
-    let verdicts = &outcome.published.verdicts;
-    let of = |outcome: CheckOutcome| verdicts.iter().filter(move |verdict| verdict.outcome == outcome);
-    let [passed, warned, skipped] = [CheckOutcome::Passed, CheckOutcome::Failed, CheckOutcome::Skipped].map(|outcome| of(outcome).count());
-    writeln!(text, "\nChecks  {passed} passed, {warned} warned, {skipped} skipped")?;
-    for verdict in of(CheckOutcome::Failed) {
-        writeln!(text, "  warning: {}: {}", verdict.check, verdict.found)?;
-        if let Some(place) = &verdict.rows_kept_in {
-            writeln!(text, "           kept in {place}")?;
-        }
-    }
-    for verdict in of(CheckOutcome::Skipped) {
-        writeln!(text, "  skipped: {}: {}", verdict.check, verdict.found)?;
-    }
-
+    write_segments(text, outcome)?;
+    write_outputs(text, outcome)?;
+    write_checks(text, &outcome.published.verdicts)?;
     if !outcome.warnings.is_empty() {
         writeln!(text, "\nLook at")?;
         for warning in &outcome.warnings {
@@ -122,6 +61,88 @@ fn write_outcome(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
     }
     write_slowest(text, outcome)?;
     write_published(text, outcome)
+}
+
+/// What became of the rows of every source.
+fn write_sources(text: &mut String, sources: &[Ledger]) -> std::fmt::Result {
+    writeln!(text, "\nSources {:>17} {:>12} {:>10} {:>12} {:>14}", "read", "kept", "rejected", "duplicates", "out of window")?;
+    for source in sources {
+        let counts = [source.rows_read, source.rows_kept, source.rows_rejected, source.rows_deduplicated, source.rows_out_of_window];
+        let [read, kept, rejected, deduplicated, out] = counts.map(count);
+        writeln!(text, "  {:<12} {read:>10} {kept:>12} {rejected:>10} {deduplicated:>12} {out:>14}", source.source)?;
+    }
+    for source in sources.iter().filter(|source| source.files_skipped > 0) {
+        writeln!(text, "  {}: markers beside its files (as _SUCCESS), which are not read: {}", source.source, count(source.files_skipped))?;
+    }
+    write_rejects(text, sources)
+}
+
+/// How many identifiers and customers there are.
+fn write_identity(text: &mut String, found: &Counts) -> std::fmt::Result {
+    let counts = [found.identifiers, found.edges, found.customers].map(|count| HumanCount(count).to_string());
+    writeln!(text, "\nIdentity {} identifiers and {} ties make {} customers", counts[0], counts[1], counts[2])?;
+    let [aside, ties] = [found.identifiers_set_aside, found.ties_set_aside].map(|count| HumanCount(count).to_string());
+    writeln!(text, "  {aside} identifiers are blocked or shared, {ties} ties were not made")?;
+    let since = [
+        (found.merged, "ids have become aliases since the publication before"),
+        (found.split, "customers were part of another one then"),
+        (found.edges_later, "rows begin on the as-of day or later, and tie nobody yet"),
+        (found.blank_identifiers, "blanks stand where identifiers should, and tie nobody"),
+    ];
+    for (number, what) in since.into_iter().filter(|(number, _)| *number > 0) {
+        writeln!(text, "  {} {what}", HumanCount(number))?;
+    }
+    write_known(text, found)
+}
+
+/// The size of every segment.
+fn write_segments(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
+    writeln!(text, "\nSegments of {} customers", HumanCount(outcome.customers))?;
+    let width = outcome.segments.iter().map(|size| size.segment.len()).max().unwrap_or(0);
+    let mut set = None;
+    for size in &outcome.segments {
+        if set != Some(&size.segment_set) {
+            writeln!(text, "  {}", size.segment_set)?;
+            set = Some(&size.segment_set);
+        }
+        let (share, bar) = (share(size.customers, outcome.customers), bar(size.customers, outcome.customers));
+        let withheld = if size.withheld > 0 { format!("  (and {} not to be reached)", HumanCount(size.withheld)) } else { String::new() };
+        writeln!(text, "    {:<width$} {:>10} {share:>7}  {bar}{withheld}", size.segment, HumanCount(size.customers).to_string())?;
+    }
+    Ok(())
+}
+
+/// The files that were published.
+fn write_outputs(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
+    let places: Vec<&String> = outcome.published.tables_shown.values().flatten().collect();
+    let folder = places.first().and_then(|place| place.rsplit_once('/')).map_or("", |(folder, _)| folder);
+    let width = places.iter().map(|place| place.len() - folder.len() - 1).max().unwrap_or(0);
+    writeln!(text, "\nOutputs in {folder}")?;
+    for (name, table) in &outcome.published.commit.tables {
+        for (file, place) in table.files.iter().zip(&outcome.published.tables_shown[name]) {
+            let file_name = place.rsplit('/').next().unwrap_or(place);
+            let (rows, bytes) = (HumanCount(file.rows).to_string(), HumanBytes(file.bytes).to_string());
+            writeln!(text, "  {file_name:<width$} {rows:>12} rows {bytes:>12}")?;
+        }
+    }
+    Ok(())
+}
+
+/// How the checks came out, and what those found that did not pass.
+fn write_checks(text: &mut String, verdicts: &[Verdict]) -> std::fmt::Result {
+    let of = |outcome: CheckOutcome| verdicts.iter().filter(move |verdict| verdict.outcome == outcome);
+    let [passed, warned, skipped] = [CheckOutcome::Passed, CheckOutcome::Failed, CheckOutcome::Skipped].map(|outcome| of(outcome).count());
+    writeln!(text, "\nChecks  {passed} passed, {warned} warned, {skipped} skipped")?;
+    for verdict in of(CheckOutcome::Failed) {
+        writeln!(text, "  warning: {}: {}", verdict.check, verdict.found)?;
+        if let Some(place) = &verdict.rows_kept_in {
+            writeln!(text, "           kept in {place}")?;
+        }
+    }
+    for verdict in of(CheckOutcome::Skipped) {
+        writeln!(text, "  skipped: {}: {}", verdict.check, verdict.found)?;
+    }
+    Ok(())
 }
 
 /// Why rows and values were rejected, so that a sender's mistake is seen on the first day.

@@ -35,6 +35,8 @@ mod generated_sql;
 mod identity_cases;
 mod identity_history;
 mod identity_operator;
+/// Which file of the source imports which.
+mod imports;
 /// A source with a key has one row of each, without holding rows for it.
 mod keys;
 /// Exit 99 means late extracts and nothing else.
@@ -108,6 +110,8 @@ mod support;
 mod tidy;
 /// A project of a few rows, for tests of what is around the models.
 mod tiny;
+/// Rust source as words and signs.
+mod tokens;
 /// The shipped extracts, cut up anew.
 mod transform;
 /// Extracts that have been read wrongly, with what they must give: `tests/values/cases`.

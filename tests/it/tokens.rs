@@ -11,6 +11,18 @@ pub fn tokens_of(text: &str) -> Vec<Token> {
     without_tests(all_tokens(text))
 }
 
+/// Every function with a body, and how many lines it has from `fn` to the bracket that closes it.
+pub fn functions_of(tokens: &[Token]) -> Vec<(String, usize)> {
+    let mut functions = Vec::new();
+    for (at, pair) in tokens.windows(2).enumerate() {
+        let [keyword, name] = pair else { continue };
+        let is_named = name.text.starts_with(|c: char| c.is_alphabetic() || c == '_');
+        let Some(last) = (keyword.text == "fn" && is_named).then(|| end_of_item(tokens, at)) else { continue };
+        functions.push((name.text.clone(), tokens[last - 1].line - keyword.line + 1));
+    }
+    functions
+}
+
 fn all_tokens(text: &str) -> Vec<Token> {
     let mut tokens = Vec::new();
     let (mut rest, mut line) = (text, 1);
@@ -33,7 +45,11 @@ fn all_tokens(text: &str) -> Vec<Token> {
 
 /// Whether a token says nothing: white space, a comment, a character, a lifetime, or a text with a prefix.
 fn is_passed_over(token: &str, first: char) -> bool {
-    first.is_whitespace() || first == '\'' || token.starts_with("//") || token.starts_with("/*") || token.ends_with(['"', '#']) && token.len() > 1
+    first.is_whitespace()
+        || first == '\''
+        || token.starts_with("//")
+        || token.starts_with("/*")
+        || token.ends_with(['"', '#']) && token.len() > 1
 }
 
 /// The bytes of the token that a text begins with.
