@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, StringArray};
-use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{Date32Type, SchemaRef};
 use arrow::util::display::array_value_to_string;
 use chrono::NaiveDate;
@@ -14,6 +13,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::cast;
 use crate::clock::Doing;
 use crate::config::{self, Literal, Part, Project, Spanned, span_of, span_of_part};
 use crate::diagnostic::{Diagnostic, SourceFile};
@@ -344,8 +344,7 @@ impl Bench<'_> {
         let mut arrays = Vec::new();
         for field in schema.fields() {
             let texts = texts(rows, field.name());
-            let options = CastOptions { safe: true, ..CastOptions::default() };
-            let typed = cast_with_options(&texts, field.data_type(), &options).map_err(|error| Error::defect(error.to_string()))?;
+            let typed = cast::safely(&texts, field.data_type()).map_err(|error| Error::defect(error.to_string()))?;
             if let Some(row) = (0..rows.len()).find(|&row| typed.is_null(row) && texts.is_valid(row)) {
                 let what = format!("a given `{}` of `{name}` is no {}", field.name(), field.data_type());
                 let place = span_of_part(self.file, &rows[row], Part::Value(field.name()));

@@ -4,6 +4,7 @@ mod bounds;
 mod failure;
 mod order;
 mod place;
+mod placeholders;
 mod query;
 mod syntax;
 
@@ -11,6 +12,7 @@ pub use bounds::{Size, size};
 pub use failure::{Kind, discreet, kind, places, suspects};
 pub use order::{dependent, samples};
 pub use place::{span_of, whole};
+pub use placeholders::{placeholder, placeholders};
 pub use query::{Mention, parameters, parse, tables, text_in, too_deep, unknown_table};
 
 use std::collections::BTreeSet;
@@ -29,8 +31,7 @@ use syntax::syntax;
 
 /// A syntax error of a segment rule, at its place in the rule.
 pub fn rule_syntax(file: &Arc<SourceFile>, error: &DataFusionError) -> Diagnostic {
-    let said = error.strip_backtrace();
-    query::too_nested(file, &said).unwrap_or_else(|| syntax(file, &said))
+    query::too_nested(file, error).unwrap_or_else(|| syntax(file, &error.strip_backtrace()))
 }
 
 /// The texts that stand in a query between single quotes.

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 
 use super::spanned::{Literal, Spanned, Text};
-use crate::diagnostic::suggestion;
+use crate::diagnostic::nearest;
 
 /// The types that have no parameters.
 const PLAIN_TYPES: [&str; 6] = ["string", "integer", "date", "timestamp", "boolean", "double"];
@@ -147,9 +147,10 @@ impl ColumnType {
             }
             _ => None,
         };
-        let near = meant.map(|meant| format!("did you mean `{meant}`?"));
-        near.or_else(|| suggestion(wrong, PLAIN_TYPES).filter(|said| said.starts_with("did you mean")))
-            .unwrap_or_else(|| "use string, integer, decimal(precision,scale), date, timestamp, boolean or double".to_owned())
+        match meant.or_else(|| nearest(wrong, PLAIN_TYPES)) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => "use string, integer, decimal(precision,scale), date, timestamp, boolean or double".to_owned(),
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use super::schema::names_a_table;
 use super::tree::Content::{Mapping, Scalar, Sequence};
 use super::tree::{Entry, Node};
 use super::variables::interpolate;
-use crate::diagnostic::{Diagnostic, SourceFile, Span, list, suggestion};
+use crate::diagnostic::{Diagnostic, SourceFile, Span, list, nearest};
 
 /// Everything in a file that does not have the shape of a schema, and where that is.
 pub fn check(file: &Arc<SourceFile>, root: &Node, schema: &Value, environment: &HashMap<String, String>) -> (Vec<Diagnostic>, Wrong) {
@@ -135,7 +135,7 @@ impl<'a> Checker<'a> {
                     // A key that is there cannot have been meant.
                     let free = properties.into_iter().flat_map(|properties| properties.keys().map(String::as_str));
                     let free: Vec<&str> = free.filter(|name| entries.iter().all(|entry| entry.key != *name)).collect();
-                    misspelt.extend(nearest(&entry.key, &free));
+                    misspelt.extend(nearest(&entry.key, free.iter().copied()));
                     let of = if place.path.is_empty() { "here".to_owned() } else { format!("of `{}`", place.path) };
                     let problem = Diagnostic::error("unknown-key", format!("`{}` is not a key {of}", entry.key));
                     let problem = problem.at(self.span(entry.key_bytes.clone())).label("not known");
@@ -194,7 +194,7 @@ impl<'a> Checker<'a> {
         if kind == Kind::Text && !free && !accepted.contains(&resolved.as_str()) {
             let problem = Diagnostic::error("unknown-value", format!("{} cannot be {told}", place.subject()));
             let problem = problem.at(self.span(node.bytes.clone())).label("not known");
-            let hint = nearest(&resolved, &accepted).filter(|_| !interpolated).map(|near| format!("did you mean `{near}`?"));
+            let hint = nearest(&resolved, accepted.iter().copied()).filter(|_| !interpolated).map(|near| format!("did you mean `{near}`?"));
             self.problems.push(problem.hint(hint.unwrap_or_else(|| format!("it can be {}", wanted(branches)))));
         }
         if let (Kind::Integer | Kind::Number, Some(range)) = (kind, range(first, &resolved)) {
@@ -350,12 +350,6 @@ fn range(schema: &Value, text: &str) -> Option<String> {
         (Some(least), None) if !fits => Some(format!("at least {least}")),
         _ => Some("a number that fits 64 bits".to_owned()),
     }
-}
-
-/// The name that was probably meant.
-fn nearest<'n>(wrong: &str, names: &[&'n str]) -> Option<&'n str> {
-    let said = suggestion(wrong, names.iter().copied()).filter(|said| said.starts_with("did you mean"))?;
-    names.iter().find(|name| said.contains(&format!("`{name}`"))).copied()
 }
 
 /// Names as alternatives: `a`, `b` or `c`.

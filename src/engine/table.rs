@@ -15,11 +15,7 @@ use datafusion::prelude::ident;
 
 use super::dictionary::{CODE, Dictionary};
 use super::functions;
-
-/// Whether a column of this type is held as codes.
-pub fn is_text(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8)
-}
+pub use crate::cast::is_text;
 
 /// The schema of a table with codes in the place of text.
 pub fn encoded_schema(schema: &Schema) -> SchemaRef {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::contract::Contract;
 use crate::config::SourceFormat;
-use crate::error::Message;
+use crate::error::{Error, Message};
 use crate::manifest::Input;
 use crate::storage::File;
 
@@ -27,7 +27,7 @@ pub struct Extract {
 impl Extract {
     /// Whether a refusal is that of a file of it.
     pub fn refused_in(&self, refusal: &Message) -> bool {
-        self.files.iter().any(|(file, _)| refusal.what.contains(&file.shown))
+        self.files.iter().any(|(file, _)| refusal.file.as_ref() == Some(&file.shown))
     }
 }
 
@@ -40,4 +40,12 @@ pub fn inputs(extract: &Extract) -> Vec<Input> {
         version: file.meta.e_tag.clone().unwrap_or_else(|| file.meta.last_modified.to_rfc3339()),
     };
     extract.files.iter().map(input).collect()
+}
+
+/// Marks a refusal as that of a file.
+pub fn of_file(file: &File) -> impl Fn(Error) -> Error {
+    |error| match error {
+        Error::Refused(message) => Error::Refused(message.of_file(&file.shown)),
+        other => other,
+    }
 }

@@ -7,7 +7,7 @@ use futures::StreamExt;
 
 use super::collector::Collector;
 use super::contract::Contract;
-use super::extract::{Extract, FILES_AT_ONCE};
+use super::extract::{Extract, FILES_AT_ONCE, of_file};
 use super::{format, survey, text};
 use crate::config::{Project, Source, SourceFormat, span_of};
 use crate::diagnostic::Diagnostic;
@@ -102,7 +102,7 @@ pub fn not_there_yet(which: Vec<String>) -> Error {
     } else {
         format!("{} extracts are missing or stale", which.len())
     };
-    let message = Message { what, details: which, hint: None };
+    let message = Message::new(what).details(which);
     Error::Missing(message.hint("wait for them, or correct the source's `location`, `min_files` or `freshness` in the pipeline file"))
 }
 
@@ -144,7 +144,7 @@ async fn with_format(declared: Option<SourceFormat>, file: File) -> Result<(File
     let head = text::Blocks::first_bytes(&file).await?;
     let format = format::of_head(&head);
     match format::foreign(&head) {
-        Some(what) if format != SourceFormat::Parquet => Err(format::refused(&file.shown, what)),
+        Some(what) if format != SourceFormat::Parquet => Err(of_file(&file)(format::refused(&file.shown, what))),
         _ => Ok((file, format)),
     }
 }

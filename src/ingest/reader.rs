@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use super::collector::Tally;
 use super::contract::{Checked, Fault};
 use super::deduplicate::{Place, placed_batch};
+use super::extract::of_file;
 use super::format;
 use super::held::Codes;
 use super::parquet::{Batches, RowGroup};
@@ -33,7 +34,10 @@ impl Scan {
     pub async fn read(self: &Arc<Self>, piece: usize, unit: Unit, sink: &Sink) -> Result<bool> {
         let mut reading = Reading::new(self, piece);
         let ended = match unit {
-            Unit::RowGroup(group) => reading.row_group(*group, sink).await?,
+            Unit::RowGroup(group) => {
+                let file = Arc::clone(&group.file);
+                reading.row_group(*group, sink).await.map_err(of_file(&file))?
+            }
             Unit::Text(file, format) => reading.text(&file, format, sink).await?,
         };
         if ended {
@@ -107,6 +111,10 @@ impl<'a> Reading<'a> {
     /// # Errors
     /// [`Error::Refused`] when it is not what the contract says; otherwise as reading the store fails.
     pub async fn text(&mut self, file: &File, format: SourceFormat, sink: &Sink) -> Result<bool> {
+        self.blocks(file, format, sink).await.map_err(of_file(file))
+    }
+
+    async fn blocks(&mut self, file: &File, format: SourceFormat, sink: &Sink) -> Result<bool> {
         let scan = self.scan;
         let mut blocks = Blocks::open(file, format).within(scan.held.another());
         let mut text: Option<Arc<TextFile>> = None;

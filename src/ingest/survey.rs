@@ -37,7 +37,7 @@ pub fn together(refused: Message, mut broken: Vec<Message>) -> Message {
         return broken.remove(0);
     }
     let what = format!("{} files cannot be read", broken.len());
-    let mut together = Message { what, details: Vec::new(), hint: None };
+    let mut together = Message::new(what);
     let more = broken.len().saturating_sub(MAX_TOLD);
     let mut hints: Vec<String> = Vec::new();
     for message in broken.into_iter().take(MAX_TOLD) {

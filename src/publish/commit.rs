@@ -15,7 +15,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
-use object_store::{ObjectStoreExt, PutPayload};
+use object_store::ObjectStoreExt;
 
 use super::layout::commit_path;
 use super::marker::Marker;
@@ -124,9 +124,7 @@ async fn note_of_withdrawn(destination: &Location, run_id: &str, day: NaiveDate,
         commit => commit?.map(|commit| commit.tables.keys().cloned().collect()).unwrap_or_default(),
     };
     let note = Pending { run_id: format!("{run_id}-{day}"), as_of: day, tables, purpose: Purpose::Withdraw };
-    let path = pending::path(destination, &note.run_id);
-    let put = destination.store.put(&path, PutPayload::from(to_json(&note)?)).await;
-    put.map_err(|error| storage::failure("write", &destination.shown(&path), error))?;
+    destination.put(&pending::path(destination, &note.run_id), to_json(&note)?).await?;
     Ok(note)
 }
 

@@ -1,22 +1,21 @@
 //! Lists of a table's files in the forms that loaders take. They are written before the commit, which names them: whoever
 //! finds a list through a commit finds it whole.
 
-use object_store::{ObjectStoreExt, PutPayload};
 use serde_json::json;
 
 use super::objects::to_json;
 use crate::error::Result;
 use crate::manifest::Table;
-use crate::storage::{self, Location};
+use crate::storage::Location;
 
 /// Writes the lists of a table.
 ///
 /// # Errors
 /// As the store fails.
 pub async fn write(destination: &Location, table: &Table) -> Result<()> {
-    put(destination, &table.urls_path, urls(destination, table).into_bytes()).await?;
+    destination.put(&destination.join(&table.urls_path), urls(destination, table).into_bytes()).await?;
     match &table.redshift_manifest_path {
-        Some(path) => put(destination, path, to_json(&redshift_manifest(destination, table))?).await,
+        Some(path) => destination.put(&destination.join(path), to_json(&redshift_manifest(destination, table))?).await,
         None => Ok(()),
     }
 }
@@ -36,10 +35,4 @@ pub fn redshift_manifest(destination: &Location, table: &Table) -> serde_json::V
         })
     };
     json!({ "entries": table.files.iter().map(entry).collect::<Vec<_>>() })
-}
-
-async fn put(destination: &Location, path: &str, bytes: Vec<u8>) -> Result<()> {
-    let path = destination.join(path);
-    let put = destination.store.put(&path, PutPayload::from(bytes)).await;
-    put.map(|_| ()).map_err(|error| storage::failure("write", &destination.shown(&path), error))
 }

@@ -3,7 +3,6 @@
 //! The first publication creates it, only if it is not there, so that of two pipelines that publish at once one gets the destination.
 //! A destination that was published to before there were markers is adopted by whoever asks for it (`segmill clean --adopt`).
 
-use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -13,7 +12,7 @@ use super::objects::{put_new, to_json};
 use super::publications::{Publications, another, newer};
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
-use crate::storage::{self, Location};
+use crate::storage::{self, Contents, Location};
 
 /// The version of the marker's format and of the destination's layout.
 const FORMAT: u32 = 1;
@@ -44,15 +43,11 @@ impl Marker {
     pub async fn read(destination: &Location) -> Result<Option<Self>> {
         let path = path(destination);
         let shown = destination.shown(&path);
-        let found = match destination.store.get(&path).await {
-            Ok(found) => found,
-            Err(object_store::Error::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(storage::failure("read", &shown, error)),
+        let bytes = match destination.read(&path, MAX_BYTES).await? {
+            Some(Contents::Bytes(bytes)) => bytes,
+            Some(Contents::TooLarge) => return Err(foreign(&shown)),
+            None => return Ok(None),
         };
-        if found.meta.size > MAX_BYTES {
-            return Err(foreign(&shown));
-        }
-        let bytes = found.bytes().await.map_err(|error| storage::failure("read", &shown, error))?;
         if let Some(error) = newer(&bytes, &shown, FORMAT) {
             return Err(error);
         }

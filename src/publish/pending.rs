@@ -10,7 +10,7 @@ use super::{damage, folders};
 use crate::clock;
 use crate::error::Result;
 use crate::manifest::{Pending, Purpose};
-use crate::storage::{self, Location};
+use crate::storage::{self, Contents, Location};
 
 /// The largest note that is read.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -40,14 +40,8 @@ pub async fn remove(destination: &Location, run_id: &str) -> Result<()> {
 /// # Errors
 /// As the store fails.
 pub async fn read(destination: &Location, path: &Path) -> Result<Option<Pending>> {
-    let failed = |error| storage::failure("read", &destination.shown(path), error);
-    let bytes = match destination.store.get(path).await {
-        Ok(found) if found.meta.size <= MAX_BYTES => found.bytes().await.map_err(failed)?,
-        Ok(_) => return Ok(None),
-        // Its run has just finished.
-        Err(object_store::Error::NotFound { .. }) => return Ok(None),
-        Err(error) => return Err(failed(error)),
-    };
+    // One that is not there is of a run that has just finished.
+    let Some(Contents::Bytes(bytes)) = destination.read(path, MAX_BYTES).await? else { return Ok(None) };
     // What is no note, or is not called as its run, is nobody's.
     let note = serde_json::from_slice::<Pending>(&bytes).ok();
     Ok(note.filter(|note| super::pending::path(destination, &note.run_id) == *path))

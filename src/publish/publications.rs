@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
-use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
 use super::damage;
@@ -15,7 +14,7 @@ use super::layout::{COMMITS, commit_number, commit_path};
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Message, Result};
 use crate::manifest::{self, Commit};
-use crate::storage::{self, Location};
+use crate::storage::{Contents, Location};
 
 /// The largest commit file that is read.
 const MAX_COMMIT_BYTES: u64 = 64 * 1024 * 1024;
@@ -176,16 +175,11 @@ async fn numbers(destination: &Location) -> Result<Vec<u64>> {
 async fn read_commit(destination: &Location, number: u64) -> Result<Option<Commit>> {
     let path = commit_path(destination, number);
     let shown = destination.shown(&path);
-    let failed = |error| storage::failure("read", &shown, error);
-    let found = match destination.store.get(&path).await {
-        Ok(found) => found,
-        Err(object_store::Error::NotFound { .. }) => return Ok(None),
-        Err(error) => return Err(failed(error)),
+    let bytes = match destination.read(&path, MAX_COMMIT_BYTES).await? {
+        Some(Contents::Bytes(bytes)) => bytes,
+        Some(Contents::TooLarge) => return Err(foreign(&shown, "it is too large")),
+        None => return Ok(None),
     };
-    if found.meta.size > MAX_COMMIT_BYTES {
-        return Err(foreign(&shown, "it is too large"));
-    }
-    let bytes = found.bytes().await.map_err(failed)?;
     let commit: Commit = match serde_json::from_slice(&bytes) {
         Ok(commit) => commit,
         Err(error) => {
@@ -234,8 +228,8 @@ mod tests {
     use std::collections::BTreeSet;
     use std::sync::Arc;
 
-    use object_store::PutPayload;
     use object_store::memory::InMemory;
+    use object_store::{ObjectStoreExt, PutPayload};
 
     use super::*;
     use crate::storage::Written;

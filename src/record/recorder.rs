@@ -7,7 +7,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use object_store::{ObjectStoreExt, PutPayload};
 
 use super::run_record::{FORMAT, RunRecord, Step, path_of, text_of};
 use crate::clock::{self, Doing, Stopwatch};
@@ -123,8 +122,7 @@ impl Recorder {
         let Some(destination) = destination else { return Ok(()) };
         let path = path_of(&destination, &self.run_id());
         let text = text_of(&self.lock());
-        let put = destination.store.put(&path, PutPayload::from(text)).await;
-        put.map(|_| ()).map_err(|error| crate::storage::failure("write", &destination.shown(&path), error))
+        destination.put(&path, text).await
     }
 
     /// Says that the run is about to publish, unless it was stopped.
@@ -176,10 +174,10 @@ impl Recorder {
         let Some(destination) = destination else { return };
         let path = path_of(&destination, &record.run_id);
         let within = if matches!(result, Err(Error::Unavailable(_))) { WRITES_WITHIN_AFTER_FAILURE } else { WRITES_WITHIN };
-        let put = tokio::time::timeout(within, destination.store.put(&path, PutPayload::from(text))).await;
+        let put = tokio::time::timeout(within, destination.put(&path, text)).await;
         let why = match put {
-            Ok(Ok(_)) => return,
-            Ok(Err(error)) => crate::storage::failure("write", &destination.shown(&path), error).to_string(),
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
             Err(_) => format!("{} was not written within {} s", destination.shown(&path), within.as_secs()),
         };
         // What failed the run is told already, and most often it is the same.

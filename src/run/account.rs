@@ -66,7 +66,7 @@ pub async fn close_books(
     write_rejected(sources, staging).await?;
     if !refused.is_empty() {
         let shown = staging.shown(REJECTED).unwrap_or_default();
-        let message = Message { what: "the extracts were refused".to_owned(), details: refused, hint: None };
+        let message = Message::new("the extracts were refused").details(refused);
         return Err(Error::Refused(message.hint(format!("nothing was published; every rejected row is in {shown}"))));
     }
     if stale.is_empty() { Ok((ledgers, warnings)) } else { Err(ingest::not_there_yet(stale)) }
@@ -91,7 +91,7 @@ pub async fn over_budget_early(sources: &[OpenSource], staging: &mut Staging, re
         return error;
     }
     let shown = staging.shown(REJECTED).unwrap_or_default();
-    let message = Message { what: "the extracts were refused".to_owned(), details: refused, hint: None };
+    let message = Message::new("the extracts were refused").details(refused);
     Error::Refused(message.hint(format!("nothing was published; reading ended there, and what was rejected by then is in {shown}")))
 }
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Datum, RecordBatch, Scalar, StringArray};
 use arrow::compute::kernels::cmp;
-use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::physical_expr::PhysicalExpr;
 
 use super::rule::{self, of_columns};
+use crate::cast;
 use crate::config::{Domain, Project, Spanned, Values, key_span, placed, span_of};
 use crate::diagnostic::Diagnostic;
 use crate::engine::Engine;
@@ -164,7 +164,7 @@ impl Verification<'_> {
         let what = format!("`{PROFILE}` is not what `profile` in the pipeline file says it always is");
         let hint =
             "nothing was published; correct the SQL that computes the column, or the declaration that segment rules were proved with";
-        Err(Error::Refused(Message { what, details: broken, hint: None }.hint(hint)))
+        Err(Error::Refused(Message::new(what).details(broken).hint(hint)))
     }
 }
 
@@ -276,8 +276,7 @@ fn column(project: &Project, name: &str, declared: &Domain, data_type: &DataType
 
 /// A text as a value of a column's type; none when it is not one.
 fn typed_as(text: &str, data_type: &DataType) -> Option<ScalarValue> {
-    let text: ArrayRef = Arc::new(StringArray::from(vec![text]));
-    let typed = cast_with_options(&text, data_type, &CastOptions { safe: true, ..CastOptions::default() }).ok()?;
+    let typed = cast::safely(&StringArray::from(vec![text]), data_type).ok()?;
     if typed.is_null(0) { None } else { ScalarValue::try_from_array(&typed, 0).ok() }
 }
 

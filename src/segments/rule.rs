@@ -13,6 +13,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::sql::sqlparser::ast::{self, Visit, VisitMut, Visitor, VisitorMut};
 
+use crate::cast::is_text;
 use crate::diagnostic::{Diagnostic, SourceFile, Span, list};
 use crate::engine::{self, Engine};
 use crate::sql;
@@ -95,7 +96,7 @@ impl VisitorMut for OpenDay {
     type Break = ();
 
     fn pre_visit_expr(&mut self, expr: &mut ast::Expr) -> ControlFlow<()> {
-        if matches!(expr, ast::Expr::Value(ast::ValueWithSpan { value: ast::Value::Placeholder(name), .. }) if name == AS_OF_COLUMN) {
+        if sql::placeholder(expr).is_some_and(|(name, _)| AS_OF_COLUMN.strip_prefix('$') == Some(name)) {
             *expr = ast::Expr::Identifier(ast::Ident::with_quote('"', AS_OF_COLUMN));
         }
         ControlFlow::Continue(())
@@ -107,10 +108,9 @@ fn refuse_unknown_parameters(
     parsed: &ast::Expr,
     parameters: &BTreeMap<String, ScalarValue>,
 ) -> Result<(), Vec<Diagnostic>> {
-    let mut mentions = Vec::new();
-    let _ = parsed.visit(&mut Placeholders(&mut mentions));
+    let mentions = sql::placeholders(parsed);
     let written: Vec<String> = parameters.keys().map(|parameter| format!("${parameter}")).collect();
-    let unknown = mentions.iter().filter(|name| !parameters.contains_key(*name)).map(|name| {
+    let unknown = mentions.iter().map(|(name, _)| name).filter(|name| !parameters.contains_key(*name)).map(|name| {
         let at = file.text.find(&format!("${name}")).unwrap_or(0);
         Diagnostic::error("unknown-parameter", format!("there is no parameter `${name}`"))
             .at(Span { file: Arc::clone(file), bytes: at..at + name.len() + 1 })
@@ -134,7 +134,7 @@ enum Kind {
 impl Kind {
     fn of(data_type: &DataType) -> Self {
         match data_type {
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Kind::Text,
+            text if is_text(text) => Kind::Text,
             DataType::Boolean => Kind::Truth,
             DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) => Kind::Time,
             other if other.is_numeric() => Kind::Number,
@@ -216,19 +216,6 @@ fn is_day(expr: &Expr) -> bool {
             text.parse::<chrono::NaiveDate>().is_ok()
         }
         _ => false,
-    }
-}
-
-struct Placeholders<'a>(&'a mut Vec<String>);
-
-impl Visitor for Placeholders<'_> {
-    type Break = ();
-
-    fn pre_visit_expr(&mut self, expr: &ast::Expr) -> ControlFlow<()> {
-        if let ast::Expr::Value(ast::ValueWithSpan { value: ast::Value::Placeholder(name), .. }) = expr {
-            self.0.push(name.trim_start_matches('$').to_owned());
-        }
-        ControlFlow::Continue(())
     }
 }
 

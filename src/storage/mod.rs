@@ -25,9 +25,10 @@ pub use plain::{NoFile, read as read_plain, refuse_odd, why as why_no_file};
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload};
 use url::Url;
 
 use crate::error::Result;
@@ -35,6 +36,15 @@ use crate::shown;
 
 /// What is done where a folder is looked through.
 const LIST: &str = "list";
+
+/// What an object holds that was to be small.
+#[derive(Debug)]
+pub enum Contents {
+    /// Its bytes.
+    Bytes(Bytes),
+    /// More than it may.
+    TooLarge,
+}
 
 /// A place in a store.
 #[derive(Debug, Clone)]
@@ -86,6 +96,29 @@ pub enum CopiesBy {
 }
 
 impl Location {
+    /// Writes an object, whatever was there.
+    ///
+    /// # Errors
+    /// As the store fails.
+    pub async fn put(&self, path: &Path, bytes: Vec<u8>) -> Result<()> {
+        let put = self.store.put(path, PutPayload::from(bytes)).await;
+        put.map(|_| ()).map_err(|error| failure("write", &self.shown(path), error))
+    }
+
+    /// Reads a small object; none when it is not there.
+    ///
+    /// # Errors
+    /// As the store fails.
+    pub async fn read(&self, path: &Path, max_bytes: u64) -> Result<Option<Contents>> {
+        let failed = |error| failure("read", &self.shown(path), error);
+        match self.store.get(path).await {
+            Ok(found) if found.meta.size > max_bytes => Ok(Some(Contents::TooLarge)),
+            Ok(found) => Ok(Some(Contents::Bytes(found.bytes().await.map_err(failed)?))),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
     /// All that is in a folder below here, in whatever order the store has; nothing when there is no such folder. Files of a local disk
     /// that the store does not show are told apart.
     ///

@@ -14,7 +14,7 @@ const LAYERS: [&[&str]; 7] = [
     &["plan", "report", "record"],
     &["graph", "ingest", "identity", "segments", "publish"],
     &["engine", "functions", "sql", "config", "manifest", "storage", "clock"],
-    &["diagnostic", "error", "local_time", "number", "shown"],
+    &["cast", "diagnostic", "error", "local_time", "number", "shown"],
 ];
 
 /// TO BE EMPTIED: the beginnings of files that still import each other in a circle, upwards, or hold a function or file that is too long.

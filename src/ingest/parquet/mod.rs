@@ -22,6 +22,7 @@ use parquet::file::statistics::Statistics;
 
 use super::column::ContractColumn;
 use super::contract::Contract;
+use super::extract::of_file;
 use super::format;
 use super::text::Blocks;
 use damage::{DAMAGED, damaged, unharmed};
@@ -143,11 +144,12 @@ pub async fn row_groups(files: &[File], contract: &Contract, memory: Option<&Hel
             let footer = footer::read(file, memory).await?;
             unharmed(|| with_our_types(&footer)).map_err(|why| damaged(file, why))
         };
-        match read.await {
+        let groups = match read.await {
             Ok(footer) => split(file, footer, contract),
             Err(Error::Refused(message)) => Err(instead(file).await.unwrap_or(Error::Refused(message))),
             Err(error) => Err(error),
-        }
+        };
+        groups.map_err(of_file(file))
     });
     Ok(footers.buffered(FOOTERS_AT_ONCE).try_collect::<Vec<_>>().await?.concat())
 }

@@ -112,7 +112,7 @@ impl Asked {
         } else {
             format!("{} checks of the outputs failed", failures.len())
         };
-        let message = Message { what, details: failures, hint: None };
+        let message = Message::new(what).details(failures);
         Err(Error::Refused(message.hint("nothing was published; look at what the checks found, then at the models that made it")))
     }
 }

@@ -10,7 +10,6 @@ use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::ident;
 use futures::TryStreamExt;
-use object_store::{ObjectStoreExt, PutPayload};
 use parquet::arrow::ArrowWriter;
 
 use super::super::layout::failed_rows_path;
@@ -18,7 +17,6 @@ use super::super::staging::Staging;
 use super::super::write::{self, MASK};
 use super::personal::Personal;
 use crate::error::{Error, Result};
-use crate::storage;
 
 /// The most rows that a message shows.
 const ROWS_SHOWN: usize = 3;
@@ -76,8 +74,7 @@ impl Offending {
         let path = staging.destination.join(&failed_rows_path(&staging.run_id, check));
         let shown = staging.destination.shown(&path);
         let bytes = parquet(kept).map_err(|_| Error::defect(format!("the rows of the check `{check}` were not written")))?;
-        let put = staging.destination.store.put(&path, PutPayload::from(bytes)).await;
-        put.map_err(|error| storage::failure("write", &shown, error))?;
+        staging.destination.put(&path, bytes).await?;
         Ok(Some(shown))
     }
 }

@@ -5,13 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 use futures::{StreamExt, TryStreamExt};
-use object_store::ObjectStoreExt;
 
 use crate::error::Result;
 use crate::manifest::{Account, Commit, Pending, Purpose};
 use crate::publish::layout::{CLEANS, MARKER, RUNS, commit_number, files_of, folder_path};
 use crate::publish::pending;
-use crate::storage::{self, Location, upload_of};
+use crate::storage::{Contents, Location, upload_of};
 
 /// Requests at once.
 pub const CONCURRENCY: usize = 16;
@@ -146,12 +145,7 @@ impl Ours {
 
 async fn record(destination: &Location, run_id: &str) -> Result<Option<Account>> {
     let path = destination.join(&format!("{RUNS}/{run_id}/record.json"));
-    let failed = |error| storage::failure("read", &destination.shown(&path), error);
-    let bytes = match destination.store.get(&path).await {
-        Ok(found) if found.meta.size <= MAX_RECORD_BYTES => found.bytes().await.map_err(failed)?,
-        Ok(_) | Err(object_store::Error::NotFound { .. }) => return Ok(None),
-        Err(error) => return Err(failed(error)),
-    };
+    let Some(Contents::Bytes(bytes)) = destination.read(&path, MAX_RECORD_BYTES).await? else { return Ok(None) };
     Ok(serde_json::from_slice::<Account>(&bytes).ok().filter(|record| record.run_id == run_id))
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use futures::{StreamExt, TryStreamExt};
-use object_store::{ObjectStoreExt, PutPayload};
+use object_store::ObjectStoreExt;
 use serde::Serialize;
 
 use super::find::{Asked, Found, Place, Waste, Why, find};
@@ -105,8 +105,7 @@ pub async fn remove(destination: &Location, asked: &Asked, found: Found, repair:
             repaired: &done.repaired,
             removed: done.waste.iter().map(|waste| Removed { path: &waste.path, bytes: waste.bytes, why: waste.why }).collect(),
         };
-        let put = destination.store.put(&path, PutPayload::from(to_json(&record)?)).await;
-        put.map(|_| ()).map_err(|error| storage::failure("write", &destination.shown(&path), error))
+        destination.put(&path, to_json(&record)?).await
     };
     write("begun", None, &done).await?;
     for part in done.waste.chunk_by(|a, b| a.step() == b.step()).filter(|part| part[0].why != Why::LetGo) {

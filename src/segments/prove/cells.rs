@@ -11,7 +11,8 @@ use datafusion::error::DataFusionError;
 use datafusion::logical_expr::Expr;
 
 use super::finite::{from_whole, listed, whole};
-use super::terms::{Origin, Term, is_text};
+use super::terms::{Origin, Term};
+use crate::cast::is_text;
 use crate::engine::Engine;
 
 /// The most cells that a set is proved over: a fraction of a second.

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use super::super::domain::{ColumnDomain, Domains};
 use super::super::rule;
 use super::finite::listed;
+use crate::cast::is_text;
 use crate::engine::Engine;
 
 /// Something that rules compare with constants.
@@ -323,10 +324,6 @@ fn unqualified(expr: &Expr) -> Result<Expr, DataFusionError> {
 
 fn binary(left: Expr, op: Operator, right: Expr) -> Expr {
     Expr::BinaryExpr(BinaryExpr { left: Box::new(left), op, right: Box::new(right) })
-}
-
-pub fn is_text(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
 }
 
 /// Whether values beside a constant can be made for a type.
