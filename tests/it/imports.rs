@@ -128,7 +128,8 @@ fn module_of(tokens: &[Token]) -> Module {
         match text {
             "{" => depth += 1,
             "}" => depth -= 1,
-            "use" => {
+            // `use<…>` in a type says what it captures.
+            "use" if next != "<" => {
                 let public = at > 0 && ["pub", ")"].contains(&tokens[at - 1].text.as_str());
                 let end = at + tokens[at..].iter().position(|token| token.text == ";").unwrap();
                 let mut inside = tokens[at + 1..end].iter().map(|token| token.text.as_str()).peekable();
