@@ -104,7 +104,7 @@ fn day(file: &Arc<SourceFile>, written: &Spanned<String>) -> Result<NaiveDate> {
 
 /// What became of a case.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Verdict {
+pub struct CaseResult {
     /// The file.
     pub file: String,
     /// The model.
@@ -119,7 +119,7 @@ pub struct Verdict {
     pub unexpected: Vec<Vec<String>>,
 }
 
-impl Verdict {
+impl CaseResult {
     /// Whether what came out is what was expected.
     pub fn passed(&self) -> bool {
         self.missing.is_empty() && self.unexpected.is_empty()
@@ -135,9 +135,9 @@ pub fn schema() -> serde_json::Value {
 ///
 /// # Errors
 /// [`Error::Project`] with everything that is wrong with the cases themselves; a difference is no error.
-pub async fn run(project: &Arc<Project>, doing: &Doing) -> Result<Vec<Verdict>> {
+pub async fn run(project: &Arc<Project>, doing: &Doing) -> Result<Vec<CaseResult>> {
     let folder = project.root.join("tests/models");
-    let mut verdicts = Vec::new();
+    let mut results = Vec::new();
     // Most cases share their day and parameters, and so their plan.
     let mut plans: BTreeMap<(NaiveDate, BTreeMap<String, String>), Plan> = BTreeMap::new();
     for file in config::read_files(&folder, "yaml")? {
@@ -149,14 +149,14 @@ pub async fn run(project: &Arc<Project>, doing: &Doing) -> Result<Vec<Verdict>> 
                 let values = config::bind(project, key.0, &key.1)?;
                 plans.insert(key.clone(), plan::plan(Arc::clone(project), values).await?);
             }
-            verdicts.push(run_case(&plans[&key], &file, &case).await?);
+            results.push(run_case(&plans[&key], &file, &case).await?);
         }
     }
-    if verdicts.is_empty() {
+    if results.is_empty() {
         let what = format!("there are no cases in {}", shown(&folder));
         return Err(Diagnostic::error("no-cases", what).hint("write given rows and expected rows, as the shipped project does").into());
     }
-    Ok(verdicts)
+    Ok(results)
 }
 
 /// What is wrong with the cases of a project, told without running one; with a plan, also which names in them are none.
@@ -206,7 +206,7 @@ fn unknown_names(plan: &Plan, file: &Arc<SourceFile>, case: &Case) -> Vec<Diagno
     problems
 }
 
-async fn run_case(plan: &Plan, file: &Arc<SourceFile>, case: &Case) -> Result<Verdict> {
+async fn run_case(plan: &Plan, file: &Arc<SourceFile>, case: &Case) -> Result<CaseResult> {
     let bench = Bench { engine: Engine::new(LIMITS, plan.values.zone.name())?, plan, file, case };
     plan::register_reference(&bench.engine, &plan.project, &plan.values)?;
     let problems = unknown_names(plan, file, case);
@@ -369,7 +369,7 @@ impl Bench<'_> {
     }
 
     /// Compares what came out with what was expected, on the columns that the expected rows name.
-    fn compare(&self, found: &[RecordBatch]) -> Result<Verdict> {
+    fn compare(&self, found: &[RecordBatch]) -> Result<CaseResult> {
         let mut columns: Vec<String> = Vec::new();
         for name in self.case.expect.iter().flat_map(|row| row.value.keys()) {
             if !columns.contains(name) {
@@ -396,7 +396,7 @@ impl Bench<'_> {
             }
         }
         let (missing, unexpected) = difference(expected, out);
-        Ok(Verdict {
+        Ok(CaseResult {
             file: self.file.path.clone(),
             model: self.case.model.value.clone(),
             case: self.case.name.value.clone(),

@@ -27,7 +27,7 @@ use crate::manifest::{self, Commit, Input};
 use crate::plan::{self, Plan, PlannedModel};
 use crate::predecessor::Identity;
 use crate::publish::marker::{self, Marker};
-use crate::publish::{self, Keep, Publications, Published, Rows, Staging};
+use crate::publish::{self, Publications, Published, Rows, Staging, StateTable};
 use crate::record::{self, Recorder, Step};
 use crate::report::Progress;
 use crate::segments::{self, CUSTOMER_ID, SegmentSize};
@@ -64,7 +64,7 @@ pub struct Request {
     /// What the run may use.
     pub limits: Limits,
     /// Whether to tell what every operator did.
-    pub profile: bool,
+    pub timings: bool,
     /// The variables of the process.
     pub environment: Environment,
 }
@@ -175,7 +175,7 @@ async fn attempt(request: &Request, stores: &Stores, progress: &Progress, record
     let identity = Identity::of(&plan, &seen, predecessor.as_ref()).await?;
     engine::expect_to_read(extracts.iter().flat_map(|extract| &extract.files).map(|(file, _)| file.meta.size).sum());
     let engine = Engine::new(request.limits, plan.values.zone.name())?;
-    let mut steps = Steps { recorder, progress, engine: &engine, profile: request.profile };
+    let mut steps = Steps { recorder, progress, engine: &engine, timings: request.timings };
     recorder.begin_writing(files_of(&plan, &destination, &recorder.run_id())).await?;
     let mut staging = Staging::new(destination, recorder.run_id(), request.as_of, seen).of_pipeline(&plan.project.pipeline);
 
@@ -219,14 +219,14 @@ async fn attempt(request: &Request, stores: &Stores, progress: &Progress, record
     // Checks read the files: what the models held is room for them.
     drop(engine);
     let asking = Engine::new(request.limits, plan.values.zone.name())?;
-    let steps = Steps { recorder, progress, engine: &asking, profile: request.profile };
+    let steps = Steps { recorder, progress, engine: &asking, timings: request.timings };
     let checking = steps.begin("check outputs");
     asking.hash_with(plan.project.pipeline.identity.salt.as_deref().unwrap_or_default());
     let staged = staging.finish().with_parameters(plan.values.parameters.clone());
-    let asked = staged.check(&asking, &plan.project.pipeline).await?;
-    steps.end("check outputs", asked.verdicts().len() as u64, checking);
-    recorder.note(|record| record.checks = asked.verdicts().to_vec());
-    let checked = asked.passed()?;
+    let report = staged.check(&asking, &plan.project.pipeline).await?;
+    steps.end("check outputs", report.check_results().len() as u64, checking);
+    recorder.note(|record| record.checks = report.check_results().to_vec());
+    let checked = report.passed()?;
 
     let publishing = steps.begin("publish");
     recorder.begin_publishing()?;
@@ -260,8 +260,8 @@ fn note_inputs(request: &Request, plan: &Plan, extracts: &[ingest::Extract], pre
     let inputs: Vec<Input> = extracts.iter().flat_map(ingest::inputs).collect();
     let parameters = plan.values.shown.clone();
     let variables = config::variables(&plan.project, &request.environment);
-    let kept = predecessor.map(|commit| commit.kept.clone()).unwrap_or_default();
-    let fingerprint = manifest::fingerprint(&plan.project.digest, &variables, &parameters, &inputs, &kept);
+    let state = predecessor.map(|commit| commit.state.clone()).unwrap_or_default();
+    let fingerprint = manifest::fingerprint(&plan.project.digest, &variables, &parameters, &inputs, &state);
     recorder.note(|record| {
         record.project_digest = Some(plan.project.digest.clone());
         record.fingerprint = Some(fingerprint.clone());
@@ -373,9 +373,9 @@ async fn keep_identity(resolution: Resolution, engine: &Engine, staging: &mut St
     memory.settle(map.iter().map(RecordBatch::get_array_memory_size).sum());
     let rows = rows_of(&map);
     let (schema, key) = (identity::map_schema(), &["customer_id", "identifier_key"]);
-    staging.keep(Keep { name: publish::IDENTITY_MAP, schema, key, rows: map }).await?;
+    staging.write_state(StateTable { name: publish::IDENTITY_MAP, schema, key, rows: map }).await?;
     let schema = aliases.schema();
-    staging.keep(Keep { name: publish::IDENTITY_ALIASES, schema, key: &["alias_id"], rows: vec![aliases] }).await?;
+    staging.write_state(StateTable { name: publish::IDENTITY_ALIASES, schema, key: &["alias_id"], rows: vec![aliases] }).await?;
     steps.end("keep identifiers", rows, keeping);
     Ok(())
 }
@@ -446,7 +446,7 @@ fn commit(
         parameters: plan.values.shown.clone(),
         fingerprint,
         tables,
-        kept: BTreeMap::new(),
+        state: BTreeMap::new(),
         identity_hash_id,
         sources,
         publications: BTreeMap::new(),

@@ -101,6 +101,9 @@ pub struct RunArguments {
     pub force: bool,
     /// Tell what every step cost: time, bytes read, memory, what spilled, and the operators of the slowest
     #[arg(long)]
+    pub timings: bool,
+    /// What `--timings` was called
+    #[arg(long, hide = true)]
     pub profile: bool,
     /// Keep the run's record in this local file too, whatever becomes of the run
     #[arg(long, value_name = "FILE", conflicts_with = "from")]

@@ -23,7 +23,7 @@ pub fn command(arguments: ExplainArguments, environment: Environment, terminal: 
         pipeline: arguments.project.pipeline,
         as_of: arguments.as_of,
         destination: arguments.destination,
-        profile: false,
+        timings: false,
         force: false,
         limits: Limits { threads, memory_bytes: memory_at_hand() / 2 },
         environment,

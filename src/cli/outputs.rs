@@ -10,7 +10,7 @@ use crate::config::Environment;
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
 use crate::manifest::{Commit, DataFile, Table};
-use crate::publish::{self, Publications, damage, loads};
+use crate::publish::{self, Publications, damage, load_manifests};
 use crate::storage::{Location, Stores};
 
 /// Runs the command.
@@ -19,9 +19,9 @@ pub fn command(arguments: &OutputsArguments, environment: Environment, terminal:
     let found = runtimes::working(1)?.block_on(find(&destination, arguments))?;
     let tables = wanted(&found, arguments.table.as_deref())?;
     match terminal.format() {
-        Format::Urls => Terminal::print(&tables.iter().map(|(_, table)| loads::urls(&destination, table)).collect::<String>()),
+        Format::Urls => Terminal::print(&tables.iter().map(|(_, table)| load_manifests::urls(&destination, table)).collect::<String>()),
         Format::Redshift => {
-            let entries: Vec<Value> = tables.iter().map(|(_, table)| loads::redshift_manifest(&destination, table)).collect();
+            let entries: Vec<Value> = tables.iter().map(|(_, table)| load_manifests::redshift_manifest(&destination, table)).collect();
             match entries.as_slice() {
                 [one] => Terminal::print(&format!("{one:#}")),
                 _ => Err(Error::argument("one-table", "a load manifest is of one table: name it with `--table`")),

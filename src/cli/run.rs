@@ -39,6 +39,10 @@ const WRITE_RECORD: Duration = Duration::from_millis(900);
 
 /// Runs the command.
 pub fn command(arguments: RunArguments, environment: Environment, terminal: &Terminal) -> Result<ExitStatus> {
+    if arguments.profile {
+        let problem = Diagnostic::error("invalid-arguments", "there is no `--profile`: the times of operators are given by another flag");
+        return Err(problem.hint("it is called `--timings` now").into());
+    }
     let limits = limits(&arguments)?;
     arguments.record.as_deref().map_or(Ok(()), refuse_pipe)?;
     engine::watch_memory(limits.memory_bytes);
@@ -52,7 +56,7 @@ pub fn command(arguments: RunArguments, environment: Environment, terminal: &Ter
         destination: arguments.destination,
         force: arguments.force,
         limits,
-        profile: arguments.profile,
+        timings: arguments.timings,
         environment,
     };
     let result = if arguments.days.is_backfill() {

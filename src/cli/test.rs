@@ -8,7 +8,7 @@ use serde_json::json;
 use super::arguments::TestArguments;
 use super::deadline::within;
 use super::terminal::Terminal;
-use crate::cases::{self, Verdict};
+use crate::cases::{self, CaseResult};
 use crate::clock::Doing;
 use crate::config::{self, Environment};
 use crate::error::{ExitStatus, Result};
@@ -18,34 +18,34 @@ pub fn command(arguments: &TestArguments, environment: &Environment, terminal: &
     let project = Arc::new(config::load(&arguments.project.pipeline, environment)?);
     let doing = Doing::default();
     let watched = doing.clone();
-    let verdicts = within(arguments.timeout, 2, &doing, move |runtime| runtime.block_on(cases::run(&project, &watched)))?;
-    let failed = verdicts.iter().filter(|verdict| !verdict.passed()).count();
+    let results = within(arguments.timeout, 2, &doing, move |runtime| runtime.block_on(cases::run(&project, &watched)))?;
+    let failed = results.iter().filter(|result| !result.passed()).count();
     let status = if failed == 0 { ExitStatus::Success } else { ExitStatus::Project };
     terminal.give(
-        || lines(&verdicts, failed),
-        || json!({ "status": if failed == 0 { "passed" } else { "failed" }, "exit_code": status as u8, "cases": verdicts.len(), "failed": failed, "verdicts": verdicts }),
+        || lines(&results, failed),
+        || json!({ "status": if failed == 0 { "passed" } else { "failed" }, "exit_code": status as u8, "cases": results.len(), "failed": failed, "results": results }),
     )?;
     Ok(status)
 }
 
-fn lines(verdicts: &[Verdict], failed: usize) -> String {
+fn lines(results: &[CaseResult], failed: usize) -> String {
     let mut text = String::new();
-    for verdict in verdicts {
-        let mark = if verdict.passed() { "ok    " } else { "FAILED" };
-        text += &format!("{mark} {}: {}\n", verdict.model, verdict.case);
-        if !verdict.passed() {
-            text += &format!("{}\n\n", difference(verdict));
+    for result in results {
+        let mark = if result.passed() { "ok    " } else { "FAILED" };
+        text += &format!("{mark} {}: {}\n", result.model, result.case);
+        if !result.passed() {
+            text += &format!("{}\n\n", difference(result));
         }
     }
-    text + &format!("\n{} cases, {failed} failed", verdicts.len())
+    text + &format!("\n{} cases, {failed} failed", results.len())
 }
 
 /// The rows that differ, side by side under their columns.
-fn difference(verdict: &Verdict) -> String {
+fn difference(result: &CaseResult) -> String {
     let mut table = Table::new();
     table.load_preset(presets::ASCII_BORDERS_ONLY_CONDENSED);
-    table.set_header(std::iter::once(String::new()).chain(verdict.columns.iter().cloned()));
-    for (mark, rows) in [("- expected", &verdict.missing), ("+ found", &verdict.unexpected)] {
+    table.set_header(std::iter::once(String::new()).chain(result.columns.iter().cloned()));
+    for (mark, rows) in [("- expected", &result.missing), ("+ found", &result.unexpected)] {
         for row in rows {
             table.add_row(std::iter::once(mark.to_owned()).chain(row.iter().cloned()));
         }

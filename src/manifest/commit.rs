@@ -34,9 +34,9 @@ pub struct Commit {
     pub fingerprint: String,
     /// The tables, by name.
     pub tables: BTreeMap<String, Table>,
-    /// What the publication keeps for the next one, by name: files that are no output.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub kept: BTreeMap<String, DataFile>,
+    /// The state that the next publication starts from, by name: files that are no output. It was called `kept`.
+    #[serde(default, alias = "kept", skip_serializing_if = "BTreeMap::is_empty")]
+    pub state: BTreeMap<String, DataFile>,
     /// What tells whether identifiers were hashed with the same salt; none where the project has no identity step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity_hash_id: Option<String>,
@@ -58,9 +58,9 @@ impl Commit {
         self.withdrawn.is_empty()
     }
 
-    /// Every file that the publication needs: of its tables, and what it keeps.
+    /// Every file that the publication needs: those of its tables and of its state.
     pub fn files(&self) -> impl Iterator<Item = &DataFile> {
-        self.tables.values().flat_map(|table| &table.files).chain(self.kept.values())
+        self.tables.values().flat_map(|table| &table.files).chain(self.state.values())
     }
 }
 

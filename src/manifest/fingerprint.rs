@@ -28,7 +28,7 @@ pub fn fingerprint(
     variables: &BTreeMap<&str, &str>,
     parameters: &BTreeMap<String, String>,
     inputs: &[Input],
-    kept: &BTreeMap<String, DataFile>,
+    state: &BTreeMap<String, DataFile>,
 ) -> String {
     let mut hash = Sha256::new();
     let mut add = |text: &str| {
@@ -51,7 +51,7 @@ pub fn fingerprint(
             add(text);
         }
     }
-    for (name, file) in kept {
+    for (name, file) in state {
         add(name);
         add(&file.sha256);
     }

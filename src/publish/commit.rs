@@ -101,7 +101,7 @@ pub async fn withdraw(destination: &Location, run_id: &str, pipeline: &str, days
             fingerprint: String::new(),
             publications,
             withdrawn: gone.clone(),
-            kept: BTreeMap::new(),
+            state: BTreeMap::new(),
             identity_hash_id: None,
             ..newest.clone()
         };

@@ -42,11 +42,11 @@ pub fn unfit_name(table: &str) -> Option<&'static str> {
 }
 
 /// What publications keep.
-pub const KEPT: [&str; 2] = [IDENTITY_MAP, IDENTITY_ALIASES];
+pub const STATE_TABLES: [&str; 2] = [IDENTITY_MAP, IDENTITY_ALIASES];
 
 /// Where a run writes what is kept, from the destination.
-pub fn kept_path(run_id: &str, name: &str) -> String {
-    format!("{RUNS}/{run_id}/kept/{name}.parquet")
+pub fn state_path(run_id: &str, name: &str) -> String {
+    format!("{RUNS}/{run_id}/state/{name}.parquet")
 }
 
 /// Where the commit of a number is.
@@ -114,7 +114,7 @@ pub fn files_of<'a>(
         files.insert(urls_path(run_id, table));
         files.extend(redshift_manifest_path(destination, run_id, table));
     }
-    files.extend(KEPT.iter().map(|name| kept_path(run_id, name)));
+    files.extend(STATE_TABLES.iter().map(|name| state_path(run_id, name)));
     files.extend(checks.into_iter().map(|check| failed_rows_path(run_id, check)));
     files
 }

@@ -2,14 +2,14 @@
 //! at once when one commit file names them.
 //!
 //! ```text
-//! Staging ──write()──▶ Staging ──finish()──▶ Staged ──check()──▶ Asked ──passed()──▶ Checked ──publish()──▶ Published
+//! Staging ──write()──▶ Staging ──finish()──▶ Staged ──check()──▶ CheckReport ──passed()──▶ Checked ──publish()──▶ Published
 //! ```
 //!
 //! Only [`Checked`] has `publish`, so what was not checked cannot be published. At the destination:
 //!
 //! ```text
 //! runs/RUN_ID/TABLE.parquet          what one run wrote; of no meaning until a commit names it
-//! runs/RUN_ID/kept/NAME.parquet      what the publication keeps for the next one
+//! runs/RUN_ID/state/NAME.parquet     the state that the next publication starts from
 //! runs/RUN_ID/failed_checks/         the rows that checks objected to, personal values left out
 //! runs/RUN_ID/load/                  lists of those files, as loaders take them
 //! segmill.json                       whose the destination is (see [`marker`])
@@ -25,23 +25,23 @@ mod commit;
 pub mod damage;
 mod destination;
 mod folders;
-mod kept;
 mod layout;
-pub mod loads;
+pub mod load_manifests;
 pub mod marker;
 mod objects;
 mod pending;
 mod publications;
 mod staging;
+mod state;
 mod write;
 
-pub use check::{Asked, CheckOutcome, Output, Verdict, problems as check_problems};
+pub use check::{CheckOutcome, CheckReport, CheckResult, Output, problems as check_problems};
 pub use destination::{destination, refuse_found_outputs, refuse_own_outputs, typed_destination};
-pub use kept::Keep;
 pub use layout::{IDENTITY_ALIASES, IDENTITY_MAP, commit_shown, unfit_name};
 pub use pending::settle;
 pub use publications::Publications;
 pub use staging::{Checked, Published, Rows, Staged, Staging};
+pub use state::StateTable;
 
 use crate::error::Error;
 

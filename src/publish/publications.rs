@@ -258,7 +258,7 @@ mod tests {
             parameters: BTreeMap::new(),
             fingerprint: String::new(),
             tables: BTreeMap::new(),
-            kept: BTreeMap::new(),
+            state: BTreeMap::new(),
             identity_hash_id: None,
             sources: Vec::new(),
             publications,

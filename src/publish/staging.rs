@@ -8,11 +8,11 @@ use datafusion::common::ScalarValue;
 use datafusion::execution::SendableRecordBatchStream;
 use tokio::task::JoinSet;
 
-use super::check::{Personal, Verdict};
+use super::check::{CheckResult, Personal};
 use super::layout::{commit_shown, folder_path, redshift_manifest_path, urls_path};
 use super::publications::Publications;
 use super::write::Written;
-use super::{commit, folders, loads, pending, write};
+use super::{commit, folders, load_manifests, pending, write};
 use crate::config::Pipeline;
 use crate::error::{Error, Message, Result};
 use crate::manifest::{Commit, DataFile, Table};
@@ -26,7 +26,7 @@ pub struct Staging {
     /// What was published when the run began.
     pub(super) seen: Publications,
     pub(super) tables: BTreeMap<String, Table>,
-    pub(super) kept: BTreeMap<String, DataFile>,
+    pub(super) state: BTreeMap<String, DataFile>,
     /// Which columns may not be shown; while it is not known, none may.
     pub(super) personal: Option<Personal>,
 }
@@ -51,7 +51,7 @@ pub struct Staged {
 /// All tables of a run, written, and what was to be checked holds.
 pub struct Checked {
     pub(super) staging: Staging,
-    pub(super) verdicts: Vec<Verdict>,
+    pub(super) check_results: Vec<CheckResult>,
 }
 
 /// A publication.
@@ -64,13 +64,13 @@ pub struct Published {
     /// Where every table's files are, by table.
     pub tables_shown: BTreeMap<String, Vec<String>>,
     /// What was checked.
-    pub verdicts: Vec<Verdict>,
+    pub check_results: Vec<CheckResult>,
 }
 
 impl Staging {
     /// Begins to stage a run's tables, for a day, on top of what it saw published.
     pub fn new(destination: Location, run_id: String, as_of: NaiveDate, seen: Publications) -> Self {
-        Staging { destination, run_id, as_of, seen, tables: BTreeMap::new(), kept: BTreeMap::new(), personal: None }
+        Staging { destination, run_id, as_of, seen, tables: BTreeMap::new(), state: BTreeMap::new(), personal: None }
     }
 
     /// Says which columns of the outputs are personal; values of the others may be told.
@@ -139,12 +139,12 @@ impl Checked {
     /// [`Error::Conflict`] when another run published first; otherwise as the store fails. What failed after the
     /// commit says so.
     pub async fn publish(self, describe: impl FnOnce(BTreeMap<String, Table>) -> Commit) -> Result<Published> {
-        let Checked { staging, verdicts } = self;
-        let Staging { destination, seen, tables, kept, .. } = staging;
+        let Checked { staging, check_results } = self;
+        let Staging { destination, seen, tables, state, .. } = staging;
         for table in tables.values() {
-            loads::write(&destination, table).await?;
+            load_manifests::write(&destination, table).await?;
         }
-        let draft = Commit { kept, ..describe(tables) };
+        let draft = Commit { state, ..describe(tables) };
         let (commit, note) = commit::create(&destination, draft, &seen).await?;
         let commit_shown = commit_shown(&destination, commit.number);
         let settled = async {
@@ -154,7 +154,7 @@ impl Checked {
         settled.await.map_err(|error| behind(&commit_shown, error))?;
         let shown_files = |table: &Table| table.files.iter().map(|file| destination.shown(&destination.join(&file.path))).collect();
         let tables_shown = commit.tables.iter().map(|(name, table)| (name.clone(), shown_files(table))).collect();
-        Ok(Published { commit, commit_shown, tables_shown, verdicts })
+        Ok(Published { commit, commit_shown, tables_shown, check_results })
     }
 }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::Operator;
 use crate::identity::Counts;
 use crate::manifest::{Input, Ledger};
-use crate::publish::Verdict;
+use crate::publish::CheckResult;
 use crate::storage::Location;
 
 /// The version of the record's format.
@@ -73,7 +73,7 @@ pub struct RunRecord {
     #[serde(default)]
     pub identity: Option<Counts>,
     /// What was checked.
-    pub checks: Vec<Verdict>,
+    pub checks: Vec<CheckResult>,
     /// The steps done, in order.
     pub steps: Vec<Step>,
     /// The step that was not done when the run ended.
@@ -104,7 +104,7 @@ pub struct Step {
     /// The most memory that the process had had when the step ended, where the system tells.
     #[serde(default)]
     pub peak_memory_bytes: Option<u64>,
-    /// What the operators of its queries did, each before those that it takes rows from; only when a profile was asked for.
+    /// What the operators of its queries did, each before those that it takes rows from; only when `--timings` was given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub operators: Vec<Operator>,
 }

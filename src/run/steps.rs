@@ -14,7 +14,7 @@ pub struct Steps<'a> {
     /// Who counts what a step cost.
     pub engine: &'a Engine,
     /// Whether what every operator did is written down.
-    pub profile: bool,
+    pub timings: bool,
 }
 
 /// A step that is being done.
@@ -47,7 +47,7 @@ impl Steps<'_> {
             spilled_bytes: done.spilled_bytes,
             held_bytes: self.engine.held_bytes() as u64,
             peak_memory_bytes: engine::peak_memory(),
-            operators: if self.profile { done.operators } else { Vec::new() },
+            operators: if self.timings { done.operators } else { Vec::new() },
         };
         self.recorder.note(|record| {
             record.steps.push(step);

@@ -203,7 +203,7 @@ impl Job {
             force: false,
             parameters: self.parameters.clone(),
             limits: Limits { threads: 1, memory_bytes: 512 << 20 },
-            profile: false,
+            timings: false,
             environment: self.environment.clone(),
         };
         let recorder = Recorder::start(request.as_of, request.limits, None);

@@ -70,7 +70,7 @@ const OTHERS: [&str; 18] = [
     "ingest/parquet/thrift.rs MAX_DEPTH",
     "ingest/remarks.rs MAX_SHOWN_BYTES",
     "ingest/survey.rs MAX_TOLD",
-    "publish/check/ask.rs MOST_DIGITS",
+    "publish/check/checker.rs MOST_DIGITS",
     "publish/layout.rs MAX_NAME_BYTES",
     "publish/folders.rs MAX_ROUNDS",
     "publish/publications.rs MAX_ROUNDS",

@@ -222,7 +222,7 @@ impl Scene {
                 force: false,
                 parameters: BTreeMap::from([("edition".to_owned(), edition.to_string())]),
                 limits,
-                profile: false,
+                timings: false,
                 environment: self.place.environment(),
             };
             let recorder = Recorder::start(request.as_of, limits, None);

@@ -1,13 +1,13 @@
 //! What must hold of the staged files, asked of the files as written.
 
-mod ask;
+mod checker;
+mod drift;
 mod offending;
 mod outcome;
 mod personal;
 mod plan;
-mod shift;
 
-pub use outcome::{CheckOutcome, Verdict};
+pub use outcome::{CheckOutcome, CheckResult};
 pub use plan::{Output, problems};
 
 use std::collections::BTreeMap;
@@ -23,14 +23,14 @@ use crate::config::{Check, Pipeline, Severity};
 use crate::engine::Engine;
 use crate::error::{Error, Message, Result};
 use crate::storage::{self, Below};
-use ask::Asker;
+use checker::Checker;
 use outcome::EARLIER;
 pub(super) use personal::Personal;
 
 /// All tables of a run, and what their checks found.
-pub struct Asked {
+pub struct CheckReport {
     staging: Staging,
-    verdicts: Vec<Verdict>,
+    check_results: Vec<CheckResult>,
     /// The checks that failed and must hold, as people read them.
     failures: Vec<String>,
 }
@@ -45,10 +45,10 @@ impl Staged {
     ///
     /// # Errors
     /// [`Error::Refused`] when one cannot be asked of these rows.
-    pub async fn check(self, engine: &Engine, pipeline: &Pipeline) -> Result<Asked> {
+    pub async fn check(self, engine: &Engine, pipeline: &Pipeline) -> Result<CheckReport> {
         let files: Vec<crate::manifest::DataFile> = self.staging.tables.values().flat_map(|table| table.files.clone()).collect();
         let destination = self.staging.destination.clone();
-        let asked = self.ask(engine, pipeline).await;
+        let asked = self.run_checks(engine, pipeline).await;
         if asked.is_err() {
             // Files that are gone are what failed it, whatever it says.
             commit::still_there(&destination, &files).await?;
@@ -56,7 +56,7 @@ impl Staged {
         asked
     }
 
-    async fn ask(self, engine: &Engine, pipeline: &Pipeline) -> Result<Asked> {
+    async fn run_checks(self, engine: &Engine, pipeline: &Pipeline) -> Result<CheckReport> {
         let Staged { staging, parameters } = self;
         register(engine, &staging).await?;
         let compares = pipeline.checks.iter().any(|check| check.change.is_some());
@@ -66,36 +66,36 @@ impl Staged {
             earlier => (earlier?, false),
         };
         let personal = Personal::of(pipeline);
-        let asker = Asker { engine, pipeline, staging: &staging, parameters: &parameters, personal, earlier, damaged };
-        let mut verdicts = Vec::new();
+        let checker = Checker { engine, pipeline, staging: &staging, parameters: &parameters, personal, earlier, damaged };
+        let mut check_results = Vec::new();
         let mut failures = Vec::new();
         for check in &pipeline.checks {
-            let answer = asker.ask(check).await?;
-            let kept_in = match &answer.offending {
+            let finding = checker.run(check).await?;
+            let kept_in = match &finding.offending {
                 Some(rows) => rows.keep(&staging, check.name.shown()).await?,
                 None => None,
             };
-            if answer.outcome == CheckOutcome::Failed && check.severity == Severity::Fail {
-                failures.push(failure(check, &answer, kept_in.as_deref()));
+            if finding.outcome == CheckOutcome::Failed && check.severity == Severity::Fail {
+                failures.push(failure(check, &finding, kept_in.as_deref()));
             }
-            verdicts.push(Verdict {
+            check_results.push(CheckResult {
                 check: check.name.shown().to_owned(),
                 kind: check.question().map(|question| question.kind()).unwrap_or_default().to_owned(),
                 severity: check.severity,
-                outcome: answer.outcome,
-                rows: answer.offending.as_ref().map_or(0, |rows| rows.count),
-                found: answer.found,
+                outcome: finding.outcome,
+                rows: finding.offending.as_ref().map_or(0, |rows| rows.count),
+                found: finding.found,
                 rows_kept_in: kept_in,
             });
         }
-        Ok(Asked { staging, verdicts, failures })
+        Ok(CheckReport { staging, check_results, failures })
     }
 }
 
-impl Asked {
+impl CheckReport {
     /// What became of every check.
-    pub fn verdicts(&self) -> &[Verdict] {
-        &self.verdicts
+    pub fn check_results(&self) -> &[CheckResult] {
+        &self.check_results
     }
 
     /// The tables as checked.
@@ -103,9 +103,9 @@ impl Asked {
     /// # Errors
     /// [`Error::Refused`] when a check failed that must hold, naming all that did.
     pub fn passed(self) -> Result<Checked> {
-        let Asked { staging, verdicts, failures } = self;
+        let CheckReport { staging, check_results, failures } = self;
         if failures.is_empty() {
-            return Ok(Checked { staging, verdicts });
+            return Ok(Checked { staging, check_results });
         }
         let what = if failures.len() == 1 {
             "a check of the outputs failed".to_owned()
@@ -118,9 +118,9 @@ impl Asked {
 }
 
 /// A failed check as people read it: what was found, the first rows, and where the others are.
-fn failure(check: &Check, answer: &ask::Answer, kept_in: Option<&str>) -> String {
-    let mut told = format!("{}: {}", check.name.shown(), answer.found);
-    if let Some(rows) = answer.offending.as_ref().and_then(offending::Offending::shown) {
+fn failure(check: &Check, finding: &checker::Finding, kept_in: Option<&str>) -> String {
+    let mut told = format!("{}: {}", check.name.shown(), finding.found);
+    if let Some(rows) = finding.offending.as_ref().and_then(offending::Offending::shown) {
         let indented: String = rows.lines().map(|line| format!("\n    {line}")).collect();
         told += &format!(", as{indented}");
     }

@@ -9,7 +9,7 @@ pub const EARLIER: &str = "earlier";
 
 /// What became of a check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Verdict {
+pub struct CheckResult {
     /// The check's name.
     pub check: String,
     /// What it asks, as `unique`.

@@ -21,7 +21,7 @@ use crate::storage::{Location, Walked};
 
 /// What is asked of a clean.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct CleanRequest {
     /// The pipeline whose destination it must be; any when none is named.
     pub pipeline: Option<String>,
     /// How long what is needed no more stays.
@@ -32,10 +32,10 @@ pub struct Asked {
     pub keep: Option<Keep>,
 }
 
-impl Asked {
+impl CleanRequest {
     /// A clean with a grace period.
     pub fn after(grace: Duration) -> Self {
-        Asked { pipeline: None, grace, note_grace: grace.max(Duration::minutes(pending::DEAD_AFTER_MINUTES)), keep: None }
+        CleanRequest { pipeline: None, grace, note_grace: grace.max(Duration::minutes(pending::DEAD_AFTER_MINUTES)), keep: None }
     }
 }
 
@@ -43,9 +43,9 @@ impl Asked {
 #[derive(Debug, Default)]
 pub struct Found {
     /// What can go, in the order in which it goes.
-    pub waste: Vec<Waste>,
+    pub orphaned: Vec<OrphanedFile>,
     /// What is not known to be Segmill's, in order of path. It stays.
-    pub unknown: Vec<Waste>,
+    pub unknown: Vec<OrphanedFile>,
     /// The publications that are not whole.
     pub damaged: Vec<Damage>,
     /// The days that the policy lets go, each with the number of its publication.
@@ -58,7 +58,7 @@ pub struct Found {
 
 /// A file that can go, or is not known.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Waste {
+pub struct OrphanedFile {
     /// Where it is.
     pub place: Place,
     /// Where it is from the destination.
@@ -73,7 +73,7 @@ pub struct Waste {
     pub why: Why,
 }
 
-impl Waste {
+impl OrphanedFile {
     /// When it goes. The record of a run goes after the files that it accounts for: should the clean break off, the next one knows them.
     pub(super) fn step(&self) -> (Why, bool) {
         (self.why, self.path.ends_with("/record.json"))
@@ -114,7 +114,7 @@ pub enum Why {
 /// # Errors
 /// [`crate::error::Error::Project`] when the destination is not Segmill's, or another pipeline's; otherwise as the store fails, or a commit
 /// cannot be read.
-pub async fn find(destination: &Location, asked: &Asked) -> Result<Found> {
+pub async fn find(destination: &Location, request: &CleanRequest) -> Result<Found> {
     // First what there is, then what runs say of themselves, then what is published: a run that publishes in between is seen to have
     // done so, and one that says that it has is seen to have.
     let now = clock::now();
@@ -122,7 +122,7 @@ pub async fn find(destination: &Location, asked: &Asked) -> Result<Found> {
     if listed.files.is_empty() && listed.hidden.is_empty() {
         return Ok(Found::default());
     }
-    let owner = marker::owned(destination, asked.pipeline.as_deref()).await?;
+    let owner = marker::owned(destination, request.pipeline.as_deref()).await?;
     let files: BTreeMap<&str, &ObjectMeta> = listed.files.iter().map(|meta| (below(destination, meta.location.as_ref()), meta)).collect();
     let mut ours = Ours::gather(destination, &owner.pipeline, &files.keys().copied().collect()).await?;
     let known = Publications::read(destination).await?;
@@ -131,10 +131,10 @@ pub async fn find(destination: &Location, asked: &Asked) -> Result<Found> {
         ours.add_commit(commit);
     }
     let live = known.by_day();
-    let let_go = asked.keep.map(|keep| keep::let_go(&live.keys().copied().collect(), keep)).unwrap_or_default();
+    let let_go = request.keep.map(|keep| keep::let_go(&live.keys().copied().collect(), keep)).unwrap_or_default();
     let look = Look {
         destination,
-        asked,
+        request,
         now,
         files: &files,
         ours: &ours,
@@ -152,7 +152,7 @@ pub async fn find(destination: &Location, asked: &Asked) -> Result<Found> {
     let mut found = Found { damaged, let_go: let_go.iter().filter_map(|day| Some((*day, *live.get(day)?))).collect(), ..Found::default() };
     look.judge(&mut found);
     look.judge_hidden(&listed, &mut found);
-    found.waste.sort_by(|a, b| (a.step(), &a.place).cmp(&(b.step(), &b.place)));
+    found.orphaned.sort_by(|a, b| (a.step(), &a.place).cmp(&(b.step(), &b.place)));
     found.unknown.sort_by(|a, b| a.path.cmp(&b.path));
     found.owner = Some(owner);
     Ok(found)
@@ -166,7 +166,7 @@ fn below<'a>(destination: &Location, path: &'a str) -> &'a str {
 /// What there is, and what is known of it.
 struct Look<'a> {
     destination: &'a Location,
-    asked: &'a Asked,
+    request: &'a CleanRequest,
     now: DateTime<Utc>,
     files: &'a BTreeMap<&'a str, &'a ObjectMeta>,
     ours: &'a Ours,
@@ -205,7 +205,7 @@ impl Look<'_> {
                 },
             };
             let Some(why) = why else { continue };
-            let waste = Waste {
+            let file = OrphanedFile {
                 place: Place::Stored(meta.location.clone()),
                 path: (*path).to_owned(),
                 shown: self.destination.shown(&meta.location),
@@ -213,7 +213,7 @@ impl Look<'_> {
                 bytes: meta.size,
                 why,
             };
-            if why == Why::Unknown { found.unknown.push(waste) } else { found.waste.push(waste) }
+            if why == Why::Unknown { found.unknown.push(file) } else { found.orphaned.push(file) }
         }
         let unended = fates.iter().filter(|(run_id, fate)| **fate == Fate::Dead && !self.ours.runs[**run_id].has_ended);
         found.unended = unended.map(|(run_id, _)| (*run_id).to_owned()).collect();
@@ -224,14 +224,14 @@ impl Look<'_> {
         for hidden in &listed.hidden {
             let path = below(self.destination, &hidden.path).to_owned();
             let is_ours = !hidden.is_odd && self.ours.is_unfinished(&path);
-            if is_ours && self.now - hidden.written < self.asked.grace {
+            if is_ours && self.now - hidden.written < self.request.grace {
                 continue;
             }
             let shown = hidden.file.display().to_string();
             let url = url::Url::from_file_path(&hidden.file).map_or_else(|()| shown.clone(), String::from);
             let why = if is_ours { Why::UnfinishedFile } else { Why::Unknown };
-            let waste = Waste { place: Place::Local(hidden.file.clone()), path, shown, url, bytes: hidden.bytes, why };
-            if is_ours { found.waste.push(waste) } else { found.unknown.push(waste) }
+            let file = OrphanedFile { place: Place::Local(hidden.file.clone()), path, shown, url, bytes: hidden.bytes, why };
+            if is_ours { found.orphaned.push(file) } else { found.unknown.push(file) }
         }
     }
 
@@ -239,7 +239,7 @@ impl Look<'_> {
     fn is_over(&self, commit: &Commit) -> bool {
         if self.live.get(&commit.as_of) == Some(&commit.number) {
             // One that is let go now is superseded by that very act.
-            return self.asked.grace <= Duration::zero() && self.let_go.contains(&commit.as_of);
+            return self.request.grace <= Duration::zero() && self.let_go.contains(&commit.as_of);
         }
         let follows = |next: &&Commit| {
             let concerns_day = next.withdrawn.contains(&commit.as_of) || next.publishes() && next.as_of == commit.as_of;
@@ -249,7 +249,7 @@ impl Look<'_> {
         let Some(next) = self.commits.iter().find(follows).filter(|_| commit.number != self.newest) else { return false };
         let path = commit_path(self.destination, next.number);
         let since = self.files.get(below(self.destination, path.as_ref())).map(|meta| meta.last_modified);
-        since.is_some_and(|since| self.now - since >= self.asked.grace)
+        since.is_some_and(|since| self.now - since >= self.request.grace)
     }
 
     fn fate_of(&self, run_id: &str, superseded: &BTreeSet<u64>) -> Fate {
@@ -264,7 +264,7 @@ impl Look<'_> {
             return Fate::Stays;
         }
         let written = |run: &Run| run.files.iter().filter_map(|path| self.files.get(path.as_str())).map(|meta| meta.last_modified).max();
-        let is_old = written(run).is_some_and(|newest| self.now - newest >= self.asked.grace);
+        let is_old = written(run).is_some_and(|newest| self.now - newest >= self.request.grace);
         let announced = self.ours.notes.get(run_id).is_some_and(|note| note.purpose == Purpose::Publish);
         let may_publish = announced && !self.note_is_old(run_id);
         if is_old && !may_publish { Fate::Dead } else { Fate::Stays }
@@ -274,17 +274,17 @@ impl Look<'_> {
     /// writes is known to be its own.
     fn may_write_on(&self, run_id: &str, path: &str, meta: &ObjectMeta) -> bool {
         let is_record = path.ends_with("/record.json");
-        is_record && !self.ours.runs[run_id].has_ended && self.now - meta.last_modified < self.asked.note_grace
+        is_record && !self.ours.runs[run_id].has_ended && self.now - meta.last_modified < self.request.note_grace
     }
 
     fn note_is_old(&self, run_id: &str) -> bool {
         let meta = self.files.get(format!("{}/{run_id}.json", PENDING).as_str());
-        meta.is_some_and(|meta| self.now - meta.last_modified >= self.asked.note_grace)
+        meta.is_some_and(|meta| self.now - meta.last_modified >= self.request.note_grace)
     }
 
     fn note_can_go(&self, run_id: &str, meta: &ObjectMeta) -> bool {
         let is_tombstone = self.ours.notes.get(run_id).is_some_and(|note| note.purpose == Purpose::Clean);
-        self.now - meta.last_modified >= if is_tombstone { self.asked.grace } else { self.asked.note_grace }
+        self.now - meta.last_modified >= if is_tombstone { self.request.grace } else { self.request.note_grace }
     }
 
     /// The live publications that are not whole.

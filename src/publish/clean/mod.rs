@@ -12,5 +12,5 @@ mod ours;
 mod remove;
 
 pub use super::layout::files_of;
-pub use find::{Asked, Found, Place, Waste, Why, find};
+pub use find::{CleanRequest, Found, OrphanedFile, Place, Why, find};
 pub use remove::{Removal, remove};

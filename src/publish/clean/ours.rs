@@ -89,7 +89,7 @@ impl Ours {
             self.run(&commit.run_id).files.extend(paths);
         }
         let folder = format!("{RUNS}/{}/", commit.run_id);
-        let kept = commit.kept.values().map(|file| file.path.clone()).filter(|path| path.starts_with(&folder));
+        let kept = commit.state.values().map(|file| file.path.clone()).filter(|path| path.starts_with(&folder));
         self.run(&commit.run_id).files.extend(kept);
     }
 

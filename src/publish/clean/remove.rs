@@ -7,7 +7,7 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 use serde::Serialize;
 
-use super::find::{Asked, Found, Place, Waste, Why, find};
+use super::find::{CleanRequest, Found, OrphanedFile, Place, Why, find};
 use super::ours::CONCURRENCY;
 use crate::clock;
 use crate::error::Result;
@@ -27,7 +27,7 @@ const FORMAT: u32 = 1;
 #[derive(Debug, Default)]
 pub struct Removal {
     /// What was removed.
-    pub waste: Vec<Waste>,
+    pub orphaned: Vec<OrphanedFile>,
     /// The days that were let go.
     pub let_go: BTreeSet<NaiveDate>,
     /// What became of damaged publications, by day.
@@ -65,7 +65,7 @@ struct Removed<'a> {
 ///
 /// # Errors
 /// As the store fails; what was not removed is found again.
-pub async fn remove(destination: &Location, asked: &Asked, found: Found, repair: bool, remove: bool) -> Result<Removal> {
+pub async fn remove(destination: &Location, request: &CleanRequest, found: Found, repair: bool, remove: bool) -> Result<Removal> {
     let Some(owner) = found.owner.clone() else { return Ok(Removal::default()) };
     let started_at = clock::now();
     let clean_id = clean_id(started_at);
@@ -74,19 +74,19 @@ pub async fn remove(destination: &Location, asked: &Asked, found: Found, repair:
     if repair {
         done.repaired = damage::repair(destination, &clean_id, &owner.pipeline, &found.damaged).await?;
     }
-    let mut waste = found.waste;
+    let mut orphaned = found.orphaned;
     let mut unended = found.unended;
     if remove && (!found.let_go.is_empty() || !done.repaired.is_empty()) {
         done.let_go = commit::withdraw(destination, &clean_id, &owner.pipeline, &found.let_go).await?;
         // What that has superseded can go now, if no grace keeps it.
-        let again = find(destination, asked).await?;
-        waste.retain(|waste| waste.why == Why::LetGo);
-        waste.extend(again.waste.into_iter().filter(|waste| waste.why != Why::LetGo));
+        let again = find(destination, request).await?;
+        orphaned.retain(|file| file.why == Why::LetGo);
+        orphaned.extend(again.orphaned.into_iter().filter(|file| file.why != Why::LetGo));
         unended = again.unended;
     }
-    done.waste = if remove { waste } else { Vec::new() };
-    let fences = fence(destination, &unended, &mut done.waste).await?;
-    if done.waste.is_empty() && done.let_go.is_empty() && done.repaired.is_empty() {
+    done.orphaned = if remove { orphaned } else { Vec::new() };
+    let fences = fence(destination, &unended, &mut done.orphaned).await?;
+    if done.orphaned.is_empty() && done.let_go.is_empty() && done.repaired.is_empty() {
         return Ok(done);
     }
     let path = destination.join(&format!("{CLEANS}/{clean_id}.json"));
@@ -100,16 +100,16 @@ pub async fn remove(destination: &Location, asked: &Asked, found: Found, repair:
             status,
             started_at,
             ended_at,
-            grace_seconds: asked.grace.num_seconds(),
+            grace_seconds: request.grace.num_seconds(),
             days_let_go: &done.let_go,
             repaired: &done.repaired,
-            removed: done.waste.iter().map(|waste| Removed { path: &waste.path, bytes: waste.bytes, why: waste.why }).collect(),
+            removed: done.orphaned.iter().map(|file| Removed { path: &file.path, bytes: file.bytes, why: file.why }).collect(),
         };
         destination.put(&path, to_json(&record)?).await
     };
     write("begun", None, &done).await?;
-    for part in done.waste.chunk_by(|a, b| a.step() == b.step()).filter(|part| part[0].why != Why::LetGo) {
-        futures::stream::iter(part).map(|waste| delete(destination, waste)).buffer_unordered(CONCURRENCY).try_collect::<Vec<()>>().await?;
+    for part in done.orphaned.chunk_by(|a, b| a.step() == b.step()).filter(|part| part[0].why != Why::LetGo) {
+        futures::stream::iter(part).map(|file| delete(destination, file)).buffer_unordered(CONCURRENCY).try_collect::<Vec<()>>().await?;
     }
     for run_id in &fences {
         pending::remove(destination, run_id).await?;
@@ -121,10 +121,10 @@ pub async fn remove(destination: &Location, asked: &Asked, found: Found, repair:
 
 /// Keeps runs that are taken for dead from publishing what is about to go: takes the name under which they would say so. Those that have
 /// said so before, or have published since, are left alone.
-async fn fence(destination: &Location, unended: &BTreeSet<String>, waste: &mut Vec<Waste>) -> Result<BTreeSet<String>> {
-    let of_run = |waste: &Waste, run_id: &str| waste.path.starts_with(&format!("runs/{run_id}/"));
+async fn fence(destination: &Location, unended: &BTreeSet<String>, orphaned: &mut Vec<OrphanedFile>) -> Result<BTreeSet<String>> {
+    let of_run = |file: &OrphanedFile, run_id: &str| file.path.starts_with(&format!("runs/{run_id}/"));
     let mut fenced = BTreeSet::new();
-    for run_id in unended.iter().filter(|run_id| waste.iter().any(|waste| of_run(waste, run_id))) {
+    for run_id in unended.iter().filter(|run_id| orphaned.iter().any(|file| of_run(file, run_id))) {
         let path = pending::path(destination, run_id);
         let note = Pending { run_id: run_id.clone(), as_of: NaiveDate::default(), tables: BTreeSet::new(), purpose: Purpose::Clean };
         match put_new(destination, &path, to_json(&note)?).await {
@@ -132,7 +132,7 @@ async fn fence(destination: &Location, unended: &BTreeSet<String>, waste: &mut V
             Err(error) => return Err(storage::failure("create", &destination.shown(&path), error)),
         }
         let is_fenced = match pending::read(destination, &path).await? {
-            Some(there) => there.purpose == Purpose::Clean || waste.iter().any(|waste| waste.place == Place::Stored(path.clone())),
+            Some(there) => there.purpose == Purpose::Clean || orphaned.iter().any(|file| file.place == Place::Stored(path.clone())),
             None => false,
         };
         if is_fenced {
@@ -146,18 +146,18 @@ async fn fence(destination: &Location, unended: &BTreeSet<String>, waste: &mut V
     }
     fenced.retain(|run_id| commits.iter().all(|commit| commit.run_id != *run_id));
     let spared: Vec<&String> = unended.iter().filter(|run_id| !fenced.contains(*run_id)).collect();
-    waste.retain(|waste| !spared.iter().any(|run_id| of_run(waste, run_id)));
+    orphaned.retain(|file| !spared.iter().any(|run_id| of_run(file, run_id)));
     Ok(fenced)
 }
 
-async fn delete(destination: &Location, waste: &Waste) -> Result<()> {
-    match &waste.place {
+async fn delete(destination: &Location, file: &OrphanedFile) -> Result<()> {
+    match &file.place {
         Place::Stored(path) => match destination.store.delete(path).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(storage::failure("remove", &waste.shown, error)),
+            Err(error) => Err(storage::failure("remove", &file.shown, error)),
         },
         Place::Local(path) => match std::fs::remove_file(path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(storage::broken("remove", &waste.shown, &error)),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(storage::broken("remove", &file.shown, &error)),
             _ => Ok(()),
         },
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::NaiveDate;
 
 use super::super::publications::Publications;
-use super::super::{commit, folders, loads};
+use super::super::{commit, folders, load_manifests};
 use super::kind::Damage;
 use super::look::is_there;
 use crate::error::Result;
@@ -50,10 +50,10 @@ async fn restore(destination: &Location, damage: &Damage) -> Result<bool> {
         if !is_there(destination, file).await? && !folders::put_back(destination, file, &table.folder_path).await? {
             return Ok(false);
         }
-        loads::write(destination, table).await?;
+        load_manifests::write(destination, table).await?;
     }
     // Of what is kept for the next publication there is no copy: the day is published anew.
-    for file in commit.kept.values() {
+    for file in commit.state.values() {
         if !is_there(destination, file).await? {
             return Ok(false);
         }

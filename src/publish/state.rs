@@ -12,7 +12,7 @@ use object_store::buffered::BufReader;
 use parquet::arrow::ParquetRecordBatchStreamBuilder;
 use sha2::{Digest, Sha256};
 
-use super::layout::kept_path;
+use super::layout::state_path;
 use super::publications::Publications;
 use super::staging::Staging;
 use super::{damage, write};
@@ -27,7 +27,7 @@ const BATCH_ROWS: usize = 32 * 1024;
 const READ_BYTES: usize = 4 * 1024 * 1024;
 
 /// A file to be kept.
-pub struct Keep {
+pub struct StateTable {
     /// What it is called.
     pub name: &'static str,
     /// Its columns.
@@ -43,17 +43,17 @@ impl Staging {
     ///
     /// # Errors
     /// As writing to the store fails.
-    pub async fn keep(&mut self, file: Keep) -> Result<()> {
-        let path = kept_path(&self.run_id, file.name);
+    pub async fn write_state(&mut self, table: StateTable) -> Result<()> {
+        let path = state_path(&self.run_id, table.name);
         let location = self.destination.join(&path);
         let shown = self.destination.shown(&location);
-        let rows = RecordBatchStreamAdapter::new(file.schema, stream::iter(file.rows.into_iter().map(Ok)));
-        let columns = file.key.iter().map(|column| (*column).to_owned()).collect();
-        let key = write::Key { columns, may_be_told: vec![false; file.key.len()] };
+        let rows = RecordBatchStreamAdapter::new(table.schema, stream::iter(table.rows.into_iter().map(Ok)));
+        let columns = table.key.iter().map(|column| (*column).to_owned()).collect();
+        let key = write::Key { columns, may_be_told: vec![false; table.key.len()] };
         let store = Arc::clone(&self.destination.store);
-        let written = write::parquet(store, location, &shown, file.name, &key, Box::pin(rows)).await?;
-        let kept = DataFile { path, bytes: written.bytes, rows: written.rows, sha256: written.sha256 };
-        self.kept.insert(file.name.to_owned(), kept);
+        let written = write::parquet(store, location, &shown, table.name, &key, Box::pin(rows)).await?;
+        let written = DataFile { path, bytes: written.bytes, rows: written.rows, sha256: written.sha256 };
+        self.state.insert(table.name.to_owned(), written);
         Ok(())
     }
 }
@@ -63,8 +63,8 @@ impl Publications {
     ///
     /// # Errors
     /// As the store fails; [`crate::error::Error::Project`] when the file is not what the commit says.
-    pub async fn kept(&self, commit: &Commit, name: &str) -> Result<Option<BoxStream<'static, Result<RecordBatch>>>> {
-        let Some(file) = commit.kept.get(name) else { return Ok(None) };
+    pub async fn state(&self, commit: &Commit, name: &str) -> Result<Option<BoxStream<'static, Result<RecordBatch>>>> {
+        let Some(file) = commit.state.get(name) else { return Ok(None) };
         let path = self.destination.join(&file.path);
         let shown = self.destination.shown(&path);
         let meta = match self.destination.store.head(&path).await {
