@@ -1,4 +1,4 @@
-//! `segmill clean`: what no publication needs any more, shown first, then removed; destinations adopted and repaired.
+//! `segmill clean`: shows the files that no publication needs any more, or removes them; adopts and repairs destinations.
 
 use chrono::NaiveDate;
 use indicatif::HumanBytes;
@@ -16,7 +16,7 @@ use crate::publish::marker::Marker;
 use crate::run;
 use crate::storage::{Location, Stores};
 
-/// How many files that are not known are named to people; JSON names them all.
+/// The most unknown files that are listed for people. The JSON document lists all of them.
 const UNKNOWN_SHOWN: usize = 10;
 
 /// Runs the command.
@@ -46,13 +46,13 @@ async fn clean(destination: &Location, request: &CleanRequest, arguments: &Clean
     let mut done = Removal { orphaned, let_go, ..Removal::default() };
     if arguments.remove || arguments.repair {
         let acted = clean::remove(destination, request, found, arguments.repair, arguments.remove).await?;
-        // Without `--remove` what can go is still only shown.
+        // Without `--remove`, orphaned files are shown and not removed.
         done = if arguments.remove { acted } else { Removal { repaired: acted.repaired, record: acted.record, ..done } };
     }
     Ok(CleanReport { adopted, unknown, damaged, done })
 }
 
-/// What there is to tell.
+/// What a clean found and did, for its report.
 struct CleanReport {
     adopted: Option<Marker>,
     unknown: Vec<OrphanedFile>,

@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 
 use crate::error::{Error, Result};
 
-/// The most days that one command goes through: over a hundred years of them.
+/// The most days that one command publishes: more than a hundred years.
 const MAX_DAYS: usize = 40_000;
 
 /// A day as it is typed.
@@ -47,13 +47,13 @@ impl DaysArguments {
         self.from.is_some()
     }
 
-    /// The days in order; one at least.
+    /// The days in order, at least one.
     ///
     /// # Errors
     /// [`Error::Project`] when the last comes before the first.
     pub fn days(&self) -> Result<Vec<NaiveDate>> {
         let (Some(from), Some(to)) = (self.from, self.to) else { return Ok(self.as_of.into_iter().collect()) };
-        // Counted from the first each time, so that a short month does not pull the later ones forward.
+        // Every day is counted from the first one, so that a short month does not shift the days after it.
         let nth = |n: u32| match self.every {
             Every::Day => from.checked_add_days(Days::new(u64::from(n))),
             Every::Week => from.checked_add_days(Days::new(u64::from(n) * 7)),

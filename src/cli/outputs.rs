@@ -1,4 +1,4 @@
-//! `segmill outputs`: the files of a publication, for whatever loads them.
+//! `segmill outputs`: lists the files of a publication, for the programs that load them.
 
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};

@@ -4,10 +4,11 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::error::{Error, Result};
 
-/// The stack of a thread. A statement is taken apart by recursion, and a model that unites hundreds of tables is that deep.
+/// The stack size of a thread. Statements are parsed recursively, and a model with hundreds of unions needs a deep stack.
 pub const STACK_BYTES: usize = 32 * 1024 * 1024;
 
-/// A runtime that waits: for signals, for time to pass, and for what another one computes, however busy that is.
+/// A runtime that only waits: for signals, for deadlines and for another runtime's results. It reacts at once, however busy the
+/// other runtime is.
 ///
 /// # Errors
 /// [`Error::Defect`] when the system gives no thread.

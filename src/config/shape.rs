@@ -1,5 +1,5 @@
-//! Whether a YAML file has the shape that its types ask for. The types' JSON Schema is walked beside the file's tree, so that all
-//! mistakes are told at once, in our words and at their places, and so that editors and Segmill ask for the same.
+//! Checks whether a YAML file has the shape of its types. The types' JSON Schema is walked beside the file's tree, so that all mistakes
+//! are reported at once and at their places, and so that editors and Segmill accept the same files.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -175,11 +175,11 @@ impl<'a> Checker<'a> {
             text.to_owned()
         };
         let kind = if style == ScalarStyle::Plain { Kind::of(&resolved) } else { Kind::Text };
-        // What the environment gives is text, whatever it looks like.
+        // A value from the environment is text, whatever it looks like.
         let fits = |branch: &&&Value| allows(branch, kind) || interpolated && allows(branch, Kind::Text);
         let fitting: Vec<&Value> = branches.iter().filter(fits).copied().collect();
         let Some(first) = fitting.first() else { return self.wrong_kind(node, kind, branches, place, about) };
-        // The environment's values may be secrets: the file's own text is told instead.
+        // Values from the environment may be secrets, so messages show the text of the file instead.
         let told = format!("`{text}`");
         if first["format"] == COLUMN_TYPE {
             if resolved.parse::<ColumnType>().is_err() {
@@ -338,7 +338,7 @@ fn range(schema: &Value, text: &str) -> Option<String> {
     };
     let (least, most) = (schema["minimum"].as_f64(), schema["maximum"].as_f64().or(most));
     let fits = least.is_none_or(|least| number >= least) && most.is_none_or(|most| number <= most);
-    // Sixty-four bits hold what a double does not tell apart.
+    // A double cannot tell all whole numbers of 64 bits apart.
     let held = match schema["format"].as_str() {
         Some("uint64") => text.parse::<u64>().is_ok(),
         Some("int64") => text.parse::<i64>().is_ok(),

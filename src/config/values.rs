@@ -48,8 +48,8 @@ pub fn bind(project: &Project, as_of: NaiveDate, overrides: &BTreeMap<String, St
     if problems.is_empty() { Ok(values) } else { Err(Error::Project(problems)) }
 }
 
-/// As [`bind`], with a value of its type, whatever it be, in the place of each that is wrong: the types of what reads it can be checked all
-/// the same.
+/// As [`bind`], with some value of its type for each parameter that is wrong, so that the types of everything that reads it can still be
+/// checked.
 ///
 /// # Errors
 /// [`Error::Defect`] when a time zone that is known is not.

@@ -20,7 +20,7 @@ pub fn variables(text: &str) -> impl Iterator<Item = &str> {
 /// A plain value with the environment's values in it.
 ///
 /// # Errors
-/// A variable that is not set, or a reference that is none. What is told holds no value.
+/// A variable that is not set, or a malformed reference. The message contains no value.
 pub fn interpolate(text: &str, environment: &HashMap<String, String>) -> Result<String, Diagnostic> {
     use serde_yaml::Error as Yaml;
 

@@ -17,7 +17,7 @@ pub struct Commit {
     pub format: u32,
     /// The publication's number at its destination, from 1.
     pub number: u64,
-    /// The pipeline's name; empty in a commit that does not say, whose destination any pipeline may take over.
+    /// The pipeline's name. It is empty in old commits; any pipeline may take over their destination.
     #[serde(default)]
     pub pipeline: String,
     /// The day that the publication is as of.
@@ -37,7 +37,7 @@ pub struct Commit {
     /// The state that the next publication starts from, by name: files that are no output. It was called `kept`.
     #[serde(default, alias = "kept", skip_serializing_if = "BTreeMap::is_empty")]
     pub state: BTreeMap<String, DataFile>,
-    /// What tells whether identifiers were hashed with the same salt; none where the project has no identity step.
+    /// A value that is equal when identifiers were hashed with the same salt; none where the project has no identity step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity_hash_id: Option<String>,
     /// What became of the rows of every source.
@@ -47,7 +47,8 @@ pub struct Commit {
     /// Days that this commit takes out of what is published. Such a commit publishes nothing itself: it has no tables.
     #[serde(skip_serializing_if = "BTreeSet::is_empty", default)]
     pub withdrawn: BTreeSet<NaiveDate>,
-    /// By source, a digest of the location at which it last had files: one that has none there is late, and one that never had any is wrong.
+    /// By source, a digest of the location at which it last had files. A source that has no files there now is late; a location that never
+    /// had files is wrong.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub locations: BTreeMap<String, String>,
 }

@@ -22,7 +22,7 @@ pub struct Input {
 
 /// SHA-256 of all that a run's outputs depend on. With an equal one a run would write the same again: the version of
 /// Segmill, the project, the variables that its pipeline file reads, the parameters (the as-of day among them), the
-/// version of every input, and what the publication before it keeps.
+/// version of every input, and the state of the predecessor publication.
 pub fn fingerprint(
     project_digest: &str,
     variables: &BTreeMap<&str, &str>,

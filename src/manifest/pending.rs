@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
-/// A note that a run leaves while it changes a day, for whoever comes after it if it dies.
+/// A note that a run leaves while it changes a day. If the run dies, the next run finds the note and finishes its work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pending {
     /// The run.
@@ -28,6 +28,6 @@ pub enum Purpose {
     Publish,
     /// The day is taken out of what is published.
     Withdraw,
-    /// The run is taken for dead, and its files are being removed. It finds its name taken, and gives up.
+    /// The run is taken for dead, and its files are being removed. Should it still be alive, it finds this note and gives up.
     Clean,
 }

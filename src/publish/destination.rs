@@ -12,10 +12,10 @@ use crate::error::{Error, Result};
 use crate::ingest::Extract;
 use crate::storage::{File, Location, READ_ONLY, Stores};
 
-/// Where a project's outputs go: where was typed, or else where the pipeline file says.
+/// Where a project's outputs go: the destination that was typed, or else the one in the pipeline file.
 ///
 /// # Errors
-/// [`Error::Project`] when the location has no meaning, or nothing can or should be written there.
+/// [`Error::Project`] when the location cannot be understood, or cannot or should not be written to.
 pub fn destination(typed: Option<&str>, project: &Project, stores: &Stores) -> Result<Location> {
     match typed {
         Some(typed) => typed_destination(typed, stores),
@@ -23,7 +23,8 @@ pub fn destination(typed: Option<&str>, project: &Project, stores: &Stores) -> R
     }
 }
 
-/// The destination that somebody typed: relative to where they are, while what the file says is relative to the project.
+/// The destination that was typed on the command line. It is relative to the current folder; one in the pipeline file is relative to the
+/// project.
 ///
 /// # Errors
 /// As [`destination`].
@@ -46,7 +47,7 @@ fn destination_at(text: &str, root: &Path, stores: &Stores) -> Result<Location> 
     Ok(place)
 }
 
-/// Refuses sources that would read what the run publishes: each run would count what the one before it found.
+/// Refuses sources that would read what the run publishes, because each run would then read the outputs of the one before it.
 ///
 /// # Errors
 /// [`Error::Project`] naming every such source.
@@ -62,7 +63,7 @@ pub fn refuse_own_outputs(destination: &Location, project: &Project, days: &BTre
     if problems.is_empty() { Ok(()) } else { Err(Error::Project(problems)) }
 }
 
-/// Refuses extracts that were found and lie, by whatever links they were reached, where this pipeline publishes.
+/// Refuses extracts whose files lie at the destination, even when they were reached through links.
 ///
 /// # Errors
 /// [`Error::Project`] naming every source that has one.
@@ -95,7 +96,7 @@ fn reads_own(project: &Project, name: &str, source: &Source) -> Diagnostic {
         .hint("publish elsewhere, or narrow the location")
 }
 
-/// What a run writes at its destination, as examples of every kind and for every day that is published.
+/// Examples of the paths that a run writes at its destination: one of every kind for every day.
 fn may_write(destination: &Location, project: &Project, days: &BTreeSet<NaiveDate>) -> Vec<String> {
     let tables: Vec<&str> = project.pipeline.outputs.tables.keys().map(String::as_str).chain(["rejected"]).collect();
     let checks = project.pipeline.checks.iter().map(|check| check.name.shown());

@@ -8,16 +8,16 @@ use sha2::{Digest, Sha256};
 
 use crate::storage::Location;
 
-/// What a publication keeps of who is who: the map of identifiers, and the ids that merges have ended.
+/// The state tables of the identity step: the map of identifiers, and the ids that ended with a merge.
 pub const IDENTITY_MAP: &str = "identity_map";
 
 /// See [`IDENTITY_MAP`].
 pub const IDENTITY_ALIASES: &str = "identity_aliases";
 
-/// The folder of what runs write.
+/// The folder of the files that runs write.
 pub const RUNS: &str = "runs";
 
-/// The folder of what cleans write down.
+/// The folder of the records of cleans.
 pub const CLEANS: &str = "cleans";
 
 /// The folder of the commit files.
@@ -29,10 +29,10 @@ pub const PENDING: &str = "pending";
 /// Where the marker is, from the destination.
 pub const MARKER: &str = "segmill.json";
 
-/// What stands beside the outputs at a destination.
+/// The names of files and folders at a destination that outputs may not have.
 pub const TAKEN: [&str; 5] = [RUNS, CLEANS, COMMITS, PENDING, "rejected"];
 
-/// Why a name is none for an output, whose folder stands beside those of the commits, or that cannot be a folder.
+/// Why an output may not have a name: it is taken at the destination, or cannot be a folder's.
 pub fn unfit_name(table: &str) -> Option<&'static str> {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if TAKEN.contains(&table) {
@@ -41,10 +41,10 @@ pub fn unfit_name(table: &str) -> Option<&'static str> {
     (table.is_empty() || !table.chars().all(plain)).then_some("it has characters other than letters, digits, `_` and `-`")
 }
 
-/// What publications keep.
+/// The state tables that publications may have.
 pub const STATE_TABLES: [&str; 2] = [IDENTITY_MAP, IDENTITY_ALIASES];
 
-/// Where a run writes what is kept, from the destination.
+/// Where a run writes a state table, from the destination.
 pub fn state_path(run_id: &str, name: &str) -> String {
     format!("{RUNS}/{run_id}/state/{name}.parquet")
 }
@@ -82,7 +82,7 @@ pub fn redshift_manifest_path(destination: &Location, run_id: &str, table: &str)
     on_s3.then(|| format!("runs/{run_id}/load/{table}.manifest"))
 }
 
-/// The longest name of a check that a file has as it is.
+/// The longest name of a check that is used as a file's name unchanged.
 const MAX_NAME_BYTES: usize = 80;
 
 /// Where the rows that a check objects to are kept, from the destination.
@@ -90,8 +90,7 @@ pub fn failed_rows_path(run_id: &str, check: &str) -> String {
     format!("runs/{run_id}/failed_checks/{}.parquet", file_name(check))
 }
 
-/// The name of the file for a check's rows. Names of checks that differ, were it in signs or in the size of letters, have files that differ
-/// everywhere.
+/// The name of the file for a check's rows. Checks with different names have different files, also on file systems that ignore case.
 fn file_name(check: &str) -> String {
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
     if !check.is_empty() && check.len() <= MAX_NAME_BYTES && check.chars().all(is_plain) {

@@ -1,5 +1,5 @@
-//! Lists of a table's files in the forms that loaders take. They are written before the commit, which names them: whoever
-//! finds a list through a commit finds it whole.
+//! Load manifests: lists of a table's files in the formats that warehouses load. They are written before the commit that names them, so
+//! a manifest that a commit names is complete.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::manifest::Table;
 use crate::storage::Location;
 
-/// Writes the lists of a table.
+/// Writes the load manifests of a table.
 ///
 /// # Errors
 /// As the store fails.

@@ -8,15 +8,15 @@
 //! Only [`Checked`] has `publish`, so what was not checked cannot be published. At the destination:
 //!
 //! ```text
-//! runs/RUN_ID/TABLE.parquet          what one run wrote; of no meaning until a commit names it
+//! runs/RUN_ID/TABLE.parquet          what one run wrote; not published until a commit names it
 //! runs/RUN_ID/state/NAME.parquet     the state that the next publication starts from
 //! runs/RUN_ID/failed_checks/         the rows that checks objected to, personal values left out
-//! runs/RUN_ID/load/                  lists of those files, as loaders take them
-//! segmill.json                       whose the destination is (see [`marker`])
+//! runs/RUN_ID/load/                  load manifests
+//! segmill.json                       says which pipeline the destination belongs to (see [`marker`])
 //! commits/00000001.json              a publication (see [`crate::manifest::Commit`]), created only if it is not there
 //! pending/RUN_ID.json                there while a run publishes; left behind by one that died
 //! TABLE/as_of=DAY/TABLE.parquet      a copy of the day's publication, for readers that only list folders
-//! cleans/CLEAN_ID.json               what a clean has removed
+//! cleans/CLEAN_ID.json               the record of a clean: what it has removed
 //! ```
 
 mod check;
@@ -45,7 +45,7 @@ pub use state::StateTable;
 
 use crate::error::Error;
 
-/// Whether a refusal concerns one day alone, so that others may go on.
+/// Whether an error concerns one day alone, so that other days can still be published.
 pub fn concerns_one_day(error: &Error) -> bool {
     damage::is_damage(error) || folders::is_foreign(error)
 }

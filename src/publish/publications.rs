@@ -1,8 +1,8 @@
 //! What a destination holds: the publication of every as-of day, as its newest commit knows them.
 //!
-//! Commits are numbered without a choice: each is created only if it is not there, so they form one line. Each carries
-//! the number of the publication of every day as it stood then. One listing and one read therefore give the state of
-//! the whole destination, exactly and whole, however many days it holds.
+//! Each commit has the next number and is created only if it is not there, so all commits form one line. Each carries the number of the
+//! publication of every day at that time. One listing and one read therefore give the state of the whole destination, however many days
+//! it holds.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use crate::storage::{Contents, Location};
 /// The largest commit file that is read.
 const MAX_COMMIT_BYTES: u64 = 64 * 1024 * 1024;
 
-/// How often the newest commit may be gone when it is read.
+/// How often reading is repeated when the newest commit has been removed since the listing.
 const MAX_ROUNDS: usize = 20;
 
 /// The publications at a destination, at the moment of asking.
@@ -39,7 +39,7 @@ impl Publications {
             let Some(&number) = numbers(destination).await?.last() else {
                 return Ok(Publications { destination: destination.clone(), newest: None });
             };
-            // One that has gone since it was listed was superseded, and a newer one is there.
+            // A commit that was removed since the listing was superseded, so a newer one is there.
             if let Some(newest) = read_commit(destination, number).await? {
                 return Ok(Publications { destination: destination.clone(), newest: Some(newest) });
             }
@@ -63,8 +63,8 @@ impl Publications {
         self.newest.as_ref()
     }
 
-    /// Sees that they are a pipeline's own: a destination belongs to the one that first published there. Two at one would take turns in
-    /// removing each other's tables.
+    /// Verifies that they are a pipeline's own. A destination belongs to the pipeline that first published there; two pipelines at one
+    /// destination would remove each other's tables.
     ///
     /// # Errors
     /// [`Error::Project`] with the names of both.
@@ -76,7 +76,7 @@ impl Publications {
         Err(another(&newest.pipeline, &format!("which published {shown}"), pipeline))
     }
 
-    /// What it means that a publication that was just known is gone: another has come in its place.
+    /// The error for a publication that was replaced by another one while it was read.
     pub fn moved_on(&self, as_of: NaiveDate) -> Error {
         let message = Message::new(format!("the day {as_of} was published anew, or taken out, while its publication was read"));
         Error::Conflict(message.hint("run again: it will see what is there now"))

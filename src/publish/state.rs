@@ -1,4 +1,4 @@
-//! What a publication keeps for the next one: files that are no output, named by its commit and written with its tables.
+//! The state of a publication, from which the next one starts: tables that are no output, named by its commit and written with its tables.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ const BATCH_ROWS: usize = 32 * 1024;
 /// Bytes that are asked of the store at once.
 const READ_BYTES: usize = 4 * 1024 * 1024;
 
-/// A file to be kept.
+/// A table of the state.
 pub struct StateTable {
     /// What it is called.
     pub name: &'static str,
@@ -39,7 +39,7 @@ pub struct StateTable {
 }
 
 impl Staging {
-    /// Writes a file for the next publication.
+    /// Writes a state table for the next publication.
     ///
     /// # Errors
     /// As writing to the store fails.
@@ -59,7 +59,7 @@ impl Staging {
 }
 
 impl Publications {
-    /// The rows that a publication has kept under a name, in their order; none when it keeps nothing under it.
+    /// The rows of a state table of a publication, in their order; none when the publication does not have it.
     ///
     /// # Errors
     /// As the store fails; [`crate::error::Error::Project`] when the file is not what the commit says.
@@ -77,7 +77,7 @@ impl Publications {
         if meta.size != file.bytes {
             return Err(damage::told(&self.destination, damage::of_file(commit, &shown)).await?);
         }
-        // A file whose bytes are others could mean anything.
+        // A file whose bytes have changed must not be used.
         let mut hash = Sha256::new();
         let found = self.destination.store.get(&path).await.map_err(|error| storage::failure("read", &shown, error))?;
         let mut bytes = found.into_stream();

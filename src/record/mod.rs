@@ -1,5 +1,5 @@
-//! The record of a run: what it was asked, what it read, did and came to. It is written whether the run succeeds, fails or
-//! is stopped, beside the outputs as `runs/RUN_ID/record.json`, and locally when asked for.
+//! The record of a run: its request, its inputs, its steps and its result. The record is written whether the run succeeds, fails or
+//! is stopped. It lies beside the outputs as `runs/RUN_ID/record.json`, and in a local file with `--record`.
 
 mod recorder;
 mod run_record;

@@ -15,7 +15,7 @@ use crate::error::{Error, Message, Result};
 use crate::shown;
 use crate::storage::Location;
 
-/// How long writing the record may take; less when some store has kept the run waiting already.
+/// How long writing the record may take. It gets less time when the run failed because a store did not answer.
 const WRITES_WITHIN: Duration = Duration::from_secs(20);
 
 const WRITES_WITHIN_AFTER_FAILURE: Duration = Duration::from_secs(5);
@@ -26,21 +26,21 @@ const PUBLISHING: u8 = 1;
 
 const STOPPED: u8 = 2;
 
-/// Keeps a run's record while it goes on. Whoever stops the run closes the record from outside.
+/// Keeps the record of a run in progress. When a run is stopped from outside, whoever stops it closes the record.
 #[derive(Debug)]
 pub struct Recorder {
     record: Mutex<RunRecord>,
     destination: Mutex<Option<Location>>,
     /// [`RUNNING`], [`PUBLISHING`] or [`STOPPED`].
     state: AtomicU8,
-    /// A local file to write it to as well.
+    /// A local file that the record is written to as well.
     local: Option<PathBuf>,
     since: Stopwatch,
     doing: Doing,
 }
 
 impl Recorder {
-    /// Begins the record of a run, whose name no other run has.
+    /// Begins the record of a run, and gives the run a unique name.
     pub fn start(as_of: NaiveDate, limits: Limits, local: Option<PathBuf>) -> Self {
         let now = clock::now();
         let record = RunRecord {
@@ -85,7 +85,7 @@ impl Recorder {
         self.since.elapsed_ms()
     }
 
-    /// What the run is doing, which nobody writes down.
+    /// What the run is doing at the moment; not part of the record.
     pub fn doing(&self) -> &Doing {
         &self.doing
     }
@@ -96,7 +96,7 @@ impl Recorder {
         self.note(|record| record.unfinished_step = Some(name.to_owned()));
     }
 
-    /// Writes something down.
+    /// Changes the record.
     pub fn note(&self, write: impl FnOnce(&mut RunRecord)) {
         write(&mut self.lock());
     }
@@ -106,13 +106,13 @@ impl Recorder {
         self.lock().steps.clone()
     }
 
-    /// Says where the outputs go, and the record with them.
+    /// Sets the destination of the outputs, where the record is written too.
     pub fn goes_to(&self, destination: &Location) {
         *self.destination.lock().unwrap_or_else(PoisonError::into_inner) = Some(destination.clone());
     }
 
-    /// Says which files the run may write, and writes the record before the first of them: so they are known to be its own, whatever
-    /// becomes of it.
+    /// Records which files the run may write, and writes the record before the first of them. If the run dies, its files can be told
+    /// from others by its record.
     ///
     /// # Errors
     /// As writing to the store fails.
@@ -125,27 +125,27 @@ impl Recorder {
         destination.put(&path, text).await
     }
 
-    /// Says that the run is about to publish, unless it was stopped.
+    /// Marks the run as publishing, unless it was stopped.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when it was; whoever stopped it tells why.
+    /// [`Error::Conflict`] when it was stopped. Whoever stopped it reports why.
     pub fn begin_publishing(&self) -> Result<()> {
         let begun = self.state.compare_exchange(RUNNING, PUBLISHING, Ordering::SeqCst, Ordering::SeqCst);
         begun.map(|_| ()).map_err(|_| Error::Conflict(Message::new("the run was stopped; nothing was published")))
     }
 
-    /// Stops the run before it publishes; false when it has begun to.
+    /// Stops the run before it publishes; false when it has begun to publish.
     pub fn stop(&self) -> bool {
         self.state.compare_exchange(RUNNING, STOPPED, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }
 
-    /// Whether the run was stopped; then whoever stopped it closes the record.
+    /// Whether the run was stopped. Then whoever stopped it closes the record.
     pub fn is_stopped(&self) -> bool {
         self.state.load(Ordering::SeqCst) == STOPPED
     }
 
-    /// Ends the record with what the run came to and writes it: the number of its publication and whether it made it.
-    /// A record that cannot be written makes no run fail; the log tells.
+    /// Ends the record with the run's result, and writes it. The result is the number of the publication and whether this run made it.
+    /// A run does not fail when its record cannot be written; the log says so.
     pub async fn close(&self, result: Result<(u64, bool), &Error>) {
         self.note(|record| {
             record.ended_at = clock::now();
@@ -180,7 +180,7 @@ impl Recorder {
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("{} was not written within {} s", destination.shown(&path), within.as_secs()),
         };
-        // What failed the run is told already, and most often it is the same.
+        // A failed run has reported its failure already, which usually has the same cause.
         if record.exit_code == 0 {
             tracing::error!("the run record was not written: {why}");
         } else {
@@ -193,7 +193,7 @@ impl Recorder {
     }
 }
 
-/// A name for a run that no other run has.
+/// A unique name for a run.
 fn run_id(as_of: NaiveDate, now: DateTime<Utc>) -> String {
     let unique = u64::from(std::process::id()) << 32 | u64::from(now.timestamp_subsec_nanos());
     format!("{as_of}-{}-{unique:016x}", now.format("%Y%m%dT%H%M%SZ"))

@@ -1,4 +1,4 @@
-//! The record of a run as it is written: what the run was asked, read, did and came to.
+//! The record of a run as it is written: its request, inputs, steps and result.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub(super) const FORMAT: u32 = 1;
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 const READS_WITHIN: Duration = Duration::from_secs(2);
 
-/// What a run was asked, did and came to.
+/// The request, steps and result of a run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RunRecord {
     /// The version of this format.
@@ -36,9 +36,9 @@ pub struct RunRecord {
     pub status: String,
     /// The exit code.
     pub exit_code: u8,
-    /// Why it failed, as people were told.
+    /// The message with which it failed.
     pub reason: Option<String>,
-    /// The number of the publication that the run made or left as it was.
+    /// The number of the publication that the run made, or found unchanged.
     pub publication: Option<u64>,
     /// When it began.
     pub started_at: DateTime<Utc>,
@@ -72,11 +72,11 @@ pub struct RunRecord {
     /// What the identity step found; none before it was done, and where the project has none.
     #[serde(default)]
     pub identity: Option<Counts>,
-    /// What was checked.
+    /// The results of the checks.
     pub checks: Vec<CheckResult>,
     /// The steps done, in order.
     pub steps: Vec<Step>,
-    /// The step that was not done when the run ended.
+    /// The step that was in progress when the run ended.
     pub unfinished_step: Option<String>,
 }
 
@@ -95,10 +95,10 @@ pub struct Step {
     /// Bytes of extracts that it read.
     #[serde(default)]
     pub bytes_read: u64,
-    /// Bytes of operators and of kept tables that were written to disk because they did not fit the memory limit.
+    /// Bytes of operators and of materialised tables that were spilled to disk to keep to the memory limit.
     #[serde(default)]
     pub spilled_bytes: u64,
-    /// What tables, texts and identifiers took of the memory limit when the step ended, before what it was the last to read was dropped.
+    /// The memory that tables, texts and identifiers had reserved when the step ended, before tables were released after their last reader.
     #[serde(default)]
     pub held_bytes: u64,
     /// The most memory that the process had had when the step ended, where the system tells.
@@ -109,7 +109,7 @@ pub struct Step {
     pub operators: Vec<Operator>,
 }
 
-/// The record of an earlier run, if it is there and can be read soon.
+/// The record of an earlier run, if it can be read within two seconds.
 pub async fn earlier(destination: &Location, run_id: &str) -> Option<RunRecord> {
     let path = path_of(destination, run_id);
     let read = async {

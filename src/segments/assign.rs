@@ -1,4 +1,4 @@
-//! Who is in which segment: the rules evaluated over the profile, some batches at a time, so that it is never held as a whole.
+//! Assigns customers to segments: evaluates the rules over the profile, a few batches at a time, so that it is never in memory as a whole.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::error::{Error, Message, Result};
 use crate::graph::PROFILE;
 use crate::sql;
 
-/// Who is in which segment, and how many would be if they might be reached.
+/// The members of all segments, and how many customers were withheld because a channel may not reach them.
 #[derive(Debug)]
 pub struct Assigned {
     /// The members of each segment, in order of set, segment (by priority) and customer.
@@ -37,7 +37,7 @@ pub(super) struct Members {
 }
 
 impl Assigned {
-    /// The memberships, batch by batch, each of one segment. What has been given is not held any more.
+    /// The memberships, batch by batch, each of one segment. Memory is released as the batches are taken.
     pub fn into_memberships(self) -> impl Iterator<Item = Result<RecordBatch>> {
         self.members.into_iter().flat_map(|Members { segment_set, segment, customer_ids }| {
             let some = customer_ids.into_iter().filter(|ids| !ids.is_empty());
@@ -57,7 +57,7 @@ pub fn assign(sets: &[RuleSet], profile: &[RecordBatch]) -> Result<Assigned> {
     members.finish()
 }
 
-/// Puts customers into segments as they come, and holds the profile to what was declared of it.
+/// Assigns customers to segments batch by batch, and verifies the declared domains of the profile.
 #[derive(Debug)]
 pub struct Assigner<'a> {
     sets: &'a [RuleSet],
@@ -104,7 +104,7 @@ impl<'a> Assigner<'a> {
         let sets = self.sets;
         parallel(&mut parts, self.threads, |(batch, found)| *found = sets.iter().map(|set| in_set(set, batch)).collect());
         for (_, found) in parts {
-            // A rule may fail on values that were declared never to come: then these are what is wrong.
+            // A rule may fail on values outside the declared domains. Then the values are reported, and not the rule.
             let found = found.or_else(|error| self.verification.finish().and(Err(error)))?;
             let members = found.iter().flat_map(|set| &set.members).flatten();
             self.bytes += members.map(Array::get_array_memory_size).sum::<usize>();

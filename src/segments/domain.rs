@@ -1,4 +1,4 @@
-//! What is known of the profile's columns, typed; and whether the profile that came out keeps to it.
+//! The declared domains of the profile's columns, and the verification that a computed profile keeps to them.
 
 use std::sync::Arc;
 
@@ -109,7 +109,7 @@ impl Domains {
         self.always.iter().map(|always| always.text.as_str())
     }
 
-    /// Holds a computed profile to what was declared of it: rules were proved with that.
+    /// Verifies that a computed profile keeps to its declared domains, with which the rules were proved.
     pub fn verification(&self) -> Verification<'_> {
         let columns = self.columns.iter().map(|column| (column, Faults::default())).collect();
         Verification { columns, always: self.always.iter().map(|always| (always, 0)).collect() }
@@ -125,10 +125,10 @@ pub struct Verification<'a> {
 }
 
 impl Verification<'_> {
-    /// Looks at the next rows.
+    /// Verifies the next rows.
     ///
     /// # Errors
-    /// [`Error::Refused`] when what always holds cannot be asked of a row.
+    /// [`Error::Refused`] when a declared condition fails to evaluate on a row.
     pub fn add(&mut self, batch: &RecordBatch) -> Result<()> {
         for (column, faults) in &mut self.columns {
             if let Some(array) = batch.column_by_name(&column.name) {
@@ -149,10 +149,10 @@ impl Verification<'_> {
         Ok(())
     }
 
-    /// What came of it so far.
+    /// The result so far.
     ///
     /// # Errors
-    /// [`Error::Refused`] with every declaration that does not hold and how many customers it does not hold for; no value is told.
+    /// [`Error::Refused`] with every declaration that does not hold, and for how many customers. The message contains no values.
     pub fn finish(&self) -> Result<()> {
         let columns = self.columns.iter().flat_map(|(column, faults)| faults.told(column));
         let always = self.always.iter().filter(|(_, customers)| *customers > 0);

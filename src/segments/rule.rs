@@ -18,7 +18,7 @@ use crate::diagnostic::{Diagnostic, SourceFile, Span, list};
 use crate::engine::{self, Engine};
 use crate::sql;
 
-/// The longest rule, which is more than anybody reads.
+/// The longest rule that is accepted.
 const MAX_RULE_BYTES: usize = 16 * 1024;
 
 /// Compiles a rule against the columns of the profile.
@@ -160,7 +160,7 @@ fn mismatches(file: &Arc<SourceFile>, rule: &Expr, schema: &DFSchema) -> Vec<Dia
         let (Ok(one), Ok(other)) = (left.get_type(schema), right.get_type(schema)) else { return };
         let (one, other) = (Kind::of(&one), Kind::of(&other));
         let either_is = |kind| one == kind || other == kind;
-        // A null is of any kind, and a text that is a day is one.
+        // A null is of any kind, and a text that looks like a day counts as a day.
         let compares = one == other || either_is(Kind::Other) || (either_is(Kind::Time) && (is_day(left) || is_day(right)));
         if !compares {
             found.push(mismatch(file, (left, one), (right, other)));

@@ -1,4 +1,4 @@
-//! What a store's failure means for who must act.
+//! Turns the failures of stores into errors that say who must act.
 
 use object_store::client::{HttpError, HttpErrorKind};
 use regex::Regex;
@@ -7,12 +7,12 @@ use super::plain::{self, NoFile};
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Message};
 
-/// What a store's failure means for who must act. Never repeats a URL's query, a credential or a server's page.
+/// The error for a failure of a store. It never repeats a URL's query, a credential or a server's page.
 pub fn failure(action: &str, shown: &str, error: object_store::Error) -> Error {
     told(action, shown, &error)
 }
 
-/// What a failure means that a store may be at the bottom of; none when none is.
+/// The error for a failure that a store may have caused; none when no store did.
 pub fn failure_within(action: &str, shown: &str, error: &(dyn std::error::Error + 'static)) -> Option<Error> {
     let mut chain = std::iter::successors(Some(error), |error| error.source());
     let store = chain.find_map(|error| {
@@ -62,10 +62,10 @@ fn told(action: &str, shown: &str, error: &object_store::Error) -> Error {
     }
 }
 
-/// What to do about something that is no ordinary file.
+/// The hint for a path that is not an ordinary file.
 pub const NAME_A_FILE: &str = "put an ordinary file in its place, or name another";
 
-/// An error of a type at or below another; an error of the system has what a program put into it.
+/// An error of a type among an error and its causes. An I/O error may carry one inside.
 fn within<T: std::error::Error + Copy + 'static>(error: &(dyn std::error::Error + 'static)) -> Option<T> {
     std::iter::successors(Some(error), |error| error.source()).find_map(|error| {
         let of_system = || error.downcast_ref::<std::io::Error>()?.get_ref()?.downcast_ref::<T>();
@@ -73,7 +73,7 @@ fn within<T: std::error::Error + Copy + 'static>(error: &(dyn std::error::Error 
     })
 }
 
-/// Whether a listing found no folder, which is as good as an empty one; a bucket that is not there is not.
+/// Whether a listing failed because there is no such folder, which counts as an empty one. A missing bucket does not.
 pub fn is_no_folder(error: &object_store::Error) -> bool {
     matches!(error, object_store::Error::NotFound { .. }) && Answer::in_words(error).code.is_none_or(|code| by_code("", &code).is_none())
 }
@@ -84,7 +84,7 @@ pub fn is_out_of_range(error: &object_store::Error) -> bool {
     answer.status == Some(416) || answer.is_past_the_end
 }
 
-/// What the codes mean that stores put into their answers.
+/// The error for a code that stores put into their answers.
 fn by_code(what: &str, code: &str) -> Option<Error> {
     Some(match code {
         "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "RequestExpired" => {
@@ -184,7 +184,7 @@ fn attempts(said: &str) -> Option<String> {
     Some(format!("tried {} times in {seconds:.1} s", retries + 1))
 }
 
-/// What a failure below a store means: a place that can never be used is the project's, anything else may pass.
+/// The error for a failure below a store: a place that can never be used is an error of the project, any other failure may pass.
 pub fn broken(action: &str, shown: &str, error: &(dyn std::error::Error + 'static)) -> Error {
     use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
 
@@ -203,14 +203,14 @@ pub fn broken(action: &str, shown: &str, error: &(dyn std::error::Error + 'stati
     }
 }
 
-/// The operating system's error within another: the innermost, because outer ones only carry it.
+/// The operating system's error among the causes of an error: the innermost one, because the others only carry it.
 fn io_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a std::io::Error> {
     let chain = std::iter::successors(Some(error), |error| error.source());
     chain.filter_map(|error| error.downcast_ref::<std::io::Error>()).last()
 }
 
-/// What lies at the bottom of a failure, by its kind. What a server or a gateway says is never repeated: it may hold the request, and with it
-/// tokens and signatures.
+/// The cause of a failure, told by its kind. The text of a server or gateway is never repeated, because it may contain the request with
+/// its tokens and signatures.
 fn cause(error: &(dyn std::error::Error + 'static)) -> String {
     let system = io_error(error).map(of_system);
     let mut chain = std::iter::successors(Some(error), |error| error.source());
@@ -228,7 +228,7 @@ fn cause(error: &(dyn std::error::Error + 'static)) -> String {
     }
 }
 
-/// An error of the operating system in its own words; of one that a program made, the kind alone.
+/// The message of an error of the operating system. Of an error that a program made, only the kind is told.
 pub fn of_system(error: &std::io::Error) -> String {
     let told = error.raw_os_error().map_or_else(|| error.kind().to_string(), |code| std::io::Error::from_raw_os_error(code).to_string());
     if error.kind() == std::io::ErrorKind::FileTooLarge { format!("{told}; `ulimit -f` says how large files may be") } else { told }
@@ -245,7 +245,7 @@ fn of_request(kind: HttpErrorKind) -> &'static str {
     }
 }
 
-/// What the commonest statuses mean.
+/// The names of the most common statuses.
 fn meaning(status: u16) -> &'static str {
     match status {
         400 => " (bad request)",

@@ -1,4 +1,4 @@
-//! Where files are: local paths and object stores behind one interface, and what their failures mean.
+//! Local paths and object stores behind one interface, with errors that say who must act.
 
 mod address;
 mod below;
@@ -34,15 +34,15 @@ use url::Url;
 use crate::error::Result;
 use crate::shown;
 
-/// What is done where a folder is looked through.
+/// The action that messages name when a folder is listed.
 const LIST: &str = "list";
 
-/// What an object holds that was to be small.
+/// The content of an object that is expected to be small.
 #[derive(Debug)]
 pub enum Contents {
     /// Its bytes.
     Bytes(Bytes),
-    /// More than it may.
+    /// It is larger than allowed.
     TooLarge,
 }
 
@@ -83,15 +83,15 @@ pub struct File {
     pub is_local: bool,
 }
 
-/// How a file of a store becomes another at once.
+/// How a file of a store is replaced by another in one step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CopiesBy {
-    /// The store copies files up to this size in one step that either has happened or has not.
+    /// The store copies files up to this size atomically.
     Store {
         /// The largest file.
         up_to_bytes: u64,
     },
-    /// Its copies may be seen before they are whole: what is uploaded shows when it is complete.
+    /// The store's copies may become visible before they are complete, while an upload becomes visible when it is complete.
     Upload,
 }
 
@@ -119,8 +119,8 @@ impl Location {
         }
     }
 
-    /// All that is in a folder below here, in whatever order the store has; nothing when there is no such folder. Files of a local disk
-    /// that the store does not show are told apart.
+    /// All files in a folder below here, in the store's order; none when there is no such folder. Local files that the store does not
+    /// show are listed separately.
     ///
     /// # Errors
     /// As [`failure`].
@@ -155,7 +155,7 @@ impl Location {
         Path::parse(&self.path).unwrap_or_else(|_| Path::from(self.path.as_str()))
     }
 
-    /// How this store makes a file another.
+    /// How this store replaces a file by another.
     pub fn copies_by(&self) -> CopiesBy {
         match &self.written {
             // A hard link that is renamed.

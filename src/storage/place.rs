@@ -5,14 +5,14 @@ use std::path::Path;
 use crate::diagnostic::Diagnostic;
 use crate::error::Error;
 
-/// What may be written where a place is meant.
+/// The forms of locations, for hints.
 pub const PLACES: &str = "use a path, or file://, s3://, gs://, az:// or http(s)://; a path whose name has a colon is written as ./a:b";
 
 pub(super) fn invalid(text: &str, why: &str) -> Error {
     Diagnostic::error("invalid-location", format!("`{}` is not a location: {why}", crate::shown::place(text))).hint(PLACES).into()
 }
 
-/// A part of a path: what stands between two slashes.
+/// A part of a path between two slashes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Part {
     pub text: String,

@@ -1,4 +1,4 @@
-//! One check asked: what it found, and which rows it objects to.
+//! Runs one check: what it finds, and which rows it objects to.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use crate::storage;
 /// The most digits after a point that a message shows.
 const MOST_DIGITS: usize = 17;
 
-/// What checks are asked of.
+/// Runs the checks of a pipeline.
 pub struct Checker<'a> {
     pub engine: &'a Engine,
     pub pipeline: &'a Pipeline,
@@ -70,13 +70,14 @@ struct Sizes {
 }
 
 impl Checker<'_> {
-    /// Asks a check.
+    /// Runs a check.
     ///
     /// # Errors
-    /// [`Error::Refused`] when it cannot be asked of these rows.
+    /// [`Error::Refused`] when it fails to run on these rows.
     pub async fn run(&self, check: &Check) -> Result<Finding> {
-        let question = check.question().ok_or_else(|| Error::defect(format!("the check `{}` asks nothing", check.name.shown())))?;
-        let asked = match question {
+        let question =
+            check.question().ok_or_else(|| Error::defect(format!("the check `{}` says nothing to check", check.name.shown())))?;
+        let finding = match question {
             Question::Unique(of) => self.unique(of).await,
             Question::NotNull(of) => self.not_null(of).await,
             Question::Accepted(of) => self.accepted(of).await,
@@ -85,7 +86,7 @@ impl Checker<'_> {
             Question::SegmentSize(of) => self.segment_size(of).await,
             Question::Change(of) => self.change(of).await,
         };
-        asked.map_err(|error| {
+        finding.map_err(|error| {
             if let Some(error) = storage::failure_within("read back", "the outputs", &error) {
                 return error;
             }

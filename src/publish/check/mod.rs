@@ -1,4 +1,4 @@
-//! What must hold of the staged files, asked of the files as written.
+//! Runs the checks of the pipeline file on the staged files, as they were written.
 
 mod checker;
 mod drift;
@@ -27,33 +27,33 @@ use checker::Checker;
 use outcome::EARLIER;
 pub(super) use personal::Personal;
 
-/// All tables of a run, and what their checks found.
+/// All tables of a run, and the results of their checks.
 pub struct CheckReport {
     staging: Staging,
     check_results: Vec<CheckResult>,
-    /// The checks that failed and must hold, as people read them.
+    /// The failed checks that refuse the run, for people.
     failures: Vec<String>,
 }
 
 impl Staged {
-    /// Says what the queries of checks read as `$name`.
+    /// Sets the values of the parameters that queries of checks read as `$name`.
     pub fn with_parameters(self, parameters: BTreeMap<String, ScalarValue>) -> Self {
         Staged { parameters, ..self }
     }
 
-    /// Asks every check of the files as written.
+    /// Runs every check on the files as written.
     ///
     /// # Errors
-    /// [`Error::Refused`] when one cannot be asked of these rows.
+    /// [`Error::Refused`] when a check fails to run on these rows.
     pub async fn check(self, engine: &Engine, pipeline: &Pipeline) -> Result<CheckReport> {
         let files: Vec<crate::manifest::DataFile> = self.staging.tables.values().flat_map(|table| table.files.clone()).collect();
         let destination = self.staging.destination.clone();
-        let asked = self.run_checks(engine, pipeline).await;
-        if asked.is_err() {
-            // Files that are gone are what failed it, whatever it says.
+        let report = self.run_checks(engine, pipeline).await;
+        if report.is_err() {
+            // If files are gone, that is the cause, whatever the error says.
             commit::still_there(&destination, &files).await?;
         }
-        asked
+        report
     }
 
     async fn run_checks(self, engine: &Engine, pipeline: &Pipeline) -> Result<CheckReport> {
@@ -61,7 +61,7 @@ impl Staged {
         register(engine, &staging).await?;
         let compares = pipeline.checks.iter().any(|check| check.change.is_some());
         let (earlier, damaged) = match if compares { earlier(engine, &staging).await } else { Ok(None) } {
-            // The day before is a matter of its own: it does not keep this one from being published.
+            // Damage of an earlier day does not prevent this day from being published.
             Err(error) if damage::is_damage(&error) => (None, true),
             earlier => (earlier?, false),
         };
@@ -93,7 +93,7 @@ impl Staged {
 }
 
 impl CheckReport {
-    /// What became of every check.
+    /// The result of every check.
     pub fn check_results(&self) -> &[CheckResult] {
         &self.check_results
     }
@@ -117,7 +117,7 @@ impl CheckReport {
     }
 }
 
-/// A failed check as people read it: what was found, the first rows, and where the others are.
+/// The message of a failed check: what was found, the first rows, and where the other rows are.
 fn failure(check: &Check, finding: &checker::Finding, kept_in: Option<&str>) -> String {
     let mut told = format!("{}: {}", check.name.shown(), finding.found);
     if let Some(rows) = finding.offending.as_ref().and_then(offending::Offending::shown) {
@@ -130,10 +130,10 @@ fn failure(check: &Check, finding: &checker::Finding, kept_in: Option<&str>) -> 
     told
 }
 
-/// Makes the staged files readable under their tables' names, and sees that they hold what was written.
+/// Makes the staged files readable under their tables' names, and verifies their numbers of rows.
 async fn register(engine: &Engine, staging: &Staging) -> Result<()> {
     let store_url = store_url()?;
-    // Below the destination names are plain; its own may hold what the engine takes for wildcards.
+    // Paths below the destination are plain, but the destination's own path may contain what the engine takes for wildcards.
     engine.context().register_object_store(&store_url, Arc::new(Below::new(&staging.destination)));
     for (name, table) in &staging.tables {
         for file in &table.files {

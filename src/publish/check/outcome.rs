@@ -1,4 +1,4 @@
-//! What became of a check.
+//! The result of a check.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use crate::config::Severity;
 /// The schema under which the tables of the publication before are readable.
 pub const EARLIER: &str = "earlier";
 
-/// What became of a check.
+/// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckResult {
     /// The check's name.

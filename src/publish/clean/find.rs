@@ -19,16 +19,16 @@ use crate::error::Result;
 use crate::manifest::{Commit, Purpose};
 use crate::storage::{Location, Walked};
 
-/// What is asked of a clean.
+/// What a clean is to do.
 #[derive(Debug, Clone)]
 pub struct CleanRequest {
     /// The pipeline whose destination it must be; any when none is named.
     pub pipeline: Option<String>,
-    /// How long what is needed no more stays.
+    /// How long orphaned files stay.
     pub grace: Duration,
     /// How long a note stays, and with it the files of a run that had begun to publish.
     pub note_grace: Duration,
-    /// Which days stay; all where nothing is said.
+    /// The retention policy; all days stay where there is none.
     pub keep: Option<Keep>,
 }
 
@@ -42,9 +42,9 @@ impl CleanRequest {
 /// What a destination holds that no publication needs, that is damaged, or that is not known.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// What can go, in the order in which it goes.
+    /// The orphaned files, in the order in which they are removed.
     pub orphaned: Vec<OrphanedFile>,
-    /// What is not known to be Segmill's, in order of path. It stays.
+    /// Files that are not known to be Segmill's, in order of path. They stay.
     pub unknown: Vec<OrphanedFile>,
     /// The publications that are not whole.
     pub damaged: Vec<Damage>,
@@ -52,11 +52,11 @@ pub struct Found {
     pub let_go: Vec<(NaiveDate, u64)>,
     /// Runs that are taken for dead although their records do not say that they ended.
     pub(super) unended: BTreeSet<String>,
-    /// Whose the destination is; none where it is empty.
+    /// The destination's marker; none where the destination is empty.
     pub(super) owner: Option<marker::Marker>,
 }
 
-/// A file that can go, or is not known.
+/// A file that no publication needs, or that is not known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrphanedFile {
     /// Where it is.
@@ -74,7 +74,8 @@ pub struct OrphanedFile {
 }
 
 impl OrphanedFile {
-    /// When it goes. The record of a run goes after the files that it accounts for: should the clean break off, the next one knows them.
+    /// The order of removal. The record of a run is removed after the files that it lists, so that a clean that is interrupted can be
+    /// continued by the next one.
     pub(super) fn step(&self) -> (Why, bool) {
         (self.why, self.path.ends_with("/record.json"))
     }
@@ -89,7 +90,7 @@ pub enum Place {
     Local(std::path::PathBuf),
 }
 
-/// Why a file can go. What is first in order is removed first: no commit ever names a file that is gone.
+/// Why a file can be removed. Files are removed in this order, so that no commit ever names a file that is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Why {
@@ -109,7 +110,7 @@ pub enum Why {
     Unknown,
 }
 
-/// Finds what can go.
+/// Finds orphaned files, damaged publications and unknown files.
 ///
 /// # Errors
 /// [`crate::error::Error::Project`] when the destination is not Segmill's, or another pipeline's; otherwise as the store fails, or a commit

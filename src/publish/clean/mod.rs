@@ -1,10 +1,11 @@
-//! What no publication needs any more: files of runs that died, publications that were superseded, days that are not kept, notes left
-//! behind.
+//! Orphaned files, which no publication needs any more: files of runs that died, publications that were superseded, days that the
+//! retention policy does not keep, and notes left behind.
 //!
-//! What a live commit names is never among it, and neither is anything that no commit, record or note accounts for. A publication that
-//! was superseded stays for a grace period after that, for readers that have resolved it; a run that has not published may still be at
-//! work, so its files stay for the grace period after the last of them was written. A run that is taken for dead finds its name taken
-//! when it wants to publish, and gives up; one that has said that it publishes is left alone for an hour, whatever the grace.
+//! Files that a live commit names are never orphaned, and neither are files that no commit, record or note names: those are unknown, and
+//! left alone. A superseded publication stays for a grace period, for readers that have resolved it. A run that has not published may
+//! still be in progress, so its files stay for the grace period after the last of them was written. A run that is taken for dead finds a
+//! note under its name when it wants to publish, and gives up. A run that has a pending note of its own is left alone for an hour,
+//! whatever the grace period.
 
 mod find;
 mod keep;

@@ -1,5 +1,5 @@
-//! What of a destination is Segmill's: what its commits, the records of its runs and their notes account for, by name. Everything else
-//! is somebody's, and nobody's business here.
+//! Which files at a destination are Segmill's: those that its commits, the records of its runs and their pending notes name. All other
+//! files are left alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -56,7 +56,7 @@ pub struct Ours {
 }
 
 impl Ours {
-    /// Gathers what records and notes account for. `listed` are the files that are there, from the destination.
+    /// Gathers the files that records and notes name. `listed` are the paths of the files that are there, from the destination.
     ///
     /// # Errors
     /// As the store fails.
@@ -65,7 +65,7 @@ impl Ours {
         for (note, _) in pending::all(destination).await? {
             ours.add_note(destination, note);
         }
-        // Whether its record was listed or not: a listing need not show what came while it was made.
+        // Records are read whether they were listed or not, because a listing may lack files that were written meanwhile.
         let runs: BTreeSet<&str> = listed.iter().filter_map(|path| Some(path.strip_prefix("runs/")?.split_once('/')?.0)).collect();
         let read = futures::stream::iter(runs.into_iter().map(|run_id| record(destination, run_id)).collect::<Vec<_>>());
         let records: Vec<Option<Account>> = read.buffered(CONCURRENCY).try_collect().await?;
@@ -79,7 +79,7 @@ impl Ours {
         self.runs.entry(run_id.to_owned()).or_default()
     }
 
-    /// Adds what a commit accounts for.
+    /// Adds the files that a commit names.
     pub fn add_commit(&mut self, commit: &Commit) {
         for (name, table) in &commit.tables {
             self.folders.insert(folder_path(name, commit.as_of), commit.as_of);
@@ -108,7 +108,7 @@ impl Ours {
         let folder = format!("{RUNS}/{}/", record.run_id);
         let run = self.run(&record.run_id);
         run.has_ended = record.status != "running";
-        // One that found nothing to do has the number of another's.
+        // The record of a run that found nothing to do has the number of another run's publication.
         run.publication = record.publication.filter(|_| record.status == "published");
         run.files.extend(record.files.into_iter().filter(|path| path.starts_with(&folder)));
         run.files.insert(format!("{folder}record.json"));
@@ -132,13 +132,13 @@ impl Ours {
         self.runs.get(run_id).filter(|run| run.files.contains(path)).map(|_| Kind::OfRun(run_id.to_owned()))
     }
 
-    /// Whether a file of a local disk is what a process left of an upload of Segmill's as it died.
+    /// Whether a local file is an unfinished upload that a process of Segmill left when it died.
     pub fn is_unfinished(&self, path: &str) -> bool {
         let (folder, name) = path.rsplit_once('/').map_or(("", path), |(folder, name)| (folder, name));
         let Some(name) = upload_of(name) else { return false };
         let whole = if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
         let of_a_run = note_of(&whole).or_else(|| whole.strip_prefix("runs/")?.strip_suffix("/record.json"));
-        // The first file of a run is its record, which may be all that there is of it.
+        // The first file of a run is its record, which may be the only one.
         self.kind_of(&whole).is_some() || of_a_run.is_some_and(is_run_id)
     }
 }

@@ -1,4 +1,4 @@
-//! Removes what was found, and writes down what.
+//! Removes the orphaned files that were found, and records what was removed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,7 +32,7 @@ pub struct Removal {
     pub let_go: BTreeSet<NaiveDate>,
     /// What became of damaged publications, by day.
     pub repaired: BTreeMap<NaiveDate, Repair>,
-    /// Where that is written down, for people; nowhere when nothing was done.
+    /// Where the record of the clean is, for people; none when nothing was done.
     pub record: Option<String>,
 }
 
@@ -61,7 +61,8 @@ struct Removed<'a> {
     why: Why,
 }
 
-/// Brings up to date what runs died over, repairs what is damaged if that is asked, lets days go, and removes what was found.
+/// Finishes the work of runs that died, repairs damaged publications if `repair` says so, withdraws days that the retention policy does
+/// not keep, and removes orphaned files if `remove` says so.
 ///
 /// # Errors
 /// As the store fails; what was not removed is found again.
@@ -78,7 +79,7 @@ pub async fn remove(destination: &Location, request: &CleanRequest, found: Found
     let mut unended = found.unended;
     if remove && (!found.let_go.is_empty() || !done.repaired.is_empty()) {
         done.let_go = commit::withdraw(destination, &clean_id, &owner.pipeline, &found.let_go).await?;
-        // What that has superseded can go now, if no grace keeps it.
+        // Publications that this has superseded can go now, unless the grace period keeps them.
         let again = find(destination, request).await?;
         orphaned.retain(|file| file.why == Why::LetGo);
         orphaned.extend(again.orphaned.into_iter().filter(|file| file.why != Why::LetGo));
@@ -119,8 +120,8 @@ pub async fn remove(destination: &Location, request: &CleanRequest, found: Found
     Ok(done)
 }
 
-/// Keeps runs that are taken for dead from publishing what is about to go: takes the name under which they would say so. Those that have
-/// said so before, or have published since, are left alone.
+/// Prevents runs that are taken for dead from publishing files that are about to be removed, by creating their pending notes. Runs that
+/// have created their own note before, or have published since, are left alone.
 async fn fence(destination: &Location, unended: &BTreeSet<String>, orphaned: &mut Vec<OrphanedFile>) -> Result<BTreeSet<String>> {
     let of_run = |file: &OrphanedFile, run_id: &str| file.path.starts_with(&format!("runs/{run_id}/"));
     let mut fenced = BTreeSet::new();
@@ -139,7 +140,7 @@ async fn fence(destination: &Location, unended: &BTreeSet<String>, orphaned: &mu
             fenced.insert(run_id.clone());
         }
     }
-    // One that was quicker than the note has its commit by now.
+    // A run that was quicker than this note has its commit by now.
     let commits = if fenced.is_empty() { Vec::new() } else { Publications::read(destination).await?.all().await? };
     for commit in commits.iter().filter(|commit| fenced.contains(&commit.run_id)) {
         pending::remove(destination, &commit.run_id).await?;
@@ -163,7 +164,7 @@ async fn delete(destination: &Location, file: &OrphanedFile) -> Result<()> {
     }
 }
 
-/// A name for a clean that no other has.
+/// A unique name for a clean.
 fn clean_id(now: DateTime<Utc>) -> String {
     let unique = u64::from(std::process::id()) << 32 | u64::from(now.timestamp_subsec_nanos());
     format!("{}-{unique:016x}", now.format("%Y%m%dT%H%M%SZ"))

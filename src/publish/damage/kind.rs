@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::manifest::Commit;
 use crate::storage::Location;
 
-/// The code of the refusal.
+/// The diagnostic code of damage.
 const CODE: &str = "damaged-publication";
 
 /// A publication that is not whole.
@@ -18,12 +18,12 @@ pub struct Damage {
     pub as_of: NaiveDate,
     /// Its number.
     pub number: u64,
-    /// What is gone or not as it was, as people read it.
+    /// The files that are gone or changed, for people.
     pub files: Vec<String>,
 }
 
 impl Damage {
-    /// The refusal to go on with it.
+    /// The error for whoever needs this publication.
     pub fn error(&self) -> Error {
         Diagnostic::error(CODE, self.to_string())
             .hint(
@@ -50,12 +50,12 @@ pub fn is_damage(error: &Error) -> bool {
     matches!(error, Error::Project(problems) if problems.iter().any(|problem| problem.code == CODE))
 }
 
-/// The refusal of a day whose commit file is gone.
+/// The error for a day whose commit file is gone.
 pub fn lost_commit(destination: &Location, as_of: NaiveDate, number: u64) -> Error {
     Damage { as_of, number, files: vec![destination.shown(&commit_path(destination, number))] }.error()
 }
 
-/// That a file of a publication is gone, or is not as it was written.
+/// The damage of a publication of which one file is gone or changed.
 pub fn of_file(commit: &Commit, shown: &str) -> Damage {
     Damage { as_of: commit.as_of, number: commit.number, files: vec![shown.to_owned()] }
 }

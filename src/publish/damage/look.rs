@@ -12,7 +12,7 @@ use crate::storage::{self, Location};
 /// Requests at once.
 const CONCURRENCY: usize = 16;
 
-/// Sees that the files of a publication are there.
+/// Verifies that the files of a publication are there.
 ///
 /// # Errors
 /// [`Error::Project`] naming what is not; [`Error::Conflict`] when the day has been published anew meanwhile; otherwise as the store fails.
@@ -30,7 +30,7 @@ pub async fn whole(destination: &Location, commit: &Commit) -> Result<()> {
     Err(told(destination, Damage { as_of: commit.as_of, number: commit.number, files: gone }).await?)
 }
 
-/// What it means that files of a publication are gone: damage, unless the day has another publication by now.
+/// The error for files of a publication that are gone: damage, or a conflict if the day has another publication by now.
 ///
 /// # Errors
 /// As the store fails.
@@ -39,7 +39,8 @@ pub async fn told(destination: &Location, damage: Damage) -> Result<Error> {
     Ok(if now.number_of(damage.as_of) == Some(damage.number) { damage.error() } else { now.moved_on(damage.as_of) })
 }
 
-/// Whether what a listing lacked is gone indeed, and of a publication that is still that of its day: one that was made since the listing is not in it.
+/// Whether files that a listing lacked are really gone, and their publication is still that of its day. A publication that was made after
+/// the listing is not in it.
 ///
 /// # Errors
 /// As the store fails.

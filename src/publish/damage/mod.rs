@@ -1,5 +1,5 @@
 //! Publications whose files are gone. A commit names files that were whole when it was created, so what is not there was removed by
-//! somebody since. That is told as what it is: waiting does not help, and neither does running again.
+//! somebody since. Such damage has an error of its own, because neither waiting nor running again helps.
 
 mod kind;
 mod look;

@@ -15,14 +15,14 @@ use crate::storage::Location;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Repair {
-    /// It is whole again: what was gone was there as a copy in the folders by day.
+    /// It is whole again: missing files were restored from their copies in the folders by day.
     Restored,
-    /// Its day is published no more, and can be run again.
+    /// Its day was withdrawn, and can be run again.
     Withdrawn,
 }
 
-/// Repairs damaged publications: what is gone comes back from the copies in the folders by day where those are whole, and days of which
-/// something stays lost are taken out of what is published.
+/// Repairs damaged publications: missing files are restored from the copies in the folders by day where those are whole. Days that cannot
+/// be restored are withdrawn.
 ///
 /// # Errors
 /// As the store fails.
@@ -42,7 +42,7 @@ pub async fn repair(destination: &Location, run_id: &str, pipeline: &str, damage
     Ok(done)
 }
 
-/// Puts back what is gone of a publication; whether it is whole now.
+/// Restores the missing files of a publication; whether it is whole now.
 async fn restore(destination: &Location, damage: &Damage) -> Result<bool> {
     let Some(commit) = Publications::commit_at(destination, damage.number).await? else { return Ok(false) };
     for table in commit.tables.values() {
@@ -52,7 +52,7 @@ async fn restore(destination: &Location, damage: &Damage) -> Result<bool> {
         }
         load_manifests::write(destination, table).await?;
     }
-    // Of what is kept for the next publication there is no copy: the day is published anew.
+    // There is no copy of state tables, so the day must be published again.
     for file in commit.state.values() {
         if !is_there(destination, file).await? {
             return Ok(false);

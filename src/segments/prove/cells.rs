@@ -1,4 +1,4 @@
-//! The cells that a set's terms part customers into, and which rules match in each, asked of DataFusion.
+//! The cells into which a set's terms divide customers, and which rules match in each, as DataFusion evaluates them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::engine::Engine;
 
 /// The most cells that a set is proved over: a fraction of a second.
 pub const MOST_CELLS: usize = 1 << 18;
-/// Cells that are asked at once.
+/// Cells that are evaluated in one batch.
 const BATCH_CELLS: usize = 8192;
 
 /// Values of a term that no condition tells apart.

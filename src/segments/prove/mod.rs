@@ -1,12 +1,12 @@
 //! Proofs of rule sets before data is read: nobody is left out, no rule is idle, and the rules of a partition do not overlap.
 //!
 //! What a set's rules compare with constants parts customers into finitely many cells ([`terms`], [`cells`]): between two
-//! neighbouring constants every number is like every other. In each cell DataFusion is asked which rules match, so the proof has
-//! the meaning of the rules as the run has it, null among it. Where a column has a declared domain, only its values are cells,
-//! and every run holds the profile to that domain ([`super::domain`]).
+//! neighbouring constants all numbers are treated alike. In each cell DataFusion evaluates which rules match, so the rules mean the same
+//! in the proof as in a run, also for null. Where a column has a declared domain, only its values are cells, and every run verifies that
+//! the profile keeps to that domain ([`super::domain`]).
 //!
-//! What depends on columns of which only the type is known, or on conditions that are taken as a whole, is told as a warning:
-//! customers like that may not exist. That a rule can never match is certain, because every customer is in one of the cells.
+//! Findings that depend on columns of which only the type is known, or on conditions that are taken as a whole, are warnings, because
+//! such customers may not exist. That a rule can never match is certain, because every customer is in one of the cells.
 
 mod cells;
 mod findings;

@@ -1,4 +1,4 @@
-//! What a proof found, told at the rules.
+//! Reports the findings of a proof at the places of the rules.
 
 use super::super::domain::ColumnDomain;
 use super::cells::MOST_CELLS;
