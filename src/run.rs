@@ -62,13 +62,13 @@ async fn check_and_publish(request: &Request, computed: Computed, progress: &Pro
     // Checks read the files: an engine of their own has all the memory that the models held.
     let engine = Engine::with_text_encoding(request.limits, plan.values.zone.name(), request.text_encoding)?;
     engine.hash_with(plan.project.pipeline.identity.salt.as_deref().unwrap_or_default());
-    let mut steps = Steps::new(recorder, progress, &engine, request.profile);
+    let mut steps = Steps::new(recorder, progress, &engine, request.timings);
     steps.begin("check outputs");
     let staged = staging.finish().with_parameters(plan.values.parameters.clone());
-    let asked = staged.check(&engine, &plan.project.pipeline).await?;
-    steps.end(asked.verdicts().len() as u64);
-    recorder.note(|record| record.checks = asked.verdicts().to_vec());
-    let checked = asked.passed()?;
+    let report = staged.check(&engine, &plan.project.pipeline).await?;
+    steps.end(report.check_results().len() as u64);
+    recorder.note(|record| record.checks = report.check_results().to_vec());
+    let checked = report.passed()?;
 
     steps.begin("publish");
     recorder.begin_publishing()?;
@@ -83,7 +83,7 @@ async fn check_and_publish(request: &Request, computed: Computed, progress: &Pro
         parameters: plan.values.shown.clone(),
         fingerprint,
         tables,
-        kept: BTreeMap::new(),
+        state: BTreeMap::new(),
         identity_hash_id: hash_id,
         sources: judged,
         publications: BTreeMap::new(),

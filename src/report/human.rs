@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::identity::{Counts, NamedBy};
 use crate::ingest::{Ledger, Scope};
 use crate::job::{Outcome, Unchanged};
-use crate::publish::CheckOutcome;
+use crate::publish::{CheckOutcome, CheckResult};
 use crate::record::Step;
 
 /// The width of a bar in the list of segments.
@@ -18,7 +18,7 @@ const BAR: u64 = 24;
 const STEPS_SHOWN: usize = 6;
 /// The reasons that a summary names for the rejects of a source: the commonest.
 const REASONS_SHOWN: usize = 4;
-/// The steps of which a profile shows the operators.
+/// The steps whose operators are shown with `--timings`.
 const PROFILES_SHOWN: usize = 3;
 
 /// The summary of a run.
@@ -31,10 +31,10 @@ pub fn outcome(outcome: &Outcome) -> String {
 
 /// What somebody should look at although the run went through: a line each.
 pub fn warnings(outcome: &Outcome) -> Vec<String> {
-    let failed = outcome.published.verdicts.iter().filter(|verdict| verdict.outcome == CheckOutcome::Failed);
-    let failed = failed.map(|verdict| {
-        let kept = verdict.rows_kept_in.as_ref().map_or_else(String::new, |place| format!("; kept in {place}"));
-        format!("warning: {}: {}{kept}", verdict.check, verdict.found)
+    let failed = outcome.published.check_results.iter().filter(|result| result.outcome == CheckOutcome::Failed);
+    let failed = failed.map(|result| {
+        let kept = result.rows_kept_in.as_ref().map_or_else(String::new, |place| format!("; kept in {place}"));
+        format!("warning: {}: {}{kept}", result.check, result.found)
     });
     failed.chain(outcome.warnings.iter().map(|warning| format!("look at: {warning}"))).collect()
 }
@@ -43,21 +43,21 @@ fn write_outcome(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
     let commit = &outcome.published.commit;
     writeln!(text, "{} as of {}", outcome.pipeline, commit.as_of)?;
     write_sources(text, &commit.sources)?;
-    write_rejects(text, &commit.sources)?;
     if let Some(found) = &outcome.identity {
         write_identity(text, found)?;
     }
     write_segments(text, outcome)?;
     write_outputs(text, outcome)?;
-    write_checks(text, outcome)?;
+    write_checks(text, &outcome.published.check_results)?;
     if !outcome.warnings.is_empty() {
         writeln!(text, "\nLook at")?;
         for warning in &outcome.warnings {
             writeln!(text, "  {warning}")?;
         }
     }
+
     if outcome.steps.iter().any(|step| !step.operators.is_empty()) {
-        return write_profile(text, outcome);
+        return write_timings(text, outcome);
     }
     write_slowest(text, outcome)?;
     write_published(text, outcome)
@@ -74,10 +74,10 @@ fn write_sources(text: &mut String, sources: &[Ledger]) -> std::fmt::Result {
     for source in sources.iter().filter(|source| source.files_skipped > 0) {
         writeln!(text, "  {}: markers beside its files (as _SUCCESS), which are not read: {}", source.source, count(source.files_skipped))?;
     }
-    Ok(())
+    write_rejects(text, sources)
 }
 
-/// How identifiers became customers.
+/// How many identifiers and customers there are.
 fn write_identity(text: &mut String, found: &Counts) -> std::fmt::Result {
     let counts = [found.identifiers, found.edges, found.customers].map(|count| HumanCount(count).to_string());
     writeln!(text, "\nIdentity {} identifiers and {} ties make {} customers", counts[0], counts[1], counts[2])?;
@@ -95,7 +95,7 @@ fn write_identity(text: &mut String, found: &Counts) -> std::fmt::Result {
     write_known(text, found)
 }
 
-/// How large the segments are, set by set.
+/// The size of every segment.
 fn write_segments(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
     writeln!(text, "\nSegments of {} customers", HumanCount(outcome.customers))?;
     let width = outcome.segments.iter().map(|size| size.segment.len()).max().unwrap_or(0);
@@ -112,7 +112,7 @@ fn write_segments(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
     Ok(())
 }
 
-/// The files of the publication.
+/// The files that were published.
 fn write_outputs(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
     let places: Vec<&String> = outcome.published.tables_shown.values().flatten().collect();
     let folder = places.first().and_then(|place| place.rsplit_once('/')).map_or("", |(folder, _)| folder);
@@ -128,20 +128,19 @@ fn write_outputs(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
     Ok(())
 }
 
-/// How the checks came out; those that passed are only counted.
-fn write_checks(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
-    let verdicts = &outcome.published.verdicts;
-    let of = |outcome: CheckOutcome| verdicts.iter().filter(move |verdict| verdict.outcome == outcome);
+/// How the checks came out, and what those found that did not pass.
+fn write_checks(text: &mut String, check_results: &[CheckResult]) -> std::fmt::Result {
+    let of = |outcome: CheckOutcome| check_results.iter().filter(move |result| result.outcome == outcome);
     let [passed, warned, skipped] = [CheckOutcome::Passed, CheckOutcome::Failed, CheckOutcome::Skipped].map(|outcome| of(outcome).count());
     writeln!(text, "\nChecks  {passed} passed, {warned} warned, {skipped} skipped")?;
-    for verdict in of(CheckOutcome::Failed) {
-        writeln!(text, "  warning: {}: {}", verdict.check, verdict.found)?;
-        if let Some(place) = &verdict.rows_kept_in {
+    for result in of(CheckOutcome::Failed) {
+        writeln!(text, "  warning: {}: {}", result.check, result.found)?;
+        if let Some(place) = &result.rows_kept_in {
             writeln!(text, "           kept in {place}")?;
         }
     }
-    for verdict in of(CheckOutcome::Skipped) {
-        writeln!(text, "  skipped: {}: {}", verdict.check, verdict.found)?;
+    for result in of(CheckOutcome::Skipped) {
+        writeln!(text, "  skipped: {}: {}", result.check, result.found)?;
     }
     Ok(())
 }
@@ -172,7 +171,7 @@ fn write_published(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
 }
 
 /// The steps in order with what each cost, and the operators of the slowest.
-fn write_profile(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
+fn write_timings(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
     let width = outcome.steps.iter().map(|step| step.name.len()).max().unwrap_or(0);
     writeln!(text, "\nSteps   {} in {} steps", seconds(outcome.elapsed_ms), outcome.steps.len())?;
     writeln!(

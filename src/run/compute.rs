@@ -62,7 +62,7 @@ impl Prepared {
         let Carried { mut warnings, predecessor, hash_id } = Carried::of(&plan, &published, predecessor.as_ref()).await?;
         engine::expect_to_read(extracts.iter().flat_map(|extract| &extract.files).map(|(file, _)| file.meta.size).sum());
         let engine = Engine::with_text_encoding(request.limits, plan.values.zone.name(), request.text_encoding)?;
-        let mut steps = Steps::new(recorder, progress, &engine, request.profile);
+        let mut steps = Steps::new(recorder, progress, &engine, request.timings);
         recorder.begin_writing(files_of(&plan, &destination, &recorder.run_id())).await?;
         let mut staging = Staging::new(destination, recorder.run_id(), request.as_of, published).of_pipeline(&plan.project.pipeline);
 

@@ -112,8 +112,8 @@ fn note_inputs(request: &Request, plan: &Plan, extracts: &[Extract], predecessor
     let inputs: Vec<Input> = extracts.iter().flat_map(ingest::inputs).collect();
     let parameters = plan.values.shown.clone();
     let variables = config::variables(&plan.project, &request.environment);
-    let kept = predecessor.map(|commit| commit.kept.clone()).unwrap_or_default();
-    let fingerprint = manifest::fingerprint(&plan.project.digest, &variables, &parameters, &inputs, &kept);
+    let state = predecessor.map(|commit| commit.state.clone()).unwrap_or_default();
+    let fingerprint = manifest::fingerprint(&plan.project.digest, &variables, &parameters, &inputs, &state);
     recorder.note(|record| {
         record.project_digest = Some(plan.project.digest.clone());
         record.fingerprint = Some(fingerprint.clone());
