@@ -7,7 +7,7 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::error::DataFusionError;
 
-use super::{Findings, Found, Native, Predecessor, Surroundings, outward};
+use super::step::{Findings, Found, Native, Predecessor, Surroundings, outward};
 use crate::engine::{self, Engine};
 use crate::error::Result;
 use crate::graph::{EDGES, NativeInput, Signature};

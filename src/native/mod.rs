@@ -3,119 +3,13 @@
 
 mod identity;
 mod segments;
+mod step;
 
 pub use identity::{IdentityStep, SIGNATURE as IDENTITY_SIGNATURE};
 pub use segments::SegmentsStep;
+pub use step::{Findings, Found, Native, Predecessor, Surroundings};
 
-use std::collections::BTreeMap;
-use std::fmt;
-
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
-use chrono::NaiveDate;
-use datafusion::error::DataFusionError;
-use futures::StreamExt;
-use futures::stream::BoxStream;
-
-use crate::engine::Engine;
-use crate::error::{Error, Result};
 use crate::graph::Signature;
-use crate::identity::Counts;
-use crate::publish::StateTable;
-use crate::segments::SegmentSize;
 
 /// The native steps that there are, in no order: a project has those whose inputs it has.
 pub const SIGNATURES: [&Signature; 2] = [&identity::SIGNATURE, &segments::SIGNATURE];
-
-/// A native step.
-#[async_trait::async_trait]
-pub trait Native: fmt::Debug + Send + Sync {
-    /// What it reads and makes.
-    fn signature(&self) -> &'static Signature;
-
-    /// The columns of the tables that it makes, in the order of its signature.
-    fn schemas(&self) -> Vec<SchemaRef>;
-
-    /// Reads its inputs from the engine and from what lies around it, and registers the tables that it makes.
-    ///
-    /// # Errors
-    /// DataFusion's own, or around an [`Error`] of the step.
-    async fn run(&self, engine: &Engine, around: &mut Surroundings) -> Result<Found, DataFusionError>;
-}
-
-/// What a native step may read beside the tables of its signature.
-#[derive(Debug, Default)]
-pub struct Surroundings {
-    /// The predecessor publication, if there is one to build on.
-    pub predecessor: Option<Predecessor>,
-    /// Whether rows are given of which only some columns were written, as in a case: the others are null whatever their declared domain.
-    pub has_partial_rows: bool,
-}
-
-/// What a native step found, beside the tables that it made.
-pub struct Found {
-    /// Rows, as the step counts them for the report of a run.
-    pub rows: u64,
-    /// What is reported of it.
-    pub findings: Findings,
-    /// Makes the tables that the next publication needs. It is called after the step's inputs were released, which makes room for them.
-    pub state: Option<MakeState>,
-}
-
-/// Makes state tables.
-pub type MakeState = Box<dyn FnOnce(&Engine) -> Result<Vec<StateTable>> + Send>;
-
-/// What is reported of a native step.
-#[derive(Debug)]
-pub enum Findings {
-    /// How many identifiers, edges and customers there are.
-    Identity(Counts),
-    /// How large the segments are.
-    Segments {
-        /// The segments, by set, in order of the pipeline file.
-        sizes: Vec<SegmentSize>,
-        /// How many customers there are.
-        customers: u64,
-    },
-}
-
-/// What the publication of the nearest earlier day gives to the steps of a run.
-pub struct Predecessor {
-    /// The day that it is as of.
-    pub as_of: NaiveDate,
-    /// That day's first moment, in microseconds since 1970.
-    pub as_of_micros: i64,
-    tables: BTreeMap<&'static str, Rows>,
-}
-
-/// The rows of a state table, in their order.
-pub type Rows = BoxStream<'static, Result<RecordBatch>>;
-
-impl Predecessor {
-    /// A publication without state tables.
-    pub fn new(as_of: NaiveDate, as_of_micros: i64) -> Self {
-        Predecessor { as_of, as_of_micros, tables: BTreeMap::new() }
-    }
-
-    /// Adds a state table.
-    #[must_use]
-    pub fn with(mut self, name: &'static str, rows: Rows) -> Self {
-        self.tables.insert(name, rows);
-        self
-    }
-
-    /// The rows of a state table, which can be taken once; no rows if the publication has none of that name.
-    pub fn take(&mut self, name: &str) -> Rows {
-        self.tables.remove(name).unwrap_or_else(|| futures::stream::empty().boxed())
-    }
-}
-
-impl fmt::Debug for Predecessor {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Predecessor").field("as_of", &self.as_of).field("tables", &self.tables.keys()).finish()
-    }
-}
-
-fn outward(error: Error) -> DataFusionError {
-    DataFusionError::External(Box::new(error))
-}

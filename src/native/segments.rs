@@ -6,7 +6,7 @@ use datafusion::error::DataFusionError;
 use datafusion::prelude::ident;
 use futures::TryStreamExt;
 
-use super::{Findings, Found, Native, Surroundings, outward};
+use super::step::{Findings, Found, Native, Surroundings, outward};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::graph::{MEMBERSHIP, NativeInput, PROFILE, Signature};
