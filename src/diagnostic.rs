@@ -180,21 +180,24 @@ pub fn in_order(mut problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
     problems
 }
 
-/// "did you mean …?" for the nearest name, or the list of the names when none is near.
-pub fn suggestion<'a>(wrong: &str, right: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    let names: Vec<&str> = right.into_iter().collect();
+/// The name that was probably meant; none when none is near.
+pub fn nearest<'a>(wrong: &str, right: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let distance = |name: &str| strsim::osa_distance(&wrong.to_lowercase(), &name.to_lowercase());
     let likeness = |name: &str| strsim::jaro_winkler(&wrong.to_lowercase(), &name.to_lowercase());
     // Few wrong letters first; among equally many, the likest beginning.
-    let nearest = names
-        .iter()
-        .copied()
+    let nearest = right
+        .into_iter()
         .min_by(|a, b| distance(a).cmp(&distance(b)).then_with(|| likeness(b).total_cmp(&likeness(a))).then_with(|| a.cmp(b)));
-    let nearest = nearest.map(|name| (likeness(name), name));
-    match nearest {
-        Some((likeness, name)) if likeness > 0.8 => Some(format!("did you mean `{name}`?")),
-        Some(_) if names.len() <= 12 => Some(format!("there is {}", list(&names))),
-        _ => None,
+    nearest.filter(|name| likeness(name) > 0.8)
+}
+
+/// "did you mean …?" for the nearest name, or the list of the names when none is near.
+pub fn suggestion<'a>(wrong: &str, right: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let names: Vec<&str> = right.into_iter().collect();
+    match nearest(wrong, names.iter().copied()) {
+        Some(name) => Some(format!("did you mean `{name}`?")),
+        None if (1..=12).contains(&names.len()) => Some(format!("there is {}", list(&names))),
+        None => None,
     }
 }
 

@@ -46,6 +46,8 @@ pub struct Message {
     pub details: Vec<String>,
     /// What to do.
     pub hint: Option<Hint>,
+    /// The file of an extract that was refused, if it is about one.
+    pub file: Option<String>,
 }
 
 /// The exit status of the command line.
@@ -117,12 +119,24 @@ impl Error {
 impl Message {
     /// A message of one sentence.
     pub fn new(what: impl Into<String>) -> Self {
-        Message { what: what.into(), details: Vec::new(), hint: None }
+        Message { what: what.into(), ..Message::default() }
     }
 
     /// Adds a line of particulars.
     pub fn detail(mut self, line: impl Into<String>) -> Self {
         self.details.push(line.into());
+        self
+    }
+
+    /// Adds lines of particulars.
+    pub fn details(mut self, lines: impl IntoIterator<Item = String>) -> Self {
+        self.details.extend(lines);
+        self
+    }
+
+    /// Says which file of an extract was refused.
+    pub fn of_file(mut self, file: impl Into<String>) -> Self {
+        self.file = Some(file.into());
         self
     }
 

@@ -31,7 +31,7 @@ pub struct Request {
     /// How the engine represents texts.
     pub text_encoding: TextEncoding,
     /// Whether to tell what every operator did.
-    pub profile: bool,
+    pub timings: bool,
     /// The variables of the process.
     pub environment: Environment,
 }

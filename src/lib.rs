@@ -18,9 +18,11 @@
 //! - [`engine`]: the DataFusion session; [`functions`]: its functions of our own; [`sql`]: parsed SQL and what is wrong with it
 //! - [`config`]: the project as types; [`storage`]: where files are
 //! - [`local_time`]: the clocks of a time zone; [`number`]: numbers as texts write them
-//! - [`diagnostic`] and [`error`]: what is wrong, where, and who must act; [`shown`]: how what comes from outside is shown
+//! - [`diagnostic`] and [`error`]: what is wrong, where, and who must act; [`shown`]: how what comes from outside is shown;
+//!   [`cast`]: casts that find out which values do not fit
 
 pub mod cases;
+pub mod cast;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -32,7 +32,7 @@ impl Carried {
         let hash_id = Rules::declared(&plan.project, &plan.values)?.hash_id();
         found.hash_id = Some(hash_id.clone());
         let Some(commit) = predecessor else { return Ok(found) };
-        let Some(map) = seen.kept(commit, IDENTITY_MAP).await? else {
+        let Some(map) = seen.state(commit, IDENTITY_MAP).await? else {
             found.warnings.push(format!(
                 "the publication as of {} keeps no map of identifiers, so ids begin anew, and aliases from before are forgotten",
                 commit.as_of
@@ -47,7 +47,7 @@ impl Carried {
             ));
             return Ok(found);
         }
-        let aliases = seen.kept(commit, IDENTITY_ALIASES).await?.unwrap_or_else(|| futures::stream::empty().boxed());
+        let aliases = seen.state(commit, IDENTITY_ALIASES).await?.unwrap_or_else(|| futures::stream::empty().boxed());
         let as_of_micros = plan.values.zone.first_moment_of(commit.as_of);
         let predecessor = Predecessor::new(commit.as_of, as_of_micros);
         found.predecessor = Some(predecessor.with(IDENTITY_MAP, map).with(IDENTITY_ALIASES, aliases));

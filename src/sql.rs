@@ -3,11 +3,16 @@
 mod bounds;
 mod failure;
 mod order;
+mod place;
+mod placeholders;
 mod query;
+mod syntax;
 
 pub use bounds::{Size, size};
 pub use failure::{Kind, discreet, kind, places, suspects};
 pub use order::{dependent, samples};
+pub use place::{span_of, whole};
+pub use placeholders::{placeholder, placeholders};
 pub use query::{Mention, parameters, parse, tables, text_in, too_deep, unknown_table};
 
 use std::collections::BTreeSet;
@@ -21,44 +26,12 @@ use regex::Regex;
 
 use crate::diagnostic::{Diagnostic, SourceFile, Span, list};
 use crate::engine::KnownFailure;
-
-/// A syntax error at the place that the parser's message ends with.
-fn syntax(file: &Arc<SourceFile>, message: &str) -> Diagnostic {
-    let message = message.lines().next().unwrap_or_default();
-    let (text, place) = message.split_once(" at Line: ").map_or((message, None), |(text, place)| (text, Some(place)));
-    let text = text.rsplit("sql parser error: ").next().unwrap_or(text);
-    let text = text.trim_start_matches("SQL error: ").trim_start_matches("ParserError(\"").trim_start_matches("TokenizerError(\"");
-    let text = text.trim_end_matches("\")");
-    let (what, label) = match text.strip_prefix("Expected: ").and_then(|text| text.split_once(", found: ")) {
-        Some((expected, "EOF")) => (format!("{} is missing", quoted(expected)), "the text ends here".to_owned()),
-        Some((expected, found)) => (format!("expected {}", quoted(expected)), format!("found {}", quoted(found))),
-        None => (text.to_owned(), String::new()),
-    };
-    let mut diagnostic = Diagnostic::error("sql-syntax", format!("SQL syntax: {what}"));
-    if !label.is_empty() {
-        diagnostic = diagnostic.label(label);
-    }
-    let numbers = place.and_then(|place| {
-        let (line, column) = place.split_once(", Column: ")?;
-        let column: String = column.chars().take_while(char::is_ascii_digit).collect();
-        Some((line.parse().ok()?, column.parse().ok()?))
-    });
-    let (line, column) = numbers.unwrap_or_else(|| file.line_and_column(file.text.trim_end().len()));
-    let start = file.offset(line, column);
-    let token = file.text[start..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').count();
-    diagnostic.at(Span::at(file, line, column, token.max(1)))
-}
-
-/// Punctuation and single words of the parser in code quotes; what it describes in words stays as it is.
-fn quoted(said: &str) -> String {
-    let described = said.contains(' ') || said.chars().next().is_some_and(char::is_lowercase) && said.len() > 12;
-    if described { said.to_owned() } else { format!("`{said}`") }
-}
+use place::{IntoParser, call_of};
+use syntax::syntax;
 
 /// A syntax error of a segment rule, at its place in the rule.
 pub fn rule_syntax(file: &Arc<SourceFile>, error: &DataFusionError) -> Diagnostic {
-    let said = error.strip_backtrace();
-    query::too_nested(file, &said).unwrap_or_else(|| syntax(file, &said))
+    query::too_nested(file, error).unwrap_or_else(|| syntax(file, &error.strip_backtrace()))
 }
 
 /// The texts that stand in a query between single quotes.
@@ -76,16 +49,6 @@ pub fn unrepeatable(file: &Arc<SourceFile>, name: &str) -> Diagnostic {
     Diagnostic::error("unrepeatable", format!("`{name}` gives another value every time, so the same extracts would give other outputs"))
         .at(Span { file: Arc::clone(file), bytes })
         .hint("count from `$as_of`, which is the same in every run for a day")
-}
-
-/// A span of the SQL parser as a span of the file; none when the parser knew no place.
-pub fn span_of(file: &Arc<SourceFile>, span: datafusion::sql::sqlparser::tokenizer::Span) -> Option<Span> {
-    let position = |line: u64, column: u64| Some((usize::try_from(line).ok().filter(|l| *l > 0)?, usize::try_from(column).ok()?));
-    let (line, column) = position(span.start.line, span.start.column)?;
-    let start = file.offset(line, column);
-    let (line, column) = position(span.end.line, span.end.column)?;
-    let end = file.offset(line, column).max(start + 1).min(file.text.len());
-    Some(Span { file: Arc::clone(file), bytes: start..end.max(start) })
 }
 
 /// What DataFusion says against a query, as one diagnostic for each thing it found.
@@ -184,12 +147,6 @@ fn in_plain_types(message: &str) -> String {
     TYPES.iter().fold(message.to_owned(), |told, (pattern, plain)| pattern.replace_all(&told, *plain).into_owned())
 }
 
-/// Where a function is called, as far as its name tells.
-fn call_of(file: &Arc<SourceFile>, name: &str) -> Span {
-    let at = file.text.to_lowercase().find(&format!("{}(", name.to_lowercase()));
-    at.map_or_else(|| whole(file), |at| Span { file: Arc::clone(file), bytes: at..at + name.len() })
-}
-
 fn schema_problem(file: &Arc<SourceFile>, error: &SchemaError) -> Diagnostic {
     match error {
         SchemaError::FieldNotFound { field, valid_fields } => {
@@ -222,28 +179,4 @@ fn mention(file: &Arc<SourceFile>, column: &Column) -> Option<Span> {
         let at = file.text.find(column.name())?;
         Some(Span { file: Arc::clone(file), bytes: at..at + column.name().len() })
     })
-}
-
-/// The first line that is no comment, for problems of a query as a whole.
-pub fn whole(file: &Arc<SourceFile>) -> Span {
-    let mut start = 0;
-    for line in file.text.split_inclusive('\n') {
-        if !line.trim().is_empty() && !line.trim_start().starts_with("--") {
-            return Span { file: Arc::clone(file), bytes: start..start + line.trim_end().len() };
-        }
-        start += line.len();
-    }
-    Span { file: Arc::clone(file), bytes: 0..0 }
-}
-
-/// DataFusion's spans and its parser's say the same with other types.
-trait IntoParser {
-    fn into_parser(self) -> datafusion::sql::sqlparser::tokenizer::Span;
-}
-
-impl IntoParser for datafusion::common::Span {
-    fn into_parser(self) -> datafusion::sql::sqlparser::tokenizer::Span {
-        use datafusion::sql::sqlparser::tokenizer::{Location, Span};
-        Span::new(Location::new(self.start.line, self.start.column), Location::new(self.end.line, self.end.column))
-    }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::days::DaysArguments;
+use super::days::{DaysArguments, day};
 use super::durations::{duration, some_duration};
 use crate::config::{self, Environment, Project};
 use crate::error::Error;
@@ -101,6 +101,9 @@ pub struct RunArguments {
     pub force: bool,
     /// Tell what every step cost: time, bytes read, memory, what spilled, and the operators of the slowest
     #[arg(long)]
+    pub timings: bool,
+    /// What `--timings` was called
+    #[arg(long, hide = true)]
     pub profile: bool,
     /// Keep the run's record in this local file too, whatever becomes of the run
     #[arg(long, value_name = "FILE", conflicts_with = "from")]
@@ -288,10 +291,6 @@ impl ProjectArguments {
 fn name_and_value(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').filter(|(name, _)| !name.trim().is_empty()).ok_or("write it as NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
-}
-
-pub(super) fn day(text: &str) -> Result<NaiveDate, String> {
-    text.parse().map_err(|_| "write a day that exists as 2011-12-10".to_owned())
 }
 
 /// How much longer than any run or reader takes.

@@ -1,21 +1,22 @@
-//! `segmill clean`: what no publication needs any more, shown first, then removed; destinations adopted and repaired.
+//! `segmill clean`: shows the files that no publication needs any more, or removes them; adopts and repairs destinations.
 
 use chrono::NaiveDate;
 use indicatif::HumanBytes;
 use serde_json::{Value, json};
 
 use super::arguments::CleanArguments;
+use super::runtimes;
 use super::terminal::Terminal;
 use crate::config::Environment;
 use crate::diagnostic::counted;
 use crate::error::{ExitStatus, Result};
-use crate::publish::clean::{self, Asked, Removal, Waste, Why};
+use crate::publish::clean::{self, CleanRequest, OrphanedFile, Removal, Why};
 use crate::publish::damage::{Damage, Repair};
 use crate::publish::marker::Marker;
 use crate::run;
 use crate::storage::{Location, Stores};
 
-/// How many files that are not known are named to people; JSON names them all.
+/// The most unknown files that are listed for people. The JSON document lists all of them.
 const UNKNOWN_SHOWN: usize = 10;
 
 /// Runs the command.
@@ -24,42 +25,42 @@ pub fn command(arguments: &CleanArguments, environment: Environment, terminal: &
     let (destination, project) = arguments.place.open_with_project(&environment, &stores)?;
     let pipeline = project.as_ref().map(|project| project.pipeline.name.value.clone());
     let keep = project.and_then(|project| project.pipeline.outputs.keep);
-    let asked = Asked { pipeline, keep, ..Asked::after(arguments.grace) };
-    let told = super::runtime(2)?.block_on(async {
-        let told = clean(&destination, &asked, arguments).await;
+    let request = CleanRequest { pipeline, keep, ..CleanRequest::after(arguments.grace) };
+    let report = runtimes::working(2)?.block_on(async {
+        let report = clean(&destination, &request, arguments).await;
         run::give_up_uploads(&stores).await;
-        told
+        report
     })?;
-    let status = if told.left_damaged().next().is_none() { ExitStatus::Success } else { ExitStatus::Project };
-    terminal.give(|| told.lines(arguments.remove), || told.document(arguments, status))?;
+    let status = if report.left_damaged().next().is_none() { ExitStatus::Success } else { ExitStatus::Project };
+    terminal.give(|| report.lines(arguments.remove), || report.document(arguments, status))?;
     Ok(status)
 }
 
-async fn clean(destination: &Location, asked: &Asked, arguments: &CleanArguments) -> Result<Told> {
-    let adopted = if arguments.adopt { Some(Marker::adopt(destination, asked.pipeline.as_deref()).await?) } else { None };
-    let mut found = clean::find(destination, asked).await?;
+async fn clean(destination: &Location, request: &CleanRequest, arguments: &CleanArguments) -> Result<CleanReport> {
+    let adopted = if arguments.adopt { Some(Marker::adopt(destination, request.pipeline.as_deref()).await?) } else { None };
+    let mut found = clean::find(destination, request).await?;
     let unknown = std::mem::take(&mut found.unknown);
     let damaged = found.damaged.clone();
     let let_go = found.let_go.iter().map(|(day, _)| *day).collect();
-    let waste = found.waste.clone();
-    let mut done = Removal { waste, let_go, ..Removal::default() };
+    let orphaned = found.orphaned.clone();
+    let mut done = Removal { orphaned, let_go, ..Removal::default() };
     if arguments.remove || arguments.repair {
-        let acted = clean::remove(destination, asked, found, arguments.repair, arguments.remove).await?;
-        // Without `--remove` what can go is still only shown.
+        let acted = clean::remove(destination, request, found, arguments.repair, arguments.remove).await?;
+        // Without `--remove`, orphaned files are shown and not removed.
         done = if arguments.remove { acted } else { Removal { repaired: acted.repaired, record: acted.record, ..done } };
     }
-    Ok(Told { adopted, unknown, damaged, done })
+    Ok(CleanReport { adopted, unknown, damaged, done })
 }
 
-/// What there is to tell.
-struct Told {
+/// What a clean found and did, for its report.
+struct CleanReport {
     adopted: Option<Marker>,
-    unknown: Vec<Waste>,
+    unknown: Vec<OrphanedFile>,
     damaged: Vec<Damage>,
     done: Removal,
 }
 
-impl Told {
+impl CleanReport {
     fn left_damaged(&self) -> impl Iterator<Item = &Damage> {
         self.damaged.iter().filter(|damage| !self.done.repaired.contains_key(&damage.as_of))
     }
@@ -78,11 +79,11 @@ impl Told {
         for damage in self.left_damaged() {
             text += &format!("{damage}\n  = help: `--repair` puts back what it can, and takes the day out where it cannot\n");
         }
-        for waste in &self.done.waste {
-            text += &line(waste, why(waste.why));
+        for file in &self.done.orphaned {
+            text += &line(file, why(file.why));
         }
-        for waste in self.unknown.iter().take(UNKNOWN_SHOWN) {
-            text += &line(waste, "not known, left alone");
+        for file in self.unknown.iter().take(UNKNOWN_SHOWN) {
+            text += &line(file, "not known, left alone");
         }
         if self.unknown.len() > UNKNOWN_SHOWN {
             let more = (self.unknown.len() - UNKNOWN_SHOWN) as u64;
@@ -96,18 +97,18 @@ impl Told {
     }
 
     fn sum(&self, removed: bool) -> String {
-        let waste = &self.done.waste;
-        if waste.is_empty() {
+        let orphaned = &self.done.orphaned;
+        if orphaned.is_empty() {
             return "There is nothing to clean.".to_owned();
         }
-        let bytes = HumanBytes(waste.iter().map(|file| file.bytes).sum());
-        let files = counted(waste.len() as u64, "file");
+        let bytes = HumanBytes(orphaned.iter().map(|file| file.bytes).sum());
+        let files = counted(orphaned.len() as u64, "file");
         let written = self.done.record.as_ref().map_or_else(String::new, |record| format!("; what went is in {record}"));
         if removed { format!("\nRemoved {files}, {bytes}{written}") } else { format!("\n{files}, {bytes}; `--remove` removes them") }
     }
 
     fn document(&self, arguments: &CleanArguments, status: ExitStatus) -> Value {
-        let file = |waste: &Waste| json!({ "url": waste.url, "bytes": waste.bytes, "why": waste.why });
+        let file = |file: &OrphanedFile| json!({ "url": file.url, "bytes": file.bytes, "why": file.why });
         let damaged = |damage: &Damage| {
             json!({
                 "as_of": damage.as_of,
@@ -119,8 +120,8 @@ impl Told {
         json!({
             "status": if status != ExitStatus::Success { "damaged" } else if arguments.remove { "removed" } else { "shown" },
             "exit_code": status as u8,
-            "bytes": self.done.waste.iter().map(|waste| waste.bytes).sum::<u64>(),
-            "files": self.done.waste.iter().map(file).collect::<Vec<_>>(),
+            "bytes": self.done.orphaned.iter().map(|file| file.bytes).sum::<u64>(),
+            "files": self.done.orphaned.iter().map(file).collect::<Vec<_>>(),
             "days_let_go": self.done.let_go,
             "unknown": self.unknown.iter().map(file).collect::<Vec<_>>(),
             "damaged": self.damaged.iter().map(damaged).collect::<Vec<_>>(),
@@ -130,8 +131,8 @@ impl Told {
     }
 }
 
-fn line(waste: &Waste, why: &str) -> String {
-    format!("{:>12}  {why:<23}  {}\n", HumanBytes(waste.bytes).to_string(), waste.shown.escape_debug())
+fn line(file: &OrphanedFile, why: &str) -> String {
+    format!("{:>12}  {why:<23}  {}\n", HumanBytes(file.bytes).to_string(), file.shown.escape_debug())
 }
 
 fn why(why: Why) -> &'static str {

@@ -5,20 +5,25 @@ use clap::{Args, ValueEnum};
 
 use crate::error::{Error, Result};
 
-/// The most days that one command goes through: over a hundred years of them.
+/// The most days that one command publishes: more than a hundred years.
 const MAX_DAYS: usize = 40_000;
+
+/// A day as it is typed.
+pub fn day(text: &str) -> Result<NaiveDate, String> {
+    text.parse().map_err(|_| "write a day that exists as 2011-12-10".to_owned())
+}
 
 /// The days to publish.
 #[derive(Debug, Clone, Args)]
 pub struct DaysArguments {
     /// The day that the publication is as of: nothing that happens on it or later counts
-    #[arg(long, value_name = "YYYY-MM-DD", value_parser = super::arguments::day, required_unless_present = "from", conflicts_with = "from")]
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day, required_unless_present = "from", conflicts_with = "from")]
     pub as_of: Option<NaiveDate>,
     /// Publish several days, from this one on; days that are published and unchanged are skipped
-    #[arg(long, value_name = "YYYY-MM-DD", value_parser = super::arguments::day, requires = "to")]
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day, requires = "to")]
     pub from: Option<NaiveDate>,
     /// The last day, if the steps meet it
-    #[arg(long, value_name = "YYYY-MM-DD", value_parser = super::arguments::day, requires = "from")]
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day, requires = "from")]
     pub to: Option<NaiveDate>,
     /// The step from one day to the next
     #[arg(long, value_enum, default_value_t = Every::Day, requires = "from")]
@@ -42,13 +47,13 @@ impl DaysArguments {
         self.from.is_some()
     }
 
-    /// The days in order; one at least.
+    /// The days in order, at least one.
     ///
     /// # Errors
     /// [`Error::Project`] when the last comes before the first.
     pub fn days(&self) -> Result<Vec<NaiveDate>> {
         let (Some(from), Some(to)) = (self.from, self.to) else { return Ok(self.as_of.into_iter().collect()) };
-        // Counted from the first each time, so that a short month does not pull the later ones forward.
+        // Every day is counted from the first one, so that a short month does not shift the days after it.
         let nth = |n: u32| match self.every {
             Every::Day => from.checked_add_days(Days::new(u64::from(n))),
             Every::Week => from.checked_add_days(Days::new(u64::from(n) * 7)),

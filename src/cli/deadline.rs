@@ -1,10 +1,11 @@
-//! The time that a command may take, and its end when that is up, whatever still computes or waits.
+//! The deadline of a command. When it has passed, the command ends even if threads still compute or wait.
 
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 
 use super::durations::written;
+use super::runtimes;
 use crate::clock::Doing;
 use crate::error::{Error, Message, Result};
 
@@ -13,13 +14,13 @@ use crate::error::{Error, Message, Result};
 pub struct Deadline(Option<(Duration, tokio::time::Instant)>);
 
 impl Deadline {
-    /// So much after now; none without a time.
+    /// The deadline this long after now; no deadline without a timeout.
     pub fn after(timeout: Option<Duration>) -> Self {
-        // A time that no clock reaches is none.
+        // A time that the clock cannot represent is no deadline.
         Deadline(timeout.and_then(|timeout| Some((timeout, tokio::time::Instant::now().checked_add(timeout)?))))
     }
 
-    /// Waits until time is up.
+    /// Waits until the deadline has passed.
     pub async fn passed(self) {
         match self.0 {
             Some((_, end)) => tokio::time::sleep_until(end).await,
@@ -27,7 +28,7 @@ impl Deadline {
         }
     }
 
-    /// What to say then.
+    /// The error for a command whose deadline has passed.
     pub fn error(self, doing: &Doing, outcome: &str) -> Error {
         let timeout = self.0.map_or_else(String::new, |(timeout, _)| format!(" ({})", written(timeout)));
         let what = doing.told().map_or_else(
@@ -41,29 +42,29 @@ impl Deadline {
     }
 }
 
-/// Does something that leaves nothing behind, if it is done in time.
+/// Runs work that changes nothing, and gives its result if it ends before the deadline.
 ///
 /// # Errors
-/// Its own, and [`Error::Unavailable`] when time is up.
+/// The errors of the work, and [`Error::Unavailable`] when the deadline has passed.
 pub fn within<T: Send + 'static>(
     timeout: Option<Duration>,
     threads: usize,
     doing: &Doing,
     work: impl FnOnce(&Handle) -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    let runtime = super::runtime(threads)?;
+    let runtime = runtimes::working(threads)?;
     let handle = runtime.handle().clone();
-    // On a thread of its own, and watched by a runtime that has nothing else to do: what computes for long keeps neither waiting.
+    // The work runs on its own thread, and a separate runtime watches the deadline, so a long computation delays neither.
     let working = runtime.spawn_blocking(move || work(&handle));
-    let done = super::waiting()?.block_on(async {
+    let done = runtimes::waiting()?.block_on(async {
         let deadline = Deadline::after(timeout);
         tokio::select! {
-            // What it panicked with may hold values.
+            // The message of the panic is dropped because it may contain values.
             done = working => done.unwrap_or_else(|_| Err(Error::defect("the command broke off"))),
             () = deadline.passed() => Err(deadline.error(doing, "nothing was changed")),
         }
     });
-    // What is still going on ends with the process.
+    // Work that is still in progress ends with the process.
     std::mem::forget(runtime);
     done
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// A hundred years: before that nobody published anything, and no calendar ends on the way.
+/// A hundred years. Longer times are refused, so that no date overflows.
 pub const MAX_DURATION: Duration = Duration::from_hours(36_525 * 24);
 
 const WRONG: &str = "write it with units, as 90s, 30m, 1h30m or 2d";
@@ -10,7 +10,7 @@ const WRONG: &str = "write it with units, as 90s, 30m, 1h30m or 2d";
 /// A time, each number with its unit.
 ///
 /// # Errors
-/// What is wrong with it, as one would say it.
+/// What is wrong with the text, for people.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let mut rest = text.trim();
     let mut seconds = 0.0;
@@ -30,7 +30,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).ok().filter(|duration| *duration <= MAX_DURATION).ok_or(most)
 }
 
-/// A time that is not over at once.
+/// A time that is longer than zero.
 ///
 /// # Errors
 /// As [`duration`].
@@ -50,7 +50,7 @@ fn unit_seconds(unit: &str) -> Option<f64> {
     })
 }
 
-/// A time as one would write it: `1h 30m`, `12s`, `1.5s`, `250ms`.
+/// A time as people write it: `1h 30m`, `12s`, `1.5s`, `250ms`.
 pub fn written(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let tenths = duration.subsec_millis() / 100;

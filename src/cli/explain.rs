@@ -25,7 +25,7 @@ pub fn command(arguments: ExplainArguments, environment: Environment, terminal: 
         as_of: arguments.as_of,
         destination: arguments.destination,
         text_encoding: text_encoding::of(&environment)?,
-        profile: false,
+        timings: false,
         force: false,
         limits: Limits { threads, memory_bytes: memory_at_hand() / 2 },
         environment,

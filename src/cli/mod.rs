@@ -10,6 +10,7 @@ mod generate;
 mod init;
 mod outputs;
 mod run;
+mod runtimes;
 mod schema;
 mod signals;
 mod terminal;
@@ -31,15 +32,13 @@ use crate::ingest::is_decoding;
 use crate::shown;
 use crate::storage::Stores;
 use arguments::{Arguments, Command, Format};
+use runtimes::STACK_BYTES;
 use terminal::Terminal;
-
-/// The stack of a thread. A statement is taken apart by recursion, and a model that unites hundreds of tables is that deep.
-const STACK_BYTES: usize = 32 * 1024 * 1024;
 
 /// Runs the command on a thread whose stack is as large as those of the threads that work, and gives the exit status.
 pub fn main() -> ExitCode {
     match std::thread::Builder::new().stack_size(STACK_BYTES).spawn(command) {
-        // What it panicked with has been told.
+        // The panic hook has reported the panic.
         Ok(command) => command.join().unwrap_or_else(|_| ExitStatus::Defect.into()),
         Err(_) => command(),
     }
@@ -87,7 +86,7 @@ fn command() -> ExitCode {
     }
 }
 
-/// Tells what is wrong with the arguments, or the help or version that they ask for.
+/// Prints what is wrong with the arguments, or the help or version that they ask for.
 fn refuse_arguments(error: &clap::Error, environment: &Environment) -> ExitCode {
     let json = std::env::args_os().collect::<Vec<_>>().windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json")
         || std::env::args_os().any(|argument| argument == "--format=json");
@@ -98,32 +97,20 @@ fn refuse_arguments(error: &clap::Error, environment: &Environment) -> ExitCode 
         return ExitStatus::Project.into();
     }
     if error.to_string().chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
-        // What was typed, and is repeated, holds what a terminal obeys.
+        // The message repeats arguments that contain control characters, which a terminal would obey.
         Terminal::new(Format::Human, environment).say(&error.to_string());
     } else {
-        // A reader that has gone away is no failure.
+        // It is no failure when the reader of the output has gone.
         let _ = error.print();
     }
     if error.use_stderr() { ExitStatus::Project.into() } else { ExitStatus::Success.into() }
 }
 
-/// A runtime that waits: for signals, for time to pass, and for what another one computes, however busy that is.
-fn waiting() -> Result<tokio::runtime::Runtime, Error> {
-    let built = tokio::runtime::Builder::new_current_thread().thread_stack_size(STACK_BYTES).enable_all().build();
-    built.map_err(|error| Error::defect(format!("the runtime did not start: {error}")))
-}
-
-/// A runtime for the commands that read and write.
-fn runtime(threads: usize) -> Result<tokio::runtime::Runtime, Error> {
-    let built = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).thread_stack_size(STACK_BYTES).enable_all().build();
-    built.map_err(|error| Error::defect(format!("the runtime did not start: {error}")))
-}
-
 /// The variable that asks for logs.
 const LOG_VARIABLE: &str = "SEGMILL_LOG";
 
-/// Logs go to standard error when [`LOG_VARIABLE`] asks for them (as `SEGMILL_LOG=debug`), apart from messages for people. Only Segmill's own
-/// are let through, whatever is asked for: those of the libraries below hold requests with their signatures, plans and values.
+/// Logs go to standard error when [`LOG_VARIABLE`] asks for them (as `SEGMILL_LOG=debug`), apart from messages for people. Only
+/// Segmill's own log lines are printed, whatever the filter says, because those of libraries contain signed requests, plans and values.
 ///
 /// # Errors
 /// [`Error::Project`] when the variable is no filter.
@@ -135,15 +122,15 @@ fn start_log(environment: &Environment) -> Result<(), Error> {
     })?;
     let own = filter_fn(|of| of.target().split("::").next() == Some(env!("CARGO_CRATE_NAME")));
     let lines = tracing_subscriber::fmt::layer().with_writer(|| LogWriter).with_ansi(std::io::stderr().is_terminal()).with_filter(own);
-    // A log that a host program has set up already stays.
+    // A program that embeds Segmill may have set up its own log, which stays in place.
     let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(filter).with(lines));
     Ok(())
 }
 
-/// A panic tells where it happened and never what with: its message may hold values.
+/// Makes a panic print its place and not its message, which may contain values.
 fn keep_panics_discreet() {
     std::panic::set_hook(Box::new(|panic| {
-        // It is caught, and told as damage of the file.
+        // A panic in a decoder is caught there, and reported as damage of the file.
         if is_decoding() {
             return;
         }
@@ -155,12 +142,12 @@ fn keep_panics_discreet() {
             format!(" at {file}:{}", at.line())
         });
         let mut out = std::io::stderr().lock();
-        // Nobody could be told that nobody reads this.
+        // If standard error is closed, there is nowhere to report that.
         let _ = writeln!(out, "defect: Segmill broke off{place}; please report it with the command you ran");
     }));
 }
 
-/// Standard error, for the log: what a terminal obeys is written out.
+/// Standard error, for the log, with control characters escaped.
 struct LogWriter;
 
 impl Write for LogWriter {

@@ -1,26 +1,27 @@
-//! `segmill outputs`: the files of a publication, for whatever loads them.
+//! `segmill outputs`: lists the files of a publication, for the programs that load them.
 
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
 
 use super::arguments::{Format, OutputsArguments};
+use super::runtimes;
 use super::terminal::Terminal;
 use crate::config::Environment;
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
 use crate::manifest::{Commit, DataFile, Table};
-use crate::publish::{self, Publications, damage, loads};
+use crate::publish::{self, Publications, damage, load_manifests};
 use crate::storage::{Location, Stores};
 
 /// Runs the command.
 pub fn command(arguments: &OutputsArguments, environment: Environment, terminal: &Terminal) -> Result<()> {
     let destination = arguments.place.open(&environment, &Stores::new(environment.clone()))?;
-    let found = super::runtime(1)?.block_on(find(&destination, arguments))?;
+    let found = runtimes::working(1)?.block_on(find(&destination, arguments))?;
     let tables = wanted(&found, arguments.table.as_deref())?;
     match terminal.format() {
-        Format::Urls => Terminal::print(&tables.iter().map(|(_, table)| loads::urls(&destination, table)).collect::<String>()),
+        Format::Urls => Terminal::print(&tables.iter().map(|(_, table)| load_manifests::urls(&destination, table)).collect::<String>()),
         Format::Redshift => {
-            let entries: Vec<Value> = tables.iter().map(|(_, table)| loads::redshift_manifest(&destination, table)).collect();
+            let entries: Vec<Value> = tables.iter().map(|(_, table)| load_manifests::redshift_manifest(&destination, table)).collect();
             match entries.as_slice() {
                 [one] => Terminal::print(&format!("{one:#}")),
                 _ => Err(Error::argument("one-table", "a load manifest is of one table: name it with `--table`")),

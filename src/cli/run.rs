@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::arguments::{MAX_THREADS, RunArguments};
 use super::deadline::Deadline;
+use super::runtimes;
 use super::signals::Signals;
 use super::terminal::Terminal;
 use super::text_encoding;
@@ -26,25 +27,29 @@ use crate::run;
 use crate::shown;
 use crate::storage::{self, Stores};
 
-/// The share of the memory at hand that a run may use, in percent, when the program has had its part. At its peak a run takes a fifth more.
+/// The share of the available memory that a run may use, in percent, after the program's own memory. At its peak a run takes a fifth more.
 const MEMORY_SHARE: usize = 70;
 
 const MIB: usize = 1024 * 1024;
 
-/// The least memory that a thread needs: what its operators hold before they put anything on disk.
+/// The least memory that a thread needs: the amount that its operators hold before they spill to disk.
 const MIN_THREAD_BYTES: usize = 4 * MIB;
 
-/// How long a run that is publishing may go on after a signal or when time is up, and then how long its record may take: both within the
-/// two seconds that a run has to stop.
+/// How long a run that is publishing may continue after a signal or its deadline, and how long writing its record may then take. Together
+/// they stay within the two seconds that a run has to stop.
 const FINISH_PUBLISHING: Duration = Duration::from_millis(900);
 const WRITE_RECORD: Duration = Duration::from_millis(900);
 
 /// Runs the command.
 pub fn command(arguments: RunArguments, environment: Environment, terminal: &Terminal) -> Result<ExitStatus> {
+    if arguments.profile {
+        let problem = Diagnostic::error("invalid-arguments", "there is no `--profile`: the times of operators are given by another flag");
+        return Err(problem.hint("it is called `--timings` now").into());
+    }
     let limits = limits(&arguments)?;
     arguments.record.as_deref().map_or(Ok(()), refuse_pipe)?;
     engine::watch_memory(limits.memory_bytes);
-    let runtime = super::runtime(limits.threads)?;
+    let runtime = runtimes::working(limits.threads)?;
     let mut job = Job::new(&environment, arguments.timeout, terminal)?;
     let days = arguments.days.days()?;
     let request = Request {
@@ -55,7 +60,7 @@ pub fn command(arguments: RunArguments, environment: Environment, terminal: &Ter
         force: arguments.force,
         limits,
         text_encoding: text_encoding::of(&environment)?,
-        profile: arguments.profile,
+        timings: arguments.timings,
         environment,
     };
     let result = if arguments.days.is_backfill() {
@@ -63,7 +68,7 @@ pub fn command(arguments: RunArguments, environment: Environment, terminal: &Ter
     } else {
         job.run(&runtime, &request, arguments.record).and_then(|done| tell(&done, terminal))
     };
-    // What a stopped run left going ends with the process. A runtime that is shut down under it makes it panic on its last moments.
+    // Work that a stopped run left behind ends with the process. Shutting the runtime down first would make that work panic.
     std::mem::forget(runtime);
     result
 }
@@ -76,8 +81,8 @@ fn tell(done: &Done, terminal: &Terminal) -> Result<ExitStatus> {
     Ok(ExitStatus::Success)
 }
 
-/// Publishes day after day, so that later days find the earlier ones published. A day that fails by its own data does
-/// not keep the others back; what would fail every day alike ends it. Days that are done are skipped when it is run again.
+/// Publishes one day after another, so that each day finds the days before it published. When a day fails because of its own data, the
+/// next day is tried; a failure that would repeat on every day ends the command. Days that are already published are skipped.
 fn backfill(runtime: &Runtime, job: &mut Job, request: &Request, days: &[chrono::NaiveDate], terminal: &Terminal) -> Result<ExitStatus> {
     let mut told: Vec<Value> = Vec::new();
     let mut lines = Vec::new();
@@ -135,11 +140,11 @@ fn backfill(runtime: &Runtime, job: &mut Job, request: &Request, days: &[chrono:
     Ok(status)
 }
 
-/// What the runs of a command share.
+/// What the runs of one command share.
 struct Job {
     stores: Arc<Stores>,
     progress: Arc<Progress>,
-    /// Hears signals and the time pass, however busy the runtime is that computes.
+    /// Waits for signals and the deadline, however busy the computing runtime is.
     waiting: Runtime,
     signals: Signals,
     deadline: Deadline,
@@ -147,7 +152,7 @@ struct Job {
 
 impl Job {
     fn new(environment: &Environment, timeout: Option<Duration>, terminal: &Terminal) -> Result<Self> {
-        let waiting = super::waiting()?;
+        let waiting = runtimes::waiting()?;
         let (signals, deadline) = {
             let _entered = waiting.enter();
             (Signals::listen()?, Deadline::after(timeout))
@@ -156,12 +161,12 @@ impl Job {
         Ok(Job { stores, progress, waiting, signals, deadline })
     }
 
-    /// Runs one day, until it is done, a signal comes or time is up.
+    /// Runs one day until it ends, a signal arrives or the deadline has passed.
     fn run(&mut self, runtime: &Runtime, request: &Request, record: Option<std::path::PathBuf>) -> Result<Done> {
         let recorder = Arc::new(Recorder::start(request.as_of, request.limits, record));
         let (stores, progress, watched) = (Arc::clone(&self.stores), Arc::clone(&self.progress), Arc::clone(&recorder));
         let (handle, request) = (runtime.handle().clone(), request.clone());
-        // On a thread of its own, so that a step that computes for long does not keep the signal waiting.
+        // The run has its own thread, so that a step that computes for long does not delay the reaction to a signal.
         let running = runtime.spawn_blocking(move || handle.block_on(run::run(&request, &stores, &progress, &watched)));
         let until_stopped = run_or_stop(running, &mut self.signals, self.deadline, &self.stores, &recorder);
         let result = self.waiting.block_on(until_stopped);
@@ -204,7 +209,7 @@ async fn run_or_stop(
     Err(error)
 }
 
-/// What ends a run before it has ended by itself.
+/// What ends a run from outside.
 enum End {
     Signal(Signal),
     Time,
@@ -226,10 +231,10 @@ fn stopped(signal: Signal, publishing: bool) -> Error {
     Error::Stopped(signal, message)
 }
 
-/// Refuses a record that nobody may ever read: writing it would wait for ever, when all else is done.
+/// Refuses to write the record into a pipe, because writing would block for ever if nobody reads it.
 fn refuse_pipe(record: &Path) -> Result<()> {
     match storage::refuse_odd(record) {
-        // A terminal, or nowhere at all, can be written to.
+        // A terminal and the null device never block.
         Err(error) if storage::why_no_file(&error).is_some_and(|odd| !odd.is_device()) => {
             let odd = storage::why_no_file(&error).map_or("", |odd| odd.0);
             let what = format!("cannot write the record to {}: {odd}", shown::name(&record.to_string_lossy()));
@@ -239,7 +244,7 @@ fn refuse_pipe(record: &Path) -> Result<()> {
     }
 }
 
-/// What the run may use: what was typed, or else what is at hand.
+/// The limits of the run: as typed, or else from what the machine or container has.
 ///
 /// # Errors
 /// [`Error::Project`] when there is no memory for the threads that were typed.

@@ -2,16 +2,16 @@
 
 use crate::error::{Error, Result, Signal};
 
-/// The number of `SIGXFSZ`, which the system sends whoever writes past `ulimit -f`. It is the same on all systems that are built for.
+/// The number of `SIGXFSZ`, which the system sends to a process that writes past `ulimit -f`. It is the same on all supported systems.
 #[cfg(unix)]
 const FILE_TOO_LARGE: std::os::raw::c_int = 25;
 
-/// Makes a write past `ulimit -f` an error as one on a full disk is: without this the system ends the process.
+/// Makes a write past `ulimit -f` fail with an error, as on a full disk. Without this, the system ends the process.
 #[cfg(unix)]
 pub fn outlive_file_limit() {
     use tokio::signal::unix::{SignalKind, signal};
 
-    // Whoever listens once has it heard for good. Where nobody may listen it stays as it was.
+    // Listening once replaces the default reaction for the rest of the process. If that is not possible, the default stays.
     if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() {
         let _entered = runtime.enter();
         let _ = signal(SignalKind::from_raw(FILE_TOO_LARGE));
@@ -29,14 +29,14 @@ pub struct Signals {
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
-    /// None where it is ignored, as `nohup` asks.
+    /// None where the signal is ignored, as under `nohup`.
     #[cfg(unix)]
     hang_up: Option<tokio::signal::unix::Signal>,
 }
 
 #[cfg(unix)]
 impl Signals {
-    /// Begins to listen; from now on a signal does not end the process by itself.
+    /// Begins to listen. From now on a signal does not end the process by itself.
     ///
     /// # Errors
     /// [`Error::Defect`] when the system does not let a process listen.
@@ -64,7 +64,7 @@ impl Signals {
     }
 }
 
-/// Whether a signal is known not to be ignored. Where the system does not tell, it keeps the meaning that it has.
+/// Whether the process may listen to a signal. Where the system does not say whether it is ignored, it is left as it is.
 #[cfg(unix)]
 fn is_heeded(number: std::os::raw::c_int) -> bool {
     std::fs::read_to_string("/proc/self/status").ok().and_then(|status| is_ignored(&status, number)) == Some(false)
@@ -87,7 +87,7 @@ impl Signals {
 
     /// The next signal.
     pub async fn next(&mut self) -> Signal {
-        // Where there is no way to hear one, there is none.
+        // On this system no signal can be received.
         match tokio::signal::ctrl_c().await {
             Ok(()) => Signal::Interrupt,
             Err(_) => std::future::pending().await,

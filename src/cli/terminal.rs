@@ -11,7 +11,7 @@ use crate::report;
 use crate::shown;
 use crate::storage;
 
-/// Where a command tells its result.
+/// Where a command prints its result and its messages.
 #[derive(Debug)]
 pub struct Terminal {
     format: Format,
@@ -20,14 +20,14 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Looks at what standard error is.
+    /// Finds out whether standard error is a terminal.
     pub fn new(format: Format, environment: &Environment) -> Self {
         let live = std::io::stderr().is_terminal() && environment.get("TERM").is_none_or(|term| term != "dumb");
         let colour = live && environment.get("NO_COLOR").is_none_or(String::is_empty);
         Terminal { format, live, colour }
     }
 
-    /// The form asked for.
+    /// The format of results that was asked for.
     pub fn format(&self) -> Format {
         self.format
     }
@@ -35,7 +35,7 @@ impl Terminal {
     /// Prints a result as it is.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when standard output does not take it.
+    /// [`Error::Unavailable`] when standard output cannot be written to.
     pub fn print(text: &str) -> Result<()> {
         written(&shown::lines(text))
     }
@@ -50,10 +50,10 @@ impl Terminal {
         self.colour
     }
 
-    /// Gives a result, in the form asked for, on standard output.
+    /// Prints a result to standard output in the format that was asked for.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when that does not take it.
+    /// [`Error::Unavailable`] when standard output cannot be written to.
     pub fn give(&self, human: impl FnOnce() -> String, json: impl FnOnce() -> Value) -> Result<()> {
         match self.format {
             Format::Human | Format::Urls | Format::Redshift => written(&shown::lines(&human())),
@@ -61,7 +61,7 @@ impl Terminal {
         }
     }
 
-    /// Tells what was done: people on standard error, where progress goes too, and programs on standard output.
+    /// Prints what was done: for people to standard error, where progress goes too, and for programs to standard output.
     ///
     /// # Errors
     /// As [`Terminal::give`].
@@ -75,23 +75,23 @@ impl Terminal {
         }
     }
 
-    /// Says something to people while work goes on.
+    /// Prints a message for people while work goes on.
     pub fn say(&self, line: &str) {
         if self.format == Format::Human {
             self.write_error(line);
         }
     }
 
-    /// Tells an error in the form asked for.
+    /// Prints an error in the format that was asked for.
     pub fn fail(&self, error: &Error) {
-        // What cannot be told here is told by the exit status.
+        // If the message cannot be printed, the exit status still reports the failure.
         let _ = match self.format {
             Format::Json => written(&shown::json(&shown::without_given(&format!("{:#}", report::json_error(error))))),
             _ => self.tell(|| report::human_error(error, self.colour), Value::default),
         };
     }
 
-    /// Nobody could be told that nobody reads this.
+    /// If standard error is closed, there is nowhere to report that.
     fn write_error(&self, text: &str) {
         let text = shown::without_given(text);
         let text = if self.colour { shown::coloured(&text) } else { shown::lines(&text) };
@@ -99,7 +99,7 @@ impl Terminal {
     }
 }
 
-/// Writes a result to standard output, to its last byte. A reader that has gone away has not got it.
+/// Writes a whole result to standard output. It is an error when the reader has gone before the end.
 fn written(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush()).map_err(|error| {

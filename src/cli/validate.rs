@@ -1,10 +1,11 @@
-//! `segmill validate`: the project alone, no data read.
+//! `segmill validate`: checks the project without reading data.
 
 use std::sync::Arc;
 
 use serde_json::json;
 
 use super::arguments::ProjectArguments;
+use super::runtimes;
 use super::terminal::Terminal;
 use crate::cases;
 use crate::config::{self, Environment, Read};
@@ -15,7 +16,7 @@ use crate::report;
 
 /// Runs the command.
 pub fn command(arguments: &ProjectArguments, environment: &Environment, terminal: &Terminal) -> Result<()> {
-    let (plan, problems) = super::runtime(1)?.block_on(review(arguments, environment))?;
+    let (plan, problems) = runtimes::working(1)?.block_on(review(arguments, environment))?;
     let Some(plan) = plan.filter(|_| problems.is_empty()) else { return Err(Error::Project(in_order(problems))) };
     let unused = plan::unused(&plan);
     let warnings: Vec<&Diagnostic> = plan.warnings().chain(&unused).collect();
@@ -45,12 +46,12 @@ pub fn command(arguments: &ProjectArguments, environment: &Environment, terminal
     )
 }
 
-/// Looks at everything: the pipeline file, its parameters, the SQL, rules, outputs, checks and cases. What is wrong in one does not keep the
-/// others from being looked at.
+/// Validates everything: the pipeline file, its parameters, the SQL, rules, outputs, checks and cases. A problem in one of them does not
+/// prevent the others from being validated.
 async fn review(arguments: &ProjectArguments, environment: &Environment) -> Result<(Option<Plan>, Vec<Diagnostic>)> {
     let Read { project, mut problems, .. } = config::read(&arguments.pipeline, environment)?;
     let Some(project) = project.map(Arc::new) else { return Ok((None, problems)) };
-    // Types do not depend on the day, so any will do.
+    // The types do not depend on the day, so any day will do.
     let (values, found) = config::bind_what_is_right(&project, chrono::NaiveDate::default(), &arguments.overrides())?;
     problems.extend(found);
     let Reviewed { plan, problems: found } = plan::review(Arc::clone(&project), values).await?;

@@ -10,12 +10,14 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 
-use super::shape::COLUMN_TYPE;
 use super::spanned::{Literal, Spanned, Text};
-use crate::diagnostic::suggestion;
+use crate::diagnostic::nearest;
 
 /// The types that have no parameters.
 const PLAIN_TYPES: [&str; 6] = ["string", "integer", "date", "timestamp", "boolean", "double"];
+
+/// The `format` of a column's type: what JSON Schema cannot say of it, [`ColumnType`] does.
+pub const COLUMN_TYPE: &str = "column-type";
 
 /// A column of an extract. A type alone is short for a column with nothing else said.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -145,9 +147,10 @@ impl ColumnType {
             }
             _ => None,
         };
-        let near = meant.map(|meant| format!("did you mean `{meant}`?"));
-        near.or_else(|| suggestion(wrong, PLAIN_TYPES).filter(|said| said.starts_with("did you mean")))
-            .unwrap_or_else(|| "use string, integer, decimal(precision,scale), date, timestamp, boolean or double".to_owned())
+        match meant.or_else(|| nearest(wrong, PLAIN_TYPES)) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => "use string, integer, decimal(precision,scale), date, timestamp, boolean or double".to_owned(),
+        }
     }
 }
 

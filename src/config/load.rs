@@ -8,13 +8,11 @@ use sha2::{Digest, Sha256};
 
 use super::pipeline::Pipeline;
 use super::schema::names_a_table;
+use super::variables::{self, Environment, named_variables};
 use super::yaml::{self, Parsed};
 use crate::diagnostic::{Diagnostic, SourceFile, in_order};
 use crate::error::{Error, Result, gather};
 use crate::{sql, storage};
-
-/// The variables of the process, read once at its start.
-pub type Environment = BTreeMap<String, String>;
 
 /// The version of the pipeline file's format.
 const PIPELINE_VERSION: u32 = 1;
@@ -38,7 +36,7 @@ pub struct Project {
     pub models: Vec<Model>,
     /// SHA-256 of the pipeline file and all models, in hexadecimal.
     pub digest: String,
-    /// What is left out of the pipeline file, since it is wrong; nothing in a project that is to run.
+    /// The parts of the pipeline file that were left out because they are wrong; none in a project that is to run.
     pub lost: Lost,
 }
 
@@ -90,7 +88,7 @@ pub struct Read {
     pub is_file_right: bool,
 }
 
-/// Reads what is right of a project, so that all of it can be looked at.
+/// Reads a project without the wrong parts of its pipeline file, so that everything else can still be validated.
 ///
 /// # Errors
 /// [`Error::Project`] when the pipeline file or a folder cannot be read.
@@ -103,7 +101,7 @@ pub fn read(pipeline: &Path, environment: &Environment) -> Result<Read> {
     problems.extend(parsed.problems);
     let models = read_models(&root, &mut problems)?;
     let Some(pipeline) = parsed.value else {
-        // What models read cannot be told without the file, but whether they are SQL can.
+        // Without the pipeline file the models' sources are unknown, but the syntax of the SQL can be checked.
         problems.extend(syntax_of(&models));
         return Ok(Read { project: None, problems, is_file_right });
     };
@@ -125,22 +123,22 @@ fn syntax_of(models: &[Model]) -> Vec<Diagnostic> {
     models.iter().flat_map(found).collect()
 }
 
-/// The names in a pipeline file of what is wrong there, and is left out of what was read.
+/// The names of the parts of a pipeline file that are wrong and were left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lost(Vec<Vec<String>>);
 
 impl Lost {
-    /// Whether nothing is.
+    /// Whether nothing was left out.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether something under these keys is, or all of it.
+    /// Whether something under these keys, or all of it, was left out.
     pub fn touches(&self, keys: &[&str]) -> bool {
         self.0.iter().any(|lost| lost.iter().zip(keys).all(|(lost, key)| lost == key))
     }
 
-    /// The names of what is lost under these keys, in part or as a whole.
+    /// The names of the parts under these keys that were left out, in part or as a whole.
     pub fn names(&self, keys: &[&str]) -> Vec<&str> {
         let below = self.0.iter().filter(|lost| lost.len() > keys.len() && lost.iter().zip(keys).all(|(lost, key)| lost == key));
         below.map(|lost| lost[keys.len()].as_str()).collect()
@@ -149,10 +147,10 @@ impl Lost {
 
 /// The variables that a project's pipeline file reads, with the values that they have.
 pub fn variables<'a>(project: &'a Project, environment: &'a Environment) -> BTreeMap<&'a str, &'a str> {
-    yaml::variables(&project.file.text).filter_map(|name| Some((name, environment.get(name)?.as_str()))).collect()
+    variables::variables(&project.file.text).filter_map(|name| Some((name, environment.get(name)?.as_str()))).collect()
 }
 
-/// Reads the pipeline file. Of one of another version nothing else is told, since other keys may be right there.
+/// Reads the pipeline file. For a file of another version only that is reported, because other keys may be right there.
 fn read_pipeline(file: &Arc<SourceFile>, environment: &Environment) -> Parsed<Pipeline> {
     if let Some((version, span)) = yaml::top_level(file, "version")
         && version.parse::<u32>().is_ok_and(|version| version != PIPELINE_VERSION)
@@ -167,16 +165,11 @@ fn read_pipeline(file: &Arc<SourceFile>, environment: &Environment) -> Parsed<Pi
     parsed
 }
 
-/// The variables that a text names, each with what follows its name.
-fn named_variables(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    text.split("${").skip(1).map(|rest| rest.split_at(rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len())))
-}
-
-/// Variables in locations that are set to nothing, as a shell's variable is that was never given: the rest of the location would name
-/// another place, up to the root of the file system.
+/// Variables in locations that are set to an empty text, as unset variables of a shell are. The rest of the location would then name
+/// another place, in the worst case the root of the file system.
 fn blank_variables(file: &Arc<SourceFile>, pipeline: &Pipeline, environment: &Environment) -> Vec<Diagnostic> {
     let is_blank = |name: &str| environment.get(name).is_some_and(|value| value.trim().is_empty());
-    if !yaml::variables(&file.text).any(is_blank) {
+    if !variables::variables(&file.text).any(is_blank) {
         return Vec::new();
     }
     let mut problems = Vec::new();

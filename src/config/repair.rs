@@ -1,5 +1,5 @@
-//! A file with what is wrong in it left out, so that the rest can be looked at too. Of a part that cannot do without what is left out, the
-//! part goes.
+//! Leaves the wrong parts out of a file, so that the rest can be validated too. A part that needs something that is left out is left out
+//! as well.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,7 +7,7 @@ use granit_parser::ScalarStyle;
 
 use super::tree::{Content, Entry, Node};
 
-/// What a file's shape has against it, by where nodes begin, in bytes.
+/// What is wrong with a file's shape, by the offsets of nodes in bytes.
 #[derive(Debug, Default)]
 pub struct Wrong {
     /// Values that are none.
@@ -33,7 +33,7 @@ pub struct Repaired {
     pub lost: Vec<Vec<String>>,
 }
 
-/// Writes a file without what is wrong in it; none when nothing is left.
+/// Writes a file without its wrong parts; none when nothing is left.
 pub fn repaired(root: &Node, wrong: &Wrong) -> Option<Repaired> {
     let mut repair = Repair { wrong, lost: Vec::new() };
     let whole = repair.part(root, &mut Vec::new())?;
@@ -111,7 +111,7 @@ impl Writer {
     fn write(&mut self, part: &Part<'_>, indent: usize) {
         self.places.insert(self.text.len(), part.start);
         match &part.content {
-            // What is plain is typed by what it looks like, and the environment gives parts of it.
+            // Plain scalars have the type that they look like, and may contain variables of the environment.
             Left::Scalar(text, ScalarStyle::Plain) if !text.is_empty() => self.text.push_str(text),
             Left::Scalar(text, ScalarStyle::Plain) => self.text.push_str(if text.is_empty() { "null" } else { text }),
             Left::Scalar(text, _) => self.text.push_str(&quoted(text)),

@@ -1,5 +1,5 @@
-//! Whether a YAML file has the shape that its types ask for. The types' JSON Schema is walked beside the file's tree, so that all
-//! mistakes are told at once, in our words and at their places, and so that editors and Segmill ask for the same.
+//! Checks whether a YAML file has the shape of its types. The types' JSON Schema is walked beside the file's tree, so that all mistakes
+//! are reported at once and at their places, and so that editors and Segmill accept the same files.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -8,15 +8,13 @@ use std::sync::Arc;
 use granit_parser::ScalarStyle;
 use serde_json::Value;
 
-use super::column::ColumnType;
+use super::column::{COLUMN_TYPE, ColumnType};
 use super::repair::Wrong;
 use super::schema::names_a_table;
 use super::tree::Content::{Mapping, Scalar, Sequence};
 use super::tree::{Entry, Node};
-use crate::diagnostic::{Diagnostic, SourceFile, Span, list, suggestion};
-
-/// The `format` of a column's type: what JSON Schema cannot say of it, [`ColumnType`] does.
-pub const COLUMN_TYPE: &str = "column-type";
+use super::variables::interpolate;
+use crate::diagnostic::{Diagnostic, SourceFile, Span, list, nearest};
 
 /// Everything in a file that does not have the shape of a schema, and where that is.
 pub fn check(file: &Arc<SourceFile>, root: &Node, schema: &Value, environment: &HashMap<String, String>) -> (Vec<Diagnostic>, Wrong) {
@@ -137,7 +135,7 @@ impl<'a> Checker<'a> {
                     // A key that is there cannot have been meant.
                     let free = properties.into_iter().flat_map(|properties| properties.keys().map(String::as_str));
                     let free: Vec<&str> = free.filter(|name| entries.iter().all(|entry| entry.key != *name)).collect();
-                    misspelt.extend(nearest(&entry.key, &free));
+                    misspelt.extend(nearest(&entry.key, free.iter().copied()));
                     let of = if place.path.is_empty() { "here".to_owned() } else { format!("of `{}`", place.path) };
                     let problem = Diagnostic::error("unknown-key", format!("`{}` is not a key {of}", entry.key));
                     let problem = problem.at(self.span(entry.key_bytes.clone())).label("not known");
@@ -166,7 +164,7 @@ impl<'a> Checker<'a> {
     fn scalar(&mut self, node: &Node, text: &str, style: ScalarStyle, branches: &[&Value], place: &Place, about: Option<&str>) {
         let interpolated = style == ScalarStyle::Plain && text.contains("${");
         let resolved = if interpolated {
-            match super::yaml::interpolate(text, self.environment) {
+            match interpolate(text, self.environment) {
                 Ok(resolved) => resolved,
                 Err(problem) => {
                     self.problems.push(problem.at(self.span(node.bytes.clone())));
@@ -177,11 +175,11 @@ impl<'a> Checker<'a> {
             text.to_owned()
         };
         let kind = if style == ScalarStyle::Plain { Kind::of(&resolved) } else { Kind::Text };
-        // What the environment gives is text, whatever it looks like.
+        // A value from the environment is text, whatever it looks like.
         let fits = |branch: &&&Value| allows(branch, kind) || interpolated && allows(branch, Kind::Text);
         let fitting: Vec<&Value> = branches.iter().filter(fits).copied().collect();
         let Some(first) = fitting.first() else { return self.wrong_kind(node, kind, branches, place, about) };
-        // The environment's values may be secrets: the file's own text is told instead.
+        // Values from the environment may be secrets, so messages show the text of the file instead.
         let told = format!("`{text}`");
         if first["format"] == COLUMN_TYPE {
             if resolved.parse::<ColumnType>().is_err() {
@@ -196,7 +194,7 @@ impl<'a> Checker<'a> {
         if kind == Kind::Text && !free && !accepted.contains(&resolved.as_str()) {
             let problem = Diagnostic::error("unknown-value", format!("{} cannot be {told}", place.subject()));
             let problem = problem.at(self.span(node.bytes.clone())).label("not known");
-            let hint = nearest(&resolved, &accepted).filter(|_| !interpolated).map(|near| format!("did you mean `{near}`?"));
+            let hint = nearest(&resolved, accepted.iter().copied()).filter(|_| !interpolated).map(|near| format!("did you mean `{near}`?"));
             self.problems.push(problem.hint(hint.unwrap_or_else(|| format!("it can be {}", wanted(branches)))));
         }
         if let (Kind::Integer | Kind::Number, Some(range)) = (kind, range(first, &resolved)) {
@@ -340,7 +338,7 @@ fn range(schema: &Value, text: &str) -> Option<String> {
     };
     let (least, most) = (schema["minimum"].as_f64(), schema["maximum"].as_f64().or(most));
     let fits = least.is_none_or(|least| number >= least) && most.is_none_or(|most| number <= most);
-    // Sixty-four bits hold what a double does not tell apart.
+    // A double cannot tell all whole numbers of 64 bits apart.
     let held = match schema["format"].as_str() {
         Some("uint64") => text.parse::<u64>().is_ok(),
         Some("int64") => text.parse::<i64>().is_ok(),
@@ -352,12 +350,6 @@ fn range(schema: &Value, text: &str) -> Option<String> {
         (Some(least), None) if !fits => Some(format!("at least {least}")),
         _ => Some("a number that fits 64 bits".to_owned()),
     }
-}
-
-/// The name that was probably meant.
-fn nearest<'n>(wrong: &str, names: &[&'n str]) -> Option<&'n str> {
-    let said = suggestion(wrong, names.iter().copied()).filter(|said| said.starts_with("did you mean"))?;
-    names.iter().find(|name| said.contains(&format!("`{name}`"))).copied()
 }
 
 /// Names as alternatives: `a`, `b` or `c`.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::rc::Rc;
 
-/// The most values that a file comes to, and the most keys of one mapping: more than anybody writes.
+/// The most values of a file with its aliases expanded, and the most keys of one mapping.
 pub const MAX_PARTS: usize = 250_000;
 pub const MAX_KEYS: usize = 2_000;
 
@@ -17,7 +17,7 @@ pub struct Node {
     pub content: Content,
     /// Where it stands, in bytes of the file.
     pub bytes: Range<usize>,
-    /// How many values it comes to, those that aliases repeat counted wherever they stand.
+    /// How many values it has, with aliases expanded.
     parts: usize,
 }
 
@@ -198,7 +198,7 @@ impl Node {
         }
     }
 
-    /// Calls somebody with each plain value that names a variable of the environment: its key, if it is the value of one, and its text.
+    /// Calls a function for each plain value that names a variable of the environment, with its key, if it has one, and its text.
     pub fn each_given(&self, key: Option<&str>, found: &mut impl FnMut(&Node, Option<&str>, &str)) {
         match &self.content {
             Content::Scalar(text, ScalarStyle::Plain) if text.contains("${") => found(self, key, text),

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Date32Array, Decimal128Array, Float64Array, Int64Array, PrimitiveArray, StringArray};
-use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::TimestampMicrosecondType;
 use chrono::NaiveDate;
 use chrono_tz::Tz;
@@ -14,6 +13,7 @@ use super::column::ColumnType;
 use super::load::Project;
 use super::pipeline::Parameter;
 use super::yaml::span_of;
+use crate::cast;
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
 use crate::local_time::{Written, Zone, read_iso};
@@ -48,8 +48,8 @@ pub fn bind(project: &Project, as_of: NaiveDate, overrides: &BTreeMap<String, St
     if problems.is_empty() { Ok(values) } else { Err(Error::Project(problems)) }
 }
 
-/// As [`bind`], with a value of its type, whatever it be, in the place of each that is wrong: the types of what reads it can be checked all
-/// the same.
+/// As [`bind`], with some value of its type for each parameter that is wrong, so that the types of everything that reads it can still be
+/// checked.
 ///
 /// # Errors
 /// [`Error::Defect`] when a time zone that is known is not.
@@ -132,10 +132,7 @@ pub fn parse_scalars(texts: &StringArray, column_type: ColumnType, zone: &Zone) 
             let decimals = texts.iter().map(|text| text.and_then(|text| number::decimal(text, precision, scale)));
             Some(Arc::new(decimals.collect::<Decimal128Array>().with_data_type(column_type.arrow(zone.name()))))
         }
-        ColumnType::String | ColumnType::Boolean => {
-            let options = CastOptions { safe: true, ..CastOptions::default() };
-            cast_with_options(texts, &column_type.arrow(zone.name()), &options).ok()
-        }
+        ColumnType::String | ColumnType::Boolean => cast::safely(texts, &column_type.arrow(zone.name())).ok(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! YAML text becomes a type, or everything that keeps it from becoming one.
+//! Reads a YAML text as a type, or reports everything that is wrong with it.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -7,10 +7,10 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use super::load::Environment;
 use super::repair::Repaired;
 use super::schema::schema_of;
 use super::spanned::{Given, Spanned, with_given};
+use super::variables::{Environment, interpolate, options, variables};
 use super::{repair, shape, tree};
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
 use crate::error::{Error, Result};
@@ -61,7 +61,7 @@ pub fn parse_what_is_right<T: DeserializeOwned + JsonSchema>(file: &Arc<SourceFi
     let Some(Repaired { text, places, lost }) = repair::repaired(&root, &wrong) else {
         return Parsed { value: None, problems, lost: Vec::new() };
     };
-    // What is wrong in it has been told.
+    // The wrong parts have been reported.
     let given = Given { places: Some(places), ..given };
     let value = with_given(given, || serde_yaml::from_str_with_options(&text, options(properties))).ok();
     Parsed { value, problems, lost }
@@ -76,7 +76,7 @@ fn given(root: &tree::Node, properties: &HashMap<String, String>, environment: &
             given.by_offset.insert(node.bytes.start, Arc::clone(&typed));
             given.by_value.insert(value, typed);
         }
-        // Where files are is told, without credentials.
+        // Locations may be shown in messages, without credentials.
         if !matches!(key, Some("location" | "destination")) {
             variables(text).filter_map(|name| Some((name, environment.get(name)?))).for_each(|(name, value)| shown::keep_back(name, value));
         }
@@ -84,18 +84,12 @@ fn given(root: &tree::Node, properties: &HashMap<String, String>, environment: &
     given
 }
 
-/// The names of the variables that a text reads.
-pub fn variables(text: &str) -> impl Iterator<Item = &str> {
-    let named = text.split("${").skip(1);
-    named.map(|rest| &rest[..rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len())])
-}
-
 /// A part of a file as it is written there, if the environment gives what it stands for.
 pub fn typed(span: &Span) -> Option<&str> {
     span.file.text.get(span.bytes.clone()).filter(|written| written.contains("${"))
 }
 
-/// Moves a problem of a text to the place in the file where a value has it. Of a text that the environment gives nothing is repeated.
+/// Moves a problem of a text to the place of the value in the file. A text from the environment is not repeated in the problem.
 pub fn placed(file: &Arc<SourceFile>, value: &Spanned<String>, problem: Diagnostic) -> Diagnostic {
     if value.is_given() {
         let what = format!("what the environment gives for `{}` is not right here", value.shown());
@@ -110,29 +104,6 @@ pub fn top_level(file: &Arc<SourceFile>, key: &str) -> Option<(String, Span)> {
     let root = tree::read(&file.text).ok()??;
     let value = &root.entries()?.iter().find(|entry| entry.key == key)?.value;
     Some((value.text()?.to_owned(), Span { file: Arc::clone(file), bytes: value.bytes.clone() }))
-}
-
-/// A plain value with the environment's values in it.
-///
-/// # Errors
-/// A variable that is not set, or a reference that is none. What is told holds no value.
-pub fn interpolate(text: &str, environment: &HashMap<String, String>) -> Result<String, Diagnostic> {
-    use serde_yaml::Error as Yaml;
-
-    let read: Result<String, _> = serde_yaml::from_str_with_options(text, options(environment.clone()));
-    read.map_err(|error| match error.without_snippet() {
-        Yaml::UnresolvedProperty { name, .. } => Diagnostic::error("unset-variable", format!("the environment has no `{name}`"))
-            .label("read from the environment here")
-            .hint(format!("set it, or give a default: `${{{name}:-default}}`")),
-        Yaml::PropertyRequiredButUnset { name, .. } | Yaml::PropertyRequiredButEmpty { name, .. } => {
-            Diagnostic::error("unset-variable", format!("the environment must give `{name}`"))
-                .label("read from the environment here")
-                .hint("set it")
-        }
-        _ => Diagnostic::error("invalid-variable", format!("`{text}` does not name a variable of the environment"))
-            .label("read from the environment here")
-            .hint("write `${NAME}` or `${NAME:-default}`, or put the text in single quotes to mean it as it is"),
-    })
 }
 
 /// Where a value stands in its file.
@@ -196,14 +167,10 @@ pub fn span_of_part<T>(file: &Arc<SourceFile>, whole: &Spanned<T>, part: Part<'_
     bytes.map_or_else(|| span_of(file, whole), |bytes| Span { file: Arc::clone(file), bytes })
 }
 
-/// Places are asked for only where there is something to tell, so the tree is not kept.
+/// Places are needed only for messages, so the tree is parsed again instead of being kept.
 fn with_node<R>(file: &Arc<SourceFile>, offset: usize, ask: impl FnOnce(&tree::Node) -> Option<R>) -> Option<R> {
     let root = tree::read(&file.text).ok()??;
     root.beginning_at(offset).and_then(ask)
-}
-
-fn options(properties: HashMap<String, String>) -> serde_yaml::Options {
-    serde_yaml::options! { with_snippet: false, strict_booleans: true }.with_properties(properties)
 }
 
 /// A mistake in the syntax, with what usually lies behind it.
@@ -237,7 +204,7 @@ fn syntax(file: &Arc<SourceFile>, broken: &tree::Broken) -> Diagnostic {
     }
 }
 
-/// What the reader says against a file whose shape is right, such as limits on aliases.
+/// The reader's error for a file whose shape is right, such as too many aliases.
 fn refusal(file: &Arc<SourceFile>, error: &serde_yaml::Error) -> Diagnostic {
     let said = error.to_string();
     // The frame shows the position that the message ends in.
@@ -247,7 +214,7 @@ fn refusal(file: &Arc<SourceFile>, error: &serde_yaml::Error) -> Diagnostic {
     let Some(offset) = place else { return problem };
     let span = Span { file: Arc::clone(file), bytes: offset..offset };
     if file.text[file.text.floor_char_boundary(offset)..].lines().next().is_some_and(|line| line.contains("${")) {
-        // What it says may repeat what the environment gives.
+        // The reader's message may repeat a value from the environment.
         return Diagnostic::error("invalid-yaml", "what the environment gives does not fit here").at(span);
     }
     problem.at(span)

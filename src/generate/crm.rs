@@ -7,10 +7,10 @@ use std::path::Path;
 use super::calendar::DAY_SECONDS;
 use super::contact::{Consent, Contact, Mailbox, State, full_name};
 use super::names::{EDUCATIONS, INCOMES, JOB_ON_TWO_LINES, JOBS, JUNK_ADDRESSES};
+use super::outcome::{Error, Written};
 use super::people::Population;
 use super::random::{Dice, Stream};
 use super::sink::{Lines, push_field};
-use super::{Error, Written};
 
 const HEADER: &str = "contact_id,updated_at,email,phone,first_name,last_name,birth_date,gender,\
     income_band,education,job_title,household_size,city,region,country,loyalty_card,\

@@ -11,7 +11,7 @@ use chrono::{NaiveDate, TimeDelta};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use super::Error;
+use super::outcome::Error;
 
 pub(super) struct RealCustomer {
     pub(super) id: u64,

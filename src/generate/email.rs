@@ -5,16 +5,25 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Builder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::calendar::Month;
 use super::contact::Mailbox;
 use super::mailing::{Kind, MailEvent, mail_events};
 use super::names::JUNK_ADDRESSES;
+use super::outcome::{Error, Written};
 use super::people::Population;
 use super::random::Stream;
-use super::sink::{BATCH_ROWS, Lines, Table};
-use super::{EmailFormat, Error, Written};
+use super::sink::{BATCH_ROWS, Lines, Table, occurred_at, text_column};
+
+/// The form of the e-mail platform's export.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EmailFormat {
+    /// A JSON object a line, compressed with gzip.
+    Ndjson,
+    /// Apache Parquet.
+    Parquet,
+}
 
 /// One event as a row; what is absent is `None`.
 struct Row<'a> {
@@ -162,18 +171,16 @@ fn push_broken(population: &Population, row: Row, fault: u64, text: &mut String)
 }
 
 fn schema() -> SchemaRef {
-    let text = |name: &str, nullable: bool| Field::new(name, DataType::Utf8, nullable);
-    let moment = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     Arc::new(Schema::new(vec![
         Field::new("event_id", DataType::Int64, false),
-        Field::new("occurred_at", moment, false),
-        text("message_id", false),
-        text("campaign", false),
-        text("channel", false),
-        text("email", true),
-        text("phone", true),
-        text("event", false),
-        text("bounce_type", true),
+        occurred_at(),
+        text_column("message_id", false),
+        text_column("campaign", false),
+        text_column("channel", false),
+        text_column("email", true),
+        text_column("phone", true),
+        text_column("event", false),
+        text_column("bounce_type", true),
     ]))
 }
 

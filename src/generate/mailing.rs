@@ -1,7 +1,8 @@
 //! Who gets which campaign, and what each recipient, or their mail program, does with it.
 
 use super::calendar::Month;
-use super::contact::{Campaign, Consent, Contact, Mailbox, StopKind};
+use super::campaigns::Campaign;
+use super::contact::{Consent, Contact, Mailbox, StopKind};
 use super::people::Population;
 use super::random::{Dice, Stream};
 

@@ -7,6 +7,7 @@
 //! Ofcom keeps for drama (07700 900000) and run on from it.
 
 mod calendar;
+mod campaigns;
 mod catalogue;
 mod contact;
 mod crm;
@@ -15,6 +16,7 @@ mod email;
 mod mailing;
 mod names;
 mod orders;
+mod outcome;
 mod people;
 mod places;
 mod random;
@@ -29,10 +31,12 @@ mod web;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::{fs, io, thread};
+use std::{fs, thread};
 
 use chrono::{Datelike, NaiveDate};
-use parquet::errors::ParquetError;
+
+pub use email::EmailFormat;
+pub use outcome::{Error, MAX_CUSTOMERS, Written};
 
 use calendar::{Calendar, Month};
 use customers::read_customers;
@@ -40,20 +44,8 @@ use people::Population;
 use random::Seed;
 use visitors::Rates;
 
-/// The most customers one run makes: phone numbers have room for ninety million people.
-pub const MAX_CUSTOMERS: u64 = 50_000_000;
-
 /// The folders that extracts are written into.
 const FOLDERS: [&str; 6] = ["crm", "suppression", "survey", "email", "orders", "web"];
-
-/// The form of the e-mail platform's export.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum EmailFormat {
-    /// A JSON object a line, compressed with gzip.
-    Ndjson,
-    /// Apache Parquet.
-    Parquet,
-}
 
 /// What to generate. Either `customers` or `orders` says for whom.
 #[derive(Clone, Debug)]
@@ -73,45 +65,6 @@ pub struct Options {
     pub email_format: EmailFormat,
     /// Whether files of the same names are replaced, and the rest stays.
     pub force: bool,
-}
-
-/// A file that was written.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Written {
-    /// Where it is.
-    pub path: PathBuf,
-    /// Rows or lines, broken ones included, a header not.
-    pub rows: u64,
-    /// Its size.
-    pub bytes: u64,
-}
-
-/// Why there are no extracts.
-#[allow(missing_docs, reason = "each variant's message says what it is")]
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error("say either how many customers to make up or which orders to accompany, not both or none")]
-    ForWhom,
-    #[error("cannot make up {customers} customers: the number must be from 1 to {MAX_CUSTOMERS}")]
-    Customers { customers: u64 },
-    #[error("the period from {from} to {to} is not one of 1 to 3,660 days after the year 1900")]
-    Period { from: NaiveDate, to: NaiveDate },
-    #[error("cannot open the orders {}", path.display())]
-    Open { path: PathBuf, source: io::Error },
-    #[error("cannot read the orders {}", path.display())]
-    ReadOrders { path: PathBuf, source: ParquetError },
-    #[error("the orders {} have no column {column}", path.display())]
-    OrdersColumn { path: PathBuf, column: String },
-    #[error("the orders {} name no customer", path.display())]
-    NoCustomers { path: PathBuf },
-    #[error("{} is there already, and what is generated does not mix with other extracts", path.display())]
-    InUse { path: PathBuf },
-    #[error("cannot create {}", path.display())]
-    Create { path: PathBuf, source: io::Error },
-    #[error("cannot write {}", path.display())]
-    Write { path: PathBuf, source: io::Error },
-    #[error("cannot write rows to {}", path.display())]
-    WriteTable { path: PathBuf, source: ParquetError },
 }
 
 /// Writes the extracts into `dir` and tells of each file, in an order that is always the same: CRM,

@@ -8,11 +8,11 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use super::calendar::Month;
 use super::catalogue::Product;
+use super::outcome::{Error, Written};
 use super::people::Population;
 use super::places::HOME;
 use super::random::{Dice, Stream};
 use super::sink::{BATCH_ROWS, Table};
-use super::{Error, Written};
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Kind {

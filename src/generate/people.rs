@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::calendar::Calendar;
-use super::contact::{Campaign, campaigns};
+use super::campaigns::{Campaign, campaigns};
 use super::customers::RealCustomer;
 use super::places::{Place, SHARES};
 use super::random::{Seed, Stream};

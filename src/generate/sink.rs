@@ -5,7 +5,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Field, SchemaRef, TimeUnit};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use parquet::arrow::ArrowWriter;
@@ -14,7 +14,7 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 
-use super::{Error, Written};
+use super::outcome::{Error, Written};
 
 /// Rows handed to the Parquet writer at a time.
 pub(super) const BATCH_ROWS: usize = 32_768;
@@ -177,4 +177,14 @@ impl Table {
 
 fn table_error(path: &Path, source: ParquetError) -> Error {
     Error::WriteTable { path: path.to_owned(), source }
+}
+
+/// A column of text in a table.
+pub(super) fn text_column(name: &str, nullable: bool) -> Field {
+    Field::new(name, DataType::Utf8, nullable)
+}
+
+/// The column of the moment at which something happened, in UTC.
+pub(super) fn occurred_at() -> Field {
+    Field::new("occurred_at", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), false)
 }

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use super::calendar::DAY_SECONDS;
 use super::contact::Mailbox;
+use super::outcome::{Error, Written};
 use super::people::Population;
 use super::random::Stream;
 use super::sink::Lines;
-use super::{Error, Written};
 
 const HEADER: &str = "suppressed_at,channel,contact_id,email,phone,reason";
 /// One contact in so many has an order.

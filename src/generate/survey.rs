@@ -5,10 +5,10 @@ use std::path::Path;
 
 use super::calendar::DAY_SECONDS;
 use super::contact::Mailbox;
+use super::outcome::{Error, Written};
 use super::people::Population;
 use super::random::{Dice, Stream};
 use super::sink::Lines;
-use super::{Error, Written};
 
 const HEADER: &str = "response_id,responded_at,email,question,answer";
 const NEEDS: &[(u32, &str)] = &[(30, "price"), (25, "quality"), (15, "delivery"), (14, "range"), (9, "service"), (7, "sustainability")];

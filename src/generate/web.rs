@@ -4,29 +4,27 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Builder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::calendar::Month;
+use super::outcome::{Error, Written};
 use super::people::Population;
 use super::random::{Dice, Stream};
-use super::sink::{BATCH_ROWS, Table};
+use super::sink::{BATCH_ROWS, Table, occurred_at, text_column};
 use super::visitors::{Rates, Visit, Visitor, Who, visits};
-use super::{Error, Written};
 
 fn schema() -> SchemaRef {
-    let text = |name: &str, nullable: bool| Field::new(name, DataType::Utf8, nullable);
-    let moment = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     Arc::new(Schema::new(vec![
         Field::new("event_id", DataType::Int64, false),
-        Field::new("occurred_at", moment, false),
-        text("visitor_id", false),
-        text("user_id", true),
-        text("event_type", false),
-        text("category", true),
-        text("device", false),
-        text("os", false),
-        text("browser", false),
-        text("platform", false),
+        occurred_at(),
+        text_column("visitor_id", false),
+        text_column("user_id", true),
+        text_column("event_type", false),
+        text_column("category", true),
+        text_column("device", false),
+        text_column("os", false),
+        text_column("browser", false),
+        text_column("platform", false),
     ]))
 }
 

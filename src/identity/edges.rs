@@ -9,10 +9,17 @@ use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit, 
 use datafusion::error::DataFusionError;
 
 use super::intern::{Found, Interner, Rows, Side, Starts};
-use super::known;
 use super::rules::Rules;
 use crate::engine::{CODE, CodeSet, Dictionary, failed};
 use crate::error::{Error, Message, Result};
+
+/// The bit of a source, given its number.
+pub(super) fn bit(source: u8) -> u16 {
+    1 << usize::from(source).min(BITS - 1)
+}
+
+/// Bits that tell sources apart beside an identifier. With more sources the last bit stands for several.
+pub(super) const BITS: usize = 16;
 
 /// When nothing is known of a time: later than all others, so that what is known counts.
 pub(super) const UNKNOWN: i64 = i64::MAX;
@@ -173,7 +180,7 @@ pub(super) fn read(rules: &Rules, interner: &Interner, sources: &Sources, batch:
     let blanks = dictionary.blanks();
     let texts = |codes| Texts { codes, blanks: &blanks };
     let from = sources.numbers(dictionary, &texts(source))?;
-    let bits: Vec<u16> = from.iter().map(|source| known::bit(*source)).collect();
+    let bits: Vec<u16> = from.iter().map(|source| bit(*source)).collect();
     let mut types = Types { rules, dictionary, known: Memo::default() };
     let (one, other) = (texts(one), texts(other));
     let sides = [types.side("identifier_type", &one_type, &one, &exists)?, types.side("other_type", &other_type, &other, &exists)?];

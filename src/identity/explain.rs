@@ -6,8 +6,9 @@ use std::ops::Range;
 use chrono::NaiveDate;
 
 use super::edges::{UNKNOWN, Verdict};
+use super::ids;
 use super::intern::{BLOCKED, NOBODY, SHARED};
-use super::{Resolution, ids};
+use super::resolution::Resolution;
 
 /// What is known of what was asked for.
 #[derive(Debug)]

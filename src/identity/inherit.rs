@@ -20,10 +20,11 @@ use arrow::array::RecordBatch;
 use super::guards::Tenures;
 use super::ids::{self, by_age, may_name};
 use super::intern::NOBODY;
+use super::joined::Joined;
 use super::keys::{Hash, Keys};
 use super::predecessor::{Alias, Predecessor};
+use super::resolution::{Resolution, Split};
 use super::rules::{Rules, Weight};
-use super::{Joined, Resolution};
 use crate::error::Result;
 
 /// What has no id, or no customer, or several of them.
@@ -48,17 +49,6 @@ enum Fate {
     Replaced(u32),
     /// Nothing of its customer is left.
     Gone,
-}
-
-/// Part of a customer that was another's before.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Split {
-    /// The identifier of it that says most of who it is.
-    pub(super) node: u32,
-    /// The root of the customer that it is today.
-    pub(super) root: u32,
-    /// The id that it was published under.
-    pub(super) from: u32,
 }
 
 /// How well an identifier says who somebody is; the least says it best.

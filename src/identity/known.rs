@@ -5,11 +5,10 @@ use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 
 use serde::{Deserialize, Serialize};
 
-use super::Resolution;
+use super::edges::BITS;
 use super::intern::{BLOCKED, NOBODY, SHARED};
+use super::resolution::Resolution;
 
-/// Bits that tell sources apart beside an identifier. With more sources the last bit stands for several.
-const BITS: usize = 16;
 /// How the sources are called that the last bit stands for.
 const OTHERS: &str = "others";
 
@@ -52,11 +51,6 @@ struct Tally {
     set_aside: u64,
     /// By type: customers that it names, identifiers that lead to none.
     by_type: Vec<[u64; 2]>,
-}
-
-/// The bit of a source, given its number.
-pub(super) fn bit(source: u8) -> u16 {
-    1 << usize::from(source).min(BITS - 1)
 }
 
 impl Resolution {

@@ -16,6 +16,7 @@
 //! - what names a customer only until it is known, as a browser does, gives way to whatever else names it, and is an alias then.
 
 mod components;
+mod counts;
 mod declared;
 mod edges;
 mod explain;
@@ -24,36 +25,36 @@ mod holders;
 mod ids;
 mod inherit;
 mod intern;
+mod joined;
 mod keys;
 mod known;
+mod map;
 mod predecessor;
+mod resolution;
 mod rules;
 mod tables;
 
-use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 
-use crate::engine::{Dictionary, Reservation, parallel};
+use crate::engine::{Dictionary, parallel};
 use crate::error::Result;
 use components::Sets;
 use edges::{Aside, Chunk, Read, Sources};
-use guards::{Cuts, Tenures};
-use holders::SharedNode;
-use inherit::Split;
-use intern::{Interner, NOBODY, Nodes, Starts};
-use predecessor::{Alias, Predecessor};
+use intern::{Interner, Starts};
 
 pub use crate::shown::is_blank;
+pub use counts::Counts;
 pub use declared::{Before, check_edges, resolve};
 pub use edges::edges_schema;
 pub use explain::{Answer, DroppedTie, Explained, Sighting, Tied, Told};
 pub use inherit::Heirs;
+pub use joined::Joined;
 pub use known::{KnownFrom, NamedBy};
-pub use predecessor::{map_of, map_schema};
+pub use map::{map_of, map_schema};
+pub use resolution::Resolution;
 pub use rules::{BlockList, MAX_TYPES, Rules, TypeRule, masked, shown};
 pub use tables::{aliases_schema, conflicts_schema, customers_schema, resolved_schemas};
 
@@ -70,86 +71,6 @@ pub struct Resolver {
 
 /// What an identifier takes while the customers are found: its root, its name, and what tells who has which id.
 const BYTES_TO_FIND_ONE: usize = 36;
-
-/// What belongs together, not yet named.
-pub struct Joined {
-    rules: Rules,
-    threads: usize,
-    sources: Vec<String>,
-    nodes: Nodes,
-    chunks: Vec<Chunk>,
-    roots: Vec<u32>,
-    tenures: Tenures,
-    shared: Vec<SharedNode>,
-    cuts: Cuts,
-    aside: Aside,
-}
-
-/// Who is who.
-pub struct Resolution {
-    rules: Rules,
-    threads: usize,
-    sources: Vec<String>,
-    nodes: Nodes,
-    chunks: Vec<Chunk>,
-    /// What the sets of identifiers are known by: the root of each identifier's.
-    roots: Vec<u32>,
-    /// The identifier that names each set, by root.
-    names: Vec<u32>,
-    shared: Vec<SharedNode>,
-    cuts: Cuts,
-    aside: Aside,
-    /// What was published before; none where that is not known.
-    before: Option<Predecessor>,
-    /// By root: the id of [`Resolution::before`] that a customer keeps; empty where there is none.
-    own: Vec<u32>,
-    /// Ids that are neither kept nor simply what the oldest identifier gives, by root.
-    others: HashMap<u32, (String, u8)>,
-    /// By id of [`Resolution::before`]: the root of the customer that it is, or is an alias of; [`NOBODY`] where nothing is left of it.
-    led_to: Vec<u32>,
-    splits: Vec<Split>,
-    withdrawn: u64,
-    /// What stands for the identifiers in the map, if that is known already.
-    keys: Option<Vec<u128>>,
-    aliases: Vec<Alias>,
-    /// What it takes of the memory of a run.
-    _memory: Option<Reservation>,
-}
-
-/// How many there are.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Counts {
-    /// Distinct identifiers.
-    pub identifiers: u64,
-    /// Rows that tied two identifiers.
-    pub edges: u64,
-    /// Rows that begin on the as-of day or later, and so tied nobody yet.
-    #[serde(default)]
-    pub edges_later: u64,
-    /// Blanks in the place of identifiers, which tie nobody.
-    #[serde(default)]
-    pub blank_identifiers: u64,
-    /// Customers.
-    pub customers: u64,
-    /// Identifiers that stand for nobody, or that too many share.
-    pub identifiers_set_aside: u64,
-    /// Ties that were not made, for any reason.
-    pub ties_set_aside: u64,
-    /// Ids of the publication before that became aliases, because their customers became one with others.
-    pub merged: u64,
-    /// Ids of the publication before that show what is personal now, and so are no more, and no alias either.
-    #[serde(default)]
-    pub withdrawn: u64,
-    /// Customers, or parts of them, that were another customer's in the publication before.
-    #[serde(default)]
-    pub split: u64,
-    /// Customers known from more than one source.
-    pub customers_from_several_sources: u64,
-    /// By source, the customers known from it; the sources of the trust order first, then by name.
-    pub known_from: Vec<KnownFrom>,
-    /// By type of identifier, as declared, the customers that have their id from it.
-    pub named_by: Vec<NamedBy>,
-}
 
 impl Resolver {
     /// A resolver without edges, which keeps their texts in a dictionary of its own.
@@ -228,97 +149,5 @@ impl Resolver {
         let cuts = guards::cut(&rules, &nodes, &mut chunks, &sets);
         let roots = sets.roots(threads);
         Ok(Joined { rules, threads, sources: sources.finish(), nodes, chunks, roots, tenures, shared, cuts, aside })
-    }
-}
-
-impl Joined {
-    /// How many sets of identifiers there are; one that nothing ties is a set.
-    pub fn components(&self) -> usize {
-        (0..).zip(&self.roots).filter(|(node, root)| node == *root).count()
-    }
-
-    /// Names the customers where nothing was published before: each by its oldest identifier.
-    pub fn name(self) -> Resolution {
-        let names = ids::names(&self.rules, &self.nodes, &self.roots, self.threads);
-        self.named(names)
-    }
-
-    fn named(self, names: Vec<u32>) -> Resolution {
-        let Joined { rules, threads, sources, nodes, chunks, roots, shared, cuts, aside, tenures: _ } = self;
-        Resolution {
-            rules,
-            threads,
-            sources,
-            nodes,
-            chunks,
-            roots,
-            names,
-            shared,
-            cuts,
-            aside,
-            before: None,
-            own: Vec::new(),
-            others: HashMap::new(),
-            led_to: Vec::new(),
-            splits: Vec::new(),
-            withdrawn: 0,
-            keys: None,
-            aliases: Vec::new(),
-            _memory: None,
-        }
-    }
-
-    /// What it takes, in bytes.
-    fn bytes(&self) -> usize {
-        let edges: usize = self.chunks.iter().map(|chunk| chunk.kinds.capacity()).sum();
-        self.nodes.bytes() + self.nodes.count() * size_of::<u32>() + edges * Chunk::BYTES_OF_ONE
-    }
-}
-
-impl Resolution {
-    /// What it takes, in bytes.
-    fn bytes(&self) -> usize {
-        let edges: usize = self.chunks.iter().map(|chunk| chunk.kinds.capacity()).sum();
-        let keys = self.keys.as_ref().map_or(0, |keys| size_of_val(keys.as_slice()));
-        let before = self.before.as_ref().map_or(0, Predecessor::bytes) + size_of_val(self.own.as_slice());
-        self.nodes.bytes() + self.nodes.count() * 2 * size_of::<u32>() + edges * Chunk::BYTES_OF_ONE + keys + before
-    }
-
-    /// What an identifier's set is known by.
-    fn root(&self, node: u32) -> u32 {
-        self.roots[node as usize]
-    }
-
-    /// The root of the customer that an identifier leads to.
-    fn customer_of(&self, node: u32) -> Option<u32> {
-        let root = self.root(node);
-        (self.nodes.ties(node) && self.names[root as usize] != NOBODY).then_some(root)
-    }
-
-    /// The customers, by root.
-    fn customers(&self) -> impl Iterator<Item = u32> + '_ {
-        self.nodes.all().filter(|root| self.names[*root as usize] != NOBODY)
-    }
-
-    /// The id of a customer, by root.
-    fn id(&self, root: u32) -> Cow<'_, str> {
-        if let (Some(before), Some(&own)) = (&self.before, self.own.get(root as usize).filter(|own| **own != NOBODY)) {
-            return before.id(own).into();
-        }
-        let natural = || {
-            let name = self.names[root as usize];
-            ids::id_of(&self.rules, self.nodes.kind(name), self.nodes.text(name))
-        };
-        self.others.get(&root).map_or_else(natural, |(id, _)| id.into())
-    }
-
-    /// The type of the identifier that gave a customer its id.
-    fn kind_of_id(&self, root: u32) -> u8 {
-        let own = self.own.get(root as usize).filter(|own| **own != NOBODY);
-        match (&self.before, own, self.others.get(&root)) {
-            (Some(before), Some(&own), _) => before.kinds[own as usize].unwrap_or(0),
-            (.., Some((_, kind))) => *kind,
-            _ => self.nodes.kind(self.names[root as usize]),
-        }
     }
 }

@@ -6,36 +6,16 @@
 //! at the CRM, when they are not in the extracts any more, so that an address alone never makes somebody else of it. A second table has the
 //! ids that merges have ended.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
-use std::sync::Arc;
-
-use arrow::array::{Array, ArrayRef, AsArray, Date32Array, FixedSizeBinaryBuilder, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Date32Type, Field, Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Date32Type, Int64Type, TimestampMicrosecondType};
 
+use super::ids;
 use super::intern::NOBODY;
-use super::keys::{Hash, KEY_BYTES, Keys};
+use super::keys::Keys;
 use super::rules::{Rules, Weight};
-use super::tables::{aliases_schema, batch};
-use super::{Resolution, ids};
 use crate::diagnostic::Diagnostic;
-use crate::engine::parallel;
 use crate::error::{Error, Result};
-
-/// Rows of a batch of the map.
-const BATCH_ROWS: usize = 32 * 1024;
-
-/// The columns of the map, in whose order of `customer_id` and `identifier_key` it is kept.
-pub fn map_schema() -> SchemaRef {
-    Arc::new(Schema::new(vec![
-        Field::new("customer_id", DataType::Utf8, false),
-        Field::new("id_type", DataType::Utf8, false),
-        Field::new("identifier_type", DataType::Utf8, false),
-        Field::new("identifier_key", DataType::FixedSizeBinary(16), false),
-        Field::new("last_published_on", DataType::Date32, false),
-    ]))
-}
 
 /// What was published before.
 #[derive(Default)]
@@ -46,7 +26,7 @@ pub(super) struct Predecessor {
     text: String,
     starts: Vec<usize>,
     /// By id: the type of the identifier that gave it, as it was called and, if it is declared, as it is numbered today.
-    id_types: Vec<u8>,
+    pub(super) id_types: Vec<u8>,
     pub(super) kinds: Vec<Option<u8>>,
     /// By id: the last day that it was published, in days since 1970.
     last_published: Vec<i32>,
@@ -59,19 +39,19 @@ pub(super) struct Predecessor {
     /// By identifier of today: the last day that it did.
     led_on: Vec<i32>,
     /// The rows whose identifiers lead to nobody today.
-    absent: Vec<Absent>,
-    type_names: Vec<String>,
+    pub(super) absent: Vec<Absent>,
+    pub(super) type_names: Vec<String>,
     /// The ids that merges had ended, in order.
     pub(super) aliases: Vec<Alias>,
 }
 
 /// A row of the map whose identifier leads to nobody.
 #[derive(Clone, Copy)]
-struct Absent {
-    id: u32,
-    day: i32,
-    type_name: u8,
-    key: u128,
+pub(super) struct Absent {
+    pub(super) id: u32,
+    pub(super) day: i32,
+    pub(super) type_name: u8,
+    pub(super) key: u128,
 }
 
 /// An id that was a customer's until it became one with another customer.
@@ -244,192 +224,6 @@ impl Predecessor {
     }
 }
 
-/// A map of identifiers with their types and customers.
-pub fn map_of(rules: &Rules, as_of_days: i32, identifiers: &[(String, String, String)]) -> Result<RecordBatch> {
-    let hash = Hash::of(rules);
-    let id_type = |id: &str| {
-        let prefix = id.split_once(':').map_or("", |(prefix, _)| prefix);
-        rules
-            .types
-            .iter()
-            .map(|rule| rule.name.as_str())
-            .find(|name| *name == prefix)
-            .or(rules.types.first().map(|rule| rule.name.as_str()))
-    };
-    let mut rows: Vec<(&str, &str, [u8; KEY_BYTES])> =
-        identifiers.iter().map(|(kind, text, id)| (id.as_str(), kind.as_str(), hash.key(kind, text).to_be_bytes())).collect();
-    rows.sort_unstable();
-    let mut keys = FixedSizeBinaryBuilder::with_capacity(rows.len(), 16);
-    rows.iter().try_for_each(|row| keys.append_value(row.2)).map_err(|error| Error::defect(error.to_string()))?;
-    let columns: Vec<ArrayRef> = vec![
-        Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.0))),
-        Arc::new(StringArray::from_iter_values(rows.iter().map(|row| id_type(row.0).unwrap_or_default()))),
-        Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.1))),
-        Arc::new(keys.finish()),
-        Arc::new(Date32Array::from_value(as_of_days, rows.len())),
-    ];
-    batch(map_schema(), columns)
-}
-
-/// A row of the map before it is one: the customer, in the order of ids, the key, the type, and the day.
-type Row = (u32, [u8; KEY_BYTES], u8, i32);
-
-impl Resolution {
-    /// What making the map takes, in bytes.
-    pub fn map_bytes(&self) -> usize {
-        // A row before it is one and after that, with an id of usual length.
-        const OF_ONE: usize = size_of::<Row>() + 2 * KEY_BYTES + 64;
-        let absent = self.before.as_ref().map_or(0, |before| before.absent.len());
-        (self.nodes.count() + absent) * OF_ONE + self.nodes.count() * size_of::<u32>()
-    }
-
-    /// The map for the publication of today, batch by batch, in the order of [`map_schema`].
-    ///
-    /// # Errors
-    /// [`Error::Defect`] when two customers have one id.
-    pub fn map(&self) -> Result<Vec<RecordBatch>> {
-        let mut ids = self.ids_in_order();
-        if ids.windows(2).any(|two| two[0].0 == two[1].0) {
-            return Err(Error::defect("two customers have one id"));
-        }
-        // Customers of whom nothing is left come after those of today, until all are put in order.
-        let mut numbers = vec![NOBODY; self.nodes.count()];
-        for (number, (_, root)) in (0..).zip(&ids) {
-            numbers[*root as usize] = number;
-        }
-        let mut rows = self.rows_of_today(&numbers);
-        let mut type_names: Vec<&str> = self.rules.types.iter().map(|rule| rule.name.as_str()).collect();
-        let mut id_types: Vec<u8> = ids.iter().map(|(_, root)| self.kind_of_id(*root)).collect();
-        if let Some(before) = &self.before {
-            let mut gone: HashMap<u32, u32> = HashMap::new();
-            let todays = ids.len();
-            let types: Vec<u8> = before.type_names.iter().map(|name| position(&mut type_names, name)).collect::<Result<_>>()?;
-            for (id_type, (_, root)) in id_types.iter_mut().zip(&ids) {
-                if let Some(&own) = self.own.get(*root as usize).filter(|own| **own != NOBODY) {
-                    *id_type = types[usize::from(before.id_types[own as usize])];
-                }
-            }
-            for absent in &before.absent {
-                let (root, kind) = (self.led_to[absent.id as usize], types[usize::from(absent.type_name)]);
-                let number = if root != NOBODY {
-                    let is_declared = usize::from(kind) < self.rules.types.len();
-                    Some(numbers[root as usize]).filter(|_| is_declared && self.rules.weight(kind) > Weight::Passing)
-                } else if before.exposes(&self.rules, absent.id) {
-                    None
-                } else if let Some(number) = gone.get(&absent.id) {
-                    Some(*number)
-                } else {
-                    let id = before.id(absent.id);
-                    // One that somebody has today, as a number that is a person's own, is that person's.
-                    match ids[..todays].binary_search_by(|(other, _)| other.as_ref().cmp(id)) {
-                        Ok(_) => None,
-                        Err(_) => {
-                            let number = u32::try_from(ids.len()).unwrap_or(NOBODY);
-                            ids.push((id.into(), NOBODY));
-                            id_types.push(types[usize::from(before.id_types[absent.id as usize])]);
-                            gone.insert(absent.id, number);
-                            Some(number)
-                        }
-                    }
-                };
-                rows.extend(number.map(|number| (number, absent.key.to_be_bytes(), kind, absent.day)));
-            }
-        }
-        let mut order: Vec<u32> = (0..u32::try_from(ids.len()).unwrap_or(NOBODY)).collect();
-        order.sort_by(|one, other| ids[*one as usize].0.cmp(&ids[*other as usize].0));
-        let mut places = vec![0; ids.len()];
-        for (place, number) in (0..).zip(&order) {
-            places[*number as usize] = place;
-        }
-        for row in &mut rows {
-            row.0 = places[row.0 as usize];
-        }
-        let share = rows.len().div_ceil(self.threads).max(1);
-        parallel(&mut rows.chunks_mut(share).collect::<Vec<_>>(), self.threads, |rows| rows.sort_unstable());
-        #[allow(clippy::stable_sort_primitive, reason = "a stable sort merges what is sorted already")]
-        rows.sort();
-        rows.dedup_by(|one, other| {
-            let same = (one.0, one.1) == (other.0, other.1);
-            other.3 = if same { one.3.max(other.3) } else { other.3 };
-            same
-        });
-        let batches = rows.chunks(BATCH_ROWS).map(|rows| {
-            let number = |row: &Row| order[row.0 as usize] as usize;
-            let mut keys = FixedSizeBinaryBuilder::with_capacity(rows.len(), 16);
-            rows.iter().try_for_each(|row| keys.append_value(row.1)).map_err(|error| Error::defect(error.to_string()))?;
-            let columns: Vec<ArrayRef> = vec![
-                Arc::new(StringArray::from_iter_values(rows.iter().map(|row| &ids[number(row)].0))),
-                Arc::new(StringArray::from_iter_values(rows.iter().map(|row| type_names[usize::from(id_types[number(row)])]))),
-                Arc::new(StringArray::from_iter_values(rows.iter().map(|row| type_names[usize::from(row.2)]))),
-                Arc::new(keys.finish()),
-                Arc::new(Date32Array::from_iter_values(rows.iter().map(|row| row.3))),
-            ];
-            batch(map_schema(), columns)
-        });
-        batches.collect()
-    }
-
-    /// The ids of today's customers in order, with their roots.
-    fn ids_in_order(&self) -> Vec<(Cow<'_, str>, u32)> {
-        let customers: Vec<u32> = self.customers().collect();
-        let share = customers.len().div_ceil(self.threads).max(1);
-        let mut parts: Vec<&[u32]> = customers.chunks(share).collect();
-        let named = parallel(&mut parts, self.threads, |part| {
-            let mut named: Vec<_> = part.iter().map(|root| (self.id(*root), *root)).collect();
-            named.sort_unstable();
-            named
-        });
-        let mut ids: Vec<_> = named.into_iter().flatten().collect();
-        ids.sort();
-        ids
-    }
-
-    /// The rows of today's identifiers, given the number of each customer by root.
-    fn rows_of_today(&self, numbers: &[u32]) -> Vec<Row> {
-        let computed;
-        let keys = match &self.keys {
-            Some(keys) => keys,
-            None => {
-                computed = Keys::of(&self.rules, &self.nodes, |node| self.customer_of(node).is_some(), self.threads);
-                &computed
-            }
-        };
-        let row = |node: u32| {
-            Some((
-                numbers[self.customer_of(node)? as usize],
-                keys[node as usize].to_be_bytes(),
-                self.nodes.kind(node),
-                self.rules.as_of_days,
-            ))
-        };
-        self.nodes.all().filter_map(row).collect()
-    }
-
-    /// The ids that merges have ended, those among them whose customers are gone, for the publication of today to keep.
-    ///
-    /// # Errors
-    /// [`Error::Defect`] when the rows do not fit their schema.
-    pub fn kept_aliases(&self) -> Result<RecordBatch> {
-        aliases_batch(self.aliases.iter())
-    }
-}
-
-pub(super) fn aliases_batch<'a>(aliases: impl Iterator<Item = &'a Alias> + Clone) -> Result<RecordBatch> {
-    let ids = StringArray::from_iter_values(aliases.clone().map(|alias| alias.alias.as_str()));
-    let customers = StringArray::from_iter_values(aliases.clone().map(|alias| alias.customer.as_str()));
-    let merged = TimestampMicrosecondArray::from_iter_values(aliases.map(|alias| alias.merged_at)).with_timezone("UTC");
-    batch(aliases_schema(), vec![Arc::new(ids), Arc::new(customers), Arc::new(merged)])
-}
-
-/// The position of a type's name, which may be one that is not declared any more.
-fn position<'a>(names: &mut Vec<&'a str>, name: &'a str) -> Result<u8> {
-    let at = names.iter().position(|known| *known == name).unwrap_or_else(|| {
-        names.push(name);
-        names.len() - 1
-    });
-    u8::try_from(at).map_err(|_| unfit())
-}
-
 fn texts(rows: &RecordBatch, name: &str) -> Result<StringArray> {
     let cast = cast(column(rows, name)?, &DataType::Utf8).map_err(|_| unfit())?;
     cast.as_string_opt::<i32>().filter(|texts| texts.null_count() == 0).cloned().ok_or_else(unfit)
@@ -439,7 +233,7 @@ fn column<'a>(rows: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
     rows.column_by_name(name).ok_or_else(unfit)
 }
 
-fn unfit() -> Error {
+pub(super) fn unfit() -> Error {
     Diagnostic::error("unfit-map", "the map of identifiers of the publication before this one is none that this Segmill can read")
         .hint("publish that day again with `--force`: its map is made anew")
         .into()

@@ -8,10 +8,11 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, StringBuilder
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use chrono::DateTime;
 
+use super::counts::Counts;
 use super::edges::{Seen, UNKNOWN, Verdict};
 use super::intern::{BLOCKED, SHARED};
-use super::predecessor::aliases_batch;
-use super::{Counts, Resolution};
+use super::predecessor::Alias;
+use super::resolution::Resolution;
 use crate::error::{Error, Result};
 
 /// Rows of a batch of customers.
@@ -303,4 +304,11 @@ fn moments(times: impl Iterator<Item = i64>) -> ArrayRef {
 
 pub(super) fn batch(schema: SchemaRef, arrays: Vec<ArrayRef>) -> Result<RecordBatch> {
     RecordBatch::try_new(schema, arrays).map_err(|error| Error::defect(format!("the identity step gave no table: {error}")))
+}
+
+pub(super) fn aliases_batch<'a>(aliases: impl Iterator<Item = &'a Alias> + Clone) -> Result<RecordBatch> {
+    let ids = StringArray::from_iter_values(aliases.clone().map(|alias| alias.alias.as_str()));
+    let customers = StringArray::from_iter_values(aliases.clone().map(|alias| alias.customer.as_str()));
+    let merged = TimestampMicrosecondArray::from_iter_values(aliases.map(|alias| alias.merged_at)).with_timezone("UTC");
+    batch(aliases_schema(), vec![Arc::new(ids), Arc::new(customers), Arc::new(merged)])
 }

@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use datafusion::error::DataFusionError;
 
 use super::contract::Contract;
-use super::ledger::{Ledger, Overrun};
 use super::rejects::{Reject, Rejects, counted};
 use super::remarks;
 use crate::config::RejectBudget;
 use crate::engine::{Engine, Scratch, failed};
 use crate::error::{Error, Message, Result};
+use crate::manifest::{Ledger, Overrun};
 
 /// What became of the rows of one piece of a source, while it is read.
 #[derive(Debug, Default)]

@@ -9,11 +9,11 @@ use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef, Timestamp
 use chrono::NaiveDate;
 
 use super::column::{self, Answer, ContractColumn};
-use super::ledger::Scope;
 use crate::config::{Column, ColumnType, Freshness, OnError, RejectBudget, Source, UnknownColumns, Values, span_of};
 use crate::diagnostic::{Diagnostic, SourceFile, list};
 use crate::error::{Error, Message, Result};
 use crate::local_time::Zone;
+use crate::manifest::Scope;
 use crate::shown;
 
 /// A source's contract, compiled for one run.

@@ -4,68 +4,51 @@ mod collector;
 mod column;
 mod contract;
 mod csv;
+mod decoded;
 mod deduplicate;
+mod extract;
+mod find;
 mod format;
 mod held;
-mod ledger;
 mod ndjson;
 mod parquet;
 mod plain;
 mod reader;
 mod rejects;
 mod remarks;
+mod scan;
 mod survey;
 mod table;
 mod text;
+mod text_file;
 mod unpack;
 mod values;
+mod whole_rows;
 
 pub use collector::Collector;
 pub use contract::{Contract, Fault};
 pub use deduplicate::latest_of;
 use deduplicate::superseded;
-pub use ledger::{Ledger, Overrun, RejectCount, Scope};
+pub use extract::{Extract, inputs};
+pub use find::{find, locations, not_there_yet, stale_rows};
 pub use parquet::is_decoding;
 pub use rejects::Reject;
 pub use survey::with_others;
+
+pub use crate::manifest::{Ledger, Overrun, RejectCount, Scope};
 use table::SourceTable;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::error::DataFusionError;
-use futures::{StreamExt, TryStreamExt};
+use futures::TryStreamExt;
 use sha2::{Digest, Sha256};
 
-use crate::config::{Project, Source, SourceFormat, Values, span_of};
+use crate::config::{Project, Values};
 use crate::diagnostic::Diagnostic;
 use crate::engine::{Engine, TextEncoding, failed};
-use crate::error::{Error, Message, Result, gather};
-use crate::manifest::{Commit, Input};
-use crate::storage::{File, Found, Glob, Stores};
-
-/// Files looked at at once whose names tell no format.
-const FILES_AT_ONCE: usize = 16;
-
-/// A source with its contract and the files that were found for it.
-#[derive(Debug, Clone)]
-pub struct Extract {
-    /// What a row must be.
-    pub contract: Arc<Contract>,
-    /// The files, in order of path.
-    pub files: Vec<(File, SourceFormat)>,
-    /// How many markers lie beside them, which are not read.
-    pub markers: u64,
-    /// A digest of the location.
-    pub location: String,
-}
-
-impl Extract {
-    /// Whether a refusal is that of a file of it.
-    pub fn refused_in(&self, refusal: &Message) -> bool {
-        self.files.iter().any(|(file, _)| refusal.what.contains(&file.shown))
-    }
-}
+use crate::error::Result;
 
 /// Compiles the contracts of every source, but for those that have a problem.
 pub fn contracts(project: &Project, values: &Values, problems: &mut Vec<Diagnostic>) -> Vec<Arc<Contract>> {
@@ -78,151 +61,6 @@ pub fn contracts(project: &Project, values: &Values, problems: &mut Vec<Diagnost
         }
     }
     contracts
-}
-
-/// Finds the files of every source, in the order of their contracts. `before` is the newest publication, if there is one: it knows which
-/// locations have had files.
-///
-/// # Errors
-/// [`Error::Missing`] naming every source whose files are late; [`Error::Project`] naming those whose location has never had any; otherwise
-/// as listing a store fails.
-pub async fn find(project: &Project, contracts: &[Arc<Contract>], stores: &Stores, before: Option<&Commit>) -> Result<Vec<Extract>> {
-    let mut extracts = Vec::new();
-    let mut missing = Vec::new();
-    let mut refused = Vec::new();
-    let mut wrong = Vec::new();
-    for ((name, source), contract) in project.pipeline.sources.iter().zip(contracts) {
-        let glob = stores.glob(&source.location.value, &project.root)?;
-        let Some(Found { files, markers }) = gather(&mut wrong, glob.files().await)? else { continue };
-        let location = glob.digest();
-        if files.is_empty() && contract.min_files > 0 && !had_files(before, name, &location) {
-            wrong.push(never_matched(project, name, source, &glob));
-            continue;
-        }
-        if let Some(why) = missing_or_stale(contract, &files, &glob.shown()) {
-            missing.push(format!("{name}: {why}"));
-            continue;
-        }
-        let looked = futures::stream::iter(files).map(|file| with_format(source.format, file)).buffered(FILES_AT_ONCE);
-        let mut files = Vec::new();
-        for file in looked.collect::<Vec<_>>().await {
-            match file {
-                Ok(file) => files.push(file),
-                Err(Error::Refused(message)) => refused.push(message),
-                Err(other) => return Err(other),
-            }
-        }
-        extracts.push(Extract { contract: Arc::clone(contract), files, markers, location });
-    }
-    if !wrong.is_empty() {
-        return Err(Error::Project(wrong));
-    }
-    if !refused.is_empty() {
-        let first = refused.remove(0);
-        return Err(Error::Refused(survey::together(first, refused)));
-    }
-    if missing.is_empty() { Ok(extracts) } else { Err(not_there_yet(missing)) }
-}
-
-/// The locations at which sources have had files: now, or else when the newest publication was made.
-pub fn locations(extracts: &[Extract], before: Option<&Commit>) -> BTreeMap<String, String> {
-    let of = |extract: &Extract| {
-        let source = &extract.contract.source;
-        let had = before.and_then(|before| before.locations.get(source).cloned());
-        let location = if extract.files.is_empty() { had } else { Some(extract.location.clone()) };
-        Some((source.clone(), location?))
-    };
-    extracts.iter().filter_map(of).collect()
-}
-
-/// Whether a source has had files at a location when the newest publication was made. One that is older than these digests says only
-/// whether it had some.
-fn had_files(before: Option<&Commit>, source: &str, location: &str) -> bool {
-    before.is_some_and(|before| match before.locations.get(source) {
-        Some(then) => then == location,
-        None => before.locations.is_empty() && before.sources.iter().any(|ledger| ledger.source == source && ledger.files > 0),
-    })
-}
-
-/// A location that has no files, and never had any as far as is known: it is wrong, not late.
-fn never_matched(project: &Project, name: &str, source: &Source, glob: &Glob) -> Diagnostic {
-    let problem = Diagnostic::error("no-such-extract", format!("the source `{name}` has no files, and never had any at this location"));
-    let problem = problem.at(span_of(&project.file, &source.location)).label(match glob.has_wildcards() {
-        true => "no file matches",
-        false if glob.is_folder() => "this is a folder",
-        false => "there is no such file",
-    });
-    problem.hint(if glob.is_folder() {
-        "name its files, as `folder/*.csv`"
-    } else {
-        "correct it or what the environment gives for it; `[`, `?` and `*` are wildcards, and themselves as `[[]`, `[?]` and `[*]`; \
-         where there may be none yet, say `min_files: 0`"
-    })
-}
-
-/// Says that extracts are missing or stale, and that waiting helps.
-pub fn not_there_yet(which: Vec<String>) -> Error {
-    let what = if which.len() == 1 {
-        "an extract is missing or stale".to_owned()
-    } else {
-        format!("{} extracts are missing or stale", which.len())
-    };
-    let message = Message { what, details: which, hint: None };
-    Error::Missing(message.hint("wait for them, or correct the source's `location`, `min_files` or `freshness` in the pipeline file"))
-}
-
-/// What is wrong with the files of a source, so that the run must wait.
-fn missing_or_stale(contract: &Contract, files: &[File], location: &str) -> Option<String> {
-    match files.len() as u64 {
-        0 if contract.min_files > 0 => return Some(format!("no file matches {location}")),
-        count if count < contract.min_files => {
-            return Some(format!("{count} files match {location}, and there must be {}", contract.min_files));
-        }
-        _ => {}
-    }
-    let allowed = contract.freshness.newest_file_days?;
-    let newest = files.iter().map(|file| file.meta.last_modified.timestamp_micros()).max()?;
-    stale("the newest file", newest, contract, allowed)
-}
-
-/// The files of an extract, each with what tells this version of it from another.
-pub fn inputs(extract: &Extract) -> Vec<Input> {
-    let input = |(file, _): &(File, SourceFormat)| Input {
-        source: extract.contract.source.clone(),
-        file: file.shown.clone(),
-        bytes: file.meta.size,
-        version: file.meta.e_tag.clone().unwrap_or_else(|| file.meta.last_modified.to_rfc3339()),
-    };
-    extract.files.iter().map(input).collect()
-}
-
-/// What is wrong with the rows of a source that has been read, so that the run must wait.
-pub fn stale_rows(contract: &Contract, collector: &Collector) -> Option<String> {
-    let allowed = contract.freshness.newest_row_days?;
-    let Some(micros) = collector.newest_micros() else {
-        return Some(format!("{}: there is no row before {}", contract.source, contract.as_of_day));
-    };
-    stale("the newest row", micros, contract, allowed).map(|why| format!("{}: {why}", contract.source))
-}
-
-/// What is wrong with the newest of an extract, which is of a moment in microseconds since 1970. Days are the pipeline's.
-fn stale(what: &str, newest_micros: i64, contract: &Contract, allowed: u32) -> Option<String> {
-    let newest = arrow::datatypes::Date32Type::to_naive_date_opt(contract.zone.day_of(newest_micros)?)?;
-    let age = (contract.as_of_day - newest).num_days();
-    (age > i64::from(allowed)).then(|| format!("{what} is of {newest}, {age} days before {}; it may be {allowed}", contract.as_of_day))
-}
-
-/// A file with its format: as declared, as its name tells, or else as its first bytes tell.
-async fn with_format(declared: Option<SourceFormat>, file: File) -> Result<(File, SourceFormat)> {
-    if let Some(format) = declared.or_else(|| SourceFormat::from_name(file.meta.location.as_ref())) {
-        return Ok((file, format));
-    }
-    let head = text::Blocks::first_bytes(&file).await?;
-    let format = format::of_head(&head);
-    match format::foreign(&head) {
-        Some(what) if format != SourceFormat::Parquet => Err(format::refused(&file.shown, what)),
-        _ => Ok((file, format)),
-    }
 }
 
 /// Makes a source readable by SQL. It is read where models read it, as often as they do, unless it has several readers and would be costly to

@@ -9,7 +9,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::contract::Contract;
-use super::csv::Decoded;
+use super::decoded::Decoded;
 use super::text::{Block, MAX_RECORD_BYTES, Record, TOO_LONG};
 use super::values::JsonNumbers;
 use crate::config::UnknownColumns;

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::ledger::{RejectCount, Scope};
 use super::remarks;
 use crate::engine::Scratch;
+use crate::manifest::{RejectCount, Scope};
 
 /// Bytes of rejects of a piece that are held until they are put on disk.
 const HELD_BYTES: usize = 64 * 1024;

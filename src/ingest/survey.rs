@@ -5,9 +5,11 @@ use std::sync::Arc;
 use futures::StreamExt;
 
 use super::collector::Collector;
+use super::extract::{Extract, FILES_AT_ONCE};
 use super::held::HeldCodes;
-use super::reader::{Reading, Scan};
-use super::{Extract, FILES_AT_ONCE, parquet};
+use super::parquet;
+use super::reader::Reading;
+use super::scan::Scan;
 use crate::config::SourceFormat;
 use crate::engine::Engine;
 use crate::error::{Error, Message};
@@ -35,7 +37,7 @@ pub fn together(refused: Message, mut broken: Vec<Message>) -> Message {
         return broken.remove(0);
     }
     let what = format!("{} files cannot be read", broken.len());
-    let mut together = Message { what, details: Vec::new(), hint: None };
+    let mut together = Message::new(what);
     let more = broken.len().saturating_sub(MAX_TOLD);
     let mut hints: Vec<String> = Vec::new();
     for message in broken.into_iter().take(MAX_TOLD) {

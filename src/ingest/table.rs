@@ -17,13 +17,13 @@ use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream};
 
-use super::Extract;
 use super::collector::Collector;
 use super::contract::Contract;
 use super::deduplicate::{MAX_PIECES, PlacedRows, Superseded, placed_schema};
+use super::extract::Extract;
 use super::held::HeldCodes;
 use super::parquet;
-use super::reader::{Scan, Unit, carried};
+use super::scan::{Scan, Unit, carried};
 use crate::config::SourceFormat;
 use crate::engine::{Dictionary, Engine, Reservation, Work};
 use crate::error::{Error, Message, Result};

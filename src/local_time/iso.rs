@@ -1,6 +1,7 @@
 //! Dates and moments as ISO 8601 and its everyday relatives write them.
 
-use super::{DAY_MICROS, SECOND_MICROS, Time};
+use super::time::Time;
+use super::units::{DAY_MICROS, SECOND_MICROS};
 
 /// What a text says: a day alone, or a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use arrow::array::timezone::Tz;
 use chrono::{DateTime, NaiveDate, Offset, TimeZone};
 
-use super::{DAY_MICROS, SECOND_MICROS};
+use super::units::{DAY_MICROS, SECOND_MICROS};
 
 /// How close a day is looked at: between two moments so far apart no zone changes its offset and changes it back.
 const STEP: i64 = 15 * 60 * SECOND_MICROS;

@@ -12,7 +12,7 @@ use crate::engine::{self, Engine};
 use crate::error::Result;
 use crate::graph::{EDGES, NativeInput, Signature};
 use crate::identity::{self, Before, Resolution, Rules};
-use crate::publish::{IDENTITY_ALIASES, IDENTITY_MAP, Keep};
+use crate::publish::{IDENTITY_ALIASES, IDENTITY_MAP, StateTable};
 
 /// The name of the step, which is also the schema of its tables.
 const STEP_NAME: &str = "resolved";
@@ -78,7 +78,7 @@ impl Native for IdentityStep {
 }
 
 /// The tables from which the next publication gives every customer the id that it has in this one.
-fn state_of(resolution: Resolution, engine: &Engine) -> Result<Vec<Keep>> {
+fn state_of(resolution: Resolution, engine: &Engine) -> Result<Vec<StateTable>> {
     let memory = engine.reservation();
     memory.reach(resolution.map_bytes()).map_err(|error| engine::failed("the map of identifiers", &error))?;
     let (map, aliases) = (resolution.map()?, resolution.kept_aliases()?);
@@ -86,13 +86,13 @@ fn state_of(resolution: Resolution, engine: &Engine) -> Result<Vec<Keep>> {
     memory.settle(map.iter().map(RecordBatch::get_array_memory_size).sum());
     let aliases_schema = aliases.schema();
     Ok(vec![
-        Keep {
+        StateTable {
             name: IDENTITY_MAP,
             schema: identity::map_schema(),
             key: &["customer_id", "identifier_key"],
             rows: map,
             memory: Some(memory),
         },
-        Keep { name: IDENTITY_ALIASES, schema: aliases_schema, key: &["alias_id"], rows: vec![aliases], memory: None },
+        StateTable { name: IDENTITY_ALIASES, schema: aliases_schema, key: &["alias_id"], rows: vec![aliases], memory: None },
     ])
 }

@@ -21,7 +21,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::graph::Signature;
 use crate::identity::Counts;
-use crate::publish::Keep;
+use crate::publish::StateTable;
 use crate::segments::SegmentSize;
 
 /// The native steps that there are, in no order: a project has those whose inputs it has.
@@ -63,7 +63,7 @@ pub struct Found {
 }
 
 /// Makes state tables.
-pub type MakeState = Box<dyn FnOnce(&Engine) -> Result<Vec<Keep>> + Send>;
+pub type MakeState = Box<dyn FnOnce(&Engine) -> Result<Vec<StateTable>> + Send>;
 
 /// What is reported of a native step.
 #[derive(Debug)]

@@ -1,25 +1,26 @@
 //! The one moment in which a run's tables become visible: a commit file that is created only if it is not there.
 //!
-//! 1. *Pending.* The run says, in `pending/RUN_ID.json`, that it is about to change a day. Whoever finds that file later
-//!    looks after that day's folders, should the run have died. The file is created twice: a store that lets the second
-//!    one pass does not honour create-if-absent, and the run stops there. A `clean` that takes the run for dead has created the
-//!    file before it removed anything; then the run gives up. One that comes after leaves the run's files alone.
+//! 1. *Pending.* The run writes `pending/RUN_ID.json`, which says that it is about to change a day. If the run dies, a later run finds
+//!    the file and brings that day's folders up to date. The file is created twice: when the store accepts the second creation, it does
+//!    not honour create-if-absent, and the run stops. A `clean` that takes the run for dead creates the same file before it removes
+//!    anything, so the run finds it there and gives up. A `clean` that comes after the run leaves the run's files alone.
 //! 2. *Marker.* The first publication makes the destination its pipeline's own (see [`super::marker`]). Where it would overwrite what is
-//!    not Segmill's, it stops. And the staged files must still be there.
+//!    not Segmill's, it stops. It also stops when a staged file is gone.
 //! 3. *Commit.* The next number is created. Of several runs that try, one succeeds. A run that finds the number taken
-//!    looks at what was published: if that is of its own day, or changes the publication before it, the run has
-//!    computed from a state that is gone, and gives up; otherwise it tries the number after.
-//! 4. *Read back.* The commit file is read again. A request that was answered too late is settled by what is there.
+//!    reads what was published meanwhile. If that is a publication of its own day, or of the day before that it compared with, the run
+//!    has computed from an outdated state, and gives up. Otherwise it tries the next number.
+//! 4. *Read back.* The commit file is read again. If the answer to the creation was lost, the content of the file decides.
 //! 5. *Folders.* The day's folders are brought up to date (see [`super::folders`]), and the pending file goes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
-use object_store::path::Path;
-use object_store::{ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::ObjectStoreExt;
 
+use super::layout::commit_path;
 use super::marker::Marker;
-use super::publications::{Publications, commit_path};
+use super::objects::{put_new, to_json};
+use super::publications::Publications;
 use super::{damage, folders, pending};
 use crate::clock::Stopwatch;
 use crate::diagnostic::Diagnostic;
@@ -27,14 +28,14 @@ use crate::error::{Error, Message, Result};
 use crate::manifest::{Commit, DataFile, Pending, Purpose};
 use crate::storage::{self, Location};
 
-/// How often a run tries the number after, when runs of other days keep publishing.
+/// How often a run tries the next number while runs for other days keep publishing.
 const MAX_ATTEMPTS: usize = 100;
 
 /// How long after its announcement a run may still commit: half of the time after which others may take it for dead.
 const COMMITS_WITHIN_MS: u64 = 1000 * 60 * pending::DEAD_AFTER_MINUTES.unsigned_abs() / 2;
 
 /// Creates the next commit file, `draft` with its number and the publications filled in, unless what was `seen` of the
-/// draft's day and the one before it has changed. The note that it leaves is for whoever brings the folders up to date.
+/// draft's day and the one before it has changed. The pending note that it leaves is removed when the folders are up to date.
 ///
 /// # Errors
 /// [`Error::Conflict`] when another run published first, or a `clean` has removed this one's files; [`Error::Project`] when the
@@ -42,7 +43,7 @@ const COMMITS_WITHIN_MS: u64 = 1000 * 60 * pending::DEAD_AFTER_MINUTES.unsigned_
 /// error says so is it unknown whether the commit is there.
 pub async fn create(destination: &Location, draft: Commit, seen: &Publications) -> Result<(Commit, Pending)> {
     let (superseded, is_damaged) = match seen.of(draft.as_of).await {
-        // A day whose commit is gone is published anew all the same.
+        // A day whose commit file is gone can still be published again.
         Err(error) if damage::is_damage(&error) => (None, true),
         superseded => (superseded?, false),
     };
@@ -66,13 +67,13 @@ pub async fn create(destination: &Location, draft: Commit, seen: &Publications) 
     if let Err(error) = &created
         && !matches!(error, Error::Unavailable(_))
     {
-        // Nothing was committed. A note that stays is looked at by the next run, and goes with `clean`.
+        // Nothing was committed. If the note cannot be removed now, the next run or `clean` removes it.
         let _ = pending::remove(destination, &note.run_id).await;
     }
     Ok((created?, note))
 }
 
-/// Takes days out of what is published, each unless it has another publication by now than the one named. Those that were taken out.
+/// Withdraws days, each only if its publication is still the one with the given number. Gives the days that were withdrawn.
 ///
 /// # Errors
 /// As the store fails.
@@ -100,7 +101,7 @@ pub async fn withdraw(destination: &Location, run_id: &str, pipeline: &str, days
             fingerprint: String::new(),
             publications,
             withdrawn: gone.clone(),
-            kept: BTreeMap::new(),
+            state: BTreeMap::new(),
             identity_hash_id: None,
             ..newest.clone()
         };
@@ -115,24 +116,22 @@ pub async fn withdraw(destination: &Location, run_id: &str, pipeline: &str, days
     Err(too_often())
 }
 
-/// Leaves a note that the folders of a day are to be emptied, for whoever comes after if this one dies.
+/// Leaves a note that the folders of a day are to be emptied. If this process dies, a later run does that.
 async fn note_of_withdrawn(destination: &Location, run_id: &str, day: NaiveDate, known: &Publications) -> Result<Pending> {
     let tables = match known.of(day).await {
-        // Where its commit is gone, it may have had any table that ever was.
+        // If the commit file is gone, the day may have had any table that was ever published.
         Err(error) if damage::is_damage(&error) => known.all().await?.iter().flat_map(|commit| commit.tables.keys().cloned()).collect(),
         commit => commit?.map(|commit| commit.tables.keys().cloned().collect()).unwrap_or_default(),
     };
     let note = Pending { run_id: format!("{run_id}-{day}"), as_of: day, tables, purpose: Purpose::Withdraw };
-    let path = pending::path(destination, &note.run_id);
-    let put = destination.store.put(&path, PutPayload::from(super::to_json(&note)?)).await;
-    put.map_err(|error| storage::failure("write", &destination.shown(&path), error))?;
+    destination.put(&pending::path(destination, &note.run_id), to_json(&note)?).await?;
     Ok(note)
 }
 
-/// Sees that nobody has removed files since they were written, as a `clean` does that takes the run for dead.
+/// Verifies that files are still as they were written. A `clean` that takes the run for dead removes them.
 ///
 /// # Errors
-/// [`Error::Conflict`] when somebody has; otherwise as the store fails.
+/// [`Error::Conflict`] when a file is gone or changed; otherwise as the store fails.
 pub async fn still_there(destination: &Location, files: impl IntoIterator<Item = &DataFile>) -> Result<()> {
     for file in files {
         let path = destination.join(&file.path);
@@ -150,20 +149,20 @@ pub async fn still_there(destination: &Location, files: impl IntoIterator<Item =
     Ok(())
 }
 
-/// A run that a `clean` took for dead.
+/// The error of a run that a `clean` took for dead.
 fn cleaned(what: &str) -> Error {
     let message = Message::new(format!("{what}: a `clean` took this run for dead and removed its files; nothing was published"));
     Error::Conflict(message.hint("run again, and let `clean` have a `--grace` that is longer than any run takes"))
 }
 
-/// Writes the pending file, and sees whether the store honours create-if-absent.
+/// Writes the pending file, and finds out whether the store honours create-if-absent.
 async fn announce(destination: &Location, note: &Pending) -> Result<()> {
     let path = pending::path(destination, &note.run_id);
     let shown = destination.shown(&path);
-    let bytes = super::to_json(note)?;
+    let bytes = to_json(note)?;
     match put_new(destination, &path, bytes.clone()).await {
         Ok(()) => {}
-        // The name is this run's alone: a request whose answer was lost has been repeated, or a `clean` has taken the run for dead.
+        // No other run has this name. Either a request was repeated because its answer was lost, or a `clean` has taken the run for dead.
         Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
             if pending::read(destination, &path).await?.as_ref() != Some(note) {
                 return Err(cleaned(&format!("{shown} is there already")));
@@ -188,12 +187,12 @@ async fn announce(destination: &Location, note: &Pending) -> Result<()> {
 async fn create_at(destination: &Location, commit: &Commit) -> Result<bool> {
     let path = commit_path(destination, commit.number);
     let shown = destination.shown(&path);
-    let error = match put_new(destination, &path, super::to_json(commit)?).await {
+    let error = match put_new(destination, &path, to_json(commit)?).await {
         Ok(()) => None,
         Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => None,
         Err(error) => Some(error),
     };
-    // Whatever the answer was, what is there counts.
+    // The answer may have been lost, so the content of the file decides.
     match (Publications::commit_at(destination, commit.number).await, error) {
         (Ok(Some(there)), _) => Ok(there.run_id == commit.run_id),
         (Ok(None), Some(error)) => Err(storage::failure("create", &shown, error)),
@@ -226,9 +225,9 @@ fn too_often() -> Error {
     Error::Conflict(message.hint("nothing was published; run again when they are done"))
 }
 
-/// Whether what the run saw before it read data is still so.
+/// Fails when the publications that the run worked from have changed since it began.
 fn still_true(destination: &Location, draft: &Commit, seen: &Publications, known: &Publications) -> Result<()> {
-    // A day that was taken out meanwhile is nobody's to supersede.
+    // A day that was withdrawn meanwhile has no publication that could be superseded.
     let changed = |before: Option<u64>, now: Option<u64>| (before != now).then_some(now).flatten();
     let own = changed(seen.number_of(draft.as_of), known.number_of(draft.as_of));
     let before = changed(seen.number_before(draft.as_of), known.number_before(draft.as_of));
@@ -240,14 +239,6 @@ fn still_true(destination: &Location, draft: &Commit, seen: &Publications, known
         format!("the publication of the day before is {shown} by now, and this run has compared with another; it published nothing")
     });
     Err(Error::Conflict(message.hint("run again: it will see what the other run published")))
-}
-
-/// Creates an object only if it is not there.
-///
-/// # Errors
-/// The store's own.
-pub async fn put_new(destination: &Location, path: &Path, bytes: Vec<u8>) -> object_store::Result<()> {
-    destination.store.put_opts(path, PutPayload::from(bytes), PutOptions::from(PutMode::Create)).await.map(|_| ())
 }
 
 fn unstable(shown: &str) -> Error {

@@ -22,22 +22,18 @@ use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 
 use super::damage::Damage;
+use super::layout::folder_path;
 use super::publications::Publications;
 use crate::diagnostic::{Diagnostic, counted};
 use crate::error::{Error, Message, Result};
 use crate::manifest::{Commit, DataFile, Purpose};
 use crate::storage::{self, CopiesBy, Location};
 
-/// The code of the refusal to replace what is somebody else's.
+/// The diagnostic code for files that are not Segmill's.
 const FOREIGN: &str = "foreign-file";
 
 /// How often a refresh starts again because its day was published again meanwhile.
 const MAX_ROUNDS: usize = 100;
-
-/// Where a table's file of a day is, from the destination.
-pub fn path(table: &str, as_of: NaiveDate) -> String {
-    format!("{table}/as_of={as_of}/{table}.parquet")
-}
 
 /// The tables whose folders a commit changes: its own, and those of the publication that it supersedes.
 pub fn tables_of(commit: &Commit, superseded: Option<&Commit>) -> BTreeSet<String> {
@@ -53,7 +49,7 @@ pub async fn refresh(destination: &Location, as_of: NaiveDate, tables: &BTreeSet
     let mut known = Publications::read(destination).await?;
     for _ in 0..MAX_ROUNDS {
         let commit = match known.of(as_of).await {
-            // Read anew: it was superseded just now.
+            // The publication was superseded just now, so the state is read again.
             Err(Error::Conflict(_)) => {
                 known = Publications::read(destination).await?;
                 continue;
@@ -66,10 +62,10 @@ pub async fn refresh(destination: &Location, as_of: NaiveDate, tables: &BTreeSet
         let wanted = commit.iter().flat_map(|commit| tables_of(commit, None)).chain(tables.iter().cloned()).collect::<BTreeSet<_>>();
         let replaced = futures::future::join_all(wanted.iter().map(|table| {
             let file = commit.as_ref().and_then(|commit| commit.tables.get(table)).and_then(|table| table.files.first());
-            replace(destination, destination.join(&path(table, as_of)), file)
+            replace(destination, destination.join(&folder_path(table, as_of)), file)
         }))
         .await;
-        // What was published meanwhile counts, and may be why a file was not there any more.
+        // A newer publication may be the reason why a file was not there any more.
         known = Publications::read(destination).await?;
         let number = commit.as_ref().map(|commit| commit.number);
         if known.number_of(as_of) == number {
@@ -84,8 +80,8 @@ pub async fn refresh(destination: &Location, as_of: NaiveDate, tables: &BTreeSet
     Err(Error::Unavailable(message.hint("run again when the other runs are done")))
 }
 
-/// Refuses to publish a day where files stand in its folders that no publication has put there: to replace them would lose them, and
-/// beside ours they would double the rows.
+/// Refuses to publish a day when its folders contain files that no publication wrote. Replacing them would lose data, and leaving them
+/// would double the rows for readers of the folder.
 ///
 /// # Errors
 /// [`Error::Project`] naming them; otherwise as the store fails.
@@ -117,12 +113,12 @@ pub async fn refuse_foreign(destination: &Location, draft: &Commit, superseded: 
         .into())
 }
 
-/// Whether an error is that somebody's files are in the way of a day.
+/// Whether an error says that foreign files are in the folders of a day.
 pub fn is_foreign(error: &Error) -> bool {
     matches!(error, Error::Project(problems) if problems.iter().all(|problem| problem.code == FOREIGN))
 }
 
-/// Puts back a file that a publication lacks from its copy in the folders; false when that is not whole either.
+/// Restores a missing file of a publication from its copy in the folders; false when the copy is not whole either.
 ///
 /// # Errors
 /// As the store fails.
@@ -141,7 +137,7 @@ pub async fn put_back(destination: &Location, file: &DataFile, folder_path: &str
     copy(destination, &from, &destination.join(&file.path), file.bytes).await.map(|()| true).map_err(failed)
 }
 
-/// Makes a file of the folders what a publication has, if it is not already. Gives the publication's file when it is gone.
+/// Replaces a file in the folders by the publication's file, unless they are equal. Gives the path of the publication's file if that is gone.
 async fn replace(destination: &Location, to: Path, file: Option<&DataFile>) -> Result<Option<String>> {
     let shown = destination.shown(&to);
     let there = match destination.store.head(&to).await {
@@ -189,8 +185,8 @@ async fn same(destination: &Location, meta: &ObjectMeta, file: &DataFile) -> obj
     Ok(format!("{:x}", hash.finalize()) == file.sha256)
 }
 
-/// Replaces a file by another at once: within the store where that is one step there, else through this process, whose
-/// upload shows only when it is complete.
+/// Replaces a file by another in one step: by a copy within the store where that is atomic, or else by an upload, which becomes visible
+/// when it is complete.
 async fn copy(destination: &Location, from: &Path, to: &Path, bytes: u64) -> object_store::Result<()> {
     match destination.copies_by() {
         CopiesBy::Store { up_to_bytes } if bytes <= up_to_bytes => destination.store.copy(from, to).await,

@@ -1,21 +1,18 @@
-//! `segmill.json`: the object that makes a destination a pipeline's own. Without it nothing there is taken for Segmill's.
+//! `segmill.json`: the marker that makes a destination a pipeline's own. Without it, no file there is treated as Segmill's.
 //!
-//! The first publication creates it, only if it is not there, so that of two pipelines that publish at once one gets the destination.
-//! A destination that was published to before there were markers is adopted by whoever asks for it (`segmill clean --adopt`).
+//! The first publication creates it only if it is not there, so that of two pipelines that publish at the same time one gets the
+//! destination. A destination without a marker that an older version published to is adopted with `segmill clean --adopt`.
 
-use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::commit::put_new;
-use super::publications::{Publications, commit_path};
+use super::layout::{MARKER, commit_path};
+use super::objects::{put_new, to_json};
+use super::publications::{Publications, another, newer};
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
-use crate::storage::{self, Location};
-
-/// Where the marker is, from the destination.
-pub const MARKER: &str = "segmill.json";
+use crate::storage::{self, Contents, Location};
 
 /// The version of the marker's format and of the destination's layout.
 const FORMAT: u32 = 1;
@@ -23,14 +20,14 @@ const FORMAT: u32 = 1;
 /// The largest marker that is read.
 const MAX_BYTES: u64 = 64 * 1024;
 
-/// Whose a destination is.
+/// Which pipeline a destination belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Marker {
     /// The version of this format and of the layout beside it.
     pub format: u32,
     /// The pipeline that publishes here.
     pub pipeline: String,
-    /// What tells this destination from another of the same pipeline: a digest of the pipeline's name and the first run's.
+    /// An id that differs from those of the pipeline's other destinations: a digest of the names of the pipeline and the first run.
     pub id: String,
     /// The run that made it, or for an adopted destination the run of its newest publication.
     pub run_id: String,
@@ -46,22 +43,18 @@ impl Marker {
     pub async fn read(destination: &Location) -> Result<Option<Self>> {
         let path = path(destination);
         let shown = destination.shown(&path);
-        let found = match destination.store.get(&path).await {
-            Ok(found) => found,
-            Err(object_store::Error::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(storage::failure("read", &shown, error)),
+        let bytes = match destination.read(&path, MAX_BYTES).await? {
+            Some(Contents::Bytes(bytes)) => bytes,
+            Some(Contents::TooLarge) => return Err(foreign(&shown)),
+            None => return Ok(None),
         };
-        if found.meta.size > MAX_BYTES {
-            return Err(foreign(&shown));
-        }
-        let bytes = found.bytes().await.map_err(|error| storage::failure("read", &shown, error))?;
-        if let Some(error) = super::publications::newer(&bytes, &shown, FORMAT) {
+        if let Some(error) = newer(&bytes, &shown, FORMAT) {
             return Err(error);
         }
         serde_json::from_slice(&bytes).map(Some).map_err(|_| foreign(&shown))
     }
 
-    /// Makes a destination that is nobody's a pipeline's own, or sees that it is already.
+    /// Makes a new destination a pipeline's own, or verifies that it is already.
     ///
     /// # Errors
     /// [`Error::Project`] when it is another's, or was published to by an older Segmill; otherwise as the store fails.
@@ -105,8 +98,8 @@ impl Marker {
             segmill_version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         let path = path(destination);
-        let created = put_new(destination, &path, super::to_json(&marker)?).await;
-        // Whatever the answer was, what is there counts.
+        let created = put_new(destination, &path, to_json(&marker)?).await;
+        // The answer may have been lost, so the content of the file decides.
         match (Self::read(destination).await?, created) {
             (Some(there), _) => there.belongs_to(destination, pipeline).map(|()| there),
             (None, Err(error)) => Err(storage::failure("create", &destination.shown(&path), error)),
@@ -114,7 +107,7 @@ impl Marker {
         }
     }
 
-    /// Sees that the destination is a pipeline's.
+    /// Verifies that the destination belongs to a pipeline.
     ///
     /// # Errors
     /// [`Error::Project`] with the names of both.
@@ -126,7 +119,7 @@ impl Marker {
     }
 }
 
-/// Sees that a pipeline may publish to a destination: it is marked as its own, or nothing is published there yet.
+/// Verifies that a pipeline may publish to a destination: the destination is marked as its own, or nothing is published there yet.
 ///
 /// # Errors
 /// [`Error::Project`] when it may not.
@@ -141,7 +134,7 @@ pub fn admit(destination: &Location, known: &Publications, marker: Option<&Marke
     }
 }
 
-/// The marker of a destination that something is to be done to.
+/// The marker of a destination that is to be changed.
 ///
 /// # Errors
 /// [`Error::Project`] when it has none, or belongs to another pipeline than the one named.
@@ -162,14 +155,6 @@ pub async fn owned(destination: &Location, pipeline: Option<&str>) -> Result<Mar
 /// Where the marker is.
 pub fn path(destination: &Location) -> Path {
     destination.join(MARKER)
-}
-
-/// The refusal of a pipeline that another's destination was named to.
-pub fn another(owner: &str, how: &str, pipeline: &str) -> Error {
-    let what = format!("the destination belongs to the pipeline `{owner}`, {how}; this pipeline is `{pipeline}`");
-    Diagnostic::error("another-pipeline", what)
-        .hint("publish to a destination of its own; a pipeline that was given another name needs one too")
-        .into()
 }
 
 fn unmarked(destination: &Location, number: u64) -> Error {

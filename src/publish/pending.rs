@@ -1,23 +1,21 @@
 //! Notes of runs that are about to change a day: `pending/RUN_ID.json`, there from before the commit until the day's
-//! folders are up to date. A note that stays behind is of a run that died, or still lives.
+//! folders are up to date. A note that stays behind belongs to a run that died, or that is still alive.
 
 use chrono::{DateTime, Utc};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
+use super::layout::PENDING;
 use super::{damage, folders};
 use crate::clock;
 use crate::error::Result;
 use crate::manifest::{Pending, Purpose};
-use crate::storage::{self, Location};
-
-/// The folder of the notes.
-pub const PENDING: &str = "pending";
+use crate::storage::{self, Contents, Location};
 
 /// The largest note that is read.
 const MAX_BYTES: u64 = 1024 * 1024;
 
-/// After this long a run that has not removed its note is dead; until then it may yet copy a file.
+/// A run that has not removed its note after this time is taken for dead. Until then it may still copy a file.
 pub const DEAD_AFTER_MINUTES: i64 = 60;
 
 /// Where a run's note is.
@@ -42,15 +40,9 @@ pub async fn remove(destination: &Location, run_id: &str) -> Result<()> {
 /// # Errors
 /// As the store fails.
 pub async fn read(destination: &Location, path: &Path) -> Result<Option<Pending>> {
-    let failed = |error| storage::failure("read", &destination.shown(path), error);
-    let bytes = match destination.store.get(path).await {
-        Ok(found) if found.meta.size <= MAX_BYTES => found.bytes().await.map_err(failed)?,
-        Ok(_) => return Ok(None),
-        // Its run has just finished.
-        Err(object_store::Error::NotFound { .. }) => return Ok(None),
-        Err(error) => return Err(failed(error)),
-    };
-    // What is no note, or is not called as its run, is nobody's.
+    // If the note is gone, its run has just finished.
+    let Some(Contents::Bytes(bytes)) = destination.read(path, MAX_BYTES).await? else { return Ok(None) };
+    // A file that is no note, or is not named after its run, is ignored.
     let note = serde_json::from_slice::<Pending>(&bytes).ok();
     Ok(note.filter(|note| super::pending::path(destination, &note.run_id) == *path))
 }
@@ -67,14 +59,14 @@ pub async fn all(destination: &Location) -> Result<Vec<(Pending, DateTime<Utc>)>
     Ok(notes)
 }
 
-/// Brings up to date the folders of every day that a run was about to change and may have died over. A day whose publication is damaged
-/// stays as it is: who asks for that day is told.
+/// Brings the folders up to date for every day that has a pending note, as a run leaves it that dies. A day whose publication is damaged
+/// stays as it is; a run for that day reports the damage.
 ///
 /// # Errors
 /// As the store fails.
 pub async fn settle(destination: &Location) -> Result<()> {
     for (note, written) in all(destination).await? {
-        // A run that is being cleaned away has published nothing.
+        // A run whose files are being removed has published nothing.
         if note.purpose == Purpose::Clean {
             continue;
         }

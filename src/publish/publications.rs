@@ -1,28 +1,25 @@
 //! What a destination holds: the publication of every as-of day, as its newest commit knows them.
 //!
-//! Commits are numbered without a choice: each is created only if it is not there, so they form one line. Each carries
-//! the number of the publication of every day as it stood then. One listing and one read therefore give the state of
-//! the whole destination, exactly and whole, however many days it holds.
+//! Each commit has the next number and is created only if it is not there, so all commits form one line. Each carries the number of the
+//! publication of every day at that time. One listing and one read therefore give the state of the whole destination, however many days
+//! it holds.
 
 use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
-use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
-use super::{damage, marker};
+use super::damage;
+use super::layout::{COMMITS, commit_number, commit_path};
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Message, Result};
 use crate::manifest::{self, Commit};
-use crate::storage::{self, Location};
-
-/// The folder of the commit files.
-pub const COMMITS: &str = "commits";
+use crate::storage::{Contents, Location};
 
 /// The largest commit file that is read.
 const MAX_COMMIT_BYTES: u64 = 64 * 1024 * 1024;
 
-/// How often the newest commit may be gone when it is read.
+/// How often reading is repeated when the newest commit has been removed since the listing.
 const MAX_ROUNDS: usize = 20;
 
 /// The publications at a destination, at the moment of asking.
@@ -42,7 +39,7 @@ impl Publications {
             let Some(&number) = numbers(destination).await?.last() else {
                 return Ok(Publications { destination: destination.clone(), newest: None });
             };
-            // One that has gone since it was listed was superseded, and a newer one is there.
+            // A commit that was removed since the listing was superseded, so a newer one is there.
             if let Some(newest) = read_commit(destination, number).await? {
                 return Ok(Publications { destination: destination.clone(), newest: Some(newest) });
             }
@@ -66,8 +63,8 @@ impl Publications {
         self.newest.as_ref()
     }
 
-    /// Sees that they are a pipeline's own: a destination belongs to the one that first published there. Two at one would take turns in
-    /// removing each other's tables.
+    /// Verifies that they are a pipeline's own. A destination belongs to the pipeline that first published there; two pipelines at one
+    /// destination would remove each other's tables.
     ///
     /// # Errors
     /// [`Error::Project`] with the names of both.
@@ -76,10 +73,10 @@ impl Publications {
             return Ok(());
         };
         let shown = self.destination.shown(&commit_path(&self.destination, newest.number));
-        Err(marker::another(&newest.pipeline, &format!("which published {shown}"), pipeline))
+        Err(another(&newest.pipeline, &format!("which published {shown}"), pipeline))
     }
 
-    /// What it means that a publication that was just known is gone: another has come in its place.
+    /// The error for a publication that was replaced by another one while it was read.
     pub fn moved_on(&self, as_of: NaiveDate) -> Error {
         let message = Message::new(format!("the day {as_of} was published anew, or taken out, while its publication was read"));
         Error::Conflict(message.hint("run again: it will see what is there now"))
@@ -164,23 +161,11 @@ impl Publications {
     }
 }
 
-/// Where the commit of a number is.
-pub fn commit_path(destination: &Location, number: u64) -> Path {
-    destination.join(&format!("{COMMITS}/{number:08}.json"))
-}
-
-/// The number of the commit that a path from the destination is of. Only what lies directly in the folder and is named as a commit is one.
-pub fn number_of(path: &str) -> Option<u64> {
-    let name = path.strip_prefix(COMMITS)?.strip_prefix('/')?;
-    let number = name.strip_suffix(".json")?.parse::<u64>().ok()?;
-    (name == format!("{number:08}.json")).then_some(number)
-}
-
 /// The numbers of the commit files, in order.
 async fn numbers(destination: &Location) -> Result<Vec<u64>> {
     let root = destination.folder();
     let files = destination.list(COMMITS).await?;
-    let number = |path: &Path| number_of(path.as_ref().strip_prefix(root.as_ref())?.trim_start_matches('/'));
+    let number = |path: &Path| commit_number(path.as_ref().strip_prefix(root.as_ref())?.trim_start_matches('/'));
     let mut numbers: Vec<u64> = files.iter().filter_map(|file| number(&file.location)).collect();
     numbers.sort_unstable();
     Ok(numbers)
@@ -190,16 +175,11 @@ async fn numbers(destination: &Location) -> Result<Vec<u64>> {
 async fn read_commit(destination: &Location, number: u64) -> Result<Option<Commit>> {
     let path = commit_path(destination, number);
     let shown = destination.shown(&path);
-    let failed = |error| storage::failure("read", &shown, error);
-    let found = match destination.store.get(&path).await {
-        Ok(found) => found,
-        Err(object_store::Error::NotFound { .. }) => return Ok(None),
-        Err(error) => return Err(failed(error)),
+    let bytes = match destination.read(&path, MAX_COMMIT_BYTES).await? {
+        Some(Contents::Bytes(bytes)) => bytes,
+        Some(Contents::TooLarge) => return Err(foreign(&shown, "it is too large")),
+        None => return Ok(None),
     };
-    if found.meta.size > MAX_COMMIT_BYTES {
-        return Err(foreign(&shown, "it is too large"));
-    }
-    let bytes = found.bytes().await.map_err(failed)?;
     let commit: Commit = match serde_json::from_slice(&bytes) {
         Ok(commit) => commit,
         Err(error) => {
@@ -213,6 +193,14 @@ async fn read_commit(destination: &Location, number: u64) -> Result<Option<Commi
         None if commit.number == number => Ok(Some(commit)),
         None => Err(foreign(&shown, &format!("it says that its number is {}", commit.number))),
     }
+}
+
+/// The refusal of a pipeline that another's destination was named to.
+pub fn another(owner: &str, how: &str, pipeline: &str) -> Error {
+    let what = format!("the destination belongs to the pipeline `{owner}`, {how}; this pipeline is `{pipeline}`");
+    Diagnostic::error("another-pipeline", what)
+        .hint("publish to a destination of its own; a pipeline that was given another name needs one too")
+        .into()
 }
 
 /// The error that a document of a later format is than this version knows, if it is one.
@@ -240,8 +228,8 @@ mod tests {
     use std::collections::BTreeSet;
     use std::sync::Arc;
 
-    use object_store::PutPayload;
     use object_store::memory::InMemory;
+    use object_store::{ObjectStoreExt, PutPayload};
 
     use super::*;
     use crate::storage::Written;
@@ -270,7 +258,7 @@ mod tests {
             parameters: BTreeMap::new(),
             fingerprint: String::new(),
             tables: BTreeMap::new(),
-            kept: BTreeMap::new(),
+            state: BTreeMap::new(),
             identity_hash_id: None,
             sources: Vec::new(),
             publications,

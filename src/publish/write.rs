@@ -23,12 +23,14 @@ use parquet::schema::types::ColumnPath;
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 
-use super::check::MASK;
 use crate::diagnostic::list;
 use crate::error::{Error, Message, Result};
 use crate::manifest::Column;
 use crate::shown;
 use crate::storage;
+
+/// What stands for a value that is not shown.
+pub const MASK: &str = "•••";
 
 /// Rows handed to the writer at once: always as many, so that pages end at the same rows.
 const WRITE_ROWS: usize = 8192;

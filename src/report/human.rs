@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::identity::{Counts, NamedBy};
 use crate::ingest::{Ledger, Scope};
 use crate::job::{Outcome, Unchanged};
-use crate::publish::CheckOutcome;
+use crate::publish::{CheckOutcome, CheckResult};
 use crate::record::Step;
 
 /// The width of a bar in the list of segments.
@@ -18,7 +18,7 @@ const BAR: u64 = 24;
 const STEPS_SHOWN: usize = 6;
 /// The reasons that a summary names for the rejects of a source: the commonest.
 const REASONS_SHOWN: usize = 4;
-/// The steps of which a profile shows the operators.
+/// The steps whose operators are shown with `--timings`.
 const PROFILES_SHOWN: usize = 3;
 
 /// The summary of a run.
@@ -31,10 +31,10 @@ pub fn outcome(outcome: &Outcome) -> String {
 
 /// What somebody should look at although the run went through: a line each.
 pub fn warnings(outcome: &Outcome) -> Vec<String> {
-    let failed = outcome.published.verdicts.iter().filter(|verdict| verdict.outcome == CheckOutcome::Failed);
-    let failed = failed.map(|verdict| {
-        let kept = verdict.rows_kept_in.as_ref().map_or_else(String::new, |place| format!("; kept in {place}"));
-        format!("warning: {}: {}{kept}", verdict.check, verdict.found)
+    let failed = outcome.published.check_results.iter().filter(|result| result.outcome == CheckOutcome::Failed);
+    let failed = failed.map(|result| {
+        let kept = result.rows_kept_in.as_ref().map_or_else(String::new, |place| format!("; kept in {place}"));
+        format!("warning: {}: {}{kept}", result.check, result.found)
     });
     failed.chain(outcome.warnings.iter().map(|warning| format!("look at: {warning}"))).collect()
 }
@@ -42,35 +42,61 @@ pub fn warnings(outcome: &Outcome) -> Vec<String> {
 fn write_outcome(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
     let commit = &outcome.published.commit;
     writeln!(text, "{} as of {}", outcome.pipeline, commit.as_of)?;
+    write_sources(text, &commit.sources)?;
+    if let Some(found) = &outcome.identity {
+        write_identity(text, found)?;
+    }
+    write_segments(text, outcome)?;
+    write_outputs(text, outcome)?;
+    write_checks(text, &outcome.published.check_results)?;
+    if !outcome.warnings.is_empty() {
+        writeln!(text, "\nLook at")?;
+        for warning in &outcome.warnings {
+            writeln!(text, "  {warning}")?;
+        }
+    }
 
+    if outcome.steps.iter().any(|step| !step.operators.is_empty()) {
+        return write_timings(text, outcome);
+    }
+    write_slowest(text, outcome)?;
+    write_published(text, outcome)
+}
+
+/// What became of the rows of every source.
+fn write_sources(text: &mut String, sources: &[Ledger]) -> std::fmt::Result {
     writeln!(text, "\nSources {:>17} {:>12} {:>10} {:>12} {:>14}", "read", "kept", "rejected", "duplicates", "out of window")?;
-    for source in &commit.sources {
+    for source in sources {
         let counts = [source.rows_read, source.rows_kept, source.rows_rejected, source.rows_deduplicated, source.rows_out_of_window];
         let [read, kept, rejected, deduplicated, out] = counts.map(count);
         writeln!(text, "  {:<12} {read:>10} {kept:>12} {rejected:>10} {deduplicated:>12} {out:>14}", source.source)?;
     }
-    for source in commit.sources.iter().filter(|source| source.files_skipped > 0) {
+    for source in sources.iter().filter(|source| source.files_skipped > 0) {
         writeln!(text, "  {}: markers beside its files (as _SUCCESS), which are not read: {}", source.source, count(source.files_skipped))?;
     }
-    write_rejects(text, &commit.sources)?;
+    write_rejects(text, sources)
+}
 
-    if let Some(found) = &outcome.identity {
-        let counts = [found.identifiers, found.edges, found.customers].map(|count| HumanCount(count).to_string());
-        writeln!(text, "\nIdentity {} identifiers and {} ties make {} customers", counts[0], counts[1], counts[2])?;
-        let [aside, ties] = [found.identifiers_set_aside, found.ties_set_aside].map(|count| HumanCount(count).to_string());
-        writeln!(text, "  {aside} identifiers are blocked or shared, {ties} ties were not made")?;
-        let since = [
-            (found.merged, "ids have become aliases since the publication before"),
-            (found.split, "customers were part of another one then"),
-            (found.edges_later, "rows begin on the as-of day or later, and tie nobody yet"),
-            (found.blank_identifiers, "blanks stand where identifiers should, and tie nobody"),
-        ];
-        for (number, what) in since.into_iter().filter(|(number, _)| *number > 0) {
-            writeln!(text, "  {} {what}", HumanCount(number))?;
-        }
-        write_known(text, found)?;
+/// How many identifiers and customers there are.
+fn write_identity(text: &mut String, found: &Counts) -> std::fmt::Result {
+    let counts = [found.identifiers, found.edges, found.customers].map(|count| HumanCount(count).to_string());
+    writeln!(text, "\nIdentity {} identifiers and {} ties make {} customers", counts[0], counts[1], counts[2])?;
+    let [aside, ties] = [found.identifiers_set_aside, found.ties_set_aside].map(|count| HumanCount(count).to_string());
+    writeln!(text, "  {aside} identifiers are blocked or shared, {ties} ties were not made")?;
+    let since = [
+        (found.merged, "ids have become aliases since the publication before"),
+        (found.split, "customers were part of another one then"),
+        (found.edges_later, "rows begin on the as-of day or later, and tie nobody yet"),
+        (found.blank_identifiers, "blanks stand where identifiers should, and tie nobody"),
+    ];
+    for (number, what) in since.into_iter().filter(|(number, _)| *number > 0) {
+        writeln!(text, "  {} {what}", HumanCount(number))?;
     }
+    write_known(text, found)
+}
 
+/// The size of every segment.
+fn write_segments(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
     writeln!(text, "\nSegments of {} customers", HumanCount(outcome.customers))?;
     let width = outcome.segments.iter().map(|size| size.segment.len()).max().unwrap_or(0);
     let mut set = None;
@@ -83,45 +109,40 @@ fn write_outcome(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
         let withheld = if size.withheld > 0 { format!("  (and {} not to be reached)", HumanCount(size.withheld)) } else { String::new() };
         writeln!(text, "    {:<width$} {:>10} {share:>7}  {bar}{withheld}", size.segment, HumanCount(size.customers).to_string())?;
     }
+    Ok(())
+}
 
+/// The files that were published.
+fn write_outputs(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
     let places: Vec<&String> = outcome.published.tables_shown.values().flatten().collect();
     let folder = places.first().and_then(|place| place.rsplit_once('/')).map_or("", |(folder, _)| folder);
     let width = places.iter().map(|place| place.len() - folder.len() - 1).max().unwrap_or(0);
     writeln!(text, "\nOutputs in {folder}")?;
-    for (name, table) in &commit.tables {
+    for (name, table) in &outcome.published.commit.tables {
         for (file, place) in table.files.iter().zip(&outcome.published.tables_shown[name]) {
             let file_name = place.rsplit('/').next().unwrap_or(place);
             let (rows, bytes) = (HumanCount(file.rows).to_string(), HumanBytes(file.bytes).to_string());
             writeln!(text, "  {file_name:<width$} {rows:>12} rows {bytes:>12}")?;
         }
     }
+    Ok(())
+}
 
-    let verdicts = &outcome.published.verdicts;
-    let of = |outcome: CheckOutcome| verdicts.iter().filter(move |verdict| verdict.outcome == outcome);
+/// How the checks came out, and what those found that did not pass.
+fn write_checks(text: &mut String, check_results: &[CheckResult]) -> std::fmt::Result {
+    let of = |outcome: CheckOutcome| check_results.iter().filter(move |result| result.outcome == outcome);
     let [passed, warned, skipped] = [CheckOutcome::Passed, CheckOutcome::Failed, CheckOutcome::Skipped].map(|outcome| of(outcome).count());
     writeln!(text, "\nChecks  {passed} passed, {warned} warned, {skipped} skipped")?;
-    for verdict in of(CheckOutcome::Failed) {
-        writeln!(text, "  warning: {}: {}", verdict.check, verdict.found)?;
-        if let Some(place) = &verdict.rows_kept_in {
+    for result in of(CheckOutcome::Failed) {
+        writeln!(text, "  warning: {}: {}", result.check, result.found)?;
+        if let Some(place) = &result.rows_kept_in {
             writeln!(text, "           kept in {place}")?;
         }
     }
-    for verdict in of(CheckOutcome::Skipped) {
-        writeln!(text, "  skipped: {}: {}", verdict.check, verdict.found)?;
+    for result in of(CheckOutcome::Skipped) {
+        writeln!(text, "  skipped: {}: {}", result.check, result.found)?;
     }
-
-    if !outcome.warnings.is_empty() {
-        writeln!(text, "\nLook at")?;
-        for warning in &outcome.warnings {
-            writeln!(text, "  {warning}")?;
-        }
-    }
-
-    if outcome.steps.iter().any(|step| !step.operators.is_empty()) {
-        return write_profile(text, outcome);
-    }
-    write_slowest(text, outcome)?;
-    write_published(text, outcome)
+    Ok(())
 }
 
 /// Why rows and values were rejected, so that a sender's mistake is seen on the first day.
@@ -150,7 +171,7 @@ fn write_published(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
 }
 
 /// The steps in order with what each cost, and the operators of the slowest.
-fn write_profile(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
+fn write_timings(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
     let width = outcome.steps.iter().map(|step| step.name.len()).max().unwrap_or(0);
     writeln!(text, "\nSteps   {} in {} steps", seconds(outcome.elapsed_ms), outcome.steps.len())?;
     writeln!(

@@ -28,7 +28,7 @@ pub fn outcome(outcome: &Outcome) -> Value {
         "segments": outcome.segments,
         "outputs": commit.tables.iter().map(table).collect::<Vec<_>>(),
         "warnings": outcome.warnings,
-        "checks": outcome.published.verdicts,
+        "checks": outcome.published.check_results,
         "steps": outcome.steps,
         "elapsed_ms": outcome.elapsed_ms,
     })

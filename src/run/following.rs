@@ -59,7 +59,7 @@ impl Sink for Following<'_, '_> {
         let mut rows = 0;
         for table in make_state(self.engine)? {
             rows += table.rows.iter().map(|batch| batch.num_rows() as u64).sum::<u64>();
-            self.staging.keep(table).await?;
+            self.staging.write_state(table).await?;
         }
         self.steps.end(rows);
         Ok(())

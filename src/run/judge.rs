@@ -143,7 +143,7 @@ impl<'a> Judge<'a> {
                 refused.extend(failure.details.into_iter().map(|detail| format!("  {detail}")));
             }
             let shown = staging.shown(REJECTED).unwrap_or_default();
-            let message = Message { what: "the extracts were refused".to_owned(), details: refused, hint: None };
+            let message = Message::new("the extracts were refused").details(refused);
             return Err(Error::Refused(message.hint(format!("nothing was published; every rejected row is in {shown}"))));
         }
         if !stale.is_empty() {
@@ -171,7 +171,7 @@ impl<'a> Judge<'a> {
             return error;
         }
         let shown = staging.shown(REJECTED).unwrap_or_default();
-        let message = Message { what: "the extracts were refused".to_owned(), details: refused, hint: None };
+        let message = Message::new("the extracts were refused").details(refused);
         Error::Refused(message.hint(format!("nothing was published; reading ended there, and what was rejected by then is in {shown}")))
     }
 }

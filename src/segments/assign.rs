@@ -1,4 +1,4 @@
-//! Who is in which segment: the rules evaluated over the profile, some batches at a time, so that it is never held as a whole.
+//! Assigns customers to segments: evaluates the rules over the profile, a few batches at a time, so that it is never in memory as a whole.
 
 use std::sync::Arc;
 
@@ -6,18 +6,17 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringAr
 use arrow::compute::{and, and_not, filter, or, prep_null_mask_filter};
 use arrow::datatypes::DataType;
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::utils::collect_columns;
 
 use super::domain::{Domains, Verification};
-use super::{CUSTOMER_ID, RuleSet, membership_schema};
+use super::rule::of_columns;
+use super::rule_set::{CUSTOMER_ID, RuleSet, membership_schema};
 use crate::config::SetKind;
-use crate::diagnostic::list;
 use crate::engine::parallel;
 use crate::error::{Error, Message, Result};
 use crate::graph::PROFILE;
 use crate::sql;
 
-/// Who is in which segment, and how many would be if they might be reached.
+/// The members of all segments, and how many customers were withheld because a channel may not reach them.
 #[derive(Debug)]
 pub struct Assigned {
     /// The members of each segment, in order of set, segment (by priority) and customer.
@@ -38,7 +37,7 @@ pub(super) struct Members {
 }
 
 impl Assigned {
-    /// The memberships, batch by batch, each of one segment. What has been given is not held any more.
+    /// The memberships, batch by batch, each of one segment. Memory is released as the batches are taken.
     pub fn into_memberships(self) -> impl Iterator<Item = Result<RecordBatch>> {
         self.members.into_iter().flat_map(|Members { segment_set, segment, customer_ids }| {
             let some = customer_ids.into_iter().filter(|ids| !ids.is_empty());
@@ -47,7 +46,7 @@ impl Assigned {
     }
 }
 
-/// Puts customers into segments as they come, and holds the profile to what was declared of it.
+/// Assigns customers to segments batch by batch, and verifies the declared domains of the profile.
 #[derive(Debug)]
 pub struct Assigner<'a> {
     sets: &'a [RuleSet],
@@ -94,7 +93,7 @@ impl<'a> Assigner<'a> {
         let sets = self.sets;
         parallel(&mut parts, self.threads, |(batch, found)| *found = sets.iter().map(|set| in_set(set, batch)).collect());
         for (_, found) in parts {
-            // A rule may fail on values that were declared never to come: then these are what is wrong.
+            // A rule may fail on values outside the declared domains. Then the values are reported, and not the rule.
             let found = found.or_else(|error| self.verification.finish().and(Err(error)))?;
             let members = found.iter().flat_map(|set| &set.members).flatten();
             self.bytes += members.map(Array::get_array_memory_size).sum::<usize>();
@@ -193,13 +192,6 @@ fn matches(set: &RuleSet, (segment, place): (&str, &str), rule: &Arc<dyn Physica
     })?;
     let mask = evaluated.as_boolean();
     if mask.null_count() > 0 { Ok(prep_null_mask_filter(mask)) } else { and(mask, mask).map_err(defect) }
-}
-
-/// The columns that a condition reads, for a message.
-pub(super) fn of_columns(condition: &Arc<dyn PhysicalExpr>) -> String {
-    let mut columns: Vec<String> = collect_columns(condition).iter().map(|column| column.name().to_owned()).collect();
-    columns.sort();
-    if columns.is_empty() { String::new() } else { format!(", of {}", list(&columns)) }
 }
 
 fn customer_ids(batch: &RecordBatch) -> Result<&ArrayRef> {

@@ -1,16 +1,15 @@
-//! What is known of the profile's columns, typed; and whether the profile that came out keeps to it.
+//! The declared domains of the profile's columns, and the verification that a computed profile keeps to them.
 
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Datum, RecordBatch, Scalar, StringArray};
 use arrow::compute::kernels::cmp;
-use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::physical_expr::PhysicalExpr;
 
-use super::assign::of_columns;
-use super::rule;
+use super::rule::{self, of_columns};
+use crate::cast;
 use crate::config::{Domain, Project, Spanned, Values, key_span, placed, span_of};
 use crate::diagnostic::Diagnostic;
 use crate::engine::Engine;
@@ -110,7 +109,7 @@ impl Domains {
         self.always.iter().map(|always| always.text.as_str())
     }
 
-    /// Holds a computed profile to what was declared of it: rules were proved with that.
+    /// Verifies that a computed profile keeps to its declared domains, with which the rules were proved.
     pub fn verification(&self) -> Verification<'_> {
         let columns = self.columns.iter().map(|column| (column, Faults::default())).collect();
         Verification { columns, always: self.always.iter().map(|always| (always, 0)).collect() }
@@ -126,10 +125,10 @@ pub struct Verification<'a> {
 }
 
 impl Verification<'_> {
-    /// Looks at the next rows.
+    /// Verifies the next rows.
     ///
     /// # Errors
-    /// [`Error::Refused`] when what always holds cannot be asked of a row.
+    /// [`Error::Refused`] when a declared condition fails to evaluate on a row.
     pub fn add(&mut self, batch: &RecordBatch) -> Result<()> {
         for (column, faults) in &mut self.columns {
             if let Some(array) = batch.column_by_name(&column.name) {
@@ -150,10 +149,10 @@ impl Verification<'_> {
         Ok(())
     }
 
-    /// What came of it so far.
+    /// The result so far.
     ///
     /// # Errors
-    /// [`Error::Refused`] with every declaration that does not hold and how many customers it does not hold for; no value is told.
+    /// [`Error::Refused`] with every declaration that does not hold, and for how many customers. The message contains no values.
     pub fn finish(&self) -> Result<()> {
         let columns = self.columns.iter().flat_map(|(column, faults)| faults.told(column));
         let always = self.always.iter().filter(|(_, customers)| *customers > 0);
@@ -165,7 +164,7 @@ impl Verification<'_> {
         let what = format!("`{PROFILE}` is not what `profile` in the pipeline file says it always is");
         let hint =
             "nothing was published; correct the SQL that computes the column, or the declaration that segment rules were proved with";
-        Err(Error::Refused(Message { what, details: broken, hint: None }.hint(hint)))
+        Err(Error::Refused(Message::new(what).details(broken).hint(hint)))
     }
 }
 
@@ -277,8 +276,7 @@ fn column(project: &Project, name: &str, declared: &Domain, data_type: &DataType
 
 /// A text as a value of a column's type; none when it is not one.
 fn typed_as(text: &str, data_type: &DataType) -> Option<ScalarValue> {
-    let text: ArrayRef = Arc::new(StringArray::from(vec![text]));
-    let typed = cast_with_options(&text, data_type, &CastOptions { safe: true, ..CastOptions::default() }).ok()?;
+    let typed = cast::safely(&StringArray::from(vec![text]), data_type).ok()?;
     if typed.is_null(0) { None } else { ScalarValue::try_from_array(&typed, 0).ok() }
 }
 

@@ -4,45 +4,28 @@ mod assign;
 mod domain;
 mod prove;
 mod rule;
+mod rule_set;
 
 pub use assign::{Assigned, Assigner};
 pub use domain::Domains;
 pub use prove::{Proof, prove};
+pub use rule_set::{CUSTOMER_ID, RuleSet, membership_schema};
 
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::DFSchema;
-use datafusion::physical_expr::PhysicalExpr;
 
-use crate::config::{Pipeline, Project, SetKind, Values, placed, span_of};
+use crate::config::{Pipeline, Project, Values, placed, span_of};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::graph::PROFILE;
 use crate::sql;
 
-/// The column that names a customer.
-pub const CUSTOMER_ID: &str = "customer_id";
-
 /// The most segments that a project may have, in all its sets.
 const MAX_SEGMENTS: usize = 300;
-
-/// A set of segments with its rules compiled.
-#[derive(Debug)]
-pub struct RuleSet {
-    /// The set's name.
-    pub name: String,
-    /// How its segments relate.
-    pub kind: SetKind,
-    /// Its segments with their rules, in order of priority.
-    pub rules: Vec<(String, Arc<dyn PhysicalExpr>)>,
-    /// On what condition a customer may be reached through each segment's channel, in the same order.
-    pub permissions: Vec<Option<Arc<dyn PhysicalExpr>>>,
-    /// Where each rule stands, as `pipelines/customer_segments.yaml:12:15`, in the same order.
-    pub places: Vec<String>,
-}
 
 /// The size of a segment.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -55,15 +38,6 @@ pub struct SegmentSize {
     pub customers: u64,
     /// Those whom its rule matches, and whom its channel may not reach.
     pub withheld: u64,
-}
-
-/// Who is in a segment: `customer_id`, `segment_set`, `segment`.
-pub fn membership_schema() -> SchemaRef {
-    Arc::new(Schema::new(vec![
-        Field::new(CUSTOMER_ID, DataType::Utf8, false),
-        Field::new("segment_set", DataType::Utf8, false),
-        Field::new("segment", DataType::Utf8, false),
-    ]))
 }
 
 /// The segments as the pipeline file describes them, a row each, in its order.

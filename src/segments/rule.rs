@@ -10,13 +10,15 @@ use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{Expr, ExprSchemable, Operator};
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::utils::collect_columns;
 use datafusion::sql::sqlparser::ast::{self, Visit, VisitMut, Visitor, VisitorMut};
 
-use crate::diagnostic::{Diagnostic, SourceFile, Span};
+use crate::cast::is_text;
+use crate::diagnostic::{Diagnostic, SourceFile, Span, list};
 use crate::engine::{self, Engine};
 use crate::sql;
 
-/// The longest rule, which is more than anybody reads.
+/// The longest rule that is accepted.
 const MAX_RULE_BYTES: usize = 16 * 1024;
 
 /// Compiles a rule against the columns of the profile.
@@ -94,7 +96,7 @@ impl VisitorMut for OpenDay {
     type Break = ();
 
     fn pre_visit_expr(&mut self, expr: &mut ast::Expr) -> ControlFlow<()> {
-        if matches!(expr, ast::Expr::Value(ast::ValueWithSpan { value: ast::Value::Placeholder(name), .. }) if name == AS_OF_COLUMN) {
+        if sql::placeholder(expr).is_some_and(|(name, _)| AS_OF_COLUMN.strip_prefix('$') == Some(name)) {
             *expr = ast::Expr::Identifier(ast::Ident::with_quote('"', AS_OF_COLUMN));
         }
         ControlFlow::Continue(())
@@ -106,10 +108,9 @@ fn refuse_unknown_parameters(
     parsed: &ast::Expr,
     parameters: &BTreeMap<String, ScalarValue>,
 ) -> Result<(), Vec<Diagnostic>> {
-    let mut mentions = Vec::new();
-    let _ = parsed.visit(&mut Placeholders(&mut mentions));
+    let mentions = sql::placeholders(parsed);
     let written: Vec<String> = parameters.keys().map(|parameter| format!("${parameter}")).collect();
-    let unknown = mentions.iter().filter(|name| !parameters.contains_key(*name)).map(|name| {
+    let unknown = mentions.iter().map(|(name, _)| name).filter(|name| !parameters.contains_key(*name)).map(|name| {
         let at = file.text.find(&format!("${name}")).unwrap_or(0);
         Diagnostic::error("unknown-parameter", format!("there is no parameter `${name}`"))
             .at(Span { file: Arc::clone(file), bytes: at..at + name.len() + 1 })
@@ -133,7 +134,7 @@ enum Kind {
 impl Kind {
     fn of(data_type: &DataType) -> Self {
         match data_type {
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Kind::Text,
+            text if is_text(text) => Kind::Text,
             DataType::Boolean => Kind::Truth,
             DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) => Kind::Time,
             other if other.is_numeric() => Kind::Number,
@@ -159,7 +160,7 @@ fn mismatches(file: &Arc<SourceFile>, rule: &Expr, schema: &DFSchema) -> Vec<Dia
         let (Ok(one), Ok(other)) = (left.get_type(schema), right.get_type(schema)) else { return };
         let (one, other) = (Kind::of(&one), Kind::of(&other));
         let either_is = |kind| one == kind || other == kind;
-        // A null is of any kind, and a text that is a day is one.
+        // A null is of any kind, and a text that looks like a day counts as a day.
         let compares = one == other || either_is(Kind::Other) || (either_is(Kind::Time) && (is_day(left) || is_day(right)));
         if !compares {
             found.push(mismatch(file, (left, one), (right, other)));
@@ -218,19 +219,6 @@ fn is_day(expr: &Expr) -> bool {
     }
 }
 
-struct Placeholders<'a>(&'a mut Vec<String>);
-
-impl Visitor for Placeholders<'_> {
-    type Break = ();
-
-    fn pre_visit_expr(&mut self, expr: &ast::Expr) -> ControlFlow<()> {
-        if let ast::Expr::Value(ast::ValueWithSpan { value: ast::Value::Placeholder(name), .. }) = expr {
-            self.0.push(name.trim_start_matches('$').to_owned());
-        }
-        ControlFlow::Continue(())
-    }
-}
-
 /// Breaks off at the first query within a rule.
 struct Subqueries;
 
@@ -240,4 +228,11 @@ impl Visitor for Subqueries {
     fn pre_visit_query(&mut self, _: &ast::Query) -> ControlFlow<()> {
         ControlFlow::Break(())
     }
+}
+
+/// The columns that a condition reads, for a message.
+pub(super) fn of_columns(condition: &Arc<dyn PhysicalExpr>) -> String {
+    let mut columns: Vec<String> = collect_columns(condition).iter().map(|column| column.name().to_owned()).collect();
+    columns.sort();
+    if columns.is_empty() { String::new() } else { format!(", of {}", list(&columns)) }
 }

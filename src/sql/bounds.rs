@@ -8,7 +8,7 @@ use std::sync::Arc;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{self, GroupByExpr, ObjectName, Query, Select, Spanned as _, TableFactor, Visit, Visitor};
 
-use super::{span_of, whole};
+use super::place::{span_of, whole};
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
 
 /// The most tables that a model reads, those that its common table expressions read counted wherever they are named.

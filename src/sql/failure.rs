@@ -9,7 +9,7 @@ use datafusion::error::DataFusionError;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{self, BinaryOperator, CastKind, Expr, Spanned as _, Visit, Visitor};
 
-use super::span_of;
+use super::place::span_of;
 use crate::diagnostic::{SourceFile, list};
 use crate::engine::KnownFailure;
 

@@ -11,7 +11,7 @@ use datafusion::sql::sqlparser::ast::{
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
 use crate::engine::Dependence;
 
-use super::{call_of, span_of, whole};
+use super::place::{call_of, span_of, whole};
 
 /// One diagnostic for each place of a dependence.
 pub fn dependent(file: &Arc<SourceFile>, statement: &Statement, dependence: &Dependence) -> Vec<Diagnostic> {

@@ -5,14 +5,18 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use datafusion::config::Dialect;
+use datafusion::error::DataFusionError;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::planner::object_name_to_table_reference;
 use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::ast::{self, SetExpr, Spanned as _, TableFactor, Visit, Visitor};
 use datafusion::sql::sqlparser::dialect::{Dialect as Syntax, dialect_from_str};
+use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{self, Token, TokenWithSpan, Tokenizer};
 
-use super::{span_of, syntax, whole};
+use super::place::{span_of, whole};
+use super::placeholders::placeholders;
+use super::syntax::syntax;
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
 
 /// The longest chain of operators, or of queries that are united, for which the stack of a thread has room.
@@ -26,9 +30,6 @@ const MAX_NESTED: usize = 45;
 
 /// The longest text that may stand in SQL: it is repeated in every row.
 pub const MAX_TEXT_BYTES: usize = 16 * 1024;
-
-/// What the parser says where that is not enough.
-const RECURSION: &str = "RecursionLimitExceeded";
 
 const CODE: &str = "not-a-query";
 const ONE_QUERY: &str = "write one `select` (or `with … select`) statement: SQL of a project only reads";
@@ -71,9 +72,8 @@ fn dialect() -> Result<Box<dyn Syntax>, Diagnostic> {
 fn statements(file: &Arc<SourceFile>, dialect: &dyn Syntax, tokens: &Tokens<'_>) -> Result<VecDeque<Statement>, Diagnostic> {
     let parsed = DFParserBuilder::new(file.text.as_str()).with_dialect(dialect).build().and_then(|mut parser| parser.parse_statements());
     parsed.map_err(|error| {
-        let said = error.strip_backtrace();
         // The parser says of some that something is missing, and knows no place.
-        tokens.too_nested(said.contains(RECURSION)).unwrap_or_else(|| syntax(file, &said))
+        tokens.too_nested(is_recursion(&error)).unwrap_or_else(|| syntax(file, &error.strip_backtrace()))
     })
 }
 
@@ -83,8 +83,13 @@ pub fn too_deep(file: &Arc<SourceFile>) -> Option<Diagnostic> {
 }
 
 /// A condition that the parser does not take apart because it is too deep, by what it says of it.
-pub fn too_nested(file: &Arc<SourceFile>, said: &str) -> Option<Diagnostic> {
-    Tokens::of(file, dialect_from_str(Dialect::Generic)?.as_ref()).too_nested(said.contains(RECURSION))
+pub fn too_nested(file: &Arc<SourceFile>, error: &DataFusionError) -> Option<Diagnostic> {
+    Tokens::of(file, dialect_from_str(Dialect::Generic)?.as_ref()).too_nested(is_recursion(error))
+}
+
+/// Whether the parser has given up because a query is nested too deeply for it.
+fn is_recursion(error: &DataFusionError) -> bool {
+    matches!(error.find_root(), DataFusionError::SQL(error, _) if matches!(**error, ParserError::RecursionLimitExceeded))
 }
 
 /// A name that a query mentions, and where it first does.
@@ -271,13 +276,6 @@ impl Visitor for Mentions {
         }
         ControlFlow::Continue(())
     }
-
-    fn pre_visit_expr(&mut self, expr: &ast::Expr) -> ControlFlow<()> {
-        if let ast::Expr::Value(ast::ValueWithSpan { value: ast::Value::Placeholder(name), span }) = expr {
-            self.parameters.push((name.trim_start_matches('$').to_owned(), *span));
-        }
-        ControlFlow::Continue(())
-    }
 }
 
 /// A name with what is not quoted in lower case.
@@ -290,6 +288,7 @@ fn mentions(statement: &Statement) -> Mentions {
     if let Statement::Statement(inner) = statement {
         // The visitor never breaks off.
         let _ = inner.visit(&mut mentions);
+        mentions.parameters = placeholders(inner.as_ref());
     }
     mentions
 }

@@ -1,11 +1,11 @@
-//! What a location says, taken apart as text: a local path, or a store and a path in it. A URL parser would take `#` and `?` of a
-//! path for a fragment and a query, and so lose them.
+//! Parses a location as text: a local path, or a store and a path in it. A URL parser would read `#` and `?` in a path as a fragment and
+//! a query, and lose them.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-/// The schemes that are stores in which anything may be written.
+/// The schemes of stores that can be written to.
 const STORES: [&str; 8] = ["s3", "s3a", "gs", "az", "adl", "azure", "abfs", "abfss"];
 
 /// What a location names.
@@ -32,7 +32,7 @@ impl Address {
     /// Takes a location apart.
     ///
     /// # Errors
-    /// Why it names no place.
+    /// Why the location names no place.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.trim().is_empty() {
             return Err(if text.is_empty() { "it is empty" } else { "it is blank" }.to_owned());
@@ -68,7 +68,7 @@ impl Address {
             "http" | "https" => remote(path, true),
             store if STORES.contains(&store) => {
                 let authority = &rest[..rest.len() - path.len()];
-                // Azure's own URLs have the container there; what has a colon is a secret, and shown by mistake sooner or later.
+                // Azure's own URLs have the container there. Anything with a colon is a secret, which would sooner or later be shown by mistake.
                 if authority.rsplit_once('@').is_some_and(|(before, _)| before.contains(':') || !scheme.starts_with("abfs")) {
                     return Err("credentials have no place in it: say them in the environment".to_owned());
                 }
@@ -115,7 +115,7 @@ fn local(text: &str) -> Result<Address, String> {
     if text.contains("://") {
         return Err("it is neither a path nor a URL".to_owned());
     }
-    // Who writes it may mean the home folder, which only a shell puts there.
+    // `~` may be meant as the home folder, which only a shell would replace.
     if text == "~" || text.starts_with("~/") {
         return Err("`~` is no home folder here: write that out, or `./~` for a folder of that name".to_owned());
     }

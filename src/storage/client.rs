@@ -1,5 +1,5 @@
-//! The clients of stores, made from the variables that belong to their kind. What a client would panic on, or repeat in its errors, is looked at
-//! before it sees it.
+//! The clients of stores, made from the environment variables of their kind. Settings on which a client would panic, or which it would
+//! repeat in its errors, are validated first.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use object_store::http::HttpBuilder;
 use object_store::{BackoffConfig, ClientOptions, HeaderMap, HeaderValue, ObjectStore, ObjectStoreScheme, RetryConfig};
 use url::Url;
 
-use super::open::invalid;
+use super::place::invalid;
 use super::profile;
 use crate::config::Environment;
 use crate::diagnostic::Diagnostic;
@@ -24,10 +24,10 @@ const DEADLINE_VARIABLE: &str = "SEGMILL_STORE_DEADLINE_SECONDS";
 /// How long one try may take, and the pause after it; under a short deadline a third and a sixth of that.
 const MAX_TRY: Duration = Duration::from_secs(30);
 const MAX_PAUSE: Duration = Duration::from_secs(15);
-/// More than fit in any deadline.
+/// More retries than fit into any deadline.
 const MAX_RETRIES: usize = 1000;
 
-/// A setting of a client, and what gives it.
+/// A setting of a client, and where it comes from.
 struct Setting {
     /// As the client calls it, as `aws_region`.
     key: String,
@@ -38,8 +38,8 @@ struct Setting {
 
 type Store = Arc<dyn ObjectStore>;
 
-/// Builds the client of a store from the variables that belong to its kind, as `AWS_REGION`. Others are left alone: a `TOKEN` that is set for
-/// something else is no credential.
+/// Builds the client of a store from the environment variables of its kind, as `AWS_REGION`. Other variables are ignored: a `TOKEN` that
+/// is set for something else is no credential.
 ///
 /// # Errors
 /// [`Error::Project`] naming the variable that cannot be used, never what it holds.
@@ -54,7 +54,7 @@ pub fn client(environment: &Environment, scheme: &ObjectStoreScheme, url: &Url, 
             });
             let settings =
                 usable(profile.chain(variables(environment, "aws_")), |key| key.parse::<object_store::aws::AmazonS3ConfigKey>().is_ok())?;
-            // An endpoint that is typed without TLS is meant so.
+            // An endpoint that is typed with `http://` is meant to be used without TLS.
             let plain = is_plain(&settings, "aws_endpoint");
             built(text, &settings, |settings| {
                 let mut builder =
@@ -105,7 +105,7 @@ pub fn client(environment: &Environment, scheme: &ObjectStoreScheme, url: &Url, 
     }
 }
 
-/// Sends the user and password of a URL with every request (RFC 7617), which the client would leave off.
+/// Sends the user and password of a URL with every request (RFC 7617), because the client would drop them.
 fn with_user(options: ClientOptions, url: &Url) -> ClientOptions {
     if url.username().is_empty() && url.password().is_none() {
         return options;
@@ -146,7 +146,7 @@ fn usable(settings: impl Iterator<Item = Setting>, is_known: impl Fn(&str) -> bo
     if problems.is_empty() { Ok(known) } else { Err(Error::Project(problems)) }
 }
 
-/// Why a client cannot take a value, and what to do. A file's path and what a file holds are no part of a request.
+/// Why a client cannot use a value, and what to do about it. The path and content of a file are not part of a request.
 fn unusable(key: &str, value: &str) -> Option<(&'static str, &'static str)> {
     const CHARACTERS: &str = "it has a line end or another character that no request can carry";
     const SET_ANEW: &str = "set it anew, without the line end that `echo` or an editor adds";
@@ -184,8 +184,7 @@ fn built(text: &str, settings: &[Setting], build: impl Fn(&[&Setting]) -> Option
     }
 }
 
-/// How requests are tried: again with growing pauses, and so that the last try ends before the deadline even if the
-/// store never answers.
+/// How requests are retried: with growing pauses, and so that the last try ends before the deadline even if the store never answers.
 fn tries(environment: &Environment) -> Result<(RetryConfig, ClientOptions)> {
     let deadline = match environment.get(DEADLINE_VARIABLE).map(|text| text.parse::<u32>()) {
         None => DEADLINE,

@@ -1,4 +1,4 @@
-//! What a store's failure means for who must act.
+//! Turns the failures of stores into errors that say who must act.
 
 use object_store::client::{HttpError, HttpErrorKind};
 use regex::Regex;
@@ -7,12 +7,12 @@ use super::plain::{self, NoFile};
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Message};
 
-/// What a store's failure means for who must act. Never repeats a URL's query, a credential or a server's page.
+/// The error for a failure of a store. It never repeats a URL's query, a credential or a server's page.
 pub fn failure(action: &str, shown: &str, error: object_store::Error) -> Error {
     told(action, shown, &error)
 }
 
-/// What a failure means that a store may be at the bottom of; none when none is.
+/// The error for a failure that a store may have caused; none when no store did.
 pub fn failure_within(action: &str, shown: &str, error: &(dyn std::error::Error + 'static)) -> Option<Error> {
     let mut chain = std::iter::successors(Some(error), |error| error.source());
     let store = chain.find_map(|error| {
@@ -28,9 +28,9 @@ fn told(action: &str, shown: &str, error: &object_store::Error) -> Error {
     if let Some(odd) = within::<NoFile>(error) {
         return Diagnostic::error("not-a-file", format!("{what}: {odd}")).hint(NAME_A_FILE).into();
     }
-    let said = chain(error);
-    // The store's own word is surer than the kind that the client made of it.
-    if let Some(error) = code(&said).and_then(|code| by_code(&what, code)) {
+    let answer = Answer::in_words(error);
+    // The store's own code is surer than the kind that the client made of it.
+    if let Some(error) = answer.code.as_deref().and_then(|code| by_code(&what, code)) {
         return error;
     }
     match error {
@@ -48,24 +48,24 @@ fn told(action: &str, shown: &str, error: &object_store::Error) -> Error {
                 .hint("publish to a local disk, S3, Azure or GCS; HTTP is for reading")
                 .into()
         }
-        other => match status(&said) {
-            // Listing reports every refusal alike; only the text tells which it was.
-            Some("401" | "403") => denied(&what),
-            Some("404") => no_bucket(&what),
-            // The answer to a question about an object's head has no text.
-            Some("400") if code(&said).is_none() => {
+        other => match answer.status {
+            // Listing reports every refusal as one kind; only the status tells which it was.
+            Some(401 | 403) => denied(&what),
+            Some(404) => no_bucket(&what),
+            // The answer to a HEAD request has no body, and so no code.
+            Some(400) if answer.code.is_none() => {
                 let message = Message::new(what).detail("the store answered 400 Bad Request and gave no reason");
                 Error::Unavailable(message.hint("credentials that have expired are answered so: fetch new ones, then run again"))
             }
-            _ => unavailable(action, shown, other, &said),
+            _ => unavailable(action, shown, other, answer.attempts),
         },
     }
 }
 
-/// What to do about something that is no ordinary file.
+/// The hint for a path that is not an ordinary file.
 pub const NAME_A_FILE: &str = "put an ordinary file in its place, or name another";
 
-/// An error of a type at or below another; an error of the system has what a program put into it.
+/// An error of a type among an error and its causes. An I/O error may carry one inside.
 fn within<T: std::error::Error + Copy + 'static>(error: &(dyn std::error::Error + 'static)) -> Option<T> {
     std::iter::successors(Some(error), |error| error.source()).find_map(|error| {
         let of_system = || error.downcast_ref::<std::io::Error>()?.get_ref()?.downcast_ref::<T>();
@@ -73,18 +73,18 @@ fn within<T: std::error::Error + Copy + 'static>(error: &(dyn std::error::Error 
     })
 }
 
-/// Whether a listing found no folder, which is as good as an empty one; a bucket that is not there is not.
+/// Whether a listing failed because there is no such folder, which counts as an empty one. A missing bucket does not.
 pub fn is_no_folder(error: &object_store::Error) -> bool {
-    matches!(error, object_store::Error::NotFound { .. }) && code(&chain(error)).is_none_or(|code| by_code("", code).is_none())
+    matches!(error, object_store::Error::NotFound { .. }) && Answer::in_words(error).code.is_none_or(|code| by_code("", &code).is_none())
 }
 
 /// Whether a read went past the end of an object.
 pub fn is_out_of_range(error: &object_store::Error) -> bool {
-    let said = chain(error);
-    status(&said) == Some("416") || said.contains("Wanted range")
+    let answer = Answer::in_words(error);
+    answer.status == Some(416) || answer.is_past_the_end
 }
 
-/// What the codes mean that stores put into their answers.
+/// The error for a code that stores put into their answers.
 fn by_code(what: &str, code: &str) -> Option<Error> {
     Some(match code {
         "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "RequestExpired" => {
@@ -128,31 +128,51 @@ fn no_bucket(what: &str) -> Error {
         .into()
 }
 
-fn unavailable(action: &str, shown: &str, error: &(dyn std::error::Error + 'static), said: &str) -> Error {
-    match (broken(action, shown, error), attempts(said)) {
+fn unavailable(action: &str, shown: &str, error: &(dyn std::error::Error + 'static), attempts: Option<String>) -> Error {
+    match (broken(action, shown, error), attempts) {
         (Error::Unavailable(message), Some(attempts)) => Error::Unavailable(message.detail(attempts)),
         (error, _) => error,
     }
 }
 
-/// All that an error and those within it say. Not for showing: it repeats URLs, which may carry signatures.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let errors = std::iter::successors(Some(error), |error| error.source());
-    errors.map(ToString::to_string).collect::<Vec<_>>().join("\n")
+/// What a store answered to a request that failed.
+///
+/// The client keeps the type of such a failure to itself (`object_store::client::retry` is private), so that all of this can only be read
+/// from the sentences in which it writes it. They are read here and nowhere else.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Answer {
+    /// The HTTP status.
+    status: Option<u16>,
+    /// The code in the body, which S3, GCS and Azure write as XML.
+    code: Option<String>,
+    /// How often and how long the request was tried, for people.
+    attempts: Option<String>,
+    /// Whether the store sent the client elsewhere without saying where.
+    is_redirect: bool,
+    /// Whether it did not answer in time.
+    is_timeout: bool,
+    /// Whether the request was for bytes past the end of an object.
+    is_past_the_end: bool,
+}
+
+impl Answer {
+    /// Reads the words of an error and of those within it. The words themselves are not kept: they repeat URLs, which may carry signatures.
+    fn in_words(error: &(dyn std::error::Error + 'static)) -> Self {
+        let errors = std::iter::successors(Some(error), |error| error.source());
+        let said = errors.map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        Answer {
+            status: first("status code: ([0-9]{3})", &said).and_then(|found| found[1].parse().ok()),
+            code: first("<Code>([A-Za-z]+)</Code>", &said).map(|found| found[1].to_owned()),
+            attempts: attempts(&said),
+            is_redirect: said.contains("redirect without LOCATION"),
+            is_timeout: said.contains("timed out"),
+            is_past_the_end: said.contains("Wanted range"),
+        }
+    }
 }
 
 fn first<'a>(pattern: &str, text: &'a str) -> Option<regex::Captures<'a>> {
     Regex::new(pattern).ok()?.captures(text)
-}
-
-/// The code of a store's answer, which S3, GCS and Azure put into XML.
-fn code(said: &str) -> Option<&str> {
-    Some(first("<Code>([A-Za-z]+)</Code>", said)?.get(1)?.as_str())
-}
-
-/// The HTTP status of a store's answer.
-fn status(said: &str) -> Option<&str> {
-    Some(first("status code: ([0-9]{3})", said)?.get(1)?.as_str())
 }
 
 /// How often and how long a request was tried, which the client says only in its text.
@@ -164,7 +184,7 @@ fn attempts(said: &str) -> Option<String> {
     Some(format!("tried {} times in {seconds:.1} s", retries + 1))
 }
 
-/// What a failure below a store means: a place that can never be used is the project's, anything else may pass.
+/// The error for a failure below a store: a place that can never be used is an error of the project, any other failure may pass.
 pub fn broken(action: &str, shown: &str, error: &(dyn std::error::Error + 'static)) -> Error {
     use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
 
@@ -183,14 +203,14 @@ pub fn broken(action: &str, shown: &str, error: &(dyn std::error::Error + 'stati
     }
 }
 
-/// The operating system's error within another: the innermost, because outer ones only carry it.
+/// The operating system's error among the causes of an error: the innermost one, because the others only carry it.
 fn io_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a std::io::Error> {
     let chain = std::iter::successors(Some(error), |error| error.source());
     chain.filter_map(|error| error.downcast_ref::<std::io::Error>()).last()
 }
 
-/// What lies at the bottom of a failure, by its kind. What a server or a gateway says is never repeated: it may hold the request, and with it
-/// tokens and signatures.
+/// The cause of a failure, told by its kind. The text of a server or gateway is never repeated, because it may contain the request with
+/// its tokens and signatures.
 fn cause(error: &(dyn std::error::Error + 'static)) -> String {
     let system = io_error(error).map(of_system);
     let mut chain = std::iter::successors(Some(error), |error| error.source());
@@ -198,17 +218,17 @@ fn cause(error: &(dyn std::error::Error + 'static)) -> String {
     if let Some(request) = request {
         return system.map_or_else(|| request.to_owned(), |system| format!("{request}: {system}"));
     }
-    let said = self::chain(error);
-    match (status(&said), system) {
+    let answer = Answer::in_words(error);
+    match (answer.status, system) {
         (Some(status), _) => format!("the store answered with status code {status}{}", meaning(status)),
         (None, Some(system)) => system,
-        (None, None) if said.contains("redirect without LOCATION") => "the store is elsewhere, as with another region".to_owned(),
-        (None, None) if said.contains("timed out") => "it did not answer in time".to_owned(),
+        (None, None) if answer.is_redirect => "the store is elsewhere, as with another region".to_owned(),
+        (None, None) if answer.is_timeout => "it did not answer in time".to_owned(),
         (None, None) => "the store does not say why in a way that is known".to_owned(),
     }
 }
 
-/// An error of the operating system in its own words; of one that a program made, the kind alone.
+/// The message of an error of the operating system. Of an error that a program made, only the kind is told.
 pub fn of_system(error: &std::io::Error) -> String {
     let told = error.raw_os_error().map_or_else(|| error.kind().to_string(), |code| std::io::Error::from_raw_os_error(code).to_string());
     if error.kind() == std::io::ErrorKind::FileTooLarge { format!("{told}; `ulimit -f` says how large files may be") } else { told }
@@ -225,17 +245,17 @@ fn of_request(kind: HttpErrorKind) -> &'static str {
     }
 }
 
-/// What the commonest statuses mean.
-fn meaning(status: &str) -> &'static str {
+/// The names of the most common statuses.
+fn meaning(status: u16) -> &'static str {
     match status {
-        "400" => " (bad request)",
-        "405" => " (method not allowed)",
-        "429" => " (too many requests)",
-        "500" => " (internal error)",
-        "501" => " (not implemented)",
-        "502" => " (bad gateway)",
-        "503" => " (unavailable)",
-        "504" => " (gateway timed out)",
+        400 => " (bad request)",
+        405 => " (method not allowed)",
+        429 => " (too many requests)",
+        500 => " (internal error)",
+        501 => " (not implemented)",
+        502 => " (bad gateway)",
+        503 => " (unavailable)",
+        504 => " (gateway timed out)",
         _ => "",
     }
 }

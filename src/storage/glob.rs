@@ -1,4 +1,4 @@
-//! What a source's location names: one file, or all that match its wildcards.
+//! The files that a source's location names: one file, or all files that match its wildcards.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::local::{self, Hidden};
 use super::markers::{Found, Markers};
-use super::open::{Part, invalid};
+use super::place::{Part, invalid};
 use super::{File, Location, failure};
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Message, Result};
@@ -18,7 +18,7 @@ use crate::error::{Error, Message, Result};
 /// The most files that one source may have.
 const MAX_FILES: usize = 100_000;
 
-/// Files of a local disk asked at once for what tells their versions apart.
+/// The number of local files whose versions are read at the same time.
 const ASKED_AT_ONCE: usize = 16;
 
 /// How many files a message names.
@@ -28,7 +28,7 @@ const NAMED: usize = 5;
 const MATCHING: glob::MatchOptions =
     glob::MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: false };
 
-/// What stands for other letters than itself. In brackets (`[*]`, `[[]`) it is itself.
+/// The wildcards. In brackets (`[*]`, `[[]`) a wildcard stands for itself.
 const WILDCARDS: [char; 3] = ['*', '?', '['];
 
 /// What a source's location names.
@@ -36,7 +36,7 @@ const WILDCARDS: [char; 3] = ['*', '?', '['];
 pub struct Glob {
     /// The file, or the folder that is looked through.
     place: Location,
-    /// The whole path, what comes of the project's folder taken by the letter.
+    /// The pattern of the whole path. Wildcards in the path of the project's folder stand for themselves.
     pattern: glob::Pattern,
     /// Where the first wildcard stands in the pattern.
     wildcard: Option<usize>,
@@ -70,11 +70,11 @@ impl Glob {
         Ok(Glob { place: Location { path: folder, ..place }, pattern, wildcard: Some(wildcard), below, max_depth, typed })
     }
 
-    /// The files here, in order of path. Markers that other programs leave beside their files match no wildcard; they are counted.
+    /// The files, in order of path. Markers that other programs leave beside their files match no wildcard; they are counted.
     ///
     /// # Errors
-    /// As [`failure`]; [`Error::Refused`] when there are too many files; [`Error::Project`] naming files that match and whose names keep
-    /// them from being read.
+    /// As [`failure`]; [`Error::Refused`] when there are too many files; [`Error::Project`] naming matching files that cannot be read
+    /// because of their names.
     pub async fn files(&self) -> Result<Found> {
         let Some(wildcard) = self.wildcard else { return self.one().await };
         let markers = Markers::beside(self.pattern.as_str(), wildcard);
@@ -140,7 +140,7 @@ impl Glob {
         }
     }
 
-    /// Whether a path of another place would be found here.
+    /// Whether a path of another place matches this location.
     pub fn matches(&self, other: &Location, path: &Path) -> bool {
         if !Arc::ptr_eq(&self.place.store, &other.store) {
             return false;
@@ -161,8 +161,8 @@ impl Glob {
         self.place.shown_text(self.pattern.as_str())
     }
 
-    /// What tells this location from others, without telling it: a digest. A path counts as it is written, since where a project lies may
-    /// differ from run to run.
+    /// A digest of the location, which tells it from others without showing it. A local path counts as it is written, because the
+    /// project's folder may differ from run to run.
     pub fn digest(&self) -> String {
         let named = if self.place.is_local() { self.typed.clone() } else { self.shown() };
         format!("{:x}", Sha256::digest(named.as_bytes()))
@@ -191,7 +191,7 @@ async fn with_version(file: File) -> Result<File> {
     }
 }
 
-/// Refuses files that match a location and cannot be read for their names.
+/// Refuses files that match a location and cannot be read because of their names.
 fn unreadable<'a>(hidden: impl Iterator<Item = &'a Hidden>) -> Result<()> {
     let problems: Vec<Diagnostic> = hidden
         .map(|hidden| {
@@ -213,7 +213,7 @@ fn unreadable<'a>(hidden: impl Iterator<Item = &'a Hidden>) -> Result<()> {
     Err(Error::Project(named))
 }
 
-/// A path without links, as far as it is there.
+/// A path with its links resolved, as far as it exists.
 fn real(path: &str) -> String {
     let whole = std::path::PathBuf::from(format!("/{path}"));
     let found = whole.ancestors().find_map(|above| Some((above, std::fs::canonicalize(above).ok()?)));

@@ -1,5 +1,5 @@
-//! What lies in a folder of a local disk, whatever it is called. The store's library passes over files that are named as its own
-//! unfinished uploads are (`NAME#DIGITS`), and fails on names that it has no path for; here they are found and told.
+//! Lists a local folder with all of its files. The store's library skips files that are named like its own unfinished uploads
+//! (`NAME#DIGITS`), and fails on names that it cannot represent as a path. Here such files are found and named.
 
 use std::path::PathBuf;
 
@@ -26,7 +26,7 @@ pub struct Walked {
 pub struct Hidden {
     /// Where it is.
     pub file: PathBuf,
-    /// Its path as the store would have it, were it to show it; what is not UTF-8 is replaced.
+    /// Its path in the form of the store's paths. Bytes that are not UTF-8 are replaced.
     pub path: String,
     /// Its size.
     pub bytes: u64,
@@ -59,14 +59,14 @@ fn walk_now(folder: &str, max_depth: Option<usize>) -> Result<Walked, walkdir::E
     for entry in entries {
         let entry = match entry {
             Ok(entry) => entry,
-            // A link to a folder that it is in, whose files are found without it.
+            // A link to a folder that contains it. The files there are found without the link.
             Err(error) if error.loop_ancestor().is_some() => continue,
             Err(error) => match (of_link(&error), error.io_error()) {
                 (Some(odd), _) => {
                     walked.hidden.push(odd);
                     continue;
                 }
-                // It has just gone.
+                // It was removed since it was listed.
                 (None, Some(gone)) if gone.kind() == std::io::ErrorKind::NotFound => continue,
                 _ => return Err(error),
             },
@@ -94,7 +94,7 @@ fn walk_now(folder: &str, max_depth: Option<usize>) -> Result<Walked, walkdir::E
     Ok(walked)
 }
 
-/// A link that leads nowhere, if that is why it could not be looked at.
+/// A link that leads nowhere, if that is why the entry could not be read.
 fn of_link(error: &walkdir::Error) -> Option<Hidden> {
     let (file, failed) = (error.path()?, error.io_error()?);
     let why = match failed.kind() {
@@ -118,7 +118,7 @@ pub fn hidden(file: &std::path::Path) -> Option<&'static str> {
     upload_of(name).map(|_| UPLOAD)
 }
 
-/// The file that a name is the unfinished upload of: the store's library takes it for one from the first `#` on.
+/// The file that an unfinished upload belongs to. The store's library uses the name up to the first `#`.
 pub fn upload_of(name: &str) -> Option<&str> {
     let (name, number) = name.split_once('#')?;
     (!number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())).then_some(name)

@@ -1,10 +1,10 @@
-//! Files that other programs leave beside the data: Spark's `_SUCCESS` and `.crc`, hidden files, and folders of either kind.
+//! Markers: files that other programs leave beside the data, as Spark's `_SUCCESS` and `.crc`, hidden files, and folders of either kind.
 
 use object_store::path::Path;
 
 use super::File;
 
-/// What a location's wildcards match.
+/// The files that a location's wildcards match.
 #[derive(Debug, Default)]
 pub struct Found {
     /// The files, in order of path.
@@ -22,7 +22,7 @@ pub struct Markers {
 }
 
 impl Markers {
-    /// For a location whose first wildcard stands at an offset. Whoever writes `_old/*.csv` or `exports/_*.csv` means such names.
+    /// For a location whose first wildcard stands at an offset. A location like `_old/*.csv` or `exports/_*.csv` asks for such names itself.
     pub fn beside(location: &str, wildcard: usize) -> Self {
         let fixed = location[..wildcard].split('/').count() - 1;
         let asked = |mark: &char| location.split('/').skip(fixed).any(|part| part.starts_with(*mark));

@@ -1,4 +1,4 @@
-//! Where files are: local paths and object stores behind one interface, and what their failures mean.
+//! Local paths and object stores behind one interface, with errors that say who must act.
 
 mod address;
 mod below;
@@ -9,6 +9,7 @@ mod local;
 mod markers;
 mod open;
 mod pinned;
+mod place;
 mod plain;
 mod profile;
 mod uploads;
@@ -18,21 +19,32 @@ pub use failure::{broken, failure, failure_within, of_system};
 pub use glob::Glob;
 pub use local::{Hidden, Walked, upload_of};
 pub use markers::Found;
-pub use open::{PLACES, READ_ONLY, Stores};
+pub use open::{READ_ONLY, Stores};
+pub use place::PLACES;
 pub use plain::{NoFile, read as read_plain, refuse_odd, why as why_no_file};
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload};
 use url::Url;
 
 use crate::error::Result;
 use crate::shown;
 
-/// What is done where a folder is looked through.
+/// The action that messages name when a folder is listed.
 const LIST: &str = "list";
+
+/// The content of an object that is expected to be small.
+#[derive(Debug)]
+pub enum Contents {
+    /// Its bytes.
+    Bytes(Bytes),
+    /// It is larger than allowed.
+    TooLarge,
+}
 
 /// A place in a store.
 #[derive(Debug, Clone)]
@@ -71,21 +83,44 @@ pub struct File {
     pub is_local: bool,
 }
 
-/// How a file of a store becomes another at once.
+/// How a file of a store is replaced by another in one step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CopiesBy {
-    /// The store copies files up to this size in one step that either has happened or has not.
+    /// The store copies files up to this size atomically.
     Store {
         /// The largest file.
         up_to_bytes: u64,
     },
-    /// Its copies may be seen before they are whole: what is uploaded shows when it is complete.
+    /// The store's copies may become visible before they are complete, while an upload becomes visible when it is complete.
     Upload,
 }
 
 impl Location {
-    /// All that is in a folder below here, in whatever order the store has; nothing when there is no such folder. Files of a local disk
-    /// that the store does not show are told apart.
+    /// Writes an object, whatever was there.
+    ///
+    /// # Errors
+    /// As the store fails.
+    pub async fn put(&self, path: &Path, bytes: Vec<u8>) -> Result<()> {
+        let put = self.store.put(path, PutPayload::from(bytes)).await;
+        put.map(|_| ()).map_err(|error| failure("write", &self.shown(path), error))
+    }
+
+    /// Reads a small object; none when it is not there.
+    ///
+    /// # Errors
+    /// As the store fails.
+    pub async fn read(&self, path: &Path, max_bytes: u64) -> Result<Option<Contents>> {
+        let failed = |error| failure("read", &self.shown(path), error);
+        match self.store.get(path).await {
+            Ok(found) if found.meta.size > max_bytes => Ok(Some(Contents::TooLarge)),
+            Ok(found) => Ok(Some(Contents::Bytes(found.bytes().await.map_err(failed)?))),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// All files in a folder below here, in the store's order; none when there is no such folder. Local files that the store does not
+    /// show are listed separately.
     ///
     /// # Errors
     /// As [`failure`].
@@ -120,7 +155,7 @@ impl Location {
         Path::parse(&self.path).unwrap_or_else(|_| Path::from(self.path.as_str()))
     }
 
-    /// How this store makes a file another.
+    /// How this store replaces a file by another.
     pub fn copies_by(&self) -> CopiesBy {
         match &self.written {
             // A hard link that is renamed.

@@ -11,20 +11,18 @@ use url::Url;
 
 use super::address::{Address, Remote};
 use super::client::client;
+use super::place::{Part, invalid, local_parts};
 use super::uploads::{Uploads, Watched};
 use super::{Glob, Location, Written};
 use crate::config::Environment;
-use crate::diagnostic::Diagnostic;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::shown;
 
-/// What may be written where a place is meant.
-pub const PLACES: &str = "use a path, or file://, s3://, gs://, az:// or http(s)://; a path whose name has a colon is written as ./a:b";
 /// The name of the local disk among stores.
 const LOCAL: &str = "file:///";
-/// The scheme of a store that a program gives that embeds Segmill.
+/// The scheme of a store that an embedding program provides.
 const MEMORY: &str = "memory";
-/// Whether this is the command line, around which there is no program that could give one.
+/// Whether this is the command line, where no embedding program can provide a store.
 static IS_COMMAND_LINE: AtomicBool = AtomicBool::new(false);
 const UNKNOWN: &str = "no such store is known";
 /// Why nothing is published over HTTP.
@@ -44,7 +42,7 @@ impl Stores {
         Stores { environment, opened: Mutex::default(), uploads: Arc::default() }
     }
 
-    /// Opens the place that a path or URL names, wildcards being letters as others; a relative path starts at `root`.
+    /// Opens the place that a path or URL names. Wildcards have no meaning in it; a relative path starts at `root`.
     ///
     /// # Errors
     /// [`Error::Project`] when it has no meaning or the store's configuration is incomplete.
@@ -52,7 +50,7 @@ impl Stores {
         Ok(self.opened(text, root)?.0)
     }
 
-    /// Opens what a source's location names: a file, or all that match its wildcards. What comes of `root` is no wildcard.
+    /// Opens a source's location: a file, or all files that match its wildcards. Wildcards in `root` have no meaning.
     ///
     /// # Errors
     /// As [`Stores::open`]; and when its wildcards make no sense.
@@ -61,7 +59,7 @@ impl Stores {
         Glob::new(text, place, &parts)
     }
 
-    /// Says that nobody provides stores in this process, so that those are no places.
+    /// Says that no program provides stores in this process, so that locations of such stores are refused.
     pub fn of_command_line() {
         IS_COMMAND_LINE.store(true, Ordering::Relaxed);
     }
@@ -104,7 +102,7 @@ impl Stores {
     fn remote(&self, text: &str, remote: &Remote) -> Result<(Location, Vec<Part>)> {
         let failed = |why: String| invalid(text, &why);
         if remote.scheme == MEMORY {
-            // Only a program that embeds Segmill has given one.
+            // Only an embedding program provides such a store.
             let given = self.opened.lock().unwrap_or_else(PoisonError::into_inner).get("memory:").cloned();
             let store = given.ok_or_else(|| failed(UNKNOWN.to_owned()))?;
             let written = Written::Url("memory:".to_owned());
@@ -122,13 +120,13 @@ impl Stores {
         Ok((Location { store, path: inner.join("/"), written, is_read_only: kind == ObjectStoreScheme::Http }, parts))
     }
 
-    /// Puts a store in the place of all that URLs with a beginning name (`memory:`), for tests and programs that embed Segmill.
+    /// Provides the store for all URLs that begin with an origin (`memory:`), for tests and programs that embed Segmill.
     pub fn provide(&self, origin: &str, store: Arc<dyn ObjectStore>) {
         let watched = Watched::new(store, Arc::clone(&self.uploads));
         self.opened.lock().unwrap_or_else(PoisonError::into_inner).insert(origin.to_owned(), Arc::new(watched));
     }
 
-    /// Ends the uploads that were begun and not completed, as a run leaves them that fails or, for good, is stopped.
+    /// Aborts the uploads that were begun and not completed, as a failed run leaves them. `for_good` says that no more will begin.
     pub async fn end_uploads(&self, for_good: bool) {
         self.uploads.end(for_good).await;
     }
@@ -142,53 +140,6 @@ impl Stores {
         let store: Arc<dyn ObjectStore> = Arc::new(Watched::new(open()?, Arc::clone(&self.uploads)).of_local_disk(key == LOCAL));
         opened.insert(key.to_owned(), Arc::clone(&store));
         Ok(store)
-    }
-}
-
-pub(super) fn invalid(text: &str, why: &str) -> Error {
-    Diagnostic::error("invalid-location", format!("`{}` is not a location: {why}", crate::shown::place(text))).hint(PLACES).into()
-}
-
-/// A part of a path: what stands between two slashes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Part {
-    pub text: String,
-    /// Whether it stands in the location itself, where wildcards mean something.
-    pub is_typed: bool,
-}
-
-impl Part {
-    fn typed(text: &str) -> Self {
-        Part { text: text.to_owned(), is_typed: true }
-    }
-}
-
-/// The parts of a local path from the root of the file system, without `.` and `..`, as object stores know none.
-fn local_parts(path: &str, root: &Path) -> Result<Vec<Part>, String> {
-    let mut parts: Vec<Part> = Vec::new();
-    if !path.starts_with('/') {
-        let root =
-            std::path::absolute(if root.as_os_str().is_empty() { Path::new(".") } else { root }).map_err(|error| error.to_string())?;
-        let shown = root.to_string_lossy().escape_debug().to_string();
-        let root = root.to_str().ok_or_else(|| format!("the name of the folder {shown} is not UTF-8"))?;
-        if let Some(control) = root.chars().find(char::is_ascii_control) {
-            return Err(format!("the folder {shown} has the control character U+{:04X} in its name", u32::from(control)));
-        }
-        add(&mut parts, root, false);
-    }
-    add(&mut parts, path, true);
-    Ok(parts)
-}
-
-fn add(parts: &mut Vec<Part>, path: &str, is_typed: bool) {
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop();
-            }
-            part => parts.push(Part { text: part.to_owned(), is_typed }),
-        }
     }
 }
 

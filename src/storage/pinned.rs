@@ -10,8 +10,8 @@ use super::{File, failure};
 use crate::error::{Error, Message, Result};
 
 impl File {
-    /// Reads a range of the version that was found. Every answer says which version it is of, so it is compared instead of being
-    /// asked for: servers differ in how they understand `If-Match`.
+    /// Reads a range of the version that was found. The version in every answer is compared, and not requested with `If-Match`, because
+    /// servers differ in how they understand that.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the file has changed; otherwise as [`failure`].
@@ -30,7 +30,7 @@ impl File {
         }
     }
 
-    /// Reads ranges of the version that was found; those that lie near to each other at once.
+    /// Reads ranges of the version that was found. Ranges that lie near to each other are read in one request.
     ///
     /// # Errors
     /// As [`File::read`].
@@ -40,8 +40,8 @@ impl File {
         coalesce_ranges(ranges, |range| self.read(range), gap_bytes).await
     }
 
-    /// Sees, after the last read, that nobody wrote into the file meanwhile. Object stores replace whole objects, so that what was
-    /// read of one is of the version that its answer names.
+    /// Verifies after the last read that the file was not written to meanwhile. Object stores replace whole objects, so there every
+    /// answer is of the version that it names.
     ///
     /// # Errors
     /// As [`File::read`].
@@ -56,7 +56,7 @@ impl File {
         }
     }
 
-    /// What a failed read means: a file that is gone, or shorter than it was, has changed.
+    /// The error for a failed read. A file that is gone, or shorter than it was, has changed.
     async fn failed(&self, error: object_store::Error) -> Error {
         match error {
             object_store::Error::NotFound { .. } | object_store::Error::Precondition { .. } => self.changed(),
@@ -85,7 +85,7 @@ fn same_version(found: &ObjectMeta, now: &ObjectMeta) -> bool {
     }
 }
 
-/// Lists have an `ETag` with or without its quotes, and what compresses answers on their way marks it as weak.
+/// An `ETag` without quotes and the mark for weak ones. Listings omit the quotes, and proxies that compress answers mark it as weak.
 fn bare(e_tag: &str) -> &str {
     e_tag.trim_start_matches("W/").trim_matches('"')
 }

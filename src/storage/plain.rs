@@ -1,11 +1,11 @@
-//! Ordinary files: what else a path of a local disk may be, told before anybody opens it. A named pipe would keep whoever opens it waiting, and
-//! a device may have no end.
+//! Finds out whether a local path is an ordinary file before it is opened. Opening a named pipe may block for ever, and a device may have
+//! no end.
 
 use std::fs::{File, FileType, Metadata};
 use std::io::{self, Read};
 use std::path::Path;
 
-/// What is wrong with something that is no ordinary file.
+/// What a path is that is not an ordinary file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoFile(pub &'static str);
 
@@ -31,16 +31,16 @@ pub const LOOP: NoFile = NoFile("it is a link that leads to itself");
 /// A link that leads to something that is not there.
 pub const LEADS_NOWHERE: NoFile = NoFile("it is a link to something that is not there");
 
-/// What something is that is neither a file nor a folder.
+/// The kind of something that is neither a file nor a folder.
 pub fn oddity(meta: &Metadata) -> Option<NoFile> {
     let kind = meta.file_type();
     (!kind.is_file() && !kind.is_dir()).then(|| NoFile(of_unix(kind).unwrap_or("it is no ordinary file")))
 }
 
-/// Files that the kernel makes up as they are read: they say that they are empty, and may keep whoever reads them waiting.
+/// Folders of virtual files, which the kernel generates as they are read. Such files claim to be empty, and reading them may block.
 const OF_SYSTEM: NoFile = NoFile("it is a file of the system, which has no contents of its own");
 
-/// Whether a path leads to what the kernel makes up.
+/// Whether a path leads to a virtual file of the kernel.
 fn is_of_system(path: &Path) -> bool {
     std::fs::canonicalize(path).is_ok_and(|path| ["/proc", "/sys"].iter().any(|folder| path.starts_with(folder)))
 }
@@ -77,7 +77,7 @@ pub fn read(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
         return Ok(None);
     }
     let mut bytes = Vec::new();
-    // It may grow meanwhile.
+    // The file may grow meanwhile.
     File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
     Ok((bytes.len() as u64 <= most).then_some(bytes))
 }

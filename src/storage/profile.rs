@@ -32,7 +32,7 @@ pub fn options(environment: &Environment) -> Result<Vec<(String, String)>> {
     };
     let read = |path: PathBuf, section: &str| {
         let mut ini = Ini::new_cs();
-        // A file that is not there holds nothing; one that cannot be parsed is told as a profile that is not found.
+        // A missing file counts as empty. If a file cannot be parsed, the profile is reported as not found.
         let text = super::read_plain(&path, MAX_BYTES).ok().flatten().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
         let parsed = ini.read(text).ok()?;
         parsed.get(section).cloned()

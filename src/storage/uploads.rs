@@ -1,5 +1,5 @@
-//! Uploads in several parts. What is left unfinished in an object store is not to be seen there, and billed until somebody
-//! ends it: so uploads are kept account of from their beginning to their end.
+//! Uploads in several parts. An unfinished upload in an object store is invisible and billed until it is aborted, so every upload is
+//! tracked from its beginning to its end.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -25,7 +25,7 @@ type Shared = Arc<tokio::sync::Mutex<Box<dyn MultipartUpload>>>;
 #[derive(Debug, Default)]
 pub struct Uploads {
     account: Mutex<Account>,
-    /// Held by whoever asks a store to begin one.
+    /// Locked while a store is asked to begin an upload.
     beginning: tokio::sync::RwLock<()>,
 }
 
@@ -33,16 +33,16 @@ pub struct Uploads {
 struct Account {
     begun: u64,
     open: BTreeMap<u64, Shared>,
-    /// Whether no more are begun.
+    /// Whether no more uploads may begin.
     closed: bool,
 }
 
 impl Uploads {
-    /// Ends them all, as far as the stores let it; for good when none is to be begun after that.
+    /// Aborts all of them, as far as the stores answer. `for_good` says that no more may begin afterwards.
     pub async fn end(&self, for_good: bool) {
         self.lock().closed |= for_good;
         self.end_open().await;
-        // And those whose beginning a store had not answered yet.
+        // This includes uploads whose beginning the store had not answered yet.
         let _nobody_begins = self.beginning.write().await;
         self.end_open().await;
     }
@@ -67,7 +67,7 @@ impl Uploads {
     }
 }
 
-/// An upload that is kept account of.
+/// An upload that is tracked.
 #[derive(Debug)]
 struct Upload {
     uploads: Arc<Uploads>,
@@ -102,7 +102,7 @@ fn ended() -> object_store::Error {
     object_store::Error::Generic { store: "upload", source: "the upload was ended".into() }
 }
 
-/// A store whose uploads are kept account of.
+/// A store whose uploads are tracked.
 #[derive(Debug)]
 pub struct Watched {
     store: Arc<dyn ObjectStore>,
@@ -115,12 +115,12 @@ impl Watched {
         Watched { store, uploads, is_local: false }
     }
 
-    /// Says that the store is the local disk as a whole, where there are other things than files.
+    /// Says that the store is the local disk, where paths may be pipes and devices.
     pub fn of_local_disk(self, is_local: bool) -> Self {
         Watched { is_local, ..self }
     }
 
-    /// Refuses what would keep its reader waiting, or has no end.
+    /// Refuses paths on which reading would block or never end.
     fn refuse_odd(&self, path: &Path) -> Result<()> {
         let odd = if self.is_local { plain::oddity_at(std::path::Path::new(&format!("/{path}"))) } else { None };
         odd.map_or(Ok(()), |odd| Err(object_store::Error::Generic { store: "local", source: Box::new(odd) }))

@@ -7,7 +7,7 @@ use object_store::memory::InMemory;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use segmill::error::{Error, ExitStatus};
 use segmill::job::Done;
-use segmill::publish::clean::{self, Asked};
+use segmill::publish::clean::{self, CleanRequest};
 use segmill::storage::{Location, Stores};
 
 use crate::breaking_store::{Breaking, How, Job, copied, points};
@@ -124,10 +124,10 @@ pub async fn mends(job: &Job, store: &Arc<dyn ObjectStore>, point: (usize, How),
 
 /// Removes all that no publication needs, by somebody who knows that nothing is running; how many files went.
 pub async fn cleaned(destination: &Location) -> usize {
-    let asked = Asked { note_grace: chrono::Duration::zero(), ..Asked::after(chrono::Duration::zero()) };
-    let found = clean::find(destination, &asked).await.unwrap();
+    let request = CleanRequest { note_grace: chrono::Duration::zero(), ..CleanRequest::after(chrono::Duration::zero()) };
+    let found = clean::find(destination, &request).await.unwrap();
     assert!(found.damaged.is_empty() && found.unknown.is_empty(), "{found:?}");
-    clean::remove(destination, &asked, found, false, true).await.unwrap().waste.len()
+    clean::remove(destination, &request, found, false, true).await.unwrap().orphaned.len()
 }
 
 /// After `clean` there is what the publication needs, and nothing else.
@@ -143,7 +143,7 @@ async fn leaves_no_orphan(store: &Arc<dyn ObjectStore>, day: &str, point: (usize
             table.files.iter().map(|file| &file.path).chain([&table.folder_path, &table.urls_path]).map(|path| format!("{ROOT}/{path}")),
         );
     }
-    needed.extend(commit.kept.values().map(|file| format!("{ROOT}/{}", file.path)));
+    needed.extend(commit.state.values().map(|file| format!("{ROOT}/{}", file.path)));
     let left: BTreeSet<String> = store.list(Some(&ROOT.into())).map_ok(|meta| meta.location.to_string()).try_collect().await.unwrap();
     // A publication keeps its record, and the rows that checks warned of; a clean keeps its own.
     let beside = ["record.json", "failed_checks/"].map(|name| format!("{ROOT}/runs/{}/{name}", commit.run_id));

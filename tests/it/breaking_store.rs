@@ -205,7 +205,7 @@ impl Job {
             parameters: self.parameters.clone(),
             limits: Limits { threads: 1, memory_bytes: 512 << 20 },
             text_encoding: TextEncoding::default(),
-            profile: false,
+            timings: false,
             environment: self.environment.clone(),
         };
         let recorder = Recorder::start(request.as_of, request.limits, None);

@@ -48,14 +48,14 @@ fn the_summary_goes_to_people_and_shows_no_progress_without_a_terminal() {
 }
 
 #[test]
-fn a_profile_tells_what_every_step_cost_and_what_its_operators_did() {
+fn timings_tell_what_every_step_cost_and_what_its_operators_did() {
     let tiny = Tiny::new();
     let run = |more: &[&str]| {
         let output = tiny.segmill(&[&["run", "pipelines/tiny.yaml", "--as-of", "2026-11-01", "--force"], more].concat());
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         output
     };
-    let told: Value = serde_json::from_slice(&run(&["--profile", "--format", "json"]).stdout).unwrap();
+    let told: Value = serde_json::from_slice(&run(&["--timings", "--format", "json"]).stdout).unwrap();
     let steps = told["steps"].as_array().unwrap();
     let of = |name: &str| steps.iter().find(|step| step["name"] == name).unwrap();
     // The orders are read where `customers` is computed, and nowhere else.
@@ -66,13 +66,15 @@ fn a_profile_tells_what_every_step_cost_and_what_its_operators_did() {
     assert_eq!(aggregates[0]["rows"], 50, "{operators:#?}");
     assert!(steps.iter().all(|step| step["spilled_bytes"] == 0));
 
-    let shown = String::from_utf8(run(&["--profile"]).stderr).unwrap();
+    let shown = String::from_utf8(run(&["--timings"]).stderr).unwrap();
     // Which steps were the slowest is chance.
     for part in ["compute", "spilled", "from its last operator to its first", "Exec ", "write outputs", "Published as number"] {
         assert!(shown.contains(part), "{part} is missing from\n{shown}");
     }
     let unasked: Value = serde_json::from_slice(&run(&["--format", "json"]).stdout).unwrap();
     assert!(unasked["steps"].as_array().unwrap().iter().all(|step| step.get("operators").is_none()));
+    let old = tiny.segmill(&["run", "pipelines/tiny.yaml", "--as-of", "2026-11-01", "--timings"]);
+    assert!(old.status.code() == Some(2) && String::from_utf8_lossy(&old.stderr).contains("it is called `--timings` now"), "{old:?}");
 }
 
 #[test]

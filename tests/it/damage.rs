@@ -5,7 +5,7 @@ use object_store::memory::InMemory;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use rand::{RngExt, SeedableRng};
 use segmill::error::ExitStatus;
-use segmill::publish::clean::{self, Asked};
+use segmill::publish::clean::{self, CleanRequest};
 use segmill::storage::{Location, Stores};
 use serde_json::{Value, json};
 
@@ -182,10 +182,10 @@ impl Shop {
 
     /// A clean that knows no grace, as somebody runs it who believes that nothing else is running.
     async fn clean(&self) {
-        let (destination, asked) = (self.destination(), Asked::after(chrono::Duration::zero()));
-        let found = clean::find(&destination, &asked).await.unwrap();
+        let (destination, request) = (self.destination(), CleanRequest::after(chrono::Duration::zero()));
+        let found = clean::find(&destination, &request).await.unwrap();
         assert!(found.damaged.is_empty() && found.unknown.is_empty(), "{found:?}");
-        clean::remove(&destination, &asked, found, false, true).await.unwrap();
+        clean::remove(&destination, &request, found, false, true).await.unwrap();
     }
 
     async fn seen(&self) -> (Option<u64>, Option<u64>) {
@@ -247,11 +247,11 @@ fn a_run_at_any_moment_of_a_clean_is_not_harmed() {
             let stores = Stores::new(BTreeMap::default());
             stores.provide("memory:", Arc::new(crate::breaking_store::Shared(Arc::clone(&paused))));
             let destination = stores.open("memory:///out", std::path::Path::new("")).unwrap();
-            let asked = Asked::after(chrono::Duration::zero());
+            let request = CleanRequest::after(chrono::Duration::zero());
             let cleaning = async {
-                let found = clean::find(&destination, &asked).await?;
+                let found = clean::find(&destination, &request).await?;
                 assert!(found.damaged.is_empty() && found.unknown.is_empty(), "{at}: {found:?}");
-                let removed = clean::remove(&destination, &asked, found, false, true).await;
+                let removed = clean::remove(&destination, &request, found, false, true).await;
                 // One that makes fewer calls than that has been passed by nobody.
                 paused.over.notify_one();
                 removed
@@ -287,12 +287,12 @@ fn a_run_that_goes_on_in_the_middle_of_a_clean_publishes_a_whole_day_or_nothing(
             let stores = Stores::new(BTreeMap::default());
             stores.provide("memory:", Arc::new(crate::breaking_store::Shared(Arc::clone(&cleaning))));
             let destination = stores.open("memory:///out", std::path::Path::new("")).unwrap();
-            let asked = Asked::after(chrono::Duration::zero());
+            let request = CleanRequest::after(chrono::Duration::zero());
             let clean = async {
                 running.over.notified().await;
-                let found = clean::find(&destination, &asked).await?;
+                let found = clean::find(&destination, &request).await?;
                 assert!(found.damaged.is_empty() && found.unknown.is_empty(), "{found:?}");
-                let removed = clean::remove(&destination, &asked, found, false, true).await;
+                let removed = clean::remove(&destination, &request, found, false, true).await;
                 cleaning.over.notify_one();
                 removed
             };
@@ -319,8 +319,8 @@ fn a_run_that_goes_on_in_the_middle_of_a_clean_publishes_a_whole_day_or_nothing(
                     given_up += 1;
                 }
             }
-            let asked = Asked { note_grace: chrono::Duration::zero(), ..Asked::after(chrono::Duration::zero()) };
-            let found = clean::find(&shop.destination(), &asked).await.unwrap();
+            let request = CleanRequest { note_grace: chrono::Duration::zero(), ..CleanRequest::after(chrono::Duration::zero()) };
+            let found = clean::find(&shop.destination(), &request).await.unwrap();
             assert!(found.damaged.is_empty() && found.unknown.is_empty(), "{point:?}: {found:?}");
         }
         assert!(published > 20 && given_up > 20, "{published} published, {given_up} gave up");
@@ -341,10 +341,10 @@ fn a_clean_that_breaks_off_anywhere_is_ended_by_the_next() {
                 let stores = Stores::new(BTreeMap::default());
                 stores.provide("memory:", Arc::new(crate::breaking_store::Shared(Arc::clone(&breaking))));
                 let destination = stores.open("memory:///out", std::path::Path::new("")).unwrap();
-                let asked = Asked::after(chrono::Duration::zero());
+                let request = CleanRequest::after(chrono::Duration::zero());
                 let cleaning = async {
-                    let found = clean::find(&destination, &asked).await?;
-                    clean::remove(&destination, &asked, found, false, true).await
+                    let found = clean::find(&destination, &request).await?;
+                    clean::remove(&destination, &request, found, false, true).await
                 };
                 tokio::select! {
                     _ = cleaning => {}
@@ -352,8 +352,8 @@ fn a_clean_that_breaks_off_anywhere_is_ended_by_the_next() {
                 }
                 assert_eq!(shop.seen().await, (Some(2), Some(2)), "{at} {how:?}");
                 shop.clean().await;
-                let found = clean::find(&shop.destination(), &asked).await.unwrap();
-                assert!(found.waste.is_empty() && found.unknown.is_empty(), "{at} {how:?}: {found:?}");
+                let found = clean::find(&shop.destination(), &request).await.unwrap();
+                assert!(found.orphaned.is_empty() && found.unknown.is_empty(), "{at} {how:?}: {found:?}");
                 shop.job("4").run(Breaking::new(Arc::clone(&shop.store), None)).await.unwrap().unwrap();
                 assert_eq!(shop.seen().await, (Some(4), Some(4)), "{at} {how:?}");
             }

@@ -469,7 +469,7 @@ fn a_publication_that_keeps_no_map_is_told() {
     let ties = Ties::new(types, &["2000-01-01,record,7,,,crm,2020-01-01,2020-01-01,"]);
     ties.run("2021-01-01");
     let mut commit: serde_json::Value = serde_json::from_str(&ties.0.read("out/commits/00000001.json")).unwrap();
-    commit.as_object_mut().unwrap().remove("kept");
+    commit.as_object_mut().unwrap().remove("state");
     ties.0.write("out/commits/00000001.json", &commit.to_string());
     let told = ties.run("2021-01-02");
     assert!(told["warnings"].to_string().contains("no map of identifiers"), "{told}");
@@ -492,7 +492,7 @@ fn a_map_that_somebody_has_changed_or_removed_is_told() {
     let ties = Ties::new(types, &["2000-01-01,record,7,,,crm,2020-01-01,2020-01-01,"]);
     ties.run("2021-01-01");
     let commit: serde_json::Value = serde_json::from_str(&ties.0.read("out/commits/00000001.json")).unwrap();
-    let map = format!("out/{}", commit["kept"]["identity_map"]["path"].as_str().unwrap());
+    let map = format!("out/{}", commit["state"]["identity_map"]["path"].as_str().unwrap());
     let bytes = std::fs::read(ties.0.folder.path().join(&map)).unwrap();
     // Cut off, changed within, and gone.
     let mut changed = bytes.clone();

@@ -7,8 +7,8 @@ use crate::tiny::{PIPELINE, Tiny};
 fn project() -> Tiny {
     let tiny = Tiny::new();
     let pipeline = PIPELINE.replace(
-        "segments:\n",
-        "  visits:\n    location: visits/*.csv\n    event_time: visited_at\n    columns:\n      customer_id: {type: string, required: true}\n      \
+        "\nsegments:\n",
+        "\n  visits:\n    location: visits/*.csv\n    event_time: visited_at\n    columns:\n      customer_id: {type: string, required: true}\n      \
          visited_at: {type: timestamp, required: true}\n      pages: {type: integer}\nsegments:\n",
     );
     tiny.write("pipelines/tiny.yaml", &pipeline);

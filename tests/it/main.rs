@@ -35,6 +35,8 @@ mod generated_sql;
 mod identity_cases;
 mod identity_history;
 mod identity_operator;
+/// Which file of the source imports which.
+mod imports;
 /// Each source is judged as soon as it can be, and no other failure hides what is wrong with it.
 mod judging;
 /// A source with a key has one row of each, without holding rows for it.
@@ -110,6 +112,8 @@ mod support;
 mod tidy;
 /// A project of a few rows, for tests of what is around the models.
 mod tiny;
+/// Rust source as words and signs.
+mod tokens;
 /// The shipped extracts, cut up anew.
 mod transform;
 /// Extracts that have been read wrongly, with what they must give: `tests/values/cases`.

@@ -224,7 +224,7 @@ impl Scene {
                 parameters: BTreeMap::from([("edition".to_owned(), edition.to_string())]),
                 limits,
                 text_encoding: segmill::engine::TextEncoding::default(),
-                profile: false,
+                timings: false,
                 environment: self.place.environment(),
             };
             let recorder = Recorder::start(request.as_of, limits, None);

@@ -90,7 +90,7 @@ impl Place {
             parameters: BTreeMap::from([("edition".to_owned(), edition.to_owned())]),
             limits: LIMITS,
             text_encoding: TextEncoding::default(),
-            profile: false,
+            timings: false,
             environment: self.environment(),
         };
         let recorder = Recorder::start(request.as_of, LIMITS, None);
@@ -180,7 +180,7 @@ async fn large_table(stores: &Stores, place: &Place, tiny: &Tiny) {
         parameters: BTreeMap::new(),
         fingerprint: String::new(),
         tables,
-        kept: BTreeMap::new(),
+        state: BTreeMap::new(),
         identity_hash_id: None,
         sources: Vec::new(),
         publications: BTreeMap::new(),

@@ -16,11 +16,7 @@ use datafusion::prelude::ident;
 
 use super::dictionary::{CODE, Dictionary};
 use super::functions;
-
-/// Whether a type is a text type.
-pub fn is_text(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8)
-}
+pub use crate::cast::is_text;
 
 /// A schema with codes instead of texts.
 pub fn encoded_schema(schema: &Schema) -> SchemaRef {

@@ -14,6 +14,7 @@ use self::fields::Fields;
 use self::records::{Standing, records};
 use super::column::ContractColumn;
 use super::contract::Contract;
+use super::decoded::Decoded;
 use super::format;
 use super::text::{Block, MAX_RECORD_BYTES, Record, TOO_LONG, UNCLOSED_QUOTE};
 use crate::config::SourceFormat;
@@ -30,20 +31,6 @@ pub struct Header {
     decoded: Vec<Option<usize>>,
     /// For every column of the file its place among those that are decoded, if it is.
     wanted: Vec<Option<usize>>,
-}
-
-/// Records of a block as columns of text, and those that could not be.
-pub struct Decoded {
-    /// An array for every column of the contract that the file has and that is needed.
-    pub columns: Vec<Option<ArrayRef>>,
-    /// How many records they hold.
-    pub rows: usize,
-    /// Values that could not be taken out of their records, by row and column of the contract, and why.
-    pub unread: Vec<(usize, usize, &'static str)>,
-    /// Records that do not parse, and why.
-    pub bad: Vec<(Record, &'static str)>,
-    /// The records that the arrays hold, when they are not simply all of the block's.
-    pub records: Option<Vec<Record>>,
 }
 
 impl Header {

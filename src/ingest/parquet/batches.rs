@@ -12,9 +12,10 @@ use parquet::basic::{ConvertedType, Type};
 use parquet::column::page::{PageIterator, PageReader};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 
+use super::damage::{DAMAGED, damaged, damaged_by, unharmed};
 use super::pages::{Chunk, Pages, Survey};
 use super::texts::{Cut, PART_BYTES, Part};
-use super::{DAMAGED, RowGroup, damaged, damaged_by, inflate, unharmed};
+use super::{RowGroup, inflate};
 use crate::engine::{Reservation, failed};
 use crate::error::Result;
 use crate::ingest::column::ContractColumn;

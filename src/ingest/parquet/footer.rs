@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parquet::file::metadata::{FooterTail, ParquetMetaData, ParquetMetaDataReader};
 
+use super::damage::{DAMAGED, damaged, unharmed};
 use super::thrift::{Thrift, kind};
-use super::{DAMAGED, damaged, unharmed};
 use crate::engine::{Reservation, failed};
 use crate::error::{Error, Message, Result};
 use crate::storage::File;

@@ -1,6 +1,7 @@
 //! Parquet extracts: columns are found by name, row groups are read one by one, and only the columns that matter are decoded.
 
 mod batches;
+mod damage;
 mod delta;
 mod footer;
 mod header;
@@ -9,7 +10,6 @@ mod pages;
 mod texts;
 mod thrift;
 
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -17,14 +17,16 @@ use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef, TimeUnit};
 use futures::{StreamExt, TryStreamExt};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::basic::{LogicalType, Type};
-use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use parquet::file::statistics::Statistics;
 
 use super::column::ContractColumn;
 use super::contract::Contract;
+use super::extract::of_file;
 use super::format;
 use super::text::Blocks;
+use damage::{DAMAGED, damaged, unharmed};
+
 use crate::config::{ColumnType, SourceFormat};
 use crate::diagnostic::list;
 use crate::engine::Reservation;
@@ -33,6 +35,7 @@ use crate::shown;
 use crate::storage::File;
 
 pub use batches::Batches;
+pub use damage::is_decoding;
 pub use texts::PART_BYTES;
 
 /// Footers fetched at once.
@@ -141,11 +144,12 @@ pub async fn row_groups(files: &[File], contract: &Contract, memory: Option<&Res
             let footer = footer::read(file, memory).await?;
             unharmed(|| with_our_types(&footer)).map_err(|why| damaged(file, why))
         };
-        match read.await {
+        let groups = match read.await {
             Ok(footer) => split(file, footer, contract),
             Err(Error::Refused(message)) => Err(instead(file).await.unwrap_or(Error::Refused(message))),
             Err(error) => Err(error),
-        }
+        };
+        groups.map_err(of_file(file))
     });
     Ok(footers.buffered(FOOTERS_AT_ONCE).try_collect::<Vec<_>>().await?.concat())
 }
@@ -281,42 +285,4 @@ fn refuse_missing(file: &File, contract: &Contract, positions: &[Option<usize>],
         Message::new(format!("{} lacks {}", file.shown, list(&missing))).detail(format!("it has {}", list(&shown::names(names))));
     message.details.extend(format::key_in_path(&file.shown, &missing));
     Err(Error::Refused(message.hint("correct `from` in the contract, or say `optional: true` where a file may lack the column")))
-}
-
-/// What is said of a footer or a page whose bytes are not what they should be.
-const DAMAGED: &str = "its metadata or a page of it is damaged";
-/// What is said of bytes that are not those that were written.
-const CHECKSUM: &str = "a checksum of it is wrong";
-
-thread_local! {
-    static IS_DECODING: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Whether this thread is in a decoder, whose panics are damage of a file and no defect.
-pub fn is_decoding() -> bool {
-    IS_DECODING.get()
-}
-
-/// Calls a decoder, which may fail, and may panic over what nobody has written. What it says may repeat what it has read.
-fn unharmed<T, E: std::fmt::Display>(decode: impl FnOnce() -> std::result::Result<T, E>) -> std::result::Result<T, &'static str> {
-    IS_DECODING.set(true);
-    let decoded = std::panic::catch_unwind(std::panic::AssertUnwindSafe(decode));
-    IS_DECODING.set(false);
-    match decoded {
-        Ok(decoded) => decoded.map_err(|error| why(&error)),
-        Err(_) => Err(DAMAGED),
-    }
-}
-
-fn why(error: &impl std::fmt::Display) -> &'static str {
-    if error.to_string().contains(CHECKSUM) { CHECKSUM } else { DAMAGED }
-}
-
-fn damaged_by(file: &File, error: &ParquetError) -> Error {
-    damaged(file, why(error))
-}
-
-fn damaged(file: &File, why: &str) -> Error {
-    let message = Message::new(format!("{} is not readable as Parquet: {why}", file.shown));
-    Error::Refused(message.hint("the file is damaged or cut short: fetch it again"))
 }

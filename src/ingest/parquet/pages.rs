@@ -5,9 +5,10 @@ use parquet::basic::{Compression, Encoding};
 use parquet::column::page::{Page, PageMetadata, PageReader};
 use parquet::errors::{ParquetError, Result};
 
+use super::damage::{CHECKSUM, DAMAGED};
 use super::delta;
 use super::header::{self, Header, is_keyed};
-use super::{CHECKSUM, DAMAGED, inflate};
+use super::inflate;
 
 /// The values of one column in one row group, as they lie in the file.
 #[derive(Debug, Clone)]

@@ -9,8 +9,10 @@ use arrow::datatypes::{
     TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
 };
 
+use super::meaning::{EpochUnit, Format, Kind, Meaning, defect, misfit};
 use super::numbers::wide_decimals;
-use super::{Bad, EpochUnit, Format, Kind, Meaning, Values, defect, misfit, strings};
+use super::outcome::{Bad, Values};
+use super::strings;
 use crate::config::ColumnType;
 use crate::error::Result;
 use crate::local_time::{DAY_MICROS, SECOND_MICROS, Time, read_iso};

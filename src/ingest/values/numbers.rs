@@ -5,10 +5,11 @@ use std::sync::Arc;
 use arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, Decimal128Array, Float64Array, Int64Array, PrimitiveArray, StringArray,
 };
-use arrow::compute::{CastOptions, cast, cast_with_options};
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Decimal128Type, Decimal256Type, Float32Type, Float64Type, Int64Type, UInt64Type, i256};
 
-use super::{Bad, Format, Kind, Meaning, Values, defect, misfit};
+use super::meaning::{Format, Kind, Meaning, defect, misfit};
+use super::outcome::{Bad, Values};
 use crate::config::ColumnType;
 use crate::error::Result;
 use crate::number;
@@ -244,6 +245,6 @@ fn rescaled(value: i256, from: i8, to: i8) -> Option<i256> {
     Some(value)
 }
 
-fn safe_cast(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
-    cast_with_options(array, to, &CastOptions { safe: true, ..CastOptions::default() }).map_err(defect)
+pub(super) fn safe_cast(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
+    crate::cast::safely(array, to).map_err(defect)
 }

@@ -4,12 +4,13 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray, StringArray};
-use arrow::compute::{CastOptions, cast, cast_with_options};
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Decimal256Type, Float64Type, Int64Type, TimeUnit};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
-use super::numbers::{exact_limit, wide_decimals};
-use super::{Kind, Meaning, Values, defect, misfit};
+use super::meaning::{Kind, Meaning, defect, misfit};
+use super::numbers::{exact_limit, safe_cast, wide_decimals};
+use super::outcome::Values;
 use crate::error::Result;
 use crate::local_time::DAY_MICROS;
 
@@ -45,8 +46,7 @@ pub fn of_bytes(array: &ArrayRef) -> Result<ArrayRef> {
 /// Values as text; null where there is none for them, as for a day that no calendar has.
 fn safely_as_text(array: &ArrayRef) -> Result<ArrayRef> {
     if !matches!(Kind::of(array.data_type()), Kind::Moment | Kind::TimeOfDay) {
-        let safe = CastOptions { safe: true, ..CastOptions::default() };
-        return cast_with_options(array, &DataType::Utf8, &safe).map_err(defect);
+        return safe_cast(array, &DataType::Utf8);
     }
     let options = FormatOptions::default();
     let shown = ArrayFormatter::try_new(array, &options).map_err(defect)?;

@@ -3,7 +3,7 @@
 use arrow::array::{ArrayRef, AsArray, PrimitiveArray};
 use arrow::datatypes::{ArrowPrimitiveType, Date32Type, TimestampMicrosecondType};
 
-use super::Bad;
+use super::outcome::Bad;
 use crate::local_time::{DAY_MICROS, Zone};
 
 /// Days before the first of these, counted from 1970-01-01, are bad: 1900-01-01.

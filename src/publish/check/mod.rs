@@ -1,12 +1,13 @@
-//! What must hold of the staged files, asked of the files as written.
+//! Runs the checks of the pipeline file on the staged files, as they were written.
 
-mod ask;
+mod checker;
+mod drift;
 mod offending;
+mod outcome;
 mod personal;
 mod plan;
-mod shift;
 
-pub use offending::rows_path;
+pub use outcome::{CheckOutcome, CheckResult};
 pub use plan::{Output, problems};
 
 use std::collections::BTreeMap;
@@ -14,122 +15,87 @@ use std::sync::Arc;
 
 use datafusion::common::ScalarValue;
 use datafusion::prelude::ParquetReadOptions;
-use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{Checked, Staged, Staging, commit, damage};
+use super::staging::{Checked, Staged, Staging};
+use super::{commit, damage};
 use crate::config::{Check, Pipeline, Severity};
 use crate::engine::Engine;
 use crate::error::{Error, Message, Result};
 use crate::storage::{self, Below};
-use ask::Asker;
-pub(super) use offending::MASK;
+use checker::Checker;
+use outcome::EARLIER;
 pub(super) use personal::Personal;
 
-/// The schema under which the tables of the publication before are readable.
-const EARLIER: &str = "earlier";
-
-/// What became of a check.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Verdict {
-    /// The check's name.
-    pub check: String,
-    /// What it asks, as `unique`.
-    pub kind: String,
-    /// What a failure does.
-    pub severity: Severity,
-    /// Whether it holds.
-    pub outcome: CheckOutcome,
-    /// What was found.
-    pub found: String,
-    /// How many rows it objects to.
-    pub rows: u64,
-    /// Where the first of those rows are kept.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub rows_kept_in: Option<String>,
-}
-
-/// Whether a check holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum CheckOutcome {
-    /// It does.
-    Passed,
-    /// It does not.
-    Failed,
-    /// There is nothing to compare with.
-    Skipped,
-}
-
-/// All tables of a run, and what their checks found.
-pub struct Asked {
+/// All tables of a run, and the results of their checks.
+pub struct CheckReport {
     staging: Staging,
-    verdicts: Vec<Verdict>,
-    /// The checks that failed and must hold, as people read them.
+    check_results: Vec<CheckResult>,
+    /// The failed checks that refuse the run, for people.
     failures: Vec<String>,
 }
 
 impl Staged {
-    /// Says what the queries of checks read as `$name`.
+    /// Sets the values of the parameters that queries of checks read as `$name`.
     pub fn with_parameters(self, parameters: BTreeMap<String, ScalarValue>) -> Self {
         Staged { parameters, ..self }
     }
 
-    /// Asks every check of the files as written.
+    /// Runs every check on the files as written.
     ///
     /// # Errors
-    /// [`Error::Refused`] when one cannot be asked of these rows.
-    pub async fn check(self, engine: &Engine, pipeline: &Pipeline) -> Result<Asked> {
+    /// [`Error::Refused`] when a check fails to run on these rows.
+    pub async fn check(self, engine: &Engine, pipeline: &Pipeline) -> Result<CheckReport> {
         let files: Vec<crate::manifest::DataFile> = self.staging.tables.values().flat_map(|table| table.files.clone()).collect();
         let destination = self.staging.destination.clone();
-        let asked = self.ask(engine, pipeline).await;
-        if asked.is_err() {
-            // Files that are gone are what failed it, whatever it says.
+        let report = self.run_checks(engine, pipeline).await;
+        if report.is_err() {
+            // If files are gone, that is the cause, whatever the error says.
             commit::still_there(&destination, &files).await?;
         }
-        asked
+        report
     }
 
-    async fn ask(self, engine: &Engine, pipeline: &Pipeline) -> Result<Asked> {
+    async fn run_checks(self, engine: &Engine, pipeline: &Pipeline) -> Result<CheckReport> {
         let Staged { staging, parameters } = self;
         register(engine, &staging).await?;
         let compares = pipeline.checks.iter().any(|check| check.change.is_some());
         let (earlier, damaged) = match if compares { earlier(engine, &staging).await } else { Ok(None) } {
-            // The day before is a matter of its own: it does not keep this one from being published.
+            // Damage of an earlier day does not prevent this day from being published.
             Err(error) if damage::is_damage(&error) => (None, true),
             earlier => (earlier?, false),
         };
         let personal = Personal::of(pipeline);
-        let asker = Asker { engine, pipeline, staging: &staging, parameters: &parameters, personal, earlier, damaged };
-        let mut verdicts = Vec::new();
+        let checker = Checker { engine, pipeline, staging: &staging, parameters: &parameters, personal, earlier, damaged };
+        let mut check_results = Vec::new();
         let mut failures = Vec::new();
         for check in &pipeline.checks {
-            let answer = asker.ask(check).await?;
-            let kept_in = match &answer.offending {
+            let finding = checker.run(check).await?;
+            let kept_in = match &finding.offending {
                 Some(rows) => rows.keep(&staging, check.name.shown()).await?,
                 None => None,
             };
-            if answer.outcome == CheckOutcome::Failed && check.severity == Severity::Fail {
-                failures.push(failure(check, &answer, kept_in.as_deref()));
+            if finding.outcome == CheckOutcome::Failed && check.severity == Severity::Fail {
+                failures.push(failure(check, &finding, kept_in.as_deref()));
             }
-            verdicts.push(Verdict {
+            check_results.push(CheckResult {
                 check: check.name.shown().to_owned(),
                 kind: check.question().map(|question| question.kind()).unwrap_or_default().to_owned(),
                 severity: check.severity,
-                outcome: answer.outcome,
-                rows: answer.offending.as_ref().map_or(0, |rows| rows.count),
-                found: answer.found,
+                outcome: finding.outcome,
+                rows: finding.offending.as_ref().map_or(0, |rows| rows.count),
+                found: finding.found,
                 rows_kept_in: kept_in,
             });
         }
-        Ok(Asked { staging, verdicts, failures })
+        Ok(CheckReport { staging, check_results, failures })
     }
 }
 
-impl Asked {
-    /// What became of every check.
-    pub fn verdicts(&self) -> &[Verdict] {
-        &self.verdicts
+impl CheckReport {
+    /// The result of every check.
+    pub fn check_results(&self) -> &[CheckResult] {
+        &self.check_results
     }
 
     /// The tables as checked.
@@ -137,24 +103,24 @@ impl Asked {
     /// # Errors
     /// [`Error::Refused`] when a check failed that must hold, naming all that did.
     pub fn passed(self) -> Result<Checked> {
-        let Asked { staging, verdicts, failures } = self;
+        let CheckReport { staging, check_results, failures } = self;
         if failures.is_empty() {
-            return Ok(Checked { staging, verdicts });
+            return Ok(Checked { staging, check_results });
         }
         let what = if failures.len() == 1 {
             "a check of the outputs failed".to_owned()
         } else {
             format!("{} checks of the outputs failed", failures.len())
         };
-        let message = Message { what, details: failures, hint: None };
+        let message = Message::new(what).details(failures);
         Err(Error::Refused(message.hint("nothing was published; look at what the checks found, then at the models that made it")))
     }
 }
 
-/// A failed check as people read it: what was found, the first rows, and where the others are.
-fn failure(check: &Check, answer: &ask::Answer, kept_in: Option<&str>) -> String {
-    let mut told = format!("{}: {}", check.name.shown(), answer.found);
-    if let Some(rows) = answer.offending.as_ref().and_then(offending::Offending::shown) {
+/// The message of a failed check: what was found, the first rows, and where the other rows are.
+fn failure(check: &Check, finding: &checker::Finding, kept_in: Option<&str>) -> String {
+    let mut told = format!("{}: {}", check.name.shown(), finding.found);
+    if let Some(rows) = finding.offending.as_ref().and_then(offending::Offending::shown) {
         let indented: String = rows.lines().map(|line| format!("\n    {line}")).collect();
         told += &format!(", as{indented}");
     }
@@ -164,10 +130,10 @@ fn failure(check: &Check, answer: &ask::Answer, kept_in: Option<&str>) -> String
     told
 }
 
-/// Makes the staged files readable under their tables' names, and sees that they hold what was written.
+/// Makes the staged files readable under their tables' names, and verifies their numbers of rows.
 async fn register(engine: &Engine, staging: &Staging) -> Result<()> {
     let store_url = store_url()?;
-    // Below the destination names are plain; its own may hold what the engine takes for wildcards.
+    // Paths below the destination are plain, but the destination's own path may contain what the engine takes for wildcards.
     engine.context().register_object_store(&store_url, Arc::new(Below::new(&staging.destination)));
     for (name, table) in &staging.tables {
         for file in &table.files {

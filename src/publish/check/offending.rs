@@ -10,28 +10,18 @@ use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::ident;
 use futures::TryStreamExt;
-use object_store::{ObjectStoreExt, PutPayload};
 use parquet::arrow::ArrowWriter;
-use sha2::{Digest, Sha256};
 
-use super::super::{Staging, write};
+use super::super::layout::failed_rows_path;
+use super::super::staging::Staging;
+use super::super::write::{self, MASK};
 use super::personal::Personal;
 use crate::error::{Error, Result};
-use crate::storage;
 
 /// The most rows that a message shows.
 const ROWS_SHOWN: usize = 3;
 /// The most rows that are kept.
 const ROWS_KEPT: usize = 10_000;
-/// The longest name of a check that a file has as it is.
-const MAX_NAME_BYTES: usize = 80;
-/// What stands for a value that is not shown.
-pub const MASK: &str = "•••";
-
-/// Where the rows that a check objects to are kept, from the destination.
-pub fn rows_path(run_id: &str, check: &str) -> String {
-    format!("runs/{run_id}/failed_checks/{}.parquet", file_name(check))
-}
 
 /// The rows that a check objects to.
 #[derive(Debug)]
@@ -81,24 +71,12 @@ impl Offending {
     /// As writing to the store fails.
     pub async fn keep(&self, staging: &Staging, check: &str) -> Result<Option<String>> {
         let Some(kept) = &self.kept else { return Ok(None) };
-        let path = staging.destination.join(&rows_path(&staging.run_id, check));
+        let path = staging.destination.join(&failed_rows_path(&staging.run_id, check));
         let shown = staging.destination.shown(&path);
         let bytes = parquet(kept).map_err(|_| Error::defect(format!("the rows of the check `{check}` were not written")))?;
-        let put = staging.destination.store.put(&path, PutPayload::from(bytes)).await;
-        put.map_err(|error| storage::failure("write", &shown, error))?;
+        staging.destination.put(&path, bytes).await?;
         Ok(Some(shown))
     }
-}
-
-/// The name of the file for a check's rows. Names of checks that differ, were it in signs or in the size of letters, have files that differ
-/// everywhere.
-fn file_name(check: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
-    if !check.is_empty() && check.len() <= MAX_NAME_BYTES && check.chars().all(is_plain) {
-        return check.to_owned();
-    }
-    let plain: String = check.chars().take(MAX_NAME_BYTES).map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
-    format!("{plain}.{:.16}", format!("{:x}", Sha256::digest(check)))
 }
 
 fn parquet(rows: &RecordBatch) -> Result<Vec<u8>, parquet::errors::ParquetError> {
@@ -121,23 +99,4 @@ fn mask(rows: &RecordBatch, masked: &[bool]) -> Result<RecordBatch, DataFusionEr
         }
     }
     Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn checks_that_differ_have_files_that_differ() {
-        let names = ["a/b", "a_b", "a.b", "a b", "A_b", "a_B", "ä", "ö", "", "..", "a/../b", &"x".repeat(300), &"x".repeat(301), "a\nb"];
-        let mut files: Vec<String> = names.iter().map(|name| file_name(name).to_lowercase()).collect();
-        assert_eq!(files[1], "a_b");
-        assert!(
-            files.iter().all(|file| file.len() < 120 && file.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c))),
-            "{files:?}"
-        );
-        files.sort();
-        files.dedup();
-        assert_eq!(files.len(), names.len());
-    }
 }

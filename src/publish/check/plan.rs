@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::{Array, ArrayRef, StringArray};
-use arrow::compute::{CastOptions, cast_with_options};
+use arrow::array::{Array, StringArray};
 use arrow::datatypes::SchemaRef;
-use std::sync::Arc;
 
+use crate::cast;
 use crate::config::{AcceptedValues, Change, Check, KINDS, Project, Question, RowBounds, SegmentBounds, Spanned, span_of};
 use crate::diagnostic::{Diagnostic, list};
 use crate::graph::{MEMBERSHIP, PROFILE};
@@ -115,8 +114,7 @@ impl Critic<'_> {
         let field = self.outputs.get(&of.table.value).and_then(|output| output.schema.field_with_name(&of.column.value).ok().cloned());
         let Some(field) = field else { return };
         for value in &of.values {
-            let text: ArrayRef = Arc::new(StringArray::from(vec![value.value.as_str()]));
-            let typed = cast_with_options(&text, field.data_type(), &CastOptions { safe: true, ..CastOptions::default() });
+            let typed = cast::safely(&StringArray::from(vec![value.value.as_str()]), field.data_type());
             if typed.is_ok_and(|typed| typed.is_null(0)) {
                 let what = format!("`{}` is no value of `{}.{}`", value.shown(), of.table.shown(), of.column.shown());
                 self.object(Diagnostic::error("check-value", what).label("of another type"), value);

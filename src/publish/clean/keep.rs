@@ -1,5 +1,5 @@
-//! Which days a retention policy lets go. Days are counted, not looked up on a calendar of today, so the same publications are kept
-//! whenever it is asked.
+//! Which days a retention policy does not keep. Days are counted and not compared with today, so the same publications are kept
+//! whenever the policy is applied.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::config::Keep;
 /// The days of those published that the policy does not keep: it keeps the newest `days`, and of the older ones the last of each of the
 /// newest `months` that have one.
 pub fn let_go(published: &BTreeSet<NaiveDate>, keep: Keep) -> BTreeSet<NaiveDate> {
-    // The latest day stays, whatever a policy says.
+    // The latest day stays, whatever the policy says.
     let newest = usize::try_from(keep.days).unwrap_or(usize::MAX).max(1);
     let older: Vec<NaiveDate> = published.iter().rev().skip(newest).copied().collect();
     let mut months = BTreeSet::new();

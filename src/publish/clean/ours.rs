@@ -1,19 +1,19 @@
-//! What of a destination is Segmill's: what its commits, the records of its runs and their notes account for, by name. Everything else
-//! is somebody's, and nobody's business here.
+//! Which files at a destination are Segmill's: those that its commits, the records of its runs and their pending notes name. All other
+//! files are left alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 use futures::{StreamExt, TryStreamExt};
-use object_store::ObjectStoreExt;
 
-use super::CONCURRENCY;
 use crate::error::Result;
 use crate::manifest::{Account, Commit, Pending, Purpose};
-use crate::publish::kept::{KEPT, kept_path};
-use crate::publish::marker::MARKER;
-use crate::publish::{CLEANS, RUNS, folders, loads, pending, publications};
-use crate::storage::{self, Location, upload_of};
+use crate::publish::layout::{CLEANS, MARKER, RUNS, commit_number, files_of, folder_path};
+use crate::publish::pending;
+use crate::storage::{Contents, Location, upload_of};
+
+/// Requests at once.
+pub const CONCURRENCY: usize = 16;
 
 /// The largest record that is read.
 const MAX_RECORD_BYTES: u64 = 64 * 1024 * 1024;
@@ -56,7 +56,7 @@ pub struct Ours {
 }
 
 impl Ours {
-    /// Gathers what records and notes account for. `listed` are the files that are there, from the destination.
+    /// Gathers the files that records and notes name. `listed` are the paths of the files that are there, from the destination.
     ///
     /// # Errors
     /// As the store fails.
@@ -65,7 +65,7 @@ impl Ours {
         for (note, _) in pending::all(destination).await? {
             ours.add_note(destination, note);
         }
-        // Whether its record was listed or not: a listing need not show what came while it was made.
+        // Records are read whether they were listed or not, because a listing may lack files that were written meanwhile.
         let runs: BTreeSet<&str> = listed.iter().filter_map(|path| Some(path.strip_prefix("runs/")?.split_once('/')?.0)).collect();
         let read = futures::stream::iter(runs.into_iter().map(|run_id| record(destination, run_id)).collect::<Vec<_>>());
         let records: Vec<Option<Account>> = read.buffered(CONCURRENCY).try_collect().await?;
@@ -79,24 +79,24 @@ impl Ours {
         self.runs.entry(run_id.to_owned()).or_default()
     }
 
-    /// Adds what a commit accounts for.
+    /// Adds the files that a commit names.
     pub fn add_commit(&mut self, commit: &Commit) {
         for (name, table) in &commit.tables {
-            self.folders.insert(folders::path(name, commit.as_of), commit.as_of);
+            self.folders.insert(folder_path(name, commit.as_of), commit.as_of);
             let paths = table.files.iter().map(|file| &file.path).chain([&table.urls_path]).chain(&table.redshift_manifest_path);
             let run = format!("{RUNS}/{}/", commit.run_id);
             let paths: Vec<String> = paths.filter(|path| path.starts_with(&run)).cloned().collect();
             self.run(&commit.run_id).files.extend(paths);
         }
         let folder = format!("{RUNS}/{}/", commit.run_id);
-        let kept = commit.kept.values().map(|file| file.path.clone()).filter(|path| path.starts_with(&folder));
+        let kept = commit.state.values().map(|file| file.path.clone()).filter(|path| path.starts_with(&folder));
         self.run(&commit.run_id).files.extend(kept);
     }
 
     fn add_note(&mut self, destination: &Location, note: Pending) {
         if note.purpose == Purpose::Publish {
             for table in &note.tables {
-                self.folders.insert(folders::path(table, note.as_of), note.as_of);
+                self.folders.insert(folder_path(table, note.as_of), note.as_of);
                 let files = files_of(destination, &note.run_id, [table.as_str()], []);
                 self.run(&note.run_id).files.extend(files);
             }
@@ -108,7 +108,7 @@ impl Ours {
         let folder = format!("{RUNS}/{}/", record.run_id);
         let run = self.run(&record.run_id);
         run.has_ended = record.status != "running";
-        // One that found nothing to do has the number of another's.
+        // The record of a run that found nothing to do has the number of another run's publication.
         run.publication = record.publication.filter(|_| record.status == "published");
         run.files.extend(record.files.into_iter().filter(|path| path.starts_with(&folder)));
         run.files.insert(format!("{folder}record.json"));
@@ -119,7 +119,7 @@ impl Ours {
         if path == MARKER || is_record_of_clean(path) {
             return Some(Kind::Kept);
         }
-        if let Some(number) = publications::number_of(path) {
+        if let Some(number) = commit_number(path) {
             return Some(Kind::Commit(number));
         }
         if let Some(day) = self.folders.get(path) {
@@ -132,43 +132,20 @@ impl Ours {
         self.runs.get(run_id).filter(|run| run.files.contains(path)).map(|_| Kind::OfRun(run_id.to_owned()))
     }
 
-    /// Whether a file of a local disk is what a process left of an upload of Segmill's as it died.
+    /// Whether a local file is an unfinished upload that a process of Segmill left when it died.
     pub fn is_unfinished(&self, path: &str) -> bool {
         let (folder, name) = path.rsplit_once('/').map_or(("", path), |(folder, name)| (folder, name));
         let Some(name) = upload_of(name) else { return false };
         let whole = if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
         let of_a_run = note_of(&whole).or_else(|| whole.strip_prefix("runs/")?.strip_suffix("/record.json"));
-        // The first file of a run is its record, which may be all that there is of it.
+        // The first file of a run is its record, which may be the only one.
         self.kind_of(&whole).is_some() || of_a_run.is_some_and(is_run_id)
     }
 }
 
-/// Every file that a run may write under its name, from the destination.
-pub fn files_of<'a>(
-    destination: &Location,
-    run_id: &str,
-    tables: impl IntoIterator<Item = &'a str>,
-    checks: impl IntoIterator<Item = &'a str>,
-) -> BTreeSet<String> {
-    let mut files = BTreeSet::new();
-    for table in tables {
-        files.insert(format!("{RUNS}/{run_id}/{table}.parquet"));
-        files.insert(loads::urls_path(run_id, table));
-        files.extend(loads::redshift_manifest_path(destination, run_id, table));
-    }
-    files.extend(KEPT.iter().map(|name| kept_path(run_id, name)));
-    files.extend(checks.into_iter().map(|check| crate::publish::check::rows_path(run_id, check)));
-    files
-}
-
 async fn record(destination: &Location, run_id: &str) -> Result<Option<Account>> {
     let path = destination.join(&format!("{RUNS}/{run_id}/record.json"));
-    let failed = |error| storage::failure("read", &destination.shown(&path), error);
-    let bytes = match destination.store.get(&path).await {
-        Ok(found) if found.meta.size <= MAX_RECORD_BYTES => found.bytes().await.map_err(failed)?,
-        Ok(_) | Err(object_store::Error::NotFound { .. }) => return Ok(None),
-        Err(error) => return Err(failed(error)),
-    };
+    let Some(Contents::Bytes(bytes)) = destination.read(&path, MAX_RECORD_BYTES).await? else { return Ok(None) };
     Ok(serde_json::from_slice::<Account>(&bytes).ok().filter(|record| record.run_id == run_id))
 }
 

@@ -1,4 +1,4 @@
-//! The cells that a set's terms part customers into, and which rules match in each, asked of DataFusion.
+//! The cells into which a set's terms divide customers, and which rules match in each, as DataFusion evaluates them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,13 +10,14 @@ use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::Expr;
 
-use super::super::domain::ColumnDomain;
-use super::terms::{FINITE_VALUES, Origin, Term, is_text};
+use super::finite::{from_whole, listed, whole};
+use super::terms::{Origin, Term};
+use crate::cast::is_text;
 use crate::engine::Engine;
 
 /// The most cells that a set is proved over: a fraction of a second.
 pub const MOST_CELLS: usize = 1 << 18;
-/// Cells that are asked at once.
+/// Cells that are evaluated in one batch.
 const BATCH_CELLS: usize = 8192;
 
 /// Values of a term that no condition tells apart.
@@ -173,22 +174,6 @@ impl Axis {
     }
 }
 
-/// The values of a declared domain; none when they are not listed or too many.
-pub fn listed(domain: &ColumnDomain) -> Option<Vec<ScalarValue>> {
-    if !domain.accepted.is_empty() {
-        return Some(domain.accepted.clone());
-    }
-    match (&domain.data_type, &domain.min, &domain.max) {
-        (DataType::Boolean, ..) => Some(vec![ScalarValue::from(true), ScalarValue::from(false)]),
-        (data_type, Some(min), Some(max)) if data_type.is_integer() || data_type == &DataType::Date32 => {
-            let (first, last) = (whole(min)?, whole(max)?);
-            let count = last.checked_sub(first)?;
-            (count < FINITE_VALUES).then(|| (first..=last).filter_map(|number| from_whole(number, data_type)).collect())
-        }
-        _ => None,
-    }
-}
-
 /// The values of a term, put together where no condition tells them apart.
 fn classes(engine: &Engine, term: &Term) -> Result<Vec<Class>, DataFusionError> {
     let (mut values, finite) = candidates(term)?;
@@ -328,22 +313,6 @@ fn day_in(unit: TimeUnit) -> i64 {
         TimeUnit::Microsecond => SECONDS * 1_000_000,
         TimeUnit::Nanosecond => SECONDS * 1_000_000_000,
     }
-}
-
-fn whole(value: &ScalarValue) -> Option<i64> {
-    match value.cast_to(&DataType::Int64) {
-        Ok(ScalarValue::Int64(number)) => number,
-        _ => None,
-    }
-}
-
-fn from_whole(number: i64, data_type: &DataType) -> Option<ScalarValue> {
-    // Arrow has no way from 64 bits to a day but through 32.
-    let value = match data_type {
-        DataType::Date32 => ScalarValue::Int32(Some(i32::try_from(number).ok()?)),
-        _ => ScalarValue::Int64(Some(number)),
-    };
-    value.cast_to(data_type).ok().filter(|value| !value.is_null())
 }
 
 fn kept(values: Vec<ScalarValue>, keep: &BooleanArray) -> Vec<ScalarValue> {

@@ -1,15 +1,15 @@
-//! What a proof found, told at the rules.
+//! Reports the findings of a proof at the places of the rules.
 
 use super::super::domain::ColumnDomain;
-use super::{Count, Findings, Gap, Overlap, Prover, Taken, Unproved};
+use super::cells::MOST_CELLS;
+use super::findings::{Count, Findings, Gap, Overlap, Taken, Unproved};
+use super::prover::Prover;
 use crate::config::{Project, Segment, SegmentSet, SetKind, span_of};
 use crate::diagnostic::{Diagnostic, list, suggestion};
 use crate::sql;
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::Expr;
-
-use super::cells::MOST_CELLS;
 
 /// The earlier rules that one problem points at.
 const RULES_SHOWN: usize = 4;

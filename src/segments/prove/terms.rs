@@ -17,10 +17,9 @@ use std::sync::Arc;
 
 use super::super::domain::{ColumnDomain, Domains};
 use super::super::rule;
+use super::finite::listed;
+use crate::cast::is_text;
 use crate::engine::Engine;
-
-/// A declared range of whole numbers or days of at most this many values is taken value by value.
-pub const FINITE_VALUES: i64 = 1000;
 
 /// Something that rules compare with constants.
 #[derive(Debug)]
@@ -251,7 +250,7 @@ impl Abstractor<'_> {
     /// Whether every value of a column is known.
     fn is_finite(&self, name: &str) -> bool {
         let data_type = self.schema.field_with_unqualified_name(name).map(|field| field.data_type().clone());
-        matches!(data_type, Ok(DataType::Boolean)) || self.domains.column(name).is_some_and(|domain| super::cells::listed(domain).is_some())
+        matches!(data_type, Ok(DataType::Boolean)) || self.domains.column(name).is_some_and(|domain| listed(domain).is_some())
     }
 
     fn constant(&self, expr: &Expr) -> Result<Option<ScalarValue>, DataFusionError> {
@@ -325,10 +324,6 @@ fn unqualified(expr: &Expr) -> Result<Expr, DataFusionError> {
 
 fn binary(left: Expr, op: Operator, right: Expr) -> Expr {
     Expr::BinaryExpr(BinaryExpr { left: Box::new(left), op, right: Box::new(right) })
-}
-
-pub fn is_text(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
 }
 
 /// Whether values beside a constant can be made for a type.

@@ -3,10 +3,15 @@
 use std::collections::BTreeMap;
 
 use datafusion::common::ScalarValue;
+use datafusion::logical_expr::Expr;
 use proptest::prelude::*;
 
 use super::super::domain::ColumnDomain;
+use super::super::rule;
+use super::findings::{Count, Findings, Gap, Overlap, Taken, Unproved};
+use super::prover::Prover;
 use super::*;
+use crate::config::SetKind;
 use crate::engine::Limits;
 
 /// A profile of whole numbers, each with its domain if one is declared, and texts and truths besides.

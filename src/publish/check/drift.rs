@@ -2,13 +2,13 @@
 //!
 //! PSI = Σ (a − e) · ln(a / e) over bins, where e is the bin's share of rows in the earlier publication and a its share now
 //! (N. Siddiqi, *Credit Risk Scorecards*, 2006; B. Yurdakul and J. Naranjo, "Statistical properties of the population
-//! stability index", Journal of Risk Model Validation, 2020). 0.1 is commonly taken as a moderate shift, 0.25 as a large one.
+//! stability index", Journal of Risk Model Validation, 2020). 0.1 is commonly taken as a moderate drift, 0.25 as a large one.
 //!
 //! Bins are made of the earlier publication alone. Numbers, days and moments with more than [`VALUE_BINS`] different values
 //! are cut at its deciles (the smallest value that at least k tenths of its rows do not exceed); everything else has a bin for
 //! each of its [`VALUE_BINS`] commonest values (equally common ones in order of value) and one for all others. Null is a bin of
 //! its own. A bin without rows counts as half a row, so that the index stays finite. With fewer than [`ROWS_PER_BIN`] rows for
-//! each bin on either side nothing is said: among so few, chance moves the index more than most shifts do.
+//! each bin on either side nothing is said: among so few, chance moves the index more than most drifts do.
 
 use arrow::array::{Array, ArrayRef, Datum, Scalar, UInt32Array};
 use arrow::compute::kernels::cmp;
@@ -24,7 +24,7 @@ pub const ROWS_PER_BIN: usize = 10;
 
 /// What was found.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Shift {
+pub enum Drift {
     /// The population stability index.
     Index(f64),
     /// There are fewer rows than this on one side.
@@ -43,15 +43,15 @@ enum Bins {
 ///
 /// # Errors
 /// Arrow's own, for types that have no order.
-pub fn shift(earlier: &ArrayRef, now: &ArrayRef) -> Result<Shift, ArrowError> {
+pub fn drift(earlier: &ArrayRef, now: &ArrayRef) -> Result<Drift, ArrowError> {
     let bins = Bins::of(earlier)?;
     let (expected, actual) = (bins.counts(earlier)?, bins.counts(now)?);
     let used = expected.iter().zip(&actual).filter(|(expected, actual)| **expected + **actual > 0).count();
     let fewest = used * ROWS_PER_BIN;
     if earlier.len() < fewest || now.len() < fewest || fewest == 0 {
-        return Ok(Shift::TooFewRows(fewest.max(ROWS_PER_BIN)));
+        return Ok(Drift::TooFewRows(fewest.max(ROWS_PER_BIN)));
     }
-    Ok(Shift::Index(index(&expected, &actual)))
+    Ok(Drift::Index(index(&expected, &actual)))
 }
 
 /// The index of two lists of counts by bin. Bins without rows on both sides say nothing.
@@ -94,7 +94,7 @@ impl Bins {
     fn counts(&self, column: &ArrayRef) -> Result<Vec<usize>, ArrowError> {
         let known = column.len() - column.null_count();
         let against = |value: &ArrayRef, compare: fn(&dyn Datum, &dyn Datum) -> Result<arrow::array::BooleanArray, ArrowError>| {
-            compare(column, &Scalar::new(value.clone())).map(|answer| answer.true_count())
+            compare(column, &Scalar::new(value.clone())).map(|finding| finding.true_count())
         };
         let mut counts = Vec::new();
         match self {
@@ -127,8 +127,8 @@ mod tests {
 
     use super::*;
 
-    fn near(found: Shift, expected: f64) {
-        let Shift::Index(found) = found else { panic!("{found:?}") };
+    fn near(found: Drift, expected: f64) {
+        let Drift::Index(found) = found else { panic!("{found:?}") };
         assert!((found - expected).abs() < 1e-12, "{found} is not {expected}");
     }
 
@@ -144,11 +144,11 @@ mod tests {
     #[test]
     fn texts_are_binned_by_value() {
         let earlier = texts(&[(Some("a"), 50), (Some("b"), 30), (Some("c"), 20)]);
-        near(shift(&earlier, &earlier).unwrap(), 0.0);
+        near(drift(&earlier, &earlier).unwrap(), 0.0);
         // (0.4 - 0.5) ln(0.8) + (0.3 - 0.2) ln(1.5)
-        near(shift(&earlier, &texts(&[(Some("c"), 30), (Some("a"), 40), (Some("b"), 30)])).unwrap(), TEXTS);
+        near(drift(&earlier, &texts(&[(Some("c"), 30), (Some("a"), 40), (Some("b"), 30)])).unwrap(), TEXTS);
         // A new value and a lost one: half a row stands for none. Null is a bin of its own.
-        near(shift(&earlier, &texts(&[(Some("a"), 50), (Some("b"), 30), (Some("new"), 10), (None, 10)])).unwrap(), NEW);
+        near(drift(&earlier, &texts(&[(Some("a"), 50), (Some("b"), 30), (Some("new"), 10), (None, 10)])).unwrap(), NEW);
     }
 
     /// Reference number: Python's `statistics` and `bisect` over the same lists.
@@ -156,25 +156,25 @@ mod tests {
     fn numbers_are_binned_by_deciles_of_the_earlier_ones() {
         let earlier = numbers(1..=1000);
         let now = numbers((1..=1000).map(|i| i * i / 1000));
-        near(shift(&earlier, &now).unwrap(), NUMBERS);
+        near(drift(&earlier, &now).unwrap(), NUMBERS);
         // Six different values: by value, so that a shift among few scores is seen.
         let scores =
             |weights: [usize; 6]| numbers((0..6).flat_map(|score| std::iter::repeat_n(score, weights[usize::try_from(score).unwrap()])));
-        near(shift(&scores([100, 20, 20, 20, 20, 20]), &scores([90, 30, 20, 20, 20, 20])).unwrap(), SCORES);
+        near(drift(&scores([100, 20, 20, 20, 20, 20]), &scores([90, 30, 20, 20, 20, 20])).unwrap(), SCORES);
     }
 
     #[test]
     fn a_value_that_fills_several_tenths_has_one_bin() {
         let earlier = numbers(std::iter::repeat_n(0, 700).chain(1..=300));
-        near(shift(&earlier, &earlier).unwrap(), 0.0);
+        near(drift(&earlier, &earlier).unwrap(), 0.0);
         assert!(matches!(Bins::of(&earlier).unwrap(), Bins::Cuts(cuts) if cuts.len() == 3));
     }
 
     #[test]
     fn few_rows_say_nothing() {
         let few = texts(&[(Some("a"), 5), (Some("b"), 5)]);
-        assert_eq!(shift(&few, &few).unwrap(), Shift::TooFewRows(20));
-        assert_eq!(shift(&texts(&[]), &texts(&[])).unwrap(), Shift::TooFewRows(10));
+        assert_eq!(drift(&few, &few).unwrap(), Drift::TooFewRows(20));
+        assert_eq!(drift(&texts(&[]), &texts(&[])).unwrap(), Drift::TooFewRows(10));
     }
 
     const TEXTS: f64 = 0.062_860_865_942_237_39;

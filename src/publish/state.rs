@@ -1,4 +1,4 @@
-//! What a publication keeps for the next one: files that are no output, named by its commit and written with its tables.
+//! The state of a publication, from which the next one starts: tables that are no output, named by its commit and written with its tables.
 
 use std::sync::Arc;
 
@@ -12,7 +12,10 @@ use object_store::buffered::BufReader;
 use parquet::arrow::ParquetRecordBatchStreamBuilder;
 use sha2::{Digest, Sha256};
 
-use super::{IDENTITY_ALIASES, IDENTITY_MAP, Publications, RUNS, Staging, damage, write};
+use super::layout::state_path;
+use super::publications::Publications;
+use super::staging::Staging;
+use super::{damage, write};
 use crate::engine::Reservation;
 use crate::error::Result;
 use crate::manifest::{Commit, DataFile};
@@ -24,16 +27,8 @@ const BATCH_ROWS: usize = 32 * 1024;
 /// Bytes that are asked of the store at once.
 const READ_BYTES: usize = 4 * 1024 * 1024;
 
-/// What publications keep.
-pub const KEPT: [&str; 2] = [IDENTITY_MAP, IDENTITY_ALIASES];
-
-/// Where a run writes what is kept, from the destination.
-pub fn kept_path(run_id: &str, name: &str) -> String {
-    format!("{RUNS}/{run_id}/kept/{name}.parquet")
-}
-
-/// A file to be kept.
-pub struct Keep {
+/// A table of the state.
+pub struct StateTable {
     /// What it is called.
     pub name: &'static str,
     /// Its columns.
@@ -47,32 +42,32 @@ pub struct Keep {
 }
 
 impl Staging {
-    /// Writes a file for the next publication.
+    /// Writes a state table for the next publication.
     ///
     /// # Errors
     /// As writing to the store fails.
-    pub async fn keep(&mut self, file: Keep) -> Result<()> {
-        let path = kept_path(&self.run_id, file.name);
+    pub async fn write_state(&mut self, table: StateTable) -> Result<()> {
+        let path = state_path(&self.run_id, table.name);
         let location = self.destination.join(&path);
         let shown = self.destination.shown(&location);
-        let rows = RecordBatchStreamAdapter::new(file.schema, stream::iter(file.rows.into_iter().map(Ok)));
-        let columns = file.key.iter().map(|column| (*column).to_owned()).collect();
-        let key = write::Key { columns, may_be_told: vec![false; file.key.len()] };
+        let rows = RecordBatchStreamAdapter::new(table.schema, stream::iter(table.rows.into_iter().map(Ok)));
+        let columns = table.key.iter().map(|column| (*column).to_owned()).collect();
+        let key = write::Key { columns, may_be_told: vec![false; table.key.len()] };
         let store = Arc::clone(&self.destination.store);
-        let written = write::parquet(store, location, &shown, file.name, &key, Box::pin(rows)).await?;
-        let kept = DataFile { path, bytes: written.bytes, rows: written.rows, sha256: written.sha256 };
-        self.kept.insert(file.name.to_owned(), kept);
+        let written = write::parquet(store, location, &shown, table.name, &key, Box::pin(rows)).await?;
+        let written = DataFile { path, bytes: written.bytes, rows: written.rows, sha256: written.sha256 };
+        self.state.insert(table.name.to_owned(), written);
         Ok(())
     }
 }
 
 impl Publications {
-    /// The rows that a publication has kept under a name, in their order; none when it keeps nothing under it.
+    /// The rows of a state table of a publication, in their order; none when the publication does not have it.
     ///
     /// # Errors
     /// As the store fails; [`crate::error::Error::Project`] when the file is not what the commit says.
-    pub async fn kept(&self, commit: &Commit, name: &str) -> Result<Option<BoxStream<'static, Result<RecordBatch>>>> {
-        let Some(file) = commit.kept.get(name) else { return Ok(None) };
+    pub async fn state(&self, commit: &Commit, name: &str) -> Result<Option<BoxStream<'static, Result<RecordBatch>>>> {
+        let Some(file) = commit.state.get(name) else { return Ok(None) };
         let path = self.destination.join(&file.path);
         let shown = self.destination.shown(&path);
         let meta = match self.destination.store.head(&path).await {
@@ -85,7 +80,7 @@ impl Publications {
         if meta.size != file.bytes {
             return Err(damage::told(&self.destination, damage::of_file(commit, &shown)).await?);
         }
-        // A file whose bytes are others could mean anything.
+        // A file whose bytes have changed must not be used.
         let mut hash = Sha256::new();
         let found = self.destination.store.get(&path).await.map_err(|error| storage::failure("read", &shown, error))?;
         let mut bytes = found.into_stream();

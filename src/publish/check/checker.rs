@@ -1,4 +1,4 @@
-//! One check asked: what it found, and which rows it objects to.
+//! Runs one check: what it finds, and which rows it objects to.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::lit;
 use datafusion::prelude::ident;
 
-use super::super::Staging;
+use super::super::staging::Staging;
+use super::drift::{self, Drift};
 use super::offending::Offending;
+use super::outcome::{CheckOutcome, EARLIER};
 use super::personal::Personal;
-use super::shift::{self, Shift};
-use super::{CheckOutcome, EARLIER};
 use crate::config::{AcceptedValues, Change, Check, Pipeline, Question, RowBounds, SegmentBounds, Spanned, TableColumns};
 use crate::diagnostic::{SourceFile, counted};
 use crate::engine::Engine;
@@ -28,8 +28,8 @@ use crate::storage;
 /// The most digits after a point that a message shows.
 const MOST_DIGITS: usize = 17;
 
-/// What checks are asked of.
-pub struct Asker<'a> {
+/// Runs the checks of a pipeline.
+pub struct Checker<'a> {
     pub engine: &'a Engine,
     pub pipeline: &'a Pipeline,
     pub staging: &'a Staging,
@@ -43,23 +43,23 @@ pub struct Asker<'a> {
 }
 
 /// What a check found.
-pub struct Answer {
+pub struct Finding {
     pub outcome: CheckOutcome,
     pub found: String,
     pub offending: Option<Offending>,
 }
 
-impl Answer {
+impl Finding {
     fn of(failures: Vec<String>, passed: String) -> Self {
         if failures.is_empty() {
-            Answer { outcome: CheckOutcome::Passed, found: passed, offending: None }
+            Finding { outcome: CheckOutcome::Passed, found: passed, offending: None }
         } else {
-            Answer { outcome: CheckOutcome::Failed, found: failures.join("; "), offending: None }
+            Finding { outcome: CheckOutcome::Failed, found: failures.join("; "), offending: None }
         }
     }
 
     fn skipped(why: String) -> Self {
-        Answer { outcome: CheckOutcome::Skipped, found: why, offending: None }
+        Finding { outcome: CheckOutcome::Skipped, found: why, offending: None }
     }
 }
 
@@ -69,14 +69,15 @@ struct Sizes {
     by_segment: BTreeMap<String, u64>,
 }
 
-impl Asker<'_> {
-    /// Asks a check.
+impl Checker<'_> {
+    /// Runs a check.
     ///
     /// # Errors
-    /// [`Error::Refused`] when it cannot be asked of these rows.
-    pub async fn ask(&self, check: &Check) -> Result<Answer> {
-        let question = check.question().ok_or_else(|| Error::defect(format!("the check `{}` asks nothing", check.name.shown())))?;
-        let asked = match question {
+    /// [`Error::Refused`] when it fails to run on these rows.
+    pub async fn run(&self, check: &Check) -> Result<Finding> {
+        let question =
+            check.question().ok_or_else(|| Error::defect(format!("the check `{}` says nothing to check", check.name.shown())))?;
+        let finding = match question {
             Question::Unique(of) => self.unique(of).await,
             Question::NotNull(of) => self.not_null(of).await,
             Question::Accepted(of) => self.accepted(of).await,
@@ -85,7 +86,7 @@ impl Asker<'_> {
             Question::SegmentSize(of) => self.segment_size(of).await,
             Question::Change(of) => self.change(of).await,
         };
-        asked.map_err(|error| {
+        finding.map_err(|error| {
             if let Some(error) = storage::failure_within("read back", "the outputs", &error) {
                 return error;
             }
@@ -99,7 +100,7 @@ impl Asker<'_> {
         })
     }
 
-    async fn unique(&self, of: &TableColumns) -> Result<Answer, DataFusionError> {
+    async fn unique(&self, of: &TableColumns) -> Result<Finding, DataFusionError> {
         let names: Vec<&str> = of.columns.iter().map(|column| column.value.as_str()).collect();
         let columns: Vec<_> = names.iter().map(|name| ident(*name)).collect();
         let query = self.table(&of.table).await?.aggregate(columns, vec![count(lit(1)).alias("rows")])?.filter(ident("rows").gt(lit(1)))?;
@@ -107,7 +108,7 @@ impl Asker<'_> {
             .await
     }
 
-    async fn not_null(&self, of: &TableColumns) -> Result<Answer, DataFusionError> {
+    async fn not_null(&self, of: &TableColumns) -> Result<Finding, DataFusionError> {
         let names: Vec<&str> = of.columns.iter().map(|column| column.value.as_str()).collect();
         let missing = names.iter().map(|name| ident(*name).is_null()).reduce(datafusion::logical_expr::Expr::or);
         let query = self.table(&of.table).await?.filter(missing.unwrap_or_else(|| lit(false)))?;
@@ -117,7 +118,7 @@ impl Asker<'_> {
         .await
     }
 
-    async fn accepted(&self, of: &AcceptedValues) -> Result<Answer, DataFusionError> {
+    async fn accepted(&self, of: &AcceptedValues) -> Result<Finding, DataFusionError> {
         let name = of.column.value.as_str();
         let table = self.table(&of.table).await?;
         let data_type = table.schema().field_with_unqualified_name(name)?.data_type().clone();
@@ -127,12 +128,12 @@ impl Asker<'_> {
         self.none_of(query, |rows| format!("{} whose `{name}` is none of the accepted values", counted(rows, "row"))).await
     }
 
-    fn rows(&self, of: &RowBounds) -> Answer {
+    fn rows(&self, of: &RowBounds) -> Finding {
         let rows = self.staging.tables.get(&of.table.value).map_or(0, |table| table.rows);
-        Answer::of(outside(rows, of.min, of.max, "row").into_iter().collect(), counted(rows, "row"))
+        Finding::of(outside(rows, of.min, of.max, "row").into_iter().collect(), counted(rows, "row"))
     }
 
-    async fn query(&self, check: &Check, query: &Spanned<String>) -> Result<Answer, DataFusionError> {
+    async fn query(&self, check: &Check, query: &Spanned<String>) -> Result<Finding, DataFusionError> {
         let file = file_of(check, query);
         // It was parsed when the run was planned.
         let (statement, _) = sql::parse(&file).map_err(|_| DataFusionError::Internal("a check is not a query".to_owned()))?;
@@ -140,7 +141,7 @@ impl Asker<'_> {
         self.none_of(query, |rows| format!("the query returned {}", counted(rows, "row"))).await
     }
 
-    async fn segment_size(&self, of: &SegmentBounds) -> Result<Answer, DataFusionError> {
+    async fn segment_size(&self, of: &SegmentBounds) -> Result<Finding, DataFusionError> {
         let sizes = self.sizes(&of.segment_set.value, None).await?;
         let mut failures = Vec::new();
         for segment in self.segments(&of.segment_set.value, of.segment.as_ref()) {
@@ -155,15 +156,15 @@ impl Asker<'_> {
             found.extend(of.max_share.filter(|most| share > *most).map(|most| told(most, "more")));
             failures.extend(found.into_iter().map(|found| format!("`{segment}` has {found}")));
         }
-        Ok(Answer::of(failures, format!("{} in the set", counted(sizes.customers, "customer"))))
+        Ok(Finding::of(failures, format!("{} in the set", counted(sizes.customers, "customer"))))
     }
 
-    async fn change(&self, of: &Change) -> Result<Answer, DataFusionError> {
+    async fn change(&self, of: &Change) -> Result<Finding, DataFusionError> {
         let Some(earlier) = &self.earlier else {
             if self.damaged {
-                return Ok(Answer::skipped("the publication of the day before is damaged: `segmill clean` tells what is gone".to_owned()));
+                return Ok(Finding::skipped("the publication of the day before is damaged: `segmill clean` tells what is gone".to_owned()));
             }
-            return Ok(Answer::skipped("there is no publication of an earlier day to compare with".to_owned()));
+            return Ok(Finding::skipped("there is no publication of an earlier day to compare with".to_owned()));
         };
         match (&of.table, &of.column, &of.segment_set) {
             (Some(table), None, _) => Ok(self.row_change(of, table, earlier)),
@@ -173,9 +174,9 @@ impl Asker<'_> {
         }
     }
 
-    fn row_change(&self, of: &Change, table: &Spanned<String>, earlier: &Commit) -> Answer {
+    fn row_change(&self, of: &Change, table: &Spanned<String>, earlier: &Commit) -> Finding {
         let Some(before) = earlier.tables.get(&table.value).map(|table| table.rows).filter(|rows| *rows > 0) else {
-            return Answer::skipped(format!("{} has no rows of `{}`", publication(earlier), table.shown()));
+            return Finding::skipped(format!("{} has no rows of `{}`", publication(earlier), table.shown()));
         };
         let now = self.staging.tables.get(&table.value).map_or(0, |table| table.rows);
         let change = share_of(now, before) - 1.0;
@@ -187,17 +188,17 @@ impl Asker<'_> {
         let too_few = of.max_fall.filter(|most| -change > *most).map(|most| told(-change, most, "-", "fall"));
         let too_many = of.max_rise.filter(|most| change > *most).map(|most| told(change, most, "+", "rise"));
         let found = found(signed_percent(change));
-        Answer::of(too_few.into_iter().chain(too_many).collect(), found)
+        Finding::of(too_few.into_iter().chain(too_many).collect(), found)
     }
 
-    async fn share_change(&self, of: &Change, set: &Spanned<String>, earlier: &Commit) -> Result<Answer, DataFusionError> {
+    async fn share_change(&self, of: &Change, set: &Spanned<String>, earlier: &Commit) -> Result<Finding, DataFusionError> {
         let (Some(most), Some(_)) = (of.max_points, self.membership().filter(|name| earlier.tables.contains_key(*name))) else {
-            return Ok(Answer::skipped(format!("{} has no memberships", publication(earlier))));
+            return Ok(Finding::skipped(format!("{} has no memberships", publication(earlier))));
         };
         let before = self.sizes(&set.value, Some(earlier)).await?;
         let now = self.sizes(&set.value, None).await?;
         if before.customers == 0 || before.by_segment.is_empty() {
-            return Ok(Answer::skipped(format!("{} has no set `{}`", publication(earlier), set.shown())));
+            return Ok(Finding::skipped(format!("{} has no set `{}`", publication(earlier), set.shown())));
         }
         let mut failures = Vec::new();
         let mut largest: f64 = 0.0;
@@ -214,7 +215,7 @@ impl Asker<'_> {
                 failures.push(format!("`{segment}` went from {old} to {new}, by more than {most} of all customers"));
             }
         }
-        Ok(Answer::of(failures, format!("no share moved by more than {} since {}", percent(largest, 1), publication(earlier))))
+        Ok(Finding::of(failures, format!("no share moved by more than {} since {}", percent(largest, 1), publication(earlier))))
     }
 
     async fn value_change(
@@ -223,37 +224,37 @@ impl Asker<'_> {
         table: &Spanned<String>,
         column: &Spanned<String>,
         earlier: &Commit,
-    ) -> Result<Answer, DataFusionError> {
+    ) -> Result<Finding, DataFusionError> {
         let name = column.value.as_str();
         let known = earlier.tables.get(&table.value).is_some_and(|table| table.columns.iter().any(|column| column.name == name));
         let Some(most) = of.max_psi.filter(|_| known) else {
-            return Ok(Answer::skipped(format!("{} has no `{}.{name}`", publication(earlier), table.shown())));
+            return Ok(Finding::skipped(format!("{} has no `{}.{name}`", publication(earlier), table.shown())));
         };
         let before = self.engine.context().table(format!("{EARLIER}.{}", table.value)).await?;
         let (before, now) = (values(before, name).await?, values(self.table(table).await?, name).await?);
         let Ok(before) = arrow::compute::cast(&before, now.data_type()) else {
-            return Ok(Answer::skipped(format!("`{name}` was of another type in {}", publication(earlier))));
+            return Ok(Finding::skipped(format!("`{name}` was of another type in {}", publication(earlier))));
         };
-        Ok(match shift::shift(&before, &now)? {
-            Shift::TooFewRows(fewest) => {
-                Answer::skipped(format!("fewer than {fewest} rows now or in {} say nothing", publication(earlier)))
+        Ok(match drift::drift(&before, &now)? {
+            Drift::TooFewRows(fewest) => {
+                Finding::skipped(format!("fewer than {fewest} rows now or in {} say nothing", publication(earlier)))
             }
-            Shift::Index(index) => {
+            Drift::Index(index) => {
                 let told = |index: &str| format!("the population stability index of `{name}` is {index} since {}", publication(earlier));
                 let (apart_index, _) = apart(index, most, |value, digits| format!("{value:.*}", digits + 3));
                 let failed = (index > most).then(|| format!("{}, above {most}", told(&apart_index)));
                 let found = told(&format!("{index:.4}"));
-                Answer::of(failed.into_iter().collect(), found)
+                Finding::of(failed.into_iter().collect(), found)
             }
         })
     }
 
     /// Objects to every row of a query.
-    async fn none_of(&self, query: DataFrame, told: impl FnOnce(u64) -> String) -> Result<Answer, DataFusionError> {
+    async fn none_of(&self, query: DataFrame, told: impl FnOnce(u64) -> String) -> Result<Finding, DataFusionError> {
         let offending = Offending::of(query, &self.personal).await?;
         Ok(match offending.count {
-            0 => Answer { outcome: CheckOutcome::Passed, found: "no row objected to".to_owned(), offending: None },
-            rows => Answer { outcome: CheckOutcome::Failed, found: told(rows), offending: Some(offending) },
+            0 => Finding { outcome: CheckOutcome::Passed, found: "no row objected to".to_owned(), offending: None },
+            rows => Finding { outcome: CheckOutcome::Failed, found: told(rows), offending: Some(offending) },
         })
     }
 

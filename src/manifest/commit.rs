@@ -1,0 +1,107 @@
+//! The commit file: which files make up a publication, and what they were made from.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::NaiveDate;
+use serde::{Deserialize, Serialize};
+
+use super::ledger::Ledger;
+
+/// The version of the commit file's format.
+pub const FORMAT: u32 = 1;
+
+/// A commit file: it names every file of one publication. What no commit names is not published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commit {
+    /// The version of this format.
+    pub format: u32,
+    /// The publication's number at its destination, from 1.
+    pub number: u64,
+    /// The pipeline's name. It is empty in old commits; any pipeline may take over their destination.
+    #[serde(default)]
+    pub pipeline: String,
+    /// The day that the publication is as of.
+    pub as_of: NaiveDate,
+    /// The run that made it.
+    pub run_id: String,
+    /// The version of Segmill that made it.
+    pub segmill_version: String,
+    /// SHA-256 of the pipeline file and the models.
+    pub project_digest: String,
+    /// The parameters' values.
+    pub parameters: BTreeMap<String, String>,
+    /// SHA-256 of all that the outputs depend on (see [`super::fingerprint`]).
+    pub fingerprint: String,
+    /// The tables, by name.
+    pub tables: BTreeMap<String, Table>,
+    /// The state that the next publication starts from, by name: files that are no output. It was called `kept`.
+    #[serde(default, alias = "kept", skip_serializing_if = "BTreeMap::is_empty")]
+    pub state: BTreeMap<String, DataFile>,
+    /// A value that is equal when identifiers were hashed with the same salt; none where the project has no identity step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity_hash_id: Option<String>,
+    /// What became of the rows of every source.
+    pub sources: Vec<Ledger>,
+    /// The number of the publication of every as-of day, this one among them, once this commit is there.
+    pub publications: BTreeMap<NaiveDate, u64>,
+    /// Days that this commit takes out of what is published. Such a commit publishes nothing itself: it has no tables.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty", default)]
+    pub withdrawn: BTreeSet<NaiveDate>,
+    /// By source, a digest of the location at which it last had files. A source that has no files there now is late; a location that never
+    /// had files is wrong.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub locations: BTreeMap<String, String>,
+}
+
+impl Commit {
+    /// Whether it is the publication of its day, rather than one that takes days out.
+    pub fn publishes(&self) -> bool {
+        self.withdrawn.is_empty()
+    }
+
+    /// Every file that the publication needs: those of its tables and of its state.
+    pub fn files(&self) -> impl Iterator<Item = &DataFile> {
+        self.tables.values().flat_map(|table| &table.files).chain(self.state.values())
+    }
+}
+
+/// A published table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Table {
+    /// Its rows.
+    pub rows: u64,
+    /// Its columns in order.
+    pub columns: Vec<Column>,
+    /// Its files in order.
+    pub files: Vec<DataFile>,
+    /// Where the day's rows are for readers that list folders, from the destination: `TABLE/as_of=DAY/TABLE.parquet`.
+    pub folder_path: String,
+    /// The list of its files' URLs, a line each, from the destination.
+    pub urls_path: String,
+    /// The list of its files as Redshift's `COPY … MANIFEST` takes it, from the destination; on S3 only.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub redshift_manifest_path: Option<String>,
+}
+
+/// A column of a published table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its type, in the words of the pipeline file.
+    #[serde(rename = "type")]
+    pub column_type: String,
+}
+
+/// A file of a published table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataFile {
+    /// Its path from the destination.
+    pub path: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Its rows.
+    pub rows: u64,
+    /// SHA-256 of its bytes, in hexadecimal.
+    pub sha256: String,
+}

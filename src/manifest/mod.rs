@@ -1,0 +1,14 @@
+//! The files that Segmill keeps at a destination, as types: the commit of a publication, the note of a run that is not finished, the
+//! account of a run's files; and the fingerprint of all that outputs depend on.
+
+mod account;
+mod commit;
+mod fingerprint;
+mod ledger;
+mod pending;
+
+pub use account::Account;
+pub use commit::{Column, Commit, DataFile, FORMAT, Table};
+pub use fingerprint::{Input, fingerprint};
+pub use ledger::{Ledger, Overrun, RejectCount, Scope};
+pub use pending::{Pending, Purpose};

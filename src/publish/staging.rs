@@ -1,0 +1,169 @@
+//! The states of a run's tables on their way to a publication: staged, checked, published.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+use datafusion::common::ScalarValue;
+use datafusion::execution::SendableRecordBatchStream;
+use tokio::task::JoinSet;
+
+use super::check::{CheckResult, Personal};
+use super::layout::{commit_shown, folder_path, redshift_manifest_path, urls_path};
+use super::publications::Publications;
+use super::write::Written;
+use super::{commit, folders, load_manifests, pending, write};
+use crate::config::Pipeline;
+use crate::error::{Error, Message, Result};
+use crate::manifest::{Commit, DataFile, Table};
+use crate::storage::Location;
+
+/// The tables that a run has written so far.
+pub struct Staging {
+    pub(super) destination: Location,
+    pub(super) run_id: String,
+    pub(super) as_of: NaiveDate,
+    /// What was published when the run began.
+    pub(super) seen: Publications,
+    pub(super) tables: BTreeMap<String, Table>,
+    pub(super) state: BTreeMap<String, DataFile>,
+    /// Which columns may not be shown; while it is not known, none may.
+    pub(super) personal: Option<Personal>,
+}
+
+/// The rows of a table, in order of a key that no two of them share.
+pub struct Rows {
+    /// The table.
+    pub table: String,
+    /// The columns of the key.
+    pub key: Vec<String>,
+    /// The rows.
+    pub rows: SendableRecordBatchStream,
+}
+
+/// All tables of a run, written but not checked.
+pub struct Staged {
+    pub(super) staging: Staging,
+    /// What the queries of checks read as `$name`.
+    pub(super) parameters: BTreeMap<String, ScalarValue>,
+}
+
+/// All tables of a run, written, and what was to be checked holds.
+pub struct Checked {
+    pub(super) staging: Staging,
+    pub(super) check_results: Vec<CheckResult>,
+}
+
+/// A publication.
+#[derive(Debug)]
+pub struct Published {
+    /// What it is.
+    pub commit: Commit,
+    /// Where its commit file is.
+    pub commit_shown: String,
+    /// Where every table's files are, by table.
+    pub tables_shown: BTreeMap<String, Vec<String>>,
+    /// What was checked.
+    pub check_results: Vec<CheckResult>,
+}
+
+impl Staging {
+    /// Begins to stage a run's tables, for a day, on top of what it saw published.
+    pub fn new(destination: Location, run_id: String, as_of: NaiveDate, seen: Publications) -> Self {
+        Staging { destination, run_id, as_of, seen, tables: BTreeMap::new(), state: BTreeMap::new(), personal: None }
+    }
+
+    /// Says which columns of the outputs are personal; values of the others may be told.
+    pub fn of_pipeline(self, pipeline: &Pipeline) -> Self {
+        Staging { personal: Some(Personal::of(pipeline)), ..self }
+    }
+
+    /// Writes tables, all at once; how many rows they have.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when two rows of a table have one key; otherwise as writing to the store fails.
+    pub async fn write(&mut self, tables: Vec<Rows>) -> Result<u64> {
+        let mut writing = JoinSet::new();
+        for Rows { table, key, rows } in tables {
+            let path = format!("runs/{}/{table}.parquet", self.run_id);
+            let location = self.destination.join(&path);
+            let shown = self.destination.shown(&location);
+            let store = Arc::clone(&self.destination.store);
+            let key = write::Key {
+                may_be_told: key.iter().map(|column| self.personal.as_ref().is_some_and(|personal| !personal.is(&table, column))).collect(),
+                columns: key,
+            };
+            writing.spawn(async move {
+                let written = write::parquet(store, location, &shown, &table, &key, rows).await;
+                (table, path, written)
+            });
+        }
+        // In a fixed order, so that of several failures always the same one is told.
+        let mut done = writing.join_all().await;
+        done.sort_by(|(one, ..), (other, ..)| one.cmp(other));
+        done.into_iter().try_fold(0, |rows, (table, path, written)| Ok(rows + self.add(table, path, written?)))
+    }
+
+    /// Takes a table that was written into the publication; its rows.
+    fn add(&mut self, name: String, path: String, written: Written) -> u64 {
+        let rows = written.rows;
+        let table = Table {
+            rows,
+            columns: written.columns,
+            files: vec![DataFile { path, bytes: written.bytes, rows, sha256: written.sha256 }],
+            folder_path: folder_path(&name, self.as_of),
+            urls_path: urls_path(&self.run_id, &name),
+            redshift_manifest_path: redshift_manifest_path(&self.destination, &self.run_id, &name),
+        };
+        self.tables.insert(name, table);
+        rows
+    }
+
+    /// Where a staged table is, for people.
+    pub fn shown(&self, table: &str) -> Option<String> {
+        let file = self.tables.get(table)?.files.first()?;
+        Some(self.destination.shown(&self.destination.join(&file.path)))
+    }
+
+    /// Ends the writing.
+    pub fn finish(self) -> Staged {
+        Staged { staging: self, parameters: BTreeMap::new() }
+    }
+}
+
+impl Checked {
+    /// Publishes the tables: makes the lists that loaders take, creates the next commit file, which `describe` fills in,
+    /// and brings the day's folders up to date.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when another run published first; otherwise as the store fails. What failed after the
+    /// commit says so.
+    pub async fn publish(self, describe: impl FnOnce(BTreeMap<String, Table>) -> Commit) -> Result<Published> {
+        let Checked { staging, check_results } = self;
+        let Staging { destination, seen, tables, state, .. } = staging;
+        for table in tables.values() {
+            load_manifests::write(&destination, table).await?;
+        }
+        let draft = Commit { state, ..describe(tables) };
+        let (commit, note) = commit::create(&destination, draft, &seen).await?;
+        let commit_shown = commit_shown(&destination, commit.number);
+        let settled = async {
+            folders::refresh(&destination, note.as_of, &note.tables, note.purpose).await?;
+            pending::remove(&destination, &note.run_id).await
+        };
+        settled.await.map_err(|error| behind(&commit_shown, error))?;
+        let shown_files = |table: &Table| table.files.iter().map(|file| destination.shown(&destination.join(&file.path))).collect();
+        let tables_shown = commit.tables.iter().map(|(name, table)| (name.clone(), shown_files(table))).collect();
+        Ok(Published { commit, commit_shown, tables_shown, check_results })
+    }
+}
+
+/// A failure after the commit: the tables are published, and readers of the folders do not see them yet.
+fn behind(commit_shown: &str, error: Error) -> Error {
+    let why = error.to_string();
+    Error::Unavailable(
+        Message::new(format!("published as {commit_shown}, but the folders by day are not up to date"))
+            .detail(why.lines().next().unwrap_or_default())
+            .hint("run again: it publishes nothing and brings them up to date"),
+    )
+}

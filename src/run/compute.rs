@@ -1,0 +1,127 @@
+//! Executes the plan of a run and writes its outputs where nobody sees them yet.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use datafusion::dataframe::DataFrame;
+use datafusion::prelude::ident;
+
+use super::REJECTED;
+use super::following::Following;
+use super::prepare::Prepared;
+use super::steps::Steps;
+use crate::engine::{self, Engine};
+use crate::error::Result;
+use crate::execute::{Execution, Inputs, Source};
+use crate::identity;
+use crate::ingest::Ledger;
+use crate::job::Request;
+use crate::native::Surroundings;
+use crate::plan::Plan;
+use crate::predecessor::Carried;
+use crate::publish::{self, Rows, Staging};
+use crate::record::Recorder;
+use crate::report::Progress;
+use crate::segments::SegmentSize;
+use crate::shown;
+use crate::storage::Location;
+
+/// Outputs are sorted and written one by one when what is held is more than this part of the memory limit.
+const TIGHT: usize = 4;
+
+/// A run whose outputs are written.
+pub struct Computed {
+    /// What was executed.
+    pub plan: Plan,
+    /// The files that were written.
+    pub staging: Staging,
+    /// A digest of all that the outputs depend on.
+    pub fingerprint: String,
+    /// What tells whether identifiers are hashed as before; none for a project without identity step.
+    pub hash_id: Option<String>,
+    /// By source, a digest of the location at which it has had files.
+    pub locations: BTreeMap<String, String>,
+    /// What became of the rows of every source.
+    pub judged: Vec<Ledger>,
+    /// What the identity step found, where the project has one.
+    pub identity: Option<identity::Counts>,
+    /// The segments with their sizes, by set, in order of the pipeline file.
+    pub segments: Vec<SegmentSize>,
+    /// How many customers there are.
+    pub customers: u64,
+    /// What somebody should look at.
+    pub warnings: Vec<String>,
+}
+
+impl Prepared {
+    /// Executes the plan, judges the sources and writes the outputs.
+    ///
+    /// # Errors
+    /// Every kind of [`crate::error::Error`].
+    pub async fn compute(self, request: &Request, progress: &Progress, recorder: &Recorder) -> Result<Computed> {
+        let Prepared { plan, destination, published, extracts, predecessor, fingerprint, locations } = self;
+        let Carried { mut warnings, predecessor, hash_id } = Carried::of(&plan, &published, predecessor.as_ref()).await?;
+        engine::expect_to_read(extracts.iter().flat_map(|extract| &extract.files).map(|(file, _)| file.meta.size).sum());
+        let engine = Engine::with_text_encoding(request.limits, plan.values.zone.name(), request.text_encoding)?;
+        let mut steps = Steps::new(recorder, progress, &engine, request.timings);
+        recorder.begin_writing(files_of(&plan, &destination, &recorder.run_id())).await?;
+        let mut staging = Staging::new(destination, recorder.run_id(), request.as_of, published).of_pipeline(&plan.project.pipeline);
+
+        let sources: Vec<Source> = extracts.into_iter().map(|extract| Source::new(&engine, extract)).collect();
+        sources.iter().for_each(|source| progress.watch(&source.collector));
+        let around = Surroundings { predecessor, ..Surroundings::default() };
+        let mut inputs = Inputs { sources, around, ..Inputs::default() };
+        let mut following = Following::new(&engine, &inputs.sources, &mut steps, &mut staging);
+        let execution = Execution { plan: &plan, engine: &engine, needed: None, scene: String::new() };
+        let executed = execution.run(&mut inputs, &mut following).await;
+        let Following { judge, identity, segments, customers, .. } = following;
+        let judged = judge.conclude(executed, &mut staging, recorder).await?;
+        write_outputs(&execution, &inputs, &mut staging, &mut steps).await?;
+
+        warnings.extend(withdrawn(identity.as_ref()));
+        warnings.extend(judged.warnings);
+        warnings.extend(plan.warnings().map(|warning| shown::without_given(&warning.to_string()).into_owned()));
+        let judged = judged.ledgers;
+        Ok(Computed { plan, staging, fingerprint, hash_id, locations, judged, identity, segments, customers, warnings })
+    }
+}
+
+/// Ids whose customers have new ones without aliases, because the old ones show what is personal now.
+fn withdrawn(identity: Option<&identity::Counts>) -> Option<String> {
+    let withdrawn = identity.map(|counts| counts.withdrawn).filter(|withdrawn| *withdrawn > 0)?;
+    Some(format!(
+        "{withdrawn} ids that were published show values of types that are `personal` now: their customers have new ids, without aliases"
+    ))
+}
+
+/// Writes every output, sorted by its key.
+async fn write_outputs(execution: &Execution<'_>, inputs: &Inputs, staging: &mut Staging, steps: &mut Steps<'_>) -> Result<()> {
+    let (plan, engine) = (execution.plan, execution.engine);
+    steps.begin("write outputs");
+    // Each is sorted and written on its own where what is kept leaves little memory for several at once.
+    let is_tight = engine.reserved_bytes() > engine.memory_limit() / TIGHT;
+    let mut tables = Vec::new();
+    let mut rows = 0;
+    for (name, output) in &plan.project.pipeline.outputs.tables {
+        let key: Vec<String> = output.sort.iter().map(|column| column.value.clone()).collect();
+        let sorted = async { engine.stream(sorted(engine.context().table(output.model.value.as_str()).await?, &key)?).await }.await;
+        tables.push(Rows { table: name.clone(), rows: sorted.map_err(|error| execution.failure_of(name, inputs, &error))?, key });
+        if is_tight {
+            rows += staging.write(std::mem::take(&mut tables)).await?;
+            engine.work().end_queries();
+        }
+    }
+    rows += staging.write(tables).await?;
+    steps.end(rows);
+    Ok(())
+}
+
+/// All that the run may write under its name, from the destination.
+fn files_of(plan: &Plan, destination: &Location, run_id: &str) -> BTreeSet<String> {
+    let pipeline = &plan.project.pipeline;
+    let tables = pipeline.outputs.tables.keys().map(String::as_str).chain([REJECTED]);
+    publish::clean::files_of(destination, run_id, tables, pipeline.checks.iter().map(|check| check.name.shown()))
+}
+
+fn sorted(frame: DataFrame, columns: &[String]) -> datafusion::error::Result<DataFrame> {
+    frame.sort(columns.iter().map(|column| ident(column).sort(true, false)).collect())
+}

@@ -1,0 +1,124 @@
+//! What a run knows before it reads a row: the plan, the extracts, what is published, and a digest of all that the outputs depend on.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+
+use crate::config;
+use crate::error::Result;
+use crate::ingest::{self, Extract};
+use crate::job::{Request, Unchanged};
+use crate::manifest::{self, Commit, Input};
+use crate::plan::{self, Plan};
+use crate::publish::marker::{self, Marker};
+use crate::publish::{self, Publications};
+use crate::record::{self, Recorder};
+use crate::report::Progress;
+use crate::storage::{Location, Stores};
+
+/// A run that has read no row.
+pub struct Prepared {
+    /// What will be executed.
+    pub plan: Plan,
+    /// Where it will be published.
+    pub destination: Location,
+    /// What is published there.
+    pub published: Publications,
+    /// The files of every source.
+    pub extracts: Vec<Extract>,
+    /// The publication of the nearest earlier day.
+    pub predecessor: Option<Commit>,
+    /// A digest of all that the outputs depend on.
+    pub fingerprint: String,
+    /// By source, a digest of the location at which it has had files.
+    pub locations: BTreeMap<String, String>,
+}
+
+impl Prepared {
+    /// Plans the project and finds its extracts.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Project`] for a project, an argument or a destination that cannot be used, [`crate::error::Error::Missing`] for
+    /// extracts that are late; otherwise as the stores fail.
+    pub async fn new(request: &Request, stores: &Stores, recorder: &Recorder) -> Result<Prepared> {
+        let (plan, destination) = plan_for(request, stores, recorder).await?;
+        recorder.doing().begins("looking for the extracts, and for what is published");
+        // Days that a run died over are put right before anything is compared or read.
+        publish::settle(&destination).await?;
+        let published = Publications::read(&destination).await?;
+        let extracts = ingest::find(&plan.project, &plan.contracts, stores, published.newest()).await?;
+        publish::refuse_found_outputs(&destination, &plan.project, &extracts)?;
+        let locations = ingest::locations(&extracts, published.newest());
+        let predecessor = match published.before(request.as_of).await {
+            // Only the ids of customers are taken from it.
+            Err(error) if publish::concerns_one_day(&error) && !plan.has_identity_step() => None,
+            predecessor => predecessor?,
+        };
+        let fingerprint = note_inputs(request, &plan, &extracts, predecessor.as_ref(), recorder);
+        Ok(Prepared { plan, destination, published, extracts, predecessor, fingerprint, locations })
+    }
+
+    /// The publication of the day, if a run would make the same again.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Project`] if that publication is damaged; otherwise as the store fails.
+    pub async fn unchanged(&self, request: &Request, recorder: &Recorder) -> Result<Option<Unchanged>> {
+        if request.force {
+            return Ok(None);
+        }
+        let Some(commit) = self.published.of(request.as_of).await?.filter(|commit| commit.fingerprint == self.fingerprint) else {
+            return Ok(None);
+        };
+        publish::damage::whole(&self.destination, &commit).await?;
+        let commit_shown = publish::commit_shown(&self.destination, commit.number);
+        Ok(Some(Unchanged { run_id: recorder.run_id(), commit, commit_shown }))
+    }
+
+    /// Takes from the record of the newest run how long each step may take.
+    pub async fn expect_steps(&self, progress: &Progress) {
+        let Some(newest) = self.published.newest_run().filter(|_| progress.is_shown()) else { return };
+        let steps = record::earlier(&self.destination, newest).await.map(|record| record.steps).unwrap_or_default();
+        progress.expect(steps.into_iter().map(|step| (step.name, step.elapsed_ms)).collect());
+    }
+}
+
+/// The plan of the project, and the destination, which is or will be the pipeline's own.
+async fn plan_for(request: &Request, stores: &Stores, recorder: &Recorder) -> Result<(Plan, Location)> {
+    recorder.doing().begins("reading the project");
+    let project = Arc::new(config::load(&request.pipeline, &request.environment)?);
+    let values = config::bind(&project, request.as_of, &request.parameters)?;
+    let destination = publish::destination(request.destination.as_deref(), &project, stores)?;
+    recorder.note(|record| record.pipeline = Some(project.pipeline.name.value.clone()));
+    recorder.doing().begins("reading what is published");
+    // A destination that is not this pipeline's own gets nothing, not even the record of this run.
+    let (found, marker) = tokio::join!(Publications::read(&destination), Marker::read(&destination));
+    if let (Ok(found), Ok(marker)) = (&found, &marker) {
+        marker::admit(&destination, found, marker.as_ref(), &project.pipeline.name.value)?;
+    }
+    let mut days: BTreeSet<NaiveDate> = found.iter().flat_map(|found| found.by_day().into_keys()).collect();
+    days.insert(values.as_of);
+    publish::refuse_own_outputs(&destination, &project, &days, stores)?;
+    recorder.goes_to(&destination);
+    recorder.doing().begins("planning");
+    let plan = plan::plan(project, values).await?;
+    // What is wrong with the project is told before what is wrong with the destination.
+    found.and(marker)?;
+    Ok((plan, destination))
+}
+
+/// Writes down what the outputs will depend on; its digest.
+fn note_inputs(request: &Request, plan: &Plan, extracts: &[Extract], predecessor: Option<&Commit>, recorder: &Recorder) -> String {
+    let inputs: Vec<Input> = extracts.iter().flat_map(ingest::inputs).collect();
+    let parameters = plan.values.shown.clone();
+    let variables = config::variables(&plan.project, &request.environment);
+    let state = predecessor.map(|commit| commit.state.clone()).unwrap_or_default();
+    let fingerprint = manifest::fingerprint(&plan.project.digest, &variables, &parameters, &inputs, &state);
+    recorder.note(|record| {
+        record.project_digest = Some(plan.project.digest.clone());
+        record.fingerprint = Some(fingerprint.clone());
+        record.parameters = parameters;
+        record.inputs = inputs;
+    });
+    fingerprint
+}
