@@ -21,7 +21,7 @@ const LAYERS: [&[&str]; 9] = [
 
 /// TO BE EMPTIED: the beginnings of files that still import each other in a circle, upwards, or hold a function or file that is too long.
 /// No other file may.
-const STILL_TANGLED: [&str; 5] = ["engine/", "plan", "run", "report/", "identity/intern.rs"];
+const STILL_TANGLED: [&str; 3] = ["plan", "run", "report/"];
 
 /// The most lines of a file and of a function.
 const MAX_FILE_LINES: usize = 500;
