@@ -1,5 +1,5 @@
-//! jemalloc as the allocator of the program, and the one thing about it that no safe interface offers: giving back at once what it keeps
-//! for later. It is a crate of its own so that the program itself can forbid unsafe code.
+//! The program's allocator, jemalloc, and a function that returns unused memory to the system at once. No safe interface offers that, so this
+//! is a crate of its own, and the program itself can forbid unsafe code.
 
 #[cfg(not(target_env = "msvc"))]
 pub use tikv_jemallocator::Jemalloc as Allocator;
@@ -8,18 +8,18 @@ pub use tikv_jemallocator::Jemalloc as Allocator;
 #[cfg(target_env = "msvc")]
 pub use std::alloc::System as Allocator;
 
-/// Gives all memory back to the system that the allocator holds and nobody uses. jemalloc does so by itself, some seconds later.
+/// Returns all memory to the system that the allocator keeps and that is not in use. By itself jemalloc does so some seconds later.
 #[cfg(not(target_env = "msvc"))]
 pub fn release_unused() {
-    /// `MALLCTL_ARENAS_ALL` stands for all arenas.
+    /// The number 4096 is `MALLCTL_ARENAS_ALL`, which stands for all arenas.
     const PURGE: &std::ffi::CStr = c"arena.4096.purge";
     let none = std::ptr::null_mut();
     // SAFETY: the name is a C string that lives as long as the program, and `arena.<i>.purge` neither reads a value nor writes one, so all
     // other arguments must be null or zero, as they are. It may be called on any thread at any time.
-    // A control that is not there says so by its answer, and then nothing is given back.
+    // If the control does not exist, the call returns an error and nothing is returned to the system.
     let _ = unsafe { tikv_jemalloc_sys::mallctl(PURGE.as_ptr(), none, none.cast(), none, 0) };
 }
 
-/// Gives nothing back.
+/// Does nothing: the system's allocator has no such function.
 #[cfg(target_env = "msvc")]
 pub fn release_unused() {}

@@ -18,6 +18,7 @@ mod local_date;
 mod machine;
 mod materialise;
 mod materialised_table;
+mod names;
 mod order;
 mod parallel;
 mod parameters;
@@ -33,7 +34,7 @@ mod timings;
 mod watch;
 
 pub use costs::MAX_PARTS;
-pub use encoding::{CODE, ChunkCodes, Dictionary, TextEncoding, TextSnapshot, answer_schema};
+pub use encoding::{CODE, ChunkCodes, CodeSet, Dictionary, TextEncoding, TextSnapshot, answer_schema};
 pub use failure::{failed, is_out_of_resources, memory_exceeded};
 pub use gathered::Gathered;
 pub use halves::{lower_half, upper_half};

@@ -1,6 +1,6 @@
 //! Edges from Arrow batches: pairs of identifiers seen together, kept as numbers beside their source and dates.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
@@ -10,7 +10,7 @@ use datafusion::error::DataFusionError;
 
 use super::intern::{Found, Interner, Rows, Side, Starts};
 use super::rules::Rules;
-use crate::engine::{CODE, Dictionary, failed};
+use crate::engine::{CODE, CodeSet, Dictionary, failed};
 use crate::error::{Error, Message, Result};
 
 /// The bit of a source, given its number.
@@ -207,7 +207,7 @@ pub(super) fn read(rules: &Rules, interner: &Interner, sources: &Sources, batch:
 /// A column of codes, and the codes of blank texts.
 struct Texts<'a> {
     codes: UInt32Array,
-    blanks: &'a HashSet<u32>,
+    blanks: &'a CodeSet,
 }
 
 impl Texts<'_> {

@@ -13,7 +13,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use proptest::prelude::*;
 use segmill::config::{self, Environment};
-use segmill::engine::{Engine, Limits};
+use segmill::engine::{Engine, Limits, TextEncoding};
 use segmill::ingest::{self, Collector, Demand};
 use segmill::plan::{self, Plan};
 use segmill::storage::Stores;
@@ -81,7 +81,8 @@ fn parquet(rows: &[Row]) -> Vec<u8> {
     writer.into_inner().unwrap()
 }
 
-/// What is kept of some files, as texts in order, how many rows were left out, and whether the key tells rows apart.
+/// The rows that are kept of some files, as texts in order, and how many rows were left out. Every other number of files is read without the
+/// dictionary.
 fn kept(files: &[Vec<Row>], readers: usize, memory_bytes: usize) -> (Vec<Vec<String>>, u64) {
     let plan = plan();
     block_on(async {
@@ -94,7 +95,8 @@ fn kept(files: &[Vec<Row>], readers: usize, memory_bytes: usize) -> (Vec<Vec<Str
         let stores = Stores::new(Environment::new());
         stores.provide("memory:", store);
         let extracts = ingest::find(&plan.project, &plan.contracts, &stores, None).await.unwrap();
-        let engine = Engine::new(Limits { threads: 2, memory_bytes }, "UTC").unwrap();
+        let text_encoding = if files.len() % 2 == 0 { TextEncoding::Plain } else { TextEncoding::Dictionary };
+        let engine = Engine::with_text_encoding(Limits { threads: 2, memory_bytes }, "UTC", text_encoding).unwrap();
         let collector = Collector::new(&extracts[0].contract, &engine);
         let columns = ["id", "shop", "at", "name", "email_opt_in"];
         let demand = Demand { times: readers, columns: columns.map(str::to_owned).into() };

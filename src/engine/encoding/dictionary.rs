@@ -40,6 +40,9 @@ const NO_CODE: u32 = u32::MAX;
 /// The Arrow type of a code.
 pub const CODE: DataType = DataType::UInt32;
 
+/// Some codes. Codes are assigned by the dictionary, so nobody can choose them to collide.
+pub type CodeSet = HashSet<u32, foldhash::fast::RandomState>;
+
 /// Texts and their codes. The dictionary only grows, and lives as long as its engine.
 #[derive(Default)]
 pub struct Dictionary {
@@ -131,7 +134,7 @@ impl Dictionary {
     }
 
     /// The codes of all blank texts ([`is_blank`]).
-    pub fn blanks(&self) -> HashSet<u32> {
+    pub fn blanks(&self) -> CodeSet {
         self.shards.0.iter().flat_map(|shard| read(shard).blank.clone()).collect()
     }
 
@@ -468,6 +471,6 @@ mod tests {
                 assert_eq!(dictionary.code(text).unwrap(), *code);
             }
         }
-        assert_eq!(dictionary.blanks(), HashSet::from([known[1].0, known[3].0]));
+        assert_eq!(dictionary.blanks(), CodeSet::from_iter([known[1].0, known[3].0]));
     }
 }

@@ -10,6 +10,6 @@ mod rewrite;
 mod table;
 mod texts;
 
-pub use dictionary::{CODE, ChunkCodes, Dictionary, TextSnapshot};
+pub use dictionary::{CODE, ChunkCodes, CodeSet, Dictionary, TextSnapshot};
 pub use table::{answer_schema, decoded_schema, is_text};
 pub use texts::{TextEncoding, Texts};

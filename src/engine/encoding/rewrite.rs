@@ -18,6 +18,7 @@ use super::dictionary::{CODE, Dictionary};
 use super::expressions::{Expressions, Scope};
 use super::functions;
 use super::table::{EncodedTable, is_text};
+use crate::engine::names::named_as;
 
 /// The stack that rewriting one node may take, and the size of the stack that is added when less than that is left.
 const RED_ZONE_BYTES: usize = 256 * 1024;
@@ -262,12 +263,6 @@ impl<'a> Encoder<'a> {
 
 fn text_type(data_type: &DataType) -> Option<DataType> {
     is_text(data_type).then(|| data_type.clone())
-}
-
-/// An expression with the name of the expression that it replaces.
-fn named_as(original: &Expr, rewritten: Expr) -> Expr {
-    let (qualifier, name) = original.qualified_name();
-    if rewritten.qualified_name() == (qualifier.clone(), name.clone()) { rewritten } else { rewritten.alias_qualified(qualifier, name) }
 }
 
 /// A schema in which some columns have become columns of codes.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
+use arrow::buffer::Buffer;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::error::Result;
@@ -119,7 +120,7 @@ impl Texts {
         }
         let compact = |array: &ArrayRef| match array.as_string_view_opt() {
             Some(views) => {
-                let buffers: usize = views.data_buffers().iter().map(|buffer| buffer.len()).sum();
+                let buffers: usize = views.data_buffers().iter().map(Buffer::len).sum();
                 if views.total_buffer_bytes_used() < buffers / LEAST_USED { Arc::new(views.gc()) } else { Arc::clone(array) }
             }
             None => Arc::clone(array),

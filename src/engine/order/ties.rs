@@ -14,6 +14,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, Sort, SortExpr, WindowFrame, W
 
 use super::keys::{Keys, tell_apart};
 use super::{Aggregating, Need, aggregating, frame_of_rows, need};
+use crate::engine::names::named_as;
 
 /// An optimised plan with a total order wherever its result depends on one.
 ///
@@ -125,14 +126,6 @@ fn in_aggregate(aggregate: Aggregate, tables: &Keys) -> Result<LogicalPlan> {
         aggregates.push(named_as(&expr, broken.data));
     }
     Ok(LogicalPlan::Aggregate(Aggregate::try_new_with_schema(aggregate.input, aggregate.group_expr, aggregates, aggregate.schema)?))
-}
-
-fn named_as(original: &Expr, rewritten: Expr) -> Expr {
-    let (qualifier, name) = original.qualified_name();
-    match rewritten {
-        Expr::Alias(alias) if alias.name == name && alias.relation == qualifier => Expr::Alias(alias),
-        other => other.alias_qualified(qualifier, name),
-    }
 }
 
 fn has_places(expr: &Expr) -> bool {
