@@ -31,7 +31,7 @@ pub struct ContractColumn {
     shown: String,
     /// Whether a row without a value is rejected.
     pub required: bool,
-    /// Whether a value that breaks the contract costs the row; else the value alone.
+    /// Whether a value that breaks the contract rejects the row, or else the value alone.
     pub costs_row: bool,
     /// Whether files may lack it.
     pub optional: bool,
@@ -41,7 +41,7 @@ pub struct ContractColumn {
     pub column_type: ColumnType,
     /// The Arrow type that the engine holds it as.
     pub data_type: DataType,
-    /// Which of its values are a no, if it says whether somebody may be written to.
+    /// The values that are an opt-out, if the column carries consent.
     no: Option<BTreeSet<String>>,
     meaning: Meaning,
     accepted: BTreeSet<String>,
@@ -50,7 +50,7 @@ pub struct ContractColumn {
     pattern: Option<Regex>,
 }
 
-/// What a value says of writing to somebody; what weighs more is the greater.
+/// What a value says about consent. A stronger answer is greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Answer {
     /// That nothing is against it.
@@ -147,12 +147,12 @@ impl ContractColumn {
         )
     }
 
-    /// Whether values of this type in a file can be at fault, so that they must be read even where no model asks for them.
+    /// Whether values of this type in a file can break the contract, so that they must be read even where no model reads them.
     /// `has_nulls` tells whether some may be missing, and `range` the smallest and largest as the file stores them, if it says so.
     pub fn can_fail(&self, in_file: &DataType, has_nulls: bool, range: Option<(i64, i64)>) -> bool {
         let may_miss = self.required && has_nulls;
         let is_bound = !self.accepted.is_empty() || self.min.is_some() || self.max.is_some() || self.pattern.is_some();
-        // Of a row that is rejected it must be known whether it says no.
+        // For every rejected row it must be known whether it carries an opt-out.
         may_miss || is_bound || self.is_consent() || self.meaning.can_fail(in_file, range)
     }
 
@@ -352,7 +352,7 @@ impl Compiler<'_> {
         self.column.values.iter().map(|(word, value)| (word.clone(), value.value.clone())).collect()
     }
 
-    /// Tells of words for values that are not of the column's type.
+    /// Reports replacement values that are not of the column's type.
     fn check_words(&mut self, meaning: &Meaning) {
         for value in self.column.values.values() {
             if meaning.read_text(&value.value).is_none() {

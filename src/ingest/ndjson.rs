@@ -1,4 +1,4 @@
-//! NDJSON extracts: one JSON object a line; a line that is none costs only itself.
+//! NDJSON extracts: one JSON object a line. A line that is no object is rejected alone.
 
 use std::borrow::Cow;
 use std::sync::Arc;

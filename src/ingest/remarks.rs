@@ -1,4 +1,4 @@
-//! What is kept and told of what could not be read: rejected records without what nobody declared or should see, and their files.
+//! What is kept of rejected records, without undeclared and personal values, and what they say about their files.
 
 use serde_json::Value;
 
@@ -19,7 +19,7 @@ pub const DAMAGED: &str = "damaged-compression";
 /// The reason of a record that is no UTF-8.
 pub const INVALID_UTF8: &str = "invalid-utf8";
 
-/// What is kept of a record of which no value can be trusted to stand where it should.
+/// What is kept of a record whose values cannot be assigned to columns.
 pub fn withheld(what: &str) -> String {
     format!("withheld: {what}")
 }

@@ -36,7 +36,7 @@ const PLACE: &str = "segmill place";
 /// The column of the fingerprint of a key, in two halves.
 const KEY: [&str; 2] = ["segmill key 1", "segmill key 2"];
 
-/// The rows of a source that break no rule, as often as somebody asks.
+/// The rows of a source that break no rule, which can be read several times.
 pub trait PlacedRows: Sync {
     /// The rows, in several streams: some columns of the contract, with texts, and last where each row stands, [`PLACE`].
     ///
@@ -66,7 +66,7 @@ pub fn placed_batch(schema: &SchemaRef, rows: &RecordBatch, first: Place) -> Res
 /// fingerprints is made from `seed`.
 ///
 /// # Errors
-/// As reading fails, and when there is no room for what has to be remembered.
+/// As reading fails, and when the memory limit does not allow the fingerprints.
 pub async fn superseded(engine: &Engine, contract: &Arc<Contract>, rows: &dyn PlacedRows, seed: [u8; 16]) -> Result<Superseded> {
     let mut found = Superseded { held: Some(engine.hold()), ..Superseded::default() };
     if contract.key.is_empty() {

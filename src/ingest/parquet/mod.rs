@@ -1,4 +1,4 @@
-//! Parquet extracts: columns are found by name, row groups are read one by one, and only the columns that matter are decoded.
+//! Parquet extracts: columns are found by name, row groups are read one by one, and only needed columns are decoded.
 
 mod batches;
 mod damage;
