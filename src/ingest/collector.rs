@@ -95,8 +95,8 @@ impl Collector {
     /// Adds rejects to the tally of a piece, in order of row.
     ///
     /// # Errors
-    /// [`Error::Refused`] when it is certain by now that the source is over its budget: what has been found is counted then, and nothing more
-    /// need be read. [`Error::Unavailable`] as the disk fails.
+    /// [`Error::Refused`] when it is certain by now that the source is over its budget: what has been found is counted then, and nothing
+    /// more need be read. [`Error::Unavailable`] as the disk fails.
     pub fn reject(&self, piece: usize, tally: &mut Tally, rejects: Vec<Reject>) -> Result<()> {
         if rejects.is_empty() || self.is_counted(piece) {
             return Ok(());

@@ -138,8 +138,8 @@ impl ContractColumn {
         })
     }
 
-    /// Whether a text of a file is a value of the column that says nothing of a person, wherever in a row it came from: one of few, a day, a
-    /// truth or a number.
+    /// Whether a text of a file is a value of the column that says nothing of a person, wherever in a row it came from: one of few, a day,
+    /// a truth or a number.
     pub fn is_closed(&self, text: &str) -> bool {
         let read = self.meaning.read_text(text);
         read.is_some_and(
@@ -368,12 +368,13 @@ impl Compiler<'_> {
         let mut no = BTreeSet::new();
         // Of a text that nobody knows, a no in other letters or words would be taken for a yes.
         if self.column.column_type == ColumnType::String && self.column.accepted.is_empty() {
-            let what = format!("`{}` says no to being written to, and its other values are not named", self.name);
-            let mut problem = Diagnostic::error("consent-values", what).label("would be taken for a yes in any other spelling");
+            let what = format!("`{}` has values that are an opt-out, and its other values are not listed", self.name);
+            let mut problem = Diagnostic::error("consent-values", what).label("would not be read as an opt-out in any other spelling");
             if let Some(first) = written.first() {
                 problem = problem.at(span_of(self.file, first));
             }
-            self.problems.push(problem.hint("name all values under `accepted`; what is none of them may then be a no"));
+            self.problems
+                .push(problem.hint("list all values under `accepted`; a value that is not listed then counts as a possible opt-out"));
         }
         for value in written {
             let Some(read) = meaning.read_text(&value.value) else {

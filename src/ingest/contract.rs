@@ -81,7 +81,8 @@ impl Contract {
     /// Compiles the contract of a source for a run.
     ///
     /// # Errors
-    /// Everything in it that has no meaning: names of no column, formats, bounds and patterns that do not parse, an event time that is no time.
+    /// Everything in it that has no meaning: names of no column, formats, bounds and patterns that do not parse, an event time that is no
+    /// time.
     pub fn new(
         file: &Arc<SourceFile>,
         (name, source): (&str, &Source),

@@ -63,9 +63,9 @@ pub fn contracts(project: &Project, values: &Values, problems: &mut Vec<Diagnost
     contracts
 }
 
-/// Makes a source readable by SQL. It is read where models read it, as often as they do, unless it has several readers and would be costly to
-/// read again: then the columns that models read are kept. Of a source with a key the rows are found first that others supersede, by scans of
-/// their own. How many rows there are, where something was read.
+/// Makes a source readable by SQL. It is read where models read it, as often as they do, unless it has several readers and would be costly
+/// to read again: then the columns that models read are kept. Of a source with a key the rows are found first that others supersede, by
+/// scans of their own. How many rows there are, where something was read.
 ///
 /// # Errors
 /// As reading its files fails.

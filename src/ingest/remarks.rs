@@ -24,9 +24,9 @@ pub fn withheld(what: &str) -> String {
     format!("withheld: {what}")
 }
 
-/// What is kept of a value of a rejected record: nothing unless the contract names its column, and a mask if that is personal. Where a source
-/// has personal columns, so is any text in the others but what says nothing of a person (see [`ContractColumn::is_closed`]): a record with
-/// as many fields as it should have may be shifted all the same.
+/// What is kept of a value of a rejected record: nothing unless the contract names its column, and a mask if that is personal. Where a
+/// source has personal columns, so is any text in the others but what says nothing of a person (see [`ContractColumn::is_closed`]): a
+/// record with as many fields as it should have may be shifted all the same.
 pub fn shown(contract: &Contract, name: &str, value: impl Into<Value>) -> Option<Value> {
     let columns: Vec<&ContractColumn> = contract.columns.iter().filter(|column| column.names.iter().any(|known| known == name)).collect();
     if columns.is_empty() {

@@ -25,7 +25,8 @@ pub enum Unpacker {
     Zstd(Box<Zstd>),
 }
 
-/// A Zstandard decoder that knows whether its input is complete and how much memory it takes, which the streaming one of the crate does not tell.
+/// A Zstandard decoder that knows whether its input is complete and how much memory it takes, which the streaming one of the crate does not
+/// tell.
 pub struct Zstd {
     context: DCtx<'static>,
     /// What the frame has given so far.

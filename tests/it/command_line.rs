@@ -73,7 +73,7 @@ fn timings_tell_what_every_step_cost_and_what_its_operators_did() {
     }
     let unasked: Value = serde_json::from_slice(&run(&["--format", "json"]).stdout).unwrap();
     assert!(unasked["steps"].as_array().unwrap().iter().all(|step| step.get("operators").is_none()));
-    let old = tiny.segmill(&["run", "pipelines/tiny.yaml", "--as-of", "2026-11-01", "--timings"]);
+    let old = tiny.segmill(&["run", "pipelines/tiny.yaml", "--as-of", "2026-11-01", "--profile"]);
     assert!(old.status.code() == Some(2) && String::from_utf8_lossy(&old.stderr).contains("it is called `--timings` now"), "{old:?}");
 }
 

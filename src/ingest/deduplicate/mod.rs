@@ -1,8 +1,8 @@
 //! Of rows with an equal key the latest is kept; of equally late ones the one whose values sort last, whatever the files' order, but
 //! with the answer of whoever said no to being written to.
 //!
-//! Rows are not held for that. A first scan gives a fingerprint of each key, with the row's time and place; only where several rows of a key
-//! are equally late are their values looked at, by scans of their own.
+//! Rows are not held for that. A first scan gives a fingerprint of each key, with the row's time and place; only where several rows of a
+//! key are equally late are their values looked at, by scans of their own.
 
 mod fingerprints;
 mod places;
@@ -327,8 +327,8 @@ impl Keys {
         Ok(Keys { contract: Arc::clone(contract), converter, seed })
     }
 
-    /// For each row of a batch, of which the first columns are those of the key, its fingerprint; none for a row that is like no other, because
-    /// a part of its key is missing or a word for no value: words for no value are equal, and their rows are not.
+    /// For each row of a batch, of which the first columns are those of the key, its fingerprint; none for a row that is like no other,
+    /// because a part of its key is missing or a word for no value: words for no value are equal, and their rows are not.
     fn of_batch(&self, batch: &RecordBatch) -> Result<Vec<Option<u128>>> {
         let parts = &batch.columns()[..self.contract.key.len()];
         let columns = self.contract.key.iter().map(|&at| &self.contract.columns[at]);

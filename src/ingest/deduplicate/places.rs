@@ -101,7 +101,8 @@ pub struct Superseded {
 }
 
 impl Superseded {
-    /// Whether the key tells all rows apart that are left: those without it, or with a word for no value in its place, are each like no other.
+    /// Whether the key tells all rows apart that are left: those without it, or with a word for no value in its place, are each like no
+    /// other.
     pub fn is_key(&self) -> bool {
         self.is_key
     }

@@ -1,4 +1,5 @@
-//! The pages of a column chunk. Their sizes are known from their headers before any is decompressed, and each is decompressed when it is read.
+//! The pages of a column chunk. Their sizes are known from their headers before any is decompressed, and each is decompressed when it is
+//! read.
 
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding};
