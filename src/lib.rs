@@ -11,7 +11,7 @@
 //! - [`ingest`]: extracts become kept and rejected rows, by contract
 //! - [`identity`]: pairs of identifiers become customers
 //! - [`segments`]: rules over the profile become memberships
-//! - [`publish`]: stage, check, commit; [`manifest`]: the record of a publication
+//! - [`publish`]: stage, check, commit; [`manifest`]: the files that Segmill keeps at a destination, as types
 //! - [`report`]: what people and programs are told
 //! - [`record`]: what a run read, did and came to
 //! - [`generate`]: sample extracts of any size

@@ -73,11 +73,11 @@ impl CleanReport {
         for (day, repair) in &self.done.repaired {
             text += &match repair {
                 Repair::Restored => format!("The publication of {day} is whole again.\n"),
-                Repair::Withdrawn => format!("{day} is published no more; `segmill run --as-of {day}` publishes it anew.\n"),
+                Repair::Withdrawn => format!("{day} was withdrawn; `segmill run --as-of {day}` publishes it again.\n"),
             };
         }
         for damage in self.left_damaged() {
-            text += &format!("{damage}\n  = help: `--repair` puts back what it can, and takes the day out where it cannot\n");
+            text += &format!("{damage}\n  = help: `--repair` restores the missing files from their copies, or else withdraws the day\n");
         }
         for file in &self.done.orphaned {
             text += &line(file, why(file.why));

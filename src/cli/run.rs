@@ -117,7 +117,7 @@ fn backfill(runtime: &Runtime, job: &mut Job, request: &Request, days: &[chrono:
             }
             if !matches!(error, Error::Refused(_) | Error::Missing(_) | Error::Conflict(_)) && !publish::concerns_one_day(error) {
                 let left = days.len() - told.len();
-                lines.push(format!("{left} of {} days were not tried; the same command goes on where this one stopped", days.len()));
+                lines.push(format!("{left} of {} days were not tried; run the same command again to continue", days.len()));
                 break;
             }
         }
@@ -224,7 +224,7 @@ fn stopped(signal: Signal, publishing: bool) -> Error {
     };
     let message = if publishing {
         Message::new(format!("{by} stopped the run while it was publishing; whether the commit is there is not known"))
-            .hint("run again: it sees what is there, and publishes only if nothing was")
+            .hint("run again: it publishes only if this run has not")
     } else {
         Message::new(format!("{by} stopped the run; nothing was published")).hint("run again")
     };

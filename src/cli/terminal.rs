@@ -107,7 +107,7 @@ fn written(text: &str) -> Result<()> {
             if error.kind() == std::io::ErrorKind::BrokenPipe { "nobody reads it any more".to_owned() } else { storage::of_system(&error) };
         let message = Message::new(format!("the result was not written to standard output: {why}"));
         Error::Unavailable(
-            message.hint("what was read of it is not the whole of it; make room, or read it to its end, and run the command again"),
+            message.hint("the part that was read is incomplete; free some space, or read the output to its end, and run the command again"),
         )
     })
 }

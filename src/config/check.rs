@@ -128,7 +128,7 @@ pub struct Change {
     /// How far a segment's share of all customers may move either way, as 0.05 from 20% to 25%.
     #[serde(default)]
     pub max_points: Option<f64>,
-    /// The largest population stability index of the column; 0.1 is commonly taken as a moderate shift, 0.25 as a large one.
+    /// The largest population stability index of the column; 0.1 is commonly taken as a moderate drift, 0.25 as a large one.
     #[serde(default)]
     pub max_psi: Option<f64>,
 }

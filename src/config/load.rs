@@ -179,8 +179,7 @@ fn blank_variables(file: &Arc<SourceFile>, pipeline: &Pipeline, environment: &En
             // `${NAME:-default}` has its default for one that is empty.
             let has_default = rest.starts_with(":-") && environment.get(name).is_some_and(String::is_empty);
             if is_blank(name) && !has_default {
-                let problem =
-                    Diagnostic::error("blank-variable", format!("the environment gives `{name}` without a value")).at(span.clone());
+                let problem = Diagnostic::error("blank-variable", format!("the environment variable `{name}` is empty")).at(span.clone());
                 problems.push(problem.label("read from the environment here").hint("set it, or unset it where the location has a default"));
             }
         }
@@ -207,7 +206,7 @@ fn read_models(root: &Path, problems: &mut Vec<Diagnostic>) -> Result<Vec<Model>
     }
     files.retain(|(_, file)| is_sql(file));
     if files.len() > MAX_MODELS {
-        let what = format!("there are {} SQL models in {}, and may be {MAX_MODELS}", files.len(), shown(&root.join("sql")));
+        let what = format!("there are {} SQL models in {}, and at most {MAX_MODELS} are allowed", files.len(), shown(&root.join("sql")));
         return Err(Error::argument("too-many-models", what));
     }
     let mut models = Vec::new();

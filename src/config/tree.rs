@@ -48,6 +48,8 @@ pub struct Entry {
 pub struct Broken {
     /// What is wrong.
     pub why: String,
+    /// Whether it has more values or keys than are read.
+    pub is_too_large: bool,
     /// Where, in bytes.
     pub offset: usize,
     /// Where the innermost bracket that is not closed stands.
@@ -96,7 +98,7 @@ pub fn read(text: &str) -> Result<Option<Rc<Node>>, Broken> {
             Event::SequenceEnd | Event::MappingEnd => match open.pop() {
                 Some(done) => {
                     let anchor = done.anchor;
-                    done.is_too_much().map_or(Ok(()), |why| Err(Broken { why, offset: done.start, bracket: None }))?;
+                    done.is_too_much().map_or(Ok(()), |why| Err(Broken { why, is_too_large: true, offset: done.start, bracket: None }))?;
                     (Rc::new(done.close(trimmed_end(text, bytes.end))), anchor)
                 }
                 None => continue,
@@ -104,7 +106,8 @@ pub fn read(text: &str) -> Result<Option<Rc<Node>>, Broken> {
             Event::Alias(anchor) => match anchors.get(&anchor) {
                 Some(node) => (Rc::clone(node), 0),
                 None => {
-                    return Err(Broken { why: "an alias stands within what it repeats".to_owned(), offset: bytes.start, bracket: None });
+                    let why = "an alias stands within the value that it repeats".to_owned();
+                    return Err(Broken { why, is_too_large: false, offset: bytes.start, bracket: None });
                 }
             },
             Event::DocumentEnd => break,
@@ -310,7 +313,7 @@ fn written(text: &str, style: ScalarStyle) -> Option<(char, usize)> {
 fn broken(text: &str, error: &ScanError, open: &[Open]) -> Broken {
     let offset = error.marker().byte_offset().unwrap_or(text.len()).min(text.len());
     let bracket = open.last().map(|open| open.start).filter(|start| text.get(*start..).is_some_and(|rest| rest.starts_with(['[', '{'])));
-    Broken { why: error.info(), offset, bracket }
+    Broken { why: error.info(), is_too_large: false, offset, bracket }
 }
 
 fn trimmed(text: &str, bytes: Range<usize>) -> Range<usize> {

@@ -74,7 +74,7 @@ pub fn bind_what_is_right(project: &Project, as_of: NaiveDate, overrides: &BTree
         let text = given.unwrap_or(&parameter.default.value);
         if given.is_some_and(|text| text.trim().is_empty()) {
             let problem = Diagnostic::error("blank-parameter", format!("`--param {name}=` has no value"));
-            problems.push(problem.hint("give it one, or leave it out for the default; a shell's variable that is not set gives nothing"));
+            problems.push(problem.hint("give it a value, or leave it out for the default; an unset variable of a shell is empty"));
             parameters.insert(name.clone(), stand_in(parameter.column_type, &zone));
             continue;
         }

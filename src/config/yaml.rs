@@ -92,7 +92,7 @@ pub fn typed(span: &Span) -> Option<&str> {
 /// Moves a problem of a text to the place of the value in the file. A text from the environment is not repeated in the problem.
 pub fn placed(file: &Arc<SourceFile>, value: &Spanned<String>, problem: Diagnostic) -> Diagnostic {
     if value.is_given() {
-        let what = format!("what the environment gives for `{}` is not right here", value.shown());
+        let what = format!("the value from the environment for `{}` is wrong here", value.shown());
         let told = Diagnostic { level: problem.level, ..Diagnostic::error(problem.code, what) };
         return told.at(span_of(file, value)).hint("look at the variable's value; put the text into the file to see what is wrong with it");
     }
@@ -191,7 +191,7 @@ fn syntax(file: &Arc<SourceFile>, broken: &tree::Broken) -> Diagnostic {
     }
     let quoted = broken.why.contains("quoted scalar");
     match () {
-        () if broken.why.contains("more than") => problem.hint("write what is repeated once, or keep long lists of values in an extract"),
+        () if broken.is_too_large => problem.hint("write what is repeated once, or keep long lists of values in an extract"),
         () if tab.is_some() => problem.hint("indent with blanks, never with tabs"),
         () if quoted => problem.hint("a quote before this is not closed, or stands within a text that is in such quotes"),
         () if text[..start].ends_with('$') && text[start..].starts_with('{') => {

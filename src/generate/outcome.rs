@@ -28,7 +28,7 @@ pub enum Error {
     ForWhom,
     #[error("cannot make up {customers} customers: the number must be from 1 to {MAX_CUSTOMERS}")]
     Customers { customers: u64 },
-    #[error("the period from {from} to {to} is not one of 1 to 3,660 days after the year 1900")]
+    #[error("the period from {from} to {to} must have 1 to 3,660 days and begin in 1900 or later")]
     Period { from: NaiveDate, to: NaiveDate },
     #[error("cannot open the orders {}", path.display())]
     Open { path: PathBuf, source: io::Error },
@@ -38,7 +38,7 @@ pub enum Error {
     OrdersColumn { path: PathBuf, column: String },
     #[error("the orders {} name no customer", path.display())]
     NoCustomers { path: PathBuf },
-    #[error("{} is there already, and what is generated does not mix with other extracts", path.display())]
+    #[error("{} is there already, and generated extracts are not mixed with others", path.display())]
     InUse { path: PathBuf },
     #[error("cannot create {}", path.display())]
     Create { path: PathBuf, source: io::Error },

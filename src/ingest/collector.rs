@@ -1,4 +1,4 @@
-//! Adds up what became of the rows of a source, piece by piece, and ends its reading as soon as it is certain that it is over its budget.
+//! Counts the rows of a source, piece by piece, and stops reading as soon as the source is certainly over its reject budget.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -14,7 +14,7 @@ use crate::engine::{Engine, Scratch, failed};
 use crate::error::{Error, Message, Result};
 use crate::manifest::{Ledger, Overrun};
 
-/// What became of the rows of one piece of a source, while it is read.
+/// The counts of the rows of one piece of a source while it is read.
 #[derive(Debug, Default)]
 pub struct Tally {
     read: u64,
@@ -25,7 +25,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counts rows read and what became of them, with the latest event among them.
+    /// Adds rows that were read: how many were kept and out of window, and the latest event among them.
     pub fn count(&mut self, read: u64, kept: u64, out_of_window: u64, newest_micros: Option<i64>) {
         self.read += read;
         self.kept += kept;
@@ -42,7 +42,7 @@ pub struct Collector {
     rows_seen: AtomicU64,
     totals: Mutex<Totals>,
     scratch: Scratch,
-    /// Whether it is certain that the source is over its budget, so that the rest was not read.
+    /// Whether the source is certainly over its budget, so that the rest was not read.
     is_over: AtomicBool,
     failure: Mutex<Option<Error>>,
 }
@@ -80,14 +80,14 @@ impl Collector {
         })
     }
 
-    /// Says how many pieces there are to read, and how many rows if that is known. Those that have been counted stay so.
+    /// Sets the number of pieces to read, and of rows if that is known. Pieces that have been counted stay counted.
     pub fn expect(&self, pieces: usize, rows: Option<u64>) {
         let mut totals = self.totals();
         totals.pieces.resize_with(pieces, || None);
         totals.rows = rows;
     }
 
-    /// Shows that rows are being read; they count only with their piece.
+    /// Reports progress. Rows are counted only when their piece has been read to its end.
     pub fn see(&self, rows: u64) {
         self.rows_seen.fetch_add(rows, Relaxed);
     }
@@ -95,8 +95,8 @@ impl Collector {
     /// Adds rejects to the tally of a piece, in order of row.
     ///
     /// # Errors
-    /// [`Error::Refused`] when it is certain by now that the source is over its budget: what has been found is counted then, and nothing more
-    /// need be read. [`Error::Unavailable`] as the disk fails.
+    /// [`Error::Refused`] when it is certain by now that the source is over its budget: what has been found is counted then, and nothing
+    /// more need be read. [`Error::Unavailable`] as the disk fails.
     pub fn reject(&self, piece: usize, tally: &mut Tally, rejects: Vec<Reject>) -> Result<()> {
         if rejects.is_empty() || self.is_counted(piece) {
             return Ok(());
@@ -172,12 +172,12 @@ impl Collector {
         totals.pieces.iter().flatten().map(|tally| tally.kept).sum::<u64>() - totals.deduplicated
     }
 
-    /// Takes rows that were counted as kept for duplicates instead.
+    /// Counts rows as duplicates that were counted as kept.
     pub fn deduplicate(&self, rows: u64) {
         self.totals().deduplicated += rows;
     }
 
-    /// Remembers why reading failed, so that the reason survives its way through the engine.
+    /// Stores the error with which reading failed, because the engine does not hand it on unchanged.
     pub fn fail(&self, error: Error) {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
     }
@@ -253,7 +253,7 @@ impl Collector {
         }
     }
 
-    /// What is over the budget, whatever may not have been read: a share of what was read so far proves nothing.
+    /// What is certainly over the budget. A share of the rows that were read so far is not certain while rows are unread.
     pub fn overruns(&self) -> Vec<Overrun> {
         let (ledger, budget) = (self.ledger(0), self.contract.reject_budget);
         let rows = if self.is_complete() { Some(ledger.rows_read) } else { self.totals().rows };
@@ -263,7 +263,7 @@ impl Collector {
         }
     }
 
-    /// Counts nothing any more: readers that have not been stopped yet change nothing that is told.
+    /// Stops counting, so that readers that are still running do not change the result.
     pub fn close(&self) {
         self.totals().is_closed = true;
     }

@@ -31,7 +31,7 @@ pub struct ContractColumn {
     shown: String,
     /// Whether a row without a value is rejected.
     pub required: bool,
-    /// Whether a value that breaks the contract costs the row; else the value alone.
+    /// Whether a value that breaks the contract rejects the row, or else the value alone.
     pub costs_row: bool,
     /// Whether files may lack it.
     pub optional: bool,
@@ -41,7 +41,7 @@ pub struct ContractColumn {
     pub column_type: ColumnType,
     /// The Arrow type that the engine holds it as.
     pub data_type: DataType,
-    /// Which of its values are a no, if it says whether somebody may be written to.
+    /// The values that are an opt-out, if the column carries consent.
     no: Option<BTreeSet<String>>,
     meaning: Meaning,
     accepted: BTreeSet<String>,
@@ -50,7 +50,7 @@ pub struct ContractColumn {
     pattern: Option<Regex>,
 }
 
-/// What a value says of writing to somebody; what weighs more is the greater.
+/// What a value says about consent. A stronger answer is greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Answer {
     /// That nothing is against it.
@@ -138,8 +138,8 @@ impl ContractColumn {
         })
     }
 
-    /// Whether a text of a file is a value of the column that says nothing of a person, wherever in a row it came from: one of few, a day, a
-    /// truth or a number.
+    /// Whether a text of a file is a value of the column that says nothing of a person, wherever in a row it came from: one of few, a day,
+    /// a truth or a number.
     pub fn is_closed(&self, text: &str) -> bool {
         let read = self.meaning.read_text(text);
         read.is_some_and(
@@ -147,12 +147,12 @@ impl ContractColumn {
         )
     }
 
-    /// Whether values of this type in a file can be at fault, so that they must be read even where no model asks for them.
+    /// Whether values of this type in a file can break the contract, so that they must be read even where no model reads them.
     /// `has_nulls` tells whether some may be missing, and `range` the smallest and largest as the file stores them, if it says so.
     pub fn can_fail(&self, in_file: &DataType, has_nulls: bool, range: Option<(i64, i64)>) -> bool {
         let may_miss = self.required && has_nulls;
         let is_bound = !self.accepted.is_empty() || self.min.is_some() || self.max.is_some() || self.pattern.is_some();
-        // Of a row that is rejected it must be known whether it says no.
+        // For every rejected row it must be known whether it carries an opt-out.
         may_miss || is_bound || self.is_consent() || self.meaning.can_fail(in_file, range)
     }
 
@@ -352,7 +352,7 @@ impl Compiler<'_> {
         self.column.values.iter().map(|(word, value)| (word.clone(), value.value.clone())).collect()
     }
 
-    /// Tells of words for values that are not of the column's type.
+    /// Reports replacement values that are not of the column's type.
     fn check_words(&mut self, meaning: &Meaning) {
         for value in self.column.values.values() {
             if meaning.read_text(&value.value).is_none() {
@@ -368,12 +368,13 @@ impl Compiler<'_> {
         let mut no = BTreeSet::new();
         // Of a text that nobody knows, a no in other letters or words would be taken for a yes.
         if self.column.column_type == ColumnType::String && self.column.accepted.is_empty() {
-            let what = format!("`{}` says no to being written to, and its other values are not named", self.name);
-            let mut problem = Diagnostic::error("consent-values", what).label("would be taken for a yes in any other spelling");
+            let what = format!("`{}` has values that are an opt-out, and its other values are not listed", self.name);
+            let mut problem = Diagnostic::error("consent-values", what).label("would not be read as an opt-out in any other spelling");
             if let Some(first) = written.first() {
                 problem = problem.at(span_of(self.file, first));
             }
-            self.problems.push(problem.hint("name all values under `accepted`; what is none of them may then be a no"));
+            self.problems
+                .push(problem.hint("list all values under `accepted`; a value that is not listed then counts as a possible opt-out"));
         }
         for value in written {
             let Some(read) = meaning.read_text(&value.value) else {

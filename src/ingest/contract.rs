@@ -1,4 +1,4 @@
-//! What a row of a source must be. Whole batches are cast and checked at once; only the rows at fault are looked at singly.
+//! The contract of a source. Whole batches are cast and validated at once; rows are looked at one by one only where they break it.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -58,7 +58,7 @@ pub struct Fault {
     pub reason: &'static str,
     /// What it costs.
     pub scope: Scope,
-    /// Whether a row that is rejected may have said that somebody must not be written to; not said of values.
+    /// Whether a rejected row may have carried an opt-out. It is false for rejected values.
     pub may_be_no: bool,
 }
 
@@ -81,7 +81,8 @@ impl Contract {
     /// Compiles the contract of a source for a run.
     ///
     /// # Errors
-    /// Everything in it that has no meaning: names of no column, formats, bounds and patterns that do not parse, an event time that is no time.
+    /// Everything in it that has no meaning: names of no column, formats, bounds and patterns that do not parse, an event time that is no
+    /// time.
     pub fn new(
         file: &Arc<SourceFile>,
         (name, source): (&str, &Source),
@@ -284,7 +285,7 @@ impl Contract {
     }
 }
 
-/// An event time that a row may lack: it would have no place before or after the as-of day.
+/// The problem of an event time that may be missing: such a row would be neither before nor after the as-of day.
 fn unplaced(file: &Arc<SourceFile>, source: &Source, event_time: usize) -> Option<Diagnostic> {
     let (name, column) = source.columns.get_index(event_time)?;
     if column.required && !column.optional {
@@ -296,7 +297,7 @@ fn unplaced(file: &Arc<SourceFile>, source: &Source, event_time: usize) -> Optio
     Some(problem.hint(format!("declare `{name}` with `required: true` and without `optional: true`")))
 }
 
-/// A column that costs the row by its place and is said not to.
+/// The problem of a column that must reject the row and is declared not to.
 fn contradiction(file: &Arc<SourceFile>, compiled: &ContractColumn, column: &Column) -> Option<Diagnostic> {
     let on_error = column.on_error.as_ref().filter(|on_error| on_error.value == OnError::Null && compiled.costs_row)?;
     let what = format!("`{}` is required, of the key or the event time, so a bad value cannot become null", compiled.name);

@@ -1,4 +1,4 @@
-//! Finds the files of every source, and says of one that has too few or too old ones whether it is late or wrong.
+//! Finds the files of every source. A source with too few or too old files is either late or wrong.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -79,7 +79,7 @@ fn had_files(before: Option<&Commit>, source: &str, location: &str) -> bool {
     })
 }
 
-/// A location that has no files, and never had any as far as is known: it is wrong, not late.
+/// The problem of a location that has no files and, as far as is known, never had any: it is wrong, and not late.
 fn never_matched(project: &Project, name: &str, source: &Source, glob: &Glob) -> Diagnostic {
     let problem = Diagnostic::error("no-such-extract", format!("the source `{name}` has no files, and never had any at this location"));
     let problem = problem.at(span_of(&project.file, &source.location)).label(match glob.has_wildcards() {
@@ -95,7 +95,7 @@ fn never_matched(project: &Project, name: &str, source: &Source, glob: &Glob) ->
     })
 }
 
-/// Says that extracts are missing or stale, and that waiting helps.
+/// The error for extracts that are missing or stale, for which the run must wait.
 pub fn not_there_yet(which: Vec<String>) -> Error {
     let what = if which.len() == 1 {
         "an extract is missing or stale".to_owned()
@@ -106,7 +106,7 @@ pub fn not_there_yet(which: Vec<String>) -> Error {
     Error::Missing(message.hint("wait for them, or correct the source's `location`, `min_files` or `freshness` in the pipeline file"))
 }
 
-/// What is wrong with the files of a source, so that the run must wait.
+/// Why the run must wait for files of a source; none when it need not.
 fn missing_or_stale(contract: &Contract, files: &[File], location: &str) -> Option<String> {
     match files.len() as u64 {
         0 if contract.min_files > 0 => return Some(format!("no file matches {location}")),
@@ -120,7 +120,7 @@ fn missing_or_stale(contract: &Contract, files: &[File], location: &str) -> Opti
     stale("the newest file", newest, contract, allowed)
 }
 
-/// What is wrong with the rows of a source that has been read, so that the run must wait.
+/// Why the run must wait for newer rows of a source that has been read; none when it need not.
 pub fn stale_rows(contract: &Contract, collector: &Collector) -> Option<String> {
     let allowed = contract.freshness.newest_row_days?;
     let Some(micros) = collector.newest_micros() else {
@@ -129,7 +129,7 @@ pub fn stale_rows(contract: &Contract, collector: &Collector) -> Option<String> 
     stale("the newest row", micros, contract, allowed).map(|why| format!("{}: {why}", contract.source))
 }
 
-/// What is wrong with the newest of an extract, which is of a moment in microseconds since 1970. Days are the pipeline's.
+/// Why the newest row or file of an extract is too old; its time is in microseconds since 1970. Days are counted in the pipeline's zone.
 fn stale(what: &str, newest_micros: i64, contract: &Contract, allowed: u32) -> Option<String> {
     let newest = arrow::datatypes::Date32Type::to_naive_date_opt(contract.zone.day_of(newest_micros)?)?;
     let age = (contract.as_of_day - newest).num_days();

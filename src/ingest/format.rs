@@ -1,4 +1,4 @@
-//! What a file is, told from its first bytes and not from its name.
+//! Recognises what a file is by its first bytes, and not by its name.
 
 use crate::config::SourceFormat;
 use crate::error::{Error, Message};
@@ -30,7 +30,7 @@ const UNPACK: &str = "unpack it and deliver the files in it, as they are or pack
 const AS_TEXT: &str = "export it as CSV (UTF-8, separated by commas), NDJSON or Parquet";
 const AS_UTF8: &str = "save it as UTF-8";
 
-/// Beginnings that no text has: what begins so, and what to do about it.
+/// First bytes that no text has, with what such a file is and what to do about it.
 const FOREIGN: [(&[u8], &str, &str); 22] = [
     (b"PK\x03\x04", "a zip archive", UNPACK),
     (b"PK\x05\x06", "an empty zip archive", UNPACK),
@@ -106,7 +106,7 @@ pub fn of_head(head: &[u8]) -> SourceFormat {
     }
 }
 
-/// What a text looks like that is not of the format it is read as: said beside what is wrong with it, since it is a guess.
+/// The format that a text seems to have when it is not the one it is read as. This is a guess, so it is shown beside the actual problem.
 pub fn guess(head: &[u8], read_as: SourceFormat) -> Option<String> {
     let text = head.trim_ascii_start();
     let lower = text[..text.len().min(64)].to_ascii_lowercase();

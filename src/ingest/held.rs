@@ -1,4 +1,4 @@
-//! Codes of texts that one scan has looked up and later ones need again.
+//! Dictionary codes that one scan of a source has looked up and later scans need again.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
@@ -37,7 +37,7 @@ impl HeldCodes {
         HeldCodes { columns: Mutex::default(), memory }
     }
 
-    /// Where somebody else who reads the source counts what they hold.
+    /// A reservation of its own for another reader of the source.
     pub fn another(&self) -> Reservation {
         self.memory.another()
     }

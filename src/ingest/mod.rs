@@ -1,4 +1,4 @@
-//! From extracts to kept rows and rejected rows: finds the files, reads each row once, casts and checks it against its contract.
+//! Reads extracts: finds the files, reads each row once, applies the contract, and gives kept and rejected rows.
 
 mod collector;
 mod column;
@@ -53,7 +53,7 @@ use crate::error::Result;
 /// Compiles the contracts of every source, but for those that have a problem.
 pub fn contracts(project: &Project, values: &Values, problems: &mut Vec<Diagnostic>) -> Vec<Arc<Contract>> {
     let mut contracts = Vec::new();
-    // Of a source that lacks a column, since that is wrong, nothing else can be said.
+    // A source from which a wrong column was left out is skipped, because any other finding could be a consequence of that.
     for (name, source) in project.pipeline.sources.iter().filter(|(name, _)| !project.lost.touches(&["sources", name])) {
         match Contract::new(&project.file, (name, source), &project.pipeline.null_words, values) {
             Ok(contract) => contracts.push(Arc::new(contract)),
@@ -63,9 +63,9 @@ pub fn contracts(project: &Project, values: &Values, problems: &mut Vec<Diagnost
     contracts
 }
 
-/// Makes a source readable by SQL. It is read where models read it, as often as they do, unless it has several readers and would be costly to
-/// read again: then the columns that models read are kept. Of a source with a key the rows are found first that others supersede, by scans of
-/// their own. How many rows there are, where something was read.
+/// Makes a source readable by SQL. It is read where models read it, as often as they do, unless it has several readers and would be costly
+/// to read again: then the columns that models read are kept. Of a source with a key the rows are found first that others supersede, by
+/// scans of their own. How many rows there are, where something was read.
 ///
 /// # Errors
 /// As reading its files fails.
@@ -85,7 +85,7 @@ pub async fn register(engine: &Engine, name: &str, extract: &Extract, demand: &D
     if table.is_columnar() || (demand.times <= 1 && (table.has_row_groups() || has_plain_texts)) {
         engine.register_stored(name, Arc::clone(&contract.schema), Arc::new(table))?;
     } else if demand.times <= 1 {
-        // What is read once gets codes where something compares it, and not before.
+        // The texts of a source that is read once get codes only where they are compared.
         engine.register(name, Arc::new(table.with_texts()))?;
     } else {
         rows = Some(keep(engine, name, contract, &columns, table).await.map_err(failed)?);
@@ -110,7 +110,7 @@ async fn keep(engine: &Engine, name: &str, contract: &Contract, columns: &[usize
     Ok(rows)
 }
 
-/// What the secret of the fingerprints of keys is made from: the versions of the files, which nobody can choose to suit a key.
+/// The secret for the fingerprints of keys. It comes from the versions of the files, which nobody can choose to make keys collide.
 fn seed_of(extract: &Extract) -> [u8; 16] {
     let mut digest = Sha256::new();
     for input in inputs(extract) {

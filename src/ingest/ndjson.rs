@@ -1,4 +1,4 @@
-//! NDJSON extracts: one JSON object a line; a line that is none costs only itself.
+//! NDJSON extracts: one JSON object a line. A line that is no object is rejected alone.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -163,7 +163,8 @@ const INVALID: &str = "invalid-json";
 const NESTED: &str = "nested-value";
 const UNKNOWN: &str = "unknown-column";
 
-/// The key that a line before had in the same place, in its quotes, and the position of its name. Lines mostly have their keys in one order.
+/// The key that a line before had in the same place, in its quotes, and the position of its name. Lines mostly have their keys in one
+/// order.
 type Key = (String, usize);
 
 /// A value of an object.

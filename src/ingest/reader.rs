@@ -1,4 +1,4 @@
-//! Reads one piece of a source after the other, checks its rows against the contract, and hands the kept ones on.
+//! Reads one piece of a source after the other, applies the contract to its rows, and sends the kept rows on.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use crate::error::{Error, Message, Result};
 use crate::storage::File;
 
 impl Scan {
-    /// Reads a unit to its end and counts its rows; false when it stopped before, because nobody takes the rows any more.
+    /// Reads a unit to its end and counts its rows; false when it stopped early because the receiver of the rows has gone.
     ///
     /// # Errors
     /// As reading the file fails.
@@ -44,7 +44,7 @@ impl Scan {
         if ended {
             let rows = reading.rows;
             self.collector.finish_piece(piece, reading.tally)?;
-            // Rows are told apart by their number among those that break no rule, which no scan may find otherwise.
+            // A row is identified by its number among the rows that break no rule, so every scan must find the same rows.
             if (self.placed.is_some() || self.superseded.is_some()) && self.collector.kept_of(piece) != Some(rows) {
                 let what = format!("a file of the source `{}` has other rows when other columns of it are read", self.contract.source);
                 return Err(Error::Refused(Message::new(what).hint("its statistics are wrong: have it written again")));
@@ -89,7 +89,7 @@ impl<'a> Reading<'a> {
             let faults: Vec<Fault> = checked.faults.iter().map(|fault| Fault { row: row + fault.row, ..*fault }).collect();
             let kept = self.settle(rows as u64, checked)?;
             for of_row in faults.chunk_by(|one, two| one.row == two.row) {
-                // Somebody else has told of them already, or of all in this piece.
+                // Another scan may have reported the rejects of this piece already.
                 if !scan.collector.is_counted(piece) {
                     let rejects = whole.rejects(scan, of_row).await?;
                     scan.collector.reject(piece, &mut self.tally, rejects)?;
@@ -100,7 +100,7 @@ impl<'a> Reading<'a> {
             }
             row += rows;
         }
-        // What it holds is room for what comes.
+        // Its memory is released before the codes are stored.
         drop(batches);
         let file = Arc::clone(&group.file);
         file.is_unchanged().await?;
@@ -110,7 +110,7 @@ impl<'a> Reading<'a> {
         Ok(true)
     }
 
-    /// Reads a text file. Its blocks are found one after the other and looked at side by side, so that one large file keeps all threads busy.
+    /// Reads a text file. Its blocks are found one after the other and decoded in parallel, so that one large file keeps all threads busy.
     ///
     /// # Errors
     /// [`Error::Refused`] when it is not what the contract says; otherwise as reading the store fails.
@@ -138,7 +138,7 @@ impl<'a> Reading<'a> {
                 Some(Piece::Bad { reason, .. }) if text.is_none() && format == SourceFormat::Csv => {
                     return Err(no_header(file, reason));
                 }
-                // In its turn, so that rejects come in order.
+                // It waits for its turn, so that rejects stay in order.
                 Some(Piece::Bad { line, bytes, reason }) => settling.push_back(Settling::Bad { line, bytes, reason }),
                 None => {}
             }
@@ -168,7 +168,7 @@ impl<'a> Reading<'a> {
         Ok(true)
     }
 
-    /// Hands rows on; false when nobody takes them any more.
+    /// Sends rows on; false when the receiver has gone.
     ///
     /// # Errors
     /// When the process has more memory than it may.
@@ -206,7 +206,7 @@ impl<'a> Reading<'a> {
         self.scan.coded(&mut self.codes, checked)
     }
 
-    /// Settles what the end of a text file shows: that it is damaged, or that it is no such text at all.
+    /// Handles the end of a text file: the file may be damaged, or may not be of its format at all.
     fn settle_end(&mut self, file: &File, format: SourceFormat, blocks: &Blocks, text: Option<&TextFile>) -> Result<()> {
         let has_records = text.is_some_and(|text| text.has_records.load(Relaxed));
         // A header alone is an empty extract.
@@ -241,7 +241,7 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// What comes next of a text file, while blocks are looked at side by side.
+/// The next part of a text file while blocks are decoded in parallel.
 enum Settling {
     Block(JoinHandle<Result<Settled>>),
     /// A record that is in no block.

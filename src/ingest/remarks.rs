@@ -1,4 +1,4 @@
-//! What is kept and told of what could not be read: rejected records without what nobody declared or should see, and their files.
+//! What is kept of rejected records, without undeclared and personal values, and what they say about their files.
 
 use serde_json::Value;
 
@@ -19,14 +19,14 @@ pub const DAMAGED: &str = "damaged-compression";
 /// The reason of a record that is no UTF-8.
 pub const INVALID_UTF8: &str = "invalid-utf8";
 
-/// What is kept of a record of which no value can be trusted to stand where it should.
+/// What is kept of a record whose values cannot be assigned to columns.
 pub fn withheld(what: &str) -> String {
     format!("withheld: {what}")
 }
 
-/// What is kept of a value of a rejected record: nothing unless the contract names its column, and a mask if that is personal. Where a source
-/// has personal columns, so is any text in the others but what says nothing of a person (see [`ContractColumn::is_closed`]): a record with
-/// as many fields as it should have may be shifted all the same.
+/// What is kept of a value of a rejected record: nothing unless the contract names its column, and a mask if that is personal. Where a
+/// source has personal columns, so is any text in the others but what says nothing of a person (see [`ContractColumn::is_closed`]): a
+/// record with as many fields as it should have may be shifted all the same.
 pub fn shown(contract: &Contract, name: &str, value: impl Into<Value>) -> Option<Value> {
     let columns: Vec<&ContractColumn> = contract.columns.iter().filter(|column| column.names.iter().any(|known| known == name)).collect();
     if columns.is_empty() {

@@ -75,7 +75,8 @@ impl Scan {
         for (codes, field) in codes.iter_mut().zip(self.schema.fields()) {
             let array = if codes.need_texts() { texts_or_values.next() } else { None };
             arrays.push(match array {
-                // Texts that lie elsewhere, several of them perhaps in the same place, are texts all the same, and become such when they are sent.
+                // Texts that lie elsewhere, several of them perhaps in the same place, are texts all the same, and become such when they
+                // are sent.
                 Some(values) if values.data_type() == field.data_type() || field.data_type() != &CODE => values,
                 texts => codes.next(&self.dictionary, texts.as_ref(), checked.rows).map_err(|error| self.failed(&error))?,
             });
@@ -92,8 +93,8 @@ impl Scan {
         Reject { file: file.to_owned(), row_number, scope, column, reason, raw, may_be_no }
     }
 
-    /// A row of arrays as a JSON object of the contract's columns, without nested values and the values of personal ones; of one that is longer
-    /// than a record of text may be its size.
+    /// A row of arrays as a JSON object of the contract's columns, without nested values and the values of personal ones; of one that is
+    /// longer than a record of text may be its size.
     pub(super) fn masked_row(&self, columns: &[Option<ArrayRef>], row: usize) -> String {
         let mut object = serde_json::Map::new();
         for (column, array) in self.contract.columns.iter().zip(columns) {
@@ -111,8 +112,8 @@ impl Scan {
     }
 }
 
-/// The reject of a record whose values cannot be read, whatever the reason. Nobody knows what it says: where others of its source say whether
-/// somebody may be written to, it may have said no.
+/// The reject of a record whose values cannot be read, whatever the reason. Nobody knows what it says: where others of its source say
+/// whether somebody may be written to, it may have said no.
 pub(super) fn unreadable(contract: &Contract, file: &File, line: u64, reason: &'static str, raw: String) -> Reject {
     let raw = raw.into();
     let may_be_no = contract.carries_consent();

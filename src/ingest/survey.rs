@@ -1,4 +1,4 @@
-//! When one file of an extract is refused, the others that would be too: so that all are told at once, and not one a run.
+//! When one file of an extract is refused, looks for other files that would be refused too, so that one run reports all of them.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ const MAX_FILES: usize = 2_000;
 /// The most that are told.
 const MAX_TOLD: usize = 20;
 
-/// The refusal of a file together with those of all other files that show what is wrong with them at their beginning, or in a footer.
+/// The refusal of a file together with those of all other files that are wrong at their beginning or in their footer.
 pub async fn with_others(refused: Message, engine: &Engine, extracts: &[Extract]) -> Message {
     let files = extracts.iter().flat_map(|extract| extract.files.iter().map(move |(file, format)| (extract, file, *format)));
     let looked = futures::stream::iter(files.take(MAX_FILES)).map(|(extract, file, format)| look(engine, extract, file, format));
@@ -28,7 +28,7 @@ pub async fn with_others(refused: Message, engine: &Engine, extracts: &[Extract]
     together(refused, broken)
 }
 
-/// Several refusals as one; the one that was met first is among them, or is told before them.
+/// Several refusals as one. The first refusal is among them, or is put before them.
 pub fn together(refused: Message, mut broken: Vec<Message>) -> Message {
     if !broken.contains(&refused) {
         broken.insert(0, refused);
@@ -51,7 +51,7 @@ pub fn together(refused: Message, mut broken: Vec<Message>) -> Message {
     if hints.is_empty() { together } else { together.hint(hints.join("; ")) }
 }
 
-/// Why a file is refused, as far as its first rows or its footer tell.
+/// Why a file is refused, as far as its first rows or its footer show.
 async fn look(engine: &Engine, extract: &Extract, file: &File, format: SourceFormat) -> Option<Message> {
     let contract = &extract.contract;
     let looked = if format == SourceFormat::Parquet {
@@ -66,14 +66,14 @@ async fn look(engine: &Engine, extract: &Extract, file: &File, format: SourceFor
             held: Arc::new(HeldCodes::within(engine.reservation())),
             is_last: true,
             projection,
-            // With texts, so that none gets a code.
+            // The schema has texts, so that no codes are looked up.
             schema: Arc::clone(&contract.schema),
             placed: None,
             superseded: None,
             batch_rows: 1,
             blocks_at_once: 1,
         });
-        // Nobody takes its rows: it is left off with the first.
+        // The receiver is dropped at once, so reading stops with the first rows.
         let (sink, _) = tokio::sync::mpsc::channel(1);
         Reading::new(&scan, 0).text(file, format, &sink).await.map(drop)
     };

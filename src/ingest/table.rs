@@ -1,4 +1,4 @@
-//! A source as a table that DataFusion scans: its pieces are shared out among the threads, and a scan reads the columns it needs.
+//! A source as a table that DataFusion scans: its pieces are distributed over the threads, and a scan reads only the columns it needs.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -156,7 +156,7 @@ impl TableProvider for SourceTable {
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
         let projection = projection.cloned().unwrap_or_else(|| (0..self.contract.columns.len()).collect());
         let schema: SchemaRef = Arc::new(self.schema.project(&projection)?);
-        // A scan more than there should be finds nothing held, and holds nothing.
+        // A scan beyond the expected number finds no stored codes, and stores none.
         let left = self.scans_left.fetch_update(Relaxed, Relaxed, |left| Some(left.saturating_sub(1))).unwrap_or(0);
         let scan = self.scan_of(projection, Arc::clone(&schema), left <= 1, self.superseded.clone());
         Ok(Arc::new(StreamingTableExec::try_new(schema, self.partitions(scan), None, [], false, None)?))
@@ -181,7 +181,7 @@ impl SourceTable {
         }
     }
 
-    /// Blocks of a text file that are looked at side by side: one by each thread and one to follow it, or fewer where there is little memory.
+    /// How many blocks of a text file are decoded in parallel: one for each thread and one waiting, or fewer where there is little memory.
     fn blocks_at_once(&self) -> usize {
         let readers = self.units.len().clamp(1, self.threads);
         (2 * self.threads.div_ceil(readers)).min(self.blocks_that_fit / readers).max(1)

@@ -1,4 +1,4 @@
-//! Text extracts as blocks of whole records: ranged reads, unpacking, and the lines that records stand on.
+//! Divides text extracts into blocks of whole records: ranged reads, decompression, and the line numbers of records.
 
 mod long;
 
@@ -66,7 +66,7 @@ pub enum Piece {
     },
 }
 
-/// Reads a text file piece by piece. Every byte is looked at a bounded number of times, however its quotes stand.
+/// Reads a text file piece by piece. Every byte is read a bounded number of times, wherever quotes are.
 pub struct Blocks {
     file: File,
     is_csv: bool,

@@ -1,4 +1,4 @@
-//! One text file: its header, and what becomes of the records of its blocks.
+//! Decodes one text file: its header, and the records of its blocks.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -94,7 +94,7 @@ impl TextFile {
         let checked = scan.contract.check(&decoded.columns, decoded.rows, &decoded.unread, &scan.projection)?;
         let read = (decoded.rows + decoded.bad.len()) as u64;
         let rejected = (!checked.faults.is_empty() || !decoded.bad.is_empty()).then(|| Rejected {
-            // Where each row stands is only worked out when one of them is at fault.
+            // The places of rows are computed only when a row breaks the contract.
             standing: if checked.faults.is_empty() { Vec::new() } else { decoded.records.unwrap_or_else(|| self.records(&block)) },
             faults: checked.faults.clone(),
             bad: decoded.bad,
@@ -107,7 +107,7 @@ impl TextFile {
         Ok(Settled { read, kept, out_of_window, newest_micros, rejected })
     }
 
-    /// Gives the rejects of a block row by row, in their order: of all rows at once they may be many times what the block is.
+    /// Gives the rejects of a block row by row, in order. All of them together may be many times larger than the block.
     pub(super) fn rejects(&self, rejected: Rejected, mut take: impl FnMut(Vec<Reject>) -> Result<()>) -> Result<()> {
         let Rejected { block, standing, faults, bad } = rejected;
         let unreadable = |(record, reason): &(Record, &'static str)| {

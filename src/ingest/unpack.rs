@@ -1,4 +1,4 @@
-//! Unpacks what a file holds, a bounded piece at a time, whatever little input it takes to fill it.
+//! Decompresses a file, a bounded piece at a time, however little input fills it.
 
 use std::io::{Error, ErrorKind, Result, Write};
 
@@ -7,7 +7,7 @@ use zstd::zstd_safe::{DCtx, DParameter, ErrorCode, InBuffer, OutBuffer, get_erro
 
 use super::format::Packing;
 
-/// Bytes unpacked at once, so that a hostile file is looked at before it is large.
+/// Bytes that are decompressed at once, so that a hostile file is noticed before it fills the memory.
 pub const PIECE_BYTES: usize = 64 * 1024;
 
 /// The largest window of a Zstandard frame, as `--long=31` makes it. A frame takes as much memory as its content, or its window if that is
@@ -25,7 +25,8 @@ pub enum Unpacker {
     Zstd(Box<Zstd>),
 }
 
-/// A Zstandard decoder that knows whether its input is complete and how much memory it takes, which the streaming one of the crate does not tell.
+/// A Zstandard decoder that knows whether its input is complete and how much memory it takes, which the streaming one of the crate does not
+/// tell.
 pub struct Zstd {
     context: DCtx<'static>,
     /// What the frame has given so far.

@@ -10,8 +10,8 @@ use super::rejects::Reject;
 use super::scan::Scan;
 use crate::error::{Error, Result};
 
-/// The rows of a row group with all columns, whichever were asked for: rejected rows are kept whole. They are read once, beside the others, from
-/// the first that is asked for.
+/// The rows of a row group with all columns, whichever were asked for: rejected rows are kept whole. They are read once, beside the others,
+/// from the first that is asked for.
 pub(super) struct WholeRows {
     group: RowGroup,
     batches: Option<Batches>,

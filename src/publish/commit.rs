@@ -236,7 +236,7 @@ fn still_true(destination: &Location, draft: &Commit, seen: &Publications, known
     let message = Message::new(if own.is_some() {
         format!("another run published {shown} for the same day first; this one published nothing")
     } else {
-        format!("the publication of the day before is {shown} by now, and this run has compared with another; it published nothing")
+        format!("the publication of the day before is {shown} now, and this run has compared with an older one; it published nothing")
     });
     Err(Error::Conflict(message.hint("run again: it will see what the other run published")))
 }
@@ -252,6 +252,6 @@ fn unknown(shown: &str, error: &Error) -> Error {
     Error::Unavailable(
         Message::new(format!("whether {shown} was created is not known: it cannot be read back"))
             .detail(error.to_string())
-            .hint("run again: it sees what is there, and publishes only if nothing was"),
+            .hint("run again: it publishes only if this run has not"),
     )
 }

@@ -42,7 +42,7 @@ fn destination_at(text: &str, root: &Path, stores: &Stores) -> Result<Location> 
         return Err(unfit(READ_ONLY));
     }
     if place.is_local() && place.path.is_empty() {
-        return Err(unfit("it is the root of the file system, as a variable gives that is not set"));
+        return Err(unfit("it is the root of the file system, perhaps because a variable is not set"));
     }
     Ok(place)
 }

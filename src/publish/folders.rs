@@ -137,7 +137,8 @@ pub async fn put_back(destination: &Location, file: &DataFile, folder_path: &str
     copy(destination, &from, &destination.join(&file.path), file.bytes).await.map(|()| true).map_err(failed)
 }
 
-/// Replaces a file in the folders by the publication's file, unless they are equal. Gives the path of the publication's file if that is gone.
+/// Replaces a file in the folders by the publication's file, unless they are equal. Gives the path of the publication's file if that is
+/// gone.
 async fn replace(destination: &Location, to: Path, file: Option<&DataFile>) -> Result<Option<String>> {
     let shown = destination.shown(&to);
     let there = match destination.store.head(&to).await {

@@ -78,7 +78,7 @@ impl Publications {
 
     /// The error for a publication that was replaced by another one while it was read.
     pub fn moved_on(&self, as_of: NaiveDate) -> Error {
-        let message = Message::new(format!("the day {as_of} was published anew, or taken out, while its publication was read"));
+        let message = Message::new(format!("the day {as_of} was published again, or withdrawn, while its publication was read"));
         Error::Conflict(message.hint("run again: it will see what is there now"))
     }
 

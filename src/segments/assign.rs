@@ -116,7 +116,7 @@ impl<'a> Assigner<'a> {
         self.verification.finish()?;
         if self.nameless > 0 {
             let what = format!("{} rows of the profile `{PROFILE}` have no `{CUSTOMER_ID}`", self.nameless);
-            return Err(Error::Refused(Message::new(what).hint("leave out of the profile whoever has no number, or give them one")));
+            return Err(Error::Refused(Message::new(what).hint("leave customers without a number out of the profile, or give them one")));
         }
         let mut assigned = Vec::new();
         let mut withheld = Vec::new();

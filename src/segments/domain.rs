@@ -140,7 +140,7 @@ impl Verification<'_> {
         for (always, customers) in &mut self.always {
             let asked = always.condition.evaluate(batch).and_then(|value| value.into_array(batch.num_rows()));
             let asked = asked.map_err(|error| {
-                let what = format!("what always holds of the profile, `{}`, could not be asked: {}", always.shown, sql::discreet(&error));
+                let what = format!("the condition `{}` of `profile: always` failed: {}", always.shown, sql::discreet(&error));
                 let message = Message::new(what).detail(format!("at {}{}", always.place, of_columns(&always.condition)));
                 Error::Refused(message.hint("guard the condition against such values, as with `nullif`"))
             })?;
@@ -161,7 +161,7 @@ impl Verification<'_> {
         if broken.is_empty() {
             return Ok(());
         }
-        let what = format!("`{PROFILE}` is not what `profile` in the pipeline file says it always is");
+        let what = format!("`{PROFILE}` breaks what `profile` in the pipeline file declares");
         let hint =
             "nothing was published; correct the SQL that computes the column, or the declaration that segment rules were proved with";
         Err(Error::Refused(Message::new(what).details(broken).hint(hint)))

@@ -68,7 +68,8 @@ impl Address {
             "http" | "https" => remote(path, true),
             store if STORES.contains(&store) => {
                 let authority = &rest[..rest.len() - path.len()];
-                // Azure's own URLs have the container there. Anything with a colon is a secret, which would sooner or later be shown by mistake.
+                // Azure's own URLs have the container there. Anything with a colon is a secret, which would sooner or later be shown by
+                // mistake.
                 if authority.rsplit_once('@').is_some_and(|(before, _)| before.contains(':') || !scheme.starts_with("abfs")) {
                     return Err("credentials have no place in it: say them in the environment".to_owned());
                 }

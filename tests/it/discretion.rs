@@ -265,7 +265,7 @@ fn a_failure_on_data_names_its_kind_place_and_column() {
         ),
         (
             Project { more: "profile: {always: ['cast(phone as date) > $as_of']}\n", ..Project::default() },
-            ["could not be asked: a value is no date", "at pipelines/customer_segments.yaml:3:20, of `phone`"],
+            ["failed: a value is no date", "at pipelines/customer_segments.yaml:3:20, of `phone`"],
         ),
         (
             Project {

@@ -177,7 +177,7 @@ fn what_the_earlier_publication_lacks_is_skipped() {
         .edit("sql/customers.sql", "    o.revenue,\n", "    o.revenue,\n    o.revenue * 2 as doubled,\n");
     let run = shop.run("2026-03-02");
     assert_eq!(run.verdict("new_column"), ("skipped", "the publication as of 2026-03-01 has no `customers.doubled`"));
-    let few = ("skipped", "fewer than 20 rows now or in the publication as of 2026-03-01 say nothing");
+    let few = ("skipped", "there are fewer than 20 rows now or in the publication as of 2026-03-01, too few to compare");
     assert_eq!(run.verdict("spread"), few);
 }
 

@@ -123,6 +123,91 @@ fn no_files_import_each_other_in_a_circle() {
     assert!(told.is_empty(), "files import each other, with the names that each takes from the next:\n{}", told.join("\n"));
 }
 
+/// Small crates, each with whether files of it import each other in a circle.
+const CRATES: [(&str, &[(&str, &str)], bool); 9] = [
+    (
+        "a name and a module of a sibling",
+        &[("lib.rs", "mod a; mod b;"), ("a.rs", "use super::b::f; pub fn g() { f() }"), ("b.rs", "use crate::a; pub fn f() { a::g() }")],
+        true,
+    ),
+    (
+        "a child and its parent, which uses it",
+        &[("lib.rs", "mod a;"), ("a/mod.rs", "mod c; use c::f; pub struct P; fn x() { f() }"), ("a/c.rs", "use super::P; pub fn f() {}")],
+        true,
+    ),
+    (
+        "a child and its parent, which only re-exports it",
+        &[("lib.rs", "mod a;"), ("a/mod.rs", "mod c; pub use c::f; pub struct P;"), ("a/c.rs", "use super::P; pub fn f() {}")],
+        false,
+    ),
+    (
+        "a name that a parent re-exports",
+        &[
+            ("lib.rs", "mod a; mod b;"),
+            ("a/mod.rs", "mod c; pub use c::f;"),
+            ("a/c.rs", "use crate::b::g; pub fn f() { g() }"),
+            ("b.rs", "pub fn g() { crate::a::f() }"),
+        ],
+        true,
+    ),
+    (
+        "a module under another name, in a group",
+        &[
+            ("lib.rs", "mod a; mod b;"),
+            ("a.rs", "use crate::{b::{self as other}}; pub fn g() { other::f() }"),
+            ("b.rs", "pub fn f() { self::super::a::g() }"),
+        ],
+        true,
+    ),
+    (
+        "all names of a module",
+        &[("lib.rs", "mod a; mod b;"), ("a.rs", "use crate::b::*; pub fn g() { f() }"), ("b.rs", "pub fn f() { crate::a::g() }")],
+        true,
+    ),
+    (
+        "a path in an attribute",
+        &[
+            ("lib.rs", "mod a; mod b;"),
+            ("a.rs", "#[serde(deserialize_with = \"crate::b::f\")] pub struct G;"),
+            ("b.rs", "use crate::a::G; pub fn f() -> G {}"),
+        ],
+        true,
+    ),
+    (
+        "tests, comments and texts",
+        &[
+            ("lib.rs", "mod a; mod b;"),
+            ("a.rs", "// crate::b::f\npub fn g() -> &'static str { r#\"crate::b::f {\"# }\n#[cfg(test)]\nmod tests { use crate::b::f; }"),
+            ("b.rs", "use crate::a::g; pub fn f() -> char { g(); '{' }"),
+        ],
+        false,
+    ),
+    (
+        "a circle of three",
+        &[
+            ("lib.rs", "mod a; mod b; mod c;"),
+            ("a.rs", "pub struct A(crate::b::B);"),
+            ("b.rs", "pub struct B(crate::c::C);"),
+            ("c.rs", "pub struct C(Box<crate::a::A>);"),
+        ],
+        true,
+    ),
+];
+
+#[test]
+fn circles_are_seen_however_an_import_is_written() {
+    for (case, files, is_circle) in CRATES {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let circles = Imports::of(folder.path()).circles();
+        assert_eq!(circles.len(), usize::from(is_circle), "{case}: {circles:?}");
+    }
+}
+
 #[test]
 fn files_and_functions_are_short() {
     let source = package().join("src");

@@ -1,4 +1,4 @@
-//! The fast way through clean records: from one comma or line end to the next, without looking at the bytes between them.
+//! The fast path for clean records: it goes from one comma or line end to the next, without looking at the bytes between them.
 
 /// The fields of some records, one after the other. Outside of quotes no carriage return stands without a line feed: where one does, the
 /// records are found byte by byte first.
@@ -44,7 +44,7 @@ impl<'a> Fields<'a> {
         Some(&self.text[start..end])
     }
 
-    /// Where the unquoted text ends that stands here; goes on behind it.
+    /// The end of the unquoted text that begins here. Moves behind it.
     #[inline]
     fn end_of_field(&mut self, is_last: bool) -> Option<usize> {
         let bytes = self.text.as_bytes();

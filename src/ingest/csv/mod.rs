@@ -1,4 +1,4 @@
-//! CSV extracts (RFC 4180): columns are found by the header's names, and a record that does not parse costs only itself.
+//! CSV extracts (RFC 4180): columns are found by the header's names. A record that does not parse is rejected alone.
 
 mod fields;
 pub mod records;
@@ -45,11 +45,11 @@ impl Header {
             Error::Refused(message.hint("save the file as UTF-8; it may be in Windows-1252 or Latin-1, or be no text at all"))
         })?;
         let names: Vec<String> = fields.into_iter().map(|name| name.trim().to_owned()).collect();
-        // What stands there instead may be personal, so it is not repeated.
+        // The line may contain personal data instead of names, so it is not repeated.
         let mut places: HashMap<&str, usize> = HashMap::with_capacity(names.len());
         let mut twice = None;
         for (at, name) in names.iter().enumerate() {
-            // Columns without a name belong to nobody, as spreadsheets leave them behind.
+            // Spreadsheets leave columns without a name behind, which are ignored.
             let first = *places.entry(name).or_insert(at);
             if first < at && !name.is_empty() {
                 twice = twice.or(Some(name));

@@ -135,8 +135,8 @@ impl Fingerprints {
         self.held.grow(more)
     }
 
-    /// Gives the entries that matter of each key that has several, in order of their detail and then of their place; the places of those that
-    /// do not matter.
+    /// Gives the entries that matter of each key that has several, in order of their detail and then of their place; the places of those
+    /// that do not matter.
     ///
     /// # Errors
     /// As the disk and `take` fail.

@@ -1,8 +1,8 @@
 //! Of rows with an equal key the latest is kept; of equally late ones the one whose values sort last, whatever the files' order, but
 //! with the answer of whoever said no to being written to.
 //!
-//! Rows are not held for that. A first scan gives a fingerprint of each key, with the row's time and place; only where several rows of a key
-//! are equally late are their values looked at, by scans of their own.
+//! Rows are not held for that. A first scan gives a fingerprint of each key, with the row's time and place; only where several rows of a
+//! key are equally late are their values looked at, by scans of their own.
 
 mod fingerprints;
 mod places;
@@ -36,7 +36,7 @@ const PLACE: &str = "segmill place";
 /// The column of the fingerprint of a key, in two halves.
 const KEY: [&str; 2] = ["segmill key 1", "segmill key 2"];
 
-/// The rows of a source that break no rule, as often as somebody asks.
+/// The rows of a source that break no rule, which can be read several times.
 pub trait PlacedRows: Sync {
     /// The rows, in several streams: some columns of the contract, with texts, and last where each row stands, [`PLACE`].
     ///
@@ -66,7 +66,7 @@ pub fn placed_batch(schema: &SchemaRef, rows: &RecordBatch, first: Place) -> Res
 /// fingerprints is made from `seed`.
 ///
 /// # Errors
-/// As reading fails, and when there is no room for what has to be remembered.
+/// As reading fails, and when the memory limit does not allow the fingerprints.
 pub async fn superseded(engine: &Engine, contract: &Arc<Contract>, rows: &dyn PlacedRows, seed: [u8; 16]) -> Result<Superseded> {
     let mut found = Superseded { held: Some(engine.reservation()), ..Superseded::default() };
     if contract.key.is_empty() {
@@ -327,8 +327,8 @@ impl Keys {
         Ok(Keys { contract: Arc::clone(contract), converter, seed })
     }
 
-    /// For each row of a batch, of which the first columns are those of the key, its fingerprint; none for a row that is like no other, because
-    /// a part of its key is missing or a word for no value: words for no value are equal, and their rows are not.
+    /// For each row of a batch, of which the first columns are those of the key, its fingerprint; none for a row that is like no other,
+    /// because a part of its key is missing or a word for no value: words for no value are equal, and their rows are not.
     fn of_batch(&self, batch: &RecordBatch) -> Result<Vec<Option<u128>>> {
         let parts = &batch.columns()[..self.contract.key.len()];
         let columns = self.contract.key.iter().map(|&at| &self.contract.columns[at]);

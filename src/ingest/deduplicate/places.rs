@@ -1,4 +1,4 @@
-//! Where rows stand in a source, and which of them others supersede.
+//! The places of rows in a source, and which rows are superseded by others.
 
 use std::collections::BTreeMap;
 
@@ -87,7 +87,7 @@ impl Places {
     }
 }
 
-/// Of a source the rows that others supersede, and the answers that those have who are kept.
+/// The superseded rows of a source, and the merged consent answers of the rows that are kept.
 #[derive(Debug, Default)]
 pub struct Superseded {
     /// The rows that are left out.
@@ -101,7 +101,8 @@ pub struct Superseded {
 }
 
 impl Superseded {
-    /// Whether the key tells all rows apart that are left: those without it, or with a word for no value in its place, are each like no other.
+    /// Whether the key tells all rows apart that are left: those without it, or with a word for no value in its place, are each like no
+    /// other.
     pub fn is_key(&self) -> bool {
         self.is_key
     }

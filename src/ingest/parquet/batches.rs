@@ -1,5 +1,5 @@
-//! Reads a row group batch by batch. What that takes is known from the headers of its pages before any is unpacked: it is held, or the file is
-//! refused by name.
+//! Reads a row group batch by batch. What that takes is known from the headers of its pages before any is unpacked: it is held, or the file
+//! is refused by name.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ const VALUE_BYTES: usize = 32;
 const OUTSIDE: &str = "its footer names places that are not in it";
 const ELSEWHERE: &str = "its columns are in other files";
 const UNKNOWN_CODEC: &str = "it is packed in a way that is not read";
-const OTHER_ROWS: &str = "its pages do not hold the rows that its footer tells of";
+const OTHER_ROWS: &str = "its pages do not have the rows that its footer declares";
 
 /// Reads a row group batch by batch, with an array for every column of the contract that is needed.
 pub struct Batches {
@@ -241,7 +241,8 @@ fn fit(group: &RowGroup, columns: &mut [Column], batch_rows: usize, memory: &Res
     for column in columns.iter() {
         surveys.push(column.chunk.survey().ok_or_else(|| damaged(&group.file, OTHER_ROWS))?);
     }
-    // A dictionary is there as it was unpacked, and once more as it is looked up. Pages whose texts stay where they are count with their batch.
+    // A dictionary is there as it was unpacked, and once more as it is looked up. Pages whose texts stay where they are count with their
+    // batch.
     let fixed = |(column, survey): (&Column, &Survey)| {
         let noted = survey.pages.len().saturating_mul(size_of::<(usize, usize)>());
         // Texts that share what they begin with are unpacked to see how long they are.
@@ -283,8 +284,8 @@ fn fit(group: &RowGroup, columns: &mut [Column], batch_rows: usize, memory: &Res
     Ok(rows)
 }
 
-/// How many rows of a batch are read at once, given what so many take. Fewer help where values are large, and not where pages are: two rows may
-/// lie in two of each column's.
+/// How many rows of a batch are read at once, given what so many take. Fewer help where values are large, and not where pages are: two rows
+/// may lie in two of each column's.
 fn rows_within(batch_rows: usize, of_batch: impl Fn(usize) -> usize) -> usize {
     let least = of_batch(2);
     let mut rows = batch_rows.max(1);

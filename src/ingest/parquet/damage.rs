@@ -1,4 +1,4 @@
-//! What is said of a Parquet file whose bytes are not what they should be, and decoders that fail or panic over them.
+//! Damaged Parquet files: the errors for them, and decoders that fail or panic on them.
 
 use std::cell::Cell;
 
@@ -7,22 +7,22 @@ use parquet::errors::ParquetError;
 use crate::error::{Error, Message};
 use crate::storage::File;
 
-/// What is said of a footer or a page whose bytes are not what they should be.
+/// The message for a footer or a page with damaged bytes.
 pub(super) const DAMAGED: &str = "its metadata or a page of it is damaged";
 
-/// What is said of bytes that are not those that were written.
+/// The message for a page whose checksum is wrong.
 pub(super) const CHECKSUM: &str = "a checksum of it is wrong";
 
 thread_local! {
     static IS_DECODING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether this thread is in a decoder, whose panics are damage of a file and no defect.
+/// Whether this thread is in a decoder. A panic there is damage of a file, and not a defect.
 pub fn is_decoding() -> bool {
     IS_DECODING.get()
 }
 
-/// Calls a decoder, which may fail, and may panic over what nobody has written. What it says may repeat what it has read.
+/// Calls a decoder, which may fail or panic on damaged bytes. Its message is dropped, because it may repeat data.
 pub(super) fn unharmed<T, E: std::fmt::Display>(
     decode: impl FnOnce() -> std::result::Result<T, E>,
 ) -> std::result::Result<T, &'static str> {

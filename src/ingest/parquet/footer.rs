@@ -1,4 +1,4 @@
-//! The footer of a Parquet file: it is gone over before it is decoded, so that what it declares is there and is no larger than what may be held.
+//! Verifies the footer of a Parquet file before it is decoded, so that what it declares is there and fits the memory limit.
 
 use std::sync::Arc;
 
@@ -190,7 +190,7 @@ struct Found {
     bytes: usize,
 }
 
-/// Goes over a footer. None when something in it is not what it says.
+/// Verifies a footer; none when something in it is not as declared.
 fn survey(footer: &[u8]) -> Option<Found> {
     let mut found = Found::default();
     over(&mut Thrift::new(footer), FILE, &mut found)?;

@@ -1,4 +1,4 @@
-//! Unpacks a page into exactly as many bytes as its header says, and never into more.
+//! Decompresses a page into exactly as many bytes as its header says, and never into more.
 
 use std::io::Read;
 
@@ -53,7 +53,7 @@ pub fn is_known(codec: Compression) -> bool {
 fn unpack_zstd(packed: &[u8], size: usize, out: &mut Vec<u8>) -> Option<()> {
     let begin = out.len();
     out.resize(begin + size, 0);
-    // Into a slice, so that nothing is written beyond it; and without a window, whatever the frame asks for.
+    // The output is a slice, so that nothing is written beyond it, and no window is allocated, whatever the frame asks for.
     let written = zstd::bulk::Decompressor::new().ok()?.decompress_to_buffer(packed, &mut out[begin..]).ok()?;
     (written == size).then_some(())
 }

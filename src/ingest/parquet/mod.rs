@@ -1,4 +1,4 @@
-//! Parquet extracts: columns are found by name, row groups are read one by one, and only the columns that matter are decoded.
+//! Parquet extracts: columns are found by name, row groups are read one by one, and only needed columns are decoded.
 
 mod batches;
 mod damage;
@@ -225,8 +225,8 @@ fn in_words(held: &DataType) -> String {
     }
 }
 
-/// Whether a chunk seems to be stored as keys of a dictionary. Where a writer gave that up, because nearly every value differs, keys of at most
-/// four bytes cannot be all that a value takes.
+/// Whether a chunk seems to be stored as keys of a dictionary. Where a writer gave that up, because nearly every value differs, keys of at
+/// most four bytes cannot be all that a value takes.
 fn is_keyed(chunk: &ColumnChunkMetaData) -> bool {
     const KEY_BYTES: i64 = 4;
     chunk.dictionary_page_offset().is_some() && chunk.uncompressed_size() < chunk.num_values().saturating_mul(2 * KEY_BYTES)

@@ -1,4 +1,5 @@
-//! The pages of a column chunk: what they take is known from their headers before one is unpacked, and each is unpacked when its turn comes.
+//! The pages of a column chunk. Their sizes are known from their headers before any is decompressed, and each is decompressed when it is
+//! read.
 
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding};
@@ -68,7 +69,7 @@ impl Survey {
 }
 
 impl Chunk {
-    /// Goes over the headers of all pages; none when they are not those of so many values.
+    /// Verifies the headers of all pages; none when they do not have the declared number of values.
     pub fn survey(&self) -> Option<Survey> {
         let mut survey = Survey { is_keyed: true, ..Survey::default() };
         let mut pages = Pages::of(self.clone());

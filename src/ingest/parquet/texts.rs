@@ -1,4 +1,4 @@
-//! Batches whose texts would take much more than the file has of them: cut into parts, each text once a part.
+//! Divides batches whose texts would be much larger than they are in the file, so that each part has each text once.
 
 use std::collections::HashMap;
 use std::sync::Arc;

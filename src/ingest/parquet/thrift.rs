@@ -1,4 +1,5 @@
-//! Thrift's compact protocol, as far as a Parquet file has it: values one after the other, whose declared sizes are held against what is there.
+//! Thrift's compact protocol, as far as a Parquet file has it: values one after the other, whose declared sizes are held against what is
+//! there.
 
 /// Bytes in which structures and values follow each other.
 pub struct Thrift<'a> {

@@ -1,4 +1,4 @@
-//! A record that is too long to be held: where it ends, and where to go on if a quote in it never closes.
+//! A record that is too long for memory: finds its end, and the place to continue from if a quote in it never closes.
 
 use crate::ingest::csv::records::{Machine, Mark};
 
@@ -34,7 +34,7 @@ impl Long {
         }
     }
 
-    /// Goes over some text: where in it the record ends, if it does.
+    /// Looks for the end of the record in some text.
     pub fn feed(&mut self, text: &[u8]) -> Option<usize> {
         let Some(mut machine) = self.machine.take() else { return self.feed_line(text) };
         let mut at = 0;

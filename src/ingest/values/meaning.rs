@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::local_time::Zone;
 use crate::number::NumberFormat;
 
-/// How an extract writes a value, where that does not go without saying.
+/// How an extract writes a value, if not in the standard form.
 #[derive(Debug)]
 pub enum Format {
     /// The parts of a date or time, as `%d/%m/%Y`.
@@ -114,7 +114,7 @@ pub(super) fn defect(error: arrow::error::ArrowError) -> Error {
     Error::defect(format!("values were not read: {}", crate::sql::discreet(&error.into())))
 }
 
-/// An array of a type for which there is no reading; files are looked at before, so that this is told with a file's name.
+/// The error for an array of a type that cannot be read. Files are validated before, so that the message there names the file.
 pub(super) fn misfit(held: &DataType) -> Error {
     Error::defect(format!("values of the type {held} were not expected"))
 }

@@ -1,7 +1,7 @@
-//! What a value of an extract means: one table for every declared type and every way in which files hold values.
+//! Reads the values of extracts: one table for every declared type and every way in which files hold values.
 //!
 //! A value is read without loss or it is bad: nothing is rounded, cut off, wrapped or guessed. The table is `docs/values.md`, and
-//! `tests/it/meanings.rs` holds every cell of it to files that other programs wrote.
+//! `tests/it/meanings.rs` compares every cell of it with files that other programs wrote.
 
 mod dates;
 mod meaning;
@@ -57,7 +57,7 @@ impl Meaning {
                 values.bad.sort_unstable();
                 Ok(values)
             }
-            // A code of the sender's, as 1 for female, is a word like any other.
+            // A code of the sender's, as 1 for female, is replaced like any other word.
             _ if !self.words.is_empty() => {
                 let texts = strings::read(array, self)?;
                 let mut values = match &self.format {

@@ -174,7 +174,7 @@ fn named(name: &str, local: NaiveDateTime, zone: &Zone) -> Option<Time> {
     {
         return Some(Time::Instant(zone.instant_of(micros)));
     }
-    // Only names with a place are clear: an abbreviation such as CST means three zones.
+    // Only names with a place are unambiguous: an abbreviation such as CST means three zones.
     let place = name.contains('/').then_some(name)?;
     instant_in(place, micros).map(Time::Instant)
 }

@@ -1,4 +1,4 @@
-//! The years that dates and moments may be of: what lies outside is mostly a number in the wrong unit or a year cut short.
+//! The years in which dates and moments may lie. Values outside are mostly numbers in a wrong unit or shortened years.
 
 use arrow::array::{ArrayRef, AsArray, PrimitiveArray};
 use arrow::datatypes::{ArrowPrimitiveType, Date32Type, TimestampMicrosecondType};
@@ -67,7 +67,7 @@ fn outside<T: ArrowPrimitiveType>(
 ) where
     T::Native: PartialOrd,
 {
-    // What stands where a value is null is of no meaning, and mostly zero: few columns are looked at row by row for it.
+    // The bytes under a null have no meaning and are mostly zero, so few columns must be compared row by row because of them.
     if array.values().iter().all(|value| allowed.contains(value)) {
         return;
     }

@@ -162,7 +162,9 @@ impl Checker<'_> {
     async fn change(&self, of: &Change) -> Result<Finding, DataFusionError> {
         let Some(earlier) = &self.earlier else {
             if self.damaged {
-                return Ok(Finding::skipped("the publication of the day before is damaged: `segmill clean` tells what is gone".to_owned()));
+                return Ok(Finding::skipped(
+                    "the publication of the day before is damaged: `segmill clean` lists the missing files".to_owned(),
+                ));
             }
             return Ok(Finding::skipped("there is no publication of an earlier day to compare with".to_owned()));
         };
@@ -237,7 +239,7 @@ impl Checker<'_> {
         };
         Ok(match drift::drift(&before, &now)? {
             Drift::TooFewRows(fewest) => {
-                Finding::skipped(format!("fewer than {fewest} rows now or in {} say nothing", publication(earlier)))
+                Finding::skipped(format!("there are fewer than {fewest} rows now or in {}, too few to compare", publication(earlier)))
             }
             Drift::Index(index) => {
                 let told = |index: &str| format!("the population stability index of `{name}` is {index} since {}", publication(earlier));

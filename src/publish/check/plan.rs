@@ -29,8 +29,7 @@ pub fn problems(project: &Project, outputs: &BTreeMap<String, Output>) -> Vec<Di
         match check.question() {
             Some(question) => critic.check(check, question),
             None => {
-                let problem =
-                    Diagnostic::error("check-kind", format!("the check `{}` must say one thing, and one alone", check.name.shown()));
+                let problem = Diagnostic::error("check-kind", format!("the check `{}` must have exactly one kind", check.name.shown()));
                 critic.object(problem.hint(format!("a check has one of {}", list(&KINDS))), &check.name);
             }
         }
@@ -156,7 +155,7 @@ impl Critic<'_> {
             }
             _ => {
                 let problem =
-                    Diagnostic::error("check-bounds", format!("the check `{}` must say of what change how much", check.name.shown()));
+                    Diagnostic::error("check-bounds", format!("the check `{}` must name a change and its limit", check.name.shown()));
                 let hint = "`table` with `max_fall` or `max_rise`; `table` and `column` with `max_psi`; or `segment_set` with `max_points`";
                 self.object(problem.hint(hint), &check.name);
             }

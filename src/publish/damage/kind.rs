@@ -27,8 +27,8 @@ impl Damage {
     pub fn error(&self) -> Error {
         Diagnostic::error(CODE, self.to_string())
             .hint(
-                "`segmill clean --repair` puts back what it can, and takes the day out where it cannot; \
-                 `segmill run --force` publishes the day anew; of other days only the next one waits for it, where a project says who is who",
+                "`segmill clean --repair` restores the missing files from their copies, or else withdraws the day; \
+                 `segmill run --force` publishes the day again; where the project has an identity step, the next day cannot be run before that",
             )
             .into()
     }
