@@ -132,36 +132,36 @@ group by all;
 create temp table tenures as
 select
     number, channel, address,
-    nullif(first_seen_at, min(first_seen_at) over (partition by channel, address)) as held_from,
+    nullif(first_seen_at, min(first_seen_at) over (partition by channel, address)) as owned_from,
     case when given_up_at is not null then (
         select min(greatest(a.given_up_at, n.first_seen_at))
         from addresses as n
         where n.channel = a.channel and n.address = a.address and n.number <> a.number
             and (n.given_up_at is null or n.given_up_at > a.given_up_at)
-    ) end as held_to
+    ) end as owned_until
 from addresses as a;
 
 -- Who had an address before those who have it today.
-create temp table former_holders as
+create temp table former_owners as
 with former as (
     select
-        f.number, f.channel, f.address, f.held_to,
-        case when count(*) = count(t.held_from) then min(t.held_from) end as taken_at
+        f.number, f.channel, f.address, f.owned_until,
+        case when count(*) = count(t.owned_from) then min(t.owned_from) end as taken_at
     from tenures as f
     join tenures as t using (channel, address)
-    where f.held_to is not null and t.held_to is null
+    where f.owned_until is not null and t.owned_until is null
     group by all
 ),
 turns as (
     select
         number, channel, address,
-        lag(held_to) over (partition by channel, address order by held_to, number) as held_from,
-        least(held_to, taken_at) as held_to
+        lag(owned_until) over (partition by channel, address order by owned_until, number) as owned_from,
+        least(owned_until, taken_at) as owned_until
     from former
     where taken_at is not null
 )
 from turns
-where held_from is null or held_from < held_to;
+where owned_from is null or owned_from < owned_until;
 
 -- Events ---------------------------------------------------------------------------------------
 
@@ -195,7 +195,7 @@ create temp table messages as
 select
     e.channel,
     e.address,
-    h.number as held_by,
+    h.number as former_owner,
     count(*) filter (e.event_type = 'sent') as sends,
     count(*) filter (e.event_type = 'click') as clicks,
     min(e.occurred_at) as first_message_at,
@@ -207,9 +207,9 @@ from (
     from email
 ) as e
 left join engagement_points as p using (channel, event_type, event_date)
-left join former_holders as h
+left join former_owners as h
     on h.channel = e.channel and h.address = e.address
-    and (h.held_from is null or e.occurred_at >= h.held_from) and e.occurred_at < h.held_to
+    and (h.owned_from is null or e.occurred_at >= h.owned_from) and e.occurred_at < h.owned_until
 where e.address is not null
 group by all;
 
@@ -219,11 +219,11 @@ from email
 where event in ('unsubscribe', 'complaint') or event = 'bounce' and bounce_type = 'hard';
 
 create temp table answers as
-select distinct a.address, h.number as held_by, a.question, a.answer, a.responded_at
+select distinct a.address, h.number as former_owner, a.question, a.answer, a.responded_at
 from (select *, lower(trim(email)) as address from survey) as a
-left join former_holders as h
+left join former_owners as h
     on h.channel = 'email' and h.address = a.address
-    and (h.held_from is null or a.responded_at >= h.held_from) and a.responded_at < h.held_to
+    and (h.owned_from is null or a.responded_at >= h.owned_from) and a.responded_at < h.owned_until
 where a.email is not null
     and case a.question
         when 'nps' then try_cast(a.answer as bigint) between 0 and 10
@@ -355,11 +355,11 @@ group by visitor_id
 having min(customer_id) = max(customer_id);
 
 -- Whose a refusal is: that of whoever had the address then.
-create temp table contact_refusals as
+create temp table contact_opt_outs as
 select number, channel, address, refusal, occurred_at
 from refusals
 join tenures using (channel, address)
-where (held_from is null or occurred_at >= held_from) and (held_to is null or occurred_at < held_to);
+where (owned_from is null or occurred_at >= owned_from) and (owned_until is null or occurred_at < owned_until);
 
 create temp table customer_refusals as
 with suppressed as (
@@ -383,7 +383,7 @@ with suppressed as (
 ),
 theirs as (
     select customer_id, channel, refusal, occurred_at
-    from contact_refusals
+    from contact_opt_outs
     join numbers using (number)
     union all
     select customer_id, channel, refusal, occurred_at
@@ -526,20 +526,20 @@ select
     utc_day(min(first_message_at)) as first_message_date,
     sum(points)::bigint as points
 from (
-    select m.*, case when m.held_by is null then r.customer_id else n.customer_id end as customer_id
+    select m.*, case when m.former_owner is null then r.customer_id else n.customer_id end as customer_id
     from messages as m
     join recipients as r using (channel, address)
-    left join numbers as n on n.number = m.held_by
+    left join numbers as n on n.number = m.former_owner
 )
 group by customer_id;
 
 create temp table answers_of_customers as
 select
-    case when a.held_by is null then e.customer_id else n.customer_id end as customer_id,
+    case when a.former_owner is null then e.customer_id else n.customer_id end as customer_id,
     a.address, a.question, a.answer, a.responded_at
 from answers as a
 join emails as e using (address)
-left join numbers as n on n.number = a.held_by;
+left join numbers as n on n.number = a.former_owner;
 
 create temp table customer_answers as
 with theirs as (
@@ -595,7 +595,7 @@ with reachable as (
     from addresses as a
     join numbers as n using (number)
     left join recipients as r on r.channel = a.channel and r.address = a.address and r.customer_id = n.customer_id
-    left join (select distinct number, channel, address from contact_refusals where refusal = 'bounce') as b
+    left join (select distinct number, channel, address from contact_opt_outs where refusal = 'bounce') as b
         on b.number = a.number and b.channel = a.channel and b.address = a.address
     where a.given_up_at is null
     group by all

@@ -380,31 +380,31 @@ def tenures_of(addresses: pl.LazyFrame) -> pl.LazyFrame:
     """Who had an address when."""
     key = ["channel", "address"]
     others = addresses.select(*key, successor="number", taken_at="first_seen_at", left_at="given_up_at")
-    held_to = (
+    owned_until = (
         addresses.filter(col("given_up_at").is_not_null())
         .join(others, on=key)
         .filter(col("successor") != col("number"), col("left_at").is_null() | (col("left_at") > col("given_up_at")))
         .group_by(*key, "number")
-        .agg(held_to=pl.max_horizontal("given_up_at", "taken_at").min())
+        .agg(owned_until=pl.max_horizontal("given_up_at", "taken_at").min())
     )
     is_first = col("first_seen_at") == col("first_seen_at").min().over(key)
-    held_from = only(~is_first, col("first_seen_at"))
-    return addresses.with_columns(held_from=held_from).join(held_to, on=[*key, "number"], how="left")
+    owned_from = only(~is_first, col("first_seen_at"))
+    return addresses.with_columns(owned_from=owned_from).join(owned_until, on=[*key, "number"], how="left")
 
 
-def former_holders(tenures: pl.LazyFrame) -> pl.LazyFrame:
+def former_owners(tenures: pl.LazyFrame) -> pl.LazyFrame:
     """Who had an address before those who have it today, in turn."""
     key = ["channel", "address"]
-    taken_at = only(col("held_from").is_not_null().all(), col("held_from").min())
-    today = tenures.filter(col("held_to").is_null()).group_by(key).agg(taken_at=taken_at)
+    taken_at = only(col("owned_from").is_not_null().all(), col("owned_from").min())
+    today = tenures.filter(col("owned_until").is_null()).group_by(key).agg(taken_at=taken_at)
     return (
-        tenures.filter(col("held_to").is_not_null())
-        .select(*key, "number", "held_to")
+        tenures.filter(col("owned_until").is_not_null())
+        .select(*key, "number", "owned_until")
         .join(today, on=key)
         .filter(col("taken_at").is_not_null())
-        .sort(*key, "held_to", "number")
-        .with_columns(held_from=col("held_to").shift(1).over(key), held_to=pl.min_horizontal("held_to", "taken_at"))
-        .filter(col("held_from").is_null() | (col("held_from") < col("held_to")))
+        .sort(*key, "owned_until", "number")
+        .with_columns(owned_from=col("owned_until").shift(1).over(key), owned_until=pl.min_horizontal("owned_until", "taken_at"))
+        .filter(col("owned_from").is_null() | (col("owned_from") < col("owned_until")))
         .with_columns(turn=col("number").cum_count().over(key))
         .drop("taken_at")
     )
@@ -414,14 +414,14 @@ def with_holder(events: pl.LazyFrame, former: pl.LazyFrame, moment: str) -> pl.L
     """Events with who had their address then; null: whoever has it today."""
     key = ["channel", "address"]
     turns = former.select(pl.max("turn")).collect().item() or 0
-    events = events.with_columns(held_by=lit(None, pl.String))
+    events = events.with_columns(former_owner=lit(None, pl.String))
     for turn in range(1, turns + 1):
-        began = col("held_from").is_null() | (col(moment) >= col("held_from"))
-        theirs = only(began & (col(moment) < col("held_to")), col("number"))
+        began = col("owned_from").is_null() | (col(moment) >= col("owned_from"))
+        theirs = only(began & (col(moment) < col("owned_until")), col("number"))
         events = (
             events.join(former.filter(col("turn") == turn).drop("turn"), on=key, how="left")
-            .with_columns(held_by=pl.coalesce("held_by", theirs))
-            .drop("number", "held_from", "held_to")
+            .with_columns(former_owner=pl.coalesce("former_owner", theirs))
+            .drop("number", "owned_from", "owned_until")
         )
     return events
 
@@ -449,14 +449,14 @@ def message_features(events: pl.LazyFrame, points: pl.LazyFrame, former: pl.Lazy
     passed_on = former.select(key).unique()
     spellings = as_written.join(passed_on, on=key, how="semi").select(written)
     of_former = weighed.join(spellings, on=written, how="semi", nulls_equal=True).with_columns(address=address)
-    of_former = with_holder(of_former, former, "occurred_at").group_by(*key, "held_by").agg(**sums)
-    others = as_written.join(passed_on, on=key, how="anti").with_columns(held_by=lit(None, pl.String))
-    others = others.group_by(*key, "held_by").agg(col("sends", "clicks", "points").sum(), col("first_message_at").min())
-    columns = [*key, "held_by", *sums]
+    of_former = with_holder(of_former, former, "occurred_at").group_by(*key, "former_owner").agg(**sums)
+    others = as_written.join(passed_on, on=key, how="anti").with_columns(former_owner=lit(None, pl.String))
+    others = others.group_by(*key, "former_owner").agg(col("sends", "clicks", "points").sum(), col("first_message_at").min())
+    columns = [*key, "former_owner", *sums]
     return pl.concat([others.select(columns), of_former.select(columns)])
 
 
-def message_refusals(events: pl.LazyFrame) -> pl.LazyFrame:
+def message_opt_outs(events: pl.LazyFrame) -> pl.LazyFrame:
     """Unsubscribes, complaints and hard bounces, by address."""
     address = when(col("channel") == "sms").then(col("phone").str.strip_chars(" ")).otherwise(tidy(col("email")))
     is_refusal = col("event").is_in(["unsubscribe", "complaint"]) | (
@@ -588,17 +588,17 @@ def refusals_by_contact(refusals: pl.LazyFrame, tenures: pl.LazyFrame) -> pl.Laz
     """Whose a refusal is: that of whoever had the address then."""
     key = ["channel", "address"]
     moment = col("occurred_at")
-    theirs = (col("held_from").is_null() | (moment >= col("held_from"))) & (col("held_to").is_null() | (moment < col("held_to")))
+    theirs = (col("owned_from").is_null() | (moment >= col("owned_from"))) & (col("owned_until").is_null() | (moment < col("owned_until")))
     return refusals.join(tenures, on=key).filter(theirs).select(*key, "number", "refusal", "occurred_at")
 
 
 def of_whoever_had_it(events: pl.LazyFrame, recipients: pl.LazyFrame, numbers: pl.LazyFrame) -> pl.LazyFrame:
     """Events with the customer who had their address then."""
-    former = numbers.select(held_by="number", former_id="customer_id")
-    customer = when(col("held_by").is_null()).then(col("customer_id")).otherwise(col("former_id"))
+    former = numbers.select(former_owner="number", former_id="customer_id")
+    customer = when(col("former_owner").is_null()).then(col("customer_id")).otherwise(col("former_id"))
     return (
         events.join(recipients, on=["channel", "address"])
-        .join(former, on="held_by", how="left")
+        .join(former, on="former_owner", how="left")
         .with_columns(customer_id=customer)
         .drop("former_id")
     )
@@ -959,10 +959,10 @@ def main(extracts: Path, as_of: str, out: Path) -> None:
     orders, products = whole_orders(project, sources.orders())
     contacts, addresses = collect(contact_features(project, versions), contact_addresses(project, versions))
     (tenures,) = collect(tenures_of(addresses))
-    (former,) = collect(former_holders(tenures))
+    (former,) = collect(former_owners(tenures))
     messages, refusals, answers, suppressions = collect(
         message_features(sources.email(), points, former),
-        message_refusals(sources.email()),
+        message_opt_outs(sources.email()),
         survey_answers(sources.survey(), former),
         sources.suppressions(),
     )

@@ -7,13 +7,13 @@ with bounced as (
         t.contact_id,
         t.identifier_type,
         t.identifier
-    from staging.message_refusals as r
-    inner join staging.address_tenures as t
+    from staging.message_opt_outs as r
+    inner join staging.address_ownership as t
         on t.identifier_type = r.identifier_type
         and t.identifier = r.identifier
     where r.refusal = 'bounce'
-        and (t.held_from is null or r.occurred_at >= t.held_from)
-        and (t.held_to is null or r.occurred_at < t.held_to)
+        and (t.owned_from is null or r.occurred_at >= t.owned_from)
+        and (t.owned_until is null or r.occurred_at < t.owned_until)
 ),
 
 addresses as (

@@ -1,10 +1,10 @@
--- Why: how a customer takes e-mail and SMS: what was sent and what was answered. Refusals are in features.refusals.
+-- Why: how a customer takes e-mail and SMS: what was sent and what was answered. Refusals are in features.opt_outs.
 -- A row: one customer to whom at least one message went, over all the addresses that were the customer's at the time.
 -- Opens are left out of the counts: a machine's cannot be told from a person's, so only a click is a response.
 -- An address that stands for nobody, or for too many, leads to none, whoever had it.
 with messages as (
     select
-        case when m.held_by is null then i.customer_id else h.customer_id end as customer_id,
+        case when m.former_owner is null then i.customer_id else h.customer_id end as customer_id,
         m.channel,
         m.sends,
         m.clicks,
@@ -16,7 +16,7 @@ with messages as (
         and i.identifier = m.identifier
     left join identity.customers as h
         on h.identifier_type = 'customer'
-        and h.identifier = m.held_by
+        and h.identifier = m.former_owner
 )
 
 select

@@ -15,7 +15,7 @@ with setups as (
         cast(max(w.last_seen_at) as date) as last_visit_date,
         cast(max(w.last_cart_at) as date) as last_cart_date,
         sum(w.points) as points
-    from staging.web_setups as w
+    from staging.web_devices as w
     -- A logged-in event is the user's own, even on a device that others share.
     inner join identity.customers as i
         on i.identifier_type = case when w.user_id is null then 'visitor' else 'customer' end

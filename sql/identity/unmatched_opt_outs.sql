@@ -12,7 +12,7 @@ with opt_outs as (
         identifier_type,
         identifier,
         written
-    from staging.message_refusals
+    from staging.message_opt_outs
     where refusal <> 'bounce'
     union all
     select

@@ -26,13 +26,13 @@ with statements as (
     from features.contacts as c
     left join features.addresses as a
         on a.customer_id = c.customer_id
-    left join features.refusals as e
+    left join features.opt_outs as e
         on e.customer_id = c.customer_id
         and e.channel = 'email'
-    left join features.refusals as s
+    left join features.opt_outs as s
         on s.customer_id = c.customer_id
         and s.channel = 'sms'
-    left join features.refusals as p
+    left join features.opt_outs as p
         on p.customer_id = c.customer_id
         and p.channel = 'post'
 ),

@@ -12,7 +12,7 @@ with numbered as (
     from sources.web
     where $anonymous_visitor_min_events > 0
         -- A word for nobody is no login.
-        and identifier(user_id, $null_words) is null
+        and identifier(user_id, $null_values) is null
 )
 
 select

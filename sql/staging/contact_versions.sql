@@ -10,5 +10,5 @@ select
     phone_number(phone, $default_region) as phone,
     nullif(trim(loyalty_card), '') as card
 from sources.contacts
--- A version without a number is nobody's; what it refuses is in staging.message_refusals.
-where identifier(contact_id, $null_words) is not null
+-- A version without a number is nobody's; what it refuses is in staging.message_opt_outs.
+where identifier(contact_id, $null_values) is not null

@@ -26,18 +26,18 @@ select
     e.identifier_type,
     e.identifier,
     e.channel,
-    h.contact_id as held_by,
+    h.contact_id as former_owner,
     count(*) filter (where e.event = 'sent') as sends,
     count(*) filter (where e.event = 'click') as clicks,
     count(*) filter (where e.event not in ('unsubscribe', 'complaint')) as messages,
     min(e.occurred_at) as first_message_at,
     sum(e.points) as points
-from staging.former_holders as h
+from staging.former_owners as h
 right join events as e
     on h.identifier_type = e.identifier_type
     and h.identifier = e.identifier
-    and (h.held_from is null or e.occurred_at >= h.held_from)
-    and e.occurred_at < h.held_to
+    and (h.owned_from is null or e.occurred_at >= h.owned_from)
+    and e.occurred_at < h.owned_until
 group by
     e.identifier_type,
     e.identifier,

@@ -3,7 +3,7 @@
 -- address or phone number that can be read in it, in whichever column it stands; none (null) where none can.
 with orders as (
     select
-        identifier(contact_id, $null_words) as contact_id,
+        identifier(contact_id, $null_values) as contact_id,
         contact_id as contact_id_as_written,
         channel,
         reason,

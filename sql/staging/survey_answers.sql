@@ -18,16 +18,16 @@ with answers as (
 select
     'email' as identifier_type,
     a.identifier,
-    h.contact_id as held_by,
+    h.contact_id as former_owner,
     a.question,
     a.answer,
     a.responded_at
-from staging.former_holders as h
+from staging.former_owners as h
 right join answers as a
     on h.identifier_type = 'email'
     and h.identifier = a.identifier
-    and (h.held_from is null or a.responded_at >= h.held_from)
-    and a.responded_at < h.held_to
+    and (h.owned_from is null or a.responded_at >= h.owned_from)
+    and a.responded_at < h.owned_until
 where a.identifier is not null
 -- Asking twice in one response adds nothing.
 group by

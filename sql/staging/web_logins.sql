@@ -5,7 +5,7 @@ select
     user_id,
     min(first_seen_at) as first_seen_at,
     max(last_seen_at) as last_seen_at
-from staging.web_setups
+from staging.web_devices
 where visitor_id is not null
     and user_id is not null
 group by

@@ -28,10 +28,10 @@ pub struct Pipeline {
     #[serde(default)]
     pub time_zone: Option<Spanned<String>>,
     /// Words that extracts have where there is no value: in any case, with or without space around them, they are null in columns that are
-    /// not text, and identifiers of nobody. SQL has them as `$null_words`, for `identifier(text, $null_words)`.
-    #[serde(default = "null_words")]
+    /// not text, and identifiers of nobody. SQL has them as `$null_values`, for `identifier(text, $null_values)`.
+    #[serde(default = "null_values")]
     #[schemars(with = "Vec<Literal>")]
-    pub null_words: Vec<String>,
+    pub null_values: Vec<String>,
     /// Values that SQL reads as `$name` and `--param name=value` overrides.
     #[serde(default)]
     pub parameters: IndexMap<String, Parameter>,
@@ -227,22 +227,22 @@ pub struct IdentifierType {
     /// way to whatever else stands alone, as an anonymous visitor's does to the customer that the visitor turns out to be.
     #[serde(default)]
     #[schemars(with = "TruthOrWord", extend("default" = false))]
-    pub stands_alone: StandsAlone,
+    pub standalone: Standalone,
     /// Whether its values are personal data: ids made from them are hashed, and people see them masked.
     #[serde(default)]
     pub personal: bool,
     /// The most of these that one customer may have; weaker ties beyond that are cut.
     #[serde(default)]
     #[schemars(range(min = 1))]
-    pub most_per_customer: Option<u32>,
+    pub max_per_customer: Option<u32>,
     /// The most holders that one of these may have, whatever type they are of: customers, and identifiers that may be one. With more it
     /// is shared, and leads to nobody.
     #[serde(default)]
     #[schemars(range(min = 1))]
-    pub most_holders: Option<u32>,
+    pub max_customers: Option<u32>,
     /// Whether it passes from one holder to the next: a tie that ended before another began does not make their holders one.
     #[serde(default)]
-    pub passes_on: bool,
+    pub transferable: bool,
     /// For how many days after it was last seen a tie holds.
     #[serde(default)]
     #[schemars(range(min = 1, max = 36525))]
@@ -256,7 +256,7 @@ pub struct IdentifierType {
 /// Whether an identifier is a customer even if nothing else is known of it, and may give a customer its id.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(from = "TruthOrWord")]
-pub enum StandsAlone {
+pub enum Standalone {
     /// It is nobody.
     #[default]
     No,
@@ -281,12 +281,12 @@ enum UntilKnown {
     UntilKnown,
 }
 
-impl From<TruthOrWord> for StandsAlone {
+impl From<TruthOrWord> for Standalone {
     fn from(written: TruthOrWord) -> Self {
         match written {
-            TruthOrWord::Truth(false) => StandsAlone::No,
-            TruthOrWord::Truth(true) => StandsAlone::Yes,
-            TruthOrWord::Word(UntilKnown::UntilKnown) => StandsAlone::UntilKnown,
+            TruthOrWord::Truth(false) => Standalone::No,
+            TruthOrWord::Truth(true) => Standalone::Yes,
+            TruthOrWord::Word(UntilKnown::UntilKnown) => Standalone::UntilKnown,
         }
     }
 }
@@ -411,7 +411,7 @@ impl Default for RejectBudget {
 }
 
 /// The words for no value of databases, programming languages, spreadsheets and web analytics.
-fn null_words() -> Vec<String> {
+fn null_values() -> Vec<String> {
     const WORDS: [&str; 15] = [
         "null",
         "(null)",

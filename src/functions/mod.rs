@@ -26,7 +26,7 @@ pub use phones::phone_number;
 /// - `phone_number(text, region)`: in E.164 (`+447700900123`), where a number without a country code is of the region
 ///   (`GB`); null when it is no number
 /// - `phone_numbers(text, region)`: a list of every number that can be read in a text
-/// - `identifier(text, $null_words)`: without space around it or characters that nobody sees; null when it is a word that stands for
+/// - `identifier(text, $null_values)`: without space around it or characters that nobody sees; null when it is a word that stands for
 ///   nobody
 pub fn all() -> Vec<ScalarUDF> {
     vec![

@@ -20,7 +20,7 @@ pub struct Counts {
     /// Identifiers that stand for nobody, or that too many share.
     pub identifiers_set_aside: u64,
     /// Ties that were not made, for any reason.
-    pub ties_set_aside: u64,
+    pub edges_pruned: u64,
     /// Ids of the publication before that became aliases, because their customers became one with others.
     pub merged: u64,
     /// Ids of the publication before that show what is personal now, and so are no more, and no alias either.

@@ -31,17 +31,17 @@ const MAX_SOURCES: usize = 255;
 #[repr(u8)]
 pub(super) enum Verdict {
     /// It makes its two identifiers one customer's.
-    Ties,
+    Joins,
     /// An identifier of it stands for nobody.
     Blocked,
     /// It was last seen too long ago.
     Expired,
     /// It ended before its identifier passed to another holder.
-    PassedOn,
+    Transferred,
     /// An identifier of it has too many holders.
     Shared,
     /// With it a customer would have too many of a type.
-    Cut,
+    Pruned,
 }
 
 /// The edges of a batch, column by column.
@@ -342,7 +342,7 @@ impl Chunk {
             chunk.sources.push(from[row]);
             chunk.first.push(moments.first[row]);
             chunk.last.push(moments.last[row]);
-            chunk.verdicts.push(if pair.into_iter().any(expired) { Verdict::Expired } else { Verdict::Ties });
+            chunk.verdicts.push(if pair.into_iter().any(expired) { Verdict::Expired } else { Verdict::Joins });
         }
         chunk
     }

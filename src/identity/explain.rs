@@ -38,13 +38,13 @@ pub struct Explained {
     pub aliases_left_out: usize,
     /// The identifier asked for, or that names the customer asked for, and what it is tied to: first the shortest way to the identifier
     /// that names the customer, then the nearest others, each after the one that it is tied to.
-    pub identifiers: Vec<Tied>,
+    pub identifiers: Vec<Linked>,
     /// How many more identifiers the customer has.
     pub identifiers_left_out: usize,
     /// The ties of the customer's identifiers that were not made, those of the first identifier first.
-    pub not_tied: Vec<DroppedTie>,
+    pub pruned_edges: Vec<PrunedEdge>,
     /// How many more such ties there are.
-    pub not_tied_left_out: usize,
+    pub pruned_edges_left_out: usize,
 }
 
 /// An identifier as it is told.
@@ -62,13 +62,13 @@ pub struct Told {
 
 /// An identifier of a customer.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Tied {
+pub struct Linked {
     /// The identifier.
     pub told: Told,
     /// Why it leads to nobody, if it does.
     pub set_aside: Option<&'static str>,
     /// The position, in the same list, of the identifier that it is tied to; none for the first.
-    pub tied_to: Option<usize>,
+    pub linked_to: Option<usize>,
     /// When and where it was seen with that one, in the order of time.
     pub seen: Vec<Sighting>,
 }
@@ -86,7 +86,7 @@ pub struct Sighting {
 
 /// A tie that was not made.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-pub struct DroppedTie {
+pub struct PrunedEdge {
     /// One identifier.
     pub one: Told,
     /// The other.
@@ -144,12 +144,12 @@ impl Resolution {
         let (edges, dropped) = self.edges_of(root);
         let customer = self.customer_of(asked);
         let (identifiers, all) = self.nearest(asked, customer.map(|root| self.names[root as usize]), &edges, most);
-        let mut not_tied: Vec<(bool, DroppedTie)> =
+        let mut pruned_edges: Vec<(bool, PrunedEdge)> =
             dropped.iter().map(|place| (!self.chunks[place.0].ends[place.1].contains(&asked), self.dropped(*place))).collect();
-        not_tied.sort();
-        not_tied.dedup();
-        let not_tied_left_out = not_tied.len().saturating_sub(most);
-        not_tied.truncate(most);
+        pruned_edges.sort();
+        pruned_edges.dedup();
+        let pruned_edges_left_out = pruned_edges.len().saturating_sub(most);
+        pruned_edges.truncate(most);
         let id = customer.map(|root| self.id(root).into_owned());
         let aliases = self.aliases.iter().filter(|alias| alias.is_living && Some(&alias.customer) == id.as_ref());
         let mut aliases: Vec<String> = aliases.map(|alias| alias.alias.clone()).collect();
@@ -165,8 +165,8 @@ impl Resolution {
             customer_id: id,
             identifiers_left_out: all - identifiers.len(),
             identifiers,
-            not_tied: not_tied.into_iter().map(|(_, tie)| tie).collect(),
-            not_tied_left_out,
+            pruned_edges: pruned_edges.into_iter().map(|(_, tie)| tie).collect(),
+            pruned_edges_left_out,
         }
     }
 
@@ -176,7 +176,7 @@ impl Resolution {
         for (number, chunk) in self.chunks.iter().enumerate() {
             for (at, &[one, other]) in chunk.ends.iter().enumerate() {
                 let inside = [one, other].map(|node| self.root(node) == root);
-                if chunk.verdicts[at] != Verdict::Ties {
+                if chunk.verdicts[at] != Verdict::Joins {
                     if inside[0] || inside[1] {
                         dropped.push((number, at));
                     }
@@ -199,7 +199,7 @@ impl Resolution {
     }
 
     /// An identifier and the nearest ones to it, those on the shortest way to another first, and how many there are in all.
-    fn nearest(&self, top: u32, towards: Option<u32>, edges: &Edges, most: usize) -> (Vec<Tied>, usize) {
+    fn nearest(&self, top: u32, towards: Option<u32>, edges: &Edges, most: usize) -> (Vec<Linked>, usize) {
         let mut before: HashMap<u32, u32> = HashMap::from([(top, top)]);
         let (mut order, mut waiting) = (vec![top], VecDeque::from([top]));
         while let Some(from) = waiting.pop_front() {
@@ -237,8 +237,8 @@ impl Resolution {
             };
             let flags = [(BLOCKED, "stands for nobody: it is on the block list"), (SHARED, "is shared by too many customers")];
             let set_aside = flags.into_iter().find(|(flag, _)| self.nodes.is(node, *flag)).map(|(_, why)| why);
-            let tied_to = (node != top).then(|| positions.get(&from).copied()).flatten();
-            Tied { told: self.told_as(node), set_aside, tied_to, seen: seen.into_iter().collect() }
+            let linked_to = (node != top).then(|| positions.get(&from).copied()).flatten();
+            Linked { told: self.told_as(node), set_aside, linked_to, seen: seen.into_iter().collect() }
         };
         (listed.iter().map(tied).collect(), order.len())
     }
@@ -254,11 +254,11 @@ impl Resolution {
         }
     }
 
-    fn dropped(&self, place: (usize, usize)) -> DroppedTie {
+    fn dropped(&self, place: (usize, usize)) -> PrunedEdge {
         let chunk = &self.chunks[place.0];
         let [one, other] = self.in_order(chunk.ends[place.1]).map(|node| self.told_as(node));
         let reason = chunk.verdicts[place.1].reason();
-        DroppedTie { one, other, seen: self.sighting(place), reason, explanation: self.why(place.0, place.1) }
+        PrunedEdge { one, other, seen: self.sighting(place), reason, explanation: self.why(place.0, place.1) }
     }
 
     fn told_as(&self, node: u32) -> Told {

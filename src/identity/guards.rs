@@ -8,11 +8,11 @@ use super::intern::{BLOCKED, Nodes, SHARED};
 use super::rules::Rules;
 
 /// The edges that were cut, by chunk and position, with the type that the customer would have had too many of.
-pub(super) type Cuts = HashMap<(usize, usize), u8>;
+pub(super) type PrunedEdges = HashMap<(usize, usize), u8>;
 
 /// When somebody had an identifier that has passed on.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct TenureOf {
+pub(super) struct Ownership {
     pub(super) identifier: u32,
     pub(super) holder: u32,
     /// When it began; [`UNKNOWN`] where that is not known.
@@ -21,15 +21,15 @@ pub(super) struct TenureOf {
     pub(super) is_past: bool,
 }
 
-impl TenureOf {
+impl Ownership {
     /// When it began, or before everything where that is not known.
     pub(super) fn began(&self) -> i64 {
         if self.first == UNKNOWN { i64::MIN } else { self.first }
     }
 }
 
-/// The tenures of identifiers that have passed on, each identifier's in the order of time.
-pub(super) type Tenures = Vec<TenureOf>;
+/// The ownerships of identifiers that have passed on, each identifier's in the order of time.
+pub(super) type Ownerships = Vec<Ownership>;
 
 /// An edge on its own.
 #[derive(Clone, Copy)]
@@ -45,7 +45,7 @@ struct Tie {
 ///
 /// What was seen of the identifier before then was another's, so it counts as first seen with the holders it has now: an old
 /// address must not name the customer who took it over.
-pub(super) fn pass_on(rules: &Rules, nodes: &mut Nodes, chunks: &mut [Chunk]) -> Tenures {
+pub(super) fn transfer(rules: &Rules, nodes: &mut Nodes, chunks: &mut [Chunk]) -> Ownerships {
     /// A holder of an identifier, with when that began and ended.
     struct Tenure {
         identifier: u32,
@@ -54,33 +54,33 @@ pub(super) fn pass_on(rules: &Rules, nodes: &mut Nodes, chunks: &mut [Chunk]) ->
         ended: i64,
         place: (usize, usize),
     }
-    let passes_on: Vec<bool> = rules.types.iter().map(|rule| rule.passes_on).collect();
+    let transferable: Vec<bool> = rules.types.iter().map(|rule| rule.transferable).collect();
     let given_up: HashSet<u32> = chunks
         .iter()
         .flat_map(|chunk| chunk.ended.iter().map(|(at, _)| (chunk.ends[*at as usize], chunk.kinds[*at as usize])))
         .flat_map(|(ends, kinds)| [0, 1].map(|side: usize| (ends[side], kinds[side])))
-        .filter(|(_, kind)| passes_on[usize::from(*kind)])
+        .filter(|(_, kind)| transferable[usize::from(*kind)])
         .map(|(node, _)| node)
         .collect();
     if given_up.is_empty() {
-        return Tenures::new();
+        return Ownerships::new();
     }
-    let mut tenures = Vec::new();
+    let mut ownerships = Vec::new();
     for (number, chunk) in chunks.iter().enumerate() {
-        for (at, ends) in chunk.ends.iter().enumerate().filter(|(at, _)| chunk.verdicts[*at] == Verdict::Ties) {
+        for (at, ends) in chunk.ends.iter().enumerate().filter(|(at, _)| chunk.verdicts[*at] == Verdict::Joins) {
             for side in [0, 1] {
                 let identifier = ends[side];
-                if passes_on[usize::from(chunk.kinds[at][side])] && given_up.contains(&identifier) {
+                if transferable[usize::from(chunk.kinds[at][side])] && given_up.contains(&identifier) {
                     let ended =
                         chunk.ended.binary_search_by_key(&at, |(ended, _)| *ended as usize).map_or(UNKNOWN, |found| chunk.ended[found].1);
-                    tenures.push(Tenure { identifier, holder: ends[1 - side], first: chunk.first[at], ended, place: (number, at) });
+                    ownerships.push(Tenure { identifier, holder: ends[1 - side], first: chunk.first[at], ended, place: (number, at) });
                 }
             }
         }
     }
-    tenures.sort_by_key(|tenure| tenure.identifier);
-    let mut told = Tenures::new();
-    for held in tenures.chunk_by(|one, other| one.identifier == other.identifier) {
+    ownerships.sort_by_key(|tenure| tenure.identifier);
+    let mut told = Ownerships::new();
+    for held in ownerships.chunk_by(|one, other| one.identifier == other.identifier) {
         let known = || held.iter().filter(|tenure| tenure.first != UNKNOWN);
         let Some(newest) = known().max_by_key(|tenure| tenure.first) else { continue };
         // The newest holder succeeds everybody but itself, whom the newest of the others may succeed.
@@ -89,7 +89,7 @@ pub(super) fn pass_on(rules: &Rules, nodes: &mut Nodes, chunks: &mut [Chunk]) ->
         let (past, present): (Vec<&Tenure>, Vec<&Tenure>) =
             held.iter().partition(|tenure| tenure.ended != UNKNOWN && successor(tenure).is_some_and(|began| began >= tenure.ended));
         for tenure in &past {
-            chunks[tenure.place.0].verdicts[tenure.place.1] = Verdict::PassedOn;
+            chunks[tenure.place.0].verdicts[tenure.place.1] = Verdict::Transferred;
         }
         if past.is_empty() {
             continue;
@@ -98,7 +98,7 @@ pub(super) fn pass_on(rules: &Rules, nodes: &mut Nodes, chunks: &mut [Chunk]) ->
             nodes.seen_since(newest.identifier, since);
         }
         let told_of =
-            |tenure: &&Tenure, is_past| TenureOf { identifier: tenure.identifier, holder: tenure.holder, first: tenure.first, is_past };
+            |tenure: &&Tenure, is_past| Ownership { identifier: tenure.identifier, holder: tenure.holder, first: tenure.first, is_past };
         let start = told.len();
         told.extend(past.iter().map(|tenure| told_of(tenure, true)));
         told.extend(present.iter().map(|tenure| told_of(tenure, false)));
@@ -109,24 +109,24 @@ pub(super) fn pass_on(rules: &Rules, nodes: &mut Nodes, chunks: &mut [Chunk]) ->
     told
 }
 
-/// Cuts the customers that have too many identifiers of a type.
+/// PrunedEdges the customers that have too many identifiers of a type.
 ///
 /// The ties of such a customer are made anew, the strongest first: of the more trusted source, then the older. One that would
 /// make a customer with too many of a type is left out. So the weakest are cut, no limit is broken, and among ties of one source
 /// a later one never undoes an earlier one.
-pub(super) fn cut(rules: &Rules, nodes: &Nodes, chunks: &mut [Chunk], sets: &Sets) -> Cuts {
+pub(super) fn prune(rules: &Rules, nodes: &Nodes, chunks: &mut [Chunk], sets: &Sets) -> PrunedEdges {
     // In the order of names, so that the order of declared types does not matter.
-    let mut limits: Vec<(u8, u32)> = (0_u8..).zip(&rules.types).filter_map(|(kind, rule)| Some((kind, rule.most_per_customer?))).collect();
+    let mut limits: Vec<(u8, u32)> = (0_u8..).zip(&rules.types).filter_map(|(kind, rule)| Some((kind, rule.max_per_customer?))).collect();
     let name_of = |kind: u8| rules.rule(kind).name.as_str();
     limits.sort_by_key(|(kind, _)| name_of(*kind));
     let over = over_limit(nodes, sets, &limits);
-    let mut cuts = Cuts::new();
+    let mut pruned = PrunedEdges::new();
     if over.is_empty() {
-        return cuts;
+        return pruned;
     }
     let mut ties: Vec<(u32, Tie)> = Vec::new();
     for (number, chunk) in chunks.iter().enumerate() {
-        for (at, &ends) in chunk.ends.iter().enumerate().filter(|(at, _)| chunk.verdicts[*at] == Verdict::Ties) {
+        for (at, &ends) in chunk.ends.iter().enumerate().filter(|(at, _)| chunk.verdicts[*at] == Verdict::Joins) {
             let root = sets.root(ends[0]);
             if over.contains(&root) {
                 ties.push((root, Tie { ends, source: chunk.sources[at], first: chunk.first[at], chunk: number, at }));
@@ -157,15 +157,15 @@ pub(super) fn cut(rules: &Rules, nodes: &Nodes, chunks: &mut [Chunk], sets: &Set
         }
         let both: Vec<u32> = counts[&one].iter().zip(&counts[&other]).map(|(one, other)| one + other).collect();
         if let Some(broken) = both.iter().zip(&limits).find(|(count, (_, most))| *count > most).map(|(_, (kind, _))| *kind) {
-            chunks[tie.chunk].verdicts[tie.at] = Verdict::Cut;
+            chunks[tie.chunk].verdicts[tie.at] = Verdict::Pruned;
             let [low, high] = [tie.ends[0].min(tie.ends[1]), tie.ends[0].max(tie.ends[1])];
-            cuts.insert((tie.chunk, tie.at), *reasons.entry([low, high]).or_insert(broken));
+            pruned.insert((tie.chunk, tie.at), *reasons.entry([low, high]).or_insert(broken));
         } else {
             sets.join(one, other);
             counts.insert(sets.root(one), both);
         }
     }
-    cuts
+    pruned
 }
 
 /// The roots of the sets that have more of a type than they may.

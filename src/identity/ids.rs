@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use super::intern::{BLOCKED, NOBODY, Nodes, SHARED};
 use super::rules::Rules;
-use crate::config::StandsAlone;
+use crate::config::Standalone;
 use crate::functions;
 
 /// What stands between a type and a value.
@@ -24,7 +24,7 @@ pub(super) fn by_age(rules: &Rules, nodes: &Nodes, one: u32, other: u32) -> Orde
 
 /// Whether an identifier may name a customer.
 pub(super) fn may_name(rules: &Rules, nodes: &Nodes, node: u32) -> bool {
-    rules.rule(nodes.kind(node)).stands_alone != StandsAlone::No && !nodes.is(node, BLOCKED | SHARED)
+    rules.rule(nodes.kind(node)).standalone != Standalone::No && !nodes.is(node, BLOCKED | SHARED)
 }
 
 /// The identifier that names each set, by root; [`NOBODY`] for a set that is no customer.

@@ -17,7 +17,7 @@ use std::collections::{HashMap, HashSet};
 
 use arrow::array::RecordBatch;
 
-use super::guards::Tenures;
+use super::guards::Ownerships;
 use super::ids::{self, by_age, may_name};
 use super::intern::NOBODY;
 use super::joined::Joined;
@@ -158,8 +158,8 @@ struct Vote {
 
 impl Assignment<'_> {
     fn vote(&mut self, before: &mut Predecessor) -> Result<()> {
-        let Joined { rules, nodes, tenures, .. } = self.joined;
-        let moved = moved(tenures, before);
+        let Joined { rules, nodes, ownerships, .. } = self.joined;
+        let moved = moved(ownerships, before);
         let voter = |node: u32| leads(self.joined, self.names, moved.get(&node).copied().unwrap_or(node));
         let evidence = Evidence::of(self.joined, self.names, before, voter);
         let heard = |node: u32| {
@@ -303,11 +303,11 @@ impl Assignment<'_> {
         // Whether an id is free for an identifier that gives it. A number that is a person's own may be so again.
         let free = |node: u32, id: &str| {
             let held = before.find(id).map(|at| self.fates[at as usize]);
-            let passes_on = rules.rule(nodes.kind(node)).passes_on;
+            let transferable = rules.rule(nodes.kind(node)).transferable;
             match held {
                 Some(Fate::Kept(_)) => false,
-                Some(Fate::Gone | Fate::Ended(_) | Fate::Replaced(_)) => !passes_on,
-                None => !passes_on || before.alias(id).is_none(),
+                Some(Fate::Gone | Fate::Ended(_) | Fate::Replaced(_)) => !transferable,
+                None => !transferable || before.alias(id).is_none(),
             }
         };
         let mut contested: HashMap<u32, Vec<u32>> = HashMap::new();
@@ -400,9 +400,9 @@ impl<'a> Evidence<'a> {
 
 /// Identifiers that have passed on, each with who had it on the predecessor's day: whose latest tenure had begun then, or who had it first
 /// of all that are known.
-fn moved(tenures: &Tenures, before: &Predecessor) -> HashMap<u32, u32> {
+fn moved(ownerships: &Ownerships, before: &Predecessor) -> HashMap<u32, u32> {
     let mut moved = HashMap::new();
-    for of_one in tenures.chunk_by(|one, other| one.identifier == other.identifier) {
+    for of_one in ownerships.chunk_by(|one, other| one.identifier == other.identifier) {
         let begun = of_one.iter().rev().find(|tenure| tenure.began() < before.as_of_micros);
         if let Some(tenure) = begun.or(of_one.first())
             && tenure.is_past

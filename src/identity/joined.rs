@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use super::edges::{Aside, Chunk};
-use super::guards::{Cuts, Tenures};
-use super::holders::SharedNode;
+use super::guards::{Ownerships, PrunedEdges};
 use super::ids;
 use super::intern::Nodes;
 use super::resolution::Resolution;
 use super::rules::Rules;
+use super::shared::SharedNode;
 
 /// What belongs together, not yet named.
 pub struct Joined {
@@ -18,9 +18,9 @@ pub struct Joined {
     pub(super) nodes: Nodes,
     pub(super) chunks: Vec<Chunk>,
     pub(super) roots: Vec<u32>,
-    pub(super) tenures: Tenures,
+    pub(super) ownerships: Ownerships,
     pub(super) shared: Vec<SharedNode>,
-    pub(super) cuts: Cuts,
+    pub(super) pruned: PrunedEdges,
     pub(super) aside: Aside,
 }
 
@@ -37,7 +37,7 @@ impl Joined {
     }
 
     pub(super) fn named(self, names: Vec<u32>) -> Resolution {
-        let Joined { rules, threads, sources, nodes, chunks, roots, shared, cuts, aside, tenures: _ } = self;
+        let Joined { rules, threads, sources, nodes, chunks, roots, shared, pruned, aside, ownerships: _ } = self;
         Resolution {
             rules,
             threads,
@@ -47,7 +47,7 @@ impl Joined {
             roots,
             names,
             shared,
-            cuts,
+            pruned,
             aside,
             before: None,
             own: Vec::new(),

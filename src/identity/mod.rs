@@ -21,7 +21,6 @@ mod declared;
 mod edges;
 mod explain;
 mod guards;
-mod holders;
 mod ids;
 mod inherit;
 mod intern;
@@ -32,6 +31,7 @@ mod map;
 mod predecessor;
 mod resolution;
 mod rules;
+mod shared;
 mod tables;
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -49,7 +49,7 @@ pub use crate::shown::is_blank;
 pub use counts::Counts;
 pub use declared::{Before, check_edges, resolve};
 pub use edges::edges_schema;
-pub use explain::{Answer, DroppedTie, Explained, Sighting, Tied, Told};
+pub use explain::{Answer, Explained, Linked, PrunedEdge, Sighting, Told};
 pub use inherit::Heirs;
 pub use joined::Joined;
 pub use known::{KnownFrom, NamedBy};
@@ -144,10 +144,10 @@ impl Resolver {
         drop(found);
         let mut chunks: Vec<Chunk> = chunks.into_iter().map(|(_, chunk)| chunk).collect();
         let sets = Sets::apart(nodes.count());
-        let tenures = guards::pass_on(&rules, &mut nodes, &mut chunks);
-        let shared = holders::join(&rules, &mut nodes, &mut chunks, &sets, threads);
-        let cuts = guards::cut(&rules, &nodes, &mut chunks, &sets);
+        let ownerships = guards::transfer(&rules, &mut nodes, &mut chunks);
+        let shared = shared::join(&rules, &mut nodes, &mut chunks, &sets, threads);
+        let pruned = guards::prune(&rules, &nodes, &mut chunks, &sets);
         let roots = sets.roots(threads);
-        Ok(Joined { rules, threads, sources: sources.finish(), nodes, chunks, roots, tenures, shared, cuts, aside })
+        Ok(Joined { rules, threads, sources: sources.finish(), nodes, chunks, roots, ownerships, shared, pruned, aside })
     }
 }

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::edges::{Aside, Chunk};
-use super::guards::Cuts;
-use super::holders::SharedNode;
+use super::guards::PrunedEdges;
 use super::ids;
 use super::intern::{NOBODY, Nodes};
 use super::predecessor::{Alias, Predecessor};
 use super::rules::Rules;
+use super::shared::SharedNode;
 use crate::engine::Reservation;
 
 /// Who is who.
@@ -24,7 +24,7 @@ pub struct Resolution {
     /// The identifier that names each set, by root.
     pub(super) names: Vec<u32>,
     pub(super) shared: Vec<SharedNode>,
-    pub(super) cuts: Cuts,
+    pub(super) pruned: PrunedEdges,
     pub(super) aside: Aside,
     /// What was published before; none where that is not known.
     pub(super) before: Option<Predecessor>,

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use regex::RegexSet;
 
-use crate::config::StandsAlone;
+use crate::config::Standalone;
 
 /// The most types a project may declare: a type is kept in one byte beside every identifier.
 pub const MAX_TYPES: usize = 64;
@@ -32,16 +32,16 @@ pub struct TypeRule {
     /// Its name, as `email`.
     pub name: String,
     /// Whether an identifier of this type is a customer even if nothing else is known, and may give a customer its id.
-    pub stands_alone: StandsAlone,
+    pub standalone: Standalone,
     /// Whether its values are personal data: ids made from them are hashed, and people see them masked.
     pub personal: bool,
     /// The most of this type that one customer may have.
-    pub most_per_customer: Option<u32>,
+    pub max_per_customer: Option<u32>,
     /// With more than so many customers tied to one identifier of this type it is shared, and ties nobody.
-    pub most_holders: Option<u32>,
+    pub max_customers: Option<u32>,
     /// Whether an identifier of this type passes from one holder to the next, as an address does: a tie that ended before
     /// another holder's began does not make them one customer.
-    pub passes_on: bool,
+    pub transferable: bool,
     /// How long after it was last seen a tie to an identifier of this type holds, in microseconds.
     pub valid_micros: Option<i64>,
     /// Values that stand for nobody.
@@ -128,17 +128,17 @@ impl Rules {
     /// How much an identifier of a type says of who somebody is, beside others of the same person.
     pub(super) fn weight(&self, kind: u8) -> Weight {
         let rule = self.rule(kind);
-        match rule.stands_alone {
-            StandsAlone::UntilKnown => Weight::Device,
-            _ if rule.passes_on => Weight::Passing,
-            StandsAlone::No => Weight::Lasting,
-            StandsAlone::Yes => Weight::Own,
+        match rule.standalone {
+            Standalone::UntilKnown => Weight::Device,
+            _ if rule.transferable => Weight::Passing,
+            Standalone::No => Weight::Lasting,
+            Standalone::Yes => Weight::Own,
         }
     }
 
     /// Whether an identifier of a type names a customer only while nothing better does.
     pub(super) fn gives_way(&self, kind: u8) -> bool {
-        self.rule(kind).stands_alone == StandsAlone::UntilKnown
+        self.rule(kind).standalone == Standalone::UntilKnown
     }
 }
 

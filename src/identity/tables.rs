@@ -91,12 +91,12 @@ impl Verdict {
     /// The reason as the table says it.
     pub(super) fn reason(self) -> &'static str {
         match self {
-            Verdict::Ties => "ties",
+            Verdict::Joins => "ties",
             Verdict::Blocked => "blocked",
             Verdict::Expired => "expired",
-            Verdict::PassedOn => "passed_on",
+            Verdict::Transferred => "transferred",
             Verdict::Shared => "shared",
-            Verdict::Cut => "cut",
+            Verdict::Pruned => "cut",
         }
     }
 }
@@ -106,7 +106,7 @@ impl Resolution {
     pub fn counts(&self) -> Counts {
         let number = |count: usize| count as u64;
         let known = self.known();
-        let not_made = self.chunks.iter().flat_map(|chunk| &chunk.verdicts).filter(|verdict| **verdict != Verdict::Ties).count();
+        let not_made = self.chunks.iter().flat_map(|chunk| &chunk.verdicts).filter(|verdict| **verdict != Verdict::Joins).count();
         Counts {
             identifiers: number(self.nodes.count()),
             edges: self.chunks.iter().map(|chunk| number(chunk.ends.len())).sum(),
@@ -114,7 +114,7 @@ impl Resolution {
             blank_identifiers: self.aside.blank.values().map(|blank| blank.rows).sum(),
             customers: known.customers,
             identifiers_set_aside: known.identifiers_set_aside,
-            ties_set_aside: number(not_made),
+            edges_pruned: number(not_made),
             merged: self.aliases.iter().filter(|alias| alias.merged_at == self.rules.as_of_micros).count() as u64,
             split: number(self.splits.len()),
             withdrawn: self.withdrawn,
@@ -200,8 +200,8 @@ impl Resolution {
             told.insert(alone(node, Verdict::Blocked.reason()), nothing("stands for nobody: it is on the block list".to_owned()));
         }
         for shared in &self.shared {
-            let most = self.rules.rule(self.nodes.kind(shared.node)).most_holders.unwrap_or(0);
-            let explanation = format!("shared by {} customers, and {most} may", shared.holders);
+            let most = self.rules.rule(self.nodes.kind(shared.node)).max_customers.unwrap_or(0);
+            let explanation = format!("shared by {} customers, and {most} may", shared.customers);
             told.insert(alone(shared.node, Verdict::Shared.reason()), nothing(explanation));
         }
         for (&(kind, source), blank) in &self.aside.blank {
@@ -218,7 +218,7 @@ impl Resolution {
             told.insert(alone(split.node, SPLIT), Told { customers, ..nothing(explanation) });
         }
         for (number, chunk) in self.chunks.iter().enumerate() {
-            for at in (0..chunk.ends.len()).filter(|at| chunk.verdicts[*at] != Verdict::Ties) {
+            for at in (0..chunk.ends.len()).filter(|at| chunk.verdicts[*at] != Verdict::Joins) {
                 let verdict = chunk.verdicts[at];
                 let keys: Vec<Conflict> = match verdict {
                     Verdict::Blocked => self.flagged(chunk.ends[at], BLOCKED).map(|node| alone(node, verdict.reason())).collect(),
@@ -267,14 +267,14 @@ impl Resolution {
     pub(super) fn why(&self, chunk: usize, at: usize) -> String {
         let held = &self.chunks[chunk];
         match held.verdicts[at] {
-            Verdict::Ties => "made".to_owned(),
+            Verdict::Joins => "made".to_owned(),
             Verdict::Blocked => "an identifier is on the block list".to_owned(),
             Verdict::Expired => "last seen too long ago".to_owned(),
-            Verdict::PassedOn => "given up before it had its next holder".to_owned(),
+            Verdict::Transferred => "given up before it had its next holder".to_owned(),
             Verdict::Shared => "too many customers share an identifier of it".to_owned(),
-            Verdict::Cut => {
-                let rule = self.cuts.get(&(chunk, at)).map(|kind| self.rules.rule(*kind));
-                let (name, most) = rule.map_or(("identifier", 0), |rule| (rule.name.as_str(), rule.most_per_customer.unwrap_or(0)));
+            Verdict::Pruned => {
+                let rule = self.pruned.get(&(chunk, at)).map(|kind| self.rules.rule(*kind));
+                let (name, most) = rule.map_or(("identifier", 0), |rule| (rule.name.as_str(), rule.max_per_customer.unwrap_or(0)));
                 format!("the customer would have more than {most} identifiers of the type {name}, and this tie is weaker than those kept")
             }
         }

@@ -55,7 +55,7 @@ pub fn contracts(project: &Project, values: &Values, problems: &mut Vec<Diagnost
     let mut contracts = Vec::new();
     // A source from which a wrong column was left out is skipped, because any other finding could be a consequence of that.
     for (name, source) in project.pipeline.sources.iter().filter(|(name, _)| !project.lost.touches(&["sources", name])) {
-        match Contract::new(&project.file, (name, source), &project.pipeline.null_words, values) {
+        match Contract::new(&project.file, (name, source), &project.pipeline.null_values, values) {
             Ok(contract) => contracts.push(Arc::new(contract)),
             Err(found) => problems.extend(found),
         }

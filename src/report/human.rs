@@ -81,7 +81,7 @@ fn write_sources(text: &mut String, sources: &[Ledger]) -> std::fmt::Result {
 fn write_identity(text: &mut String, found: &Counts) -> std::fmt::Result {
     let counts = [found.identifiers, found.edges, found.customers].map(|count| HumanCount(count).to_string());
     writeln!(text, "\nIdentity {} identifiers and {} ties make {} customers", counts[0], counts[1], counts[2])?;
-    let [aside, ties] = [found.identifiers_set_aside, found.ties_set_aside].map(|count| HumanCount(count).to_string());
+    let [aside, ties] = [found.identifiers_set_aside, found.edges_pruned].map(|count| HumanCount(count).to_string());
     writeln!(text, "  {aside} identifiers are blocked or shared, {ties} ties were not made")?;
     let since = [
         (found.merged, "ids have become aliases since the publication before"),

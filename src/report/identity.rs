@@ -3,7 +3,7 @@
 use chrono::DateTime;
 use serde_json::{Value, json};
 
-use crate::identity::{Answer, DroppedTie, Explained, Sighting, Told, masked, shown};
+use crate::identity::{Answer, Explained, PrunedEdge, Sighting, Told, masked, shown};
 
 /// How a source is called that the project does not name.
 const UNNAMED: &str = "unnamed";
@@ -41,10 +41,10 @@ pub fn json(answer: &Answer, unmasked: bool) -> Value {
             let identifiers = explained.identifiers.iter().map(|tied| {
                 json!({
                     "type": tied.told.identifier_type, "identifier": value(&tied.told, unmasked), "set_aside": tied.set_aside,
-                    "tied_to": tied.tied_to, "seen": tied.seen.iter().map(seen).collect::<Vec<_>>(),
+                    "linked_to": tied.linked_to, "seen": tied.seen.iter().map(seen).collect::<Vec<_>>(),
                 })
             });
-            let dropped = explained.not_tied.iter().map(|tie| {
+            let dropped = explained.pruned_edges.iter().map(|tie| {
                 json!({
                     "one": told(&tie.one), "other": told(&tie.other), "source": source(&tie.seen),
                     "first_seen": day(tie.seen.first_seen), "last_seen": day(tie.seen.last_seen),
@@ -58,8 +58,8 @@ pub fn json(answer: &Answer, unmasked: bool) -> Value {
                 "aliases_left_out": explained.aliases_left_out,
                 "identifiers": identifiers.collect::<Vec<_>>(),
                 "identifiers_left_out": explained.identifiers_left_out,
-                "not_tied": dropped.collect::<Vec<_>>(),
-                "not_tied_left_out": explained.not_tied_left_out,
+                "pruned_edges": dropped.collect::<Vec<_>>(),
+                "pruned_edges_left_out": explained.pruned_edges_left_out,
             })
         })
         .collect();
@@ -89,13 +89,13 @@ fn one(explained: &Explained, answer: &Answer, unmasked: bool) -> String {
     if explained.identifiers_left_out > 0 {
         text += &format!("… and {} more; `--limit` shows more\n", explained.identifiers_left_out);
     }
-    if !explained.not_tied.is_empty() {
+    if !explained.pruned_edges.is_empty() {
         text += "\nNot tied\n";
-        for tie in &explained.not_tied {
+        for tie in &explained.pruned_edges {
             text += &format!("  {}\n", dropped(tie, unmasked));
         }
-        if explained.not_tied_left_out > 0 {
-            text += &format!("  … and {} more; `--limit` shows more\n", explained.not_tied_left_out);
+        if explained.pruned_edges_left_out > 0 {
+            text += &format!("  … and {} more; `--limit` shows more\n", explained.pruned_edges_left_out);
         }
     }
     text.trim_end().to_owned()
@@ -105,7 +105,7 @@ fn one(explained: &Explained, answer: &Answer, unmasked: bool) -> String {
 fn tree(explained: &Explained, unmasked: bool) -> String {
     let mut below: Vec<Vec<usize>> = vec![Vec::new(); explained.identifiers.len()];
     for (at, tied) in explained.identifiers.iter().enumerate() {
-        if let Some(above) = tied.tied_to {
+        if let Some(above) = tied.linked_to {
             below[above].push(at);
         }
     }
@@ -132,7 +132,7 @@ fn tree(explained: &Explained, unmasked: bool) -> String {
     text
 }
 
-fn dropped(tie: &DroppedTie, unmasked: bool) -> String {
+fn dropped(tie: &PrunedEdge, unmasked: bool) -> String {
     let [one, other] = [&tie.one, &tie.other].map(|told| format!("{} {}", told.identifier_type, value(told, unmasked)));
     format!("{one} and {other}  ({}{}): {}", source(&tie.seen), dates(&tie.seen), tie.explanation)
 }

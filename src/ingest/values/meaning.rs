@@ -69,7 +69,7 @@ pub struct Meaning {
     /// Words of the sender's, and what the contract has in their place.
     pub words: BTreeMap<String, String>,
     /// Words that stand for no value in a column that is not text.
-    pub null_words: Arc<BTreeSet<String>>,
+    pub null_values: Arc<BTreeSet<String>>,
     /// The years that dates and moments may be of.
     pub years: Years,
 }

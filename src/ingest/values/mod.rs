@@ -149,9 +149,9 @@ impl Meaning {
         // Nearly every text is ASCII, and of another length than the words.
         let is_word = |text: &str| {
             if text.is_ascii() {
-                self.null_words.iter().any(|word| word.eq_ignore_ascii_case(text))
+                self.null_values.iter().any(|word| word.eq_ignore_ascii_case(text))
             } else {
-                self.null_words.contains(&text.to_lowercase())
+                self.null_values.contains(&text.to_lowercase())
             }
         };
         trimmed.is_empty() || is_word(trimmed)

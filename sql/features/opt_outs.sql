@@ -6,7 +6,7 @@ with refusals as (
         r.channel,
         r.refusal,
         r.occurred_at
-    from staging.contact_refusals as r
+    from staging.contact_opt_outs as r
     inner join identity.customers as i
         on i.identifier_type = 'customer'
         and i.identifier = r.contact_id
@@ -17,13 +17,13 @@ with refusals as (
         r.channel,
         r.refusal,
         r.occurred_at
-    from staging.message_refusals as r
+    from staging.message_opt_outs as r
     inner join identity.customers as i
         on i.identifier_type = r.identifier_type
         and i.identifier = r.identifier
     where not exists (
         select 1
-        from staging.address_tenures as t
+        from staging.address_ownership as t
         where t.identifier_type = r.identifier_type
             and t.identifier = r.identifier
     )

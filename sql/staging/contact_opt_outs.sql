@@ -8,7 +8,7 @@ with last_refusals as (
         channel,
         refusal,
         max(occurred_at) as occurred_at
-    from staging.message_refusals
+    from staging.message_opt_outs
     group by
         identifier_type,
         identifier,
@@ -26,14 +26,14 @@ told as (
         r.refusal,
         r.occurred_at as told_at,
         null as contact_id,
-        null as held_from
-    from staging.message_refusals as r
+        null as owned_from
+    from staging.message_opt_outs as r
     where exists (
         select 1
-        from staging.address_tenures as t
+        from staging.address_ownership as t
         where t.identifier_type = r.identifier_type
             and t.identifier = r.identifier
-            and t.held_to is not null
+            and t.owned_until is not null
     )
     union all
     select
@@ -42,14 +42,14 @@ told as (
         r.channel,
         r.refusal,
         -- The last moment at which it was theirs.
-        t.held_to - interval '1 microsecond' as told_at,
+        t.owned_until - interval '1 microsecond' as told_at,
         t.contact_id,
-        t.held_from
-    from staging.address_tenures as t
+        t.owned_from
+    from staging.address_ownership as t
     inner join last_refusals as r
         on r.identifier_type = t.identifier_type
         and r.identifier = t.identifier
-    where t.held_to is not null
+    where t.owned_until is not null
 ),
 
 before_it_passed_on as (
@@ -57,7 +57,7 @@ before_it_passed_on as (
         contact_id,
         channel,
         refusal,
-        held_from,
+        owned_from,
         max(case when contact_id is null then told_at end) over (
             partition by identifier_type, identifier, channel, refusal
             order by told_at
@@ -70,7 +70,7 @@ said as (
         contact_id,
         channel,
         refusal,
-        held_from,
+        owned_from,
         occurred_at
     from before_it_passed_on
     where contact_id is not null
@@ -79,13 +79,13 @@ said as (
         t.contact_id,
         r.channel,
         r.refusal,
-        t.held_from,
+        t.owned_from,
         r.occurred_at
     from last_refusals as r
-    inner join staging.address_tenures as t
+    inner join staging.address_ownership as t
         on t.identifier_type = r.identifier_type
         and t.identifier = r.identifier
-    where t.held_to is null
+    where t.owned_until is null
 )
 
 select
@@ -94,5 +94,5 @@ select
     refusal,
     occurred_at
 from said
-where held_from is null and occurred_at is not null
-    or occurred_at >= held_from
+where owned_from is null and occurred_at is not null
+    or occurred_at >= owned_from

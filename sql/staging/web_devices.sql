@@ -5,7 +5,7 @@ with events as (
     select
         *,
         -- A word for nobody is no login.
-        case when identifier(user_id, $null_words) is not null then user_id end as known_user_id
+        case when identifier(user_id, $null_values) is not null then user_id end as known_user_id
     from sources.web
 )
 

@@ -1,6 +1,6 @@
 -- Why: a complaint is that of the person who had the address then, and not of whoever has it today.
--- A row: one contact and one time during which an e-mail address or phone number was theirs: from held_from (null:
--- since ever) until before held_to (null: still). Whoever had it first had it before we knew, and whoever gave
+-- A row: one contact and one time during which an e-mail address or phone number was theirs: from owned_from (null:
+-- since ever) until before owned_until (null: still). Whoever had it first had it before we knew, and whoever gave
 -- it up has it until it is taken next, by somebody else or again. Several contacts may have one address at a time.
 with held as (
     select
@@ -19,7 +19,7 @@ addresses as (
         identifier,
         min(first_seen_at) as first_seen_at,
         count(*) as holders,
-        count(given_up_at) as former_holders
+        count(given_up_at) as former_owners
     from held
     group by
         identifier_type,
@@ -38,7 +38,7 @@ ends as (
     inner join addresses as a
         on a.identifier_type = h.identifier_type
         and a.identifier = h.identifier
-    where a.former_holders > 0
+    where a.former_owners > 0
         and a.holders > 1
     group by
         h.identifier_type,
@@ -63,8 +63,8 @@ select
     h.contact_id,
     h.identifier_type,
     h.identifier,
-    nullif(h.first_seen_at, a.first_seen_at) as held_from,
-    case when p.taken_at is not null then greatest(h.given_up_at, p.taken_at) end as held_to
+    nullif(h.first_seen_at, a.first_seen_at) as owned_from,
+    case when p.taken_at is not null then greatest(h.given_up_at, p.taken_at) end as owned_until
 from held as h
 inner join addresses as a
     on a.identifier_type = h.identifier_type

@@ -29,7 +29,7 @@ refusals as (
         concat_ws(', ', c.email, c.phone) as written
     from sources.contacts as c
     cross join channels as h
-    where identifier(c.contact_id, $null_words) is null
+    where identifier(c.contact_id, $null_values) is null
         and not coalesce(
             case h.channel
                 when 'email' then c.email_consent
