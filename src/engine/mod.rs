@@ -1,5 +1,6 @@
 //! The DataFusion session: its memory and threads, the tables it knows, and running a model in it.
 
+mod arg_max;
 mod catalogue;
 mod checked;
 mod costs;
@@ -159,7 +160,7 @@ impl Engine {
         }
         let salt = Arc::new(OnceLock::new());
         context.register_udf(crate::functions::identifier_hash_with(Arc::clone(&salt)));
-        for function in exact::functions() {
+        for function in exact::functions().into_iter().chain(arg_max::functions()) {
             context.register_udaf(function);
         }
         let state = Arc::new(context.state());
