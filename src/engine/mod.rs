@@ -7,6 +7,7 @@ mod costs;
 mod dictionary;
 mod disks;
 mod encoding;
+mod estimated;
 mod exact;
 mod functions;
 mod growth;
@@ -31,6 +32,7 @@ mod watch;
 
 pub use costs::MAX_PARTS;
 pub use dictionary::{CODE, ChunkCodes, Dictionary};
+pub use estimated::estimated;
 pub use index::{HashIndex, Slot};
 pub use inspect::{columns_read, reads, unrepeatable, unrepeatable_in};
 pub use kept::Kept;
