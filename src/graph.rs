@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use datafusion::sql::parser::Statement;
 
-use crate::config::{AS_OF, Model, NULL_WORDS, Project};
+use crate::config::{AS_OF, Model, NULL_VALUES, Project};
 use crate::diagnostic::{Diagnostic, SourceFile, list};
 use crate::sql;
 
@@ -138,7 +138,7 @@ fn is_lost(project: &Project, table: &str) -> bool {
 /// The parameters that a query reads and nobody declares.
 pub fn unknown_parameters(project: &Project, file: &Arc<SourceFile>, statement: &Statement) -> Vec<Diagnostic> {
     let lost = project.lost.names(&["parameters"]);
-    let declared: Vec<&str> = project.pipeline.parameters.keys().map(String::as_str).chain([AS_OF, NULL_WORDS]).chain(lost).collect();
+    let declared: Vec<&str> = project.pipeline.parameters.keys().map(String::as_str).chain([AS_OF, NULL_VALUES]).chain(lost).collect();
     let written: Vec<String> = declared.iter().map(|parameter| format!("${parameter}")).collect();
     let unknown = sql::parameters(file, statement).into_iter().filter(|parameter| !declared.contains(&parameter.name.as_str()));
     let told = unknown.map(|sql::Mention { name, span }| {

@@ -23,7 +23,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
-use segmill::config::StandsAlone;
+use segmill::config::Standalone;
 use segmill::identity::{Resolver, Rules, TypeRule, edges_schema};
 
 /// As the command has it.
@@ -198,15 +198,15 @@ fn resolve(file: &str, threads: usize, guarded: bool) {
 
 /// The rules of the shipped project, or no limits at all.
 fn rules(guarded: bool) -> Rules {
-    let kind = |name: &str, stands_alone, personal| TypeRule { name: name.to_owned(), stands_alone, personal, ..TypeRule::default() };
-    let (yes, no) = (StandsAlone::Yes, StandsAlone::No);
+    let kind = |name: &str, standalone, personal| TypeRule { name: name.to_owned(), standalone, personal, ..TypeRule::default() };
+    let (yes, no) = (Standalone::Yes, Standalone::No);
     let mut types = vec![kind("customer", yes, false), kind("email", yes, true), kind("phone", no, true), kind("visitor", no, false)];
     if guarded {
-        types[0].most_per_customer = Some(2);
-        types[1].most_per_customer = Some(20);
-        types[1].most_holders = Some(2);
-        types[2].most_holders = Some(2);
-        types[3].most_holders = Some(1);
+        types[0].max_per_customer = Some(2);
+        types[1].max_per_customer = Some(20);
+        types[1].max_customers = Some(2);
+        types[2].max_customers = Some(2);
+        types[3].max_customers = Some(1);
     }
     Rules { types, trust: vec!["crm".to_owned(), "web".to_owned()], as_of_micros: AS_OF, ..Rules::default() }
 }

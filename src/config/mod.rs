@@ -18,10 +18,10 @@ pub use column::{Column, ColumnType, Consent, OnError};
 pub use load::{Environment, Lost, Model, Project, Read, load, read, read_files, variables};
 pub use pipeline::{
     Channel, Freshness, IdentifierType, Identity, Keep, Outputs, Parameter, Pipeline, ReferenceTable, RejectBudget, Segment, SegmentSet,
-    SetKind, Source, SourceFormat, StandsAlone, TableOutput, UnknownColumns,
+    SetKind, Source, SourceFormat, Standalone, TableOutput, UnknownColumns,
 };
 pub use profile::{Domain, Profile};
 pub use schema::schema_of;
 pub use spanned::{Literal, Spanned, Text};
-pub use values::{AS_OF, NULL_WORDS, Values, bind, bind_what_is_right, parse_scalar, parse_scalars};
+pub use values::{AS_OF, NULL_VALUES, Values, bind, bind_what_is_right, parse_scalar, parse_scalars};
 pub use yaml::{Parsed, Part, key_at, key_span, parse, parse_what_is_right, placed, span_of, span_of_part, span_within, typed};

@@ -22,7 +22,7 @@ use crate::number;
 /// The name that SQL reads the as-of day by.
 pub const AS_OF: &str = "as_of";
 /// The name that SQL reads the words that stand for no value by: one text, a word a line.
-pub const NULL_WORDS: &str = "null_words";
+pub const NULL_VALUES: &str = "null_values";
 
 /// The as-of day and the parameters of a run.
 #[derive(Debug, Clone)]
@@ -33,7 +33,7 @@ pub struct Values {
     pub zone: Arc<Zone>,
     /// Its first moment in that zone, in microseconds since 1970.
     pub as_of_micros: i64,
-    /// `$as_of`, `$null_words` and every parameter, by name.
+    /// `$as_of`, `$null_values` and every parameter, by name.
     pub parameters: BTreeMap<String, ScalarValue>,
     /// The parameters as records have them: those that the environment gives as the file has them.
     pub shown: BTreeMap<String, String>,
@@ -64,7 +64,7 @@ pub fn bind_what_is_right(project: &Project, as_of: NaiveDate, overrides: &BTree
     let mut parameters = BTreeMap::new();
     let mut shown = BTreeMap::from([(AS_OF.to_owned(), as_of.to_string())]);
     parameters.insert(AS_OF.to_owned(), ScalarValue::Date32(Some(days)));
-    parameters.insert(NULL_WORDS.to_owned(), ScalarValue::from(project.pipeline.null_words.join("\n")));
+    parameters.insert(NULL_VALUES.to_owned(), ScalarValue::from(project.pipeline.null_values.join("\n")));
     for name in overrides.keys().filter(|name| !project.pipeline.parameters.contains_key(*name)) {
         let known = project.pipeline.parameters.keys().map(String::as_str);
         problems.push(Diagnostic::error("unknown-parameter", format!("there is no parameter `{name}`")).did_you_mean(name, known));

@@ -161,7 +161,9 @@ impl Engine {
             context.register_udf(function);
         }
         let salt = Arc::new(OnceLock::new());
-        context.register_udf(crate::functions::identifier_hash_with(Arc::clone(&salt)));
+        for function in crate::functions::hashing_with(&salt) {
+            context.register_udf(function);
+        }
         for function in exact::functions().into_iter().chain(arg_max::functions()) {
             context.register_udaf(function);
         }
@@ -179,7 +181,7 @@ impl Engine {
         })
     }
 
-    /// Says with which secret `identifier_hash` hashes; without one it hashes without.
+    /// Says with which secret identifiers are hashed; unless it is called, they are hashed without one.
     pub fn hash_with(&self, salt: &str) {
         let _ = self.salt.set(salt.to_owned());
     }

@@ -53,7 +53,7 @@ impl Rules {
                     .hint("blanks are blocked already; a `*` stands for any characters, so leave an entry of stars alone out"),
                 );
             }
-            match type_rule(name, &declared.value, &project.pipeline.null_words) {
+            match type_rule(name, &declared.value, &project.pipeline.null_values) {
                 Ok(rule) => types.push(rule),
                 Err(why) => problems.push(
                     Diagnostic::error("invalid-pattern", format!("the block list of `{name}` cannot be used: {why}"))
@@ -93,16 +93,16 @@ impl Rules {
     }
 }
 
-fn type_rule(name: &str, declared: &IdentifierType, null_words: &[String]) -> Result<TypeRule, regex::Error> {
+fn type_rule(name: &str, declared: &IdentifierType, null_values: &[String]) -> Result<TypeRule, regex::Error> {
     Ok(TypeRule {
         name: name.to_owned(),
-        stands_alone: declared.stands_alone,
+        standalone: declared.standalone,
         personal: declared.personal,
-        most_per_customer: declared.most_per_customer,
-        most_holders: declared.most_holders,
-        passes_on: declared.passes_on,
+        max_per_customer: declared.max_per_customer,
+        max_customers: declared.max_customers,
+        transferable: declared.transferable,
         valid_micros: declared.valid_days.map(|days| i64::from(days) * DAY_MICROS),
-        blocked: BlockList::new(declared.blocked.iter().map(String::as_str))?.with_words(null_words.iter().map(String::as_str)),
+        blocked: BlockList::new(declared.blocked.iter().map(String::as_str))?.with_words(null_values.iter().map(String::as_str)),
     })
 }
 
@@ -114,7 +114,7 @@ pub fn check_edges(project: &Project, file: &Arc<crate::diagnostic::SourceFile>,
     };
     if project.pipeline.identity.types.is_empty() {
         let hint = "declare the types of identifiers under `identity: types:` in the pipeline file, the one that names customers first";
-        wrong("`identity.edges` ties identifiers of types that are not declared".to_owned(), hint.to_owned());
+        wrong("`identity.edges` has identifiers of types that are not declared".to_owned(), hint.to_owned());
     }
     for field in edges_schema().fields() {
         let name = field.name();

@@ -23,17 +23,17 @@ const MAX_SOURCES: usize = 255;
 #[repr(u8)]
 pub(super) enum Verdict {
     /// It makes its two identifiers one customer's.
-    Ties,
+    Joins,
     /// An identifier of it stands for nobody.
     Blocked,
     /// It was last seen too long ago.
     Expired,
-    /// It ended before its identifier passed to another holder.
-    PassedOn,
-    /// An identifier of it has too many holders.
+    /// It ended before its identifier had its next owner.
+    Transferred,
+    /// An identifier of it has too many customers.
     Shared,
     /// With it a customer would have too many of a type.
-    Cut,
+    Pruned,
 }
 
 /// The edges of a batch, column by column.
@@ -49,7 +49,7 @@ pub(super) struct Chunk {
     pub(super) verdicts: Vec<Verdict>,
 }
 
-/// What the rows of a batch are that tie nothing.
+/// What the rows of a batch are that are no edges.
 #[derive(Debug, Default)]
 pub(super) struct Aside {
     /// Rows that begin on the as-of day or later, and so do not exist yet.
@@ -159,7 +159,7 @@ impl Sources {
     }
 }
 
-/// What was read of a batch: its edges, whose ends are not yet numbered, and what ties nothing.
+/// What was read of a batch: its edges, whose ends are not yet numbered, and the rows that are no edges.
 pub(super) struct Read {
     pub(super) starts: Starts,
     pub(super) chunk: Chunk,
@@ -204,7 +204,7 @@ pub(super) fn read(rules: &Rules, interner: &Interner, sources: &Sources, batch:
         chunk.sources.push(from[row]);
         chunk.first.push(moments.first[row]);
         chunk.last.push(moments.last[row]);
-        chunk.verdicts.push(if pair.into_iter().any(expired) { Verdict::Expired } else { Verdict::Ties });
+        chunk.verdicts.push(if pair.into_iter().any(expired) { Verdict::Expired } else { Verdict::Joins });
     }
     let (starts, ends) = interner.collect(rules, &Rows { sides, seen: &moments.first, sources: &bits, ties: &ties })?;
     Ok(Read { starts, chunk: Chunk { ends, ..chunk }, aside })

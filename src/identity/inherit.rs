@@ -3,13 +3,13 @@
 //! Every identifier that led to a customer in the predecessor is a vote for that customer's id. An id goes to one customer:
 //!
 //! - where identifiers of one id lead to several customers today (a split), the id stays with the part that has the identifier which says
-//!   most of who somebody is: one that does not pass on before one that does, the one that gave the id before others, and then the most
+//!   most of who somebody is: one that is not transferable before one that is, the one that gave the id before others, and then the most
 //!   trusted, the oldest, the one of the type declared first. The others get ids of their own, and that is told;
 //! - where several ids come to one customer (a merge), one that was published last time stays rather than one of somebody who was gone; of
 //!   these the one with the most votes, and of equally many the one with the best identifier as above. The others become aliases. Ids that hold
 //!   only until a customer is known give way to all others.
 //!
-//! The vote of an identifier that has passed on is that of its holder on the predecessor's day. Who had no id gets the one that its oldest
+//! The vote of an identifier that was transferred is that of its owner on the predecessor's day. Who had no id gets the one that its oldest
 //! identifier gives; where that is or was somebody else's, `~2` follows it, or the next number that is free.
 
 use std::cmp::Reverse;
@@ -17,7 +17,7 @@ use std::collections::{HashMap, HashSet};
 
 use arrow::array::RecordBatch;
 
-use super::guards::Tenures;
+use super::guards::Ownerships;
 use super::ids::{self, by_age, may_name};
 use super::intern::NOBODY;
 use super::keys::{Hash, Keys};
@@ -177,8 +177,8 @@ struct Vote {
 
 impl Assignment<'_> {
     fn vote(&mut self, before: &mut Predecessor) -> Result<()> {
-        let Joined { rules, nodes, tenures, .. } = self.joined;
-        let moved = moved(tenures, before);
+        let Joined { rules, nodes, ownerships, .. } = self.joined;
+        let moved = moved(ownerships, before);
         let voter = |node: u32| leads(self.joined, self.names, moved.get(&node).copied().unwrap_or(node));
         let evidence = Evidence::of(self.joined, self.names, before, voter);
         let heard = |node: u32| {
@@ -302,7 +302,7 @@ impl Assignment<'_> {
             for (.., id) in &ids[1..] {
                 self.fates[*id as usize] = Fate::Ended(root);
             }
-            // An address that has come to a customer is told as passed on.
+            // An address that has come to a customer is told as transferred.
             if let Some(lost) = lost.get_mut(&root) {
                 lost.retain(|(.., node)| rules.weight(nodes.kind(*node)) > Weight::Passing);
             }
@@ -322,11 +322,11 @@ impl Assignment<'_> {
         // Whether an id is free for an identifier that gives it. A number that is a person's own may be so again.
         let free = |node: u32, id: &str| {
             let held = before.find(id).map(|at| self.fates[at as usize]);
-            let passes_on = rules.rule(nodes.kind(node)).passes_on;
+            let transferable = rules.rule(nodes.kind(node)).transferable;
             match held {
                 Some(Fate::Kept(_)) => false,
-                Some(Fate::Gone | Fate::Ended(_) | Fate::Replaced(_)) => !passes_on,
-                None => !passes_on || before.alias(id).is_none(),
+                Some(Fate::Gone | Fate::Ended(_) | Fate::Replaced(_)) => !transferable,
+                None => !transferable || before.alias(id).is_none(),
             }
         };
         let mut contested: HashMap<u32, Vec<u32>> = HashMap::new();
@@ -417,16 +417,16 @@ impl<'a> Evidence<'a> {
     }
 }
 
-/// Identifiers that have passed on, each with who had it on the predecessor's day: whose latest tenure had begun then, or who had it first
+/// Identifiers that were transferred, each with its owner on the predecessor's day: whose latest ownership had begun then, or who had it first
 /// of all that are known.
-fn moved(tenures: &Tenures, before: &Predecessor) -> HashMap<u32, u32> {
+fn moved(ownerships: &Ownerships, before: &Predecessor) -> HashMap<u32, u32> {
     let mut moved = HashMap::new();
-    for of_one in tenures.chunk_by(|one, other| one.identifier == other.identifier) {
-        let begun = of_one.iter().rev().find(|tenure| tenure.began() < before.as_of_micros);
-        if let Some(tenure) = begun.or(of_one.first())
-            && tenure.is_past
+    for of_one in ownerships.chunk_by(|one, other| one.identifier == other.identifier) {
+        let begun = of_one.iter().rev().find(|owned| owned.began() < before.as_of_micros);
+        if let Some(owned) = begun.or(of_one.first())
+            && owned.is_past
         {
-            moved.insert(tenure.identifier, tenure.holder);
+            moved.insert(owned.identifier, owned.owner);
         }
     }
     moved

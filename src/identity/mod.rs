@@ -1,13 +1,13 @@
 //! Who is who: pairs of identifiers seen together become customers, with guards against strangers who share one.
 //!
 //! ```text
-//! batches ─▶ intern ─▶ numbers, edges ─▶ blocked · expired · passed on · shared ─▶ join ─▶ cut ─▶ inherit ─▶ customers
+//! batches ─▶ intern ─▶ numbers, edges ─▶ blocked · expired · transferred · shared ─▶ join ─▶ prune ─▶ inherit ─▶ customers
 //!                                                 └─────────────────────────▶ conflicts     ▲  │     aliases, map
 //!                                                                            the map of the predecessor
 //! ```
 //!
 //! Every identifier is kept once and known by 32 bits; components are found by union–find. Time grows with the number of edges,
-//! but for the sorting of what had to be cut. What comes out depends on the set of rows and the predecessor's map alone, not on the order of
+//! but for the sorting of what had to be pruned. What comes out depends on the set of rows and the predecessor's map alone, not on the order of
 //! rows, their split into batches or the number of threads:
 //!
 //! - who is one customer follows from the edges of today;
@@ -20,7 +20,6 @@ mod declared;
 mod edges;
 mod explain;
 mod guards;
-mod holders;
 mod ids;
 mod inherit;
 mod intern;
@@ -28,6 +27,7 @@ mod keys;
 mod known;
 mod predecessor;
 mod rules;
+mod shared;
 mod tables;
 
 use std::borrow::Cow;
@@ -41,15 +41,15 @@ use crate::engine::{Held, parallel};
 use crate::error::Result;
 use components::Sets;
 use edges::{Aside, Chunk, Read, Sources};
-use guards::{Cuts, Tenures};
-use holders::SharedNode;
+use guards::{Ownerships, PrunedEdges};
 use inherit::Split;
 use intern::{Interner, NOBODY, Nodes, Starts};
 use predecessor::{Alias, Predecessor};
+use shared::SharedNode;
 
 pub use declared::{Before, check_edges, resolve};
 pub use edges::edges_schema;
-pub use explain::{Answer, DroppedTie, Explained, Sighting, Tied, Told};
+pub use explain::{Answer, Explained, Linked, PrunedEdge, Sighting, Told};
 pub use inherit::Heirs;
 pub use known::{KnownFrom, NamedBy};
 pub use predecessor::map_schema;
@@ -78,9 +78,9 @@ pub struct Joined {
     nodes: Nodes,
     chunks: Vec<Chunk>,
     roots: Vec<u32>,
-    tenures: Tenures,
+    ownerships: Ownerships,
     shared: Vec<SharedNode>,
-    cuts: Cuts,
+    pruned: PrunedEdges,
     aside: Aside,
 }
 
@@ -96,7 +96,7 @@ pub struct Resolution {
     /// The identifier that names each set, by root.
     names: Vec<u32>,
     shared: Vec<SharedNode>,
-    cuts: Cuts,
+    pruned: PrunedEdges,
     aside: Aside,
     /// What was published before; none where that is not known.
     before: Option<Predecessor>,
@@ -120,20 +120,20 @@ pub struct Resolution {
 pub struct Counts {
     /// Distinct identifiers.
     pub identifiers: u64,
-    /// Rows that tied two identifiers.
+    /// Rows that link two identifiers: edges.
     pub edges: u64,
-    /// Rows that begin on the as-of day or later, and so tied nobody yet.
+    /// Rows that begin on the as-of day or later, and so link nothing yet.
     #[serde(default)]
     pub edges_later: u64,
-    /// Blanks in the place of identifiers, which tie nobody.
+    /// Blanks in the place of identifiers, which link nothing.
     #[serde(default)]
     pub blank_identifiers: u64,
     /// Customers.
     pub customers: u64,
     /// Identifiers that stand for nobody, or that too many share.
     pub identifiers_set_aside: u64,
-    /// Ties that were not made, for any reason.
-    pub ties_set_aside: u64,
+    /// Edges that were pruned, for any reason.
+    pub edges_pruned: u64,
     /// Ids of the publication before that became aliases, because their customers became one with others.
     pub merged: u64,
     /// Ids of the publication before that show what is personal now, and so are no more, and no alias either.
@@ -217,16 +217,16 @@ impl Resolver {
         drop(found);
         let mut chunks: Vec<Chunk> = chunks.into_iter().map(|(_, chunk)| chunk).collect();
         let sets = Sets::apart(nodes.count());
-        let tenures = guards::pass_on(&rules, &mut nodes, &mut chunks);
-        let shared = holders::join(&rules, &mut nodes, &mut chunks, &sets, threads);
-        let cuts = guards::cut(&rules, &nodes, &mut chunks, &sets);
+        let ownerships = guards::transfer(&rules, &mut nodes, &mut chunks);
+        let shared = shared::join(&rules, &mut nodes, &mut chunks, &sets, threads);
+        let pruned = guards::prune(&rules, &nodes, &mut chunks, &sets);
         let roots = sets.roots(threads);
-        Ok(Joined { rules, threads, sources: sources.finish(), nodes, chunks, roots, tenures, shared, cuts, aside })
+        Ok(Joined { rules, threads, sources: sources.finish(), nodes, chunks, roots, ownerships, shared, pruned, aside })
     }
 }
 
 impl Joined {
-    /// How many sets of identifiers there are; one that nothing ties is a set.
+    /// How many sets of identifiers there are; one that nothing is linked to is a set.
     pub fn components(&self) -> usize {
         (0..).zip(&self.roots).filter(|(node, root)| node == *root).count()
     }
@@ -238,7 +238,7 @@ impl Joined {
     }
 
     fn named(self, names: Vec<u32>) -> Resolution {
-        let Joined { rules, threads, sources, nodes, chunks, roots, shared, cuts, aside, tenures: _ } = self;
+        let Joined { rules, threads, sources, nodes, chunks, roots, shared, pruned, aside, ownerships: _ } = self;
         Resolution {
             rules,
             threads,
@@ -248,7 +248,7 @@ impl Joined {
             roots,
             names,
             shared,
-            cuts,
+            pruned,
             aside,
             before: None,
             own: Vec::new(),

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use regex::RegexSet;
 
-use crate::config::StandsAlone;
+use crate::config::Standalone;
 
 /// The most types a project may declare: a type is kept in one byte beside every identifier.
 pub const MAX_TYPES: usize = 64;
@@ -32,17 +32,17 @@ pub struct TypeRule {
     /// Its name, as `email`.
     pub name: String,
     /// Whether an identifier of this type is a customer even if nothing else is known, and may give a customer its id.
-    pub stands_alone: StandsAlone,
+    pub standalone: Standalone,
     /// Whether its values are personal data: ids made from them are hashed, and people see them masked.
     pub personal: bool,
     /// The most of this type that one customer may have.
-    pub most_per_customer: Option<u32>,
-    /// With more than so many customers tied to one identifier of this type it is shared, and ties nobody.
-    pub most_holders: Option<u32>,
-    /// Whether an identifier of this type passes from one holder to the next, as an address does: a tie that ended before
-    /// another holder's began does not make them one customer.
-    pub passes_on: bool,
-    /// How long after it was last seen a tie to an identifier of this type holds, in microseconds.
+    pub max_per_customer: Option<u32>,
+    /// An identifier of this type with more customers than this is shared, and leads to nobody.
+    pub max_customers: Option<u32>,
+    /// Whether an identifier of this type can go from one owner to the next, as an address does: an edge that ended before the
+    /// next owner's began does not make them one customer.
+    pub transferable: bool,
+    /// How long after it was last seen an edge to an identifier of this type holds, in microseconds.
     pub valid_micros: Option<i64>,
     /// Values that stand for nobody.
     pub blocked: BlockList,
@@ -56,7 +56,7 @@ pub(super) enum Weight {
     Device,
     /// It may be somebody else's by now, as an address.
     Passing,
-    /// It does not pass on, and makes nobody a customer by itself.
+    /// It is not transferable, and makes nobody a customer by itself.
     Lasting,
     /// It is a person's own, as a number at the CRM.
     Own,
@@ -128,17 +128,17 @@ impl Rules {
     /// How much an identifier of a type says of who somebody is, beside others of the same person.
     pub(super) fn weight(&self, kind: u8) -> Weight {
         let rule = self.rule(kind);
-        match rule.stands_alone {
-            StandsAlone::UntilKnown => Weight::Device,
-            _ if rule.passes_on => Weight::Passing,
-            StandsAlone::No => Weight::Lasting,
-            StandsAlone::Yes => Weight::Own,
+        match rule.standalone {
+            Standalone::UntilKnown => Weight::Device,
+            _ if rule.transferable => Weight::Passing,
+            Standalone::No => Weight::Lasting,
+            Standalone::Yes => Weight::Own,
         }
     }
 
     /// Whether an identifier of a type names a customer only while nothing better does.
     pub(super) fn gives_way(&self, kind: u8) -> bool {
-        self.rule(kind).stands_alone == StandsAlone::UntilKnown
+        self.rule(kind).standalone == Standalone::UntilKnown
     }
 }
 
@@ -157,7 +157,7 @@ fn is_unseen(c: char) -> bool {
     c.is_control() || is_filler || is_mark || is_variant
 }
 
-/// A text as people see it, without what a terminal obeys; what is very long is cut.
+/// A text as people see it, without what a terminal obeys; what is very long is shortened.
 pub fn shown(text: &str) -> String {
     let mut told: String = text.chars().take(MOST_SHOWN).collect();
     if text.chars().nth(MOST_SHOWN).is_some() {

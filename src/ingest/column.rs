@@ -66,7 +66,7 @@ impl ContractColumn {
     pub fn new(
         file: &Arc<SourceFile>,
         (name, column): (&str, &Column),
-        null_words: &Arc<BTreeSet<String>>,
+        null_values: &Arc<BTreeSet<String>>,
         values: &Values,
         problems: &mut Vec<Diagnostic>,
     ) -> Self {
@@ -85,7 +85,7 @@ impl ContractColumn {
             format: compile.format(),
             zone: Arc::clone(zone),
             words: compile.words(),
-            null_words: Arc::clone(null_words),
+            null_values: Arc::clone(null_values),
             years: Years::within(zone, day(&min), day(&max)),
         };
         compile.check_words(&meaning);

@@ -85,12 +85,12 @@ impl Contract {
     pub fn new(
         file: &Arc<SourceFile>,
         (name, source): (&str, &Source),
-        null_words: &[String],
+        null_values: &[String],
         values: &Values,
     ) -> Result<Self, Vec<Diagnostic>> {
         let mut problems = Vec::new();
-        let null_words = Arc::new(null_words.iter().map(|word| word.trim().to_lowercase()).collect());
-        let compile = |(name, column): (&String, &Column)| ContractColumn::new(file, (name, column), &null_words, values, &mut problems);
+        let null_values = Arc::new(null_values.iter().map(|word| word.trim().to_lowercase()).collect());
+        let compile = |(name, column): (&String, &Column)| ContractColumn::new(file, (name, column), &null_values, values, &mut problems);
         let mut columns: Vec<_> = source.columns.iter().map(compile).collect();
         let mut position = |name: &crate::config::Spanned<String>, role: &str| {
             let found = source.columns.get_index_of(&name.value);

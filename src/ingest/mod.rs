@@ -72,7 +72,7 @@ pub fn contracts(project: &Project, values: &Values, problems: &mut Vec<Diagnost
     let mut contracts = Vec::new();
     // Of a source that lacks a column, since that is wrong, nothing else can be said.
     for (name, source) in project.pipeline.sources.iter().filter(|(name, _)| !project.lost.touches(&["sources", name])) {
-        match Contract::new(&project.file, (name, source), &project.pipeline.null_words, values) {
+        match Contract::new(&project.file, (name, source), &project.pipeline.null_values, values) {
             Ok(contract) => contracts.push(Arc::new(contract)),
             Err(found) => problems.extend(found),
         }

@@ -39,7 +39,7 @@ impl Ties {
             (
                 "conflicts",
                 "-- What was kept apart.\nselect reason, identifier_type, identifier, coalesce(other_type, '') as other_type,
-    coalesce(other, '') as other, coalesce(source, '') as source, first_seen_at, last_seen_at, ties, customer_id, other_customer_id,
+    coalesce(other, '') as other, coalesce(source, '') as source, first_seen_at, last_seen_at, edges, customer_id, other_customer_id,
     explanation
 from resolved.conflicts\n",
             ),
@@ -117,7 +117,7 @@ fn id_of(address: &str) -> String {
 
 #[test]
 fn a_shared_phone_that_becomes_one_persons_leaves_aliases() {
-    let types = "  types:\n    record: {stands_alone: true}\n    email: {personal: true, most_holders: 2}\n    phone: {personal: true, most_holders: 2}\n";
+    let types = "  types:\n    record: {standalone: true}\n    email: {personal: true, max_customers: 2}\n    phone: {personal: true, max_customers: 2}\n";
     let rows = [
         "2020-01-01,phone,p,record,A,crm,2020-01-01,2020-01-01,",
         "2020-01-01,phone,p,record,B,crm,2020-01-01,2020-01-01,",
@@ -140,8 +140,8 @@ fn a_shared_phone_that_becomes_one_persons_leaves_aliases() {
 }
 
 #[test]
-fn a_tie_that_was_cut_and_is_made_later_leaves_an_alias() {
-    let types = "  types:\n    record: {stands_alone: true, most_per_customer: 2}\n    email: {personal: true}\n";
+fn an_edge_that_was_pruned_and_joins_later_leaves_an_alias() {
+    let types = "  types:\n    record: {standalone: true, max_per_customer: 2}\n    email: {personal: true}\n";
     let rows = [
         "2020-01-01,email,e,record,A,order,2020-01-01T01:00:00Z,2020-01-01T01:00:00Z,",
         "2020-01-01,email,e,record,B,order,2020-01-01T02:00:00Z,2020-01-01T02:00:00Z,",
@@ -162,8 +162,8 @@ fn a_tie_that_was_cut_and_is_made_later_leaves_an_alias() {
 }
 
 #[test]
-fn a_tie_that_expired_and_is_seen_again_leaves_an_alias() {
-    let types = "  types:\n    record: {stands_alone: true}\n    email: {personal: true, valid_days: 10}\n";
+fn an_edge_that_expired_and_is_seen_again_leaves_an_alias() {
+    let types = "  types:\n    record: {standalone: true}\n    email: {personal: true, valid_days: 10}\n";
     let seen = |day: &str| ["A", "B"].map(|record| format!("{day},email,x,record,{record},crm,{day},{day},"));
     let rows = [seen("2020-01-01"), seen("2020-03-01")].concat();
     let ties = Ties::new(types, &rows.iter().map(String::as_str).collect::<Vec<_>>());
@@ -178,8 +178,8 @@ fn a_tie_that_expired_and_is_seen_again_leaves_an_alias() {
 }
 
 #[test]
-fn ties_without_a_time_give_the_same_bytes_in_any_order_and_on_any_threads() {
-    let types = "  types:\n    record: {stands_alone: true}\n    email: {personal: true, blocked: [none]}\n";
+fn edges_without_a_time_give_the_same_bytes_in_any_order_and_on_any_threads() {
+    let types = "  types:\n    record: {standalone: true}\n    email: {personal: true, blocked: [none]}\n";
     let rows = [
         "2000-01-01,email,none,record,1,crm,2020-01-05,2020-01-05,",
         "2000-01-01,email,none,record,2,crm,,,",
@@ -195,7 +195,7 @@ fn ties_without_a_time_give_the_same_bytes_in_any_order_and_on_any_threads() {
         found.insert(std::fs::read(ties.0.folder.path().join("out/conflicts/as_of=2021-01-01/conflicts.parquet")).unwrap());
     }
     assert_eq!(found.len(), 1);
-    let seen = ties.ask("2021-01-01", "conflicts", "select cast(first_seen_at as varchar), cast(last_seen_at as varchar), ties from t");
+    let seen = ties.ask("2021-01-01", "conflicts", "select cast(first_seen_at as varchar), cast(last_seen_at as varchar), edges from t");
     assert_eq!(seen, texts(&[["2020-01-03T00:00:00Z", "2020-01-05T00:00:00Z", "3"]]));
 }
 
@@ -204,10 +204,10 @@ fn limits_hold_in_whichever_order_types_are_declared() {
     let rows: Vec<String> =
         (0..100).map(|at| format!("2000-01-01,visitor,v{at},email,info@x.example,crm,2020-01-01,2020-01-01,")).collect();
     let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
-    let record = "    record: {stands_alone: true}\n";
-    let email = "    email: {stands_alone: true, personal: true, most_holders: 2}\n";
-    let visitor = "    visitor: {stands_alone: true, most_holders: 1}\n";
-    let unlimited = "    visitor: {stands_alone: true}\n";
+    let record = "    record: {standalone: true}\n";
+    let email = "    email: {standalone: true, personal: true, max_customers: 2}\n";
+    let visitor = "    visitor: {standalone: true, max_customers: 1}\n";
+    let unlimited = "    visitor: {standalone: true}\n";
     for types in [[record, email, visitor], [record, visitor, email], [visitor, email, record], [record, email, unlimited]] {
         let ties = Ties::new(&format!("  types:\n{}", types.concat()), &rows);
         let told = ties.run("2021-01-01");
@@ -217,7 +217,7 @@ fn limits_hold_in_whichever_order_types_are_declared() {
     // Within one type as well.
     let mut hub: Vec<String> = (0..50).map(|at| format!("2000-01-01,email,hub,email,e{at},crm,2020-01-01,2020-01-01,")).collect();
     hub.extend((0..50).map(|at| format!("2000-01-01,email,e{at},record,r{at},crm,2020-01-01,2020-01-01,")));
-    let types = format!("  types:\n{record}    email: {{personal: true, most_holders: 1}}\n");
+    let types = format!("  types:\n{record}    email: {{personal: true, max_customers: 1}}\n");
     let ties = Ties::new(&types, &hub.iter().map(String::as_str).collect::<Vec<_>>());
     assert_eq!(ties.run("2021-01-01")["identity"]["customers"], 50);
     assert_eq!(ties.reasons("2021-01-01"), texts(&[["shared", "hub", ""]]));
@@ -226,7 +226,7 @@ fn limits_hold_in_whichever_order_types_are_declared() {
 
 #[test]
 fn what_begins_on_the_day_or_later_is_not_known_yet() {
-    let types = "  types:\n    record: {stands_alone: true}\n    email: {personal: true, passes_on: true}\n";
+    let types = "  types:\n    record: {standalone: true}\n    email: {personal: true, transferable: true}\n";
     let rows = [
         "2000-01-01,email,x,record,1,crm,2020-01-01,2020-01-01,2020-06-01",
         "2000-01-01,email,x,record,2,crm,2021-06-01,2021-06-01,",
@@ -244,8 +244,8 @@ fn what_begins_on_the_day_or_later_is_not_known_yet() {
 }
 
 #[test]
-fn an_id_stays_with_the_person_when_the_address_that_gave_it_passes_on() {
-    let types = "  types:\n    email: {stands_alone: true, personal: true, passes_on: true}\n    record: {}\n";
+fn an_id_stays_with_the_person_when_the_address_that_gave_it_goes_to_another_owner() {
+    let types = "  types:\n    email: {standalone: true, personal: true, transferable: true}\n    record: {}\n";
     let rows = [
         "2020-01-01,email,x,record,1,crm,2020-01-01,2020-01-01,2020-06-01",
         "2020-02-01,email,y1,record,1,crm,2020-02-01,2020-02-01,",
@@ -256,7 +256,7 @@ fn an_id_stays_with_the_person_when_the_address_that_gave_it_passes_on() {
     ties.run("2020-06-15");
     assert_eq!(ties.of_type("2020-06-15", "record"), pairs(&[["1", &id]]));
     ties.run("2020-08-01");
-    // The second holder's own id is told apart from the one that the address gave before.
+    // The second owner's own id is told apart from the one that the address gave before.
     let second = format!("{id}~2");
     assert_eq!(ties.of_type("2020-08-01", "record"), pairs(&[["1", &id], ["2", &second]]));
     assert_eq!(ties.of_type("2020-08-01", "email"), pairs(&[["x", &second], ["y1", &id]]));
@@ -274,7 +274,7 @@ fn an_id_stays_with_the_person_when_the_address_that_gave_it_passes_on() {
 #[test]
 fn identifiers_that_look_like_ids_of_others_are_told_apart() {
     let types =
-        "  types:\n    record: {stands_alone: true}\n    email: {stands_alone: true, personal: true}\n    visitor: {stands_alone: true}\n";
+        "  types:\n    record: {standalone: true}\n    email: {standalone: true, personal: true}\n    visitor: {standalone: true}\n";
     let rows = [
         "2000-01-01,email,ann,,,crm,2020-01-01,2020-01-01,",
         "2000-01-01,record,email:49915e0d7d4b402e3017,,,crm,2020-01-01,2020-01-01,",
@@ -287,7 +287,7 @@ fn identifiers_that_look_like_ids_of_others_are_told_apart() {
     let expected = ["email:49915e0d7d4b402e3017", "record:email:49915e0d7d4b402e3017", "record:visitor:1", "visitor:1"];
     assert_eq!(customers, texts(&expected.map(|id| [id])));
     // A type's name has no colon, so it cannot be mistaken for another's and a value.
-    ties.declare("  types:\n    record: {stands_alone: true}\n    'a:b': {}\n    a: {}\n");
+    ties.declare("  types:\n    record: {standalone: true}\n    'a:b': {}\n    a: {}\n");
     let output = ties.try_run("2021-01-02");
     assert_eq!(output.status.code(), Some(2));
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -296,7 +296,7 @@ fn identifiers_that_look_like_ids_of_others_are_told_apart() {
 
 #[test]
 fn a_browser_alone_never_carries_the_id_of_an_address() {
-    let types = "  types:\n    record: {stands_alone: true}\n    email: {stands_alone: true, personal: true, passes_on: true}\n    visitor: {stands_alone: until_known}\n";
+    let types = "  types:\n    record: {standalone: true}\n    email: {standalone: true, personal: true, transferable: true}\n    visitor: {standalone: until_known}\n";
     let together = ["2020-01-01,email,e,visitor,v,crm,2020-01-01,2020-01-01,"];
     let ties = Ties::new(types, &together);
     ties.run("2020-02-01");
@@ -317,7 +317,7 @@ fn a_browser_alone_never_carries_the_id_of_an_address() {
 
 #[test]
 fn a_contact_that_was_made_anew_is_found_under_the_old_number() {
-    let types = "  types:\n    record: {stands_alone: true}\n    email: {stands_alone: true, personal: true, passes_on: true}\n    phone: {personal: true}\n";
+    let types = "  types:\n    record: {standalone: true}\n    email: {standalone: true, personal: true, transferable: true}\n    phone: {personal: true}\n";
     let of = |record: &str| format!("2020-01-01,email,e,record,{record},crm,2020-01-01,2020-01-01,");
     let ties = Ties::new(types, &[&of("1")]);
     ties.run("2020-02-01");
@@ -343,7 +343,7 @@ fn a_contact_that_was_made_anew_is_found_under_the_old_number() {
 
 #[test]
 fn who_comes_back_has_their_number_again_and_nobody_elses() {
-    let types = "  types:\n    record: {stands_alone: true}\n    email: {stands_alone: true, personal: true, passes_on: true}\n";
+    let types = "  types:\n    record: {standalone: true}\n    email: {standalone: true, personal: true, transferable: true}\n";
     let of = |record: &str| format!("2020-01-01,email,e,record,{record},crm,2020-01-01,2020-01-01,");
     let ties = Ties::new(types, &[&of("A")]);
     ties.run("2020-02-01");
@@ -361,7 +361,7 @@ fn who_comes_back_has_their_number_again_and_nobody_elses() {
 
 #[test]
 fn a_salt_that_is_blank_is_refused() {
-    let types = "  salt: ${IDENTITY_SALT}\n  types:\n    record: {stands_alone: true}\n";
+    let types = "  salt: ${IDENTITY_SALT}\n  types:\n    record: {standalone: true}\n";
     let ties = Ties::new(types, &["2000-01-01,record,7,,,crm,2020-01-01,2020-01-01,"]);
     for blank in ["", " "] {
         let mut command = ties.0.command(&["run", "pipelines/p.yaml", "--as-of", "2021-01-01"]);
@@ -373,7 +373,7 @@ fn a_salt_that_is_blank_is_refused() {
 
 #[test]
 fn who_comes_back_takes_nothing_from_who_has_stayed() {
-    let types = "  types:\n    record: {stands_alone: true}\n    phone: {personal: true}\n";
+    let types = "  types:\n    record: {standalone: true}\n    phone: {personal: true}\n";
     let rows = ["1", "2"].map(|record| format!("2020-01-01,phone,p,record,{record},crm,2020-01-01,2020-01-01,"));
     let ties = Ties::new(types, &[&rows[0], &rows[1]]);
     ties.run("2020-02-01");
@@ -391,8 +391,8 @@ fn who_comes_back_takes_nothing_from_who_has_stayed() {
 
 #[test]
 fn ids_stay_when_types_are_declared_in_another_order_added_or_renamed() {
-    let (record, email) = ("    record: {stands_alone: true}\n", "    email: {stands_alone: true, personal: true}\n");
-    let visitor = "    visitor: {stands_alone: until_known}\n";
+    let (record, email) = ("    record: {standalone: true}\n", "    email: {standalone: true, personal: true}\n");
+    let visitor = "    visitor: {standalone: until_known}\n";
     let rows = [
         "2020-01-01,record,A,email,a,crm,2020-01-01,2020-01-01,",
         "2020-01-01,record,visitor:7,,,crm,2020-01-01,2020-01-01,",
@@ -423,7 +423,7 @@ fn ids_stay_when_types_are_declared_in_another_order_added_or_renamed() {
     // A type that is called otherwise gives other identifiers: what else a customer has keeps the id.
     let renamed: Vec<String> = rows.iter().map(|row| row.replace("record", "contact")).collect();
     ties.extract(&renamed.iter().map(String::as_str).collect::<Vec<_>>());
-    ties.declare(&format!("  types:\n    contact: {{stands_alone: true}}\n{email}"));
+    ties.declare(&format!("  types:\n    contact: {{standalone: true}}\n{email}"));
     ties.run("2020-02-05");
     assert_eq!(ties.of_type("2020-02-05", "contact"), expected);
 }
@@ -431,7 +431,7 @@ fn ids_stay_when_types_are_declared_in_another_order_added_or_renamed() {
 #[test]
 fn an_id_that_shows_what_is_personal_now_is_told_no_more() {
     let types =
-        |personal: bool| format!("  types:\n    record: {{stands_alone: true}}\n    email: {{stands_alone: true, personal: {personal}}}\n");
+        |personal: bool| format!("  types:\n    record: {{standalone: true}}\n    email: {{standalone: true, personal: {personal}}}\n");
     let rows = ["2020-01-01,email,s@x.example,,,crm,2020-01-01,2020-01-01,", "2020-01-01,record,1,,,crm,2020-01-01,2020-01-01,"];
     let ties = Ties::new(&types(false), &rows);
     ties.run("2020-02-01");
@@ -451,8 +451,8 @@ fn an_id_that_shows_what_is_personal_now_is_told_no_more() {
 }
 
 #[test]
-fn a_tenure_whose_beginning_is_not_known_was_before_the_next() {
-    let types = "  types:\n    email: {stands_alone: true, personal: true, passes_on: true}\n    phone: {stands_alone: true, personal: true, passes_on: true}\n";
+fn an_ownership_whose_beginning_is_not_known_was_before_the_next() {
+    let types = "  types:\n    email: {standalone: true, personal: true, transferable: true}\n    phone: {standalone: true, personal: true, transferable: true}\n";
     let rows = ["2020-01-01,email,e,phone,p1,crm,,,2020-02-05", "2020-02-05,email,e,phone,p2,crm,2020-02-05,2020-02-05,"];
     let ties = Ties::new(types, &rows);
     ties.run("2020-02-03");
@@ -465,7 +465,7 @@ fn a_tenure_whose_beginning_is_not_known_was_before_the_next() {
 
 #[test]
 fn a_publication_that_keeps_no_map_is_told() {
-    let types = "  types:\n    record: {stands_alone: true}\n";
+    let types = "  types:\n    record: {standalone: true}\n";
     let ties = Ties::new(types, &["2000-01-01,record,7,,,crm,2020-01-01,2020-01-01,"]);
     ties.run("2021-01-01");
     let mut commit: serde_json::Value = serde_json::from_str(&ties.0.read("out/commits/00000001.json")).unwrap();
@@ -478,7 +478,7 @@ fn a_publication_that_keeps_no_map_is_told() {
 
 #[test]
 fn sources_that_the_project_does_not_name_are_told_as_one() {
-    let types = "  types:\n    record: {stands_alone: true}\n";
+    let types = "  types:\n    record: {standalone: true}\n";
     let rows: Vec<String> = (0..40).map(|at| format!("2000-01-01,record,{},,,Person {at},2020-01-01,2020-01-01,", at % 20)).collect();
     let ties = Ties::new(types, &rows.iter().map(String::as_str).collect::<Vec<_>>());
     let told = ties.run("2021-01-01")["identity"]["known_from"].to_string();
@@ -488,7 +488,7 @@ fn sources_that_the_project_does_not_name_are_told_as_one() {
 
 #[test]
 fn a_map_that_somebody_has_changed_or_removed_is_told() {
-    let types = "  types:\n    record: {stands_alone: true}\n";
+    let types = "  types:\n    record: {standalone: true}\n";
     let ties = Ties::new(types, &["2000-01-01,record,7,,,crm,2020-01-01,2020-01-01,"]);
     ties.run("2021-01-01");
     let commit: serde_json::Value = serde_json::from_str(&ties.0.read("out/commits/00000001.json")).unwrap();
@@ -515,8 +515,8 @@ fn a_map_that_somebody_has_changed_or_removed_is_told() {
 #[test]
 fn senseless_limits_are_refused_all_at_once() {
     let types = "  types:
-    record: {stands_alone: true, most_per_customer: 0}
-    email: {most_holders: 0, valid_days: 0}
+    record: {standalone: true, max_per_customer: 0}
+    email: {max_customers: 0, valid_days: 0}
     phone: {valid_days: 3000000000}
     card: {valid_days: 40000, blocked: ['*']}
 ";
@@ -524,7 +524,7 @@ fn senseless_limits_are_refused_all_at_once() {
     let output = ties.0.segmill(&["validate", "pipelines/p.yaml"]);
     let told = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     assert_eq!(output.status.code(), Some(2), "{told}");
-    for said in ["most_per_customer", "most_holders: 0", "valid_days: 0", "3000000000", "40000"] {
+    for said in ["max_per_customer", "max_customers: 0", "valid_days: 0", "3000000000", "40000"] {
         assert!(told.contains(said), "{said}: {told}");
     }
 }
@@ -532,7 +532,7 @@ fn senseless_limits_are_refused_all_at_once() {
 #[test]
 fn a_run_after_another_salt_begins_anew_and_says_so() {
     let types = |salt: &str| {
-        format!("  salt: {salt}\n  types:\n    record: {{stands_alone: true}}\n    email: {{stands_alone: true, personal: true}}\n")
+        format!("  salt: {salt}\n  types:\n    record: {{standalone: true}}\n    email: {{standalone: true, personal: true}}\n")
     };
     let rows = ["2000-01-01,email,ann,,,crm,2020-01-01,2020-01-01,", "2000-01-01,record,7,,,crm,2020-01-01,2020-01-01,"];
     let ties = Ties::new(&types("winter-4711"), &rows);
@@ -661,7 +661,7 @@ fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
 
 #[test]
 fn an_explanation_knows_ids_and_aliases_shows_nobody_and_is_short() {
-    let types = "  types:\n    record: {stands_alone: true}\n    email: {personal: true}\n    handle: {personal: true}\n    visitor: {}\n";
+    let types = "  types:\n    record: {standalone: true}\n    email: {personal: true}\n    handle: {personal: true}\n    visitor: {}\n";
     let mut rows: Vec<String> =
         (0..6000).map(|at| format!("2020-01-01,email,e{at}@mail.example,record,{at},crm,2020-01-01,2020-01-01,")).collect();
     rows.extend((0..6000).map(|at| format!("2020-01-02,email,e{at}@mail.example,record,{},crm,2020-01-02,2020-01-02,", at + 1)));

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_pcg::Pcg64Mcg;
-use segmill::config::StandsAlone::{No, UntilKnown, Yes};
+use segmill::config::Standalone::{No, UntilKnown, Yes};
 use segmill::identity::{Resolution, Rules, TypeRule};
 
 use crate::identity_operator::{Edge, Kept, TYPES, batch, customers, kept, resolve_after, rows, text};
@@ -68,25 +68,25 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
 /// The rules from a day on.
 #[derive(Debug, Clone, Copy)]
 struct Guards {
-    most_holders: u32,
+    max_customers: u32,
     valid_days: Option<i64>,
 }
 
 fn guards() -> impl Strategy<Value = (Guards, Guards, i64)> {
     let some =
-        || (1_u32..4, prop::option::weighted(0.3, 3_i64..12)).prop_map(|(most_holders, valid_days)| Guards { most_holders, valid_days });
+        || (1_u32..4, prop::option::weighted(0.3, 3_i64..12)).prop_map(|(max_customers, valid_days)| Guards { max_customers, valid_days });
     (some(), some(), 0..DAYS)
 }
 
 fn rules(guards: Guards, day: i64) -> Rules {
     let kind = |at: usize| TypeRule { name: TYPES[at].to_owned(), ..TypeRule::default() };
     let valid_micros = guards.valid_days.map(|days| days * DAY);
-    let most_holders = Some(guards.most_holders);
+    let max_customers = Some(guards.max_customers);
     let types = vec![
-        TypeRule { stands_alone: Yes, most_per_customer: Some(3), ..kind(0) },
-        TypeRule { stands_alone: Yes, personal: true, passes_on: true, most_holders, valid_micros, ..kind(1) },
-        TypeRule { stands_alone: No, personal: true, most_holders, ..kind(2) },
-        TypeRule { stands_alone: UntilKnown, most_holders: Some(1), ..kind(3) },
+        TypeRule { standalone: Yes, max_per_customer: Some(3), ..kind(0) },
+        TypeRule { standalone: Yes, personal: true, transferable: true, max_customers, valid_micros, ..kind(1) },
+        TypeRule { standalone: No, personal: true, max_customers, ..kind(2) },
+        TypeRule { standalone: UntilKnown, max_customers: Some(1), ..kind(3) },
     ];
     let (as_of_micros, as_of_days) = (day * DAY, i32::try_from(day).unwrap());
     Rules { types, trust: vec!["crm".to_owned(), "web".to_owned()], as_of_micros, as_of_days, ..Rules::default() }
@@ -97,24 +97,24 @@ fn edges(events: &[Event], day: i64) -> Vec<Edge> {
     let mut known: Vec<(usize, &Event)> = events.iter().enumerate().filter(|(_, event)| event.day + event.late < day).collect();
     known.sort_by_key(|(at, event)| (event.day, *at));
     let alone = |one, source, at| Edge { one, other: None, source, seen: (Some(at), Some(at)), ended: None };
-    // Tenures of addresses: holder, address, since, until.
-    let mut tenures: Vec<(u16, u16, i64, Option<i64>)> = Vec::new();
+    // Ownership of addresses: owner, address, since, until.
+    let mut ownerships: Vec<(u16, u16, i64, Option<i64>)> = Vec::new();
     let mut found = Vec::new();
     let mut absent = BTreeSet::new();
     for (at, event) in known {
         let now = event.day * DAY + i64::try_from(at).unwrap();
-        let end = |tenures: &mut Vec<(u16, u16, i64, Option<i64>)>, of: &dyn Fn(u16, u16) -> bool| {
-            let open = tenures.iter_mut().filter(|(who, what, _, until)| until.is_none() && of(*who, *what));
-            open.for_each(|tenure| tenure.3 = Some(now));
+        let end = |ownerships: &mut Vec<(u16, u16, i64, Option<i64>)>, of: &dyn Fn(u16, u16) -> bool| {
+            let open = ownerships.iter_mut().filter(|(who, what, _, until)| until.is_none() && of(*who, *what));
+            open.for_each(|owned| owned.3 = Some(now));
         };
         match event.what {
             What::Joins(who) => found.push(alone((0, who), "crm", now)),
             What::Takes(who, what) => {
-                end(&mut tenures, &|other, address| address == what && other != who);
-                tenures.push((who, what, now, None));
+                end(&mut ownerships, &|other, address| address == what && other != who);
+                ownerships.push((who, what, now, None));
             }
-            What::Shares(who, what) => tenures.push((who, what, now, None)),
-            What::GivesUp(who, what) => end(&mut tenures, &|other, address| (other, address) == (who, what)),
+            What::Shares(who, what) => ownerships.push((who, what, now, None)),
+            What::GivesUp(who, what) => end(&mut ownerships, &|other, address| (other, address) == (who, what)),
             What::Phones(who, what) => {
                 found.push(Edge { other: Some((0, who)), ..alone((2, what), "crm", now) });
             }
@@ -126,7 +126,7 @@ fn edges(events: &[Event], day: i64) -> Vec<Edge> {
             What::Returns(who) => drop(absent.remove(&who)),
         }
     }
-    found.extend(tenures.into_iter().map(|(who, what, since, until)| Edge {
+    found.extend(ownerships.into_iter().map(|(who, what, since, until)| Edge {
         one: (1, what),
         other: Some((0, who)),
         source: "crm",

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
-use segmill::config::StandsAlone::{self, No, UntilKnown, Yes};
+use segmill::config::Standalone::{self, No, UntilKnown, Yes};
 use segmill::identity::{BlockList, KnownFrom, Resolution, Resolver, Rules, TypeRule, edges_schema};
 
 pub const TYPES: [&str; 5] = ["customer", "email", "phone", "visitor", "browser"];
@@ -22,7 +22,7 @@ pub struct Edge {
     pub ended: Option<i64>,
 }
 
-pub fn tie(one: (usize, u16), other: (usize, u16), first: i64) -> Edge {
+pub fn edge(one: (usize, u16), other: (usize, u16), first: i64) -> Edge {
     Edge { one, other: Some(other), source: "crm", seen: (Some(first), Some(first)), ended: None }
 }
 
@@ -57,8 +57,8 @@ fn open() -> Rules {
     with_browsers(UntilKnown)
 }
 
-fn with_browsers(stand_alone: StandsAlone) -> Rules {
-    let kind = |at: usize, stands_alone, personal| TypeRule { name: TYPES[at].to_owned(), stands_alone, personal, ..TypeRule::default() };
+fn with_browsers(stand_alone: Standalone) -> Rules {
+    let kind = |at: usize, standalone, personal| TypeRule { name: TYPES[at].to_owned(), standalone, personal, ..TypeRule::default() };
     let types = vec![kind(0, Yes, false), kind(1, Yes, true), kind(2, Yes, true), kind(3, No, false), kind(4, stand_alone, false)];
     Rules { types, trust: vec!["crm".to_owned(), "web".to_owned()], as_of_micros: 1_000, ..Rules::default() }
 }
@@ -69,14 +69,14 @@ fn guarded() -> Rules {
 }
 
 fn guard(mut rules: Rules) -> Rules {
-    rules.types[0].most_per_customer = Some(2);
-    rules.types[1].most_per_customer = Some(3);
-    rules.types[1].most_holders = Some(2);
-    rules.types[1].passes_on = true;
+    rules.types[0].max_per_customer = Some(2);
+    rules.types[1].max_per_customer = Some(3);
+    rules.types[1].max_customers = Some(2);
+    rules.types[1].transferable = true;
     rules.types[1].blocked = BlockList::new(["e0"]).unwrap();
-    rules.types[3].most_holders = Some(1);
+    rules.types[3].max_customers = Some(1);
     rules.types[3].valid_micros = Some(980);
-    rules.types[4].most_holders = Some(1);
+    rules.types[4].max_customers = Some(1);
     rules
 }
 
@@ -201,7 +201,7 @@ proptest! {
             let (same_customers, mut same_conflicts, same_aliases) = everything(&other);
             prop_assert_eq!(customers, same_customers);
             prop_assert_eq!(aliases, same_aliases);
-            // How many rows told of a tie is a matter of the rows.
+            // How many rows told of an edge is a matter of the rows.
             conflicts.iter_mut().chain(&mut same_conflicts).for_each(|row| row[8].clear());
             prop_assert_eq!(conflicts, same_conflicts);
         }
@@ -322,9 +322,9 @@ proptest! {
         let groups = |order: &[usize; 5]| {
             let mut types: Vec<TypeRule> = guarded().types;
             for rule in &mut types {
-                rule.most_holders = Some(most);
+                rule.max_customers = Some(most);
             }
-            types[0].most_holders = None;
+            types[0].max_customers = None;
             let mut taken: Vec<Option<TypeRule>> = types.into_iter().map(Some).collect();
             let types = order.iter().map(|at| taken[*at].take().unwrap()).collect();
             let resolution = resolve(Rules { types, ..guarded() }, &edges);
@@ -341,7 +341,7 @@ proptest! {
     }
 
     #[test]
-    fn every_tie_is_made_or_told(edges in some_edges(80)) {
+    fn every_edge_joins_or_is_told(edges in some_edges(80)) {
         let resolution = resolve(guarded(), &edges);
         let found = customers(&resolution);
         let told = reasons(&resolution);
@@ -359,7 +359,7 @@ proptest! {
         let counts = resolution.counts();
         let rows = rows(&resolution.conflicts().unwrap());
         let of_pairs: u64 = rows.iter().filter(|row| row[4] != "∅").map(|row| row[8].parse::<u64>().unwrap()).sum();
-        prop_assert!(of_pairs <= counts.ties_set_aside);
+        prop_assert!(of_pairs <= counts.edges_pruned);
         prop_assert_eq!(counts.edges, edges.iter().filter(|edge| edge.other.is_some_and(|other| other != edge.one)).count() as u64);
     }
 }
@@ -368,7 +368,7 @@ proptest! {
 fn a_giant_component_is_the_same_on_one_thread_and_on_four() {
     let mut random = Pcg64Mcg::seed_from_u64(7);
     let mut identifier = |kind: usize| (kind, random.random_range(0..20_000));
-    let edges: Vec<Edge> = (0..120_000).map(|at| tie(identifier(0), identifier(if at % 3 == 0 { 3 } else { 1 }), at / 50)).collect();
+    let edges: Vec<Edge> = (0..120_000).map(|at| edge(identifier(0), identifier(if at % 3 == 0 { 3 } else { 1 }), at / 50)).collect();
     let batches: Vec<RecordBatch> = edges.chunks(8_192).map(batch).collect();
     let (one, four) = (resolve_in(open(), &batches, 1), resolve_in(open(), &batches, 4));
     assert_eq!(everything(&one), everything(&four));
@@ -387,7 +387,7 @@ const TABLET: (usize, u16) = (3, 9);
 
 #[test]
 fn the_oldest_identifier_names_the_customer() {
-    let edges = [alone(EMAIL, "web", 1), tie(ANN, PHONE, 5), tie(BOB, EMAIL, 8), tie(PHONE, EMAIL, 9)];
+    let edges = [alone(EMAIL, "web", 1), edge(ANN, PHONE, 5), edge(BOB, EMAIL, 8), edge(PHONE, EMAIL, 9)];
     let resolution = resolve(open(), &edges);
     let found = customers(&resolution);
     let ids: BTreeSet<&String> = found.values().collect();
@@ -401,7 +401,7 @@ fn the_oldest_identifier_names_the_customer() {
 #[test]
 fn the_oldest_identifier_names_the_customer_however_far_away_its_time_is() {
     for far in [-62_135_596_800_000_000, 0, i64::MIN] {
-        let edges = [alone(EMAIL, "crm", far), alone(ANN, "crm", far + 1), tie(ANN, EMAIL, 999)];
+        let edges = [alone(EMAIL, "crm", far), alone(ANN, "crm", far + 1), edge(ANN, EMAIL, 999)];
         let id = customers(&resolve(open(), &edges))[&("customer".to_owned(), "c1".to_owned())].clone();
         assert!(id.starts_with("email:"), "{id}");
     }
@@ -409,28 +409,28 @@ fn the_oldest_identifier_names_the_customer_however_far_away_its_time_is() {
 
 #[test]
 fn what_begins_on_the_day_or_later_does_not_exist_yet_and_what_ends_then_has_not_ended() {
-    let later = [tie(ANN, PHONE, 1_000), alone((0, 9), "crm", 5_000)];
+    let later = [edge(ANN, PHONE, 1_000), alone((0, 9), "crm", 5_000)];
     let resolution = resolve(open(), &later);
     assert_eq!((customers(&resolution).len(), resolution.counts().edges_later, resolution.counts().edges), (0, 2, 0));
     // What may have begun long ago exists.
-    let unknown = Edge { seen: (None, Some(1_000)), ..tie(CAT, PHONE, 1) };
+    let unknown = Edge { seen: (None, Some(1_000)), ..edge(CAT, PHONE, 1) };
     assert_eq!(customers(&resolve(open(), &[unknown])).len(), 2);
     assert_eq!(resolution.conflicts().unwrap().num_rows(), 0);
     // Ann has the address until the day, and Bob takes it after it.
-    let held = Edge { ended: Some(1_000), seen: (Some(20), Some(3_000)), ..tie(ANN, EMAIL, 20) };
-    let resolution = resolve(guarded(), &[held, tie(BOB, EMAIL, 1_000), alone(BOB, "crm", 5)]);
+    let held = Edge { ended: Some(1_000), seen: (Some(20), Some(3_000)), ..edge(ANN, EMAIL, 20) };
+    let resolution = resolve(guarded(), &[held, edge(BOB, EMAIL, 1_000), alone(BOB, "crm", 5)]);
     assert_eq!(customers(&resolution)[&("email".to_owned(), "e5".to_owned())], "c1");
     assert_eq!(customers(&resolution)[&("customer".to_owned(), "c2".to_owned())], "c2");
     // Seen until after the day: it has not expired.
-    let device = Edge { seen: (Some(1), Some(2_000)), ..tie(ANN, TABLET, 1) };
+    let device = Edge { seen: (Some(1), Some(2_000)), ..edge(ANN, TABLET, 1) };
     assert_eq!(customers(&resolve(guarded(), &[device])).len(), 2);
 }
 
 #[test]
 fn times_that_are_not_known_change_nothing_whatever_the_order() {
     let junk = (1, 0);
-    let unknown = Edge { seen: (None, None), ..tie(BOB, junk, 0) };
-    let edges = [tie(ANN, junk, 5), unknown, tie(CAT, junk, 3)];
+    let unknown = Edge { seen: (None, None), ..edge(BOB, junk, 0) };
+    let edges = [edge(ANN, junk, 5), unknown, edge(CAT, junk, 3)];
     for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
         let told = rows(&resolve(guarded(), &order.map(|at: usize| edges[at].clone())).conflicts().unwrap());
         assert_eq!(told[0][6..9], ["1970-01-01T00:00:00.000003Z", "1970-01-01T00:00:00.000005Z", "3"]);
@@ -441,7 +441,7 @@ fn times_that_are_not_known_change_nothing_whatever_the_order() {
 fn blanks_are_no_identifiers_and_are_counted() {
     let nullable: Vec<_> = edges_schema().fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
     let schema = Arc::new(arrow::datatypes::Schema::new(nullable));
-    let mut rows_of = batch(&vec![tie(ANN, EMAIL, 5); 5]).columns().to_vec();
+    let mut rows_of = batch(&vec![edge(ANN, EMAIL, 5); 5]).columns().to_vec();
     rows_of[1] = Arc::new(StringArray::from(vec![Some("c1"), None, Some(" "), Some("\u{200b}"), Some("c2")]));
     rows_of[3] = Arc::new(StringArray::from(vec![Some(""), Some("e1"), Some("e2"), Some("e3"), None]));
     let rows_with_blanks = RecordBatch::try_new(schema, rows_of).unwrap();
@@ -457,15 +457,15 @@ fn blanks_are_no_identifiers_and_are_counted() {
 #[test]
 fn an_address_that_goes_and_comes_back_leaves_two_people() {
     // Ann has it, Bob has it, Ann has it again.
-    let tenure = |holder, first, ended| Edge { ended, ..tie(holder, EMAIL, first) };
-    let back = [tenure(ANN, 10, Some(20)), tenure(BOB, 20, Some(30)), tenure(ANN, 30, None), alone(BOB, "crm", 5)];
+    let owned = |owner, first, ended| Edge { ended, ..edge(owner, EMAIL, first) };
+    let back = [owned(ANN, 10, Some(20)), owned(BOB, 20, Some(30)), owned(ANN, 30, None), alone(BOB, "crm", 5)];
     let resolution = resolve(guarded(), &back);
     let found = customers(&resolution);
     assert_eq!(found[&("email".to_owned(), "e5".to_owned())], found[&("customer".to_owned(), "c1".to_owned())]);
     assert_eq!(found[&("customer".to_owned(), "c2".to_owned())], "c2");
-    assert_eq!(reasons(&resolution), [told("passed_on", "e5", "c1"), told("passed_on", "e5", "c2")]);
-    // Twice passed on is told with each interval, and not as one that never ended.
-    let often = [tenure(ANN, 10, Some(20)), tenure(BOB, 20, Some(30)), tenure(ANN, 30, Some(40)), tenure(BOB, 40, None)];
+    assert_eq!(reasons(&resolution), [told("transferred", "e5", "c1"), told("transferred", "e5", "c2")]);
+    // Twice transferred is told with each interval, and not as one that never ended.
+    let often = [owned(ANN, 10, Some(20)), owned(BOB, 20, Some(30)), owned(ANN, 30, Some(40)), owned(BOB, 40, None)];
     let told = rows(&resolve(guarded(), &often).conflicts().unwrap());
     let of_ann = told.iter().find(|row| row[4] == "c1").unwrap();
     assert_eq!(of_ann[8], "2");
@@ -474,9 +474,8 @@ fn an_address_that_goes_and_comes_back_leaves_two_people() {
 
 #[test]
 fn limits_count_whatever_is_tied_to_an_identifier() {
-    let kind =
-        |name: &str, stands_alone, most_holders| TypeRule { name: name.to_owned(), stands_alone, most_holders, ..TypeRule::default() };
-    let rules = |emails: StandsAlone, most: Option<u32>, of_visitors: Option<u32>| Rules {
+    let kind = |name: &str, standalone, max_customers| TypeRule { name: name.to_owned(), standalone, max_customers, ..TypeRule::default() };
+    let rules = |emails: Standalone, most: Option<u32>, of_visitors: Option<u32>| Rules {
         types: vec![kind("customer", Yes, None), kind("email", emails, most), kind("phone", No, None), kind("visitor", Yes, of_visitors)],
         ..Rules::default()
     };
@@ -487,25 +486,25 @@ fn limits_count_whatever_is_tied_to_an_identifier() {
     };
     let shared = |text: &str| vec![("shared".to_owned(), text.to_owned())];
     // An office's address on a hundred devices that are customers themselves, with a limit of their own or without.
-    let office: Vec<Edge> = (0..100).map(|at| tie((3, at), EMAIL, 1)).collect();
+    let office: Vec<Edge> = (0..100).map(|at| edge((3, at), EMAIL, 1)).collect();
     for of_visitors in [None, Some(1), Some(3)] {
         assert_eq!(of(rules(Yes, Some(2), of_visitors), &office), (100, shared("e5")));
         assert_eq!(of(rules(Yes, Some(99), of_visitors), &office), (100, shared("e5")));
         assert_eq!(of(rules(Yes, Some(100), of_visitors), &office), (1, vec![]));
     }
-    // Addresses of one type that a hub ties: the hub is shared, and each address still leads to its customer.
+    // Addresses of one type that a hub links: the hub is shared, and each address still leads to its customer.
     let hub = (1, 99);
-    let mut hubs: Vec<Edge> = (0..50).map(|at| tie(hub, (1, at), 1)).collect();
-    hubs.extend((0..50).map(|at| tie((1, at), (0, at), 1)));
+    let mut hubs: Vec<Edge> = (0..50).map(|at| edge(hub, (1, at), 1)).collect();
+    hubs.extend((0..50).map(|at| edge((1, at), (0, at), 1)));
     assert_eq!(of(rules(No, Some(1), None), &hubs), (50, shared("e99")));
     assert_eq!(of(rules(Yes, Some(1), None), &hubs), (50, shared("e99")));
-    // What names nobody and is tied to nothing else is nobody's holder.
-    let phones: Vec<Edge> = (0..5).map(|at| tie(EMAIL, (2, at), 1)).chain([tie(EMAIL, ANN, 1)]).collect();
+    // What names nobody and is tied to nothing else is nobody's owner.
+    let phones: Vec<Edge> = (0..5).map(|at| edge(EMAIL, (2, at), 1)).chain([edge(EMAIL, ANN, 1)]).collect();
     assert_eq!(of(rules(Yes, Some(1), None), &phones), (1, vec![]));
     // A long chain of limited identifiers, each of which waits for the one before it, is made in one go.
-    let mut chain = vec![tie((0, 1), (1, 1), 1), tie((0, 2), (1, 1), 1)];
+    let mut chain = vec![edge((0, 1), (1, 1), 1), edge((0, 2), (1, 1), 1)];
     chain.extend(
-        (1..20_000).flat_map(|at| [tie((0, at), (1, at + 1), 1), tie((0, at + 1), (1, at + 1), 1), tie((0, at + 2), (1, at + 1), 1)]),
+        (1..20_000).flat_map(|at| [edge((0, at), (1, at + 1), 1), edge((0, at + 1), (1, at + 1), 1), edge((0, at + 2), (1, at + 1), 1)]),
     );
     assert_eq!(of(rules(No, Some(2), None), &chain).0, 1);
 }
@@ -536,7 +535,7 @@ fn an_anonymous_visitor_is_a_customer_until_the_customer_is_known() {
     let first = resolve(open(), std::slice::from_ref(&visits));
     assert_eq!(customers(&first)[&("browser".to_owned(), "b1".to_owned())], "browser:b1");
     // The visitor was seen first, and yet the id of the customer who logs in stays.
-    let edges = [visits, tie(ANN, PHONE, 5), tie(browser, ANN, 7)];
+    let edges = [visits, edge(ANN, PHONE, 5), edge(browser, ANN, 7)];
     let resolution = resolve_after(open(), &[batch(&edges)], 1, Some((&kept(&first), 3)));
     assert_eq!(customers(&resolution).into_values().collect::<BTreeSet<_>>(), BTreeSet::from(["c1".to_owned()]));
     assert_eq!(rows(&resolution.aliases().unwrap()), [["browser:b1", "c1", "1970-01-01T00:00:00.001Z"]]);
@@ -545,9 +544,9 @@ fn an_anonymous_visitor_is_a_customer_until_the_customer_is_known() {
 #[test]
 fn more_sources_than_are_told_apart_are_told_as_others() {
     const NAMES: [&str; 18] = ["s", "r", "q", "p", "o", "n", "m", "l", "k", "j", "i", "h", "g", "f", "e", "d", "c", "b"];
-    let mut edges: Vec<Edge> = (0_u16..).zip(NAMES).map(|(at, source)| Edge { source, ..tie((0, at), (1, 20 + at), 1) }).collect();
-    edges.push(tie((0, 90), (1, 90), 1));
-    edges.push(Edge { source: "s", ..tie((0, 90), (1, 90), 1) });
+    let mut edges: Vec<Edge> = (0_u16..).zip(NAMES).map(|(at, source)| Edge { source, ..edge((0, at), (1, 20 + at), 1) }).collect();
+    edges.push(edge((0, 90), (1, 90), 1));
+    edges.push(Edge { source: "s", ..edge((0, 90), (1, 90), 1) });
     let rules = || Rules { sources: NAMES.map(str::to_owned).to_vec(), ..open() };
     let told = resolve(rules(), &edges).counts();
     let from =
@@ -566,45 +565,45 @@ fn more_sources_than_are_told_apart_are_told_as_others() {
 
 #[test]
 fn a_shared_device_ties_nobody_but_one_that_one_person_uses_under_two_numbers_does() {
-    let edges = [tie(ANN, TABLET, 30), tie(BOB, TABLET, 31), tie(CAT, (3, 8), 32)];
+    let edges = [edge(ANN, TABLET, 30), edge(BOB, TABLET, 31), edge(CAT, (3, 8), 32)];
     let resolution = resolve(guarded(), &edges);
     let found = customers(&resolution);
     assert!(!found.contains_key(&("visitor".to_owned(), "v9".to_owned())));
     assert_eq!(found[&("visitor".to_owned(), "v8".to_owned())], "c3");
     assert_eq!(reasons(&resolution), [told("shared", "v9", "∅")]);
     // Ann and Bob have an address in common, and so are one: the tablet is theirs.
-    let one_person = [tie(ANN, TABLET, 30), tie(BOB, TABLET, 31), tie(ANN, EMAIL, 20), tie(BOB, EMAIL, 21)];
+    let one_person = [edge(ANN, TABLET, 30), edge(BOB, TABLET, 31), edge(ANN, EMAIL, 20), edge(BOB, EMAIL, 21)];
     assert_eq!(customers(&resolve(guarded(), &one_person))[&("visitor".to_owned(), "v9".to_owned())], "c1");
 }
 
 #[test]
-fn an_address_that_passes_on_does_not_make_its_holders_one() {
-    let left = Edge { ended: Some(40), ..tie(ANN, EMAIL, 20) };
-    let resolution = resolve(guarded(), &[left.clone(), tie(BOB, EMAIL, 40)]);
+fn an_address_that_changes_owners_does_not_make_its_owners_one() {
+    let left = Edge { ended: Some(40), ..edge(ANN, EMAIL, 20) };
+    let resolution = resolve(guarded(), &[left.clone(), edge(BOB, EMAIL, 40)]);
     let found = customers(&resolution);
     assert_eq!(found[&("email".to_owned(), "e5".to_owned())], "c2");
     assert_eq!(found[&("customer".to_owned(), "c1".to_owned())], "c1");
-    assert_eq!(reasons(&resolution), [told("passed_on", "e5", "c1")]);
+    assert_eq!(reasons(&resolution), [told("transferred", "e5", "c1")]);
     // Nobody took it: it still leads to the one who had it. And whoever had it at the same time is the same person.
     assert_eq!(customers(&resolve(guarded(), std::slice::from_ref(&left)))[&("email".to_owned(), "e5".to_owned())], "c1");
-    assert_eq!(customers(&resolve(guarded(), &[left, tie(BOB, EMAIL, 39)]))[&("customer".to_owned(), "c2".to_owned())], "c1");
+    assert_eq!(customers(&resolve(guarded(), &[left, edge(BOB, EMAIL, 39)]))[&("customer".to_owned(), "c2".to_owned())], "c1");
 }
 
 #[test]
-fn the_weakest_ties_of_too_large_a_customer_are_cut() {
-    // Three customers, joined by phones; the last tie and the least trusted one go.
-    let edges = [tie(ANN, PHONE, 20), tie(BOB, PHONE, 21), tie(CAT, PHONE, 22)];
+fn the_weakest_edges_of_too_large_a_customer_are_pruned() {
+    // Three customers, joined by phones; the last edge and the least trusted one go.
+    let edges = [edge(ANN, PHONE, 20), edge(BOB, PHONE, 21), edge(CAT, PHONE, 22)];
     let resolution = resolve(guarded(), &edges);
-    assert_eq!(reasons(&resolution), [told("cut", "p7", "c3")]);
+    assert_eq!(reasons(&resolution), [told("pruned", "p7", "c3")]);
     assert_eq!(customers(&resolution)[&("customer".to_owned(), "c3".to_owned())], "c3");
-    let distrusted = [Edge { source: "web", ..tie(ANN, PHONE, 20) }, tie(BOB, PHONE, 21), tie(CAT, PHONE, 22)];
-    assert_eq!(reasons(&resolve(guarded(), &distrusted)), [told("cut", "p7", "c1")]);
+    let distrusted = [Edge { source: "web", ..edge(ANN, PHONE, 20) }, edge(BOB, PHONE, 21), edge(CAT, PHONE, 22)];
+    assert_eq!(reasons(&resolve(guarded(), &distrusted)), [told("pruned", "p7", "c1")]);
 }
 
 #[test]
 fn blocked_and_expired_identifiers_tie_nobody_and_are_told() {
     let junk = (1, 0);
-    let edges = [tie(ANN, junk, 30), tie(BOB, junk, 31), tie(ANN, TABLET, 10)];
+    let edges = [edge(ANN, junk, 30), edge(BOB, junk, 31), edge(ANN, TABLET, 10)];
     let resolution = resolve(guarded(), &edges);
     assert_eq!(customers(&resolution).len(), 2);
     assert_eq!(reasons(&resolution), [told("blocked", "e0", "∅"), told("expired", "v9", "c1")]);
@@ -614,25 +613,31 @@ fn blocked_and_expired_identifiers_tie_nobody_and_are_told() {
 fn an_undeclared_type_is_refused_and_not_shown() {
     let mut rules = open();
     rules.types.truncate(2);
-    let error = Resolver::new(rules, 1).push(&batch(&[tie(ANN, PHONE, 1)])).unwrap_err();
+    let error = Resolver::new(rules, 1).push(&batch(&[edge(ANN, PHONE, 1)])).unwrap_err();
     let said = error.to_string();
     // The value may be anything, if a model mixes up its columns.
     assert!(said.contains("`other_type`") && said.contains("`customer` and `email`") && !said.contains("phone"), "{said}");
 }
 
 #[test]
-fn an_explanation_shows_the_ties_and_what_was_not_tied() {
-    let edges =
-        [tie(ANN, EMAIL, 20), tie(BOB, EMAIL, 21), tie(BOB, (3, 8), 30), tie(ANN, TABLET, 22), tie(CAT, TABLET, 23), tie(BOB, (1, 0), 24)];
+fn an_explanation_shows_edges_and_what_was_pruned() {
+    let edges = [
+        edge(ANN, EMAIL, 20),
+        edge(BOB, EMAIL, 21),
+        edge(BOB, (3, 8), 30),
+        edge(ANN, TABLET, 22),
+        edge(CAT, TABLET, 23),
+        edge(BOB, (1, 0), 24),
+    ];
     let resolution = resolve(guarded(), &edges);
     let explained = &resolution.explain(Some("visitor"), "v8", 100)[0];
     assert_eq!((explained.customer_id.as_deref(), explained.aliases.len(), explained.id_is_kept), (Some("c1"), 0, false));
-    let shown: Vec<_> = explained.identifiers.iter().map(|tied| (tied.told.identifier.as_str(), tied.tied_to)).collect();
+    let shown: Vec<_> = explained.identifiers.iter().map(|linked| (linked.told.identifier.as_str(), linked.linked_to)).collect();
     // First what was asked for, and the way to what names the customer.
     assert_eq!(shown, [("v8", None), ("c2", Some(0)), ("e5", Some(1)), ("c1", Some(2))]);
     let seen = &explained.identifiers[3].seen[0];
     assert_eq!((seen.source.as_deref(), seen.first_seen, explained.identifiers[2].told.personal), (Some("crm"), Some(20), true));
-    let dropped = explained.not_tied.iter().map(|tie| (tie.reason, tie.one.identifier.as_str(), tie.other.identifier.as_str()));
+    let dropped = explained.pruned_edges.iter().map(|edge| (edge.reason, edge.one.identifier.as_str(), edge.other.identifier.as_str()));
     assert_eq!(dropped.collect::<Vec<_>>(), [("blocked", "e0", "c2"), ("shared", "v9", "c1")]);
     let alone = &resolution.explain(None, "v9", 100)[0];
     assert_eq!((alone.customer_id.as_deref(), alone.identifiers[0].set_aside), (None, Some("is shared by too many customers")));
@@ -642,10 +647,10 @@ fn an_explanation_shows_the_ties_and_what_was_not_tied() {
 
 #[test]
 fn an_explanation_of_a_long_chain_is_short_and_says_what_it_leaves_out() {
-    let edges: Vec<Edge> = (0..30_000).flat_map(|at| [tie((0, at), (1, at), 1), tie((0, at + 1), (1, at), 1)]).collect();
+    let edges: Vec<Edge> = (0..30_000).flat_map(|at| [edge((0, at), (1, at), 1), edge((0, at + 1), (1, at), 1)]).collect();
     let resolution = resolve(open(), &edges);
     let explained = &resolution.explain(None, "c30000", 100)[0];
     assert_eq!((explained.identifiers.len(), explained.identifiers_left_out), (100, 59_901));
-    assert_eq!((explained.identifiers[99].tied_to, explained.identifiers[99].told.identifier.as_str()), (Some(98), "e29950"));
+    assert_eq!((explained.identifiers[99].linked_to, explained.identifiers[99].told.identifier.as_str()), (Some(98), "e29950"));
     assert_eq!(resolution.explain(None, "c30000", 0)[0].identifiers.len(), 1);
 }

@@ -20,9 +20,9 @@ sources:
     columns: {identifier_type: string, identifier: string, customer_id: string, seen_at: {type: timestamp, required: true}}
 identity:
   types:
-    customer: {stands_alone: true}
+    customer: {standalone: true}
     email: {personal: true}
-    visitor: {stands_alone: until_known}
+    visitor: {standalone: until_known}
 segments:
   value:
     kind: exclusive

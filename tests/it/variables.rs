@@ -7,7 +7,7 @@ const EVERYTHING: &str = "\
 version: 1
 name: everything
 time_zone: «Europe/London»
-null_words:
+null_values:
   - «n/a»
 parameters:
   edition:
@@ -89,9 +89,9 @@ identity:
     - «order»
   types:
     customer:
-      stands_alone: «true»
+      standalone: «true»
       personal: «false»
-      most_per_customer: «3»
+      max_per_customer: «3»
       blocked:
         - «nobody»
 segments:

@@ -26,7 +26,7 @@ MAX_EXACT = {64: 2**53, 32: 2**24, 16: 2**11}
 CALENDAR_DAYS = 90_000_000
 EPOCHS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1, "%s": 1_000_000}
 # Words that senders write where they have no value; in columns that are not text these are null.
-NULL_WORDS = {"null", "undefined", "nan", "n/a", "none", "\\n", "-", "0000-00-00"}
+NULL_VALUES = {"null", "undefined", "nan", "n/a", "none", "\\n", "-", "0000-00-00"}
 TRUE, FALSE = {"true", "t", "yes", "y", "on", "1"}, {"false", "f", "no", "n", "off", "0"}
 
 # Columns of a Parquet file that can never be of a declared type, whatever their values.
@@ -87,7 +87,7 @@ def verdict(value, declared, tz):
         # Whether nothing but spaces is a text is not settled, and it is no value of any other type.
         return [None, "=" + text] if declared.base == "string" else [None, f"!{REASONS[declared.base]}"]
     if text is not None and declared.base != "string":
-        if text.strip().lower() in NULL_WORDS:
+        if text.strip().lower() in NULL_VALUES:
             return [None, f"!{REASONS[declared.base]}"]
         if text != text.strip() and declared.base != "integer":
             # Only whole numbers are promised to be trimmed.

@@ -81,7 +81,7 @@ pub struct Meaning {
     /// Words of the sender's, and what the contract has in their place.
     pub words: BTreeMap<String, String>,
     /// Words that stand for no value in a column that is not text.
-    pub null_words: Arc<BTreeSet<String>>,
+    pub null_values: Arc<BTreeSet<String>>,
     /// The years that dates and moments may be of.
     pub years: Years,
 }
@@ -235,9 +235,9 @@ impl Meaning {
         // Nearly every text is ASCII, and of another length than the words.
         let is_word = |text: &str| {
             if text.is_ascii() {
-                self.null_words.iter().any(|word| word.eq_ignore_ascii_case(text))
+                self.null_values.iter().any(|word| word.eq_ignore_ascii_case(text))
             } else {
-                self.null_words.contains(&text.to_lowercase())
+                self.null_values.contains(&text.to_lowercase())
             }
         };
         trimmed.is_empty() || is_word(trimmed)
