@@ -22,7 +22,7 @@ create macro quotient(n, d) as (2 * n::hugeint + d) // (2 * d);
 """
 
 # Everything that is read more than once is a table; tables are no larger than one row an identifier
-# and set-up. Events stay in their files and are read twice at most.
+# and device. Events stay in their files and are read twice at most.
 MODELS = """
 create temp table engagement_points as
 select
@@ -57,7 +57,7 @@ group by lines.customer_id, order_id;
 -- Contacts -------------------------------------------------------------------------------------
 
 create temp table versions_in_force as
-with refusals as (
+with opt_outs as (
     select
         contact_id,
         max(updated_at) filter (email_consent is not true) as email_refused_at,
@@ -73,7 +73,7 @@ latest as (
         min(updated_at) filter (email_refused_at is null or updated_at > email_refused_at) as email_consent_since,
         min(updated_at) filter (sms_refused_at is null or updated_at > sms_refused_at) as sms_consent_since
     from contact_versions
-    join refusals using (contact_id)
+    join opt_outs using (contact_id)
     group by contact_id
 )
 select
@@ -129,7 +129,7 @@ from given
 group by all;
 
 -- Who had an address when.
-create temp table tenures as
+create temp table ownership as
 select
     number, channel, address,
     nullif(first_seen_at, min(first_seen_at) over (partition by channel, address)) as owned_from,
@@ -147,8 +147,8 @@ with former as (
     select
         f.number, f.channel, f.address, f.owned_until,
         case when count(*) = count(t.owned_from) then min(t.owned_from) end as taken_at
-    from tenures as f
-    join tenures as t using (channel, address)
+    from ownership as f
+    join ownership as t using (channel, address)
     where f.owned_until is not null and t.owned_until is null
     group by all
 ),
@@ -197,12 +197,12 @@ select
     e.address,
     h.number as former_owner,
     count(*) filter (e.event_type = 'sent') as sends,
-    count(*) filter (e.event_type = 'click') as clicks,
+    count(distinct coalesce(e.message_id, '')) filter (e.event_type = 'click') as clicks,
     min(e.occurred_at) as first_message_at,
     sum(p.points)::bigint as points
 from (
     select
-        channel, event as event_type, occurred_at, utc_day(occurred_at) as event_date,
+        channel, message_id, event as event_type, occurred_at, utc_day(occurred_at) as event_date,
         case channel when 'sms' then trim(phone) else lower(trim(email)) end as address
     from email
 ) as e
@@ -213,8 +213,8 @@ left join former_owners as h
 where e.address is not null
 group by all;
 
-create temp table refusals as
-select channel, case channel when 'sms' then trim(phone) else lower(trim(email)) end as address, event as refusal, occurred_at
+create temp table opt_outs as
+select channel, case channel when 'sms' then trim(phone) else lower(trim(email)) end as address, event as kind, occurred_at
 from email
 where event in ('unsubscribe', 'complaint') or event = 'bounce' and bounce_type = 'hard';
 
@@ -233,8 +233,8 @@ where a.email is not null
 
 -- Identity -------------------------------------------------------------------------------------
 
--- Ties of addresses to contacts that hold: no junk, and not given up before the next holder had it.
-create temp table ties as
+-- Edges between addresses and contacts that hold: no junk, and not given up before the next owner had it.
+create temp table edges as
 with usable as (
     from addresses
     where not (channel = 'email' and exists (from junk_emails where address like pattern))
@@ -253,8 +253,8 @@ from kept;
 -- A contact and the contact it is one person with: generated contacts have at most one such.
 create temp table twins as
 select distinct one.number, other.number as twin
-from ties as one
-join ties as other using (channel, address)
+from edges as one
+join edges as other using (channel, address)
 where one.holds and one.number <> other.number;
 
 -- Everybody's number: that of the person's oldest identifier, if it is a number or an e-mail address.
@@ -278,14 +278,14 @@ first_addresses as (
     from seen_addresses
     group by address
 ),
--- What was seen of an address before it passed on was another's.
-passed_on as (
+-- What was seen of an address before it went to the next owner was another's.
+transferred as (
     select address, min(t.first_seen_at) as first_seen_at
-    from ties as t
-    join (select channel, address, count(*) as holders from addresses group by all) using (channel, address)
+    from edges as t
+    join (select channel, address, count(*) as owners from addresses group by all) using (channel, address)
     where channel = 'email'
     group by all
-    having count(*) < max(holders)
+    having count(*) < max(owners)
 ),
 identifiers as (
     select number, min(first_seen_at) as first_seen_at, 0 as rank, number as name, number as id
@@ -295,9 +295,9 @@ identifiers as (
     select
         t.number, coalesce(p.first_seen_at, f.first_seen_at) as first_seen_at, 1 as rank, address as name,
         'email:' || sha256(address)[:20] as id
-    from ties as t
+    from edges as t
     join first_addresses as f using (address)
-    left join passed_on as p using (address)
+    left join transferred as p using (address)
     where t.channel = 'email' and t.holds
 ),
 of_both as (
@@ -334,7 +334,7 @@ qualify row_number() over (partition by customer_id order by updated_at desc, nu
 
 create temp table recipients as
 select distinct channel, address, n.customer_id
-from ties
+from edges
 join numbers as n using (number)
 where holds
 union all
@@ -354,14 +354,14 @@ join numbers on number = user_id
 group by visitor_id
 having min(customer_id) = max(customer_id);
 
--- Whose a refusal is: that of whoever had the address then.
+-- Whose an opt-out is: that of who owned the address then.
 create temp table contact_opt_outs as
-select number, channel, address, refusal, occurred_at
-from refusals
-join tenures using (channel, address)
+select number, channel, address, kind, occurred_at
+from opt_outs
+join ownership using (channel, address)
 where (owned_from is null or occurred_at >= owned_from) and (owned_until is null or occurred_at < owned_until);
 
-create temp table customer_refusals as
+create temp table customer_opt_outs as
 with suppressed as (
     select n.customer_id, s.channel
     from suppressions as s
@@ -382,12 +382,12 @@ with suppressed as (
     join numbers as n using (number)
 ),
 theirs as (
-    select customer_id, channel, refusal, occurred_at
+    select customer_id, channel, kind, occurred_at
     from contact_opt_outs
     join numbers using (number)
     union all
-    select customer_id, channel, refusal, occurred_at
-    from refusals
+    select customer_id, channel, kind, occurred_at
+    from opt_outs
     join recipients using (channel, address)
     anti join addresses using (channel, address)
     union all
@@ -397,9 +397,9 @@ theirs as (
 )
 select
     customer_id, channel,
-    bool_or(refusal = 'suppression') as is_suppressed,
-    bool_or(refusal = 'complaint') as has_complained,
-    max(occurred_at) filter (refusal = 'unsubscribe') as unsubscribed_at
+    bool_or(kind = 'suppression') as is_suppressed,
+    bool_or(kind = 'complaint') as has_complained,
+    max(occurred_at) filter (kind = 'unsubscribe') as unsubscribed_at
 from theirs
 group by all;
 
@@ -471,7 +471,7 @@ left join returns using (customer_id);
 -- A customer's events --------------------------------------------------------------------------
 
 create temp table customer_web as
-with setups as (
+with devices as (
     select
         coalesce(n.customer_id, owner) as customer_id, platform, device, os, browser,
         sum(events)::bigint as events,
@@ -492,8 +492,8 @@ select
     max({
         events: events, last_visit_date: last_visit_date,
         platform: platform, device: device, os: os, browser: browser
-    }) as primary_setup,
-    count(*) as setups,
+    }) as primary_device,
+    count(*) as devices,
     sum(events)::bigint as web_events,
     sum(product_views)::bigint as product_views,
     sum(add_to_carts)::bigint as add_to_carts,
@@ -501,7 +501,7 @@ select
     $as_of - max(last_visit_date) as days_since_last_visit,
     $as_of - max(last_cart_date) as days_since_last_cart,
     sum(points)::bigint as points
-from setups
+from devices
 group by customer_id;
 
 create temp table customer_categories as
@@ -595,7 +595,7 @@ with reachable as (
     from addresses as a
     join numbers as n using (number)
     left join recipients as r on r.channel = a.channel and r.address = a.address and r.customer_id = n.customer_id
-    left join (select distinct number, channel, address from contact_opt_outs where refusal = 'bounce') as b
+    left join (select distinct number, channel, address from contact_opt_outs where kind = 'bounce') as b
         on b.number = a.number and b.channel = a.channel and b.address = a.address
     where a.given_up_at is null
     group by all
@@ -624,9 +624,9 @@ reasons as (
         no_sms_reason is null as can_sms,
         no_post_reason is null as can_post
     from contacts as c
-    left join customer_refusals as e on e.customer_id = c.customer_id and e.channel = 'email'
-    left join customer_refusals as s on s.customer_id = c.customer_id and s.channel = 'sms'
-    left join customer_refusals as p on p.customer_id = c.customer_id and p.channel = 'post'
+    left join customer_opt_outs as e on e.customer_id = c.customer_id and e.channel = 'email'
+    left join customer_opt_outs as s on s.customer_id = c.customer_id and s.channel = 'sms'
+    left join customer_opt_outs as p on p.customer_id = c.customer_id and p.channel = 'post'
     left join reachable as ea on ea.customer_id = c.customer_id and ea.channel = 'email'
     left join reachable as sa on sa.customer_id = c.customer_id and sa.channel = 'sms'
 ),
@@ -674,11 +674,11 @@ select
     coalesce(c.country, b.country) as country,
     c.region,
     c.city,
-    nullif(w.primary_setup.platform, '') as primary_platform,
-    nullif(w.primary_setup.device, '') as primary_device,
-    nullif(w.primary_setup.os, '') as primary_os,
-    nullif(w.primary_setup.browser, '') as primary_browser,
-    coalesce(w.setups, 0) as setups,
+    nullif(w.primary_device.platform, '') as primary_platform,
+    nullif(w.primary_device.device, '') as primary_device,
+    nullif(w.primary_device.os, '') as primary_os,
+    nullif(w.primary_device.browser, '') as primary_browser,
+    coalesce(w.devices, 0) as devices,
     coalesce(b.lifetime_orders, 0) as lifetime_orders,
     b.first_order_date,
     b.last_order_date,

@@ -16,7 +16,7 @@ import project as shipped
 MOMENT = "%Y-%m-%dT%H:%M:%SZ"
 UTC_MOMENT = pl.Datetime("us", "UTC")
 EMAIL = "^[^@[:space:]]+@[^@[:space:]]+[.][^@[:space:]]+$"
-SETUP = ["platform", "device", "os", "browser"]
+DEVICE = ["platform", "device", "os", "browser"]
 
 
 def collect(*frames: pl.LazyFrame) -> list[pl.LazyFrame]:
@@ -349,13 +349,13 @@ def tidy(email: pl.Expr) -> pl.Expr:
 
 
 def web_features(events: pl.LazyFrame, points: pl.LazyFrame) -> tuple[pl.LazyFrame, pl.LazyFrame]:
-    """Visits by visitor, user and set-up; and views by visitor, user and category."""
+    """Visits by visitor, user and device; and views by visitor, user and category."""
     of_web = points.filter(col("channel") == "web").drop("channel")
     kind, day = col("event_type"), col("event_date")
     visits = (
         events.with_columns(event_date=col("occurred_at").dt.date())
         .join(of_web, on=["event_type", "event_date"], how="left")
-        .group_by("visitor_id", "user_id", *SETUP)
+        .group_by("visitor_id", "user_id", *DEVICE)
         .agg(
             events=pl.len().cast(pl.Int64),
             product_views=count(kind == "product_view"),
@@ -376,7 +376,7 @@ def web_features(events: pl.LazyFrame, points: pl.LazyFrame) -> tuple[pl.LazyFra
     return visits, views
 
 
-def tenures_of(addresses: pl.LazyFrame) -> pl.LazyFrame:
+def ownership_of(addresses: pl.LazyFrame) -> pl.LazyFrame:
     """Who had an address when."""
     key = ["channel", "address"]
     others = addresses.select(*key, successor="number", taken_at="first_seen_at", left_at="given_up_at")
@@ -392,13 +392,13 @@ def tenures_of(addresses: pl.LazyFrame) -> pl.LazyFrame:
     return addresses.with_columns(owned_from=owned_from).join(owned_until, on=[*key, "number"], how="left")
 
 
-def former_owners(tenures: pl.LazyFrame) -> pl.LazyFrame:
+def former_owners(ownership: pl.LazyFrame) -> pl.LazyFrame:
     """Who had an address before those who have it today, in turn."""
     key = ["channel", "address"]
     taken_at = only(col("owned_from").is_not_null().all(), col("owned_from").min())
-    today = tenures.filter(col("owned_until").is_null()).group_by(key).agg(taken_at=taken_at)
+    today = ownership.filter(col("owned_until").is_null()).group_by(key).agg(taken_at=taken_at)
     return (
-        tenures.filter(col("owned_until").is_not_null())
+        ownership.filter(col("owned_until").is_not_null())
         .select(*key, "number", "owned_until")
         .join(today, on=key)
         .filter(col("taken_at").is_not_null())
@@ -410,7 +410,7 @@ def former_owners(tenures: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def with_holder(events: pl.LazyFrame, former: pl.LazyFrame, moment: str) -> pl.LazyFrame:
+def with_owner(events: pl.LazyFrame, former: pl.LazyFrame, moment: str) -> pl.LazyFrame:
     """Events with who had their address then; null: whoever has it today."""
     key = ["channel", "address"]
     turns = former.select(pl.max("turn")).collect().item() or 0
@@ -433,7 +433,6 @@ def message_features(events: pl.LazyFrame, points: pl.LazyFrame, former: pl.Lazy
     address = when(col("channel") == "sms").then(col("phone").str.strip_chars(" ")).otherwise(tidy(col("email")))
     sums = {
         "sends": count(kind == "sent"),
-        "clicks": count(kind == "click"),
         "first_message_at": col("occurred_at").min(),
         "points": col("points").sum(),
     }
@@ -445,24 +444,32 @@ def message_features(events: pl.LazyFrame, points: pl.LazyFrame, former: pl.Lazy
     # By the address as it was written first, so that it is tidied once and not for every message.
     as_written = weighed.group_by(written).agg(**sums).with_columns(address=address).filter(col("address").is_not_null())
     (as_written,) = collect(as_written)
-    # Of the few addresses that passed on the messages are read again, one by one.
-    passed_on = former.select(key).unique()
-    spellings = as_written.join(passed_on, on=key, how="semi").select(written)
+    # Of the few addresses that went to another owner the messages are read again, one by one.
+    transferred = former.select(key).unique()
+    spellings = as_written.join(transferred, on=key, how="semi").select(written)
     of_former = weighed.join(spellings, on=written, how="semi", nulls_equal=True).with_columns(address=address)
-    of_former = with_holder(of_former, former, "occurred_at").group_by(*key, "former_owner").agg(**sums)
-    others = as_written.join(passed_on, on=key, how="anti").with_columns(former_owner=lit(None, pl.String))
-    others = others.group_by(*key, "former_owner").agg(col("sends", "clicks", "points").sum(), col("first_message_at").min())
+    of_former = with_owner(of_former, former, "occurred_at").group_by(*key, "former_owner").agg(**sums)
+    others = as_written.join(transferred, on=key, how="anti").with_columns(former_owner=lit(None, pl.String))
+    others = others.group_by(*key, "former_owner").agg(col("sends", "points").sum(), col("first_message_at").min())
     columns = [*key, "former_owner", *sums]
-    return pl.concat([others.select(columns), of_former.select(columns)])
+    messages = pl.concat([others.select(columns), of_former.select(columns)])
+    # A message that is clicked ten times is one clicked message.
+    clicked = events.filter(col("event") == "click").select(
+        "channel", "occurred_at", address=address, message_id=col("message_id").fill_null("")
+    )
+    clicks = with_owner(clicked, former, "occurred_at").group_by(*key, "former_owner")
+    clicks = clicks.agg(clicks=col("message_id").n_unique().cast(pl.Int64))
+    with_clicks = messages.join(clicks, on=[*key, "former_owner"], how="left", nulls_equal=True)
+    return with_clicks.with_columns(col("clicks").fill_null(0))
 
 
 def message_opt_outs(events: pl.LazyFrame) -> pl.LazyFrame:
     """Unsubscribes, complaints and hard bounces, by address."""
     address = when(col("channel") == "sms").then(col("phone").str.strip_chars(" ")).otherwise(tidy(col("email")))
-    is_refusal = col("event").is_in(["unsubscribe", "complaint"]) | (
+    is_opt_out = col("event").is_in(["unsubscribe", "complaint"]) | (
         (col("event") == "bounce") & (col("bounce_type") == "hard").fill_null(False)
     )
-    return events.filter(is_refusal).select("channel", "occurred_at", address=address, refusal="event")
+    return events.filter(is_opt_out).select("channel", "occurred_at", address=address, kind="event")
 
 
 def survey_answers(answers: pl.LazyFrame, former: pl.LazyFrame) -> pl.LazyFrame:
@@ -478,7 +485,7 @@ def survey_answers(answers: pl.LazyFrame, former: pl.LazyFrame) -> pl.LazyFrame:
     valid = answers.filter(col("email").is_not_null(), is_valid.fill_null(False)).select(
         "question", "answer", "responded_at", channel=lit("email"), address=tidy(col("email")), as_number=number
     )
-    return with_holder(valid, former, "responded_at").unique()
+    return with_owner(valid, former, "responded_at").unique()
 
 
 def is_junk(project: shipped.Project) -> pl.Expr:
@@ -494,19 +501,19 @@ def hashed(addresses: pl.Series) -> pl.Series:
 
 
 def hold(project: shipped.Project, addresses: pl.LazyFrame) -> pl.LazyFrame:
-    """The ties of addresses to contacts that hold: no junk, not given up before the next holder had it, and of two at most."""
+    """The edges between addresses and contacts that hold: no junk, not given up before the next owner had it, and of two at most."""
     key = ["channel", "address"]
     usable = addresses.filter((col("channel") != "email") | ~is_junk(project))
     later = usable.select(*key, successor="number", taken_at="first_seen_at")
-    passed_on = (
+    transferred = (
         usable.filter(col("given_up_at").is_not_null())
         .join(later, on=key)
         .filter(col("successor") != col("number"), col("taken_at") >= col("given_up_at"))
     )
-    kept = usable.join(passed_on.select(*key, "number").unique(), on=[*key, "number"], how="anti")
-    holders = kept.group_by(key).agg(holders=pl.len(), kept_since=col("first_seen_at").min())
+    kept = usable.join(transferred.select(*key, "number").unique(), on=[*key, "number"], how="anti")
+    owners = kept.group_by(key).agg(owners=pl.len(), kept_since=col("first_seen_at").min())
     ever = addresses.group_by(key).agg(ever=pl.len())
-    return kept.join(holders, on=key).join(ever, on=key).with_columns(holds=col("holders") <= 2)
+    return kept.join(owners, on=key).join(ever, on=key).with_columns(holds=col("owners") <= 2)
 
 
 def who_is_who(
@@ -517,15 +524,15 @@ def who_is_who(
 ) -> tuple[pl.LazyFrame, pl.LazyFrame]:
     """The customer of every number, and of every address: named by the oldest identifier."""
     key = ["channel", "address"]
-    (ties,) = collect(hold(project, addresses))
-    held = ties.filter("holds")
+    (edges,) = collect(hold(project, addresses))
+    held = edges.filter("holds")
     # Generated contacts are one person with one other at most.
     pairs = held.select(*key, "number").join(held.select(*key, twin="number"), on=key)
     twins = pairs.filter(col("number") != col("twin")).select("number", "twin").unique()
     first_emails = seen_emails.group_by("address").agg(first_seen_at=col("first_seen_at").min())
     emails = held.filter(col("channel") == "email").drop("first_seen_at").join(first_emails, on="address")
-    # What was seen of an address before it passed on was another's.
-    since = when(col("holders") < col("ever")).then(col("kept_since")).otherwise(col("first_seen_at"))
+    # What was seen of an address before it went to the next owner was another's.
+    since = when(col("owners") < col("ever")).then(col("kept_since")).otherwise(col("first_seen_at"))
     identifiers = pl.concat(
         [
             seen.group_by("number").agg(first_seen_at=col("first_seen_at").min()).with_columns(rank=0, name=col("number")),
@@ -584,12 +591,12 @@ def merge_contacts(contacts: pl.LazyFrame, numbers: pl.LazyFrame) -> pl.LazyFram
     )
 
 
-def refusals_by_contact(refusals: pl.LazyFrame, tenures: pl.LazyFrame) -> pl.LazyFrame:
-    """Whose a refusal is: that of whoever had the address then."""
+def opt_outs_by_contact(opt_outs: pl.LazyFrame, ownership: pl.LazyFrame) -> pl.LazyFrame:
+    """Whose an opt-out is: that of who owned the address then."""
     key = ["channel", "address"]
     moment = col("occurred_at")
     theirs = (col("owned_from").is_null() | (moment >= col("owned_from"))) & (col("owned_until").is_null() | (moment < col("owned_until")))
-    return refusals.join(tenures, on=key).filter(theirs).select(*key, "number", "refusal", "occurred_at")
+    return opt_outs.join(ownership, on=key).filter(theirs).select(*key, "number", "kind", "occurred_at")
 
 
 def of_whoever_had_it(events: pl.LazyFrame, recipients: pl.LazyFrame, numbers: pl.LazyFrame) -> pl.LazyFrame:
@@ -604,8 +611,8 @@ def of_whoever_had_it(events: pl.LazyFrame, recipients: pl.LazyFrame, numbers: p
     )
 
 
-def customer_refusals(
-    refusals: pl.LazyFrame,
+def customer_opt_outs(
+    opt_outs: pl.LazyFrame,
     by_contact: pl.LazyFrame,
     suppressions: pl.LazyFrame,
     addresses: pl.LazyFrame,
@@ -635,14 +642,14 @@ def customer_refusals(
     of_all = suppressed.with_columns(col("channel").fill_null("email sms post").str.split(" ")).explode("channel")
     stated = pl.concat(
         [
-            by_contact.join(numbers, on="number").select("customer_id", "channel", "refusal", "occurred_at"),
-            refusals.join(addresses, on=key, how="anti")
+            by_contact.join(numbers, on="number").select("customer_id", "channel", "kind", "occurred_at"),
+            opt_outs.join(addresses, on=key, how="anti")
             .join(recipients, on=key)
-            .select("customer_id", "channel", "refusal", "occurred_at"),
-            of_all.select("customer_id", "channel", refusal=lit("suppression"), occurred_at=lit(None, UTC_MOMENT)),
+            .select("customer_id", "channel", "kind", "occurred_at"),
+            of_all.select("customer_id", "channel", kind=lit("suppression"), occurred_at=lit(None, UTC_MOMENT)),
         ]
     )
-    kind = col("refusal")
+    kind = col("kind")
     return stated.group_by("customer_id", "channel").agg(
         is_suppressed=(kind == "suppression").any(),
         has_complained=(kind == "complaint").any(),
@@ -653,11 +660,11 @@ def customer_refusals(
 def customer_web(project: shipped.Project, visits: pl.LazyFrame, views: pl.LazyFrame, owners: pl.LazyFrame) -> list[pl.LazyFrame]:
     """What customers do on the site and in the app, and the categories they look at."""
     by_owner = {"customer_id": pl.coalesce("user_customer_id", "owner")}
-    setups = (
+    devices = (
         visits.join(owners, on="visitor_id", how="left")
         .with_columns(**by_owner)
         .filter(col("customer_id").is_not_null())
-        .group_by("customer_id", *SETUP)
+        .group_by("customer_id", *DEVICE)
         .agg(
             col("events", "product_views", "add_to_carts", "points").sum(),
             col("first_visit_date").min(),
@@ -665,11 +672,11 @@ def customer_web(project: shipped.Project, visits: pl.LazyFrame, views: pl.LazyF
         )
     )
     web = (
-        setups.sort("customer_id", "events", "last_visit_date", *SETUP, nulls_last=False)
+        devices.sort("customer_id", "events", "last_visit_date", *DEVICE, nulls_last=False)
         .group_by("customer_id")
         .agg(
-            *(col(name).last().alias(f"primary_{name}") for name in SETUP),
-            setups=pl.len().cast(pl.Int64),
+            *(col(name).last().alias(f"primary_{name}") for name in DEVICE),
+            devices=pl.len().cast(pl.Int64),
             web_events=col("events").sum(),
             product_views=col("product_views").sum(),
             add_to_carts=col("add_to_carts").sum(),
@@ -749,7 +756,7 @@ def permissions(
     """Who may be written to, by channel, if not, why, and the channel to choose."""
     p = project.parameters
     key = ["channel", "address"]
-    bounced = by_contact.filter(col("refusal") == "bounce").select(*key, "number", has_bounced=lit(True)).unique()
+    bounced = by_contact.filter(col("kind") == "bounce").select(*key, "number", has_bounced=lit(True)).unique()
     reachable = (
         addresses.filter(col("given_up_at").is_null())
         .join(numbers, on="number")
@@ -846,7 +853,7 @@ def profile(project: shipped.Project, everybody: pl.LazyFrame, parts: list[pl.La
         *("age", "gender", "income_band", "education", "job_title", "household_size"),
         pl.coalesce("country", "country_other").alias("country"),
         *("region", "city", "primary_platform", "primary_device", "primary_os", "primary_browser"),
-        *zero("setups", "lifetime_orders"),
+        *zero("devices", "lifetime_orders"),
         *("first_order_date", "last_order_date", "days_since_last_order"),
         decimal(quotient(col("gross_lifetime"), 10 * orders), 18, 2).alias("average_order_value"),
         decimal(quotient(10 * days, orders - 1), 9, 1).alias("average_days_between_orders"),
@@ -958,9 +965,9 @@ def main(extracts: Path, as_of: str, out: Path) -> None:
     visits, views = web_features(sources.web(), points)
     orders, products = whole_orders(project, sources.orders())
     contacts, addresses = collect(contact_features(project, versions), contact_addresses(project, versions))
-    (tenures,) = collect(tenures_of(addresses))
-    (former,) = collect(former_owners(tenures))
-    messages, refusals, answers, suppressions = collect(
+    (ownership,) = collect(ownership_of(addresses))
+    (former,) = collect(former_owners(ownership))
+    messages, opt_outs, answers, suppressions = collect(
         message_features(sources.email(), points, former),
         message_opt_outs(sources.email()),
         survey_answers(sources.survey(), former),
@@ -986,7 +993,7 @@ def main(extracts: Path, as_of: str, out: Path) -> None:
         visits.join(users, on="user_id", how="left"),
         views.join(users, on="user_id", how="left"),
         merge_contacts(contacts, numbers),
-        refusals_by_contact(refusals, tenures),
+        opt_outs_by_contact(opt_outs, ownership),
     )
     owners = (
         visits.filter(col("user_customer_id").is_not_null())
@@ -996,7 +1003,7 @@ def main(extracts: Path, as_of: str, out: Path) -> None:
         .drop("last")
     )
     buyers = order_features(project, orders.join(numbers, on="number"), products.join(numbers, on="number"), points)
-    refused = customer_refusals(refusals, by_contact, suppressions, addresses, numbers, recipients)
+    refused = customer_opt_outs(opt_outs, by_contact, suppressions, addresses, numbers, recipients)
     owners, buyers, refused, of_customers = collect(owners, buyers, refused, customer_messages(of_whoever_had_it(messages, recipients, numbers)))
     everybody = pl.concat([numbers.select("customer_id"), emails.select("customer_id")]).unique()
     parts = [

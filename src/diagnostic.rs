@@ -180,6 +180,17 @@ pub fn in_order(mut problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
     problems
 }
 
+/// Keys of the pipeline file, parameters and columns for SQL that had other names before, and their names now.
+const RENAMED: [(&str, &str); 7] = [
+    ("most_holders", "max_customers"),
+    ("most_per_customer", "max_per_customer"),
+    ("null_words", "null_values"),
+    ("$null_words", "$null_values"),
+    ("passes_on", "transferable"),
+    ("stands_alone", "standalone"),
+    ("ties", "edges"),
+];
+
 /// The name that was probably meant; none when none is near.
 pub fn nearest<'a>(wrong: &str, right: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let distance = |name: &str| strsim::osa_distance(&wrong.to_lowercase(), &name.to_lowercase());
@@ -191,9 +202,13 @@ pub fn nearest<'a>(wrong: &str, right: impl IntoIterator<Item = &'a str>) -> Opt
     nearest.filter(|name| likeness(name) > 0.8)
 }
 
-/// "did you mean …?" for the nearest name, or the list of the names when none is near.
+/// What an old name is called now, where that is one of the names; "did you mean …?" for the nearest name, or the list of the names when
+/// none is near.
 pub fn suggestion<'a>(wrong: &str, right: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let names: Vec<&str> = right.into_iter().collect();
+    if let Some((_, now)) = RENAMED.iter().find(|(before, now)| *before == wrong && names.contains(now)) {
+        return Some(format!("`{wrong}` is called `{now}` now"));
+    }
     match nearest(wrong, names.iter().copied()) {
         Some(name) => Some(format!("did you mean `{name}`?")),
         None if (1..=12).contains(&names.len()) => Some(format!("there is {}", list(&names))),

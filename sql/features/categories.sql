@@ -1,22 +1,23 @@
 -- Why: the categories a customer looks at, as a sign of interest.
--- A row: one customer who has looked at a category. Ties for the top go to the name that sorts last.
+-- A row: one customer who has looked at a category. Of categories with equally many views the name that sorts last is
+-- the top one.
 with views as (
     select
-        i.customer_id,
-        w.category,
-        sum(w.views) as views
-    from staging.web_categories as w
-    inner join identity.customers as i
-        on i.identifier_type = w.identifier_type
-        and i.identifier = w.identifier
+        owner.customer_id,
+        categories.category,
+        sum(categories.views) as views
+    from staging.web_categories as categories
+    inner join identity.customers as owner
+        on owner.identifier_type = categories.identifier_type
+        and owner.identifier = categories.identifier
     group by
-        i.customer_id,
-        w.category
+        owner.customer_id,
+        categories.category
 )
+
 select
     customer_id,
-    -- Twelve digits of the count, then the name.
-    substr(max(concat(lpad(cast(views as varchar), 12, '0'), category)), 13) as top_category,
+    arg_max(category, views) as top_category,
     count(*) as categories
 from views
 group by customer_id

@@ -1,22 +1,25 @@
--- Why: how a customer takes e-mail and SMS: what was sent and what was answered. Refusals are in features.opt_outs.
+-- Why: how a customer takes e-mail and SMS: what was sent and what was answered. Opt-outs are in features.opt_outs.
 -- A row: one customer to whom at least one message went, over all the addresses that were the customer's at the time.
 -- Opens are left out of the counts: a machine's cannot be told from a person's, so only a click is a response.
--- An address that stands for nobody, or for too many, leads to none, whoever had it.
+-- An address that is blocked or shared leads to nobody, whoever owned it.
 with messages as (
     select
-        case when m.former_owner is null then i.customer_id else h.customer_id end as customer_id,
-        m.channel,
-        m.sends,
-        m.clicks,
-        m.first_message_at,
-        m.points
-    from staging.message_addresses as m
-    inner join identity.customers as i
-        on i.identifier_type = m.identifier_type
-        and i.identifier = m.identifier
-    left join identity.customers as h
-        on h.identifier_type = 'customer'
-        and h.identifier = m.former_owner
+        case
+            when messages.former_owner is null then today.customer_id
+            else former.customer_id
+        end as customer_id,
+        messages.channel,
+        messages.sends,
+        messages.clicks,
+        messages.first_message_at,
+        messages.points
+    from staging.message_addresses as messages
+    inner join identity.customers as today
+        on today.identifier_type = messages.identifier_type
+        and today.identifier = messages.identifier
+    left join identity.customers as former
+        on former.identifier_type = 'customer'
+        and former.identifier = messages.former_owner
 )
 
 select

@@ -1,56 +1,56 @@
--- Why: who has refused what, by any of their identifiers: scores.permissions decides what it means.
--- A row: one customer and channel with at least one refusal, and when each kind was last said.
-with refusals as (
+-- Why: who has opted out of what, by any of their identifiers: scores.permissions decides what it means.
+-- A row: one customer and channel with at least one opt-out, and when each kind was last said.
+with opt_outs as (
     select
-        i.customer_id,
-        r.channel,
-        r.refusal,
-        r.occurred_at
-    from staging.contact_opt_outs as r
-    inner join identity.customers as i
-        on i.identifier_type = 'customer'
-        and i.identifier = r.contact_id
+        owner.customer_id,
+        opt_outs.channel,
+        opt_outs.kind,
+        opt_outs.occurred_at
+    from staging.contact_opt_outs as opt_outs
+    inner join identity.customers as owner
+        on owner.identifier_type = 'customer'
+        and owner.identifier = opt_outs.contact_id
     union all
     -- An address that no contact ever had is that of the customer it leads to.
     select
-        i.customer_id,
-        r.channel,
-        r.refusal,
-        r.occurred_at
-    from staging.message_opt_outs as r
-    inner join identity.customers as i
-        on i.identifier_type = r.identifier_type
-        and i.identifier = r.identifier
+        owner.customer_id,
+        opt_outs.channel,
+        opt_outs.kind,
+        opt_outs.occurred_at
+    from staging.message_opt_outs as opt_outs
+    inner join identity.customers as owner
+        on owner.identifier_type = opt_outs.identifier_type
+        and owner.identifier = opt_outs.identifier
     where not exists (
         select 1
-        from staging.address_ownership as t
-        where t.identifier_type = r.identifier_type
-            and t.identifier = r.identifier
+        from staging.address_ownership as ownership
+        where ownership.identifier_type = opt_outs.identifier_type
+            and ownership.identifier = opt_outs.identifier
     )
     union all
-    -- An order against an address is against everybody who has it or had it: better one message too few.
+    -- A suppression of an address holds for everybody who has it or had it: better one message too few.
     select
-        i.customer_id,
-        s.channel,
-        'suppression' as refusal,
-        s.suppressed_at as occurred_at
-    from staging.suppressions as s
-    inner join identity.customers as i
-        on i.identifier_type = s.identifier_type
-        and i.identifier = s.identifier
+        owner.customer_id,
+        suppressions.channel,
+        'suppression' as kind,
+        suppressions.suppressed_at as occurred_at
+    from staging.suppressions as suppressions
+    inner join identity.customers as owner
+        on owner.identifier_type = suppressions.identifier_type
+        and owner.identifier = suppressions.identifier
     union all
     select
-        i.customer_id,
-        s.channel,
-        'suppression' as refusal,
-        s.suppressed_at as occurred_at
-    from staging.suppressions as s
-    inner join staging.contact_identifiers as a
-        on a.identifier_type = s.identifier_type
-        and a.identifier = s.identifier
-    inner join identity.customers as i
-        on i.identifier_type = 'customer'
-        and i.identifier = a.contact_id
+        owner.customer_id,
+        suppressions.channel,
+        'suppression' as kind,
+        suppressions.suppressed_at as occurred_at
+    from staging.suppressions as suppressions
+    inner join staging.contact_identifiers as contact
+        on contact.identifier_type = suppressions.identifier_type
+        and contact.identifier = suppressions.identifier
+    inner join identity.customers as owner
+        on owner.identifier_type = 'customer'
+        and owner.identifier = contact.contact_id
 ),
 
 channels as (
@@ -58,17 +58,17 @@ channels as (
 )
 
 select
-    r.customer_id,
-    c.channel,
-    max(r.occurred_at) filter (where r.refusal = 'suppression') as suppressed_at,
-    max(r.occurred_at) filter (where r.refusal = 'complaint') as complained_at,
-    max(r.occurred_at) filter (where r.refusal = 'unsubscribe') as unsubscribed_at,
-    max(r.occurred_at) filter (where r.refusal = 'bounce') as bounced_at
-from refusals as r
--- Without a channel it is a refusal of every one.
-inner join channels as c
-    on r.channel is null
-    or r.channel = c.channel
+    opt_outs.customer_id,
+    channels.channel,
+    max(opt_outs.occurred_at) filter (where opt_outs.kind = 'suppression') as suppressed_at,
+    max(opt_outs.occurred_at) filter (where opt_outs.kind = 'complaint') as complained_at,
+    max(opt_outs.occurred_at) filter (where opt_outs.kind = 'unsubscribe') as unsubscribed_at,
+    max(opt_outs.occurred_at) filter (where opt_outs.kind = 'bounce') as bounced_at
+from opt_outs
+-- Without a channel it is an opt-out of every one.
+inner join channels
+    on opt_outs.channel is null
+    or opt_outs.channel = channels.channel
 group by
-    r.customer_id,
-    c.channel
+    opt_outs.customer_id,
+    channels.channel

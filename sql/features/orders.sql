@@ -1,20 +1,20 @@
 -- Why: what a customer buys: over all time, and within the RFM window.
 -- A row: one customer with at least one order or refund.
 -- The window is the $rfm_window_days days before the as-of day. Refunds do not lower
--- frequency or monetary; they are told apart, in refunded and net_lifetime.
+-- frequency or monetary; they have columns of their own, refunded and net_lifetime.
 with orders as (
     select
-        i.customer_id,
-        o.order_date,
-        o.country,
-        o.is_sale,
-        o.is_sale and o.order_date >= $as_of - $rfm_window_days as in_window,
-        o.gross_amount,
-        o.refunded_amount
-    from staging.orders as o
-    inner join identity.customers as i
-        on i.identifier_type = o.identifier_type
-        and i.identifier = o.identifier
+        owner.customer_id,
+        orders.order_date,
+        orders.country,
+        orders.is_sale,
+        (orders.is_sale and orders.order_date >= $as_of - $rfm_window_days) as in_window,
+        orders.gross_amount,
+        orders.refunded_amount
+    from staging.orders as orders
+    inner join identity.customers as owner
+        on owner.identifier_type = orders.identifier_type
+        and owner.identifier = orders.identifier
 ),
 
 totals as (
@@ -23,11 +23,8 @@ totals as (
         count(*) filter (where is_sale) as lifetime_orders,
         min(order_date) filter (where is_sale) as first_order_date,
         max(order_date) filter (where is_sale) as last_order_date,
-        -- The country of the last sale, not of a cancellation; the date has ten characters, a bar follows.
-        substr(
-            max(concat(cast(order_date as varchar), '|', country)) filter (where is_sale and country is not null),
-            12
-        ) as country,
+        -- Of the last sale that names one, not of a cancellation.
+        arg_max(country, order_date) filter (where is_sale) as country,
         cast(sum(gross_amount) as decimal(18, 3)) as gross_lifetime,
         cast(sum(refunded_amount) as decimal(18, 3)) as refunded,
         max(order_date) filter (where in_window) as last_window_date,

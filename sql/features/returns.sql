@@ -2,13 +2,13 @@
 -- A row: one customer who has ever returned, and the day of the latest return.
 with order_days as (
     select distinct
-        i.customer_id,
-        o.order_date
-    from staging.orders as o
-    inner join identity.customers as i
-        on i.identifier_type = o.identifier_type
-        and i.identifier = o.identifier
-    where o.is_sale
+        owner.customer_id,
+        orders.order_date
+    from staging.orders as orders
+    inner join identity.customers as owner
+        on owner.identifier_type = orders.identifier_type
+        and owner.identifier = orders.identifier
+    where orders.is_sale
 ),
 
 silences as (

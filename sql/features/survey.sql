@@ -13,19 +13,20 @@ with latest as (
 )
 
 select
-    a.customer_id,
-    max(try_cast(a.answer as bigint)) filter (where a.question = 'nps') as nps,
-    max(try_cast(a.answer as bigint)) filter (where a.question = 'csat') as csat,
-    max(a.answer) filter (where a.question = 'top_need') as top_need,
-    max(a.answer) filter (where a.question = 'lifestyle') as lifestyle,
+    answers.customer_id,
+    max(try_cast(answers.answer as bigint)) filter (where answers.question = 'nps') as nps,
+    max(try_cast(answers.answer as bigint)) filter (where answers.question = 'csat') as csat,
+    max(answers.answer) filter (where answers.question = 'top_need') as top_need,
+    max(answers.answer) filter (where answers.question = 'lifestyle') as lifestyle,
     -- The one question with several answers.
     cast(
-        string_agg(distinct a.answer, ',' order by a.answer) filter (where a.question = 'interest') as varchar
+        string_agg(distinct answers.answer, ',' order by answers.answer)
+            filter (where answers.question = 'interest') as varchar
     ) as interests,
-    cast(min(l.first_responded_at) as date) as first_response_date
-from identity.answers as a
-inner join latest as l
-    on l.customer_id = a.customer_id
-    and l.question = a.question
-    and l.responded_at = a.responded_at
-group by a.customer_id
+    cast(min(latest.first_responded_at) as date) as first_response_date
+from identity.answers as answers
+inner join latest
+    on latest.customer_id = answers.customer_id
+    and latest.question = answers.question
+    and latest.responded_at = answers.responded_at
+group by answers.customer_id

@@ -1,16 +1,16 @@
--- Why: every system knows a person by other identifiers; a person is what pairs of them, seen together, tie.
+-- Why: every system knows a person by other identifiers; pairs of them that were seen together say who is one person.
 -- A row: two identifiers seen together, or (where other is null) one that was seen: in which source, first and last,
 -- and when the pair ended. From these rows the identity step finds the customers: see `identity:` in the pipeline file.
 select
-    i.identifier_type,
-    i.identifier,
+    identifier_type,
+    identifier,
     'customer' as other_type,
-    i.contact_id as other,
+    contact_id as other,
     'crm' as source,
-    i.first_seen_at,
-    i.last_seen_at,
-    i.given_up_at as ended_at
-from staging.contact_identifiers as i
+    first_seen_at,
+    last_seen_at,
+    given_up_at as ended_at
+from staging.contact_identifiers
 union all
 select
     'visitor' as identifier_type,

@@ -1,11 +1,10 @@
--- Why: an opt-out that leads to nobody may be somebody's, and they would be written to: it must be told.
+-- Why: an opt-out that leads to nobody may be somebody's, and they would be written to: it must be published.
 -- A row: one identifier of opt-outs of a kind, in a channel, at a time, of which no identifier is known from anything
 -- but opt-outs; or no identifier (none) where none can be read. Values are hashed, as in identity.conflicts.
--- The small tables come first: a join holds its first side in memory.
 with opt_outs as (
     select
         source,
-        refusal as kind,
+        kind,
         '' as reason,
         channel,
         occurred_at,
@@ -13,7 +12,7 @@ with opt_outs as (
         identifier,
         written
     from staging.message_opt_outs
-    where refusal <> 'bounce'
+    where kind <> 'bounce'
     union all
     select
         'suppressions' as source,
@@ -27,7 +26,7 @@ with opt_outs as (
     from staging.suppressions
 ),
 
--- Whom something else than an opt-out names: who has only opted out is nobody who could be written to.
+-- Identifiers that something else than an opt-out names. Somebody who has only opted out would not be written to.
 known as (
     select
         identifier_type,
@@ -53,19 +52,19 @@ known as (
 ),
 
 matched as (
-    select distinct o.written
-    from opt_outs as o
-    inner join known as k
-        on k.identifier_type = o.identifier_type
-        and k.identifier = o.identifier
+    select distinct opt_outs.written
+    from opt_outs
+    inner join known
+        on known.identifier_type = opt_outs.identifier_type
+        and known.identifier = opt_outs.identifier
 ),
 
 unmatched as (
-    select o.*
-    from opt_outs as o
-    left join matched as m
-        on m.written = o.written
-    where m.written is null
+    select opt_outs.*
+    from opt_outs
+    left join matched
+        on matched.written = opt_outs.written
+    where matched.written is null
 )
 
 select
@@ -77,7 +76,7 @@ select
     coalesce(identifier_type, 'none') as identifier_type,
     case
         when identifier is null then ''
-        else concat(identifier_type, ':', identifier_hash(identifier))
+        else hashed_identifier(identifier_type, identifier)
     end as identifier,
     count(*) as opt_outs
 from unmatched

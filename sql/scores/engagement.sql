@@ -24,28 +24,28 @@ points as (
     from features.messages
     union all
     select
-        i.customer_id,
-        p.channel,
-        p.points
-    from staging.engagement_points as p
-    inner join staging.orders as o
-        on o.order_date = p.event_date
-    inner join identity.customers as i
-        on i.identifier_type = o.identifier_type
-        and i.identifier = o.identifier
-    where p.channel = 'order'
-        and p.event_type = 'order'
-        and o.is_sale
+        owner.customer_id,
+        engagement.channel,
+        engagement.points
+    from staging.engagement_points as engagement
+    inner join staging.orders as orders
+        on orders.order_date = engagement.event_date
+    inner join identity.customers as owner
+        on owner.identifier_type = orders.identifier_type
+        and owner.identifier = orders.identifier
+    where engagement.channel = 'order'
+        and engagement.event_type = 'order'
+        and orders.is_sale
     union all
     select
-        r.customer_id,
-        p.channel,
-        p.points
-    from staging.engagement_points as p
-    inner join responses as r
-        on r.event_date = p.event_date
-    where p.channel = 'survey'
-        and p.event_type = 'response'
+        responses.customer_id,
+        engagement.channel,
+        engagement.points
+    from staging.engagement_points as engagement
+    inner join responses
+        on responses.event_date = engagement.event_date
+    where engagement.channel = 'survey'
+        and engagement.event_type = 'response'
 ),
 
 totals as (

@@ -1,40 +1,40 @@
 -- Why: who may be written to, by channel, and if not, why. Every audience that sends reads these columns.
 -- A row: one customer with a contact. Without one there is no consent, and missing consent is no consent.
--- The latest statement counts, so an unsubscribe stands until the CRM records a new yes after it; but a complaint
--- and an order to suppress stand for good, and a hard bounce for as long as the contact has the address.
+-- The latest statement counts, so an unsubscribe stands until the CRM records a new yes after it; but a complaint and
+-- a suppression stand for good, and a hard bounce for as long as the contact has the address.
 with statements as (
     select
-        c.customer_id,
-        c.email_consent,
-        c.sms_consent,
-        c.post_consent,
-        c.email_consent_since,
-        c.sms_consent_since,
-        c.post_consent_since,
-        coalesce(a.has_email, false) as has_email,
-        coalesce(a.email_bounced, false) as email_bounced,
-        coalesce(a.has_phone, false) as has_phone,
-        coalesce(a.phone_bounced, false) as phone_bounced,
-        e.suppressed_at as email_suppressed_at,
-        e.complained_at as email_complained_at,
-        e.unsubscribed_at as email_unsubscribed_at,
-        s.suppressed_at as sms_suppressed_at,
-        s.complained_at as sms_complained_at,
-        s.unsubscribed_at as sms_unsubscribed_at,
-        p.suppressed_at as post_suppressed_at,
-        p.unsubscribed_at as post_unsubscribed_at
-    from features.contacts as c
-    left join features.addresses as a
-        on a.customer_id = c.customer_id
-    left join features.opt_outs as e
-        on e.customer_id = c.customer_id
-        and e.channel = 'email'
-    left join features.opt_outs as s
-        on s.customer_id = c.customer_id
-        and s.channel = 'sms'
-    left join features.opt_outs as p
-        on p.customer_id = c.customer_id
-        and p.channel = 'post'
+        contacts.customer_id,
+        contacts.email_consent,
+        contacts.sms_consent,
+        contacts.post_consent,
+        contacts.email_consent_since,
+        contacts.sms_consent_since,
+        contacts.post_consent_since,
+        coalesce(addresses.has_email, false) as has_email,
+        coalesce(addresses.email_bounced, false) as email_bounced,
+        coalesce(addresses.has_phone, false) as has_phone,
+        coalesce(addresses.phone_bounced, false) as phone_bounced,
+        email.suppressed_at as email_suppressed_at,
+        email.complained_at as email_complained_at,
+        email.unsubscribed_at as email_unsubscribed_at,
+        sms.suppressed_at as sms_suppressed_at,
+        sms.complained_at as sms_complained_at,
+        sms.unsubscribed_at as sms_unsubscribed_at,
+        post.suppressed_at as post_suppressed_at,
+        post.unsubscribed_at as post_unsubscribed_at
+    from features.contacts as contacts
+    left join features.addresses as addresses
+        on addresses.customer_id = contacts.customer_id
+    left join features.opt_outs as email
+        on email.customer_id = contacts.customer_id
+        and email.channel = 'email'
+    left join features.opt_outs as sms
+        on sms.customer_id = contacts.customer_id
+        and sms.channel = 'sms'
+    left join features.opt_outs as post
+        on post.customer_id = contacts.customer_id
+        and post.channel = 'post'
 ),
 
 reasons as (

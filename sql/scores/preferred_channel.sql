@@ -1,22 +1,25 @@
 -- Why: the channel through which to speak to a customer, of those they allow.
 -- A row: one customer with a contact.
--- A channel is rated (responses + a) / (sends + a + b), so that two sends and one click do not beat
--- fifty sends and ten. Rates are whole millionths. Too few sends give no rate, and post has none:
--- without any rate the first channel allowed, in the order e-mail, SMS, post, is taken.
+-- A channel's response rate is (responses + a) / (sends + a + b): the mean of a beta-binomial model with the prior
+-- Beta(a, b) (Gelman et al., Bayesian Data Analysis, 3rd edition, section 2.4), also known as additive smoothing. a is
+-- $channel_prior_responses, b is $channel_prior_silences. So one click on two messages does not beat ten on fifty.
+-- Fewer than $channel_min_sends messages give no rate at all, and a channel with a rate goes before one without.
+-- Rates are whole millionths, and equal rates prefer e-mail. Post has no rate: without any, the first channel allowed
+-- is taken, in the order e-mail, SMS, post.
 with responses as (
     select
-        p.customer_id,
-        p.can_email,
-        p.can_sms,
-        p.can_post,
-        coalesce(m.email_sends, 0) as email_sends,
-        coalesce(m.sms_sends, 0) as sms_sends,
-        -- One message may be clicked twice; it is still one response.
-        least(coalesce(m.email_clicks, 0), coalesce(m.email_sends, 0)) as email_responses,
-        least(coalesce(m.sms_clicks, 0), coalesce(m.sms_sends, 0)) as sms_responses
-    from scores.permissions as p
-    left join features.messages as m
-        on m.customer_id = p.customer_id
+        permissions.customer_id,
+        permissions.can_email,
+        permissions.can_sms,
+        permissions.can_post,
+        coalesce(messages.email_sends, 0) as email_sends,
+        coalesce(messages.sms_sends, 0) as sms_sends,
+        -- A click on a message whose sending is in no extract is no response to a counted one.
+        least(coalesce(messages.email_clicks, 0), coalesce(messages.email_sends, 0)) as email_responses,
+        least(coalesce(messages.sms_clicks, 0), coalesce(messages.sms_sends, 0)) as sms_responses
+    from scores.permissions as permissions
+    left join features.messages as messages
+        on messages.customer_id = permissions.customer_id
 ),
 
 rates as (
@@ -26,14 +29,14 @@ rates as (
         can_sms,
         can_post,
         case
-            when can_email and email_sends >= $channel_min_sends
-                then 1000000 * (email_responses + $channel_prior_responses)
-                    / (email_sends + $channel_prior_responses + $channel_prior_silences)
+            when can_email and email_sends >= $channel_min_sends then
+                1000000 * (email_responses + $channel_prior_responses)
+                / (email_sends + $channel_prior_responses + $channel_prior_silences)
         end as email_rate,
         case
-            when can_sms and sms_sends >= $channel_min_sends
-                then 1000000 * (sms_responses + $channel_prior_responses)
-                    / (sms_sends + $channel_prior_responses + $channel_prior_silences)
+            when can_sms and sms_sends >= $channel_min_sends then
+                1000000 * (sms_responses + $channel_prior_responses)
+                / (sms_sends + $channel_prior_responses + $channel_prior_silences)
         end as sms_rate
     from responses
 )

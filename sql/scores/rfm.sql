@@ -18,34 +18,35 @@ with cut_points as (
     from features.orders
     where frequency > 0
 )
+
 select
-    o.customer_id,
-    o.recency_days,
-    o.frequency,
-    o.monetary,
+    orders.customer_id,
+    orders.recency_days,
+    orders.frequency,
+    orders.monetary,
     case
-        when o.frequency = 0 then 0
+        when orders.frequency = 0 then 0
         else 5
-            - cast(o.recency_days > c.recency_20 as bigint)
-            - cast(o.recency_days > c.recency_40 as bigint)
-            - cast(o.recency_days > c.recency_60 as bigint)
-            - cast(o.recency_days > c.recency_80 as bigint)
+            - cast(orders.recency_days > cut_points.recency_20 as bigint)
+            - cast(orders.recency_days > cut_points.recency_40 as bigint)
+            - cast(orders.recency_days > cut_points.recency_60 as bigint)
+            - cast(orders.recency_days > cut_points.recency_80 as bigint)
     end as r_score,
     case
-        when o.frequency = 0 then 0
+        when orders.frequency = 0 then 0
         else 1
-            + cast(o.frequency > c.frequency_20 as bigint)
-            + cast(o.frequency > c.frequency_40 as bigint)
-            + cast(o.frequency > c.frequency_60 as bigint)
-            + cast(o.frequency > c.frequency_80 as bigint)
+            + cast(orders.frequency > cut_points.frequency_20 as bigint)
+            + cast(orders.frequency > cut_points.frequency_40 as bigint)
+            + cast(orders.frequency > cut_points.frequency_60 as bigint)
+            + cast(orders.frequency > cut_points.frequency_80 as bigint)
     end as f_score,
     case
-        when o.frequency = 0 then 0
+        when orders.frequency = 0 then 0
         else 1
-            + cast(cast(o.monetary as double) > c.monetary_20 as bigint)
-            + cast(cast(o.monetary as double) > c.monetary_40 as bigint)
-            + cast(cast(o.monetary as double) > c.monetary_60 as bigint)
-            + cast(cast(o.monetary as double) > c.monetary_80 as bigint)
+            + cast(cast(orders.monetary as double) > cut_points.monetary_20 as bigint)
+            + cast(cast(orders.monetary as double) > cut_points.monetary_40 as bigint)
+            + cast(cast(orders.monetary as double) > cut_points.monetary_60 as bigint)
+            + cast(cast(orders.monetary as double) > cut_points.monetary_80 as bigint)
     end as m_score
-from features.orders as o
-cross join cut_points as c
+from features.orders as orders
+cross join cut_points

@@ -1,8 +1,18 @@
--- Why: a complaint is that of the person who had the address then, and not of whoever has it today.
+-- Why: a complaint is of the person who owned the address then, and not of the one who owns it today.
 -- A row: one contact and one time during which an e-mail address or phone number was theirs: from owned_from (null:
--- since ever) until before owned_until (null: still). Whoever had it first had it before we knew, and whoever gave
--- it up has it until it is taken next, by somebody else or again. Several contacts may have one address at a time.
-with held as (
+-- as long as anything is known) until before owned_until (null: still).
+--
+-- Ann's first CRM version has the address x, her third one does not, and later Bob has it:
+--
+--     Ann's versions     x ------- x ------- (none)
+--     Bob's versions                                       x -------
+--     time            ---1---------2---------3-------------4-------->
+--     owner of x      Ann                                  Bob
+--
+-- Ann is the first owner, so x was hers before 1 too (owned_from is null). She gave x up at 3, but nobody else had it
+-- before 4, so what happened to x in between is still hers (owned_until is 4). Bob owns x from 4 until today (null).
+-- Where Bob has x before Ann gives it up, both own it until she does: several contacts may own one address.
+with owned as (
     select
         contact_id,
         identifier_type,
@@ -18,35 +28,36 @@ addresses as (
         identifier_type,
         identifier,
         min(first_seen_at) as first_seen_at,
-        count(*) as holders,
-        count(given_up_at) as former_owners
-    from held
+        count(*) as ownerships,
+        count(given_up_at) as given_up
+    from owned
     group by
         identifier_type,
         identifier
 ),
 
--- When an address was given up, and when the first of those who had it beyond that moment began to. In order of
--- time, not pair by pair: thousands may have had a junk address.
-ends as (
+-- When an address was given up, and when the first of those who still had it then began to. One row for each such
+-- moment and not for each pair of owners: a junk address has had thousands.
+endings as (
     select
-        h.identifier_type,
-        h.identifier,
-        h.given_up_at,
-        min(h.first_seen_at) as first_seen_at
-    from held as h
-    inner join addresses as a
-        on a.identifier_type = h.identifier_type
-        and a.identifier = h.identifier
-    where a.former_owners > 0
-        and a.holders > 1
+        owned.identifier_type,
+        owned.identifier,
+        owned.given_up_at,
+        min(owned.first_seen_at) as first_seen_at
+    from owned
+    inner join addresses
+        on addresses.identifier_type = owned.identifier_type
+        and addresses.identifier = owned.identifier
+    where addresses.given_up > 0
+        and addresses.ownerships > 1
     group by
-        h.identifier_type,
-        h.identifier,
-        h.given_up_at
+        owned.identifier_type,
+        owned.identifier,
+        owned.given_up_at
 ),
 
-passed_on as (
+-- The first moment at which somebody had the address who had it for longer: null while nobody has.
+successions as (
     select
         identifier_type,
         identifier,
@@ -56,20 +67,22 @@ passed_on as (
             order by given_up_at desc nulls first
             rows between unbounded preceding and 1 preceding
         ) as taken_at
-    from ends
+    from endings
 )
 
 select
-    h.contact_id,
-    h.identifier_type,
-    h.identifier,
-    nullif(h.first_seen_at, a.first_seen_at) as owned_from,
-    case when p.taken_at is not null then greatest(h.given_up_at, p.taken_at) end as owned_until
-from held as h
-inner join addresses as a
-    on a.identifier_type = h.identifier_type
-    and a.identifier = h.identifier
-left join passed_on as p
-    on p.identifier_type = h.identifier_type
-    and p.identifier = h.identifier
-    and p.given_up_at = h.given_up_at
+    owned.contact_id,
+    owned.identifier_type,
+    owned.identifier,
+    nullif(owned.first_seen_at, addresses.first_seen_at) as owned_from,
+    case
+        when successions.taken_at is not null then greatest(owned.given_up_at, successions.taken_at)
+    end as owned_until
+from owned
+inner join addresses
+    on addresses.identifier_type = owned.identifier_type
+    and addresses.identifier = owned.identifier
+left join successions
+    on successions.identifier_type = owned.identifier_type
+    and successions.identifier = owned.identifier
+    and successions.given_up_at = owned.given_up_at

@@ -1,6 +1,6 @@
 -- Why: who looks around a lot without saying who they are may be worth a segment, if a project wants that.
 -- A row: one visitor with at least $anonymous_visitor_min_events events without a login. It counts from the event that
--- made them enough, so that nobody is told of a customer who was none yet. With 0 there is no row, and nothing is read.
+-- made them enough, so that a visitor is no customer before that. With 0 there is no row, and nothing is read.
 with numbered as (
     select
         visitor_id,
@@ -11,7 +11,7 @@ with numbered as (
         ) as event_number
     from sources.web
     where $anonymous_visitor_min_events > 0
-        -- A word for nobody is no login.
+        -- A word for nobody ('undefined') is no login.
         and identifier(user_id, $null_values) is null
 )
 

@@ -1,6 +1,6 @@
 -- Why: events carry an address, not a contact; an old address still names the person who had it.
--- A row: one e-mail address, phone number or loyalty card and one time during which one contact had it: since when,
--- when a version of the contact gave it last, and when a later version left it out (null while none has).
+-- A row: one e-mail address, phone number or loyalty card and one time during which one contact had it: when a version
+-- of the contact gave it first and last, and when a later version left it out (null while none has).
 -- An address that is given up and had again has a row for each time, for somebody else may have had it in between.
 with identifiers as (
     select
@@ -34,7 +34,7 @@ with identifiers as (
     where card is not null
 ),
 
-pairs as (
+ownerships as (
     select
         contact_id,
         identifier_type,
@@ -43,7 +43,7 @@ pairs as (
         max(updated_at) as last_seen_at,
         -- In the contact's newest version nothing has replaced it.
         case when count(*) = count(replaced_at) then max(replaced_at) end as given_up_at,
-        -- Versions in between leave it out.
+        -- More versions lie between the first and the last than have it: some in between leave it out.
         max(version_number) - min(version_number) + 1 > count(*) as is_had_again
     from identifiers
     group by
@@ -52,24 +52,25 @@ pairs as (
         identifier
 ),
 
--- Few have something again, and only their versions are put in order. Versions that follow each other have one tenure.
+-- Only the versions of contacts who have something again are put in order. Versions that follow each other have the
+-- same turn.
 had_again as (
     select
-        i.contact_id,
-        i.identifier_type,
-        i.identifier,
-        i.updated_at,
-        i.replaced_at,
-        i.version_number - row_number() over (
-            partition by i.contact_id, i.identifier_type, i.identifier
-            order by i.version_number
-        ) as tenure
-    from pairs as p
-    inner join identifiers as i
-        on i.contact_id = p.contact_id
-        and i.identifier_type = p.identifier_type
-        and i.identifier = p.identifier
-    where p.is_had_again
+        identifiers.contact_id,
+        identifiers.identifier_type,
+        identifiers.identifier,
+        identifiers.updated_at,
+        identifiers.replaced_at,
+        identifiers.version_number - row_number() over (
+            partition by identifiers.contact_id, identifiers.identifier_type, identifiers.identifier
+            order by identifiers.version_number
+        ) as turn
+    from ownerships
+    inner join identifiers
+        on identifiers.contact_id = ownerships.contact_id
+        and identifiers.identifier_type = ownerships.identifier_type
+        and identifiers.identifier = ownerships.identifier
+    where ownerships.is_had_again
 )
 
 select
@@ -79,7 +80,7 @@ select
     first_seen_at,
     last_seen_at,
     given_up_at
-from pairs
+from ownerships
 where not is_had_again
 union all
 select
@@ -94,4 +95,4 @@ group by
     contact_id,
     identifier_type,
     identifier,
-    tenure
+    turn

@@ -1,98 +1,99 @@
--- Why: a refusal is that of a person, whatever address it came through and whoever has that address today.
--- A row: one contact who had an address when something was refused through it, with the channel (null: any) and kind,
--- and when it was last said in that time.
-with last_refusals as (
+-- Why: an opt-out is that of a person, whichever address it came through and whoever owns that address today.
+-- A row: one contact who owned an address when somebody opted out through it, with the channel (null: every one) and
+-- the kind, and when that was last said while the address was theirs.
+with last_opt_outs as (
     select
         identifier_type,
         identifier,
         channel,
-        refusal,
+        kind,
         max(occurred_at) as occurred_at
     from staging.message_opt_outs
     group by
         identifier_type,
         identifier,
         channel,
-        refusal
+        kind
 ),
 
--- Of an address that passed on: what was said through it and who gave it up, so that in order of time the last
--- refusal before is known. Not pair by pair: thousands may have had a junk address, and refused through it.
-told as (
+-- Of addresses that went to another owner: the opt-outs through them and the ends of their ownership, to be put in
+-- order of time, which finds the last opt-out before each end. Not pair by pair: thousands may have owned a junk
+-- address, and opted out through it.
+moments as (
     select
-        r.identifier_type,
-        r.identifier,
-        r.channel,
-        r.refusal,
-        r.occurred_at as told_at,
+        opt_outs.identifier_type,
+        opt_outs.identifier,
+        opt_outs.channel,
+        opt_outs.kind,
+        opt_outs.occurred_at as moment,
         null as contact_id,
         null as owned_from
-    from staging.message_opt_outs as r
+    from staging.message_opt_outs as opt_outs
     where exists (
         select 1
-        from staging.address_ownership as t
-        where t.identifier_type = r.identifier_type
-            and t.identifier = r.identifier
-            and t.owned_until is not null
+        from staging.address_ownership as ownership
+        where ownership.identifier_type = opt_outs.identifier_type
+            and ownership.identifier = opt_outs.identifier
+            and ownership.owned_until is not null
     )
     union all
     select
-        t.identifier_type,
-        t.identifier,
-        r.channel,
-        r.refusal,
+        ownership.identifier_type,
+        ownership.identifier,
+        last_opt_outs.channel,
+        last_opt_outs.kind,
         -- The last moment at which it was theirs.
-        t.owned_until - interval '1 microsecond' as told_at,
-        t.contact_id,
-        t.owned_from
-    from staging.address_ownership as t
-    inner join last_refusals as r
-        on r.identifier_type = t.identifier_type
-        and r.identifier = t.identifier
-    where t.owned_until is not null
+        ownership.owned_until - interval '1 microsecond' as moment,
+        ownership.contact_id,
+        ownership.owned_from
+    from staging.address_ownership as ownership
+    inner join last_opt_outs
+        on last_opt_outs.identifier_type = ownership.identifier_type
+        and last_opt_outs.identifier = ownership.identifier
+    where ownership.owned_until is not null
 ),
 
-before_it_passed_on as (
+in_order as (
     select
         contact_id,
         channel,
-        refusal,
+        kind,
         owned_from,
-        max(case when contact_id is null then told_at end) over (
-            partition by identifier_type, identifier, channel, refusal
-            order by told_at
+        max(case when contact_id is null then moment end) over (
+            partition by identifier_type, identifier, channel, kind
+            order by moment
         ) as occurred_at
-    from told
+    from moments
 ),
 
-said as (
+opt_outs as (
     select
         contact_id,
         channel,
-        refusal,
+        kind,
         owned_from,
         occurred_at
-    from before_it_passed_on
+    from in_order
     where contact_id is not null
     union all
     select
-        t.contact_id,
-        r.channel,
-        r.refusal,
-        t.owned_from,
-        r.occurred_at
-    from last_refusals as r
-    inner join staging.address_ownership as t
-        on t.identifier_type = r.identifier_type
-        and t.identifier = r.identifier
-    where t.owned_until is null
+        ownership.contact_id,
+        last_opt_outs.channel,
+        last_opt_outs.kind,
+        ownership.owned_from,
+        last_opt_outs.occurred_at
+    from staging.address_ownership as ownership
+    inner join last_opt_outs
+        on last_opt_outs.identifier_type = ownership.identifier_type
+        and last_opt_outs.identifier = ownership.identifier
+    where ownership.owned_until is null
 )
 
 select
     contact_id,
     channel,
-    refusal,
+    kind,
     occurred_at
-from said
-where owned_from is null and occurred_at is not null
+from opt_outs
+where (owned_from is null and occurred_at is not null)
     or occurred_at >= owned_from

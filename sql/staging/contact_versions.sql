@@ -1,4 +1,4 @@
--- Why: what a version of a contact says holds until the next one, and is compared in one spelling.
+-- Why: what a version of a contact says holds until the next one, and identifiers are compared in one spelling.
 -- A row: one version of one contact, its number among them, when the next one replaced it (null for the newest), and
 -- its identifiers.
 select
@@ -10,5 +10,5 @@ select
     phone_number(phone, $default_region) as phone,
     nullif(trim(loyalty_card), '') as card
 from sources.contacts
--- A version without a number is nobody's; what it refuses is in staging.message_opt_outs.
+-- A version without a number is nobody's; that it does not consent is in staging.message_opt_outs.
 where identifier(contact_id, $null_values) is not null

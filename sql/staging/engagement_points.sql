@@ -1,6 +1,6 @@
 -- Why: what one event is worth as of today: weight x 2^(-age / half-life).
--- A row: one kind of event on one day of the window. Points are millionths, rounded once here,
--- so that sums of them are exact in any order. A kind without a weight has no row: it is no engagement.
+-- A row: one kind of event on one day of the window. Points are millionths, rounded once here, so that sums of them are
+-- exact in any order. A kind without a weight has no row: it is no engagement.
 with days as (
     select
         unnest(
@@ -21,17 +21,16 @@ ages as (
 )
 
 select
-    w.channel,
-    w.event_type,
-    a.event_date,
+    weights.channel,
+    weights.event_type,
+    ages.event_date,
     cast(
         round(
             1000000
-            * cast(w.weight as double)
-            * power(cast(2 as double), -cast(a.age_days as double) / w.half_life_days)
+            * cast(weights.weight as double)
+            * power(cast(2 as double), -cast(ages.age_days as double) / weights.half_life_days)
         ) as bigint
     ) as points
-from reference.engagement_weights as w
-cross join ages as a
--- What weighs nothing need not be looked up.
-where w.weight <> 0
+from reference.engagement_weights as weights
+cross join ages
+where weights.weight <> 0

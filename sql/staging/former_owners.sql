@@ -1,12 +1,23 @@
--- Why: what was sent to an address, and answered from it, before it passed on is its former holder's, not today's.
--- A row: one contact and a time when an e-mail address or phone number that somebody else has today was theirs: from
--- owned_from (null: since ever) until before owned_until. Of several, each has it from when the one before gave it up.
--- From when anybody who has it today had it, it is theirs, even if a former holder had it too.
+-- Why: what was sent to an address, and answered from it, before it went to another owner is the former owner's.
+-- A row: one contact and a time during which an e-mail address or phone number was theirs that somebody else owns
+-- today: from owned_from (null: as long as anything is known) until before owned_until. Times of one address do not
+-- overlap, so that each message to it has one owner.
+--
+-- Ann and Cem have both owned x, Cem for longer, and Bob owns it today:
+--
+--     ownership of x    Ann |-----------------|
+--                           Cem     |--------------------|
+--                                                  Bob   |------------->
+--     time            ------1-------2---------3----------4------------->
+--     former owner    Ann                     Cem        (Bob is today's)
+--
+-- Of several former owners each has the address from when the one before gave it up (Cem from 3, though he had it
+-- from 2). Where today's owner began earlier than a former one ended, it is today's owner's from then.
 with present as (
     select
         identifier_type,
         identifier,
-        -- No beginning is known of who had it first.
+        -- Null where one of today's owners is the first one known: then the address is theirs throughout.
         case when count(*) = count(owned_from) then min(owned_from) end as taken_at
     from staging.address_ownership
     where owned_until is null
@@ -17,20 +28,20 @@ with present as (
 
 turns as (
     select
-        f.contact_id,
-        f.identifier_type,
-        f.identifier,
-        lag(f.owned_until) over (
-            partition by f.identifier_type, f.identifier
-            order by f.owned_until, f.contact_id
+        former.contact_id,
+        former.identifier_type,
+        former.identifier,
+        lag(former.owned_until) over (
+            partition by former.identifier_type, former.identifier
+            order by former.owned_until, former.contact_id
         ) as owned_from,
-        least(f.owned_until, p.taken_at) as owned_until
-    from staging.address_ownership as f
-    inner join present as p
-        on p.identifier_type = f.identifier_type
-        and p.identifier = f.identifier
-    where f.owned_until is not null
-        and p.taken_at is not null
+        least(former.owned_until, present.taken_at) as owned_until
+    from staging.address_ownership as former
+    inner join present
+        on present.identifier_type = former.identifier_type
+        and present.identifier = former.identifier
+    where former.owned_until is not null
+        and present.taken_at is not null
 )
 
 select

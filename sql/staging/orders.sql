@@ -1,4 +1,4 @@
--- Why: order lines mix sales with cancellations; everything after this thinks in whole orders.
+-- Why: order lines mix sales with cancellations; all that follows counts whole orders.
 -- A row: one order of one identified customer, with what it sold and what it took back.
 -- A line is a sale when it sells goods at a price and is not part of a cancellation (C...).
 -- Every other line, whatever its sign, is a refund of minus its amount.
@@ -10,10 +10,11 @@ with lines as (
         -- Orders say 'Unspecified' where nothing is known.
         nullif(country, 'Unspecified') as country,
         quantity * unit_price as amount,
-        quantity > 0 and unit_price > 0 and order_id not like 'C%' as is_sale
+        (quantity > 0 and unit_price > 0 and order_id not like 'C%') as is_sale
     from sources.orders
     where customer_id is not null
 )
+
 select
     'customer' as identifier_type,
     customer_id as identifier,

@@ -1,7 +1,7 @@
 -- Why: some must not be written to whatever they or the CRM say: by law, by request, by death.
--- A row: one order not to use a channel, or any (null: also where it cannot be read), and one contact number, e-mail
--- address or phone number that can be read in it, in whichever column it stands; none (null) where none can.
-with orders as (
+-- A row: one suppression of a channel, or of every one (null: also where it cannot be read), and one contact number,
+-- e-mail address or phone number that can be read in it, in whichever column it stands; none (null) where none can.
+with suppressions as (
     select
         identifier(contact_id, $null_values) as contact_id,
         contact_id as contact_id_as_written,
@@ -9,7 +9,7 @@ with orders as (
         reason,
         suppressed_at,
         concat_ws(', ', contact_id, email, phone) as written,
-        -- Many a contact number could be a phone number.
+        -- Without the contact number, which often could be read as a phone number.
         concat_ws(', ', email, phone) as addresses
     from sources.suppressions
 ),
@@ -24,12 +24,12 @@ parsed as (
         written,
         email_addresses(written) as emails,
         phone_numbers(addresses, $default_region) as phones
-    from orders
+    from suppressions
 )
 
 select
     'customer' as identifier_type,
-    -- As the CRM writes it, and without what nobody sees around it.
+    -- As the CRM writes it, and without the blanks around it.
     unnest(array_distinct(make_array(contact_id, contact_id_as_written))) as identifier,
     channel,
     reason,

@@ -1,6 +1,6 @@
 -- Why: answers arrive as text for every question; a number out of its scale is no answer.
--- A row: one valid answer from one address to one question at one time, and the former holder who had the address then
--- (null: whoever has it today).
+-- A row: one valid answer from one address to one question at one time, and the former owner who had the address then
+-- (null: today's owner). An answer that stands twice in one response is one.
 with answers as (
     select
         email_address(email) as identifier,
@@ -17,22 +17,21 @@ with answers as (
 
 select
     'email' as identifier_type,
-    a.identifier,
-    h.contact_id as former_owner,
-    a.question,
-    a.answer,
-    a.responded_at
-from staging.former_owners as h
-right join answers as a
-    on h.identifier_type = 'email'
-    and h.identifier = a.identifier
-    and (h.owned_from is null or a.responded_at >= h.owned_from)
-    and a.responded_at < h.owned_until
-where a.identifier is not null
--- Asking twice in one response adds nothing.
+    answers.identifier,
+    former.contact_id as former_owner,
+    answers.question,
+    answers.answer,
+    answers.responded_at
+from answers
+left join staging.former_owners as former
+    on former.identifier_type = 'email'
+    and former.identifier = answers.identifier
+    and (former.owned_from is null or answers.responded_at >= former.owned_from)
+    and answers.responded_at < former.owned_until
+where answers.identifier is not null
 group by
-    a.identifier,
-    h.contact_id,
-    a.question,
-    a.answer,
-    a.responded_at
+    answers.identifier,
+    former.contact_id,
+    answers.question,
+    answers.answer,
+    answers.responded_at

@@ -3,7 +3,7 @@
 with events as (
     select
         visitor_id,
-        -- A word for nobody is no login.
+        -- A word for nobody ('undefined') is no login.
         case when identifier(user_id, $null_values) is not null then user_id end as user_id,
         category
     from sources.web

@@ -1,4 +1,4 @@
--- Why: a login is what ties an anonymous visitor to a person.
+-- Why: a login is what links an anonymous visitor to a person.
 -- A row: one pair of a visitor and a user that logged in there, and when first and last.
 select
     visitor_id,

@@ -27,7 +27,7 @@ pub struct Pipeline {
     /// The IANA time zone that days are counted in; UTC unless said.
     #[serde(default)]
     pub time_zone: Option<Spanned<String>>,
-    /// Words that extracts have where there is no value: in any case, with or without space around them, they are null in columns that are
+    /// Values that extracts have where there is none: in any case, with or without space around them, they are null in columns that are
     /// not text, and identifiers of nobody. SQL has them as `$null_values`, for `identifier(text, $null_values)`.
     #[serde(default = "null_values")]
     #[schemars(with = "Vec<Literal>")]
@@ -45,7 +45,7 @@ pub struct Pipeline {
     /// What is known of the customer profile that segment rules read.
     #[serde(default)]
     pub profile: Profile,
-    /// Which identifiers there are, and what keeps strangers apart, for the ties of the model `identity.edges`.
+    /// Which identifiers there are, and what keeps strangers apart, for the edges of the model `identity.edges`.
     #[serde(default)]
     pub identity: Identity,
     /// Sets of segments over the customer profile.
@@ -190,8 +190,8 @@ pub struct Identity {
     #[serde(default)]
     #[schemars(with = "IndexMap<String, IdentifierType>")]
     pub types: IndexMap<String, Spanned<IdentifierType>>,
-    /// Sources of ties, the most trusted first; those that are not named are trusted least. Where a customer has too many
-    /// identifiers, ties of the least trusted sources are cut first, and of those the youngest.
+    /// Sources of edges, the most trusted first; those that are not named are trusted least. Where a customer has too many
+    /// identifiers, edges of the least trusted sources are pruned first, and of those the youngest.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub trust: Vec<Spanned<String>>,
@@ -224,26 +224,26 @@ pub struct IdentifierType {
     #[serde(default)]
     pub description: Option<String>,
     /// Whether one of these is a customer even if nothing else is known of it: `true`, `false`, or `until_known` for one that gives
-    /// way to whatever else stands alone, as an anonymous visitor's does to the customer that the visitor turns out to be.
+    /// way to whatever else is standalone, as an anonymous visitor's does to the customer that the visitor turns out to be.
     #[serde(default)]
     #[schemars(with = "TruthOrWord", extend("default" = false))]
     pub standalone: Standalone,
     /// Whether its values are personal data: ids made from them are hashed, and people see them masked.
     #[serde(default)]
     pub personal: bool,
-    /// The most of these that one customer may have; weaker ties beyond that are cut.
+    /// The most of these that one customer may have; weaker edges beyond that are pruned.
     #[serde(default)]
     #[schemars(range(min = 1))]
     pub max_per_customer: Option<u32>,
-    /// The most holders that one of these may have, whatever type they are of: customers, and identifiers that may be one. With more it
-    /// is shared, and leads to nobody.
+    /// The most customers that one of these may lead to; an identifier that may be a customer counts as one, whatever its type. With
+    /// more it is shared, and leads to nobody.
     #[serde(default)]
     #[schemars(range(min = 1))]
     pub max_customers: Option<u32>,
-    /// Whether it passes from one holder to the next: a tie that ended before another began does not make their holders one.
+    /// Whether it can go from one owner to the next: an edge that ended before the next owner's began does not make them one customer.
     #[serde(default)]
     pub transferable: bool,
-    /// For how many days after it was last seen a tie holds.
+    /// For how many days after it was last seen an edge holds.
     #[serde(default)]
     #[schemars(range(min = 1, max = 36525))]
     pub valid_days: Option<u32>,
@@ -260,7 +260,7 @@ pub enum Standalone {
     /// It is nobody.
     #[default]
     No,
-    /// It is a customer, of whom the id ends, with an alias, once the customer is known by what stands alone without this condition.
+    /// It is a customer, of whom the id ends, with an alias, once the customer is known by what is standalone without this condition.
     UntilKnown,
     /// It is a customer, and keeps its id.
     Yes,

@@ -1,10 +1,12 @@
 //! The DataFusion session: its memory and threads, the tables it knows, and running a model in it.
 
 mod answers;
+mod arg_max;
 mod catalogue;
 mod checked;
 mod costs;
 mod encoding;
+mod estimated;
 mod exact;
 mod failure;
 mod gathered;
@@ -35,6 +37,7 @@ mod watch;
 
 pub use costs::MAX_PARTS;
 pub use encoding::{CODE, ChunkCodes, CodeSet, Dictionary, TextEncoding, TextSnapshot, answer_schema};
+pub use estimated::estimated;
 pub use failure::{failed, is_out_of_resources, memory_exceeded};
 pub use gathered::Gathered;
 pub use halves::{lower_half, upper_half};

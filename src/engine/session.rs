@@ -8,6 +8,7 @@ use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
+use super::arg_max;
 use super::checked::Checks;
 use super::encoding::{Dictionary, TextEncoding, Texts};
 use super::limits::Limits;
@@ -53,8 +54,10 @@ impl Engine {
             context.register_udf(function);
         }
         let salt = Arc::new(OnceLock::new());
-        context.register_udf(crate::functions::identifier_hash_with(Arc::clone(&salt)));
-        for function in exact::functions() {
+        for function in crate::functions::hashing_with(&salt) {
+            context.register_udf(function);
+        }
+        for function in exact::functions().into_iter().chain(arg_max::functions()) {
             context.register_udaf(function);
         }
         let state = Arc::new(context.state());

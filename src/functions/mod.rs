@@ -39,17 +39,32 @@ pub fn all() -> Vec<ScalarUDF> {
     ]
 }
 
-/// `identifier_hash(text)`: what stands for a personal identifier in customers' ids and wherever a model publishes one: 20 hexadecimal digits
-/// of its SHA-256, or, with a salt, of its HMAC-SHA256 (RFC 2104), which nobody can find by trying addresses who does not know the salt. The
-/// salt is given once, before anything is computed.
-pub fn identifier_hash_with(salt: Arc<OnceLock<String>>) -> ScalarUDF {
-    let evaluate = move |values: &[ColumnarValue]| {
+/// The functions that hide identifiers. Their salt is given once, before anything is computed.
+///
+/// - `identifier_hash(text)`: what stands for a personal identifier in customers' ids and wherever a model publishes one: 20 hexadecimal
+///   digits of its SHA-256, or, with a salt, of its HMAC-SHA256 (RFC 2104), which nobody can find by trying addresses who does not know the
+///   salt
+/// - `hashed_identifier(type, text)`: the type, a colon and that hash, as customers' ids have it
+pub fn hashing_with(salt: &Arc<OnceLock<String>>) -> [ScalarUDF; 2] {
+    let salt_of_hash = Arc::clone(salt);
+    let hash = move |values: &[ColumnarValue]| {
         let arrays = ColumnarValue::values_to_arrays(values)?;
-        let salt = salt.get().map_or("", String::as_str);
+        let salt = salt_of_hash.get().map_or("", String::as_str);
         let hashed: StringArray = arrays[0].as_string::<i32>().iter().map(|text| text.map(|text| identifier_hash(salt, text))).collect();
         answer(values, Arc::new(hashed))
     };
-    create_udf("identifier_hash", vec![DataType::Utf8], DataType::Utf8, Volatility::Immutable, Arc::new(evaluate))
+    let salt_of_identifier = Arc::clone(salt);
+    let identifier = move |values: &[ColumnarValue]| {
+        let arrays = ColumnarValue::values_to_arrays(values)?;
+        let salt = salt_of_identifier.get().map_or("", String::as_str);
+        let pairs = arrays[0].as_string::<i32>().iter().zip(arrays[1].as_string::<i32>());
+        let hashed: StringArray = pairs.map(|(name, text)| Some(hashed_identifier(name?, salt, text?))).collect();
+        answer(values, Arc::new(hashed))
+    };
+    [
+        create_udf("identifier_hash", vec![DataType::Utf8], DataType::Utf8, Volatility::Immutable, Arc::new(hash)),
+        create_udf("hashed_identifier", vec![DataType::Utf8; 2], DataType::Utf8, Volatility::Immutable, Arc::new(identifier)),
+    ]
 }
 
 /// Hexadecimal digits of a hash that hides an identifier: 80 bits, so that two never have the same one.
@@ -67,6 +82,11 @@ pub fn identifier_hash(salt: &str, identifier: &str) -> String {
     };
     digits.truncate(HASH_DIGITS);
     digits
+}
+
+/// What a personal identifier of a type is published as: nobody reads the identifier out of it, and equal ones stay equal.
+pub fn hashed_identifier(identifier_type: &str, salt: &str, identifier: &str) -> String {
+    format!("{identifier_type}:{}", identifier_hash(salt, identifier))
 }
 
 /// A function that gives a text.

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use crate::engine::parallel;
 
-/// Ties whose first steps are made side by side.
+/// Edges whose first steps are made side by side.
 const STEP: usize = 64;
 
 /// Sets of numbers that were joined.
@@ -53,13 +53,13 @@ impl Sets {
         }
     }
 
-    /// Makes the ends of ties one set each.
+    /// Makes the ends of edges one set each.
     ///
-    /// The first step from a number is the one that misses the processor's cache, so the steps of many ties are made side by side.
-    pub(super) fn join_all(&self, mut ties: impl Iterator<Item = [u32; 2]>) {
+    /// The first step from a number is the one that misses the processor's cache, so the steps of many edges are made side by side.
+    pub(super) fn join_all(&self, mut edges: impl Iterator<Item = [u32; 2]>) {
         let mut near = Vec::with_capacity(STEP);
         loop {
-            near.extend(ties.by_ref().take(STEP).map(|tie| tie.map(|number| self.parents[number as usize].load(Relaxed))));
+            near.extend(edges.by_ref().take(STEP).map(|edge| edge.map(|number| self.parents[number as usize].load(Relaxed))));
             if near.is_empty() {
                 return;
             }

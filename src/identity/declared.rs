@@ -113,7 +113,7 @@ pub fn check_edges(project: &Project, file: &Arc<crate::diagnostic::SourceFile>,
     };
     if project.pipeline.identity.types.is_empty() {
         let hint = "declare the types of identifiers under `identity: types:` in the pipeline file, the one that names customers first";
-        wrong("`identity.edges` ties identifiers of types that are not declared".to_owned(), hint.to_owned());
+        wrong("`identity.edges` has identifiers of types that are not declared".to_owned(), hint.to_owned());
     }
     for field in edges_schema().fields() {
         let name = field.name();

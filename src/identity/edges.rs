@@ -57,7 +57,7 @@ pub(super) struct Chunk {
     pub(super) verdicts: Vec<Verdict>,
 }
 
-/// What the rows of a batch are that tie nothing.
+/// What the rows of a batch are that are no edges.
 #[derive(Debug, Default)]
 pub(super) struct Aside {
     /// Rows that begin on the as-of day or later, and so do not exist yet.
@@ -161,7 +161,7 @@ impl Sources {
     }
 }
 
-/// What was read of a batch: its edges, whose ends are not yet numbered, and what ties nothing.
+/// What was read of a batch: its edges, whose ends are not yet numbered, and the rows that are no edges.
 pub(super) struct Read {
     pub(super) starts: Starts,
     pub(super) chunk: Chunk,

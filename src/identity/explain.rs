@@ -1,4 +1,4 @@
-//! Why an identifier leads where it does: what it is tied to, the nearest first, and the ties that were not made.
+//! Why an identifier leads where it does: what edges link it to, the nearest first, and the edges that were pruned.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::ops::Range;
@@ -36,14 +36,14 @@ pub struct Explained {
     pub aliases: Vec<String>,
     /// How many more there are.
     pub aliases_left_out: usize,
-    /// The identifier asked for, or that names the customer asked for, and what it is tied to: first the shortest way to the identifier
-    /// that names the customer, then the nearest others, each after the one that it is tied to.
+    /// The identifier asked for, or that names the customer asked for, and what it is linked to: first the shortest way to the
+    /// identifier that names the customer, then the nearest others, each after the one that it is linked to.
     pub identifiers: Vec<Linked>,
     /// How many more identifiers the customer has.
     pub identifiers_left_out: usize,
-    /// The ties of the customer's identifiers that were not made, those of the first identifier first.
+    /// The pruned edges of the customer's identifiers, those of the first identifier first.
     pub pruned_edges: Vec<PrunedEdge>,
-    /// How many more such ties there are.
+    /// How many more there are.
     pub pruned_edges_left_out: usize,
 }
 
@@ -67,7 +67,7 @@ pub struct Linked {
     pub told: Told,
     /// Why it leads to nobody, if it does.
     pub set_aside: Option<&'static str>,
-    /// The position, in the same list, of the identifier that it is tied to; none for the first.
+    /// The position, in the same list, of the identifier that it is linked to; none for the first.
     pub linked_to: Option<usize>,
     /// When and where it was seen with that one, in the order of time.
     pub seen: Vec<Sighting>,
@@ -84,7 +84,7 @@ pub struct Sighting {
     pub source: Option<String>,
 }
 
-/// A tie that was not made.
+/// An edge that was pruned.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct PrunedEdge {
     /// One identifier.
@@ -112,7 +112,7 @@ impl Edges {
 }
 
 impl Resolution {
-    /// Explains an identifier, of a type or of any, with so many ties at most. One that is not there, or of no declared type, gives nothing.
+    /// Explains an identifier, of a type or of any, with so many edges at most. One that is not there, or of no declared type, gives nothing.
     pub fn explain(&self, identifier_type: Option<&str>, identifier: &str, most: usize) -> Vec<Explained> {
         let kind = identifier_type.map(|name| self.rules.type_of(name));
         if kind == Some(None) {
@@ -141,11 +141,11 @@ impl Resolution {
 
     fn explain_node(&self, asked: u32, most: usize) -> Explained {
         let root = self.root(asked);
-        let (edges, dropped) = self.edges_of(root);
+        let (edges, pruned) = self.edges_of(root);
         let customer = self.customer_of(asked);
         let (identifiers, all) = self.nearest(asked, customer.map(|root| self.names[root as usize]), &edges, most);
         let mut pruned_edges: Vec<(bool, PrunedEdge)> =
-            dropped.iter().map(|place| (!self.chunks[place.0].ends[place.1].contains(&asked), self.dropped(*place))).collect();
+            pruned.iter().map(|place| (!self.chunks[place.0].ends[place.1].contains(&asked), self.pruned(*place))).collect();
         pruned_edges.sort();
         pruned_edges.dedup();
         let pruned_edges_left_out = pruned_edges.len().saturating_sub(most);
@@ -165,20 +165,20 @@ impl Resolution {
             customer_id: id,
             identifiers_left_out: all - identifiers.len(),
             identifiers,
-            pruned_edges: pruned_edges.into_iter().map(|(_, tie)| tie).collect(),
+            pruned_edges: pruned_edges.into_iter().map(|(_, edge)| edge).collect(),
             pruned_edges_left_out,
         }
     }
 
-    /// The edges among the identifiers of a set, and the places of those that were not made with one of them.
+    /// The edges among the identifiers of a set, and the places of pruned ones with one of them.
     fn edges_of(&self, root: u32) -> (Edges, Vec<(usize, usize)>) {
-        let (mut ends, mut dropped) = (Vec::new(), Vec::new());
+        let (mut ends, mut pruned) = (Vec::new(), Vec::new());
         for (number, chunk) in self.chunks.iter().enumerate() {
             for (at, &[one, other]) in chunk.ends.iter().enumerate() {
                 let inside = [one, other].map(|node| self.root(node) == root);
                 if chunk.verdicts[at] != Verdict::Joins {
                     if inside[0] || inside[1] {
-                        dropped.push((number, at));
+                        pruned.push((number, at));
                     }
                 } else if inside[0] {
                     ends.extend([(one, other, (number, at)), (other, one, (number, at))]);
@@ -195,7 +195,7 @@ impl Resolution {
             of.insert(edges[0].0, start..start + edges.len());
             start += edges.len();
         }
-        (Edges { ends, of }, dropped)
+        (Edges { ends, of }, pruned)
     }
 
     /// An identifier and the nearest ones to it, those on the shortest way to another first, and how many there are in all.
@@ -228,7 +228,7 @@ impl Resolution {
             }
         }
         let positions: HashMap<u32, usize> = listed.iter().copied().zip(0..).collect();
-        let tied = |&node: &u32| {
+        let linked = |&node: &u32| {
             let from = before[&node];
             let seen: BTreeSet<Sighting> = if node == top {
                 BTreeSet::new()
@@ -240,7 +240,7 @@ impl Resolution {
             let linked_to = (node != top).then(|| positions.get(&from).copied()).flatten();
             Linked { told: self.told_as(node), set_aside, linked_to, seen: seen.into_iter().collect() }
         };
-        (listed.iter().map(tied).collect(), order.len())
+        (listed.iter().map(linked).collect(), order.len())
     }
 
     fn sighting(&self, (chunk, at): (usize, usize)) -> Sighting {
@@ -254,7 +254,7 @@ impl Resolution {
         }
     }
 
-    fn dropped(&self, place: (usize, usize)) -> PrunedEdge {
+    fn pruned(&self, place: (usize, usize)) -> PrunedEdge {
         let chunk = &self.chunks[place.0];
         let [one, other] = self.in_order(chunk.ends[place.1]).map(|node| self.told_as(node));
         let reason = chunk.verdicts[place.1].reason();

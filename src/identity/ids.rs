@@ -14,7 +14,7 @@ const COLON: char = ':';
 /// What stands before the number of an id that somebody else had before.
 const TURN: char = '~';
 
-/// What decides between identifiers which one names the customer: one that stands alone only until the customer is known comes
+/// What decides between identifiers which one names the customer: one that is standalone only until the customer is known comes
 /// last; of the others the one seen first, then the type declared first, then the text.
 pub(super) fn by_age(rules: &Rules, nodes: &Nodes, one: u32, other: u32) -> Ordering {
     let age = |node: u32| (rules.gives_way(nodes.kind(node)), nodes.first_seen(node), nodes.kind(node));
@@ -48,7 +48,7 @@ pub(super) fn names(rules: &Rules, nodes: &Nodes, roots: &[u32], threads: usize)
 pub(super) fn id_of<'a>(rules: &Rules, kind: u8, text: &'a str) -> Cow<'a, str> {
     let rule = rules.rule(kind);
     if rule.personal {
-        return format!("{}{COLON}{}", rule.name, hidden(rules, text)).into();
+        return functions::hashed_identifier(&rule.name, &rules.salt, text).into();
     }
     if kind == 0 && memchr::memchr2(b':', b'~', text.as_bytes()).is_none() {
         return text.into();

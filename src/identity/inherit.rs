@@ -3,13 +3,13 @@
 //! Every identifier that led to a customer in the predecessor is a vote for that customer's id. An id goes to one customer:
 //!
 //! - where identifiers of one id lead to several customers today (a split), the id stays with the part that has the identifier which says
-//!   most of who somebody is: one that does not pass on before one that does, the one that gave the id before others, and then the most
+//!   most of who somebody is: one that is not transferable before one that is, the one that gave the id before others, and then the most
 //!   trusted, the oldest, the one of the type declared first. The others get ids of their own, and that is told;
 //! - where several ids come to one customer (a merge), one that was published last time stays rather than one of somebody who was gone; of
 //!   these the one with the most votes, and of equally many the one with the best identifier as above. The others become aliases. Ids that hold
 //!   only until a customer is known give way to all others.
 //!
-//! The vote of an identifier that has passed on is that of its holder on the predecessor's day. Who had no id gets the one that its oldest
+//! The vote of an identifier that was transferred is that of its owner on the predecessor's day. Who had no id gets the one that its oldest
 //! identifier gives; where that is or was somebody else's, `~2` follows it, or the next number that is free.
 
 use std::cmp::Reverse;
@@ -283,7 +283,7 @@ impl Assignment<'_> {
             for (.., id) in &ids[1..] {
                 self.fates[*id as usize] = Fate::Ended(root);
             }
-            // An address that has come to a customer is told as passed on.
+            // An address that has come to a customer is told as transferred.
             if let Some(lost) = lost.get_mut(&root) {
                 lost.retain(|(.., node)| rules.weight(nodes.kind(*node)) > Weight::Passing);
             }
@@ -398,16 +398,16 @@ impl<'a> Evidence<'a> {
     }
 }
 
-/// Identifiers that have passed on, each with who had it on the predecessor's day: whose latest tenure had begun then, or who had it first
+/// Identifiers that were transferred, each with its owner on the predecessor's day: whose latest ownership had begun then, or who had it first
 /// of all that are known.
 fn moved(ownerships: &Ownerships, before: &Predecessor) -> HashMap<u32, u32> {
     let mut moved = HashMap::new();
     for of_one in ownerships.chunk_by(|one, other| one.identifier == other.identifier) {
-        let begun = of_one.iter().rev().find(|tenure| tenure.began() < before.as_of_micros);
-        if let Some(tenure) = begun.or(of_one.first())
-            && tenure.is_past
+        let begun = of_one.iter().rev().find(|owned| owned.began() < before.as_of_micros);
+        if let Some(owned) = begun.or(of_one.first())
+            && owned.is_past
         {
-            moved.insert(tenure.identifier, tenure.holder);
+            moved.insert(owned.identifier, owned.owner);
         }
     }
     moved

@@ -33,7 +33,7 @@ pub struct NamedBy {
     pub identifier_type: String,
     /// Customers whose id is made from one.
     pub customers: u64,
-    /// Identifiers that are no customer and lead to none, because nothing that they are tied to stands alone.
+    /// Identifiers that are no customer and lead to none, because nothing that they are linked to is standalone.
     pub identifiers_without_customer: u64,
 }
 

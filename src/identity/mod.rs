@@ -1,13 +1,13 @@
 //! Who is who: pairs of identifiers seen together become customers, with guards against strangers who share one.
 //!
 //! ```text
-//! batches ─▶ intern ─▶ numbers, edges ─▶ blocked · expired · passed on · shared ─▶ join ─▶ cut ─▶ inherit ─▶ customers
+//! batches ─▶ intern ─▶ numbers, edges ─▶ blocked · expired · transferred · shared ─▶ join ─▶ prune ─▶ inherit ─▶ customers
 //!                                                 └─────────────────────────▶ conflicts     ▲  │     aliases, map
 //!                                                                            the map of the predecessor
 //! ```
 //!
 //! Every identifier is kept once and known by 32 bits; components are found by union–find. Time grows with the number of edges,
-//! but for the sorting of what had to be cut. What comes out depends on the set of rows and the predecessor's map alone, not on the order of
+//! but for the sorting of what had to be pruned. What comes out depends on the set of rows and the predecessor's map alone, not on the order of
 //! rows, their split into batches or the number of threads:
 //!
 //! - who is one customer follows from the edges of today;

@@ -37,12 +37,12 @@ pub struct TypeRule {
     pub personal: bool,
     /// The most of this type that one customer may have.
     pub max_per_customer: Option<u32>,
-    /// With more than so many customers tied to one identifier of this type it is shared, and ties nobody.
+    /// An identifier of this type with more customers than this is shared, and leads to nobody.
     pub max_customers: Option<u32>,
-    /// Whether an identifier of this type passes from one holder to the next, as an address does: a tie that ended before
-    /// another holder's began does not make them one customer.
+    /// Whether an identifier of this type can go from one owner to the next, as an address does: an edge that ended before the
+    /// next owner's began does not make them one customer.
     pub transferable: bool,
-    /// How long after it was last seen a tie to an identifier of this type holds, in microseconds.
+    /// How long after it was last seen an edge to an identifier of this type holds, in microseconds.
     pub valid_micros: Option<i64>,
     /// Values that stand for nobody.
     pub blocked: BlockList,
@@ -56,7 +56,7 @@ pub(super) enum Weight {
     Device,
     /// It may be somebody else's by now, as an address.
     Passing,
-    /// It does not pass on, and makes nobody a customer by itself.
+    /// It is not transferable, and makes nobody a customer by itself.
     Lasting,
     /// It is a person's own, as a number at the CRM.
     Own,
@@ -142,7 +142,7 @@ impl Rules {
     }
 }
 
-/// A text as people see it, without what a terminal obeys; what is very long is cut.
+/// A text as people see it, without what a terminal obeys; what is very long is shortened.
 pub fn shown(text: &str) -> String {
     let mut told: String = text.chars().take(MOST_SHOWN).collect();
     if text.chars().nth(MOST_SHOWN).is_some() {

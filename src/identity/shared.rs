@@ -1,12 +1,12 @@
-//! Identifiers that too many share: with more customers than its type may have, one ties nobody.
+//! Identifiers that too many customers share: one with more of them than its type may have leads to nobody.
 //!
-//! A customer is what an edge ties to the identifier: a customer, or what may be one. How many there are depends on who is one customer, and
-//! that on which identifiers are shared. It is settled so that neither the order of edges nor that of declared types matters:
+//! A customer of an identifier is whatever an edge links to it that is a customer, or may be one. How many there are depends on who is one
+//! customer, and that on which identifiers are shared. It is settled so that neither the order of edges nor that of declared types matters:
 //!
-//! 1. Edges without a limited identifier are made.
-//! 2. An identifier with no more customers than it may have ties them. That can only make customers fewer, so it is repeated until nothing
+//! 1. Edges without a limited identifier join their ends.
+//! 2. An identifier with no more customers than it may have joins them. That can only make customers fewer, so it is repeated until nothing
 //!    changes, and in whichever order it is done the same comes out. An edge between two limited identifiers waits for both.
-//! 3. Of identifiers left over that are tied to each other, those furthest over their limit are shared, and step 2 goes on without them.
+//! 3. Of identifiers left over that are linked to each other, those furthest over their limit are shared, and step 2 goes on without them.
 //! 4. What is left over then is shared.
 
 use std::collections::{HashMap, HashSet};
@@ -40,8 +40,8 @@ const ROUNDS: usize = 3;
 struct Limits {
     /// By type: how many customers it may have; 0 where there is no limit.
     most: Vec<u32>,
-    /// By type: whether it names nobody, or only who is not known yet: then an identifier which nothing else is tied to is nobody's customer,
-    /// so that nobody has too many because anonymous visitors are told of.
+    /// By type: whether it names nobody, or only who is not known yet: then an identifier which nothing else is linked to does not count as
+    /// a customer, so that no identifier has too many because of anonymous visitors.
     names_nobody: Vec<bool>,
 }
 
@@ -55,11 +55,11 @@ impl Limits {
     }
 }
 
-/// Identifiers that are tied to one other only, where that matters.
+/// Identifiers that are linked to one other only, where that matters.
 struct Leaves(Vec<AtomicU32>);
 
 impl Leaves {
-    fn holds(&self, node: u32) -> bool {
+    fn contains(&self, node: u32) -> bool {
         self.0.get(node as usize).is_some_and(|neighbour| neighbour.load(Relaxed) < SEVERAL)
     }
 }
@@ -70,9 +70,9 @@ pub(super) fn join(rules: &Rules, nodes: &mut Nodes, chunks: &mut [Chunk], sets:
         most: rules.types.iter().map(|rule| rule.max_customers.unwrap_or(0)).collect(),
         names_nobody: rules.types.iter().map(|rule| rule.standalone != Standalone::Yes).collect(),
     };
-    let made = |chunk: &Chunk, at: usize| chunk.verdicts[at] == Verdict::Joins;
+    let joins = |chunk: &Chunk, at: usize| chunk.verdicts[at] == Verdict::Joins;
     parallel(chunks, threads, |chunk| {
-        sets.join_all((0..chunk.ends.len()).filter(|at| made(chunk, *at) && !limits.any(chunk.kinds[*at])).map(|at| chunk.ends[at]));
+        sets.join_all((0..chunk.ends.len()).filter(|at| joins(chunk, *at) && !limits.any(chunk.kinds[*at])).map(|at| chunk.ends[at]));
     });
     if limits.most.iter().all(|most| *most == 0) {
         return Vec::new();
@@ -81,7 +81,7 @@ pub(super) fn join(rules: &Rules, nodes: &mut Nodes, chunks: &mut [Chunk], sets:
     let over = over_limit(&limits, &leaves, nodes, chunks, sets, threads);
     let left: Vec<LeftOver> = parallel(&mut chunks.iter().enumerate().collect::<Vec<_>>(), threads, |(number, chunk)| {
         let mut left = Vec::new();
-        for at in (0..chunk.ends.len()).filter(|at| made(chunk, *at) && limits.any(chunk.kinds[*at])) {
+        for at in (0..chunk.ends.len()).filter(|at| joins(chunk, *at) && limits.any(chunk.kinds[*at])) {
             let [one, other] = chunk.ends[at];
             if !over.is_empty() && (over.contains_key(&one) || over.contains_key(&other)) {
                 left.push(LeftOver { ends: chunk.ends[at], place: (*number, at) });
@@ -151,8 +151,8 @@ fn over_limit(limits: &Limits, leaves: &Leaves, nodes: &Nodes, chunks: &mut [Chu
     let customer_at = |chunk: &Chunk, at: usize, side: usize| {
         let (kinds, ends) = (chunk.kinds[at], chunk.ends[at]);
         let most = limits.of(kinds[side]);
-        let held = most > 0 && chunk.verdicts[at] == Verdict::Joins && !leaves.holds(ends[1 - side]);
-        held.then(|| (ends[side], most, sets.root(ends[1 - side])))
+        let counts = most > 0 && chunk.verdicts[at] == Verdict::Joins && !leaves.contains(ends[1 - side]);
+        counts.then(|| (ends[side], most, sets.root(ends[1 - side])))
     };
     let several: Set<u32> = parallel(chunks, threads, |chunk| {
         let mut several = Vec::new();
@@ -173,20 +173,20 @@ fn over_limit(limits: &Limits, leaves: &Leaves, nodes: &Nodes, chunks: &mut [Chu
     if several.is_empty() {
         return Map::default();
     }
-    let held = parallel(chunks, threads, |chunk| {
-        let mut held = Vec::new();
+    let pairs = parallel(chunks, threads, |chunk| {
+        let mut pairs = Vec::new();
         for at in 0..chunk.ends.len() {
             for side in [0, 1].into_iter().filter(|side| limits.of(chunk.kinds[at][*side]) > 0 && several.contains(&chunk.ends[at][*side]))
             {
-                held.extend(customer_at(chunk, at, side));
+                pairs.extend(customer_at(chunk, at, side));
             }
         }
-        held
+        pairs
     });
-    let mut held: Vec<(u32, u32, u32)> = held.into_iter().flatten().collect();
-    held.sort_unstable();
-    held.dedup();
-    let too_many = held.chunk_by(|one, other| one.0 == other.0).filter(|customers| customers.len() > customers[0].1 as usize);
+    let mut pairs: Vec<(u32, u32, u32)> = pairs.into_iter().flatten().collect();
+    pairs.sort_unstable();
+    pairs.dedup();
+    let too_many = pairs.chunk_by(|one, other| one.0 == other.0).filter(|customers| customers.len() > customers[0].1 as usize);
     too_many.map(|customers| (customers[0].0, customers[0].1)).collect()
 }
 
@@ -198,11 +198,11 @@ fn settle(mut over: Map<u32, u32>, left: &[LeftOver], leaves: &Leaves, sets: &Se
             break;
         }
         let sides = left.iter().flat_map(|edge| [edge.ends, [edge.ends[1], edge.ends[0]]]);
-        let open = sides.filter(|[identifier, customer]| over.contains_key(identifier) && !leaves.holds(*customer));
-        let mut held: Vec<(u32, u32)> = open.map(|[identifier, customer]| (identifier, sets.root(customer))).collect();
-        held.sort_unstable();
-        held.dedup();
-        let counted = held.chunk_by(|one, other| one.0 == other.0).map(|customers| (customers[0].0, customers.len()));
+        let open = sides.filter(|[identifier, customer]| over.contains_key(identifier) && !leaves.contains(*customer));
+        let mut pairs: Vec<(u32, u32)> = open.map(|[identifier, customer]| (identifier, sets.root(customer))).collect();
+        pairs.sort_unstable();
+        pairs.dedup();
+        let counted = pairs.chunk_by(|one, other| one.0 == other.0).map(|customers| (customers[0].0, customers.len()));
         let (few, many): (Vec<_>, Vec<_>) =
             counted.partition(|(node, customers)| over.get(node).is_some_and(|most| *customers <= *most as usize));
         if few.is_empty() {
@@ -279,7 +279,7 @@ impl Settling {
                 let other = ends[1 - side];
                 let of_other = token(other);
                 candidates[number].edges.push((of_other, other, numbers.get(&other).copied()));
-                if !leaves.holds(other) {
+                if !leaves.contains(other) {
                     *candidates[number].customers.entry(of_other).or_default() += 1;
                 }
             }
@@ -299,17 +299,17 @@ impl Settling {
         let mut shared = Vec::new();
         loop {
             while let Some(number) = self.ready.pop() {
-                self.tie(number, sets);
+                self.join_all(number, sets);
             }
             let open = |candidate: &&Candidate| candidate.state == State::Open;
-            let tied_to_open = |candidate: &&Candidate| {
+            let linked_to_open = |candidate: &&Candidate| {
                 let others = candidate.edges.iter().filter_map(|(.., number)| *number);
                 others.into_iter().any(|other| self.candidates[other].state == State::Open)
             };
             let excess = |candidate: &Candidate| candidate.customers.len().saturating_sub(candidate.most);
-            let most = self.candidates.iter().filter(open).filter(tied_to_open).map(excess).max();
+            let most = self.candidates.iter().filter(open).filter(linked_to_open).map(excess).max();
             // Those at least half as far over their limit as the worst one, so that few rounds are enough.
-            let far_over = |candidate: &Candidate| most.is_none_or(|most| 2 * excess(candidate) >= most && tied_to_open(&candidate));
+            let far_over = |candidate: &Candidate| most.is_none_or(|most| 2 * excess(candidate) >= most && linked_to_open(&candidate));
             let chosen: Vec<usize> =
                 (0..self.candidates.len()).filter(|at| open(&&self.candidates[*at]) && far_over(&self.candidates[*at])).collect();
             if chosen.is_empty() {
@@ -327,8 +327,8 @@ impl Settling {
         }
     }
 
-    /// Lets a candidate tie all that it is tied to.
-    fn tie(&mut self, number: usize, sets: &Sets) {
+    /// Lets a candidate join all that it is linked to.
+    fn join_all(&mut self, number: usize, sets: &Sets) {
         if self.candidates[number].state != State::Open {
             return;
         }
@@ -342,7 +342,7 @@ impl Settling {
         }
     }
 
-    /// Leaves a shared candidate out of the customers of those that it is tied to.
+    /// Leaves a shared candidate out of the customers of those that it is linked to.
     fn let_go(&mut self, number: usize) {
         for (.., other) in std::mem::take(&mut self.candidates[number].edges) {
             let Some(other) = other.filter(|other| self.candidates[*other].state == State::Open) else { continue };

@@ -14,6 +14,7 @@ use super::intern::{BLOCKED, SHARED};
 use super::predecessor::Alias;
 use super::resolution::Resolution;
 use crate::error::{Error, Result};
+use crate::functions;
 
 /// Rows of a batch of customers.
 const BATCH_ROWS: usize = 32 * 1024;
@@ -33,7 +34,8 @@ pub fn customers_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![text("identifier_type"), text("identifier"), text("customer_id")]))
 }
 
-/// One identifier that stands for nobody, or one tie that was not made, and why.
+/// One identifier that stands for nobody, or one edge that was pruned, and why. `hashed_identifier` and `hashed_other` are what may be
+/// published: personal identifiers as ids have them, others as they are.
 pub fn conflicts_schema() -> SchemaRef {
     let text = |name: &str, nullable| Field::new(name, DataType::Utf8, nullable);
     Arc::new(Schema::new(vec![
@@ -45,10 +47,12 @@ pub fn conflicts_schema() -> SchemaRef {
         text("source", true),
         Field::new("first_seen_at", moment(), true),
         Field::new("last_seen_at", moment(), true),
-        Field::new("ties", DataType::Int64, false),
+        Field::new("edges", DataType::Int64, false),
         text("customer_id", true),
         text("other_customer_id", true),
         text("explanation", false),
+        text("hashed_identifier", false),
+        text("hashed_other", true),
     ]))
 }
 
@@ -80,8 +84,8 @@ struct Conflict {
 /// What is told of a conflict beside its key.
 struct Told {
     seen: Seen,
-    ties: i64,
-    /// When each of the ties was seen, if they have not all the same times.
+    edges: i64,
+    /// When each of the edges was seen, if they have not all the same times.
     times: BTreeSet<(i64, i64)>,
     customers: [Option<String>; 2],
     explanation: String,
@@ -91,12 +95,12 @@ impl Verdict {
     /// The reason as the table says it.
     pub(super) fn reason(self) -> &'static str {
         match self {
-            Verdict::Joins => "ties",
+            Verdict::Joins => "joins",
             Verdict::Blocked => "blocked",
             Verdict::Expired => "expired",
             Verdict::Transferred => "transferred",
             Verdict::Shared => "shared",
-            Verdict::Pruned => "cut",
+            Verdict::Pruned => "pruned",
         }
     }
 }
@@ -106,7 +110,7 @@ impl Resolution {
     pub fn counts(&self) -> Counts {
         let number = |count: usize| count as u64;
         let known = self.known();
-        let not_made = self.chunks.iter().flat_map(|chunk| &chunk.verdicts).filter(|verdict| **verdict != Verdict::Joins).count();
+        let pruned = self.chunks.iter().flat_map(|chunk| &chunk.verdicts).filter(|verdict| **verdict != Verdict::Joins).count();
         Counts {
             identifiers: number(self.nodes.count()),
             edges: self.chunks.iter().map(|chunk| number(chunk.ends.len())).sum(),
@@ -114,7 +118,7 @@ impl Resolution {
             blank_identifiers: self.aside.blank.values().map(|blank| blank.rows).sum(),
             customers: known.customers,
             identifiers_set_aside: known.identifiers_set_aside,
-            edges_pruned: number(not_made),
+            edges_pruned: number(pruned),
             merged: self.aliases.iter().filter(|alias| alias.merged_at == self.rules.as_of_micros).count() as u64,
             split: number(self.splits.len()),
             withdrawn: self.withdrawn,
@@ -150,7 +154,7 @@ impl Resolution {
         batch(customers_schema(), columns.into_iter().map(|mut column| Arc::new(column.finish()) as ArrayRef).collect())
     }
 
-    /// What was blocked, set aside or cut, in order.
+    /// What was blocked, set aside or pruned, in order.
     ///
     /// # Errors
     /// [`Error::Defect`] when the rows do not fit their schema.
@@ -170,10 +174,12 @@ impl Resolution {
             texts(&|conflict, _| conflict.source.clone()),
             times(&|told| told.seen.first),
             times(&|told| told.seen.last),
-            Arc::new(told.values().map(|told| Some(told.ties)).collect::<Int64Array>()),
+            Arc::new(told.values().map(|told| Some(told.edges)).collect::<Int64Array>()),
             texts(&|_, told| told.customers[0].clone()),
             texts(&|_, told| told.customers[1].clone()),
             texts(&|_, told| Some(told.explanation.clone())),
+            texts(&|conflict, _| Some(self.published(&conflict.identifier))),
+            texts(&|conflict, _| conflict.other.as_ref().map(|other| self.published(other))),
         ];
         batch(conflicts_schema(), arrays)
     }
@@ -186,6 +192,14 @@ impl Resolution {
         aliases_batch(self.aliases.iter().filter(|alias| alias.is_living))
     }
 
+    /// What may be published of an identifier. A blank is nobody's, and a blank it stays.
+    fn published(&self, (kind, text): &(u8, String)) -> String {
+        match self.rules.types.get(usize::from(*kind)) {
+            Some(rule) if rule.personal && !text.is_empty() => functions::hashed_identifier(&rule.name, &self.rules.salt, text),
+            _ => text.clone(),
+        }
+    }
+
     /// An identifier as it is told and sorted: by type and text.
     fn named(&self, node: u32) -> (u8, String) {
         (self.nodes.kind(node), self.nodes.text(node).to_owned())
@@ -195,7 +209,7 @@ impl Resolution {
         let mut told: BTreeMap<Conflict, Told> = BTreeMap::new();
         let alone = |node: u32, reason: &'static str| Conflict { reason, identifier: self.named(node), other: None, source: None };
         let nothing =
-            |explanation: String| Told { seen: Seen::NEVER, ties: 0, times: BTreeSet::new(), customers: [None, None], explanation };
+            |explanation: String| Told { seen: Seen::NEVER, edges: 0, times: BTreeSet::new(), customers: [None, None], explanation };
         for node in self.nodes.all().filter(|&node| self.nodes.is(node, BLOCKED)) {
             told.insert(alone(node, Verdict::Blocked.reason()), nothing("stands for nobody: it is on the block list".to_owned()));
         }
@@ -207,8 +221,8 @@ impl Resolution {
         for (&(kind, source), blank) in &self.aside.blank {
             let identifier = (kind.unwrap_or(NO_TYPE), String::new());
             let key = Conflict { reason: BLANK, identifier, other: None, source: Some(self.sources[usize::from(source)].clone()) };
-            let mut rows = nothing("no identifier, or none of a type: it ties nobody".to_owned());
-            (rows.seen, rows.ties) = (blank.seen, i64::try_from(blank.rows).unwrap_or(i64::MAX));
+            let mut rows = nothing("no identifier, or none of a type: it leads to nobody".to_owned());
+            (rows.seen, rows.edges) = (blank.seen, i64::try_from(blank.rows).unwrap_or(i64::MAX));
             told.insert(key, rows);
         }
         for split in &self.splits {
@@ -223,12 +237,12 @@ impl Resolution {
                 let keys: Vec<Conflict> = match verdict {
                     Verdict::Blocked => self.flagged(chunk.ends[at], BLOCKED).map(|node| alone(node, verdict.reason())).collect(),
                     Verdict::Shared => self.flagged(chunk.ends[at], SHARED).map(|node| alone(node, verdict.reason())).collect(),
-                    _ => vec![self.tie(verdict, chunk.ends[at], chunk.sources[at])],
+                    _ => vec![self.pair(verdict, chunk.ends[at], chunk.sources[at])],
                 };
                 for key in keys {
                     let of_a_pair = key.other.is_some();
                     let entry = told.entry(key).or_insert_with(|| self.told_of(number, at));
-                    entry.ties += 1;
+                    entry.edges += 1;
                     entry.seen.and(chunk.first[at], chunk.last[at]);
                     if of_a_pair {
                         entry.times.insert((chunk.first[at], chunk.last[at]));
@@ -246,7 +260,7 @@ impl Resolution {
         ends.into_iter().filter(move |node| self.nodes.is(*node, flag))
     }
 
-    fn tie(&self, verdict: Verdict, ends: [u32; 2], source: u8) -> Conflict {
+    fn pair(&self, verdict: Verdict, ends: [u32; 2], source: u8) -> Conflict {
         let [one, other] = self.in_order(ends).map(|node| self.named(node));
         Conflict { reason: verdict.reason(), identifier: one, other: Some(other), source: Some(self.sources[usize::from(source)].clone()) }
     }
@@ -260,28 +274,30 @@ impl Resolution {
     fn told_of(&self, chunk: usize, at: usize) -> Told {
         let ends = self.in_order(self.chunks[chunk].ends[at]);
         let customers = ends.map(|node| self.customer_of(node).map(|root| self.id(root).into_owned()));
-        Told { seen: Seen::NEVER, ties: 0, times: BTreeSet::new(), customers, explanation: self.why(chunk, at) }
+        Told { seen: Seen::NEVER, edges: 0, times: BTreeSet::new(), customers, explanation: self.why(chunk, at) }
     }
 
-    /// Why a tie was not made.
+    /// Why an edge was pruned.
     pub(super) fn why(&self, chunk: usize, at: usize) -> String {
         let held = &self.chunks[chunk];
         match held.verdicts[at] {
-            Verdict::Joins => "made".to_owned(),
+            Verdict::Joins => "it joins its identifiers".to_owned(),
             Verdict::Blocked => "an identifier is on the block list".to_owned(),
             Verdict::Expired => "last seen too long ago".to_owned(),
-            Verdict::Transferred => "given up before it had its next holder".to_owned(),
+            Verdict::Transferred => "given up before it had its next owner".to_owned(),
             Verdict::Shared => "too many customers share an identifier of it".to_owned(),
             Verdict::Pruned => {
                 let rule = self.pruned.get(&(chunk, at)).map(|kind| self.rules.rule(*kind));
                 let (name, most) = rule.map_or(("identifier", 0), |rule| (rule.name.as_str(), rule.max_per_customer.unwrap_or(0)));
-                format!("the customer would have more than {most} identifiers of the type {name}, and this tie is weaker than those kept")
+                format!(
+                    "the customer would have more than {most} identifiers of the type {name}, and this edge is weaker than those that stay"
+                )
             }
         }
     }
 }
 
-/// When ties were seen, as days.
+/// When edges were seen, as days.
 fn intervals(times: &BTreeSet<(i64, i64)>) -> String {
     let day = |micros: i64| DateTime::from_timestamp_micros(micros).filter(|_| micros != UNKNOWN).map(|moment| moment.date_naive());
     let interval = |&(first, last): &(i64, i64)| match (day(first), day(last)) {

@@ -25,7 +25,7 @@ use super::held::HeldCodes;
 use super::parquet;
 use super::scan::{Scan, Unit, carried};
 use crate::config::SourceFormat;
-use crate::engine::{Dictionary, Engine, Reservation, Work};
+use crate::engine::{Dictionary, Engine, Reservation, Work, estimated};
 use crate::error::{Error, Message, Result};
 
 /// Batches that wait between a reader and the operator above it.
@@ -159,7 +159,8 @@ impl TableProvider for SourceTable {
         // A scan beyond the expected number finds no stored codes, and stores none.
         let left = self.scans_left.fetch_update(Relaxed, Relaxed, |left| Some(left.saturating_sub(1))).unwrap_or(0);
         let scan = self.scan_of(projection, Arc::clone(&schema), left <= 1, self.superseded.clone());
-        Ok(Arc::new(StreamingTableExec::try_new(schema, self.partitions(scan), None, [], false, None)?))
+        let scan = StreamingTableExec::try_new(schema, self.partitions(scan), None, [], false, None)?;
+        Ok(estimated(Arc::new(scan), self.rows))
     }
 }
 

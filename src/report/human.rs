@@ -80,14 +80,14 @@ fn write_sources(text: &mut String, sources: &[Ledger]) -> std::fmt::Result {
 /// How many identifiers and customers there are.
 fn write_identity(text: &mut String, found: &Counts) -> std::fmt::Result {
     let counts = [found.identifiers, found.edges, found.customers].map(|count| HumanCount(count).to_string());
-    writeln!(text, "\nIdentity {} identifiers and {} ties make {} customers", counts[0], counts[1], counts[2])?;
-    let [aside, ties] = [found.identifiers_set_aside, found.edges_pruned].map(|count| HumanCount(count).to_string());
-    writeln!(text, "  {aside} identifiers are blocked or shared, {ties} ties were not made")?;
+    writeln!(text, "\nIdentity {} identifiers and {} edges make {} customers", counts[0], counts[1], counts[2])?;
+    let [aside, pruned] = [found.identifiers_set_aside, found.edges_pruned].map(|count| HumanCount(count).to_string());
+    writeln!(text, "  {aside} identifiers are blocked or shared, {pruned} edges were pruned")?;
     let since = [
         (found.merged, "ids have become aliases since the publication before"),
         (found.split, "customers were part of another one then"),
-        (found.edges_later, "rows begin on the as-of day or later, and tie nobody yet"),
-        (found.blank_identifiers, "blanks stand where identifiers should, and tie nobody"),
+        (found.edges_later, "rows begin on the as-of day or later, and link nothing yet"),
+        (found.blank_identifiers, "blanks stand where identifiers should, and link nothing"),
     ];
     for (number, what) in since.into_iter().filter(|(number, _)| *number > 0) {
         writeln!(text, "  {} {what}", HumanCount(number))?;

@@ -1,4 +1,4 @@
-//! A customer as a tree of identifiers and ties, for `segmill explain --identity`.
+//! A customer as a tree of identifiers and the links between them, for `segmill explain --identity`.
 
 use chrono::DateTime;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::identity::{Answer, Explained, PrunedEdge, Sighting, Told, masked, sho
 /// How a source is called that the project does not name.
 const UNNAMED: &str = "unnamed";
 
-/// Ties that a line is indented for.
+/// Links that a line is indented for.
 const MOST_INDENTED: usize = 12;
 /// Aliases of a customer that a line names.
 const MOST_ALIASES: usize = 10;
@@ -38,17 +38,17 @@ pub fn json(answer: &Answer, unmasked: bool) -> Value {
         .found
         .iter()
         .map(|explained| {
-            let identifiers = explained.identifiers.iter().map(|tied| {
+            let identifiers = explained.identifiers.iter().map(|linked| {
                 json!({
-                    "type": tied.told.identifier_type, "identifier": value(&tied.told, unmasked), "set_aside": tied.set_aside,
-                    "linked_to": tied.linked_to, "seen": tied.seen.iter().map(seen).collect::<Vec<_>>(),
+                    "type": linked.told.identifier_type, "identifier": value(&linked.told, unmasked), "set_aside": linked.set_aside,
+                    "linked_to": linked.linked_to, "seen": linked.seen.iter().map(seen).collect::<Vec<_>>(),
                 })
             });
-            let dropped = explained.pruned_edges.iter().map(|tie| {
+            let pruned = explained.pruned_edges.iter().map(|edge| {
                 json!({
-                    "one": told(&tie.one), "other": told(&tie.other), "source": source(&tie.seen),
-                    "first_seen": day(tie.seen.first_seen), "last_seen": day(tie.seen.last_seen),
-                    "reason": tie.reason, "explanation": tie.explanation,
+                    "one": told(&edge.one), "other": told(&edge.other), "source": source(&edge.seen),
+                    "first_seen": day(edge.seen.first_seen), "last_seen": day(edge.seen.last_seen),
+                    "reason": edge.reason, "explanation": edge.explanation,
                 })
             });
             json!({
@@ -58,7 +58,7 @@ pub fn json(answer: &Answer, unmasked: bool) -> Value {
                 "aliases_left_out": explained.aliases_left_out,
                 "identifiers": identifiers.collect::<Vec<_>>(),
                 "identifiers_left_out": explained.identifiers_left_out,
-                "pruned_edges": dropped.collect::<Vec<_>>(),
+                "pruned_edges": pruned.collect::<Vec<_>>(),
                 "pruned_edges_left_out": explained.pruned_edges_left_out,
             })
         })
@@ -90,9 +90,9 @@ fn one(explained: &Explained, answer: &Answer, unmasked: bool) -> String {
         text += &format!("… and {} more; `--limit` shows more\n", explained.identifiers_left_out);
     }
     if !explained.pruned_edges.is_empty() {
-        text += "\nNot tied\n";
-        for tie in &explained.pruned_edges {
-            text += &format!("  {}\n", dropped(tie, unmasked));
+        text += "\nPruned edges\n";
+        for edge in &explained.pruned_edges {
+            text += &format!("  {}\n", pruned(edge, unmasked));
         }
         if explained.pruned_edges_left_out > 0 {
             text += &format!("  … and {} more; `--limit` shows more\n", explained.pruned_edges_left_out);
@@ -101,11 +101,11 @@ fn one(explained: &Explained, answer: &Answer, unmasked: bool) -> String {
     text.trim_end().to_owned()
 }
 
-/// The identifiers as a tree, each below the one that it is tied to.
+/// The identifiers as a tree, each below the one that it is linked to.
 fn tree(explained: &Explained, unmasked: bool) -> String {
     let mut below: Vec<Vec<usize>> = vec![Vec::new(); explained.identifiers.len()];
-    for (at, tied) in explained.identifiers.iter().enumerate() {
-        if let Some(above) = tied.linked_to {
+    for (at, linked) in explained.identifiers.iter().enumerate() {
+        if let Some(above) = linked.linked_to {
             below[above].push(at);
         }
     }
@@ -113,14 +113,14 @@ fn tree(explained: &Explained, unmasked: bool) -> String {
     // What is still to be written, the next one last: the identifier, how deep it is, what stands before it, and before those below it.
     let mut waiting = vec![(0, 0, String::new(), String::new())];
     while let Some((at, depth, before, indent)) = waiting.pop() {
-        let Some(tied) = explained.identifiers.get(at) else { continue };
-        let aside = tied.set_aside.map(|why| format!(": {why}")).unwrap_or_default();
-        let seen: Vec<String> = tied.seen.iter().map(|seen| format!("{}{}", source(seen), dates(seen))).collect();
+        let Some(linked) = explained.identifiers.get(at) else { continue };
+        let aside = linked.set_aside.map(|why| format!(": {why}")).unwrap_or_default();
+        let seen: Vec<String> = linked.seen.iter().map(|seen| format!("{}{}", source(seen), dates(seen))).collect();
         let seen = if seen.is_empty() { String::new() } else { format!("  ({})", seen.join("; ")) };
-        text += &format!("{before}{} {}{aside}{seen}\n", tied.told.identifier_type, value(&tied.told, unmasked));
+        text += &format!("{before}{} {}{aside}{seen}\n", linked.told.identifier_type, value(&linked.told, unmasked));
         for (position, &child) in below[at].iter().enumerate().rev() {
             let (branch, more) = if position + 1 == below[at].len() { ("└─ ", "   ") } else { ("├─ ", "│  ") };
-            // A long chain goes straight down from some depth on, with the number of its ties from the top.
+            // A long chain goes straight down from some depth on, with the number of links from the top.
             let steps = depth + 1;
             waiting.push(if steps <= MOST_INDENTED {
                 (child, steps, format!("{indent}{branch}"), format!("{indent}{more}"))
@@ -132,9 +132,9 @@ fn tree(explained: &Explained, unmasked: bool) -> String {
     text
 }
 
-fn dropped(tie: &PrunedEdge, unmasked: bool) -> String {
-    let [one, other] = [&tie.one, &tie.other].map(|told| format!("{} {}", told.identifier_type, value(told, unmasked)));
-    format!("{one} and {other}  ({}{}): {}", source(&tie.seen), dates(&tie.seen), tie.explanation)
+fn pruned(edge: &PrunedEdge, unmasked: bool) -> String {
+    let [one, other] = [&edge.one, &edge.other].map(|told| format!("{} {}", told.identifier_type, value(told, unmasked)));
+    format!("{one} and {other}  ({}{}): {}", source(&edge.seen), dates(&edge.seen), edge.explanation)
 }
 
 fn value(told: &Told, unmasked: bool) -> String {

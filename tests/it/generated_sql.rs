@@ -86,6 +86,8 @@ const COLUMNS: [&str; 10] = ["g", "k", "i", "x", "y", "d", "t", "day", "at", "b"
 /// Over nothing a double is infinite or no number.
 const NUMBERS: [&str; 6] = ["k", "i", "x", "y", "d", "(y / k)"];
 
+const ARG_MAX: [&str; 4] = ["arg_max", "arg_min", "arg_max_null", "arg_min_null"];
+
 /// A call of every aggregate that is allowed.
 fn aggregate(random: &mut Random) -> String {
     let number = one_of(random, &NUMBERS);
@@ -93,7 +95,7 @@ fn aggregate(random: &mut Random) -> String {
     let other = one_of(random, &["x", "y", "i"]);
     let distinct = if chance(random, 0.2) { "distinct " } else { "" };
     let order = order(random);
-    let call = match random.random_range(0..14) {
+    let call = match random.random_range(0..16) {
         0 => format!("sum({distinct}{number})"),
         1 => format!("avg({distinct}{number})"),
         2 => format!("count({distinct}{column})"),
@@ -107,6 +109,8 @@ fn aggregate(random: &mut Random) -> String {
         10 => format!("{}({column} order by {order})", one_of(random, &["first_value", "last_value"])),
         11 => format!("nth_value({column}, 2 order by {order})"),
         12 => format!("array_agg({column} order by {order})"),
+        13 => format!("{}({column}, {number}, {other})", one_of(random, &ARG_MAX)),
+        14 => format!("{}({column}, {})", one_of(random, &ARG_MAX), one_of(random, &COLUMNS)),
         _ => format!("string_agg(t, ',' order by {order})"),
     };
     if chance(random, 0.15) { format!("{call} filter (where k > 0)") } else { call }
@@ -133,7 +137,7 @@ fn window(random: &mut Random) -> String {
         _ => "rows between 3 preceding and 1 preceding",
     };
     let peers = one_of(random, &["", "groups between 1 preceding and current row", "range between unbounded preceding and current row"]);
-    match random.random_range(0..9) {
+    match random.random_range(0..10) {
         0 => format!("row_number() over ({part}order by {order})"),
         1 => format!("ntile(3) over ({part}order by {order})"),
         2 => format!("{}({column}, {}) over ({part}order by {order})", one_of(random, &["lag", "lead"]), random.random_range(0..3)),
@@ -144,6 +148,7 @@ fn window(random: &mut Random) -> String {
             format!("{}({number}) over ({part}order by {order} {frame})", one_of(random, &["sum", "avg", "count", "stddev", "min", "max"]))
         }
         7 => format!("{}({number}) over ({part}order by {order} {peers})", one_of(random, &["sum", "avg", "var_pop", "max"])),
+        8 => format!("{}({column}, {number}) over ({part}order by {order} {frame})", one_of(random, &ARG_MAX)),
         _ => format!("first_value({column}) over ({part}order by {order})"),
     }
 }

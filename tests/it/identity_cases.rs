@@ -39,7 +39,7 @@ impl Ties {
             (
                 "conflicts",
                 "-- What was kept apart.\nselect reason, identifier_type, identifier, coalesce(other_type, '') as other_type,
-    coalesce(other, '') as other, coalesce(source, '') as source, first_seen_at, last_seen_at, ties, customer_id, other_customer_id,
+    coalesce(other, '') as other, coalesce(source, '') as source, first_seen_at, last_seen_at, edges, customer_id, other_customer_id,
     explanation
 from resolved.conflicts\n",
             ),
@@ -195,7 +195,7 @@ fn edges_without_a_time_give_the_same_bytes_in_any_order_and_on_any_threads() {
         found.insert(std::fs::read(ties.0.folder.path().join("out/conflicts/as_of=2021-01-01/conflicts.parquet")).unwrap());
     }
     assert_eq!(found.len(), 1);
-    let seen = ties.ask("2021-01-01", "conflicts", "select cast(first_seen_at as varchar), cast(last_seen_at as varchar), ties from t");
+    let seen = ties.ask("2021-01-01", "conflicts", "select cast(first_seen_at as varchar), cast(last_seen_at as varchar), edges from t");
     assert_eq!(seen, texts(&[["2020-01-03T00:00:00Z", "2020-01-05T00:00:00Z", "3"]]));
 }
 

@@ -594,10 +594,10 @@ fn the_weakest_edges_of_too_large_a_customer_are_pruned() {
     // Three customers, joined by phones; the last edge and the least trusted one go.
     let edges = [edge(ANN, PHONE, 20), edge(BOB, PHONE, 21), edge(CAT, PHONE, 22)];
     let resolution = resolve(guarded(), &edges);
-    assert_eq!(reasons(&resolution), [told("cut", "p7", "c3")]);
+    assert_eq!(reasons(&resolution), [told("pruned", "p7", "c3")]);
     assert_eq!(customers(&resolution)[&("customer".to_owned(), "c3".to_owned())], "c3");
     let distrusted = [Edge { source: "web", ..edge(ANN, PHONE, 20) }, edge(BOB, PHONE, 21), edge(CAT, PHONE, 22)];
-    assert_eq!(reasons(&resolve(guarded(), &distrusted)), [told("cut", "p7", "c1")]);
+    assert_eq!(reasons(&resolve(guarded(), &distrusted)), [told("pruned", "p7", "c1")]);
 }
 
 #[test]

@@ -102,6 +102,8 @@ mod schema;
 mod secrets;
 /// Servers that tests start: stores, and a proxy that makes requests go wrong.
 mod servers;
+/// The SQL of the shipped project can be read without a guide.
+mod sql_style;
 /// Promise 4 on every kind of store: one suite for all, races, kills, faults.
 mod stores;
 /// Promise 4 with stores that fail: a network that breaks, a server that falls silent, a token that expires.

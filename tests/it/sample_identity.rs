@@ -18,7 +18,7 @@ fn explain(identifier: &str) -> (serde_json::Value, String) {
 
 #[test]
 fn a_device_that_four_customers_share_leads_to_nobody() {
-    let shared = sample().ask("select reason, ties, explanation from identity_conflicts where identifier = 'v00bba76a34cf'");
+    let shared = sample().ask("select reason, edges, explanation from identity_conflicts where identifier = 'v00bba76a34cf'");
     assert_eq!(shared, [["shared", "4", "shared by 4 customers, and 1 may"]]);
 }
 
@@ -37,7 +37,7 @@ fn who_logged_in_late_is_known_since_the_first_visit_and_who_logged_in_after_the
 #[test]
 fn junk_addresses_lead_to_nobody_and_are_told_without_the_address() {
     let blocked = sample().ask(
-        "select count(*) > 0, bool_and(identifier like 'email:%'), bool_and(ties > 1) from identity_conflicts where reason = 'blocked'",
+        "select count(*) > 0, bool_and(identifier like 'email:%'), bool_and(edges > 1) from identity_conflicts where reason = 'blocked'",
     );
     assert_eq!(blocked, [["true", "true", "true"]]);
 }
