@@ -103,9 +103,9 @@ fn may_write(destination: &Location, project: &Project, days: &BTreeSet<NaiveDat
     let mut written: Vec<String> = tables.iter().flat_map(|table| days.iter().map(|day| folder_path(table, *day))).collect();
     for run in days.iter().map(|day| format!("{day}-20000101T000000Z-0000000000000000")) {
         written.extend(files_of(destination, &run, tables.iter().copied(), checks.clone()));
-        written.extend([format!("{RUNS}/{run}/record.json"), format!("{}/{run}.json", PENDING)]);
+        written.extend([format!("{RUNS}/{run}/record.json"), format!("{PENDING}/{run}.json")]);
     }
     let id = "20000101T000000Z-0000000000000000";
-    written.extend([MARKER.to_owned(), format!("{}/00000001.json", COMMITS), format!("{CLEANS}/{id}.json")]);
+    written.extend([MARKER.to_owned(), format!("{COMMITS}/00000001.json"), format!("{CLEANS}/{id}.json")]);
     written
 }

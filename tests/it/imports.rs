@@ -242,9 +242,10 @@ fn definition(at: &[String], path: &[String], modules: &Modules, depth: usize) -
         "super" => definition(at.split_last()?.1, rest, modules, depth + 1),
         name if module.children.contains(name) => {
             let inside: Vec<_> = at.iter().chain([first]).cloned().collect();
-            match modules.contains_key(&inside) {
-                true => definition(&inside, rest, modules, depth + 1),
-                false => Some((module.file.clone(), name.to_owned())),
+            if modules.contains_key(&inside) {
+                definition(&inside, rest, modules, depth + 1)
+            } else {
+                Some((module.file.clone(), name.to_owned()))
             }
         }
         name if module.defined.contains(name) => Some((module.file.clone(), name.to_owned())),

@@ -123,8 +123,11 @@ fn no_files_import_each_other_in_a_circle() {
     assert!(told.is_empty(), "files import each other, with the names that each takes from the next:\n{}", told.join("\n"));
 }
 
+/// The files of a crate, each with its text.
+type Files = &'static [(&'static str, &'static str)];
+
 /// Small crates, each with whether files of it import each other in a circle.
-const CRATES: [(&str, &[(&str, &str)], bool); 9] = [
+const CRATES: [(&str, Files, bool); 9] = [
     (
         "a name and a module of a sibling",
         &[("lib.rs", "mod a; mod b;"), ("a.rs", "use super::b::f; pub fn g() { f() }"), ("b.rs", "use crate::a; pub fn f() { a::g() }")],

@@ -279,7 +279,7 @@ impl Look<'_> {
     }
 
     fn note_is_old(&self, run_id: &str) -> bool {
-        let meta = self.files.get(format!("{}/{run_id}.json", PENDING).as_str());
+        let meta = self.files.get(format!("{PENDING}/{run_id}.json").as_str());
         meta.is_some_and(|meta| self.now - meta.last_modified >= self.request.note_grace)
     }
 
