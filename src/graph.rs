@@ -64,7 +64,7 @@ pub struct ParsedModel {
 #[derive(Debug, Clone)]
 pub enum Vertex {
     /// A model, which makes the table of its name.
-    Model(ParsedModel),
+    Model(Box<ParsedModel>),
     /// A native step.
     Native(&'static Signature),
 }
@@ -134,7 +134,7 @@ pub fn build(project: &Project, natives: &[&'static Signature], problems: &mut V
             Ok((statement, mut found)) => {
                 let reads = check(project, model, &statement, &known, &mut found);
                 if found.is_empty() {
-                    nodes.push(Vertex::Model(ParsedModel { model: model.clone(), statement, reads }));
+                    nodes.push(Vertex::Model(Box::new(ParsedModel { model: model.clone(), statement, reads })));
                 }
                 problems.append(&mut found);
             }

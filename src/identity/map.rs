@@ -34,6 +34,9 @@ pub fn map_schema() -> SchemaRef {
 }
 
 /// A map of identifiers with their types and customers.
+///
+/// # Errors
+/// [`Error::Defect`] when the rows do not fit their schema.
 pub fn map_of(rules: &Rules, as_of_days: i32, identifiers: &[(String, String, String)]) -> Result<RecordBatch> {
     let hash = Hash::of(rules);
     let id_type = |id: &str| {

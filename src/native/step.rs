@@ -102,7 +102,7 @@ impl Predecessor {
 
 impl fmt::Debug for Predecessor {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Predecessor").field("as_of", &self.as_of).field("tables", &self.tables.keys()).finish()
+        formatter.debug_struct("Predecessor").field("as_of", &self.as_of).field("tables", &self.tables.keys()).finish_non_exhaustive()
     }
 }
 

@@ -36,7 +36,7 @@ impl Cost {
 /// A node of the graph that could be checked.
 pub(super) enum Checked {
     /// A model.
-    Model(PlannedModel),
+    Model(Box<PlannedModel>),
     /// A native step.
     Native(&'static Signature),
 }
@@ -90,7 +90,7 @@ pub(super) async fn check_models(
     let mut checked = CheckedModels { checked: Vec::new(), reads: BTreeMap::new(), columns: BTreeMap::new() };
     for vertex in vertices {
         let node = match vertex {
-            Vertex::Model(model) => model,
+            Vertex::Model(model) => *model,
             Vertex::Native(signature) => {
                 checked.checked.push(Checked::Native(signature));
                 continue;
@@ -124,7 +124,7 @@ pub(super) async fn check_models(
         let cost = Cost { size: sql::size(&node.statement), parts };
         checked.count(&planned, optimized.as_ref()).map_err(|error| Error::defect(error.to_string()))?;
         engine.register(&name, empty(Arc::clone(&schema)))?;
-        checked.checked.push(Checked::Model(PlannedModel { parsed: node, schema, cost }));
+        checked.checked.push(Checked::Model(Box::new(PlannedModel { parsed: node, schema, cost })));
     }
     Ok(checked)
 }

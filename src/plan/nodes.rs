@@ -95,7 +95,7 @@ pub(super) fn decide(checked: CheckedModels, natives: Vec<Arc<dyn Native>>, publ
                 let sorted_by = inputs().find_map(|input| input.sorted_by).map(str::to_owned).into_iter().collect();
                 let is_streamed = may_stream && reads.get(&name) == Some(&1) && !published.contains(&name);
                 let (reads, makes) = (model.parsed.reads.clone(), vec![name.clone()]);
-                let work = if is_streamed { Work::Streamed(model) } else { Work::Materialised { model, sorted_by } };
+                let work = if is_streamed { Work::Streamed(*model) } else { Work::Materialised { model: *model, sorted_by } };
                 Node { name, work, reads, makes, releases: Vec::new() }
             }
             Checked::Native(signature) => {

@@ -67,7 +67,9 @@ impl Prepared {
         let mut staging = Staging::new(destination, recorder.run_id(), request.as_of, published).of_pipeline(&plan.project.pipeline);
 
         let sources: Vec<Source> = extracts.into_iter().map(|extract| Source::new(&engine, extract)).collect();
-        sources.iter().for_each(|source| progress.watch(&source.collector));
+        for source in &sources {
+            progress.watch(&source.collector);
+        }
         let around = Surroundings { predecessor, ..Surroundings::default() };
         let mut inputs = Inputs { sources, around, ..Inputs::default() };
         let mut following = Following::new(&engine, &inputs.sources, &mut steps, &mut staging);
