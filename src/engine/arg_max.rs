@@ -1,7 +1,7 @@
 //! `arg_max(value, ordering, …)` and `arg_min(value, ordering, …)`: the value in the row in which something else is the greatest or the
 //! least.
 //!
-//! - Rows in which the value or the first ordering is null are left out, as DuckDB leaves them out. `arg_max_null` and `arg_min_null` leave
+//! - Rows in which the value or the first ordering is null are left out, as `DuckDB` leaves them out. `arg_max_null` and `arg_min_null` leave
 //!   a row out for its ordering alone, and may give null.
 //! - Further orderings decide between rows that are equal in the first one. A null in them loses to every value.
 //! - Of rows that are equal in all orderings `arg_max` gives the greatest value and `arg_min` the least. So the result is one of the set of
@@ -162,7 +162,7 @@ impl Ranking {
 
     /// Tells which rows are not left out.
     fn counted(&self, columns: &[ArrayRef]) -> impl Fn(usize) -> bool + use<> {
-        let nulls = |at: usize| columns.get(at).and_then(|column| column.logical_nulls());
+        let nulls = |at: usize| columns.get(at).and_then(Array::logical_nulls);
         let (values, orderings) = (if self.gives_null { None } else { nulls(0) }, nulls(1));
         move |row| [&values, &orderings].into_iter().all(|nulls| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)))
     }

@@ -52,7 +52,7 @@ impl CheckedModels {
     /// The models.
     pub(super) fn models(&self) -> impl Iterator<Item = &PlannedModel> {
         self.checked.iter().filter_map(|checked| match checked {
-            Checked::Model(model) => Some(model),
+            Checked::Model(model) => Some(model.as_ref()),
             Checked::Native(_) => None,
         })
     }

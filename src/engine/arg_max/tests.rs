@@ -1,3 +1,5 @@
+//! What `arg_max` and its kin answer: as `DuckDB` does, and where that leaves it open, by the rows alone.
+
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
@@ -6,7 +8,7 @@ use proptest::prelude::*;
 
 use crate::engine::{Engine, Limits};
 
-/// What DuckDB 2.0 answers too.
+/// What `DuckDB` 2.0 answers too.
 const AS_DUCKDB: &[(&str, &str)] = &[
     ("arg_max(t, n)", "y"),
     ("arg_min(t, n)", "x"),
@@ -27,7 +29,7 @@ const AS_DUCKDB: &[(&str, &str)] = &[
     ("arg_max(distinct t, n)", "y"),
 ];
 
-/// What is settled here, where DuckDB takes whichever row comes first or knows no such call.
+/// What is settled here, where `DuckDB` takes whichever row comes first or knows no such call.
 const SETTLED: &[(&str, &str)] = &[
     // Of equal rows the greatest value, or the least.
     ("arg_max(t, 1)", "z"),
