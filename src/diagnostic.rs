@@ -1,4 +1,4 @@
-//! A problem of the project, with its place: message, span, hint, and the frame that shows them.
+//! Problems of the project: each has a message, a place and a hint, and is shown in a code frame.
 
 use std::fmt;
 use std::ops::Range;
@@ -12,7 +12,7 @@ use crate::shown;
 /// A text file of the project, kept so that a problem can show the line it is on.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SourceFile {
-    /// As a person would type it, from the project's root.
+    /// The path from the project's root, as a person would type it.
     pub path: String,
     /// The whole text.
     pub text: String,
@@ -44,9 +44,9 @@ pub struct Diagnostic {
     pub label: Option<String>,
     /// What to do.
     pub hint: Option<Hint>,
-    /// Whether the project can run all the same.
+    /// Whether the project can still run.
     pub level: Level,
-    /// Other places of the same file that belong to it, each with what it is.
+    /// Related places in the same file, each with a label.
     pub also: Vec<(Span, String)>,
 }
 
@@ -55,7 +55,7 @@ pub struct Diagnostic {
 pub enum Level {
     /// The project cannot run.
     Error,
-    /// The project runs, and somebody should look.
+    /// The project runs, but somebody should look at this.
     Warning,
 }
 
@@ -99,43 +99,43 @@ impl Diagnostic {
         Diagnostic { code, message: message.into(), span: None, label: None, hint: None, level: Level::Error, also: Vec::new() }
     }
 
-    /// Something to look at, without a place.
+    /// A warning without a place.
     pub fn warning(code: &'static str, message: impl Into<String>) -> Self {
         Diagnostic { level: Level::Warning, ..Diagnostic::error(code, message) }
     }
 
-    /// Says where.
+    /// Sets the place.
     pub fn at(mut self, span: Span) -> Self {
         self.span = Some(span);
         self
     }
 
-    /// Says why, beside the caret.
+    /// Sets the reason, which is shown beside the caret.
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
         self
     }
 
-    /// Says what to do.
+    /// Sets the hint: what to do.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(Hint(hint.into()));
         self
     }
 
-    /// Adds another place of the same file that belongs to it.
+    /// Adds a related place in the same file.
     pub fn also(mut self, span: Span, label: impl Into<String>) -> Self {
         self.also.push((span, label.into()));
         self
     }
 
-    /// Moves a problem of a text to the file that the text stands in; `place` tells where a part of it, in bytes, stands.
+    /// Moves a problem from a text to the file that contains the text; `place` gives the place of a part of the text, in bytes.
     pub fn moved(mut self, place: impl Fn(Range<usize>) -> Span) -> Self {
         self.span = self.span.map(|span| place(span.bytes));
         self.also = self.also.into_iter().map(|(span, label)| (place(span.bytes), label)).collect();
         self
     }
 
-    /// Offers the nearest of the names that would have been right, or else all of them.
+    /// Suggests the nearest of the valid names, or else all of them.
     pub fn did_you_mean<'a>(self, wrong: &str, right: impl IntoIterator<Item = &'a str>) -> Self {
         match suggestion(wrong, right) {
             Some(hint) => self.hint(hint),
@@ -168,7 +168,7 @@ impl Diagnostic {
     }
 }
 
-/// Puts problems in the order of files and of places in them; those without a place come last.
+/// Sorts problems by file and place; those without a place come last.
 pub fn in_order(mut problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
     problems.sort_by(|a, b| {
         let key = |problem: &Diagnostic| problem.span.as_ref().map(|span| (Arc::clone(&span.file), span.bytes.start));
@@ -202,8 +202,7 @@ pub fn nearest<'a>(wrong: &str, right: impl IntoIterator<Item = &'a str>) -> Opt
     nearest.filter(|name| likeness(name) > 0.8)
 }
 
-/// What an old name is called now, where that is one of the names; "did you mean …?" for the nearest name, or the list of the names when
-/// none is near.
+/// The new name, if an old one was used; else "did you mean …?" with the nearest name, or the list of all names if none is near.
 pub fn suggestion<'a>(wrong: &str, right: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let names: Vec<&str> = right.into_iter().collect();
     if let Some((_, now)) = RENAMED.iter().find(|(before, now)| *before == wrong && names.contains(now)) {
@@ -216,15 +215,15 @@ pub fn suggestion<'a>(wrong: &str, right: impl IntoIterator<Item = &'a str>) -> 
     }
 }
 
-/// So many of something: `1 source`, `2 sources`.
+/// A number with its noun: `1 source`, `2 sources`.
 pub fn counted(count: u64, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
-/// The most names that a message tells one by one.
+/// The most names that a message lists.
 const NAMES_TOLD: usize = 50;
 
-/// Names as prose: `a`, `b` and `c`; of very many the first, and how many more there are.
+/// Names as prose: `a`, `b` and `c`; if there are very many, the first ones and the number of the others.
 pub fn list<S: AsRef<str>>(names: &[S]) -> String {
     if names.len() > NAMES_TOLD {
         let told: Vec<String> = names[..NAMES_TOLD].iter().map(|name| format!("`{}`", name.as_ref())).collect();
@@ -244,7 +243,7 @@ impl fmt::Display for Hint {
     }
 }
 
-/// The file, the line and the column that it begins at.
+/// Shows the file, line and column at which the span begins.
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (line, column) = self.file.line_and_column(self.bytes.start);

@@ -1,16 +1,16 @@
-//! Errors divided by who must act: each kind maps to one exit status that an orchestrator can branch on.
+//! Errors, divided by who must act. Each kind has one exit status, by which an orchestrator can decide what to do.
 
 use std::fmt;
 
 use crate::diagnostic::{Diagnostic, Hint};
 
-/// The result of everything in Segmill that can fail.
+/// The result of operations that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong, by who must act on it.
 #[derive(Debug, Clone)]
 pub enum Error {
-    /// The project is wrong: YAML, SQL, rules or arguments. Holds every problem that was found.
+    /// The project is wrong: YAML, SQL, rules or arguments. Contains every problem that was found.
     Project(Vec<Diagnostic>),
     /// The data was refused: a contract, a check or a reject budget.
     Refused(Message),
@@ -31,18 +31,18 @@ pub enum Error {
 pub enum Signal {
     /// Ctrl-C (`SIGINT`).
     Interrupt,
-    /// What an orchestrator sends (`SIGTERM`).
+    /// The signal that an orchestrator sends (`SIGTERM`).
     Terminate,
-    /// A terminal or session that has ended (`SIGHUP`).
+    /// The signal that a terminal or session has ended (`SIGHUP`).
     HangUp,
 }
 
-/// What happened, the lines that show it, and what to do about it. Never holds personal data.
+/// What happened, details, and what to do about it. Never contains personal data.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Message {
     /// One sentence: what happened, and to what.
     pub what: String,
-    /// The particulars, a line each.
+    /// Details, one on each line.
     pub details: Vec<String>,
     /// What to do.
     pub hint: Option<Hint>,
@@ -92,12 +92,12 @@ impl Error {
         }
     }
 
-    /// A project problem that has no place in a file, as a wrong argument has none.
+    /// A problem without a place in a file, such as a wrong argument.
     pub fn argument(code: &'static str, what: impl Into<String>) -> Self {
         Error::Project(vec![Diagnostic::error(code, what)])
     }
 
-    /// Something that cannot happen did.
+    /// Something happened that should be impossible.
     pub fn defect(what: impl Into<String>) -> Self {
         Error::Defect(Message::new(what).hint("this is a defect in Segmill: please report it with the command you ran"))
     }
@@ -122,7 +122,7 @@ impl Message {
         Message { what: what.into(), ..Message::default() }
     }
 
-    /// Adds a line of particulars.
+    /// Adds a line of details.
     pub fn detail(mut self, line: impl Into<String>) -> Self {
         self.details.push(line.into());
         self
@@ -140,17 +140,17 @@ impl Message {
         self
     }
 
-    /// Says what to do.
+    /// Sets the hint: what to do.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(Hint(hint.into()));
         self
     }
 }
 
-/// Adds a result's problems to the others, so that all are told at once; other errors end it all.
+/// Adds a result's problems to the others, so that all are reported together. Any other error is returned.
 ///
 /// # Errors
-/// Every error that is none of the project.
+/// Every error that is not a problem of the project.
 pub fn gather<T>(problems: &mut Vec<Diagnostic>, result: Result<T>) -> Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),

@@ -1,12 +1,12 @@
-//! Numbers as texts write them, read exactly or not at all.
+//! Reads numbers in text, exactly or not at all.
 
-/// The largest power of ten that a text may name; beyond it no type of ours has a value but zero.
+/// The largest power of ten in a text. With a larger one, no supported type has a value except zero.
 const MOST_EXPONENT: i32 = 10_000;
 /// The most digits that a number is written out with.
 const MOST_DIGITS: usize = 100;
 
-/// A whole number: an optional sign, digits, and perhaps a point with nothing but zeros after it, as `17850.0`. One written with an
-/// exponent is none: spreadsheets shorten long ids to that, and their digits are lost.
+/// Reads a whole number: an optional sign, digits, and perhaps a point with nothing but zeros after it, such as `17850.0`. A number with an
+/// exponent is refused, because spreadsheets shorten long ids in this way and lose their digits.
 pub fn whole(text: &str) -> Option<i64> {
     let (negative, unsigned) = signed(text);
     let (digits, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
@@ -21,7 +21,7 @@ pub fn whole(text: &str) -> Option<i64> {
     if negative { Some(taken) } else { taken.checked_neg() }
 }
 
-/// A decimal of so many digits, of which `scale` stand after the point, as the integer that its digits make. None if it has more digits.
+/// Reads a decimal with at most so many digits, `scale` of them after the point, as the integer of its digits. `None` if it has more digits.
 pub fn decimal(text: &str, precision: u8, scale: i8) -> Option<i128> {
     if let Some(value) = plain_decimal(text, precision, scale) {
         return Some(value);
@@ -31,7 +31,7 @@ pub fn decimal(text: &str, precision: u8, scale: i8) -> Option<i128> {
     (value.unsigned_abs() < 10_u128.checked_pow(u32::from(precision))?).then_some(value)
 }
 
-/// A number in units of `10^-scale`; what it has beyond is dropped, downwards.
+/// Reads a number in units of `10^-scale`; further digits are rounded down.
 pub fn floor(text: &str, scale: i32) -> Option<i128> {
     Written::read(text)?.scaled(scale, true)
 }
@@ -64,7 +64,7 @@ pub fn plain(text: &str) -> Option<String> {
     Some(format!("{}{whole}.{fraction}", if written.negative { "-" } else { "" }))
 }
 
-/// A finite binary number, the nearest to what is written.
+/// Reads the finite double that is nearest to the number in the text.
 pub fn double(text: &str) -> Option<f64> {
     let is_number = text.bytes().any(|byte| byte.is_ascii_digit());
     // There is one zero.
@@ -196,7 +196,7 @@ impl NumberFormat {
         valid.then_some(NumberFormat { thousands, point })
     }
 
-    /// What stands before the fraction.
+    /// The part before the fraction.
     pub fn point(self) -> char {
         self.point
     }

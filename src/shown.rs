@@ -1,35 +1,35 @@
-//! How what comes from outside is shown: the one place between it and a message.
+//! Masks text from outside before it reaches a message. Everything from outside goes through this module.
 //!
 //! Names of files and columns keep their letters and lose their control characters; locations lose credentials and queries; what
-//! the environment gives is shown as the project's file has it (`Spanned` of `config`). What data and servers say is not shown
-//! at all: failures on data are told by kind (`engine::on_data`), and those of a store too (`storage::failure`).
+//! the environment gives is shown as it is typed in the project's file (`Spanned` of `config`). Text of data and servers is not shown
+//! at all: failures on data are reported by kind (`engine::on_data`), and so are those of a store (`storage::failure`).
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{PoisonError, RwLock};
 
-/// Shorter values of variables are no secrets, and stand in other words.
+/// Shorter values of variables are not masked: they are no secrets, and are parts of other words.
 const SECRET_BYTES: usize = 6;
 
 /// The values of variables that a project's files read, other than as locations, with the variables' names.
 static GIVEN: RwLock<BTreeMap<String, String>> = RwLock::new(BTreeMap::new());
 
-/// Says that a variable gives a value that no message may hold.
+/// Registers the value of a variable, which no message may contain.
 pub fn keep_back(variable: &str, value: &str) {
     if value.len() >= SECRET_BYTES {
         GIVEN.write().unwrap_or_else(PoisonError::into_inner).insert(value.to_owned(), variable.to_owned());
     }
 }
 
-/// A message in whose making somebody forgot that a value came from the environment: the variable's name stands in its place.
+/// A message in which values of variables are replaced by the variables' names, in case the code that made it forgot to.
 pub fn without_given(message: &str) -> Cow<'_, str> {
     let given = GIVEN.read().unwrap_or_else(PoisonError::into_inner);
     let held = given.iter().filter(|(value, _)| message.contains(value.as_str()));
     held.fold(Cow::Borrowed(message), |told, (value, name)| Cow::Owned(told.replace(value.as_str(), &format!("${{{name}}}"))))
 }
 
-/// A text without what a terminal obeys, lines included: for names that others have given, as those of files.
+/// A text without control characters and line ends, for names from outside such as those of files.
 pub fn name(text: &str) -> Cow<'_, str> {
     escaped(text, |_| false)
 }
@@ -37,7 +37,7 @@ pub fn name(text: &str) -> Cow<'_, str> {
 /// The longest name of a column that is shown whole.
 const NAME_CHARS: usize = 100;
 
-/// A name of a column as [`name`], of which no more is shown than a message has room for.
+/// A name of a column as [`name`], shortened to fit a message.
 pub fn column(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(NAME_CHARS) {
         Some((end, _)) => Cow::Owned(format!("{}…", name(&text[..end]))),
@@ -50,12 +50,12 @@ pub fn names<'a>(texts: &[&'a str]) -> Vec<Cow<'a, str>> {
     texts.iter().map(|text| column(text)).collect()
 }
 
-/// Lines for people without what a terminal obeys.
+/// Lines for people, without control characters.
 pub fn lines(text: &str) -> Cow<'_, str> {
     escaped(text, |c| matches!(c, '\n' | '\t'))
 }
 
-/// Lines for people that may have colours, and nothing else that a terminal obeys.
+/// Lines for people that may have colours, but no other control characters.
 pub fn coloured(text: &str) -> Cow<'_, str> {
     let mut shown = String::with_capacity(text.len());
     let mut parts = text.split("\u{1b}[");
@@ -72,7 +72,7 @@ pub fn coloured(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// A JSON document that shows on a terminal as what it is. Such characters stand in strings alone, where they may be written so.
+/// A JSON document without raw control characters. They can occur only in strings, where they are escaped.
 pub fn json(document: &str) -> Cow<'_, str> {
     if !document.chars().any(|c| is_obeyed(c) && c != '\n') {
         return Cow::Borrowed(document);
@@ -100,8 +100,8 @@ fn escaped(text: &str, kept: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Whether a terminal does something else with a character than to show it: control characters, and those that turn the direction of what
-/// follows or part lines.
+/// Whether a terminal does something else with a character than to show it. That holds for control characters, and for characters that
+/// change the direction of text or separate lines.
 fn is_obeyed(c: char) -> bool {
     let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}')
@@ -150,7 +150,7 @@ pub fn covered(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// What of a URL nobody may see, in order.
+/// The secret parts of a URL, in order.
 fn secrets_of_url(url: &str) -> Vec<Range<usize>> {
     let Some(authority) = url.find("://").map(|at| at + 3) else { return Vec::new() };
     let query = query_of(url);

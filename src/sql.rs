@@ -1,4 +1,4 @@
-//! SQL text parsed, and what DataFusion says against it, at its place in the file.
+//! Parses SQL text, and reports DataFusion's errors at their places in the file.
 
 mod bounds;
 mod failure;
@@ -51,7 +51,7 @@ pub fn unrepeatable(file: &Arc<SourceFile>, name: &str) -> Diagnostic {
         .hint("count from `$as_of`, which is the same in every run for a day")
 }
 
-/// What DataFusion says against a query, as one diagnostic for each thing it found.
+/// DataFusion's errors about a query, one diagnostic for each.
 pub fn problems(file: &Arc<SourceFile>, error: &DataFusionError) -> Vec<Diagnostic> {
     match error {
         DataFusionError::Collection(errors) => errors.iter().flat_map(|error| problems(file, error)).collect(),
@@ -83,7 +83,7 @@ pub fn problems(file: &Arc<SourceFile>, error: &DataFusionError) -> Vec<Diagnost
     }
 }
 
-/// What the engine says of a query's meaning, in our words where its own are hard to read.
+/// DataFusion's error about the meaning of a query, in other words if its own are hard to read.
 fn meaning(file: &Arc<SourceFile>, message: &str) -> Diagnostic {
     if let Some((name, rest)) = message.strip_prefix("Invalid function '").and_then(|rest| rest.split_once("'.")) {
         let problem = Diagnostic::error("unknown-function", format!("there is no function `{name}`"));
@@ -126,7 +126,7 @@ fn meaning(file: &Arc<SourceFile>, message: &str) -> Diagnostic {
     Diagnostic::error("sql-meaning", in_plain_types(message)).at(whole(file))
 }
 
-/// A sentence of the engine with the types that people write in place of those that it computes with.
+/// A sentence of DataFusion's with the names of types that people write.
 fn in_plain_types(message: &str) -> String {
     static TYPES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         let types = [
@@ -172,7 +172,7 @@ fn schema_problem(file: &Arc<SourceFile>, error: &SchemaError) -> Diagnostic {
     }
 }
 
-/// Where a column stands in the text, when DataFusion does not say: the first time its name does.
+/// The place of a column, if DataFusion does not give one: the first place of its name in the text.
 fn mention(file: &Arc<SourceFile>, column: &Column) -> Option<Span> {
     let first = column.spans().first().and_then(|span| span_of(file, span.into_parser()));
     first.or_else(|| {

@@ -1,4 +1,4 @@
-//! What can be typed.
+//! The commands and their arguments. The doc comments are the help that `--help` shows.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,14 +14,14 @@ use crate::error::Error;
 use crate::publish;
 use crate::storage::{Location, Stores};
 
-/// Customer extracts in, customer segments out.
+/// Turns customer extracts into customer segments
 #[derive(Debug, Parser)]
 #[command(name = "segmill", version, about, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Arguments {
     /// What to do
     #[command(subcommand)]
     pub command: Command,
-    /// How to give the result on standard output: lines for people, or one JSON document; of `run` people are told on standard error
+    /// The form of the result on standard output. The summary of `run` for people goes to standard error
     #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
     pub format: Format,
 }
@@ -30,46 +30,46 @@ const EXIT_CODES: &str = "\
 Exit codes:
    0  published, or nothing to do
    1  a defect in Segmill: report it
-   2  the project is wrong (YAML, SQL, rules, arguments): a retry does not help
+   2  the project is wrong (YAML, SQL, rules, arguments): trying again does not help
    3  the data was refused (contract, check, reject budget): look at the data
-   4  another run published first: run again
-  75  a service was unavailable, or time was up: retry later
-  99  extracts are missing or stale: wait
- 129  stopped by SIGHUP; 130 by Ctrl-C; 143 by SIGTERM: run again";
+   4  another run published first: run the command again
+  75  a service was unavailable, or the time was up: try again later
+  99  extracts are late: there are too few files, or they are stale: wait
+ 129  stopped by SIGHUP; 130 by Ctrl-C; 143 by SIGTERM: run the command again";
 
 /// A command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Ingest, join, score, assign, check and publish
+    /// Read the extracts, score customers, assign them to segments, check and publish
     Run(RunArguments),
-    /// Check the project alone; no data is read
+    /// Report everything that is wrong with the project, without reading data
     Validate(ProjectArguments),
-    /// Say why an identifier leads to its customer
+    /// Explain why an identifier leads to its customer
     Explain(ExplainArguments),
-    /// Run the project's own given/expect cases, in `tests/models`, through the real engine
+    /// Run the project's given/expect cases in `tests/models`
     Test(TestArguments),
-    /// The files of a publication: for people, as JSON, as URLs, as a Redshift load manifest
+    /// List the files of a publication, also as JSON, as URLs or as a Redshift load manifest
     Outputs(OutputsArguments),
-    /// What no publication needs any more: shown, and with `--remove` removed; adopt or repair a destination
+    /// List or remove files that no publication needs any more; repair or adopt a destination
     Clean(CleanArguments),
-    /// Make a new project: the one that ships with Segmill, copied to a folder with its sample
+    /// Create a project: a copy of the one that ships with Segmill, with its sample
     Init(InitArguments),
-    /// Make extracts of any size, the same for the same seed
+    /// Generate sample extracts of any size; the same seed gives the same extracts
     Generate(GenerateArguments),
-    /// The JSON Schema of the pipeline file, for editors
+    /// Print the JSON Schema of the pipeline file, for editors
     Schema(SchemaArguments),
 }
 
-/// How results are told.
+/// The form of results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// Lines for people
     Human,
     /// One JSON document
     Json,
-    /// `outputs` only: the URLs of the files, a line each
+    /// The URLs of the files, one on each line (`outputs` only)
     Urls,
-    /// `outputs` only: the manifest that Redshift's COPY takes
+    /// The manifest for Redshift's COPY (`outputs` only)
     Redshift,
 }
 
@@ -82,7 +82,7 @@ pub struct ProjectArguments {
     /// The pipeline file
     #[arg(default_value = "pipelines/customer_segments.yaml")]
     pub pipeline: PathBuf,
-    /// Give a parameter another value than its default
+    /// Set a parameter to another value than its default
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = name_and_value)]
     pub parameters: Vec<(String, String)>,
 }
@@ -96,29 +96,29 @@ pub struct RunArguments {
     /// The day, or the days in order
     #[command(flatten)]
     pub days: DaysArguments,
-    /// Publish although nothing has changed since the day was published
+    /// Publish even if nothing has changed since the day was last published
     #[arg(long)]
     pub force: bool,
-    /// Tell what every step cost: time, bytes read, memory, what spilled, and the operators of the slowest
+    /// Show what each step cost (time, bytes read, memory, bytes spilled), and the operators of the slowest steps
     #[arg(long)]
     pub timings: bool,
     /// What `--timings` was called
     #[arg(long, hide = true)]
     pub profile: bool,
-    /// Keep the run's record in this local file too, whatever becomes of the run
+    /// Write the run's record to this local file, too, even if the run fails
     #[arg(long, value_name = "FILE", conflicts_with = "from")]
     pub record: Option<PathBuf>,
-    /// Where to publish, instead of where the pipeline file says: a path or URL
+    /// Publish to this path or URL instead of the pipeline file's destination
     #[arg(long, value_name = "URL")]
     pub destination: Option<String>,
-    /// Memory that the run may have, as `2GiB`: tables and operators go to disk to keep to it, and at its peak the process has at most a fifth more
-    /// and 64 MiB [default: 70% of what the machine or container has]
+    /// The memory limit, such as `2GiB`. Tables and operators spill to disk to keep to it. At its peak the process has at most a fifth more,
+    /// and 64 MiB [default: 70% of the memory of the machine or container]
     #[arg(long, value_name = "SIZE", value_parser = memory_size)]
     pub memory_limit: Option<usize>,
-    /// Threads to work on, at most 256 [default: what the machine or container has, fewer where there is little memory]
+    /// The number of threads, at most 256 [default: the processors of the machine or container; fewer if memory is small]
     #[arg(long, value_name = "COUNT", value_parser = thread_count)]
     pub threads: Option<u16>,
-    /// End the command after this time, as `90s`, `30m` or `2h`: exit 75, nothing published, and it says what was running
+    /// End the command after this time, such as `90s`, `30m` or `2h`: it publishes nothing, says which step was running, and exits with 75
     #[arg(long, value_name = "TIME", value_parser = some_duration, env = TIMEOUT_VARIABLE)]
     pub timeout: Option<Duration>,
 }
@@ -129,7 +129,7 @@ pub struct TestArguments {
     /// The project and its parameters
     #[command(flatten)]
     pub project: ProjectArguments,
-    /// End the command after this time, as `90s` or `30m`: exit 75, and it says what was running
+    /// End the command after this time, such as `90s` or `30m`: it says what was running, and exits with 75
     #[arg(long, value_name = "TIME", value_parser = some_duration, env = TIMEOUT_VARIABLE)]
     pub timeout: Option<Duration>,
 }
@@ -140,7 +140,7 @@ pub struct PlaceArguments {
     /// The pipeline file that names the destination
     #[arg(default_value = "pipelines/customer_segments.yaml")]
     pub pipeline: PathBuf,
-    /// The destination, instead of where the pipeline file says: a path or URL
+    /// Use this path or URL instead of the pipeline file's destination
     #[arg(long, value_name = "URL")]
     pub destination: Option<String>,
 }
@@ -151,13 +151,13 @@ pub struct OutputsArguments {
     /// Where
     #[command(flatten)]
     pub place: PlaceArguments,
-    /// The publication of this day
+    /// The as-of day of the publication
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
     pub as_of: Option<NaiveDate>,
-    /// The publication of the latest day; so it is when no day is named
+    /// The publication of the latest day; this is the default
     #[arg(long, conflicts_with = "as_of")]
     pub latest: bool,
-    /// One table alone
+    /// Only this table
     #[arg(long, value_name = "NAME")]
     pub table: Option<String>,
 }
@@ -168,17 +168,17 @@ pub struct CleanArguments {
     /// Where
     #[command(flatten)]
     pub place: PlaceArguments,
-    /// Remove what is shown
+    /// Remove what is listed
     #[arg(long)]
     pub remove: bool,
-    /// Make a destination this pipeline's own that an older Segmill published to, which marked none
+    /// Mark a destination as this pipeline's, if an older version of Segmill published there without a mark
     #[arg(long)]
     pub adopt: bool,
-    /// Repair publications whose files are gone: put back what is there as a copy, and take out the days of which something stays lost
+    /// Repair publications whose files are missing: restore files from copies, and withdraw the days that cannot be restored completely
     #[arg(long)]
     pub repair: bool,
-    /// Leave what was superseded, or last written by a run that has not published, more recently than this: longer than
-    /// any run or reader takes
+    /// Protect files that were superseded, or last written by a run that has not published, within this time. It must be longer
+    /// than any run or reader takes
     #[arg(long, value_name = "TIME", default_value = "7d", value_parser = grace)]
     pub grace: chrono::Duration,
 }
@@ -189,26 +189,25 @@ pub struct ExplainArguments {
     /// The project and its parameters
     #[command(flatten)]
     pub project: ProjectArguments,
-    /// The day that is asked about: nothing that happens on it or later counts
+    /// The as-of day: nothing that happened on it or later counts
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
     pub as_of: NaiveDate,
-    /// The identifier: a customer's number, an e-mail address, a phone number, a visitor …; or the id of a customer, also one that has
-    /// become an alias
+    /// An identifier, such as a contact number, an e-mail address, a phone number or a visitor; or a customer's id or alias
     #[arg(long, value_name = "IDENTIFIER")]
     pub identity: String,
-    /// Where the pipeline publishes, instead of where its file says: customers keep the ids of the publication before the day
+    /// Use this path or URL instead of the pipeline file's destination. Ids follow the publication before the day there
     #[arg(long, value_name = "URL")]
     pub destination: Option<String>,
-    /// Identifiers, and ties that were not made, to show of a customer
+    /// How many identifiers and pruned edges of a customer to show
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub limit: usize,
-    /// Its type, as the pipeline file names it [default: any]
+    /// The identifier's type, as the pipeline file names it [default: any]
     #[arg(long = "type", value_name = "TYPE")]
     pub identifier_type: Option<String>,
-    /// Show personal values as they are
+    /// Show personal values instead of masking them
     #[arg(long)]
     pub unmask: bool,
-    /// End the command after this time, as `90s` or `30m`: exit 75
+    /// End the command after this time, such as `90s` or `30m`, and exit with 75
     #[arg(long, value_name = "TIME", value_parser = some_duration, env = TIMEOUT_VARIABLE)]
     pub timeout: Option<Duration>,
 }
@@ -216,7 +215,7 @@ pub struct ExplainArguments {
 /// What `schema` takes.
 #[derive(Debug, Clone, Args)]
 pub struct SchemaArguments {
-    /// That of the given/expect cases in `tests/models` instead
+    /// Print the schema of the given/expect cases in `tests/models` instead
     #[arg(long)]
     pub cases: bool,
 }
@@ -224,25 +223,25 @@ pub struct SchemaArguments {
 /// What `init` takes.
 #[derive(Debug, Clone, Args)]
 pub struct InitArguments {
-    /// The folder to make
+    /// The folder to create
     pub folder: PathBuf,
 }
 
 /// What `generate` takes.
 #[derive(Debug, Clone, Args)]
 pub struct GenerateArguments {
-    /// The folder to write crm, email, orders, survey and web into
+    /// The folder in which to create crm, email, orders, suppression, survey and web
     pub folder: PathBuf,
-    /// Write although there are extracts in it: files of the same names are replaced, and others stay
+    /// Write even if the folder has extracts: files of the same names are replaced, and others stay
     #[arg(long)]
     pub force: bool,
-    /// How many customers, with orders of their own
+    /// The number of customers to generate, with their orders
     #[arg(long, value_name = "COUNT", required_unless_present = "orders", conflicts_with = "orders")]
     pub customers: Option<u64>,
-    /// Take the customers of these orders (a Parquet file laid out as the sample's) and make the other extracts for them
+    /// Generate the other extracts for the customers of these orders (a Parquet file with the columns of the sample's)
     #[arg(long, value_name = "FILE")]
     pub orders: Option<PathBuf>,
-    /// Another seed makes other people
+    /// The seed of all random choices
     #[arg(long, default_value_t = 42)]
     pub seed: u64,
     /// The first day of events

@@ -16,13 +16,13 @@ pub fn day(text: &str) -> Result<NaiveDate, String> {
 /// The days to publish.
 #[derive(Debug, Clone, Args)]
 pub struct DaysArguments {
-    /// The day that the publication is as of: nothing that happens on it or later counts
+    /// The as-of day: nothing that happened on it or later counts
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = day, required_unless_present = "from", conflicts_with = "from")]
     pub as_of: Option<NaiveDate>,
-    /// Publish several days, from this one on; days that are published and unchanged are skipped
+    /// Publish several days in order, from this one on. Days that are published and unchanged are skipped
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = day, requires = "to")]
     pub from: Option<NaiveDate>,
-    /// The last day, if the steps meet it
+    /// The end of these days, which is published if the steps reach it
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = day, requires = "from")]
     pub to: Option<NaiveDate>,
     /// The step from one day to the next

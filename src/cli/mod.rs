@@ -31,7 +31,8 @@ use crate::error::{Error, ExitStatus};
 use crate::ingest::is_decoding;
 use crate::shown;
 use crate::storage::Stores;
-use arguments::{Arguments, Command, Format};
+pub use arguments::Arguments;
+use arguments::{Command, Format};
 use runtimes::STACK_BYTES;
 use terminal::Terminal;
 

@@ -5,25 +5,26 @@ use serde::{Deserialize, Serialize};
 
 use super::spanned::{Literal, Spanned};
 
-/// What must hold of the outputs, as written, before they are published. A check says one of the kinds below.
+/// A condition that the outputs, as written, must meet before they are published. A check has exactly one of the keys `unique`, `not_null`,
+/// `accepted`, `rows`, `sql`, `segment_size` and `change`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Check {
-    /// Its name.
+    /// The check's name.
     pub name: Spanned<String>,
-    /// What it is for.
+    /// What the check is for.
     #[serde(default)]
     pub description: Option<String>,
-    /// Whether a failure refuses the run or is only told.
+    /// Whether a failure refuses the run, or is only a warning.
     #[serde(default)]
     pub severity: Severity,
-    /// Columns that together name a row.
+    /// Columns that together identify a row.
     #[serde(default)]
     pub unique: Option<TableColumns>,
     /// Columns that always have a value.
     #[serde(default)]
     pub not_null: Option<TableColumns>,
-    /// The only values that a column has, null aside.
+    /// The only values that a column has. Null is allowed.
     #[serde(default)]
     pub accepted: Option<AcceptedValues>,
     /// How many rows a table has.
@@ -35,7 +36,7 @@ pub struct Check {
     /// How large segments are.
     #[serde(default)]
     pub segment_size: Option<SegmentBounds>,
-    /// How much may change from the publication of the nearest earlier day.
+    /// How much may change since the publication of the nearest earlier day.
     #[serde(default)]
     pub change: Option<Change>,
 }
@@ -69,10 +70,10 @@ pub struct AcceptedValues {
 pub struct RowBounds {
     /// The output.
     pub table: Spanned<String>,
-    /// The fewest.
+    /// The smallest number of rows.
     #[serde(default)]
     pub min: Option<u64>,
-    /// The most.
+    /// The largest number of rows.
     #[serde(default)]
     pub max: Option<u64>,
 }
@@ -83,13 +84,13 @@ pub struct RowBounds {
 pub struct SegmentBounds {
     /// The set.
     pub segment_set: Spanned<String>,
-    /// The segment; every one of the set unless said.
+    /// The segment. By default, every segment of the set.
     #[serde(default)]
     pub segment: Option<Spanned<String>>,
-    /// The fewest customers.
+    /// The smallest number of customers.
     #[serde(default)]
     pub min_customers: Option<u64>,
-    /// The most customers.
+    /// The largest number of customers.
     #[serde(default)]
     pub max_customers: Option<u64>,
     /// The smallest share of all customers, from 0 to 1.
@@ -100,10 +101,10 @@ pub struct SegmentBounds {
     pub max_share: Option<f64>,
 }
 
-/// How much may change from the publication of the nearest earlier day; without one the check is skipped.
+/// How much may change since the publication of the nearest earlier day. If there is none, the check is skipped.
 ///
-/// Of a `table`, the rows: `max_fall` and `max_rise`. Of a `column` of it, the values: `max_psi`. Of a `segment_set`, or one
-/// `segment` of it, the share of all customers: `max_points`.
+/// For a `table`, `max_fall` and `max_rise` limit the change of the number of rows. For a `column` of a `table`, `max_psi` limits the drift of
+/// the values. For a `segment_set`, or one `segment` of it, `max_points` limits the change of the share of all customers.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Change {
@@ -116,19 +117,19 @@ pub struct Change {
     /// The set.
     #[serde(default)]
     pub segment_set: Option<Spanned<String>>,
-    /// The segment; every one of the set unless said.
+    /// The segment. By default, every segment of the set.
     #[serde(default)]
     pub segment: Option<Spanned<String>>,
-    /// The largest share of its rows that the table may lose, as 0.1.
+    /// The largest share of its rows that the table may lose, such as 0.1.
     #[serde(default)]
     pub max_fall: Option<f64>,
-    /// The largest share of its rows that the table may gain, as 0.5.
+    /// The largest share of its rows that the table may gain, such as 0.5.
     #[serde(default)]
     pub max_rise: Option<f64>,
-    /// How far a segment's share of all customers may move either way, as 0.05 from 20% to 25%.
+    /// How far a segment's share of all customers may move in either direction; 0.05 allows a move from 20% to 25%.
     #[serde(default)]
     pub max_points: Option<f64>,
-    /// The largest population stability index of the column; 0.1 is commonly taken as a moderate drift, 0.25 as a large one.
+    /// The largest population stability index of the column. 0.1 is commonly taken as moderate drift, and 0.25 as strong drift.
     #[serde(default)]
     pub max_psi: Option<f64>,
 }
@@ -140,14 +141,14 @@ pub enum Severity {
     /// The run is refused and publishes nothing.
     #[default]
     Fail,
-    /// The run goes on and tells.
+    /// The run goes on, with a warning.
     Warn,
 }
 
 /// What a check asks.
 #[derive(Debug, Clone, Copy)]
 pub enum Question<'a> {
-    /// Columns that together name a row.
+    /// Columns that together identify a row.
     Unique(&'a TableColumns),
     /// Columns that always have a value.
     NotNull(&'a TableColumns),

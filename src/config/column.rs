@@ -19,77 +19,77 @@ const PLAIN_TYPES: [&str; 6] = ["string", "integer", "date", "timestamp", "boole
 /// The `format` of a column's type: what JSON Schema cannot say of it, [`ColumnType`] does.
 pub const COLUMN_TYPE: &str = "column-type";
 
-/// A column of an extract. A type alone is short for a column with nothing else said.
+/// A column of an extract. A type alone is short for a column with a type and no other keys.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Column {
-    /// Its type.
+    /// The type.
     #[serde(rename = "type")]
     pub column_type: ColumnType,
-    /// What it says, where its name does not.
+    /// What the column means, if its name does not say it.
     #[serde(default)]
     pub description: Option<String>,
-    /// Its names in the files, if others: the first of them that a file has.
+    /// The column's names in the files, if they differ from its name here. The first one that a file has is used.
     #[serde(default, deserialize_with = "one_or_several")]
     #[schemars(with = "Names")]
     pub from: Vec<Text>,
-    /// Whether a row without a value, or with one that breaks the contract, is rejected.
+    /// Whether a row is rejected if it has no value in this column, or one that breaks the contract.
     #[serde(default)]
     pub required: bool,
-    /// What a value that breaks the contract costs: the value, which becomes null and is counted (`null`), or the row (`reject`). Without
-    /// this it costs the row if the column is `required`, of the source's key or its event time, and else the value alone.
+    /// What happens if a value breaks the contract: it becomes null and is counted (`null`), or its row is rejected (`reject`). By default
+    /// the row is rejected if the column is `required`, part of the key or the event time; otherwise the value becomes null.
     #[serde(default)]
     pub on_error: Option<Spanned<OnError>>,
-    /// Whether files may lack the column altogether.
+    /// Whether there may be files without this column.
     #[serde(default)]
     pub optional: bool,
-    /// The only values accepted, if any are named.
+    /// The only values that are accepted. By default all values are.
     #[serde(default)]
     #[schemars(with = "Vec<Literal>")]
     pub accepted: Vec<String>,
-    /// Words of the sender's, and what each stands for here: a value of the column's type, as `{unsub: unsubscribe}` or `{ja: true}`.
+    /// Words of the sender, each with the value that it stands for, such as `{unsub: unsubscribe}` or `{ja: true}`.
     #[serde(default)]
     #[schemars(with = "IndexMap<String, Literal>")]
     pub values: IndexMap<String, Spanned<String>>,
-    /// How extracts write it, if not as ISO 8601 or as `1234.56`: for a date or timestamp a pattern as `%d/%m/%Y %H:%M`, or the unit that
-    /// it counts from 1970 (`epoch_s`, `epoch_ms` or `epoch_us`); for a number how 1234.56 is written, as `1.234,56`.
+    /// How extracts write the value, if not in ISO 8601 or like `1234.56`. For a date or timestamp: a pattern such as `%d/%m/%Y %H:%M`, or
+    /// the unit in which it counts from 1970 (`epoch_s`, `epoch_ms` or `epoch_us`). For a number: how 1234.56 is written, such as `1.234,56`.
     #[serde(default)]
     pub format: Option<Spanned<String>>,
-    /// The smallest value accepted. A date or timestamp is of the years 1900 to 2200, or 9999-12-31, unless bounds reach further.
+    /// The smallest value that is accepted. By default, a date or timestamp must be in the years 1900 to 2200, or be 9999-12-31.
     #[serde(default)]
     #[schemars(with = "Option<Literal>")]
     pub min: Option<Spanned<String>>,
-    /// The largest value accepted.
+    /// The largest value that is accepted.
     #[serde(default)]
     #[schemars(with = "Option<Literal>")]
     pub max: Option<Spanned<String>>,
     /// A regular expression that the whole value must match.
     #[serde(default)]
     pub pattern: Option<Spanned<String>>,
-    /// Whether its values are personal data, which never reach a message or a report.
+    /// Whether the values are personal data, which never reach a message, log or record.
     #[serde(default)]
     pub personal: bool,
-    /// That it says whether somebody may be written to. What may be a no is never lost: of rows with one key and time the no wins, and a
-    /// row that may carry a no and cannot be kept, or a damaged file, refuses the run.
+    /// Says that the column holds permissions to contact somebody. No opt-out is lost: if rows have the same key and time, the no wins, and a
+    /// row that may be an opt-out and cannot be kept refuses the run. So does a damaged file.
     #[serde(default)]
     pub consent: Option<Consent>,
 }
 
-/// What a value that breaks the contract costs.
+/// What happens if a value breaks the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnError {
-    /// The value: it becomes null, and is counted.
+    /// The value becomes null, and is counted.
     Null,
-    /// The row.
+    /// The row is rejected.
     Reject,
 }
 
-/// Which values of a column are a no.
+/// Which values of a column mean no.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Consent {
-    /// The values that say no; one that is missing or cannot be read may be one.
+    /// The values that mean no. A value that is missing or cannot be read may also mean no.
     #[schemars(with = "Vec<Literal>")]
     pub no: Vec<Spanned<String>>,
 }

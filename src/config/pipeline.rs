@@ -12,19 +12,19 @@ use super::profile::Profile;
 use super::schema::{names_of, table_names};
 use super::spanned::{Literal, Spanned};
 
-/// A pipeline: what is read, with which parameters, who belongs to which segment, and what is published.
+/// A pipeline: the sources that it reads, its parameters, its segments, and the tables that it publishes.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Pipeline {
-    /// The version of this format; 1.
+    /// The version of this format, which is 1.
     #[schemars(range(min = 1, max = 1))]
     pub version: Spanned<u32>,
-    /// The pipeline's name, as run records and summaries show it.
+    /// The pipeline's name, which run records and summaries show.
     pub name: Spanned<String>,
     /// What the pipeline is for.
     #[serde(default)]
     pub description: Option<String>,
-    /// The IANA time zone that days are counted in; UTC unless said.
+    /// The IANA time zone in which days are counted. The default is UTC.
     #[serde(default)]
     pub time_zone: Option<Spanned<String>>,
     /// Values that extracts have where there is none: in any case, with or without space around them, they are null in columns that are
@@ -32,7 +32,7 @@ pub struct Pipeline {
     #[serde(default = "null_values")]
     #[schemars(with = "Vec<Literal>")]
     pub null_values: Vec<String>,
-    /// Values that SQL reads as `$name` and `--param name=value` overrides.
+    /// Values that SQL reads as `$name`. `--param name=value` overrides them for a run.
     #[serde(default)]
     pub parameters: IndexMap<String, Parameter>,
     /// Small tables kept in this file, which SQL reads as `reference.name`.
@@ -42,7 +42,7 @@ pub struct Pipeline {
     /// The extracts, which SQL reads as `sources.name`.
     #[schemars(extend("propertyNames" = table_names()))]
     pub sources: IndexMap<String, Source>,
-    /// What is known of the customer profile that segment rules read.
+    /// What is known about the customer profile, which segment rules read.
     #[serde(default)]
     pub profile: Profile,
     /// Which identifiers there are, and what keeps strangers apart, for the edges of the model `identity.edges`.
@@ -51,7 +51,7 @@ pub struct Pipeline {
     /// Sets of segments over the customer profile.
     #[serde(default)]
     pub segments: IndexMap<String, SegmentSet>,
-    /// What must hold of the outputs before they are published.
+    /// What must be true of the outputs before they are published.
     #[serde(default)]
     pub checks: Vec<Check>,
     /// What is published, and where.
@@ -62,19 +62,19 @@ pub struct Pipeline {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Parameter {
-    /// Its type.
+    /// The type.
     #[serde(rename = "type")]
     pub column_type: ColumnType,
-    /// Its value unless `--param` gives another.
+    /// The value, unless `--param` gives another one.
     #[schemars(with = "Literal")]
     pub default: Spanned<String>,
-    /// The smallest value allowed (integers).
+    /// The smallest value allowed, for integers.
     #[serde(default)]
     pub min: Option<i64>,
-    /// The largest value allowed (integers).
+    /// The largest value allowed, for integers.
     #[serde(default)]
     pub max: Option<i64>,
-    /// What it does, with its unit.
+    /// What the parameter does, and its unit.
     #[serde(default)]
     pub description: Option<String>,
 }
@@ -93,41 +93,41 @@ pub struct ReferenceTable {
     pub rows: Vec<Spanned<Vec<Option<String>>>>,
 }
 
-/// An extract made by another system, and the contract it must keep.
+/// An extract that another system writes, and its contract.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
-    /// What a row means and who makes it.
+    /// What a row means, and which system writes it.
     #[serde(default)]
     pub description: Option<String>,
-    /// A path or URL of the files, with `*`, `?`, `[…]` and `**` as wildcards (`[*]` is the sign itself): a local path, `file://`, `s3://`,
+    /// The path or URL of the files, with the wildcards `*`, `?`, `[…]` and `**` (`[*]` stands for the character itself): a local path, `file://`, `s3://`,
     /// `gs://`, `az://` or `http(s)://`.
     pub location: Spanned<String>,
-    /// The files' format; unless said, told from the ending of a name, and from the first bytes of a file whose name has none.
+    /// The format of the files. By default it is recognised by the ending of a file's name, or else by the file's first bytes.
     #[serde(default)]
     pub format: Option<SourceFormat>,
-    /// The column that says when the row's event happened. Rows at or after the as-of day are out of window.
+    /// The column that says when a row's event happened. Rows on or after the as-of day are out of window.
     pub event_time: Spanned<String>,
-    /// Columns that name a row. Of rows with an equal key one is kept: the latest by event time.
+    /// The columns that identify a row. Of several rows with the same key, the latest by event time is kept.
     #[serde(default)]
     pub key: Vec<Spanned<String>>,
     /// How many rows may be rejected before the run is refused.
     #[serde(default)]
     pub reject_budget: RejectBudget,
-    /// What to do with columns of the files that are not named below.
+    /// What to do with columns of the files that the contract does not name.
     #[serde(default)]
     pub unknown_columns: UnknownColumns,
-    /// How old the newest of the extract may be before the run waits for a newer one (exit 99).
+    /// How old the newest row or file may be. If it is older, the run waits for a newer extract (exit 99).
     #[serde(default)]
     pub freshness: Freshness,
-    /// The fewest files there must be; with fewer the run waits (exit 99). A location that has never had any is wrong (exit 2), unless this
-    /// is 0.
+    /// The smallest number of files. With fewer files the run waits (exit 99). If a location has never had any files, it is wrong (exit 2),
+    /// unless this is 0.
     #[serde(default = "one")]
     pub min_files: u64,
-    /// The fewest rows there must be; with fewer the run is refused. An empty extract is accepted unless this says otherwise.
+    /// The smallest number of rows. With fewer rows the run is refused. By default an empty extract is accepted.
     #[serde(default)]
     pub min_rows: u64,
-    /// The columns that are read.
+    /// The columns to read.
     #[serde(deserialize_with = "columns")]
     #[schemars(schema_with = "columns_schema")]
     pub columns: IndexMap<String, Column>,
@@ -144,15 +144,15 @@ pub enum UnknownColumns {
     Refuse,
 }
 
-/// How old the newest of an extract may be, in days before the as-of day. The as-of day counts, not the clock, so that a
-/// backfill of an old day asks for that day's extracts.
+/// How old the newest row or file of an extract may be, in days before the as-of day. Days are counted from the as-of day and not from
+/// today, so that a backfill of an old day needs the extracts of that day.
 #[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Freshness {
-    /// The newest event within the window.
+    /// The age of the newest row before the as-of day.
     #[serde(default)]
     pub newest_row_days: Option<u32>,
-    /// The newest file's time of last change.
+    /// The age of the newest file, by its time of last change.
     #[serde(default)]
     pub newest_file_days: Option<u32>,
 }
@@ -295,17 +295,17 @@ impl From<TruthOrWord> for Standalone {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SegmentSet {
-    /// In how many segments of the set a customer is.
+    /// In how many segments of the set a customer can be.
     pub kind: Spanned<SetKind>,
     /// What the set is for.
     #[serde(default)]
     pub description: Option<String>,
-    /// By channel, the condition on which a customer may be reached through it, as `email: can_email`. Of a segment with that
-    /// channel, customers for whom it does not hold are withheld, and counted.
+    /// For each channel, the condition under which a customer may be reached through it, such as `email: can_email`. Customers who match
+    /// a segment with that channel but not the condition are withheld, and counted.
     #[serde(default)]
     #[schemars(extend("propertyNames" = names_of::<Channel>()))]
     pub permissions: IndexMap<Channel, Spanned<String>>,
-    /// The segments; in an exclusive set the first whose rule matches wins.
+    /// The segments. In an exclusive set, a customer is in the first segment whose rule matches.
     pub segments: Vec<Segment>,
 }
 
@@ -313,19 +313,19 @@ pub struct SegmentSet {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SetKind {
-    /// Every customer is in exactly one: the first whose rule matches.
+    /// Every customer is in exactly one segment: the first one whose rule matches.
     Exclusive,
-    /// Every customer is in exactly one: the only one whose rule matches, so the order of the rules means nothing.
+    /// Every customer is in exactly one segment: the only one whose rule matches. The order of the rules does not matter.
     Partition,
-    /// A customer is in every one whose rule matches, which may be none.
+    /// A customer is in every segment whose rule matches, which may be none.
     Overlapping,
 }
 
-/// A group of customers alike in a way that changes what one would say to them.
+/// A group of customers to whom a company would say the same.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Segment {
-    /// Its name, unique in the set.
+    /// The segment's name, unique in the set.
     pub name: Spanned<String>,
     /// A SQL boolean expression over the customer profile.
     pub when: Spanned<String>,
@@ -347,7 +347,7 @@ pub enum Channel {
     Sms,
     /// Letter.
     Post,
-    /// On the site or in the app, when the customer comes.
+    /// The web site or the app, when the customer visits it.
     Web,
     /// Not to be contacted.
     None,
@@ -359,21 +359,21 @@ pub enum Channel {
 pub struct Outputs {
     /// A path or URL under which publications are kept: a local path, `file://`, `s3://`, `gs://` or `az://`.
     pub destination: Spanned<String>,
-    /// Which days `segmill clean` keeps; all of them unless said.
+    /// Which days stay published when `segmill clean` runs. By default all of them stay.
     #[serde(default)]
     pub keep: Option<Keep>,
     /// The tables.
     pub tables: IndexMap<String, TableOutput>,
 }
 
-/// Which days `segmill clean` keeps; the others it may let go. The latest always stays.
+/// Which days stay published. `segmill clean` may withdraw the others. The latest day always stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Keep {
-    /// So many of the newest published days.
+    /// The number of newest published days to keep.
     #[schemars(range(min = 1))]
     pub days: u64,
-    /// Of the older ones, the last of each of so many of the newest months that have one.
+    /// The number of months for which to keep one older day: the last published day of the month.
     #[serde(default)]
     pub months: u64,
 }
@@ -382,11 +382,11 @@ pub struct Keep {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TableOutput {
-    /// The model it holds.
+    /// The model whose rows are published.
     pub model: Spanned<String>,
-    /// The columns it is sorted by; together they must name a row.
+    /// The columns by which the table is sorted. Together they must identify a row.
     pub sort: Vec<Spanned<String>>,
-    /// Columns that hold personal data under another name than in the source that marks it: left out when rows are shown.
+    /// Columns with personal data that have another name than in the source that marks them. They are left out when rows are shown.
     #[serde(default)]
     pub personal: Vec<Spanned<String>>,
 }

@@ -6,20 +6,20 @@ use serde::Deserialize;
 
 use super::spanned::{Literal, Spanned};
 
-/// What is known of the customer profile. Segment rules are proved with it before data is read, and every run holds the
-/// profile to it before a rule is asked.
+/// What is known about the customer profile. Segment rules are proved with these declarations before data is read, and every run compares
+/// the profile with them before it evaluates a rule.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
-    /// The values that columns may have.
+    /// The domains of columns: the values that they can have.
     #[serde(default)]
     pub columns: IndexMap<String, Spanned<Domain>>,
-    /// Conditions that are true for every customer, as `frequency = 0 or r_score >= 1`.
+    /// Conditions that are true for every customer, such as `frequency = 0 or r_score >= 1`.
     #[serde(default)]
     pub always: Vec<Spanned<String>>,
 }
 
-/// The values that a column of the profile may have.
+/// The domain of a column of the profile: the values that it can have.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Domain {
@@ -29,15 +29,15 @@ pub struct Domain {
     /// Whether every customer has a value.
     #[serde(default)]
     pub required: bool,
-    /// The only values there are.
+    /// The only values that the column has.
     #[serde(default)]
     #[schemars(with = "Vec<Literal>")]
     pub accepted: Vec<Spanned<String>>,
-    /// The smallest value there is.
+    /// The smallest value that the column has.
     #[serde(default)]
     #[schemars(with = "Option<Literal>")]
     pub min: Option<Spanned<String>>,
-    /// The largest value there is.
+    /// The largest value that the column has.
     #[serde(default)]
     #[schemars(with = "Option<Literal>")]
     pub max: Option<Spanned<String>>,

@@ -1,4 +1,4 @@
-//! E-mail addresses: as they are written in extracts, and in the one form that they are compared in.
+//! E-mail addresses: reads them as extracts write them, and brings them into the normal form in which they are compared.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -15,18 +15,18 @@ use super::text::{is_ignorable, lower, tidy};
 const MAX_ADDRESS_BYTES: usize = 254;
 /// The most bytes a label of a domain may have (RFC 1035).
 const MAX_LABEL_BYTES: usize = 63;
-/// The most bytes of a domain that is looked at; more can be none, however it is written.
+/// The most bytes of a domain as written; a longer text cannot be a domain in any form.
 const MAX_WRITTEN_DOMAIN_BYTES: usize = 1024;
-/// What may stand around an address and is no part of it.
+/// Characters that may surround an address without being part of it.
 const AROUND: &str = "'\"`,;:<>()[]{} ";
-/// What else may stand behind one.
+/// Further characters that may follow an address.
 const BEHIND: &str = ".!?";
-/// What comes between the words of a text, of which some may be addresses.
+/// Separators between the words of a text, some of which may be addresses.
 const BETWEEN: &str = "\"`,;:<>()[]{}|/\\ ";
-/// What a local part has only in quotation marks.
+/// Characters that a local part can have only within quotation marks.
 const QUOTED: &str = "\"(),:;<>@[\\] ";
 
-/// The e-mail address that a text holds, in the form that it is compared in; none when it holds none, or several.
+/// The only e-mail address in a text, in normal form; `None` if there are none or several.
 pub fn email_address(text: &str) -> Option<String> {
     if let Some(address) = plain_address(text) {
         return Some(address);
@@ -37,7 +37,7 @@ pub fn email_address(text: &str) -> Option<String> {
     mailboxes.iter().all(|other| *other == first).then_some(first)
 }
 
-/// Every e-mail address that can be read in a text, wherever it stands, in the form that it is compared in.
+/// Every e-mail address that can be read anywhere in a text, in normal form.
 pub(super) fn email_addresses(text: &str) -> Vec<String> {
     if let Some(address) = plain_address(text) {
         return vec![address];
@@ -48,7 +48,7 @@ pub(super) fn email_addresses(text: &str) -> Vec<String> {
     mailboxes(&text).into_iter().chain(words).filter(|address| known.insert(address.clone())).collect()
 }
 
-/// Of Gmail the mailbox that an address leads to: dots and `+tags` make no other.
+/// The mailbox of an address: Gmail's dots and `+tags` do not make another mailbox.
 pub(super) fn email_mailbox(text: &str) -> Option<String> {
     let address = email_address(text)?;
     let (mailbox, domain) = address.rsplit_once('@')?;
@@ -59,7 +59,7 @@ pub(super) fn email_mailbox(text: &str) -> Option<String> {
     (!mailbox.is_empty()).then(|| format!("{mailbox}@gmail.com"))
 }
 
-/// The address of a text that is one and nothing else, as nearly all are.
+/// The address of a text that consists of one address alone, as nearly all do.
 fn plain_address(text: &str) -> Option<String> {
     let (local, domain) = text.trim_ascii().split_once('@')?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
@@ -68,7 +68,7 @@ fn plain_address(text: &str) -> Option<String> {
     (is_plain && !with_punycode()).then(|| joined(local, domain.trim_end_matches('.').to_ascii_lowercase())).flatten()
 }
 
-/// A text as it was meant: in plain characters, and without `mailto:`.
+/// A text in plain characters, and without `mailto:`.
 fn written(text: &str) -> Cow<'_, str> {
     let text = tidy(text);
     match without_mailto(&text) {
@@ -78,7 +78,7 @@ fn written(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A text with every `mailto:` URI (RFC 6068) replaced by the addresses that it is to; none when there is none.
+/// A text with every `mailto:` URI (RFC 6068) replaced by its addresses; `None` if there is none.
 fn without_mailto(text: &str) -> Option<String> {
     const SCHEME: &str = "mailto:";
     let folded = text.to_ascii_lowercase();
@@ -150,7 +150,7 @@ fn without_comments(text: &str) -> String {
     outside.collect()
 }
 
-/// An address that a text is, but for what stands around it.
+/// The address of a text that consists of one address and surrounding characters.
 fn address(text: &str) -> Option<String> {
     let text = text.trim_start_matches(|c| AROUND.contains(c)).trim_end_matches(|c| AROUND.contains(c) || BEHIND.contains(c));
     let (local, domain) = text.split_once('@')?;
@@ -163,7 +163,7 @@ fn address(text: &str) -> Option<String> {
     joined(local, domain_of(domain)?)
 }
 
-/// The address of a local part and a domain in its one form.
+/// The normal form of an address, from its local part and domain.
 fn joined(local: &str, domain: String) -> Option<String> {
     let mut labels = 0;
     for label in domain.split('.') {

@@ -1,4 +1,4 @@
-//! Functions of Segmill's own in SQL: identifiers in the one form that they are compared in.
+//! Segmill's own SQL functions, which bring identifiers into the normal form in which they are compared.
 
 mod addresses;
 mod phones;
@@ -17,17 +17,16 @@ use sha2::{Digest, Sha256};
 pub use addresses::email_address;
 pub use phones::phone_number;
 
-/// The functions, for an engine to know:
+/// The functions that an engine registers:
 ///
 /// - `email_address(text)`: the one e-mail address that a text holds, in lower case, with its domain in ASCII: of `Bob <bob@mail.example>`,
-///   `mailto:bob@mail.example` and whatever else names one; null when it holds none, or several
+///   `mailto:bob@mail.example` and similar forms; null if there are none or several
 /// - `email_addresses(text)`: a list of every e-mail address that can be read in a text
-/// - `email_mailbox(text)`: as `email_address`, and of Gmail the mailbox that an address leads to: dots and `+tags` make no other
+/// - `email_mailbox(text)`: as `email_address`, but without Gmail's dots and `+tags`, which do not make another mailbox
 /// - `phone_number(text, region)`: in E.164 (`+447700900123`), where a number without a country code is of the region
 ///   (`GB`); null when it is no number
 /// - `phone_numbers(text, region)`: a list of every number that can be read in a text
-/// - `identifier(text, $null_values)`: without space around it or characters that nobody sees; null when it is a word that stands for
-///   nobody
+/// - `identifier(text, $null_values)`: without surrounding space and invisible characters; null if it is one of the values for nobody
 pub fn all() -> Vec<ScalarUDF> {
     vec![
         one_text("email_address", 1, |text, _| email_address(text)),
@@ -39,7 +38,7 @@ pub fn all() -> Vec<ScalarUDF> {
     ]
 }
 
-/// The functions that hide identifiers. Their salt is given once, before anything is computed.
+/// The functions that hide identifiers. Their salt is set once, before anything is computed.
 ///
 /// - `identifier_hash(text)`: what stands for a personal identifier in customers' ids and wherever a model publishes one: 20 hexadecimal
 ///   digits of its SHA-256, or, with a salt, of its HMAC-SHA256 (RFC 2104), which nobody can find by trying addresses who does not know the
@@ -70,7 +69,7 @@ pub fn hashing_with(salt: &Arc<OnceLock<String>>) -> [ScalarUDF; 2] {
 /// Hexadecimal digits of a hash that hides an identifier: 80 bits, so that two never have the same one.
 pub const HASH_DIGITS: usize = 20;
 
-/// What stands for a personal identifier.
+/// The hash that replaces a personal identifier.
 pub fn identifier_hash(salt: &str, identifier: &str) -> String {
     let keyed = || Hmac::<Sha256>::new_from_slice(salt.as_bytes()).ok();
     let mut digits = match if salt.is_empty() { None } else { keyed() } {
@@ -84,12 +83,12 @@ pub fn identifier_hash(salt: &str, identifier: &str) -> String {
     digits
 }
 
-/// What a personal identifier of a type is published as: nobody reads the identifier out of it, and equal ones stay equal.
+/// The published form of a personal identifier of a type: it hides the identifier, and equal identifiers stay equal.
 pub fn hashed_identifier(identifier_type: &str, salt: &str, identifier: &str) -> String {
     format!("{identifier_type}:{}", identifier_hash(salt, identifier))
 }
 
-/// A function that gives a text.
+/// A function that returns a text.
 fn one_text(name: &str, arguments: usize, of: fn(&str, &str) -> Option<String>) -> ScalarUDF {
     let evaluate = move |values: &[ColumnarValue]| {
         let found: StringArray = each(values, of)?.into_iter().map(Option::flatten).collect();
@@ -98,7 +97,7 @@ fn one_text(name: &str, arguments: usize, of: fn(&str, &str) -> Option<String>) 
     create_udf(name, vec![DataType::Utf8; arguments], DataType::Utf8, Volatility::Immutable, Arc::new(evaluate))
 }
 
-/// A function that gives a list of texts.
+/// A function that returns a list of texts.
 fn texts(name: &str, arguments: usize, of: fn(&str, &str) -> Vec<String>) -> ScalarUDF {
     let evaluate = move |values: &[ColumnarValue]| {
         let mut lists = ListBuilder::new(StringBuilder::new());
@@ -114,7 +113,7 @@ fn texts(name: &str, arguments: usize, of: fn(&str, &str) -> Vec<String>) -> Sca
     create_udf(name, vec![DataType::Utf8; arguments], list, Volatility::Immutable, Arc::new(evaluate))
 }
 
-/// What a function gives for each row; nothing where an argument is null.
+/// The function's result for each row; null if an argument is null.
 fn each<T: Clone>(values: &[ColumnarValue], of: fn(&str, &str) -> T) -> Result<Vec<Option<T>>, DataFusionError> {
     let arrays = ColumnarValue::values_to_arrays(values)?;
     let texts = arrays[0].as_string::<i32>();
@@ -137,7 +136,7 @@ fn each<T: Clone>(values: &[ColumnarValue], of: fn(&str, &str) -> T) -> Result<V
     Ok(found)
 }
 
-/// What was found, as one value where every argument is one.
+/// The results as an array, or as one value if every argument is one value.
 fn answer(values: &[ColumnarValue], found: ArrayRef) -> Result<ColumnarValue, DataFusionError> {
     if values.iter().all(|value| matches!(value, ColumnarValue::Scalar(_))) {
         return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&found, 0)?));

@@ -1,4 +1,4 @@
-//! Phone numbers: as they are written in extracts, and in the one form that they are compared in.
+//! Phone numbers: reads them as extracts write them, and brings them into the normal form in which they are compared.
 
 use std::borrow::Cow;
 
@@ -8,13 +8,13 @@ use super::text::tidy;
 
 /// The digits of a number with its country code: E.164 allows no more, and fewer reach nobody.
 const NUMBER_DIGITS: std::ops::RangeInclusive<usize> = 8..=15;
-/// The most bytes of a text that is looked at as one number.
+/// The most bytes of a text that is read as one number.
 const MAX_WRITTEN_BYTES: usize = 128;
 /// The URIs that name a number.
 const SCHEMES: [&str; 5] = ["tel:", "sms:", "callto:", "whatsapp:", "phone:"];
-/// What introduces an extension, which is no part of a number.
+/// Words that introduce an extension, which is not part of the number.
 const EXTENSIONS: [&str; 4] = ["extension", "ext", "x", "#"];
-/// What may stand around a number and is no part of it.
+/// Characters that may surround a number without being part of it.
 const AROUND: &str = "'\"`,;:<>[]{} ";
 
 /// A phone number in E.164; one without a country code is of the region.

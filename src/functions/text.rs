@@ -1,11 +1,11 @@
-//! Texts as people and programs write them, brought into plain characters before they are taken apart.
+//! Brings texts into plain characters before they are parsed.
 
 use std::borrow::Cow;
 
 use unicode_normalization::UnicodeNormalization;
 
 /// A text in plain characters, without space around it: compatibility forms composed (NFKC, so full-width letters and digits are
-/// the usual ones), characters that nobody sees left out, line ends and every kind of space a space, and every kind of full stop,
+/// the usual ones), invisible characters left out, line ends and every kind of space a space, and every kind of full stop,
 /// hyphen and quotation mark the usual one.
 pub(super) fn tidy(text: &str) -> Cow<'_, str> {
     if text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {

@@ -1,9 +1,9 @@
-//! Dates and moments as ISO 8601 and its everyday relatives write them.
+//! Reads dates and moments in ISO 8601 and in common variants of it.
 
 use super::time::Time;
 use super::units::{DAY_MICROS, SECOND_MICROS};
 
-/// What a text says: a day alone, or a time.
+/// The meaning of a text: a day alone, or a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Written {
     /// A day, counted from 1970-01-01.
@@ -13,7 +13,7 @@ pub enum Written {
 }
 
 impl Written {
-    /// The time that is meant: of a day alone, what the clocks show when it begins.
+    /// The time that is meant: for a day alone, the local time at which it begins.
     pub fn time(self) -> Time {
         match self {
             Written::Day(day) => Time::Local(i64::from(day) * DAY_MICROS),

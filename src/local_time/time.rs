@@ -8,7 +8,7 @@ use super::zone::Zone;
 pub enum Time {
     /// A moment, in microseconds since 1970-01-01T00:00:00Z.
     Instant(i64),
-    /// What the clocks showed, in microseconds since 1970-01-01T00:00:00 as they showed it.
+    /// A local time, in microseconds since the local time 1970-01-01T00:00:00.
     Local(i64),
 }
 
@@ -21,7 +21,7 @@ impl Time {
         }
     }
 
-    /// The day that it falls on in a zone, counted from 1970-01-01; none beyond the calendar.
+    /// The day on which the moment falls in a zone, counted from 1970-01-01; `None` outside the calendar.
     pub fn day(self, zone: &Zone) -> Option<i32> {
         match self {
             Time::Instant(micros) => zone.day_of(micros),

@@ -1,6 +1,6 @@
-//! The clocks of one time zone, without asking the time zone database for every value.
+//! Local times of one time zone, without looking up every value in the time zone database.
 //!
-//! The offset is looked up once for a day that has only one; on the others, and far from today, the database is asked.
+//! For a day that has only one offset, the offset is looked up once. For other days, and for days far from today, each value is looked up.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -11,9 +11,9 @@ use chrono::{DateTime, NaiveDate, Offset, TimeZone};
 
 use super::units::{DAY_MICROS, SECOND_MICROS};
 
-/// How close a day is looked at: between two moments so far apart no zone changes its offset and changes it back.
+/// The distance between two looks at a day: within it, no zone changes its offset and changes it back.
 const STEP: i64 = 15 * 60 * SECOND_MICROS;
-/// No clocks are further from UTC than this, nor do they ever skip more.
+/// The largest offset from UTC, and the longest time that clocks ever skip.
 const FARTHEST: i64 = 26 * 60 * 60 * SECOND_MICROS;
 /// The days whose offsets are kept, counted from 1970-01-01: those from 1930 until 2129.
 const FIRST_DAY: i64 = -14_610;
@@ -29,19 +29,19 @@ pub struct Zone {
     clocks: Clocks,
     /// For every day, counted in UTC, its offset in seconds.
     offsets: Vec<AtomicI32>,
-    /// The change of clocks that was last asked for: times that are skipped come in runs.
+    /// The change of clocks that was last looked up, since skipped times usually come one after the other.
     last_skip: Mutex<Option<Skip>>,
 }
 
 /// The moment at which the clocks of a zone, by its IANA name, showed a local time, by the rule of [`Zone::instant_of`]; none when there
-/// is no such zone. For single values: nothing is kept for the next.
+/// is no such zone. It is meant for single values, since it caches nothing.
 pub fn instant_in(zone: &str, local: i64) -> Option<i64> {
     let clocks = Clocks(zone.parse().ok()?);
     let skipped = || clocks.skip_of(local).map_or(0, |skip| skip.offset_before);
     Some(local.saturating_sub(clocks.offset_of_local(local)?.unwrap_or_else(skipped)))
 }
 
-/// What the time zone database says.
+/// Looks up an offset in the time zone database.
 struct Clocks(Tz);
 
 /// Clocks put forward: from `local_from` on they showed `local_to`, and what lies between was skipped.
@@ -100,7 +100,7 @@ impl Zone {
         self.first_moment(arrow::datatypes::Date32Type::from_naive_date(date))
     }
 
-    /// By how much the clocks are ahead at a moment, in microseconds; none beyond the calendar.
+    /// The offset from UTC at a moment, in microseconds; `None` outside the calendar.
     #[inline]
     fn offset_at(&self, instant: i64) -> Option<i64> {
         let seconds = match self.offset_of_day(instant.div_euclid(DAY_MICROS)) {
@@ -110,7 +110,7 @@ impl Zone {
         Some(i64::from(seconds) * SECOND_MICROS)
     }
 
-    /// The offset during the whole of a day of UTC, in seconds; [`CHANGES`] for one that must be looked at more closely.
+    /// The offset during a whole day of UTC, in seconds; [`CHANGES`] if it changes during the day.
     fn offset_of_day(&self, day: i64) -> i32 {
         let known = usize::try_from(day.saturating_sub(FIRST_DAY)).ok().and_then(|at| self.offsets.get(at));
         let Some(known) = known else { return CHANGES };

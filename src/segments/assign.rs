@@ -21,13 +21,13 @@ use crate::sql;
 pub struct Assigned {
     /// The members of each segment, in order of set, segment (by priority) and customer.
     pub(super) members: Vec<Members>,
-    /// How many each segment lost because its channel may not reach them, by set and segment in order.
+    /// How many customers each segment withholds because its channel may not reach them, by set and segment in order.
     pub(super) withheld: Vec<Vec<u64>>,
     /// How many customers there are.
     pub customers: u64,
 }
 
-/// Who is in one segment.
+/// The members of one segment.
 #[derive(Debug)]
 pub(super) struct Members {
     pub(super) segment_set: String,
@@ -53,18 +53,18 @@ pub struct Assigner<'a> {
     verification: Verification<'a>,
     threads: usize,
     found: Vec<InSet>,
-    /// What the members take in memory.
+    /// The memory that the members take.
     bytes: usize,
     nameless: usize,
     customers: u64,
 }
 
-/// Who of some customers is in the segments of one set.
+/// The members of the segments of one set, among some customers.
 #[derive(Debug, Default)]
 struct InSet {
     /// The members of each segment, in order.
     members: Vec<Vec<ArrayRef>>,
-    /// How many members each segment lost because its channel may not reach them.
+    /// How many customers each segment withholds because its channel may not reach them.
     lost: Vec<u64>,
     /// How many customers no rule matches.
     left_out: usize,
@@ -73,13 +73,13 @@ struct InSet {
 }
 
 impl<'a> Assigner<'a> {
-    /// Nobody is in a segment yet.
+    /// An assigner to which no customer has been added.
     pub fn new(sets: &'a [RuleSet], domains: &'a Domains, threads: usize) -> Self {
         let found = sets.iter().map(|set| InSet::new(set.rules.len())).collect();
         Assigner { sets, verification: domains.verification(), threads, found, bytes: 0, nameless: 0, customers: 0 }
     }
 
-    /// Puts the next customers into segments. They must come in order of customer.
+    /// Assigns the next customers. They must come in order of customer.
     ///
     /// # Errors
     /// [`Error::Refused`] when a rule fails on a row.
@@ -102,15 +102,15 @@ impl<'a> Assigner<'a> {
         Ok(())
     }
 
-    /// What the members take in memory so far, in bytes.
+    /// The memory that the members take so far, in bytes.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Who is in which segment, once all customers have come.
+    /// The members of every segment, after all customers have been added.
     ///
     /// # Errors
-    /// [`Error::Refused`] when the profile is not what was declared of it, a row names no customer, an exclusive set or a partition
+    /// [`Error::Refused`] when the profile breaks a declaration, a row has no customer id, an exclusive set or a partition
     /// leaves customers out, or two rules of a partition match one.
     pub fn finish(self) -> Result<Assigned> {
         self.verification.finish()?;
@@ -182,7 +182,7 @@ fn in_set(set: &RuleSet, batch: &RecordBatch) -> Result<InSet> {
     Ok(found)
 }
 
-/// Which rows a rule matches; a rule that is neither true nor false does not.
+/// Which rows a rule matches. A rule that is null for a row does not match it.
 fn matches(set: &RuleSet, (segment, place): (&str, &str), rule: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> Result<BooleanArray> {
     let evaluated = rule.evaluate(batch).and_then(|value| value.into_array(batch.num_rows()));
     let evaluated = evaluated.map_err(|error| {

@@ -20,7 +20,7 @@ use crate::sql;
 /// The most values that a column of the profile may list.
 const MAX_ACCEPTED: usize = 2_000;
 
-/// What is known of the profile.
+/// The declarations about the profile.
 #[derive(Debug, Default)]
 pub struct Domains {
     columns: Vec<ColumnDomain>,
@@ -43,7 +43,7 @@ pub(super) struct ColumnDomain {
 #[derive(Debug)]
 pub(super) struct Always {
     pub text: String,
-    /// As messages have it.
+    /// The condition as messages show it.
     pub shown: String,
     /// Where it stands.
     place: String,
@@ -51,7 +51,7 @@ pub(super) struct Always {
 }
 
 impl Domains {
-    /// What is known of the columns of the profile.
+    /// Types the declarations about the columns of the profile.
     ///
     /// # Errors
     /// [`Error::Project`] with every column that is not there, every value that is not of its column's type, and every
@@ -116,11 +116,11 @@ impl Domains {
     }
 }
 
-/// How far a profile is what was declared of it.
+/// Counts the rows of a profile that break a declaration.
 #[derive(Debug)]
 pub struct Verification<'a> {
     columns: Vec<(&'a ColumnDomain, Faults)>,
-    /// With for how many customers it does not hold.
+    /// Each condition, with the number of customers for whom it does not hold.
     always: Vec<(&'a Always, usize)>,
 }
 
@@ -169,7 +169,7 @@ impl Verification<'_> {
 }
 
 impl ColumnDomain {
-    /// Which of some values may be there; null may not be told here.
+    /// Which of some values are allowed. Null is not judged here.
     pub(super) fn admits(&self, array: &ArrayRef) -> Result<BooleanArray, arrow::error::ArrowError> {
         let mut admitted = BooleanArray::from(vec![self.accepted.is_empty(); array.len()]);
         for value in &self.accepted {
@@ -185,7 +185,7 @@ impl ColumnDomain {
     }
 }
 
-/// In how many rows a column is not what was declared of it, by what was declared.
+/// The number of rows in which a column breaks a declaration, for each declaration.
 #[derive(Debug, Default)]
 struct Faults {
     missing: usize,
@@ -234,7 +234,7 @@ fn customers_of(count: usize) -> String {
 
 type Compare = fn(&dyn Datum, &dyn Datum) -> Result<BooleanArray, arrow::error::ArrowError>;
 
-/// Compares an array with a value of its type, or of one that the engine holds alike.
+/// Compares an array with a value of its type, or of a type that the engine represents in the same way.
 fn against(array: &ArrayRef, value: &ScalarValue, compare: Compare) -> Result<BooleanArray, arrow::error::ArrowError> {
     let value = value.cast_to(array.data_type()).and_then(|value| value.to_array())?;
     compare(array, &Scalar::new(value))
@@ -274,7 +274,7 @@ fn column(project: &Project, name: &str, declared: &Domain, data_type: &DataType
     if problems.is_empty() { Ok(column) } else { Err(problems) }
 }
 
-/// A text as a value of a column's type; none when it is not one.
+/// A text as a value of a column's type; `None` if it is not one.
 fn typed_as(text: &str, data_type: &DataType) -> Option<ScalarValue> {
     let typed = cast::safely(&StringArray::from(vec![text]), data_type).ok()?;
     if typed.is_null(0) { None } else { ScalarValue::try_from_array(&typed, 0).ok() }

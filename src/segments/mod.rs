@@ -1,4 +1,4 @@
-//! Segment rules over the customer profile, and who is in which segment.
+//! Segments: rules over the customer profile are compiled, proved, and evaluated to find the members of each segment.
 
 mod assign;
 mod domain;
@@ -36,11 +36,11 @@ pub struct SegmentSize {
     pub segment: String,
     /// Its members.
     pub customers: u64,
-    /// Those whom its rule matches, and whom its channel may not reach.
+    /// The number of customers withheld: the rule matches them, but its channel may not reach them.
     pub withheld: u64,
 }
 
-/// The segments as the pipeline file describes them, a row each, in its order.
+/// The segments as the pipeline file describes them, one row for each, in its order.
 ///
 /// # Errors
 /// [`Error::Defect`] when the rows do not fit their schema.
@@ -68,7 +68,7 @@ pub fn describe(pipeline: &Pipeline) -> Result<RecordBatch> {
 /// Compiles the rules of every set against the columns of the profile.
 ///
 /// # Errors
-/// [`Error::Project`] with every rule that does not parse, reads a column that is not there, or is no condition.
+/// [`Error::Project`] with every rule that does not parse, reads a column that is not there, or is not a condition.
 pub fn compile(project: &Project, values: &Values, engine: &Engine, profile: &SchemaRef) -> Result<Vec<RuleSet>> {
     let mut problems = Vec::new();
     let mut sets = Vec::new();
@@ -130,7 +130,7 @@ pub fn compile(project: &Project, values: &Values, engine: &Engine, profile: &Sc
     if problems.is_empty() { Ok(sets) } else { Err(Error::Project(problems)) }
 }
 
-/// Where the profile is made; the pipeline file, should it have no model.
+/// The place of the profile's model, or of the pipeline file if there is no such model.
 fn profile_model(project: &Project) -> Span {
     let model = project.models.iter().find(|model| model.name() == PROFILE);
     sql::whole(model.map_or(&project.file, |model| &model.file))

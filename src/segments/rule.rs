@@ -24,7 +24,7 @@ const MAX_RULE_BYTES: usize = 16 * 1024;
 /// Compiles a rule against the columns of the profile.
 ///
 /// # Errors
-/// What is wrong with it, placed in the rule's own text.
+/// What is wrong with the rule, with places in its own text.
 pub fn compile(
     engine: &Engine,
     schema: &DFSchema,
@@ -72,7 +72,7 @@ pub fn compile(
     }
 }
 
-/// A rule that compiles, as an expression that leaves the as-of day open: the column [`AS_OF_COLUMN`] stands for it.
+/// Compiles a valid rule to an expression in which the column [`AS_OF_COLUMN`] stands for the as-of day, so that it holds for any day.
 ///
 /// # Errors
 /// DataFusion's own.
@@ -121,7 +121,7 @@ fn refuse_unknown_parameters(
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
-/// What kind of value it is. Comparing kinds that differ would cast one of them, which fails on some customers or means nothing.
+/// The kind of a value. Comparing values of different kinds would cast one of them, which fails for some customers or is meaningless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Text,
@@ -219,7 +219,7 @@ fn is_day(expr: &Expr) -> bool {
     }
 }
 
-/// Breaks off at the first query within a rule.
+/// Stops at the first query within a rule.
 struct Subqueries;
 
 impl Visitor for Subqueries {

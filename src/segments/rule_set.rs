@@ -19,13 +19,13 @@ pub struct RuleSet {
     pub kind: SetKind,
     /// Its segments with their rules, in order of priority.
     pub rules: Vec<(String, Arc<dyn PhysicalExpr>)>,
-    /// On what condition a customer may be reached through each segment's channel, in the same order.
+    /// The condition under which a customer may be reached through each segment's channel, in the same order.
     pub permissions: Vec<Option<Arc<dyn PhysicalExpr>>>,
-    /// Where each rule stands, as `pipelines/customer_segments.yaml:12:15`, in the same order.
+    /// The place of each rule, such as `pipelines/customer_segments.yaml:12:15`, in the same order.
     pub places: Vec<String>,
 }
 
-/// Who is in a segment: `customer_id`, `segment_set`, `segment`.
+/// The columns of the memberships: `customer_id`, `segment_set`, `segment`.
 pub fn membership_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![
         Field::new(CUSTOMER_ID, DataType::Utf8, false),

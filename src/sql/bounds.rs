@@ -1,5 +1,5 @@
-//! What a query comes to once everything that it names is put in its place, worked out before anybody plans it: a short text can stand for
-//! more tables than there are atoms.
+//! The size of a query after everything that it names has been expanded, computed before the query is planned: a short text can stand
+//! for more tables than there are atoms.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -11,24 +11,24 @@ use datafusion::sql::sqlparser::ast::{self, GroupByExpr, ObjectName, Query, Sele
 use super::place::{span_of, whole};
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
 
-/// The most tables that a model reads, those that its common table expressions read counted wherever they are named.
+/// The most tables that a model reads. The tables of a common table expression count each time the expression is named.
 pub const MAX_READS: u64 = 500;
 
 /// The most joins among them.
 pub const MAX_JOINS: u64 = 100;
 
-/// How deep queries may stand in one another, or read one another.
+/// How deep queries may be nested, or read one another.
 pub const MAX_DEPTH: u64 = 200;
 
 /// The most columns that one `select` lists.
 pub const MAX_COLUMNS: usize = 2_000;
 
-/// The most grouping sets of one query: `cube` of eight columns has as many.
+/// The most grouping sets of one query: as many as `cube` of eight columns has.
 pub const MAX_GROUPING_SETS: u64 = 256;
 
 const CODE: &str = "sql-too-costly";
 
-/// What a query comes to.
+/// The size of a query.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Size {
     /// How often it reads tables.
@@ -40,13 +40,13 @@ pub struct Size {
 }
 
 impl Size {
-    /// One that reads another once, as deep as both.
+    /// The size of a query that reads another one once: its depth is the sum of both.
     pub fn over(self, read: Size) -> Size {
         let sum = u64::saturating_add;
         Size { reads: sum(self.reads, read.reads), joins: sum(self.joins, read.joins), depth: sum(self.depth, read.depth) }
     }
 
-    /// Whether it can be planned in little time and memory.
+    /// Whether the query can be planned in little time and memory.
     pub fn fits(self) -> bool {
         self.reads <= MAX_READS && self.joins <= MAX_JOINS && self.depth <= MAX_DEPTH
     }
@@ -58,12 +58,12 @@ impl Size {
     }
 }
 
-/// What a statement comes to.
+/// The size of a statement.
 pub fn size(statement: &Statement) -> Size {
     weighed(None, statement).total
 }
 
-/// What of a statement would cost too much, each kind once, where it is first seen.
+/// The parts of a statement that would cost too much: each kind once, at its first place.
 pub fn problems(file: &Arc<SourceFile>, statement: &Statement) -> Vec<Diagnostic> {
     weighed(Some(file), statement).problems
 }
@@ -77,12 +77,12 @@ fn weighed<'a>(file: Option<&'a Arc<SourceFile>>, statement: &Statement) -> Scal
     scale
 }
 
-/// A query that is being looked at.
+/// A query that is being measured.
 #[derive(Default)]
 struct Level {
     /// Its common table expressions, by the query that each stands for.
     names: Vec<(*const Query, String)>,
-    /// What those come to that have been looked at.
+    /// The sizes of those that have been measured.
     known: BTreeMap<String, Size>,
     own: Size,
 }
@@ -109,7 +109,7 @@ impl Scale<'_> {
         self.levels.last_mut().map(|level| &mut level.own)
     }
 
-    /// Tells what is too large of a query as it is so far.
+    /// Reports what is too large about the query so far.
     fn look(&mut self, place: datafusion::sql::sqlparser::tokenizer::Span) {
         const PART: &str = "write what is read several times as a model of its own: it is computed once";
         let Some(Size { reads, joins, depth }) = self.own().map(|own| *own) else { return };
@@ -128,12 +128,12 @@ impl Scale<'_> {
     }
 }
 
-/// A number, of which only so much matters.
+/// A number that saturates.
 fn counted(number: u64) -> String {
     if number > 1_000_000_000 { "over a billion".to_owned() } else { number.to_string() }
 }
 
-/// How many sets of columns rows are grouped by.
+/// The number of sets of columns by which rows are grouped.
 fn grouping_sets(of: &GroupByExpr) -> u64 {
     let GroupByExpr::Expressions(expressions, _) = of else { return 1 };
     let sets = expressions.iter().map(|expression| match expression {

@@ -1,5 +1,5 @@
-//! What is told of a query that fails on data: the kind of failure and where in the SQL it may have happened, and never what the engine
-//! says, which repeats the value.
+//! Describes a query's failure on data by its kind and the places in the SQL where it may have happened. The engine's own message
+//! is never shown, because it repeats the value.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -13,19 +13,19 @@ use super::place::span_of;
 use crate::diagnostic::{SourceFile, list};
 use crate::engine::KnownFailure;
 
-/// The places that a message names.
+/// How many places a message names.
 const PLACES_SHOWN: usize = 4;
 
 /// A kind of failure on data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A value that is none of the type it is cast to, if that is known.
+    /// A value that cannot be cast; with the target type, if it is known.
     Cast(Option<&'static str>),
     /// A division by zero.
     DivisionByZero,
     /// A result that is too large.
     Overflow,
-    /// A regular expression that is none.
+    /// An invalid regular expression.
     Pattern,
     /// An argument that a function cannot work with.
     Argument,
@@ -33,7 +33,7 @@ pub enum Kind {
     Other,
 }
 
-/// What a failure on data is told as: its kind.
+/// The description of a failure on data: its kind.
 pub fn discreet(error: &DataFusionError) -> String {
     if let DataFusionError::External(inner) = error.find_root()
         && let Some(told) = inner.downcast_ref::<KnownFailure>()
@@ -51,7 +51,7 @@ pub fn discreet(error: &DataFusionError) -> String {
     }
 }
 
-/// Of which kind a failure on data is. Of the engine's words only whole sentences of its own count, and names of types.
+/// The kind of a failure on data. Only complete sentences of the engine's own, and names of types, are recognised.
 pub fn kind(error: &DataFusionError) -> Kind {
     match error.find_root() {
         DataFusionError::ArrowError(error, _) => match error.as_ref() {
@@ -88,7 +88,7 @@ fn of_words(said: &str) -> Kind {
     }
 }
 
-/// The type that stands last in what the engine says, behind the value.
+/// The type that the engine's message names last, after the value.
 fn type_in(said: &str) -> Option<&'static str> {
     const TYPES: [(&str, &str); 11] = [
         ("Int", "whole number"),
@@ -115,7 +115,7 @@ fn type_in(said: &str) -> Option<&'static str> {
     })
 }
 
-/// Where in a query a failure of a kind may have happened: a line for each place, with the columns that it reads.
+/// The places in a query where a failure of some kind may have happened: a line for each place, with the columns that it reads.
 pub fn suspects(file: &Arc<SourceFile>, statement: &Statement, kind: Kind) -> Vec<String> {
     let mut suspects = Suspects { file, kind, found: Vec::new() };
     if let Statement::Statement(statement) = statement {
@@ -125,7 +125,7 @@ pub fn suspects(file: &Arc<SourceFile>, statement: &Statement, kind: Kind) -> Ve
     suspects.found
 }
 
-/// Lines for the places of several queries; when there are many, only how many more.
+/// Lines for the places of several queries. If there are too many, the last line says how many more there are.
 pub fn places(mut found: Vec<String>) -> Vec<String> {
     let more = found.len().saturating_sub(PLACES_SHOWN);
     if more > 0 {
@@ -201,7 +201,7 @@ impl Suspects<'_> {
     }
 }
 
-/// An expression without what it is made of, since constants may be somebody's.
+/// The outer part of an expression without its arguments, since constants may be personal data.
 fn form(expr: &Expr) -> String {
     match expr {
         Expr::Cast { data_type, .. } => format!("cast(… as {})", data_type.to_string().to_lowercase()),
@@ -211,7 +211,7 @@ fn form(expr: &Expr) -> String {
     }
 }
 
-/// What a value of a type is called, as in [`Kind::Cast`].
+/// The words for a value of a type, as in [`Kind::Cast`].
 fn noun_of(data_type: &ast::DataType) -> Option<&'static str> {
     use ast::DataType as T;
     Some(match data_type {

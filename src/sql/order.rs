@@ -1,4 +1,4 @@
-//! What is told of a query that the order of rows would show in: each place, and what to write instead.
+//! Reports each place in a query where the order of rows would change the result, and what to write instead.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -81,7 +81,7 @@ fn name_of(dependence: &Dependence) -> Option<&str> {
     }
 }
 
-/// A part of a table chosen by chance; DataFusion reads the whole table and says nothing.
+/// `tablesample`, which DataFusion ignores: it reads the whole table without a message.
 pub fn samples(file: &Arc<SourceFile>, statement: &Statement) -> Vec<Diagnostic> {
     let mut samples = Samples { file, found: Vec::new() };
     if let Statement::Statement(statement) = statement {
@@ -109,7 +109,7 @@ impl Visitor for Samples<'_> {
     }
 }
 
-/// The places in the text that a dependence may be of.
+/// The places in the text that a dependence on order may come from.
 struct Places<'a> {
     file: &'a Arc<SourceFile>,
     dependence: &'a Dependence,
@@ -166,7 +166,7 @@ impl Visitor for Places<'_> {
     }
 }
 
-/// The number of rows that a query leaves or leaves out.
+/// The number of rows that a query returns or skips.
 fn first_of_limit(query: &ast::Query) -> Option<datafusion::sql::sqlparser::tokenizer::Span> {
     let number = match &query.limit_clause {
         Some(LimitClause::LimitOffset { limit: Some(limit), .. } | LimitClause::OffsetCommaLimit { limit, .. }) => Some(limit),
@@ -176,7 +176,7 @@ fn first_of_limit(query: &ast::Query) -> Option<datafusion::sql::sqlparser::toke
     number.map(Spanned::span)
 }
 
-/// Whether an aggregate is told an order.
+/// Whether an aggregate has an order of its own.
 fn has_order(function: &ast::Function) -> bool {
     let clauses = match &function.args {
         FunctionArguments::List(list) => list.clauses.as_slice(),

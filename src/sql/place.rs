@@ -6,7 +6,7 @@ use datafusion::sql::sqlparser::tokenizer;
 
 use crate::diagnostic::{SourceFile, Span};
 
-/// A span of the SQL parser as a span of the file; none when the parser knew no place.
+/// A span of the SQL parser as a span of the file; `None` if the parser knew no place.
 pub fn span_of(file: &Arc<SourceFile>, span: tokenizer::Span) -> Option<Span> {
     let position = |line: u64, column: u64| Some((usize::try_from(line).ok().filter(|l| *l > 0)?, usize::try_from(column).ok()?));
     let (line, column) = position(span.start.line, span.start.column)?;
@@ -16,13 +16,13 @@ pub fn span_of(file: &Arc<SourceFile>, span: tokenizer::Span) -> Option<Span> {
     Some(Span { file: Arc::clone(file), bytes: start..end.max(start) })
 }
 
-/// Where a function is called, as far as its name tells.
+/// The place where a function is called, found by its name.
 pub(super) fn call_of(file: &Arc<SourceFile>, name: &str) -> Span {
     let at = file.text.to_lowercase().find(&format!("{}(", name.to_lowercase()));
     at.map_or_else(|| whole(file), |at| Span { file: Arc::clone(file), bytes: at..at + name.len() })
 }
 
-/// The first line that is no comment, for problems of a query as a whole.
+/// The first line that is not a comment, for problems of a query as a whole.
 pub fn whole(file: &Arc<SourceFile>) -> Span {
     let mut start = 0;
     for line in file.text.split_inclusive('\n') {
@@ -34,7 +34,7 @@ pub fn whole(file: &Arc<SourceFile>) -> Span {
     Span { file: Arc::clone(file), bytes: 0..0 }
 }
 
-/// DataFusion's spans and its parser's say the same with other types.
+/// Converts a span of DataFusion's to one of its parser's.
 pub(super) trait IntoParser {
     fn into_parser(self) -> tokenizer::Span;
 }

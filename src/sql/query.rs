@@ -1,4 +1,4 @@
-//! One query that reads, and nothing else: what SQL of a project may be, wherever it stands.
+//! Accepts one query that only reads, and refuses everything else: the rule for all SQL of a project.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::ControlFlow;
@@ -19,13 +19,13 @@ use super::placeholders::placeholders;
 use super::syntax::syntax;
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
 
-/// The longest chain of operators, or of queries that are united, for which the stack of a thread has room.
+/// The longest chain of operators, or of queries in a union, that fits the stack of a thread.
 const MAX_CHAIN: usize = 1_000;
 
-/// The longest chain of operators behind a value (`at time zone`, `is null`), each of which is deeper for the planner than another.
+/// The longest chain of operators after a value (`at time zone`, `is null`), for each of which the planner uses more stack than for others.
 const MAX_BEHIND: usize = 200;
 
-/// How deep brackets, `case` and `not` may stand in one another for the parser to take them apart in every case.
+/// How deep brackets, `case` and `not` may be nested so that the parser can always parse them.
 const MAX_NESTED: usize = 45;
 
 /// The longest text that may stand in SQL: it is repeated in every row.
@@ -34,7 +34,7 @@ pub const MAX_TEXT_BYTES: usize = 16 * 1024;
 const CODE: &str = "not-a-query";
 const ONE_QUERY: &str = "write one `select` (or `with … select`) statement: SQL of a project only reads";
 
-/// Parses one query, and tells of every part of it that writes, sets, opens files or would be passed over.
+/// Parses one query, and reports every part of it that writes, sets, opens files or would be ignored.
 ///
 /// # Errors
 /// A syntax error at its place, and anything else than one query.
@@ -77,12 +77,12 @@ fn statements(file: &Arc<SourceFile>, dialect: &dyn Syntax, tokens: &Tokens<'_>)
     })
 }
 
-/// A condition that is too long to be taken apart.
+/// A condition that is too long to be parsed.
 pub fn too_deep(file: &Arc<SourceFile>) -> Option<Diagnostic> {
     Tokens::of(file, dialect_from_str(Dialect::Generic)?.as_ref()).too_deep()
 }
 
-/// A condition that the parser does not take apart because it is too deep, by what it says of it.
+/// A condition that is too deep for the parser, recognised by the parser's message.
 pub fn too_nested(file: &Arc<SourceFile>, error: &DataFusionError) -> Option<Diagnostic> {
     Tokens::of(file, dialect_from_str(Dialect::Generic)?.as_ref()).too_nested(is_recursion(error))
 }
@@ -95,13 +95,13 @@ fn is_recursion(error: &DataFusionError) -> bool {
 /// A name that a query mentions, and where it first does.
 #[derive(Debug, Clone)]
 pub struct Mention {
-    /// The name, as SQL takes it.
+    /// The name as SQL understands it.
     pub name: String,
     /// Where it stands, if the parser says.
     pub span: Option<Span>,
 }
 
-/// The tables that a query reads, its own common table expressions and functions aside, each once and in order of name.
+/// The tables that a query reads, without its own common table expressions and functions; each once, in order of name.
 pub fn tables(file: &Arc<SourceFile>, statement: &Statement) -> Vec<Mention> {
     let references = resolve_table_references(statement, true).map(|(tables, _)| tables).unwrap_or_default();
     let mentions = mentions(statement);
@@ -132,7 +132,7 @@ pub fn text_in(file: &Arc<SourceFile>, text: &str) -> Option<Span> {
     tokens.place(found)
 }
 
-/// A table that is not there. One that is written as a file is no table at all.
+/// The error for a table that does not exist. If the name looks like a file, the error says that it is not a table.
 pub fn unknown_table<'a>(mention: &Mention, known: impl IntoIterator<Item = &'a str>) -> Diagnostic {
     let name = mention.name.as_str();
     let problem =
@@ -148,7 +148,7 @@ pub fn unknown_table<'a>(mention: &Mention, known: impl IntoIterator<Item = &'a 
     }
 }
 
-/// What stands in a query and does not read the project's tables.
+/// The parts of a query that do something else than read the project's tables.
 fn not_read(file: &Arc<SourceFile>, tokens: &Tokens<'_>, statement: &Statement) -> Vec<Diagnostic> {
     let mut critic = Critic { file, tokens, problems: Vec::new() };
     if let Statement::Statement(statement) = statement {
@@ -258,7 +258,7 @@ impl Visitor for Critic<'_> {
 struct Mentions {
     tables: Vec<(String, tokenizer::Span)>,
     parameters: Vec<(String, tokenizer::Span)>,
-    /// What stands where a table does and is a function.
+    /// Functions in the place of a table.
     functions: BTreeSet<String>,
 }
 
@@ -278,7 +278,7 @@ impl Visitor for Mentions {
     }
 }
 
-/// A name with what is not quoted in lower case.
+/// A name with its unquoted parts in lower case.
 fn as_sql_takes_it(name: &ast::ObjectName) -> String {
     object_name_to_table_reference(name.clone(), true).map_or_else(|_| name.to_string(), |name| name.to_string())
 }
@@ -296,9 +296,9 @@ fn mentions(statement: &Statement) -> Mentions {
 /// A chain of operators within one level of brackets.
 #[derive(Default)]
 struct Chain {
-    /// The operators since something else began.
+    /// The number of operators so far.
     operators: usize,
-    /// Those behind a value that bind closer than `and`: `is null is null`.
+    /// The number of operators after a value that bind closer than `and`, such as `is null is null`.
     behind: usize,
     /// The queries that are united.
     united: usize,
@@ -327,7 +327,7 @@ impl Chain {
     }
 }
 
-/// The text that a token is, in whatever quotes it stands.
+/// The text of a token, in any kind of quotes.
 fn text_of(token: &Token) -> Option<&str> {
     match token {
         Token::SingleQuotedString(text)
@@ -365,14 +365,14 @@ impl<'a> Tokens<'a> {
         (word, first.and_then(|token| self.place(token)))
     }
 
-    /// The first word behind a semicolon that ends something.
+    /// The first word after a semicolon that ends a statement.
     fn second_statement(&self) -> Option<Span> {
         let begun = self.tokens.iter().skip_while(|token| token.token == Token::SemiColon);
         let mut rest = begun.skip_while(|token| token.token != Token::SemiColon).skip_while(|token| token.token == Token::SemiColon);
         rest.next().and_then(|token| self.place(token))
     }
 
-    /// A chain of operators that is too long: it is taken apart by recursion, as deep as it is long.
+    /// A chain of operators that is too long. The planner recurses as deep as the chain is long.
     fn too_deep(&self) -> Option<Diagnostic> {
         let mut levels = vec![Chain::default()];
         for token in &self.tokens {
@@ -402,7 +402,7 @@ impl<'a> Tokens<'a> {
         Some(problem.label("begins here").hint("keep it in a table under `reference`, or in an extract"))
     }
 
-    /// Where brackets, `case` and `not` stand in one another deeper than the parser goes.
+    /// The place where brackets, `case` and `not` are nested deeper than the parser can go.
     fn too_nested(&self, is_certain: bool) -> Option<Diagnostic> {
         let (mut brackets, mut cases, mut nots, mut deepest) = (0_usize, 0_usize, 0_usize, None);
         let mut most = 0;
@@ -438,7 +438,7 @@ impl<'a> Tokens<'a> {
     }
 }
 
-/// The first statement of a text that needs no more looking at.
+/// The only statement of a text that has passed all other tests.
 #[cfg(test)]
 pub(super) fn statement(file: &Arc<SourceFile>) -> Option<Statement> {
     let dialect = dialect().ok()?;

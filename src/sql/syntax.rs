@@ -31,7 +31,7 @@ pub(super) fn syntax(file: &Arc<SourceFile>, message: &str) -> Diagnostic {
     diagnostic.at(Span::at(file, line, column, token.max(1)))
 }
 
-/// Punctuation and single words of the parser in code quotes; what it describes in words stays as it is.
+/// Puts punctuation and single words of the parser's message in code quotes; descriptions in words stay as they are.
 fn quoted(said: &str) -> String {
     let described = said.contains(' ') || said.chars().next().is_some_and(char::is_lowercase) && said.len() > 12;
     if described { said.to_owned() } else { format!("`{said}`") }

@@ -19,6 +19,8 @@ mod costs;
 mod damage;
 /// Promise 8: personal values planted in every kind of failure are in nothing that it says or leaves.
 mod discretion;
+/// Documents say what is true: their examples are run, their links lead somewhere, their tables are those of the program.
+mod documents;
 /// Texts are numbers inside the engine, and nobody can tell.
 mod encoded_text;
 /// Promise 7: signals, limits of the system and time that is up end a run at once, and leave nothing behind.
@@ -47,6 +49,8 @@ mod late_extracts;
 mod limits;
 /// Local times that happen twice or never are one moment, in every zone, format and representation.
 mod local_times;
+/// Reads the project's documents.
+mod markdown;
 /// Marked values, and whether a text holds one in any form.
 mod marks;
 /// Promise 3: every value of every kind of file is read as `docs/values.md` says, or rejected.

@@ -83,10 +83,10 @@ email,c@mail.example,one,2026-10-03T12:00:00Z
 email,c@mail.example,other,2026-10-03T12:00:00Z
 ";
 
-/// The query that the README gives, between the days of this test.
-fn readme_query() -> String {
-    let readme = std::fs::read_to_string(package().join("README.md")).unwrap();
-    let (_, from) = readme.split_once("```sql\n-- Who entered and who left").expect("the README compares two days");
+/// The query that the guide to publishing gives, between the days of this test.
+fn published_query() -> String {
+    let guide = std::fs::read_to_string(package().join("docs/guides/publishing.md")).unwrap();
+    let (_, from) = guide.split_once("```sql\n-- Who entered and who left").expect("the guide compares two days");
     let (query, _) = from.split_once("```").unwrap();
     let query = format!("-- Who entered and who left{query}").replace("2011-12-09", "2026-10-03").replace("2011-12-10", "2026-10-04");
     assert!(!query.contains("2011"), "{query}");
@@ -113,7 +113,7 @@ fn a_merge_makes_nobody_enter_or_leave_a_segment() {
     let output = project.segmill(&["run", "pipelines/people.yaml", "--from", "2026-10-03", "--to", "2026-10-04"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 
-    let with_aliases = readme_query();
+    let with_aliases = published_query();
     let followed = "coalesce(a.customer_id, c.customer_id)";
     assert!(with_aliases.contains(followed));
     let changes = ask(&project, &with_aliases);

@@ -7,7 +7,7 @@ use crate::support::package;
 use crate::tokens::{functions_of, tokens_of};
 
 /// The layers, top first. A module uses modules of its own layer or lower ones.
-const LAYERS: [&[&str]; 9] = [
+pub const LAYERS: [&[&str]; 9] = [
     &["cli"],
     &["run", "cases", "explain", "generate"],
     &["execute", "report"],

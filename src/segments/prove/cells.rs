@@ -15,21 +15,21 @@ use super::terms::{Origin, Term};
 use crate::cast::is_text;
 use crate::engine::Engine;
 
-/// The most cells that a set is proved over: a fraction of a second.
+/// The most cells over which a set is proved. They take a fraction of a second.
 pub const MOST_CELLS: usize = 1 << 18;
 /// Cells that are evaluated in one batch.
 const BATCH_CELLS: usize = 8192;
 
-/// Values of a term that no condition tells apart.
+/// Values of a term that no condition distinguishes.
 #[derive(Debug, Clone)]
 pub struct Class {
     /// One of them.
     pub value: ScalarValue,
     /// The class in an example, as `r_score = 3`.
     pub label: String,
-    /// Whether customers like that exist as far as is declared; otherwise they may.
+    /// Whether the declarations say that such customers can exist; otherwise it is unknown.
     pub certain: bool,
-    /// How many values it stands for; none when they cannot be counted.
+    /// How many values the class has; `None` if they cannot be counted.
     pub values: Option<u64>,
 }
 
@@ -55,21 +55,21 @@ pub struct Grid {
     pub inner: usize,
 }
 
-/// Some cells that are alike in what matters.
+/// Cells that agree in all terms that matter.
 #[derive(Debug)]
 pub struct Example {
-    /// As people read it.
+    /// The cells in words.
     pub shown: String,
-    /// By axis, the class that matters.
+    /// For each axis, the class that matters.
     fixed: Vec<Option<usize>>,
 }
 
-/// Why there is no grid.
+/// The reason why there is no grid.
 #[derive(Debug)]
 pub enum NoGrid {
     /// There would be this many cells.
     TooLarge(u128),
-    /// A condition fails on a value that may be there.
+    /// A condition fails for a possible value.
     Fails(DataFusionError),
 }
 
@@ -104,7 +104,7 @@ impl Grid {
         Ok(Grid { axes, schema: DFSchema::try_from(schema)?, cells, inner })
     }
 
-    /// In which cells a condition is true.
+    /// The cells in which a condition is true.
     pub fn ask(&self, engine: &Engine, condition: &Expr) -> Result<Vec<bool>, DataFusionError> {
         let physical = engine.physical(condition.clone(), &self.schema)?;
         let mut answers = Vec::with_capacity(self.cells);
@@ -136,7 +136,7 @@ impl Grid {
         self.axes.iter().try_fold(1_u64, |all, axis| all.checked_mul(axis.classes[axis.class_of(cell)].values?))
     }
 
-    /// A cell without the terms whose value does not matter: the others alone make all their cells like it.
+    /// A cell without the terms whose values do not matter: all cells with the same remaining values are alike.
     pub fn example(&self, cell: usize, like_it: &[bool]) -> Example {
         let mut fixed: Vec<Option<usize>> = self.axes.iter().map(|axis| Some(axis.class_of(cell))).collect();
         // Unknown terms are left out first.
@@ -174,7 +174,7 @@ impl Axis {
     }
 }
 
-/// The values of a term, put together where no condition tells them apart.
+/// The values of a term, grouped into classes that no condition distinguishes.
 fn classes(engine: &Engine, term: &Term) -> Result<Vec<Class>, DataFusionError> {
     let (mut values, finite) = candidates(term)?;
     if term.nullable {
@@ -213,7 +213,7 @@ fn classes(engine: &Engine, term: &Term) -> Result<Vec<Class>, DataFusionError> 
     Ok(classes)
 }
 
-/// The values of a term, or some of each interval between its constants; whether they are all there are.
+/// The values of a term, or some of each interval between its constants, and whether these are all values.
 fn candidates(term: &Term) -> Result<(Vec<ScalarValue>, bool), DataFusionError> {
     match &term.origin {
         Origin::Order(..) => return Ok(((-1..=1).map(|sign| ScalarValue::Int64(Some(sign))).collect(), false)),
@@ -263,7 +263,7 @@ fn texts(term: &Term, constants: &[ScalarValue]) -> Result<Vec<ScalarValue>, Dat
 
 /// What makes a text the next one in order.
 const AFTER: &str = "\u{0}";
-/// A text that stands for all that are no constant.
+/// A text that stands for all texts other than the constants.
 const OTHER: &str = "another text";
 
 fn other_text(constants: &[String]) -> String {

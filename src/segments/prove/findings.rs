@@ -8,11 +8,11 @@ pub struct Findings {
     pub cells: usize,
     /// Rules that match in no cell.
     pub never: Vec<usize>,
-    /// Rules of an exclusive set that earlier ones leave nothing.
+    /// Rules of an exclusive set to which earlier rules leave no customer.
     pub taken: Vec<Taken>,
     /// Cells that no rule matches.
     pub gap: Option<Gap>,
-    /// Rules of a partition that match what earlier ones match.
+    /// Rules of a partition that match customers whom earlier rules match.
     pub overlaps: Vec<Overlap>,
     /// How many cells match several rules.
     pub several: Count,
@@ -29,7 +29,7 @@ pub struct Taken {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Gap {
     pub certain: bool,
-    /// One at least, each of other customers.
+    /// At least one example, each of different customers.
     pub examples: Vec<String>,
     pub count: Count,
 }
@@ -47,7 +47,7 @@ pub struct Overlap {
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Count(pub Option<(u64, u64)>);
 
-/// Why a set could not be proved as a whole.
+/// The reason why a set could not be proved as a whole.
 #[derive(Debug)]
 pub enum Unproved {
     TooLarge { cells: u128 },

@@ -30,14 +30,14 @@ use crate::error::{Error, Result};
 use findings::Unproved;
 use prover::Prover;
 
-/// What could be proved of a set.
+/// The result of proving a set.
 #[derive(Debug)]
 pub struct Proof {
     /// The set.
     pub segment_set: String,
-    /// The cells that it was proved over; none when it could not be.
+    /// The number of cells over which the set was proved; `None` if it could not be proved.
     pub cells: Option<usize>,
-    /// What is wrong with it, and what may be.
+    /// What is wrong, or may be wrong, with the set.
     pub problems: Vec<Diagnostic>,
 }
 

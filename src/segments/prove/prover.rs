@@ -16,10 +16,10 @@ use crate::engine::Engine;
 /// The most answers that a proof asks for: one for each rule and cell.
 const MOST_ANSWERS: usize = 1 << 22;
 
-/// The most rules that are looked at two by two where they cannot be looked at together.
+/// The most rules that are compared in pairs if all of them together are too many.
 const MOST_RULES_IN_PAIRS: usize = 64;
 
-/// The examples of customers left out that are told.
+/// How many examples of customers left out a message shows.
 const EXAMPLES: usize = 3;
 
 /// The rules of one set, and what is known.
@@ -180,7 +180,7 @@ impl<'a> Answers<'a> {
         self.first[cell]
     }
 
-    /// The earlier rules that leave nothing to one that could match.
+    /// The earlier rules that leave no customer to a rule that could match.
     fn taken(&self, at: usize) -> Option<Taken> {
         let mut by = BTreeSet::new();
         for cell in self.cells().filter(|&cell| self.matched[at][cell]) {
@@ -211,7 +211,7 @@ impl<'a> Answers<'a> {
         (!examples.is_empty()).then(|| Gap { certain, examples, count: self.count(|cell| uncovered[cell]) })
     }
 
-    /// What a rule of a partition shares with those before it.
+    /// The cells that a rule of a partition shares with earlier rules.
     fn overlap(&self, at: usize) -> Option<Overlap> {
         let earlier = |cell: usize| (0..at).filter(move |&other| self.matched[other][cell]);
         let shared: Vec<bool> = (0..self.grid.cells).map(|cell| self.matched[at][cell] && earlier(cell).next().is_some()).collect();

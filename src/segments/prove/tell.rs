@@ -11,12 +11,12 @@ use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::Expr;
 
-/// The earlier rules that one problem points at.
+/// How many earlier rules one problem points at.
 const RULES_SHOWN: usize = 4;
-/// The accepted values that a hint lists.
+/// How many accepted values a hint lists.
 const VALUES_SHOWN: usize = 12;
 
-/// Everything found of a set, as problems at their places.
+/// All findings about a set, as problems at their places.
 pub fn problems(
     project: &Project,
     set: &SegmentSet,
@@ -34,7 +34,7 @@ pub fn problems(
     problems
 }
 
-/// That a set could not be proved as a whole.
+/// The warning that a set could not be proved as a whole.
 pub fn unproved(project: &Project, set: &SegmentSet, name: &str, why: &Unproved) -> Diagnostic {
     let place = span_of(&project.file, &set.kind);
     match why {
@@ -152,7 +152,7 @@ impl Teller<'_> {
     }
 }
 
-/// A finding; customers that it is about may not exist, unless it is certain.
+/// A finding: an error if it is certain, or a warning if such customers may not exist.
 fn finding(certain: bool, code: &'static str, what: String) -> Diagnostic {
     if certain { Diagnostic::error(code, what) } else { Diagnostic::warning(code, what) }
 }

@@ -1,9 +1,9 @@
-//! The rules of a set over *terms*: what they compare with constants, each with finitely many values that matter.
+//! The rules of a set over *terms*: expressions that rules compare with constants, each with finitely many values that matter.
 //!
 //! A term is a column; an expression that is compared with constants, as `lower(city)`; the order of two expressions that are
 //! compared with each other; or, when nothing is known of it, the truth of a whole condition. Only the leaves of a rule are
-//! replaced. The terms of the last three kinds vary freely here, whatever they have to do with each other: all that customers can
-//! be is among the combinations of terms, and so may be some that no customer can be.
+//! replaced. Terms of the last three kinds vary freely, even if they depend on each other. So the combinations of terms include every
+//! possible customer, and perhaps some impossible ones.
 
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
@@ -26,7 +26,7 @@ use crate::engine::Engine;
 pub struct Term {
     /// The column that stands for it.
     pub name: String,
-    /// As people write it.
+    /// The term as people write it.
     pub shown: String,
     /// Its type.
     pub data_type: DataType,
@@ -36,7 +36,7 @@ pub struct Term {
     pub origin: Origin,
     /// What it is compared with.
     pub constants: Vec<ScalarValue>,
-    /// The conditions on this term alone: values that none of them tells apart are one.
+    /// The conditions on this term alone. Values that none of them distinguishes form one class.
     pub atoms: Vec<Expr>,
     /// Whether a condition on several terms needs every value of this one.
     pub every_value: bool,
@@ -53,7 +53,7 @@ pub enum Origin {
     Derived,
     /// How two expressions compare: below, alike, above.
     Order(String, String),
-    /// A condition that is taken as a whole.
+    /// A condition that cannot be analysed.
     Opaque,
 }
 
@@ -62,11 +62,11 @@ pub enum Origin {
 pub struct Abstraction {
     pub terms: Vec<Term>,
     pub rules: Vec<Expr>,
-    /// What always holds, as far as it says anything of the set's columns.
+    /// The conditions that always hold and read columns of the set.
     pub always: Vec<Expr>,
 }
 
-/// What to abstract from, and how far.
+/// Which parts of conditions become terms.
 pub struct Abstractor<'a> {
     pub engine: &'a Engine,
     pub schema: &'a DFSchema,
@@ -101,7 +101,7 @@ impl Abstractor<'_> {
         })
     }
 
-    /// A condition that is not made of conditions.
+    /// A condition that does not consist of other conditions.
     fn atom(&mut self, expr: &Expr) -> Result<Expr, DataFusionError> {
         let columns = expr.column_refs();
         if columns.is_empty() {
@@ -207,7 +207,7 @@ impl Abstractor<'_> {
         Ok(atom)
     }
 
-    /// A condition of which nothing is known but that it is true, false or null.
+    /// A condition about which nothing is known except that it is true, false or null.
     fn opaque(&mut self, expr: &Expr) -> Result<Expr, DataFusionError> {
         let title = shown(expr);
         let known = self.terms.iter().position(|term| term.origin == Origin::Opaque && term.shown == title);
