@@ -94,6 +94,8 @@ mod rounds;
 mod same_in_same_out;
 /// The committed sample and the generator that made it.
 mod sample_data;
+/// What the sample gives stays the same, byte by byte.
+mod sample_digests;
 /// Promise 9 on the sample: shared devices, late logins, junk, merges and a suppressed customer.
 mod sample_identity;
 /// The shipped job on the real orders: reference numbers from outside.
