@@ -95,7 +95,7 @@ fn kept(files: &[Vec<Row>], readers: usize, memory_bytes: usize) -> (Vec<Vec<Str
         let stores = Stores::new(Environment::new());
         stores.provide("memory:", store);
         let extracts = ingest::find(&plan.project, &plan.contracts, &stores, None).await.unwrap();
-        let text_encoding = if files.len() % 2 == 0 { TextEncoding::Plain } else { TextEncoding::Dictionary };
+        let text_encoding = if files.len().is_multiple_of(2) { TextEncoding::Plain } else { TextEncoding::Dictionary };
         let engine = Engine::with_text_encoding(Limits { threads: 2, memory_bytes }, "UTC", text_encoding).unwrap();
         let collector = Collector::new(&extracts[0].contract, &engine);
         let columns = ["id", "shop", "at", "name", "email_opt_in"];
