@@ -56,12 +56,15 @@ impl Document {
                     open = None;
                 }
                 (Some(language), None) => open = Some((language.trim().to_owned(), std::mem::take(&mut paragraph), at)),
-                (None, None) if line.trim().is_empty() && !paragraph.ends_with("\n") => paragraph.push('\n'),
+                (None, None) if line.trim().is_empty() && !paragraph.ends_with('\n') => paragraph.push('\n'),
                 (None, None) => {
                     if paragraph.ends_with('\n') {
                         paragraph.clear();
                     }
-                    paragraph = format!("{paragraph} {}", line.trim()).trim_start().to_owned();
+                    if !paragraph.is_empty() {
+                        paragraph.push(' ');
+                    }
+                    paragraph.push_str(line.trim());
                 }
                 (None, Some(_)) => {}
             }
