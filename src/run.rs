@@ -20,9 +20,6 @@ use compute::Computed;
 use prepare::Prepared;
 use steps::Steps;
 
-/// The table of rejected rows, which every publication has beside its outputs.
-pub const REJECTED: &str = "rejected";
-
 /// How long a run that has failed may still speak to a store, which may be what failed it.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 

@@ -14,7 +14,7 @@ use chrono::NaiveDate;
 use datafusion::prelude::{CsvReadOptions, JsonReadOptions, SessionConfig, SessionContext};
 use segmill::config::{self, Environment};
 use segmill::engine::{Engine, Limits};
-use segmill::ingest::{self, Collector, Demand};
+use segmill::ingest::{self, Collector, RequiredColumns};
 use segmill::plan;
 use segmill::storage::Stores;
 
@@ -81,7 +81,7 @@ async fn contract(root: &Path, format: &str, threads: usize, rows: usize) -> Res
     let extract = extracts.iter().find(|extract| extract.contract.source == format).ok_or("no such source")?;
     let engine = Engine::new(Limits { threads, memory_bytes: 1 << 30 }, "UTC")?;
     let collector = Collector::new(&extract.contract, &engine);
-    ingest::register(&engine, "sources.extract", extract, &Demand { times: 1, ..Demand::default() }, &collector).await?;
+    ingest::register(&engine, "sources.extract", extract, &RequiredColumns { scans: 1, ..RequiredColumns::default() }, &collector).await?;
     let names: Vec<String> = extract.contract.columns.iter().map(|column| column.name.clone()).collect();
     engine.collect(engine.query(&query(&names)).await?).await?;
     let seconds = began.elapsed().as_secs_f64();

@@ -11,7 +11,7 @@ use segmill::clock::Stopwatch;
 use segmill::config::{self, Environment};
 use segmill::engine::{Engine, Limits};
 use segmill::error::{Error, ExitStatus};
-use segmill::ingest::{self, Collector, Demand, Ledger, Reject};
+use segmill::ingest::{self, Collector, Ledger, Reject, RequiredColumns};
 use segmill::plan::{self, Plan};
 use segmill::storage::Stores;
 
@@ -124,8 +124,8 @@ async fn ingest(plan: &Plan, source: &str, name: &str, bytes: Vec<u8>) -> Result
     let engine = Engine::new(Limits { threads: 1, memory_bytes: 64 << 20 }, "UTC")?;
     let collector = Collector::new(&extract.contract, &engine);
     let names: Vec<&str> = extract.contract.columns.iter().map(|column| column.name.as_str()).collect();
-    let demand = Demand { times: 1, columns: names.iter().map(|&name| name.to_owned()).collect() };
-    ingest::register(&engine, "sources.extract", extract, &demand, &collector).await?;
+    let required = RequiredColumns { scans: 1, columns: names.iter().map(|&name| name.to_owned()).collect() };
+    ingest::register(&engine, "sources.extract", extract, &required, &collector).await?;
     let columns: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
     let frame = engine.query(&format!("select {} from sources.extract", columns.join(", "))).await.expect("the columns are there");
     let read = engine.collect(frame).await;

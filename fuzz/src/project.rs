@@ -7,9 +7,10 @@ use std::sync::{Arc, OnceLock};
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::compute::cast;
 use segmill::config::{self, Environment};
+use segmill::engine::{Engine, Limits};
 use segmill::error::{Error, ExitStatus};
+use segmill::execute::{Execution, Inputs, Silent};
 use segmill::plan::{self, Plan};
-use segmill::segments;
 use tempfile::TempDir;
 
 const MODELS: [(&str, &str); 2] = [
@@ -73,9 +74,19 @@ pub fn rule(text: &str) {
     let quoted = |text: &str| serde_json::to_string(text).expect("every text is JSON");
     let pipeline = PIPELINE.replace("not (RULE)", &quoted(&format!("not ({text})"))).replace("RULE", &quoted(text));
     let Ok(plan) = planned(pipeline.as_bytes()) else { return };
-    if let Err(error) = segments::assign(&plan.rules, &[customers(&plan)]) {
+    if let Err(error) = crate::block_on(assigned(&plan)) {
         assert_ne!(error.exit_status(), ExitStatus::Defect, "{error:?}");
     }
+}
+
+/// Puts the customers into segments.
+async fn assigned(plan: &Plan) -> Result<(), Error> {
+    let engine = Engine::new(Limits { threads: 1, memory_bytes: 64 << 20 }, plan.values.zone.name())?;
+    let mut inputs = Inputs::default();
+    inputs.around.has_partial_rows = true;
+    inputs.given.insert("customers".to_owned(), customers(plan));
+    let needed = Some(plan.needed("segment_membership", |table| table == "customers"));
+    Execution { plan, engine: &engine, needed, scene: String::new() }.run(&mut inputs, &mut Silent).await
 }
 
 fn planned(bytes: &[u8]) -> Result<Plan, Error> {
@@ -105,7 +116,7 @@ fn planned(bytes: &[u8]) -> Result<Plan, Error> {
 
 /// Customers with the least, the most and no value in every column.
 fn customers(plan: &Plan) -> RecordBatch {
-    let profile = plan.models.iter().find(|model| model.node.model.name() == "customers").expect("it is there");
+    let profile = plan.models().find(|model| model.parsed.model.name() == "customers").expect("it is there");
     let texts = |values: [Option<&str>; 4]| Arc::new(StringArray::from(values.to_vec())) as ArrayRef;
     let columns = profile.schema.fields().iter().map(|field| {
         let values = match field.name().as_str() {

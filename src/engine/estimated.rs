@@ -152,8 +152,9 @@ mod tests {
             let plan = query.create_physical_plan().await.unwrap();
             let shown = displayable(plan.as_ref()).indent(false).to_string();
             let sides = shown.split("HashJoinExec").nth(1).unwrap_or_default();
-            let first =
-                ["EstimatedExec", "KeptExec", "DataSourceExec"].into_iter().min_by_key(|name| sides.find(name).unwrap_or(usize::MAX));
+            let first = ["EstimatedExec", "MaterialisedExec", "DataSourceExec"]
+                .into_iter()
+                .min_by_key(|name| sides.find(name).unwrap_or(usize::MAX));
             assert_eq!(first == Some("EstimatedExec"), held == "streamed", "{join} of {streamed_rows} rows:\n{shown}");
         }
     }

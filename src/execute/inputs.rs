@@ -9,7 +9,7 @@ use arrow::array::RecordBatch;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::graph::SOURCES;
-use crate::ingest::{self, Collector, Demand, Extract, Ledger};
+use crate::ingest::{self, Collector, Extract, Ledger, RequiredColumns};
 use crate::native::Surroundings;
 
 /// What an execution reads.
@@ -61,7 +61,7 @@ impl Source {
     }
 
     /// Makes it readable by SQL; how many rows there are, if they had to be read for that.
-    pub(super) async fn register(&self, engine: &Engine, required: &Demand) -> Result<Option<u64>> {
+    pub(super) async fn register(&self, engine: &Engine, required: &RequiredColumns) -> Result<Option<u64>> {
         ingest::register(engine, &self.table(), &self.extract, required, &self.collector).await
     }
 }

@@ -100,7 +100,7 @@ impl Execution<'_> {
             if self.needed.as_ref().is_some_and(|needed| !needed.contains(&name)) {
                 continue;
             }
-            let required = self.plan.demands.get(&source.extract.contract.source).cloned().unwrap_or_default();
+            let required = self.plan.required_columns.get(&source.extract.contract.source).cloned().unwrap_or_default();
             sink.begin(&name);
             if let Some(rows) = source.register(self.engine, &required).await? {
                 sink.end(rows);

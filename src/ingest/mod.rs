@@ -69,11 +69,17 @@ pub fn contracts(project: &Project, values: &Values, problems: &mut Vec<Diagnost
 ///
 /// # Errors
 /// As reading its files fails.
-pub async fn register(engine: &Engine, name: &str, extract: &Extract, demand: &Demand, collector: &Arc<Collector>) -> Result<Option<u64>> {
+pub async fn register(
+    engine: &Engine,
+    name: &str,
+    extract: &Extract,
+    required: &RequiredColumns,
+    collector: &Arc<Collector>,
+) -> Result<Option<u64>> {
     let contract = &extract.contract;
     let failed = |error: DataFusionError| collector.failure().unwrap_or_else(|| failed(&format!("the source {name}"), &error));
-    let mut table = SourceTable::open(extract, Arc::clone(collector), engine, demand.times).await?;
-    let columns: Vec<usize> = (0..contract.columns.len()).filter(|at| demand.columns.contains(&contract.columns[*at].name)).collect();
+    let mut table = SourceTable::open(extract, Arc::clone(collector), engine, required.scans).await?;
+    let columns: Vec<usize> = (0..contract.columns.len()).filter(|at| required.columns.contains(&contract.columns[*at].name)).collect();
     let (mut rows, mut is_key) = (None, false);
     if !contract.key.is_empty() {
         let superseded = superseded(engine, contract, &table, seed_of(extract)).await.map_err(failed)?;
@@ -82,9 +88,9 @@ pub async fn register(engine: &Engine, name: &str, extract: &Extract, demand: &D
         table = table.without(Arc::new(superseded));
     }
     let has_plain_texts = engine.text_encoding() == TextEncoding::Plain;
-    if table.is_columnar() || (demand.times <= 1 && (table.has_row_groups() || has_plain_texts)) {
+    if table.is_columnar() || (required.scans <= 1 && (table.has_row_groups() || has_plain_texts)) {
         engine.register_stored(name, Arc::clone(&contract.schema), Arc::new(table))?;
-    } else if demand.times <= 1 {
+    } else if required.scans <= 1 {
         // The texts of a source that is read once get codes only where they are compared.
         engine.register(name, Arc::new(table.with_texts()))?;
     } else {
@@ -126,9 +132,9 @@ fn seed_of(extract: &Extract) -> [u8; 16] {
 
 /// What models read of a source.
 #[derive(Debug, Clone, Default)]
-pub struct Demand {
+pub struct RequiredColumns {
     /// How often it is read.
-    pub times: usize,
+    pub scans: usize,
     /// The columns that are read.
     pub columns: BTreeSet<String>,
 }

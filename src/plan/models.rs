@@ -6,32 +6,15 @@ use std::sync::Arc;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
 
-use super::{PlannedModel, empty};
+use super::empty::empty;
+use super::planned_model::{Cost, PlannedModel};
 use crate::config::{Project, Values, span_of};
 use crate::diagnostic::Diagnostic;
 use crate::engine::{self, Engine};
 use crate::error::{Error, Result};
 use crate::graph::{SOURCES, Signature, Vertex};
-use crate::ingest::{Contract, Demand};
+use crate::ingest::{Contract, RequiredColumns};
 use crate::sql;
-
-/// What a model comes to, with the models that are computed where it reads them.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Cost {
-    size: sql::Size,
-    /// The most parts that one of its columns is made of.
-    parts: u64,
-}
-
-impl Cost {
-    pub(super) fn over(self, read: Cost) -> Cost {
-        Cost { size: self.size.over(read.size), parts: self.parts.saturating_mul(read.parts) }
-    }
-
-    pub(super) fn fits(self) -> bool {
-        self.size.fits() && self.parts <= engine::MAX_PARTS
-    }
-}
 
 /// A node of the graph that could be checked.
 pub(super) enum Checked {
@@ -130,18 +113,18 @@ pub(super) async fn check_models(
 }
 
 /// What models read of each source. A source that nothing reads is a mistake: its rows could not be accounted for.
-pub(super) fn demands(
+pub(super) fn required_columns(
     project: &Project,
     contracts: &[Arc<Contract>],
     checked: &CheckedModels,
     problems: &mut Vec<Diagnostic>,
-) -> BTreeMap<String, Demand> {
-    let mut demands = BTreeMap::new();
+) -> BTreeMap<String, RequiredColumns> {
+    let mut required = BTreeMap::new();
     for contract in contracts {
         let name = format!("{SOURCES}.{}", contract.source);
-        if let Some(&times) = checked.reads.get(&name) {
+        if let Some(&scans) = checked.reads.get(&name) {
             let columns = checked.columns.get(&name).cloned().unwrap_or_default();
-            demands.insert(contract.source.clone(), Demand { times, columns });
+            required.insert(contract.source.clone(), RequiredColumns { scans, columns });
             continue;
         }
         // A model that could not be checked may be meant to read it.
@@ -155,5 +138,5 @@ pub(super) fn demands(
         }
         problems.push(problem);
     }
-    demands
+    required
 }

@@ -1,13 +1,67 @@
-//! The nodes of a plan: how each is computed, and which tables are released after it.
+//! The plan of a run: its nodes, how each is computed, and which tables are released after it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 
-use super::models::{Checked, CheckedModels, Cost};
-use crate::graph::{LAYERS, ParsedModel, SEGMENTS, Signature};
-use crate::native::Native;
+use super::planned_model::PlannedModel;
+use crate::config::{Project, Values};
+use crate::diagnostic::Diagnostic;
+use crate::ingest::{Contract, RequiredColumns};
+use crate::native::{IDENTITY_SIGNATURE, Native};
+use crate::segments::Proof;
+
+/// Everything that a run needs to know before it reads data.
+pub struct Plan {
+    /// The project.
+    pub project: Arc<Project>,
+    /// Its values for this run.
+    pub values: Values,
+    /// The sources' contracts, in the order of the pipeline file.
+    pub contracts: Vec<Arc<Contract>>,
+    /// By source: how often it is scanned, and the columns that models read of it.
+    pub required_columns: BTreeMap<String, RequiredColumns>,
+    /// The models and native steps, each after what it reads.
+    pub nodes: Vec<Node>,
+    /// What was proved of every set of segments.
+    pub proofs: Vec<Proof>,
+}
+
+impl Plan {
+    /// The models, each after what it reads.
+    pub fn models(&self) -> impl Iterator<Item = &PlannedModel> {
+        self.nodes.iter().filter_map(Node::model)
+    }
+
+    /// The node that makes a table.
+    pub fn maker(&self, table: &str) -> Option<&Node> {
+        self.nodes.iter().find(|node| node.makes.iter().any(|made| made == table))
+    }
+
+    /// The tables that a table is made from, itself among them. Nothing is needed for those that are given.
+    pub fn needed(&self, table: &str, is_given: impl Fn(&str) -> bool) -> BTreeSet<String> {
+        let mut needed = BTreeSet::new();
+        let mut waiting = vec![table.to_owned()];
+        while let Some(table) = waiting.pop() {
+            if !is_given(&table) && !needed.contains(&table) {
+                waiting.extend(self.maker(&table).into_iter().flat_map(|node| node.reads.clone()));
+            }
+            needed.insert(table);
+        }
+        needed
+    }
+
+    /// Whether it has an identity step.
+    pub fn has_identity_step(&self) -> bool {
+        IDENTITY_SIGNATURE.makes.iter().any(|table| self.maker(table).is_some())
+    }
+
+    /// What somebody should look at although the project runs.
+    pub fn warnings(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.proofs.iter().flat_map(|proof| &proof.problems)
+    }
+}
 
 /// What a run computes at once: the tables that a model or a native step makes.
 #[derive(Debug, Clone)]
@@ -40,17 +94,6 @@ pub enum Work {
     Native(Arc<dyn Native>),
 }
 
-/// A model whose names and types have been checked.
-#[derive(Debug, Clone)]
-pub struct PlannedModel {
-    /// The model and what it reads.
-    pub parsed: ParsedModel,
-    /// Its columns.
-    pub schema: SchemaRef,
-    /// What it comes to by itself.
-    pub(super) cost: Cost,
-}
-
 impl Node {
     /// The model, of a node that has one.
     pub fn model(&self) -> Option<&PlannedModel> {
@@ -72,84 +115,5 @@ impl Node {
     /// Whether it is computed as a part of the node that reads it.
     pub fn is_streamed(&self) -> bool {
         matches!(self.work, Work::Streamed(_))
-    }
-}
-
-/// Decides how every node is computed, and after which each table is released.
-pub(super) fn decide(checked: CheckedModels, natives: Vec<Arc<dyn Native>>, published: &BTreeSet<String>) -> Vec<Node> {
-    let CheckedModels { checked, mut reads, .. } = checked;
-    let signatures: Vec<&'static Signature> = natives.iter().map(|native| native.signature()).collect();
-    for input in signatures.iter().flat_map(|signature| signature.reads) {
-        *reads.entry(input.table.to_owned()).or_default() += 1;
-    }
-    let mut natives: BTreeMap<&'static str, Arc<dyn Native>> =
-        natives.into_iter().map(|native| (native.signature().name, native)).collect();
-    let mut nodes = Vec::new();
-    for checked in checked {
-        nodes.push(match checked {
-            Checked::Model(model) => {
-                let name = model.parsed.model.name();
-                let inputs = || signatures.iter().flat_map(|signature| signature.reads).filter(|input| input.table == name);
-                let may_stream =
-                    model.parsed.model.schema.as_deref() == Some(LAYERS[0]) || inputs().next().is_some_and(|input| input.streamed);
-                let sorted_by = inputs().find_map(|input| input.sorted_by).map(str::to_owned).into_iter().collect();
-                let is_streamed = may_stream && reads.get(&name) == Some(&1) && !published.contains(&name);
-                let (reads, makes) = (model.parsed.reads.clone(), vec![name.clone()]);
-                let work = if is_streamed { Work::Streamed(*model) } else { Work::Materialised { model: *model, sorted_by } };
-                Node { name, work, reads, makes, releases: Vec::new() }
-            }
-            Checked::Native(signature) => {
-                let Some(native) = natives.remove(signature.name) else { continue };
-                let reads = signature.reads.iter().map(|input| input.table.to_owned()).collect();
-                let makes = signature.makes.iter().map(|table| (*table).to_owned()).collect();
-                Node { name: signature.name.to_owned(), work: Work::Native(native), reads, makes, releases: Vec::new() }
-            }
-        });
-    }
-    materialise_what_would_cost_too_much(&mut nodes);
-    release_after_last_reader(&mut nodes, published);
-    nodes
-}
-
-/// Nodes that read one another as they stream are planned as one query. Where that would be too large, what is read is materialised.
-fn materialise_what_would_cost_too_much(nodes: &mut [Node]) {
-    let mut costs: BTreeMap<String, (usize, Cost)> = BTreeMap::new();
-    for at in 0..nodes.len() {
-        let Some(mut cost) = nodes[at].model().map(|model| model.cost) else { continue };
-        for read in nodes[at].reads.clone() {
-            let Some((streamed, of_read)) = costs.get(&read).copied() else { continue };
-            let together = cost.over(of_read);
-            if together.fits() {
-                cost = together;
-            } else if let Work::Streamed(model) = nodes[streamed].work.clone() {
-                nodes[streamed].work = Work::Materialised { model, sorted_by: Vec::new() };
-            }
-        }
-        if nodes[at].is_streamed() {
-            costs.insert(nodes[at].name.clone(), (at, cost));
-        }
-    }
-}
-
-/// Releases every table after the last node that reads it, if nothing publishes it.
-fn release_after_last_reader(nodes: &mut [Node], published: &BTreeSet<String>) {
-    let mut last_reader: BTreeMap<String, usize> = BTreeMap::new();
-    // A node that reads a streamed one reads what that one reads.
-    let mut behind: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for (position, node) in nodes.iter().enumerate() {
-        let mut all = node.reads.clone();
-        for read in &node.reads {
-            all.extend(behind.get(read).into_iter().flatten().cloned());
-        }
-        if node.is_streamed() {
-            behind.insert(node.name.clone(), all);
-        } else {
-            last_reader.extend(all.into_iter().map(|read| (read, position)));
-        }
-    }
-    for (table, position) in last_reader {
-        if table != SEGMENTS && !published.contains(&table) {
-            nodes[position].releases.push(table);
-        }
     }
 }

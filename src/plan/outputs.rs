@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::empty::{PLANNING, empty};
 use super::models::CheckedModels;
-use super::{PLANNING, empty};
+
 use crate::config::{Model, Project, Spanned, Values, placed, span_of};
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::engine::Engine;

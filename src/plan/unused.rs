@@ -1,6 +1,6 @@
 //! What a project declares and computes, and nothing reads: not wrong, and most often a mistake.
 
-use super::Plan;
+use super::nodes::Plan;
 use crate::config::key_at;
 use crate::diagnostic::{Diagnostic, in_order};
 use crate::sql;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use chrono::NaiveDate;
 
-use super::layout::{CLEANS, COMMITS, MARKER, PENDING, RUNS, TAKEN, files_of, folder_path};
+use super::layout::{CLEANS, COMMITS, MARKER, PENDING, REJECTED, RUNS, TAKEN, files_of, folder_path};
 use crate::config::{Project, Source, span_of};
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
@@ -98,7 +98,7 @@ fn reads_own(project: &Project, name: &str, source: &Source) -> Diagnostic {
 
 /// Examples of the paths that a run writes at its destination: one of every kind for every day.
 fn may_write(destination: &Location, project: &Project, days: &BTreeSet<NaiveDate>) -> Vec<String> {
-    let tables: Vec<&str> = project.pipeline.outputs.tables.keys().map(String::as_str).chain(["rejected"]).collect();
+    let tables: Vec<&str> = project.pipeline.outputs.tables.keys().map(String::as_str).chain([REJECTED]).collect();
     let checks = project.pipeline.checks.iter().map(|check| check.name.shown());
     let mut written: Vec<String> = tables.iter().flat_map(|table| days.iter().map(|day| folder_path(table, *day))).collect();
     for run in days.iter().map(|day| format!("{day}-20000101T000000Z-0000000000000000")) {

@@ -8,6 +8,9 @@ use sha2::{Digest, Sha256};
 
 use crate::storage::Location;
 
+/// The table of rejected rows, which every publication has beside its outputs.
+pub const REJECTED: &str = "rejected";
+
 /// The state tables of the identity step: the map of identifiers, and the ids that ended with a merge.
 pub const IDENTITY_MAP: &str = "identity_map";
 
@@ -30,7 +33,7 @@ pub const PENDING: &str = "pending";
 pub const MARKER: &str = "segmill.json";
 
 /// The names of files and folders at a destination that outputs may not have.
-pub const TAKEN: [&str; 5] = [RUNS, CLEANS, COMMITS, PENDING, "rejected"];
+pub const TAKEN: [&str; 5] = [RUNS, CLEANS, COMMITS, PENDING, REJECTED];
 
 /// Why an output may not have a name: it is taken at the destination, or cannot be a folder's.
 pub fn unfit_name(table: &str) -> Option<&'static str> {

@@ -37,7 +37,7 @@ mod write;
 
 pub use check::{CheckOutcome, CheckReport, CheckResult, Output, problems as check_problems};
 pub use destination::{destination, refuse_found_outputs, refuse_own_outputs, typed_destination};
-pub use layout::{IDENTITY_ALIASES, IDENTITY_MAP, commit_shown, unfit_name};
+pub use layout::{IDENTITY_ALIASES, IDENTITY_MAP, REJECTED, commit_shown, unfit_name};
 pub use pending::settle;
 pub use publications::Publications;
 pub use staging::{Checked, Published, Rows, Staged, Staging};

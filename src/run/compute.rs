@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use datafusion::dataframe::DataFrame;
 use datafusion::prelude::ident;
 
-use super::REJECTED;
 use super::following::Following;
 use super::prepare::Prepared;
 use super::steps::Steps;
@@ -18,7 +17,7 @@ use crate::job::Request;
 use crate::native::Surroundings;
 use crate::plan::Plan;
 use crate::predecessor::Carried;
-use crate::publish::{self, Rows, Staging};
+use crate::publish::{self, REJECTED, Rows, Staging};
 use crate::record::Recorder;
 use crate::report::Progress;
 use crate::segments::SegmentSize;

@@ -9,12 +9,11 @@ use arrow::datatypes::{Field, Schema};
 use datafusion::error::DataFusionError;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 
-use super::REJECTED;
 use crate::engine::Engine;
 use crate::error::{Error, Message, Result};
 use crate::execute::Source;
 use crate::ingest::{self, Collector, Extract, Ledger, Overrun, Reject, RejectCount, Scope};
-use crate::publish::{Rows, Staging};
+use crate::publish::{REJECTED, Rows, Staging};
 use crate::record::Recorder;
 
 /// Rejects of a batch of their table, and what their texts may take, but for the last that is added.

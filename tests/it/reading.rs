@@ -15,7 +15,7 @@ use object_store::{
 use segmill::config::{self, Environment};
 use segmill::engine::{Engine, Limits};
 use segmill::error::Error;
-use segmill::ingest::{self, Collector, Demand, Ledger, Reject};
+use segmill::ingest::{self, Collector, Ledger, Reject, RequiredColumns};
 use segmill::plan::{self, Plan};
 use segmill::storage::Stores;
 
@@ -74,8 +74,8 @@ async fn ingest(plan: &Plan, store: Arc<dyn ObjectStore>) -> Result<Outcome, Err
     let [extract] = extracts.as_slice() else { panic!("there is one source") };
     let engine = Engine::new(Limits { threads: 1, memory_bytes: 256 << 20 }, "UTC")?;
     let collector = Collector::new(&extract.contract, &engine);
-    let demand = Demand { times: 1, columns: ["a", "b"].map(str::to_owned).into() };
-    ingest::register(&engine, "sources.extract", extract, &demand, &collector).await?;
+    let required = RequiredColumns { scans: 1, columns: ["a", "b"].map(str::to_owned).into() };
+    ingest::register(&engine, "sources.extract", extract, &required, &collector).await?;
     let frame = engine.query("select a, b from sources.extract").await.unwrap();
     let read = engine.collect(frame).await;
     if let Some(error) = collector.failure() {

@@ -223,7 +223,7 @@ fn web_scans(parameters: &[(&str, &str)]) -> (usize, usize) {
             let name = node.name.clone();
             if name == "identity.edges" {
                 let by_identity = reads(&engine.optimize(&logical).unwrap()).unwrap().get("sources.web").copied().unwrap_or(0);
-                return (by_identity, plan.demands["web"].times);
+                return (by_identity, plan.required_columns["web"].scans);
             }
             if node.is_streamed() {
                 engine.register_view(&name, logical).unwrap();

@@ -8,7 +8,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use segmill::config::{self, Environment};
 use segmill::engine::{Engine, Limits};
-use segmill::ingest::{self, Collector, Demand};
+use segmill::ingest::{self, Collector, RequiredColumns};
 use segmill::plan;
 use segmill::storage::Stores;
 
@@ -79,8 +79,8 @@ async fn every_scan_of_a_source_gives_the_same_rows_and_the_later_ones_read_less
     let extracts = ingest::find(&plan.project, &plan.contracts, &Stores::new(Environment::new()), None).await.unwrap();
     let engine = Engine::new(Limits { threads: 2, memory_bytes: 64 << 20 }, "UTC").unwrap();
     let collector = Collector::new(&extracts[0].contract, &engine);
-    let demand = Demand { times: 3, columns: ["visitor", "pages"].map(str::to_owned).into() };
-    ingest::register(&engine, "sources.visits", &extracts[0], &demand, &collector).await.unwrap();
+    let required = RequiredColumns { scans: 3, columns: ["visitor", "pages"].map(str::to_owned).into() };
+    ingest::register(&engine, "sources.visits", &extracts[0], &required, &collector).await.unwrap();
 
     let expected: Vec<Row> = (0..ROWS).filter(|row| !is_out_of_window(*row) && !is_at_fault(*row)).map(|row| (visitor(row), row)).collect();
     let (mut bytes_read, mut bytes_held) = (Vec::new(), Vec::new());

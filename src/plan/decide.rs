@@ -1,0 +1,89 @@
+//! Decides how the nodes of a plan are computed: which stream, which are materialised, and when a table is released.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::models::{Checked, CheckedModels};
+use super::nodes::{Node, Work};
+use super::planned_model::Cost;
+use crate::graph::{LAYERS, SEGMENTS, Signature};
+use crate::native::Native;
+
+/// Decides how every node is computed, and after which each table is released.
+pub(super) fn decide(checked: CheckedModels, natives: Vec<Arc<dyn Native>>, published: &BTreeSet<String>) -> Vec<Node> {
+    let CheckedModels { checked, mut reads, .. } = checked;
+    let signatures: Vec<&'static Signature> = natives.iter().map(|native| native.signature()).collect();
+    for input in signatures.iter().flat_map(|signature| signature.reads) {
+        *reads.entry(input.table.to_owned()).or_default() += 1;
+    }
+    let mut natives: BTreeMap<&'static str, Arc<dyn Native>> =
+        natives.into_iter().map(|native| (native.signature().name, native)).collect();
+    let mut nodes = Vec::new();
+    for checked in checked {
+        nodes.push(match checked {
+            Checked::Model(model) => {
+                let name = model.parsed.model.name();
+                let inputs = || signatures.iter().flat_map(|signature| signature.reads).filter(|input| input.table == name);
+                let may_stream =
+                    model.parsed.model.schema.as_deref() == Some(LAYERS[0]) || inputs().next().is_some_and(|input| input.streamed);
+                let sorted_by = inputs().find_map(|input| input.sorted_by).map(str::to_owned).into_iter().collect();
+                let is_streamed = may_stream && reads.get(&name) == Some(&1) && !published.contains(&name);
+                let (reads, makes) = (model.parsed.reads.clone(), vec![name.clone()]);
+                let work = if is_streamed { Work::Streamed(*model) } else { Work::Materialised { model: *model, sorted_by } };
+                Node { name, work, reads, makes, releases: Vec::new() }
+            }
+            Checked::Native(signature) => {
+                let Some(native) = natives.remove(signature.name) else { continue };
+                let reads = signature.reads.iter().map(|input| input.table.to_owned()).collect();
+                let makes = signature.makes.iter().map(|table| (*table).to_owned()).collect();
+                Node { name: signature.name.to_owned(), work: Work::Native(native), reads, makes, releases: Vec::new() }
+            }
+        });
+    }
+    materialise_what_would_cost_too_much(&mut nodes);
+    release_after_last_reader(&mut nodes, published);
+    nodes
+}
+
+/// Nodes that read one another as they stream are planned as one query. Where that would be too large, what is read is materialised.
+fn materialise_what_would_cost_too_much(nodes: &mut [Node]) {
+    let mut costs: BTreeMap<String, (usize, Cost)> = BTreeMap::new();
+    for at in 0..nodes.len() {
+        let Some(mut cost) = nodes[at].model().map(|model| model.cost) else { continue };
+        for read in nodes[at].reads.clone() {
+            let Some((streamed, of_read)) = costs.get(&read).copied() else { continue };
+            let together = cost.over(of_read);
+            if together.fits() {
+                cost = together;
+            } else if let Work::Streamed(model) = nodes[streamed].work.clone() {
+                nodes[streamed].work = Work::Materialised { model, sorted_by: Vec::new() };
+            }
+        }
+        if nodes[at].is_streamed() {
+            costs.insert(nodes[at].name.clone(), (at, cost));
+        }
+    }
+}
+
+/// Releases every table after the last node that reads it, if nothing publishes it.
+fn release_after_last_reader(nodes: &mut [Node], published: &BTreeSet<String>) {
+    let mut last_reader: BTreeMap<String, usize> = BTreeMap::new();
+    // A node that reads a streamed one reads what that one reads.
+    let mut behind: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (position, node) in nodes.iter().enumerate() {
+        let mut all = node.reads.clone();
+        for read in &node.reads {
+            all.extend(behind.get(read).into_iter().flatten().cloned());
+        }
+        if node.is_streamed() {
+            behind.insert(node.name.clone(), all);
+        } else {
+            last_reader.extend(all.into_iter().map(|read| (read, position)));
+        }
+    }
+    for (table, position) in last_reader {
+        if table != SEGMENTS && !published.contains(&table) {
+            nodes[position].releases.push(table);
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Reviews a whole project: parses, orders and type-checks it, proves its segment sets, and plans its nodes.
+
+use std::sync::Arc;
+
+use super::decide::decide;
+use super::empty::{PLANNING, empty};
+use super::models::{check_models, required_columns};
+use super::nodes::Plan;
+use super::reference::register_reference;
+use super::{identifier_types, outputs};
+use crate::config::{Project, Values, span_of};
+use crate::diagnostic::{Diagnostic, Level, in_order};
+use crate::engine::Engine;
+use crate::error::{Error, Result, gather};
+use crate::graph::{self, EDGES, MEMBERSHIP, PROFILE, SOURCES};
+use crate::identity::{self, Rules};
+use crate::ingest;
+use crate::native::{IDENTITY_SIGNATURE, IdentityStep, Native, SIGNATURES, SegmentsStep};
+use crate::segments::{self, Domains};
+use crate::storage::{PLACES, Stores};
+
+/// Plans a run: parses, orders and type-checks the whole project.
+///
+/// # Errors
+/// [`Error::Project`] with everything that is wrong with it, and what somebody should look at besides.
+pub async fn plan(project: Arc<Project>, values: Values) -> Result<Plan> {
+    let Reviewed { plan, problems } = review(project, values).await?;
+    plan.ok_or_else(|| Error::Project(in_order(problems)))
+}
+
+/// A project as it was looked at.
+pub struct Reviewed {
+    /// What will run, if nothing is wrong.
+    pub plan: Option<Plan>,
+    /// Everything that is wrong, and what somebody should look at; of a plan, its warnings are in it.
+    pub problems: Vec<Diagnostic>,
+}
+
+/// Looks at a whole project, of which parts may have been left out since they are wrong: what depends on those is passed over.
+///
+/// # Errors
+/// [`Error::Defect`] alone.
+pub async fn review(project: Arc<Project>, values: Values) -> Result<Reviewed> {
+    let mut problems = Vec::new();
+    let contracts = ingest::contracts(&project, &values, &mut problems);
+    check_places(&project, &mut problems);
+    let vertices = graph::build(&project, &SIGNATURES, &mut problems);
+    let engine = Engine::new(PLANNING, values.zone.name())?;
+    gather(&mut problems, register_reference(&engine, &project, &values))?;
+    for contract in &contracts {
+        engine.register(&format!("{SOURCES}.{}", contract.source), empty(Arc::clone(&contract.schema)))?;
+    }
+    engine.register(MEMBERSHIP, empty(segments::membership_schema()))?;
+    for (name, schema) in IDENTITY_SIGNATURE.makes.iter().zip(identity::resolved_schemas()) {
+        engine.register(name, empty(schema))?;
+    }
+    let identity_rules = gather(&mut problems, Rules::declared(&project, &values))?;
+    let checked = check_models(&engine, vertices, &values, &mut problems).await?;
+    if let Some(edges) = checked.model(EDGES).filter(|_| !project.lost.touches(&["identity"])) {
+        problems.extend(identity::check_edges(&project, &edges.parsed.model.file, &edges.schema));
+        problems.extend(identifier_types::undeclared(&project, &edges.parsed, &engine, &values).await);
+    }
+    let profile = checked.model(PROFILE);
+    let (mut rules, mut domains, mut proofs) = (Vec::new(), Domains::default(), Vec::new());
+    if let Some(profile) = profile {
+        let known = gather(&mut problems, Domains::compile(&project, &values, &engine, &profile.schema))?;
+        let compiled = gather(&mut problems, segments::compile(&project, &values, &engine, &profile.schema))?;
+        // Without some rules or what is known, proofs would find what is not there.
+        let is_bound = project.pipeline.parameters.keys().all(|name| values.shown.contains_key(name));
+        let is_whole = is_bound && ["segments", "profile", "parameters"].iter().all(|part| !project.lost.touches(&[part]));
+        if let (Some(known), Some(compiled), true) = (known, compiled, is_whole) {
+            proofs = segments::prove(&project, &values, &engine, &profile.schema, &known)?;
+            let errors = proofs.iter_mut().flat_map(|proof| proof.problems.extract_if(.., |problem| problem.level == Level::Error));
+            problems.extend(errors);
+            (rules, domains) = (compiled, known);
+        }
+    }
+    outputs::check(&project, &values, &checked, &mut problems).await?;
+    let required_columns = required_columns(&project, &contracts, &checked, &mut problems);
+    if !problems.is_empty() || !project.lost.is_empty() {
+        // A parameter whose declaration is wrong is there all the same.
+        let lost: Vec<String> = project.lost.names(&["parameters"]).iter().map(|name| format!("there is no parameter `${name}`")).collect();
+        problems.retain(|problem| problem.code != "unknown-parameter" || !lost.contains(&problem.message));
+        problems.extend(proofs.into_iter().flat_map(|proof| proof.problems));
+        return Ok(Reviewed { plan: None, problems });
+    }
+    let published = project.pipeline.outputs.tables.values().map(|output| output.model.value.clone()).collect();
+    let identity = identity_rules.map(|rules| Arc::new(IdentityStep::new(rules)) as Arc<dyn Native>);
+    let natives = identity.into_iter().chain([Arc::new(SegmentsStep::new(rules, domains)) as Arc<dyn Native>]).collect();
+    let nodes = decide(checked, natives, &published);
+    let plan = Plan { project, values, contracts, required_columns, nodes, proofs };
+    Ok(Reviewed { plan: Some(plan), problems })
+}
+
+/// Tells of locations that name no place. What they say is shown as it was typed, since variables may hold secrets.
+fn check_places(project: &Project, problems: &mut Vec<Diagnostic>) {
+    let sources = project.pipeline.sources.values().map(|source| (&source.location, Stores::unfit(&source.location.value)));
+    let destination = &project.pipeline.outputs.destination;
+    for (place, why) in sources.chain([(destination, Stores::unfit_to_write(&destination.value))]) {
+        if let Some(why) = why {
+            let problem = Diagnostic::error("invalid-location", "this is not a location").at(span_of(&project.file, place));
+            problems.push(problem.label(why).hint(PLACES));
+        }
+    }
+}
