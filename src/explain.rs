@@ -1,5 +1,6 @@
 //! Why an identifier leads to its customer: the identity step run for one question, after what is published; nothing is published by it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::NaiveDate;
@@ -20,10 +21,8 @@ use crate::native::IdentityStep;
 use crate::plan::{self, Plan};
 use crate::predecessor::Carried;
 use crate::publish::{self, Publications};
+use crate::sql::{self, Argument};
 use crate::storage::{Location, Stores};
-
-/// The parameter that says of which country a phone number without a code is.
-const DEFAULT_REGION: &str = "default_region";
 
 /// What is asked.
 #[derive(Debug, Clone, Copy)]
@@ -115,12 +114,21 @@ fn check(project: &Project, question: Question<'_>) -> Result<()> {
     Err(Diagnostic::error("unknown-identifier-type", what).did_you_mean(asked, names.iter().copied()).into())
 }
 
-/// What was typed, and what it is compared as if it is an address or a number.
+/// What was typed, and the forms in which models compare it if it is an address or a number. The models say of which countries a number
+/// without a country code may be.
 fn spellings(plan: &Plan, identifier: &str) -> Vec<String> {
-    let region = match plan.values.parameters.get(DEFAULT_REGION) {
-        Some(ScalarValue::Utf8(Some(region))) => region.as_str(),
-        _ => "",
-    };
-    let others = [functions::email_address(identifier), functions::phone_number(identifier, region)];
-    std::iter::once(identifier.to_owned()).chain(others.into_iter().flatten()).collect()
+    let mut regions = BTreeSet::from([String::new()]);
+    for model in plan.models() {
+        for region in sql::arguments(&model.parsed.statement, &["phone_number", "phone_numbers"], 1) {
+            regions.extend(match region {
+                Argument::Text(region) => Some(region),
+                Argument::Parameter(name) => match plan.values.parameters.get(&name) {
+                    Some(ScalarValue::Utf8(Some(region))) => Some(region.clone()),
+                    _ => None,
+                },
+            });
+        }
+    }
+    let numbers = regions.iter().filter_map(|region| functions::phone_number(identifier, region));
+    std::iter::once(identifier.to_owned()).chain(functions::email_address(identifier)).chain(numbers).collect()
 }

@@ -1,6 +1,7 @@
 //! Parses SQL text, and reports DataFusion's errors at their places in the file.
 
 mod bounds;
+mod calls;
 mod failure;
 mod order;
 mod place;
@@ -9,6 +10,7 @@ mod query;
 mod syntax;
 
 pub use bounds::{Size, size};
+pub use calls::{Argument, arguments};
 pub use failure::{Kind, discreet, kind, places, suspects};
 pub use order::{dependent, samples};
 pub use place::{span_of, whole};

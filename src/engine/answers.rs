@@ -18,8 +18,8 @@ use super::encoding::{Texts, answer_schema, decoded_schema};
 const DECODED_AHEAD: usize = 4;
 
 /// A planned query. Columns of text may still be dictionary codes in its rows.
-struct Answer {
-    plan: Arc<dyn ExecutionPlan>,
+pub(super) struct Answer {
+    pub(super) plan: Arc<dyn ExecutionPlan>,
     schema: SchemaRef,
     texts: Texts,
 }
@@ -27,6 +27,23 @@ struct Answer {
 impl Answer {
     fn decode(&self, batch: &RecordBatch) -> Result<RecordBatch, DataFusionError> {
         self.texts.decoded_batch(&self.schema, batch)
+    }
+
+    /// Decodes the rows of the plan in a task of their own, because the consumer of a stream is usually the slower side.
+    pub(super) fn decoded(self, mut rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
+        let mut decoding = RecordBatchReceiverStream::builder(Arc::clone(&self.schema), DECODED_AHEAD);
+        let decoded = decoding.tx();
+        decoding.spawn(async move {
+            while let Some(batch) = rows.next().await {
+                let batch = batch.and_then(|batch| self.decode(&batch));
+                // The consumer has dropped the stream, so the query ends too.
+                if decoded.send(batch).await.is_err() {
+                    break;
+                }
+            }
+            Ok(())
+        });
+        decoding.build()
     }
 }
 
@@ -48,21 +65,8 @@ impl Engine {
     /// DataFusion's own.
     pub async fn stream(&self, frame: DataFrame) -> Result<SendableRecordBatchStream, DataFusionError> {
         let answer = self.answer(frame).await?;
-        let mut rows = execute_stream(Arc::clone(&answer.plan), self.context.task_ctx())?;
-        // Rows are decoded in a task of their own, because the consumer of the stream is usually the slower side.
-        let mut decoding = RecordBatchReceiverStream::builder(Arc::clone(&answer.schema), DECODED_AHEAD);
-        let decoded = decoding.tx();
-        decoding.spawn(async move {
-            while let Some(batch) = rows.next().await {
-                let batch = batch.and_then(|batch| answer.decode(&batch));
-                // The consumer has dropped the stream, so the query ends too.
-                if decoded.send(batch).await.is_err() {
-                    break;
-                }
-            }
-            Ok(())
-        });
-        Ok(decoding.build())
+        let rows = execute_stream(Arc::clone(&answer.plan), self.context.task_ctx())?;
+        Ok(answer.decoded(rows))
     }
 
     /// Runs a query and calls `take` with its batches, in no particular order and from several threads at once. Columns of text may be
@@ -97,7 +101,7 @@ impl Engine {
     }
 
     /// The physical plan of a query. Codes are decoded after the plan has run and not inside it, so that its rows stay in order.
-    async fn answer(&self, frame: DataFrame) -> Result<Answer, DataFusionError> {
+    pub(super) async fn answer(&self, frame: DataFrame) -> Result<Answer, DataFusionError> {
         let (state, plan) = frame.into_parts();
         let encoded = self.texts.encoded(&state, self.optimized(&state, &plan)?)?;
         let plan = state.query_planner().create_physical_plan(&encoded.plan, &state).await?;

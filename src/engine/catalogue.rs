@@ -23,6 +23,7 @@ impl Engine {
     pub fn register(&self, name: &str, table: Arc<dyn TableProvider>) -> Result<()> {
         let reference = TableReference::parse_str(name);
         self.keys.lock().unwrap_or_else(PoisonError::into_inner).remove(&reference.to_string());
+        self.sorted.lock().unwrap_or_else(PoisonError::into_inner).remove(&reference.to_string());
         if let Some(schema) = reference.schema() {
             self.ensure_schema(schema)?;
         }

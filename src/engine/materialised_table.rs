@@ -251,7 +251,7 @@ impl TableProvider for MaterialisedProvider {
 
 /// Reads a materialised table.
 #[derive(Debug)]
-struct MaterialisedExec {
+pub struct MaterialisedExec {
     materialised: Arc<MaterialisedTable>,
     columns: Vec<usize>,
     properties: Arc<PlanProperties>,

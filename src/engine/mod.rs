@@ -31,6 +31,7 @@ mod reservation;
 mod rules;
 mod scratch;
 mod session;
+mod sorted;
 mod spill_files;
 mod timings;
 mod watch;
@@ -54,6 +55,7 @@ pub use scratch::Scratch;
 pub use timings::{Operator, Work, compute_ms};
 pub use watch::{PROGRAM_BYTES, expect_to_read, memory_is_exceeded, watch_memory};
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use datafusion::execution::SessionState;
@@ -72,6 +74,8 @@ pub struct Engine {
     files: spill_files::NamelessFiles,
     /// What tells the rows of tables apart.
     keys: Arc<Mutex<order::Keys>>,
+    /// The columns by which tables are sorted, for those that were materialised in an order.
+    sorted: Arc<Mutex<BTreeMap<String, Vec<String>>>>,
     salt: Arc<OnceLock<String>>,
     /// The most that a function may make of a batch.
     max_bytes: usize,

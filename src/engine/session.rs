@@ -69,6 +69,7 @@ impl Engine {
             reservations,
             files,
             keys: Arc::default(),
+            sorted: Arc::default(),
             salt,
             max_bytes: growth::max_bytes(limits),
         })

@@ -9,7 +9,6 @@ pub use inputs::{Inputs, Source};
 use std::collections::BTreeSet;
 
 use datafusion::error::DataFusionError;
-use datafusion::prelude::ident;
 
 use crate::engine::Engine;
 use crate::error::Result;
@@ -122,11 +121,11 @@ impl Execution<'_> {
             Work::Materialised { model, sorted_by } => {
                 let query = self.engine.plan(&model.parsed.statement, &self.plan.values.parameters).await?;
                 sink.begin(&node.name);
-                let mut frame = self.engine.frame(query);
-                if !sorted_by.is_empty() {
-                    frame = frame.sort(sorted_by.iter().map(|column| ident(column).sort(true, false)).collect())?;
-                }
-                let rows = self.engine.materialise(&node.name, frame).await?;
+                let frame = self.engine.frame(query);
+                let rows = match sorted_by.is_empty() {
+                    true => self.engine.materialise(&node.name, frame).await?,
+                    false => self.engine.materialise_sorted(&node.name, frame, sorted_by).await?,
+                };
                 sink.end(rows);
                 Ok(None)
             }

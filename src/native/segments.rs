@@ -3,7 +3,6 @@
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::error::DataFusionError;
-use datafusion::prelude::ident;
 use futures::TryStreamExt;
 
 use super::step::{Findings, Found, Native, Surroundings, outward};
@@ -48,8 +47,7 @@ impl Native for SegmentsStep {
     }
 
     async fn run(&self, engine: &Engine, around: &mut Surroundings) -> Result<Found, DataFusionError> {
-        let sorted = engine.context().table(PROFILE).await?.sort(vec![ident(CUSTOMER_ID).sort(true, false)])?;
-        let mut profile = engine.stream(sorted).await?.try_chunks(engine.threads() * BATCHES_PER_THREAD);
+        let mut profile = engine.stream_sorted(PROFILE, &[CUSTOMER_ID.to_owned()]).await?.try_chunks(engine.threads() * BATCHES_PER_THREAD);
         let nothing_declared = Domains::default();
         let domains = if around.has_partial_rows { &nothing_declared } else { &self.domains };
         let mut members = Assigner::new(&self.rules, domains, engine.threads());

@@ -2,9 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use datafusion::dataframe::DataFrame;
-use datafusion::prelude::ident;
-
 use super::following::Following;
 use super::prepare::Prepared;
 use super::steps::Steps;
@@ -104,7 +101,7 @@ async fn write_outputs(execution: &Execution<'_>, inputs: &Inputs, staging: &mut
     let mut rows = 0;
     for (name, output) in &plan.project.pipeline.outputs.tables {
         let key: Vec<String> = output.sort.iter().map(|column| column.value.clone()).collect();
-        let sorted = async { engine.stream(sorted(engine.context().table(output.model.value.as_str()).await?, &key)?).await }.await;
+        let sorted = engine.stream_sorted(&output.model.value, &key).await;
         tables.push(Rows { table: name.clone(), rows: sorted.map_err(|error| execution.failure_of(name, inputs, &error))?, key });
         if is_tight {
             rows += staging.write(std::mem::take(&mut tables)).await?;
@@ -121,8 +118,4 @@ fn files_of(plan: &Plan, destination: &Location, run_id: &str) -> BTreeSet<Strin
     let pipeline = &plan.project.pipeline;
     let tables = pipeline.outputs.tables.keys().map(String::as_str).chain([REJECTED]);
     publish::clean::files_of(destination, run_id, tables, pipeline.checks.iter().map(|check| check.name.shown()))
-}
-
-fn sorted(frame: DataFrame, columns: &[String]) -> datafusion::error::Result<DataFrame> {
-    frame.sort(columns.iter().map(|column| ident(column).sort(true, false)).collect())
 }

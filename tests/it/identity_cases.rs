@@ -702,3 +702,22 @@ fn an_explanation_knows_ids_and_aliases_shows_nobody_and_is_short() {
     let (_, told) = explain(&["--identity", "@ann.smith", "--unmask"]);
     assert!(told.contains("handle @ann.smith") && told.contains("customer 0 as of"), "{told}");
 }
+
+/// Models say of which country a number without a country code is, and `explain` takes it from them.
+#[test]
+fn a_number_is_asked_for_as_people_of_that_country_write_it() {
+    let types = "  types:\n    record: {standalone: true}\n    phone: {personal: true}\n";
+    let ties = Ties::new(types, &["2000-01-01,record,1,phone,030 901820,crm,2020-01-01,2020-01-01,"]);
+    let written = ties.0.read("pipelines/p.yaml");
+    for (region, parameters) in
+        [("'DE'", ""), ("$country", "parameters:\n  country: {type: string, default: DE, description: Of numbers}\n")]
+    {
+        ties.0.write("pipelines/p.yaml", &written.replace("sources:\n", &format!("{parameters}sources:\n")));
+        ties.0.write("sql/identity/edges.sql", &EDGES.replace("o as other,", &format!("phone_number(o, {region}) as other,")));
+        for asked in ["030 901820", "+49 30 901820"] {
+            let output = ties.0.segmill(&["explain", "pipelines/p.yaml", "--identity", asked, "--as-of", "2020-09-01"]);
+            let told = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+            assert!(told.contains("customer 1 as of"), "{region}, {asked}: {told}");
+        }
+    }
+}
