@@ -69,7 +69,8 @@ pub async fn identity(request: &Request, stores: &Stores, question: Question<'_>
     let needed = plan.needed(EDGES, |_| false);
     // Extracts that are late are told from those of a wrong location by what is published.
     let extracts = ingest::find(&plan.project, &plan.contracts, stores, newest.as_ref()).await?;
-    let mut inputs = Inputs { sources: extracts.into_iter().map(|extract| Source::new(&engine, extract)).collect(), ..Inputs::default() };
+    let sources = extracts.into_iter().map(|extract| Source::new(&engine, extract)).collect();
+    let mut inputs = Inputs { sources, ..Inputs::of(&plan)? };
     let execution = Execution { plan: &plan, engine: &engine, needed: Some(needed), scene: String::new() };
     execution.run(&mut inputs, &mut Silent).await?;
     let step = IdentityStep::new(Rules::declared(&plan.project, &plan.values)?);

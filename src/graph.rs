@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
 use datafusion::sql::parser::Statement;
 
 use crate::config::{AS_OF, Model, NULL_VALUES, Project};
@@ -35,7 +36,16 @@ pub struct Signature {
     /// The models that it reads. A project that lacks one of them does not have the step.
     pub reads: &'static [NativeInput],
     /// The tables that it makes.
-    pub makes: &'static [&'static str],
+    pub makes: &'static [NativeTable],
+}
+
+/// A table that a native step makes.
+#[derive(Debug)]
+pub struct NativeTable {
+    /// Its name.
+    pub name: &'static str,
+    /// Its columns.
+    pub schema: fn() -> SchemaRef,
 }
 
 /// What a native step reads.
@@ -90,7 +100,7 @@ impl Vertex {
     pub fn makes(&self) -> Vec<String> {
         match self {
             Vertex::Model(model) => vec![model.model.name()],
-            Vertex::Native(signature) => signature.makes.iter().map(|table| (*table).to_owned()).collect(),
+            Vertex::Native(signature) => signature.makes.iter().map(|table| table.name.to_owned()).collect(),
         }
     }
 
@@ -251,6 +261,13 @@ fn cycle(makers: &BTreeMap<String, String>, waiting: &BTreeMap<String, Vertex>) 
         }
         path.push(name);
     }
+    // It is told from a model on, which has a place.
+    if path.first() == path.last() && path.len() > 1 {
+        path.pop();
+        let first_model = path.iter().position(|name| matches!(waiting.get(name), Some(Vertex::Model(_)))).unwrap_or(0);
+        path.rotate_left(first_model);
+        path.extend(path.first().cloned());
+    }
     let diagnostic = Diagnostic::error("cycle", format!("models read each other in a circle: {}", path.join(" → ")));
     let place = path.first().and_then(|first| match waiting.get(first)? {
         Vertex::Model(model) => {
@@ -272,7 +289,7 @@ fn known_tables(project: &Project, natives: &[&'static Signature]) -> BTreeMap<S
     let models = project.models.iter().map(|model| (model.name(), place_of(model)));
     let of_natives = natives.iter().flat_map(|native| {
         let place = native.layer.map_or(Place::Membership, layer);
-        native.makes.iter().map(move |table| ((*table).to_owned(), place))
+        native.makes.iter().map(move |table| (table.name.to_owned(), place))
     });
     // Memberships and what is said of the segments may be named although there is no profile yet, which is a problem of its own.
     let always = [(SEGMENTS.to_owned(), Place::Given), (MEMBERSHIP.to_owned(), Place::Membership)];

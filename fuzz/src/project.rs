@@ -82,8 +82,8 @@ pub fn rule(text: &str) {
 /// Puts the customers into segments.
 async fn assigned(plan: &Plan) -> Result<(), Error> {
     let engine = Engine::new(Limits { threads: 1, memory_bytes: 64 << 20 }, plan.values.zone.name())?;
-    let mut inputs = Inputs::default();
-    inputs.around.has_partial_rows = true;
+    let mut inputs = Inputs::of(plan)?;
+    inputs.context.has_partial_rows = true;
     inputs.given.insert("customers".to_owned(), customers(plan));
     let needed = Some(plan.needed("segment_membership", |table| table == "customers"));
     Execution { plan, engine: &engine, needed, scene: String::new() }.run(&mut inputs, &mut Silent).await

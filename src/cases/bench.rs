@@ -49,9 +49,9 @@ impl<'a> Bench<'a> {
     pub(super) async fn compute(&self) -> Result<(SchemaRef, Vec<RecordBatch>)> {
         let asked = self.case.model.value.as_str();
         let needed = self.plan.needed(asked, |table| self.case.given(table).is_some());
-        let mut inputs = Inputs::default();
-        inputs.around.has_partial_rows = true;
-        inputs.around.predecessor = self.predecessor()?;
+        let mut inputs = Inputs::of(self.plan)?;
+        inputs.context.has_partial_rows = true;
+        inputs.context.predecessor = self.predecessor()?;
         for contract in &self.plan.contracts {
             let table = format!("{SOURCES}.{}", contract.source);
             if needed.contains(&table) {

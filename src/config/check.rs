@@ -147,7 +147,7 @@ pub enum Severity {
 
 /// What a check asks.
 #[derive(Debug, Clone, Copy)]
-pub enum Question<'a> {
+pub enum CheckKind<'a> {
     /// Columns that together identify a row.
     Unique(&'a TableColumns),
     /// Columns that always have a value.
@@ -169,15 +169,15 @@ pub const KINDS: [&str; 7] = ["unique", "not_null", "accepted", "rows", "sql", "
 
 impl Check {
     /// What it asks; none when it says no kind or several.
-    pub fn question(&self) -> Option<Question<'_>> {
+    pub fn question(&self) -> Option<CheckKind<'_>> {
         let kinds = [
-            self.unique.as_ref().map(Question::Unique),
-            self.not_null.as_ref().map(Question::NotNull),
-            self.accepted.as_ref().map(Question::Accepted),
-            self.rows.as_ref().map(Question::Rows),
-            self.sql.as_ref().map(Question::Sql),
-            self.segment_size.as_ref().map(Question::SegmentSize),
-            self.change.as_ref().map(Question::Change),
+            self.unique.as_ref().map(CheckKind::Unique),
+            self.not_null.as_ref().map(CheckKind::NotNull),
+            self.accepted.as_ref().map(CheckKind::Accepted),
+            self.rows.as_ref().map(CheckKind::Rows),
+            self.sql.as_ref().map(CheckKind::Sql),
+            self.segment_size.as_ref().map(CheckKind::SegmentSize),
+            self.change.as_ref().map(CheckKind::Change),
         ];
         let mut said = kinds.into_iter().flatten();
         let first = said.next();
@@ -185,17 +185,17 @@ impl Check {
     }
 }
 
-impl Question<'_> {
+impl CheckKind<'_> {
     /// Its kind, as the pipeline file names it.
     pub fn kind(&self) -> &'static str {
         match self {
-            Question::Unique(_) => KINDS[0],
-            Question::NotNull(_) => KINDS[1],
-            Question::Accepted(_) => KINDS[2],
-            Question::Rows(_) => KINDS[3],
-            Question::Sql(_) => KINDS[4],
-            Question::SegmentSize(_) => KINDS[5],
-            Question::Change(_) => KINDS[6],
+            CheckKind::Unique(_) => KINDS[0],
+            CheckKind::NotNull(_) => KINDS[1],
+            CheckKind::Accepted(_) => KINDS[2],
+            CheckKind::Rows(_) => KINDS[3],
+            CheckKind::Sql(_) => KINDS[4],
+            CheckKind::SegmentSize(_) => KINDS[5],
+            CheckKind::Change(_) => KINDS[6],
         }
     }
 }

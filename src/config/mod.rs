@@ -14,7 +14,7 @@ mod values;
 mod variables;
 mod yaml;
 
-pub use check::{AcceptedValues, Change, Check, KINDS, Question, RowBounds, SegmentBounds, Severity, TableColumns};
+pub use check::{AcceptedValues, Change, Check, CheckKind, KINDS, RowBounds, SegmentBounds, Severity, TableColumns};
 pub use column::{Column, ColumnType, Consent, OnError};
 pub use load::{Lost, Model, Project, Read, load, read, read_files, variables};
 pub use pipeline::{

@@ -1,5 +1,5 @@
-//! What an execution reads: sources, rows that are given in the place of tables, and the predecessor publication. Nothing else reaches a
-//! node, so that what a node makes follows from these alone.
+//! What an execution reads: sources, the tables that the pipeline file holds, rows that are given in the place of tables, and the predecessor
+//! publication. What a node makes follows from these and the plan alone.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,20 +10,30 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::graph::SOURCES;
 use crate::ingest::{self, Collector, Extract, Ledger, RequiredColumns};
-use crate::native::Surroundings;
+use crate::native::Context;
+use crate::plan::{self, Plan};
 
 /// What an execution reads.
 #[derive(Debug, Default)]
 pub struct Inputs {
     /// The sources, in the order of the pipeline file.
     pub sources: Vec<Source>,
-    /// Rows in the place of tables, by table: of sources, or of what nodes would make.
+    /// Rows by table: of those that the pipeline file holds, and in the place of sources or of what nodes would make.
     pub given: BTreeMap<String, RecordBatch>,
     /// What native steps may read beside tables: the predecessor publication, if there is one to build on.
-    pub around: Surroundings,
+    pub context: Context,
 }
 
 impl Inputs {
+    /// The tables that the pipeline file holds, without sources.
+    ///
+    /// # Errors
+    /// [`Error::Defect`] alone, since planning has refused what is wrong with them.
+    pub fn of(plan: &Plan) -> Result<Inputs> {
+        let (tables, _) = plan::reference_tables(&plan.project, &plan.values)?;
+        Ok(Inputs { given: tables.into_iter().collect(), ..Inputs::default() })
+    }
+
     /// Whether rows are given in the place of a table.
     pub fn is_given(&self, table: &str) -> bool {
         self.given.contains_key(table)

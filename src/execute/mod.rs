@@ -1,5 +1,6 @@
 //! Executes the nodes of a plan in order: a streamed query becomes a view, another one a materialised table, and a native step runs. A run,
-//! the project's cases and `explain` execute the same nodes with other inputs, and each takes what it is after through a sink of its own.
+//! the project's cases and `explain` execute the same nodes with other inputs. A run takes what it reports and keeps through a sink; the others read
+//! the tables afterwards.
 
 mod failure;
 mod inputs;
@@ -13,8 +14,8 @@ use datafusion::error::DataFusionError;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::graph::SOURCES;
-use crate::native::Found;
-use crate::plan::{Node, Plan, Work, register_reference};
+use crate::native::{Findings, Found, MakeState};
+use crate::plan::{Node, Plan, Work};
 
 /// Takes what an execution tells and finds. Every method does nothing unless it is implemented.
 pub trait Sink {
@@ -32,11 +33,14 @@ pub trait Sink {
         async { Ok(()) }
     }
 
-    /// What a native step found. Its inputs have been released.
+    /// What a native step found.
+    fn found(&mut self, _findings: &Findings) {}
+
+    /// The state tables of a native step, whose inputs have been released.
     ///
     /// # Errors
-    /// As the sink fails to take it; it ends the execution.
-    fn found(&mut self, _found: Found) -> impl Future<Output = Result<()>> {
+    /// As the sink fails to keep them; it ends the execution.
+    fn keep(&mut self, _state: MakeState) -> impl Future<Output = Result<()>> {
         async { Ok(()) }
     }
 }
@@ -64,39 +68,49 @@ impl Execution<'_> {
     /// # Errors
     /// A failure of a source before that of the node that reads it; otherwise as a node or the sink fails.
     pub async fn run(&self, inputs: &mut Inputs, sink: &mut impl Sink) -> Result<()> {
-        register_reference(self.engine, &self.plan.project, &self.plan.values)?;
+        self.engine.hash_with(self.plan.project.pipeline.identity.salt.as_deref().unwrap_or_default());
+        self.register_given(inputs, |_| true)?;
         self.register_sources(inputs, sink).await?;
         for node in &self.plan.nodes {
             if !self.is_needed(node, inputs) {
                 continue;
             }
-            let found = self.compute(node, inputs, sink).await.map_err(|error| self.failure_of(&node.name, inputs, &error))?;
+            let found = self.compute(node, inputs, sink).await.map_err(|error| self.failure_of(node.told_as(), inputs, &error))?;
+            // What is given stands also in the place of some of the tables that a native step makes.
+            self.register_given(inputs, |table| node.makes.iter().any(|made| made == table))?;
+            if let Some(found) = &found {
+                sink.found(&found.findings);
+            }
             for table in &node.releases {
                 if let Some(source) = source_of(table) {
                     sink.source_ended(source).await?;
                 }
                 self.engine.forget(table);
             }
-            if let Some(found) = found {
-                sink.found(found).await?;
+            if let Some(state) = found.and_then(|found| found.state) {
+                sink.keep(state).await?;
             }
         }
         Ok(())
     }
 
+    /// Registers the rows that are given in the place of some tables.
+    fn register_given(&self, inputs: &Inputs, of: impl Fn(&str) -> bool) -> Result<()> {
+        for (name, batch) in inputs.given.iter().filter(|(name, _)| of(name)) {
+            self.engine.register_batches(name, batch.schema(), vec![batch.clone()])?;
+        }
+        Ok(())
+    }
+
     fn is_needed(&self, node: &Node, inputs: &Inputs) -> bool {
-        let is_wanted = |table: &String| self.needed.as_ref().is_none_or(|needed| needed.contains(table));
-        node.makes.iter().any(|table| is_wanted(table) && !inputs.is_given(table))
+        node.makes.iter().any(|table| self.is_needed_table(table) && !inputs.is_given(table))
     }
 
     /// Makes every source readable: some are read now, the others while their readers run.
     async fn register_sources(&self, inputs: &Inputs, sink: &mut impl Sink) -> Result<()> {
-        for (name, batch) in &inputs.given {
-            self.engine.register_batches(name, batch.schema(), vec![batch.clone()])?;
-        }
         for source in &inputs.sources {
             let name = source.table();
-            if self.needed.as_ref().is_some_and(|needed| !needed.contains(&name)) {
+            if !self.is_needed_table(&name) {
                 continue;
             }
             let required = self.plan.required_columns.get(&source.extract.contract.source).cloned().unwrap_or_default();
@@ -104,11 +118,16 @@ impl Execution<'_> {
             if let Some(rows) = source.register(self.engine, &required).await? {
                 sink.end(rows);
             }
-            if source.collector.is_complete() {
-                sink.source_ended(&source.extract.contract.source).await?;
-            }
+        }
+        // All of them have been opened, so that a bad one does not keep the others from being counted.
+        for source in inputs.sources.iter().filter(|source| self.is_needed_table(&source.table()) && source.collector.is_complete()) {
+            sink.source_ended(&source.extract.contract.source).await?;
         }
         Ok(())
+    }
+
+    fn is_needed_table(&self, table: &str) -> bool {
+        self.needed.as_ref().is_none_or(|needed| needed.contains(table))
     }
 
     async fn compute(&self, node: &Node, inputs: &mut Inputs, sink: &mut impl Sink) -> Result<Option<Found>, DataFusionError> {
@@ -131,7 +150,7 @@ impl Execution<'_> {
             }
             Work::Native(native) => {
                 sink.begin(&node.name);
-                let found = native.run(self.engine, &mut inputs.around).await?;
+                let found = native.run(self.engine, &mut inputs.context).await?;
                 sink.end(found.rows);
                 Ok(Some(found))
             }

@@ -63,11 +63,6 @@ pub fn aliases_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![text("alias_id"), text("customer_id"), Field::new("merged_at", moment(), true)]))
 }
 
-/// The columns of what the identity step finds: customers, conflicts, aliases.
-pub fn resolved_schemas() -> [SchemaRef; 3] {
-    [customers_schema(), conflicts_schema(), aliases_schema()]
-}
-
 fn moment() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
 }

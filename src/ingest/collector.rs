@@ -56,6 +56,8 @@ pub struct RejectsPart {
 
 #[derive(Debug, Default)]
 struct Totals {
+    /// Whether the number of pieces is known.
+    is_opened: bool,
     /// For every piece of the source what became of its rows, once it has been counted.
     pieces: Vec<Option<Tally>>,
     /// How many rows there are in all, where the files say so.
@@ -83,6 +85,7 @@ impl Collector {
     /// Sets the number of pieces to read, and of rows if that is known. Pieces that have been counted stay counted.
     pub fn expect(&self, pieces: usize, rows: Option<u64>) {
         let mut totals = self.totals();
+        totals.is_opened = true;
         totals.pieces.resize_with(pieces, || None);
         totals.rows = rows;
     }
@@ -153,7 +156,8 @@ impl Collector {
 
     /// Whether every piece has been read to its end.
     pub fn is_complete(&self) -> bool {
-        !self.is_over() && self.totals().pieces.iter().all(Option::is_some)
+        let totals = self.totals();
+        !self.is_over() && totals.is_opened && totals.pieces.iter().all(Option::is_some)
     }
 
     /// Whether reading ended because the source is over its budget for certain.

@@ -8,7 +8,7 @@ use futures::StreamExt;
 use super::collector::Collector;
 use super::contract::Contract;
 use super::extract::{Extract, FILES_AT_ONCE, of_file};
-use super::{format, survey, text};
+use super::{format, refused_files, text};
 use crate::config::{Project, Source, SourceFormat, span_of};
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Message, Result, gather};
@@ -54,7 +54,7 @@ pub async fn find(project: &Project, contracts: &[Arc<Contract>], stores: &Store
     }
     if !refused.is_empty() {
         let first = refused.remove(0);
-        return Err(Error::Refused(survey::together(first, refused)));
+        return Err(Error::Refused(refused_files::together(first, refused)));
     }
     if missing.is_empty() { Ok(extracts) } else { Err(not_there_yet(missing)) }
 }

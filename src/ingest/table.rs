@@ -27,11 +27,18 @@ use super::scan::{Scan, Unit, carried};
 use crate::config::SourceFormat;
 use crate::engine::{Dictionary, Engine, Reservation, Work, estimated};
 use crate::error::{Error, Message, Result};
+use crate::storage::File;
 
 /// Batches that wait between a reader and the operator above it.
 const BATCHES_AHEAD: usize = 2;
 /// Of the limit, for each block of text that is looked at: its text, its rows, and what waits behind it.
 const BYTES_A_BLOCK: usize = 16 << 20;
+/// The planner takes a fifth of the rows for what passes a filter. A source that is held for a join cannot be put on disk, so it is said to have
+/// that many times more rows, and is held only where it is smaller for certain.
+const UNFILTERED: u64 = 5;
+/// The least bytes of a row of text, and how many times larger a packed file may become.
+const LEAST_ROW_BYTES: u64 = 16;
+const MOST_UNPACKED: u64 = 20;
 /// The part of the limit that row groups may take as they are fetched, when several are read at once.
 const PART_OF_LIMIT: usize = 4;
 
@@ -55,6 +62,18 @@ pub struct SourceTable {
     blocks_that_fit: usize,
 }
 
+/// More rows than a file of text has, as a rule: nobody has counted them.
+fn most_rows_of((file, format): &(File, SourceFormat)) -> u64 {
+    match format {
+        SourceFormat::Parquet => 0,
+        SourceFormat::Csv | SourceFormat::Ndjson => {
+            let is_packed = [".gz", ".zst", ".gzip", ".zstd"].iter().any(|ending| file.meta.location.as_ref().ends_with(ending));
+            let unpacked = file.meta.size.saturating_mul(if is_packed { MOST_UNPACKED } else { 1 });
+            unpacked / LEAST_ROW_BYTES + 1
+        }
+    }
+}
+
 impl SourceTable {
     /// Opens a source that will be scanned so often: reads the footers of its Parquet files.
     ///
@@ -67,16 +86,15 @@ impl SourceTable {
         let groups = parquet::row_groups(&columnar, &extract.contract, Some(&footers)).await?;
         let rows: u64 = groups.iter().map(parquet::RowGroup::rows).fold(0, u64::saturating_add);
         let text = extract.files.iter().filter(|(_, format)| !is_parquet(format)).map(|(file, format)| Unit::Text(file.clone(), *format));
-        let bytes: u64 = extract.files.iter().map(|(file, _)| file.meta.size).sum();
         let known = (columnar.len() == extract.files.len()).then_some(rows);
-        let rows = known.unwrap_or(bytes / 100);
+        let most_rows = known.unwrap_or_else(|| extract.files.iter().map(most_rows_of).fold(rows, u64::saturating_add));
         let units: Vec<Unit> = groups.into_iter().map(|group| Unit::RowGroup(Box::new(group))).chain(text).collect();
         if !extract.contract.key.is_empty() && units.len() > MAX_PIECES {
             let what = format!("the source `{}` has a key, and more than {MAX_PIECES} files and row groups", extract.contract.source);
             return Err(Error::Refused(Message::new(what).hint("have it exported in larger files, or narrow its `location`")));
         }
         collector.expect(units.len(), known);
-        let rows = Precision::Inexact(usize::try_from(rows).unwrap_or(usize::MAX));
+        let rows = Precision::Inexact(usize::try_from(most_rows.saturating_mul(UNFILTERED)).unwrap_or(usize::MAX));
         let schema = engine.stored_schema(&extract.contract.schema);
         let (dictionary, work) = (Arc::clone(engine.dictionary()), Arc::clone(engine.work()));
         let (contract, scans_left) = (Arc::clone(&extract.contract), AtomicUsize::new(scans));

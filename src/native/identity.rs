@@ -3,26 +3,29 @@
 use std::fmt;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::error::DataFusionError;
 
-use super::step::{Findings, Found, Native, Predecessor, Surroundings, outward};
+use super::step::{Context, Findings, Found, Native, Predecessor, outward};
 use crate::engine::{self, Engine};
 use crate::error::Result;
-use crate::graph::{EDGES, NativeInput, Signature};
+use crate::graph::{EDGES, NativeInput, NativeTable, Signature};
 use crate::identity::{self, Before, Resolution, Rules};
 use crate::publish::{IDENTITY_ALIASES, IDENTITY_MAP, StateTable};
 
-/// The name of the step, which is also the schema of its tables.
-const STEP_NAME: &str = "resolved";
+/// The schema of its tables.
+const RESOLVED: &str = "resolved";
 
 /// What the step reads and makes.
 pub static SIGNATURE: Signature = Signature {
-    name: STEP_NAME,
+    name: "identity step",
     layer: Some("identity"),
     reads: &[NativeInput { table: EDGES, streamed: true, sorted_by: None }],
-    makes: &["resolved.customers", "resolved.conflicts", "resolved.aliases"],
+    makes: &[
+        NativeTable { name: "resolved.customers", schema: identity::customers_schema },
+        NativeTable { name: "resolved.conflicts", schema: identity::conflicts_schema },
+        NativeTable { name: "resolved.aliases", schema: identity::aliases_schema },
+    ],
 };
 
 /// The identity step with the rules that a project declares.
@@ -64,13 +67,9 @@ impl Native for IdentityStep {
         &SIGNATURE
     }
 
-    fn schemas(&self) -> Vec<SchemaRef> {
-        identity::resolved_schemas().into()
-    }
-
-    async fn run(&self, engine: &Engine, around: &mut Surroundings) -> Result<Found, DataFusionError> {
-        let resolution = self.resolve(engine, around.predecessor.as_mut()).await?;
-        resolution.register(engine, STEP_NAME).map_err(outward)?;
+    async fn run(&self, engine: &Engine, context: &mut Context) -> Result<Found, DataFusionError> {
+        let resolution = self.resolve(engine, context.predecessor.as_mut()).await?;
+        resolution.register(engine, RESOLVED).map_err(outward)?;
         let counts = resolution.counts();
         let state = move |engine: &Engine| state_of(resolution, engine);
         Ok(Found { rows: counts.edges, findings: Findings::Identity(counts), state: Some(Box::new(state)) })

@@ -1,14 +1,13 @@
 //! The segments step: every customer of the profile is put into segments by the rules of the pipeline file.
 
-use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::error::DataFusionError;
 use futures::TryStreamExt;
 
-use super::step::{Findings, Found, Native, Surroundings, outward};
+use super::step::{Context, Findings, Found, Native, outward};
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::graph::{MEMBERSHIP, NativeInput, PROFILE, Signature};
+use crate::graph::{MEMBERSHIP, NativeInput, NativeTable, PROFILE, Signature};
 use crate::segments::{self, Assigner, CUSTOMER_ID, Domains, RuleSet};
 
 /// What the step reads and makes.
@@ -16,7 +15,7 @@ pub static SIGNATURE: Signature = Signature {
     name: MEMBERSHIP,
     layer: None,
     reads: &[NativeInput { table: PROFILE, streamed: false, sorted_by: Some(CUSTOMER_ID) }],
-    makes: &[MEMBERSHIP],
+    makes: &[NativeTable { name: MEMBERSHIP, schema: segments::membership_schema }],
 };
 
 /// Batches of the profile that each thread puts into segments at once.
@@ -42,14 +41,10 @@ impl Native for SegmentsStep {
         &SIGNATURE
     }
 
-    fn schemas(&self) -> Vec<SchemaRef> {
-        vec![segments::membership_schema()]
-    }
-
-    async fn run(&self, engine: &Engine, around: &mut Surroundings) -> Result<Found, DataFusionError> {
+    async fn run(&self, engine: &Engine, context: &mut Context) -> Result<Found, DataFusionError> {
         let mut profile = engine.stream_sorted(PROFILE, &[CUSTOMER_ID.to_owned()]).await?.try_chunks(engine.threads() * BATCHES_PER_THREAD);
         let nothing_declared = Domains::default();
-        let domains = if around.has_partial_rows { &nothing_declared } else { &self.domains };
+        let domains = if context.has_partial_rows { &nothing_declared } else { &self.domains };
         let mut members = Assigner::new(&self.rules, domains, engine.threads());
         let memory = engine.reservation();
         while let Some(batches) = profile.try_next().await.map_err(|error| error.1)? {

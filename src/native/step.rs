@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
 use chrono::NaiveDate;
 use datafusion::error::DataFusionError;
 use futures::StreamExt;
@@ -23,19 +22,16 @@ pub trait Native: fmt::Debug + Send + Sync {
     /// What it reads and makes.
     fn signature(&self) -> &'static Signature;
 
-    /// The columns of the tables that it makes, in the order of its signature.
-    fn schemas(&self) -> Vec<SchemaRef>;
-
-    /// Reads its inputs from the engine and from what lies around it, and registers the tables that it makes.
+    /// Reads its inputs from the engine and the context, and registers the tables that it makes.
     ///
     /// # Errors
     /// DataFusion's own, or around an [`Error`] of the step.
-    async fn run(&self, engine: &Engine, around: &mut Surroundings) -> Result<Found, DataFusionError>;
+    async fn run(&self, engine: &Engine, context: &mut Context) -> Result<Found, DataFusionError>;
 }
 
 /// What a native step may read beside the tables of its signature.
 #[derive(Debug, Default)]
-pub struct Surroundings {
+pub struct Context {
     /// The predecessor publication, if there is one to build on.
     pub predecessor: Option<Predecessor>,
     /// Whether rows are given of which only some columns were written, as in a case: the others are null whatever their declared domain.

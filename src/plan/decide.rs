@@ -35,7 +35,7 @@ pub(super) fn decide(checked: CheckedModels, natives: Vec<Arc<dyn Native>>, publ
             Checked::Native(signature) => {
                 let Some(native) = natives.remove(signature.name) else { continue };
                 let reads = signature.reads.iter().map(|input| input.table.to_owned()).collect();
-                let makes = signature.makes.iter().map(|table| (*table).to_owned()).collect();
+                let makes = signature.makes.iter().map(|table| table.name.to_owned()).collect();
                 Node { name: signature.name.to_owned(), work: Work::Native(native), reads, makes, releases: Vec::new() }
             }
         });

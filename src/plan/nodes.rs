@@ -54,7 +54,7 @@ impl Plan {
 
     /// Whether it has an identity step.
     pub fn has_identity_step(&self) -> bool {
-        IDENTITY_SIGNATURE.makes.iter().any(|table| self.maker(table).is_some())
+        IDENTITY_SIGNATURE.makes.iter().any(|table| self.maker(table.name).is_some())
     }
 
     /// What somebody should look at although the project runs.
@@ -107,9 +107,17 @@ impl Node {
     pub fn tables(&self) -> Vec<(String, SchemaRef)> {
         let schemas = match &self.work {
             Work::Streamed(model) | Work::Materialised { model, .. } => vec![Arc::clone(&model.schema)],
-            Work::Native(native) => native.schemas(),
+            Work::Native(native) => native.signature().makes.iter().map(|table| (table.schema)()).collect(),
         };
         self.makes.iter().cloned().zip(schemas).collect()
+    }
+
+    /// The table that a failure of the node is told of: the model's own, or what a native step reads, since only models have SQL.
+    pub fn told_as(&self) -> &str {
+        match &self.work {
+            Work::Native(native) => native.signature().reads.first().map_or(&self.name, |input| input.table),
+            Work::Streamed(_) | Work::Materialised { .. } => &self.name,
+        }
     }
 
     /// Whether it is computed as a part of the node that reads it.

@@ -7,27 +7,25 @@ use arrow::datatypes::{Field, Schema};
 
 use crate::config::{Part, Project, ReferenceTable, Values, parse_scalars, span_of, span_of_part, typed as typed_as};
 use crate::diagnostic::{Diagnostic, list};
-use crate::engine::Engine;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::graph::{REFERENCE, SEGMENTS};
 use crate::segments;
 
-/// Registers the tables kept in the pipeline file, the one that describes the segments, and the salt that identifiers are hashed with.
+/// The tables that the pipeline file holds, by name: reference tables, and the one that describes the segments. Beside them every row of
+/// another reference table that has the wrong number of values or a value of the wrong type.
 ///
 /// # Errors
-/// [`Error::Project`] with every row that has the wrong number of values or a value of the wrong type.
-pub fn register_reference(engine: &Engine, project: &Project, values: &Values) -> Result<()> {
-    let mut problems = Vec::new();
-    engine.hash_with(project.pipeline.identity.salt.as_deref().unwrap_or_default());
+/// [`crate::error::Error::Defect`] alone.
+pub fn reference_tables(project: &Project, values: &Values) -> Result<(Vec<(String, RecordBatch)>, Vec<Diagnostic>)> {
+    let (mut tables, mut problems) = (Vec::new(), Vec::new());
     for (name, table) in project.pipeline.reference.iter().filter(|(name, _)| !project.lost.touches(&[REFERENCE, name])) {
         match reference_batch(project, name, table, values) {
-            Ok(batch) => engine.register_batches(&format!("{REFERENCE}.{name}"), batch.schema(), vec![batch])?,
+            Ok(batch) => tables.push((format!("{REFERENCE}.{name}"), batch)),
             Err(found) => problems.extend(found),
         }
     }
-    let described = segments::describe(&project.pipeline)?;
-    engine.register_batches(SEGMENTS, described.schema(), vec![described])?;
-    if problems.is_empty() { Ok(()) } else { Err(Error::Project(problems)) }
+    tables.push((SEGMENTS.to_owned(), segments::describe(&project.pipeline)?));
+    Ok((tables, problems))
 }
 
 fn reference_batch(project: &Project, name: &str, table: &ReferenceTable, values: &Values) -> Result<RecordBatch, Vec<Diagnostic>> {

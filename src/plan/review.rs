@@ -6,16 +6,16 @@ use super::decide::decide;
 use super::empty::{PLANNING, empty};
 use super::models::{check_models, required_columns};
 use super::nodes::Plan;
-use super::reference::register_reference;
+use super::reference::reference_tables;
 use super::{identifier_types, outputs};
 use crate::config::{Project, Values, span_of};
 use crate::diagnostic::{Diagnostic, Level, in_order};
 use crate::engine::Engine;
 use crate::error::{Error, Result, gather};
-use crate::graph::{self, EDGES, MEMBERSHIP, PROFILE, SOURCES};
+use crate::graph::{self, EDGES, PROFILE, SOURCES};
 use crate::identity::{self, Rules};
 use crate::ingest;
-use crate::native::{IDENTITY_SIGNATURE, IdentityStep, Native, SIGNATURES, SegmentsStep};
+use crate::native::{IdentityStep, Native, SIGNATURES, SegmentsStep};
 use crate::segments::{self, Domains};
 use crate::storage::{PLACES, Stores};
 
@@ -46,13 +46,17 @@ pub async fn review(project: Arc<Project>, values: Values) -> Result<Reviewed> {
     check_places(&project, &mut problems);
     let vertices = graph::build(&project, &SIGNATURES, &mut problems);
     let engine = Engine::new(PLANNING, values.zone.name())?;
-    gather(&mut problems, register_reference(&engine, &project, &values))?;
+    let (reference, of_reference) = reference_tables(&project, &values)?;
+    problems.extend(of_reference);
+    for (name, rows) in reference {
+        engine.register_batches(&name, rows.schema(), vec![rows])?;
+    }
     for contract in &contracts {
         engine.register(&format!("{SOURCES}.{}", contract.source), empty(Arc::clone(&contract.schema)))?;
     }
-    engine.register(MEMBERSHIP, empty(segments::membership_schema()))?;
-    for (name, schema) in IDENTITY_SIGNATURE.makes.iter().zip(identity::resolved_schemas()) {
-        engine.register(name, empty(schema))?;
+    // Also those of steps that the project does not have: what reads them has a problem of its own.
+    for table in SIGNATURES.iter().flat_map(|signature| signature.makes) {
+        engine.register(table.name, empty((table.schema)()))?;
     }
     let identity_rules = gather(&mut problems, Rules::declared(&project, &values))?;
     let checked = check_models(&engine, vertices, &values, &mut problems).await?;

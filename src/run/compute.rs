@@ -11,7 +11,7 @@ use crate::execute::{Execution, Inputs, Source};
 use crate::identity;
 use crate::ingest::Ledger;
 use crate::job::Request;
-use crate::native::Surroundings;
+use crate::native::Context;
 use crate::plan::Plan;
 use crate::predecessor::Carried;
 use crate::publish::{self, REJECTED, Rows, Staging};
@@ -66,8 +66,8 @@ impl Prepared {
         for source in &sources {
             progress.watch(&source.collector);
         }
-        let around = Surroundings { predecessor, ..Surroundings::default() };
-        let mut inputs = Inputs { sources, around, ..Inputs::default() };
+        let context = Context { predecessor, ..Context::default() };
+        let mut inputs = Inputs { sources, context, ..Inputs::of(&plan)? };
         let mut following = Following::new(&engine, &inputs.sources, &mut steps, &mut staging);
         let execution = Execution { plan: &plan, engine: &engine, needed: None, scene: String::new() };
         let executed = execution.run(&mut inputs, &mut following).await;

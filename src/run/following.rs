@@ -6,7 +6,7 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::execute::{Sink, Source};
 use crate::identity;
-use crate::native::{Findings, Found};
+use crate::native::{Findings, MakeState};
 use crate::publish::Staging;
 use crate::segments::SegmentSize;
 
@@ -43,18 +43,20 @@ impl Sink for Following<'_, '_> {
     }
 
     async fn source_ended(&mut self, source: &str) -> Result<()> {
-        self.judge.judge(source).await
+        self.judge.judge(source, self.steps.recorder).await
     }
 
-    async fn found(&mut self, found: Found) -> Result<()> {
-        match found.findings {
+    fn found(&mut self, findings: &Findings) {
+        match findings {
             Findings::Identity(counts) => {
                 self.steps.recorder.note(|record| record.identity = Some(counts.clone()));
-                self.identity = Some(counts);
+                self.identity = Some(counts.clone());
             }
-            Findings::Segments { sizes, customers } => (self.segments, self.customers) = (sizes, customers),
+            Findings::Segments { sizes, customers } => (self.segments, self.customers) = (sizes.clone(), *customers),
         }
-        let Some(make_state) = found.state else { return Ok(()) };
+    }
+
+    async fn keep(&mut self, make_state: MakeState) -> Result<()> {
         self.steps.begin("write state");
         let mut rows = 0;
         for table in make_state(self.engine)? {

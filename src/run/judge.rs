@@ -57,9 +57,14 @@ impl<'a> Judge<'a> {
     ///
     /// # Errors
     /// [`Error::Refused`] for a source that cannot be taken, which [`Judge::conclude`] tells in full; otherwise as reading the rest of it fails.
-    pub async fn judge(&mut self, name: &str) -> Result<()> {
+    pub async fn judge(&mut self, name: &str, recorder: &Recorder) -> Result<()> {
         let Some(source) = self.sources.iter().find(|source| source.extract.contract.source == name).cloned() else { return Ok(()) };
-        if self.objects_to(&source).await? {
+        let objects = self.objects_to(&source).await?;
+        // Whatever ends the run, its record has the ledgers that were closed by then.
+        let judged = self.sources.iter().filter_map(|source| self.judgements.get(&source.extract.contract.source));
+        let ledgers: Vec<Ledger> = judged.map(|judgement| judgement.ledger.clone()).collect();
+        recorder.note(|record| record.sources = ledgers);
+        if objects {
             self.has_objected = true;
             return Err(Error::Refused(Message::new(format!("the source `{name}` cannot be taken"))));
         }
@@ -86,12 +91,17 @@ impl<'a> Judge<'a> {
         let failed = executed.err().filter(|_| !self.has_objected);
         // Where a service or memory failed, or reading was given up, reading on would tell no more.
         if self.has_given_up(failed.as_ref()) || !matches!(failed, None | Some(Error::Refused(_))) {
+            if !matches!(failed, None | Some(Error::Refused(_) | Error::Unavailable(_) | Error::Stopped(..))) {
+                // What was rejected may explain the failure.
+                let _ = write_rejected(&self.sources, staging).await;
+            }
             return Err(self.why_given_up(failed, staging, recorder).await);
         }
         for source in self.sources.clone() {
             if let Err(error) = self.objects_to(&source).await {
-                let first = failed.filter(|_| !self.has_given_up(Some(&error))).unwrap_or(error);
-                return Err(self.why_given_up(Some(first), staging, recorder).await);
+                let known = self.judgements.values().flat_map(|judgement| judgement.refused.clone()).collect();
+                let error = self.why_given_up(Some(error), staging, recorder).await;
+                return Err(also(also_of(error, failed), known));
             }
         }
         self.verdict(failed, staging, recorder).await
@@ -137,16 +147,13 @@ impl<'a> Judge<'a> {
         recorder.note(|record| record.sources.clone_from(&judged.ledgers));
         write_rejected(&self.sources, staging).await?;
         if !refused.is_empty() {
-            if let Some(Error::Refused(failure)) = failed {
-                refused.push(failure.what);
-                refused.extend(failure.details.into_iter().map(|detail| format!("  {detail}")));
-            }
             let shown = staging.shown(REJECTED).unwrap_or_default();
             let message = Message::new("the extracts were refused").details(refused);
-            return Err(Error::Refused(message.hint(format!("nothing was published; every rejected row is in {shown}"))));
+            let error = Error::Refused(message.hint(format!("nothing was published; every rejected row is in {shown}")));
+            return Err(also_of(error, failed));
         }
         if !stale.is_empty() {
-            return Err(ingest::not_there_yet(stale));
+            return Err(also_of(ingest::not_there_yet(stale), failed));
         }
         failed.map_or(Ok(judged), Err)
     }
@@ -173,6 +180,21 @@ impl<'a> Judge<'a> {
         let message = Message::new("the extracts were refused").details(refused);
         Error::Refused(message.hint(format!("nothing was published; reading ended there, and what was rejected by then is in {shown}")))
     }
+}
+
+/// An error with what else failed.
+fn also_of(error: Error, failed: Option<Error>) -> Error {
+    let Some(Error::Refused(failure)) = failed else { return error };
+    let details = failure.details.into_iter().map(|detail| format!("  {detail}"));
+    also(error, std::iter::once(failure.what).chain(details).collect())
+}
+
+/// An error with more details.
+fn also(mut error: Error, more: Vec<String>) -> Error {
+    if let Error::Refused(message) | Error::Missing(message) | Error::Unavailable(message) = &mut error {
+        message.details.extend(more);
+    }
+    error
 }
 
 /// Reads what nobody has read of a source, and says what became of its rows and whether that may be.

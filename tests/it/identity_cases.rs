@@ -721,3 +721,26 @@ fn a_number_is_asked_for_as_people_of_that_country_write_it() {
         }
     }
 }
+
+/// The identity step has no SQL: what fails while it reads its edges is told of the model that selects them, and where.
+#[test]
+fn a_failure_of_the_edges_names_their_model_and_its_place() {
+    let types = "  types:\n    record: {standalone: true}\n    phone: {personal: true}\n";
+    let ties = Ties::new(types, &["2000-01-01,record,one,phone,x,crm,2020-01-01,2020-01-01,"]);
+    ties.0.write("sql/identity/edges.sql", &EDGES.replace("i as identifier,", "cast(cast(i as bigint) as varchar) as identifier,"));
+    let output = ties.0.segmill(&["run", "pipelines/p.yaml", "--as-of", "2020-09-01"]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{told}");
+    assert!(told.contains("`identity.edges` failed on this data") && told.contains("sql/identity/edges.sql:2:"), "{told}");
+}
+
+#[test]
+fn a_cycle_through_the_identity_step_has_a_place() {
+    let types = "  types:\n    record: {standalone: true}\n    phone: {personal: true}\n";
+    let ties = Ties::new(types, &["2000-01-01,record,one,phone,x,crm,2020-01-01,2020-01-01,"]);
+    ties.0.write("sql/identity/edges.sql", &format!("{EDGES}where i not in (select identifier from resolved.customers)\n"));
+    let output = ties.0.segmill(&["validate", "pipelines/p.yaml"]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("identity.edges → identity step → identity.edges") && told.contains("sql/identity/edges.sql:"), "{told}");
+}

@@ -96,3 +96,45 @@ fn a_failure_of_a_model_does_not_hide_that_of_a_source() {
     assert_eq!(exit, 3);
     assert!(message.contains("`features.visits` failed on this data"), "{message}");
 }
+
+/// A source that is read as a whole before any model, since it has a key or several readers, is judged then; those behind it are read all the
+/// same, so that nothing is told of them that is not so.
+#[test]
+fn a_bad_source_that_is_read_first_accuses_no_other() {
+    for first in ["    key: [customer_id, ordered_at]\n", ""] {
+        let tiny = project();
+        // Read by two models, the orders are read before any.
+        tiny.write("sql/staging/days.sql", "-- A day with orders.\nselect distinct cast(ordered_at as date) as day from sources.orders\n");
+        tiny.write(
+            "sql/customers.sql",
+            &tiny
+                .read("sql/customers.sql")
+                .replace("group by orders", "where cast(orders.ordered_at as date) in (select day from staging.days)\ngroup by orders"),
+        );
+        let written = tiny.read("pipelines/tiny.yaml");
+        let orders = format!("    event_time: ordered_at\n    min_rows: 1000\n{first}");
+        let visits = "    event_time: visited_at\n    min_rows: 1\n    key: [customer_id]\n";
+        let pipeline = written.replace("    event_time: ordered_at\n", &orders).replace("    event_time: visited_at\n", visits);
+        tiny.write("pipelines/tiny.yaml", &pipeline);
+        let (exit, message, details) = failed(&tiny);
+        assert_eq!(exit, 3, "{message}");
+        assert_eq!(details, ["orders: 75 rows, and there must be 1000"]);
+        let record = record(&tiny);
+        assert!(steps(&record).iter().all(|step| step.starts_with("sources.")), "no model is computed: {record}");
+        let read: Vec<_> = record["sources"].as_array().unwrap().iter().map(|ledger| ledger["rows_read"].as_u64().unwrap()).collect();
+        assert_eq!(read, [75, 1]);
+    }
+}
+
+/// Whatever ends a run, its record has the ledgers of the sources that had been read.
+#[test]
+fn a_run_that_fails_late_has_accounted_for_its_sources() {
+    let tiny = project();
+    tiny.write("sql/late.sql", "-- Fails on every row.\nselect customer_id, 1 / (0 * length(segment)) as none from segment_membership\n");
+    let written = tiny.read("pipelines/tiny.yaml");
+    tiny.write("pipelines/tiny.yaml", &format!("{written}    late: {{model: late, sort: [customer_id]}}\n"));
+    let (exit, message, _) = failed(&tiny);
+    assert_eq!(exit, 3, "{message}");
+    assert!(message.contains("`late` failed on this data"), "{message}");
+    assert_eq!(record(&tiny)["sources"].as_array().unwrap().len(), 2);
+}

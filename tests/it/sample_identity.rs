@@ -216,7 +216,9 @@ fn web_scans(parameters: &[(&str, &str)]) -> (usize, usize) {
             let empty = Arc::new(EmptyTable::new(Arc::clone(&contract.schema)));
             engine.register(&format!("sources.{}", contract.source), empty).unwrap();
         }
-        segmill::plan::register_reference(&engine, &plan.project, &plan.values).unwrap();
+        for (name, rows) in segmill::plan::reference_tables(&plan.project, &plan.values).unwrap().0 {
+            engine.register_batches(&name, rows.schema(), vec![rows]).unwrap();
+        }
         for node in &plan.nodes {
             let model = node.model().unwrap();
             let logical = engine.plan(&model.parsed.statement, &plan.values.parameters).await.unwrap();

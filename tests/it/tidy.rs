@@ -39,7 +39,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("nothing-to-adopt", "is told by `clean --adopt`: `ownership` holds it"),
     ("not-a-marker", "needs a destination that was published to: `ownership` holds it"),
     ("foreign-file", "needs files at the destination: `ownership` holds it"),
-    ("damaged-publication", "needs a destination whose files are gone: `damage` holds it"),
     ("not-published", "is told by `outputs`: `publishing` holds it"),
     ("unreadable-name", "needs names that a repository cannot hold: `odd_places` holds it"),
     ("not-a-file", "needs pipes, sockets and devices, which a repository cannot hold: `odd_things` holds it"),
@@ -94,7 +93,6 @@ fn imports_go_down() {
     assert!(wrong.is_empty(), "imports that go up:\n{}", wrong.join("\n"));
 }
 
-/// Whoever reads one file of a circle has to read them all.
 /// Runs, cases and explanations execute the same nodes, so that what a node frees, counts and reports is said once.
 #[test]
 fn nodes_are_computed_in_one_place() {
@@ -110,6 +108,7 @@ fn nodes_are_computed_in_one_place() {
     }
 }
 
+/// Somebody who reads one file of a circle has to read them all.
 #[test]
 fn no_files_import_each_other_in_a_circle() {
     let imports = Imports::of(&package().join("src"));

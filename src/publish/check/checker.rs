@@ -16,7 +16,7 @@ use super::drift::{self, Drift};
 use super::offending::Offending;
 use super::outcome::{CheckOutcome, EARLIER};
 use super::personal::Personal;
-use crate::config::{AcceptedValues, Change, Check, Pipeline, Question, RowBounds, SegmentBounds, Spanned, TableColumns};
+use crate::config::{AcceptedValues, Change, Check, CheckKind, Pipeline, RowBounds, SegmentBounds, Spanned, TableColumns};
 use crate::diagnostic::{SourceFile, counted};
 use crate::engine::Engine;
 use crate::error::{Error, Message, Result};
@@ -78,13 +78,13 @@ impl Checker<'_> {
         let question =
             check.question().ok_or_else(|| Error::defect(format!("the check `{}` says nothing to check", check.name.shown())))?;
         let finding = match question {
-            Question::Unique(of) => self.unique(of).await,
-            Question::NotNull(of) => self.not_null(of).await,
-            Question::Accepted(of) => self.accepted(of).await,
-            Question::Rows(of) => Ok(self.rows(of)),
-            Question::Sql(query) => self.query(check, query).await,
-            Question::SegmentSize(of) => self.segment_size(of).await,
-            Question::Change(of) => self.change(of).await,
+            CheckKind::Unique(of) => self.unique(of).await,
+            CheckKind::NotNull(of) => self.not_null(of).await,
+            CheckKind::Accepted(of) => self.accepted(of).await,
+            CheckKind::Rows(of) => Ok(self.rows(of)),
+            CheckKind::Sql(query) => self.query(check, query).await,
+            CheckKind::SegmentSize(of) => self.segment_size(of).await,
+            CheckKind::Change(of) => self.change(of).await,
         };
         finding.map_err(|error| {
             if let Some(error) = storage::failure_within("read back", "the outputs", &error) {

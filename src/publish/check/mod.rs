@@ -5,10 +5,10 @@ mod drift;
 mod offending;
 mod outcome;
 mod personal;
-mod plan;
+mod review;
 
 pub use outcome::{CheckOutcome, CheckResult};
-pub use plan::{Output, problems};
+pub use review::{Output, problems};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

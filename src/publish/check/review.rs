@@ -6,7 +6,7 @@ use arrow::array::{Array, StringArray};
 use arrow::datatypes::SchemaRef;
 
 use crate::cast;
-use crate::config::{AcceptedValues, Change, Check, KINDS, Project, Question, RowBounds, SegmentBounds, Spanned, span_of};
+use crate::config::{AcceptedValues, Change, Check, CheckKind, KINDS, Project, RowBounds, SegmentBounds, Spanned, span_of};
 use crate::diagnostic::{Diagnostic, list};
 use crate::graph::{MEMBERSHIP, PROFILE};
 
@@ -49,23 +49,23 @@ struct Critic<'a> {
 }
 
 impl Critic<'_> {
-    fn check(&mut self, check: &Check, question: Question<'_>) {
+    fn check(&mut self, check: &Check, question: CheckKind<'_>) {
         match question {
-            Question::Unique(of) | Question::NotNull(of) => {
+            CheckKind::Unique(of) | CheckKind::NotNull(of) => {
                 of.columns.iter().for_each(|column| self.column_of(&of.table, column));
                 if of.columns.is_empty() {
                     self.bounds(check, "names no column");
                 }
             }
-            Question::Accepted(of) => self.accepted(of),
-            Question::Rows(RowBounds { table, min, max }) => {
+            CheckKind::Accepted(of) => self.accepted(of),
+            CheckKind::Rows(RowBounds { table, min, max }) => {
                 self.output(table);
                 self.between(check, min.as_ref(), max.as_ref());
             }
             // Queries are planned where the engine is.
-            Question::Sql(_) => {}
-            Question::SegmentSize(of) => self.segment_size(check, of),
-            Question::Change(of) => self.change(check, of),
+            CheckKind::Sql(_) => {}
+            CheckKind::SegmentSize(of) => self.segment_size(check, of),
+            CheckKind::Change(of) => self.change(check, of),
         }
     }
 
