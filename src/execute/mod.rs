@@ -141,9 +141,10 @@ impl Execution<'_> {
                 let query = self.engine.plan(&model.parsed.statement, &self.plan.values.parameters).await?;
                 sink.begin(&node.name);
                 let frame = self.engine.frame(query);
-                let rows = match sorted_by.is_empty() {
-                    true => self.engine.materialise(&node.name, frame).await?,
-                    false => self.engine.materialise_sorted(&node.name, frame, sorted_by).await?,
+                let rows = if sorted_by.is_empty() {
+                    self.engine.materialise(&node.name, frame).await?
+                } else {
+                    self.engine.materialise_sorted(&node.name, frame, sorted_by).await?
                 };
                 sink.end(rows);
                 Ok(None)

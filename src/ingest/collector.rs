@@ -22,6 +22,8 @@ pub struct Tally {
     out_of_window: u64,
     newest_micros: Option<i64>,
     rejects: Rejects,
+    /// Whether it is certain by its rejects that the source is over its budget.
+    is_over: bool,
 }
 
 impl Tally {
@@ -98,8 +100,7 @@ impl Collector {
     /// Adds rejects to the tally of a piece, in order of row.
     ///
     /// # Errors
-    /// [`Error::Refused`] when it is certain by now that the source is over its budget: what has been found is counted then, and nothing
-    /// more need be read. [`Error::Unavailable`] as the disk fails.
+    /// [`Error::Unavailable`] as the disk fails.
     pub fn reject(&self, piece: usize, tally: &mut Tally, rejects: Vec<Reject>) -> Result<()> {
         if rejects.is_empty() || self.is_counted(piece) {
             return Ok(());
@@ -117,8 +118,18 @@ impl Collector {
         let is_over = |count: u64| count > budget.rows || totals.rows.is_some_and(|rows| count as f64 / rows.max(1) as f64 > budget.share);
         let count = |of: &Option<String>, counts: &BTreeMap<Option<String>, u64>| counts.get(of).copied().unwrap_or(0);
         let over = touched.iter().any(|of| is_over(count(of, &totals.rejected) + count(of, tally.rejects.rejected())));
-        drop(totals);
-        if !over {
+        tally.is_over |= over;
+        Ok(())
+    }
+
+    /// Ends the reading of a source that is certainly over its budget. The rows of a piece that have been counted by then must have their rejects,
+    /// so that what is told of them adds up.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when it is certain by now that the source is over its budget: what has been found is counted then, and nothing
+    /// more need be read. [`Error::Unavailable`] as the disk fails.
+    pub fn end_if_over(&self, piece: usize, tally: &mut Tally) -> Result<()> {
+        if !tally.is_over {
             return Ok(());
         }
         self.finish_piece(piece, std::mem::take(tally))?;

@@ -95,6 +95,7 @@ impl<'a> Reading<'a> {
                     scan.collector.reject(piece, &mut self.tally, rejects)?;
                 }
             }
+            scan.collector.end_if_over(piece, &mut self.tally)?;
             if !self.send(kept, sink).await? {
                 return Ok(false);
             }
@@ -155,6 +156,7 @@ impl<'a> Reading<'a> {
                 self.tally.count(read, kept.num_rows() as u64, out_of_window, newest_micros);
                 if let (Some(rejected), Some(text)) = (rejected, &text) {
                     text.rejects(rejected, |of_row| scan.collector.reject(self.piece, &mut self.tally, of_row))?;
+                    scan.collector.end_if_over(self.piece, &mut self.tally)?;
                 }
                 if !self.send(kept, sink).await? {
                     return Ok(false);
@@ -237,7 +239,8 @@ impl<'a> Reading<'a> {
         self.tally.count(1, 0, 0, None);
         let raw = withheld(&format!("{bytes} bytes"));
         let reject = unreadable(&self.scan.contract, file, line, reason, raw);
-        self.scan.collector.reject(self.piece, &mut self.tally, vec![reject])
+        self.scan.collector.reject(self.piece, &mut self.tally, vec![reject])?;
+        self.scan.collector.end_if_over(self.piece, &mut self.tally)
     }
 }
 
