@@ -36,8 +36,9 @@ addresses as (
         identifier
 ),
 
--- When an address was given up, and when the first of those who still had it then began to. One row for each such
--- moment and not for each pair of owners: a junk address has had thousands.
+-- When an address was given up (null: not yet), and when the first of those who gave it up at that moment (null: of
+-- those who still have it) began to have it. One row for each such moment and not for each pair of owners, because a
+-- junk address has had thousands.
 endings as (
     select
         owned.identifier_type,
@@ -56,7 +57,7 @@ endings as (
         owned.given_up_at
 ),
 
--- The first moment at which somebody had the address who had it for longer: null while nobody has.
+-- When the first of those who gave the address up later, or never, began to have it: null if there are none.
 successions as (
     select
         identifier_type,

@@ -114,7 +114,7 @@ pub struct Source {
     /// How many rows may be rejected before the run is refused.
     #[serde(default)]
     pub reject_budget: RejectBudget,
-    /// What to do with columns of the files that the contract does not name.
+    /// What to do with columns of the files that the contract does not name. By default they are not read.
     #[serde(default)]
     pub unknown_columns: UnknownColumns,
     /// How old the newest row or file may be. If it is older, the run waits for a newer extract (exit 99).
@@ -313,9 +313,9 @@ pub struct SegmentSet {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SetKind {
-    /// Every customer is in exactly one segment: the first one whose rule matches.
+    /// Every customer is in exactly one segment, unless withheld: the first one whose rule matches.
     Exclusive,
-    /// Every customer is in exactly one segment: the only one whose rule matches. The order of the rules does not matter.
+    /// Every customer is in exactly one segment, unless withheld: the only one whose rule matches. The order of the rules does not matter.
     Partition,
     /// A customer is in every segment whose rule matches, which may be none.
     Overlapping,

@@ -58,7 +58,7 @@ pub struct Execution<'a> {
     pub engine: &'a Engine,
     /// The tables that are wanted, with all that they are made from; everything if none are named.
     pub needed: Option<BTreeSet<String>>,
-    /// In what the nodes are executed, for messages, as `` in the case `merges` ``; empty for a run.
+    /// Where the nodes are executed, for messages, such as `` in the case `merges` ``; empty for a run.
     pub scene: String,
 }
 
@@ -66,7 +66,7 @@ impl Execution<'_> {
     /// Registers the inputs and executes the nodes.
     ///
     /// # Errors
-    /// A failure of a source before that of the node that reads it; otherwise as a node or the sink fails.
+    /// If a source failed, its failure; otherwise the node's or the sink's.
     pub async fn run(&self, inputs: &mut Inputs, sink: &mut impl Sink) -> Result<()> {
         self.engine.hash_with(self.plan.project.pipeline.identity.salt.as_deref().unwrap_or_default());
         self.register_given(inputs, |_| true)?;

@@ -63,7 +63,7 @@ impl Plan {
     }
 }
 
-/// What a run computes at once: the tables that a model or a native step makes.
+/// One step of the plan: it makes the table of a model, or the tables of a native step.
 #[derive(Debug, Clone)]
 pub struct Node {
     /// The model's or the native step's name.
@@ -74,7 +74,7 @@ pub struct Node {
     pub reads: BTreeSet<String>,
     /// The tables that it makes.
     pub makes: Vec<String>,
-    /// The tables that no later node reads and nothing publishes.
+    /// The tables released after it: no later node reads them, and they are not published.
     pub releases: Vec<String>,
 }
 

@@ -231,7 +231,7 @@ fn the_glossary_explains_a_term_once() {
 }
 
 /// Words that something had before the glossary gave it a name.
-const OLD_WORDS: [&str; 12] = [
+const OLD_WORDS: [&str; 14] = [
     "null_words",
     "stands_alone",
     "most_per_customer",
@@ -244,6 +244,8 @@ const OLD_WORDS: [&str; 12] = [
     "_refusals",
     "features.refusals",
     "verdict",
+    "edges_pruned",
+    "pruned_edges",
 ];
 
 #[test]

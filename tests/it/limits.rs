@@ -55,7 +55,7 @@ const BOUNDS: [(&str, &str); 53] = [
     ("sql/bounds.rs MAX_READS", "| 500 |"),
     ("sql/query.rs MAX_BEHIND", "200 behind one value"),
     ("sql/query.rs MAX_CHAIN", "| 1,000, "),
-    ("sql/query.rs MAX_NESTED", "| 45 for certain |"),
+    ("sql/query.rs MAX_NESTED", "| at least 45 |"),
     ("sql/query.rs MAX_TEXT_BYTES", "a text in SQL"),
     ("storage/glob.rs MAX_FILES", "| files of a source | 100,000 |"),
 ];

@@ -150,6 +150,7 @@ fn described(name: &str, definition: &Value) -> String {
     for paragraph in definition["description"].as_str().unwrap_or_default().split("\n\n") {
         text += &format!("{}\n\n", paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
     }
+    let mut long_defaults = String::new();
     if let Some(properties) = definition["properties"].as_object() {
         let required: Vec<&str> = definition["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         text += "| key | value | default | meaning |\n| --- | --- | --- | --- |\n";
@@ -157,13 +158,18 @@ fn described(name: &str, definition: &Value) -> String {
             let default = match property.get("default") {
                 _ if required.contains(&key.as_str()) => "required".to_owned(),
                 None | Some(Value::Null) => String::new(),
-                Some(Value::Array(values)) if values.len() > 3 => "see the schema".to_owned(),
+                Some(Value::Array(values)) if values.len() > 3 => {
+                    let values: Vec<String> = values.iter().map(|value| format!("`{}`", cell(value.as_str().unwrap()))).collect();
+                    long_defaults += &format!("The default of `{key}` is {}.\n\n", values.join(", "));
+                    "below".to_owned()
+                }
                 Some(value) => format!("`{value}`"),
             };
             let meaning = cell(property["description"].as_str().unwrap_or_default());
             text += &format!("| `{key}` | {} | {default} | {meaning} |\n", value_of(property));
         }
         text += "\n";
+        text += &long_defaults;
     }
     for choice in definition["oneOf"].as_array().into_iter().flatten() {
         text += &format!("- `{}`: {}\n", choice["const"].as_str().unwrap(), cell(choice["description"].as_str().unwrap()));
