@@ -326,7 +326,7 @@ impl Found {
 
 fn too_many() -> Error {
     let message = Message::new("there are more identifiers than the identity step can number (4 thousand million)");
-    Error::Refused(message.hint("leave out identifiers that cannot lead to a customer, as visitors seen once"))
+    Error::Refused(message.hint("leave out identifiers that cannot lead to a customer, such as visitors seen once"))
 }
 
 impl Shard {

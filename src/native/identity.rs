@@ -70,10 +70,10 @@ impl Native for IdentityStep {
 
     async fn run(&self, engine: &Engine, around: &mut Surroundings) -> Result<Found, DataFusionError> {
         let resolution = self.resolve(engine, around.predecessor.as_mut()).await?;
-        resolution.register(engine, STEP_NAME).map_err(outward)?;
+        let rows = resolution.register(engine, STEP_NAME).map_err(outward)?;
         let counts = resolution.counts();
         let state = move |engine: &Engine| state_of(resolution, engine);
-        Ok(Found { rows: counts.edges, findings: Findings::Identity(counts), state: Some(Box::new(state)) })
+        Ok(Found { rows, findings: Findings::Identity(counts), state: Some(Box::new(state)) })
     }
 }
 
