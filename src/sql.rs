@@ -161,10 +161,7 @@ fn schema_problem(file: &Arc<SourceFile>, error: &SchemaError) -> Diagnostic {
                 .as_ref()
                 .is_some_and(|span| file.text[span.bytes.clone()].starts_with('"') || file.text[..span.bytes.start].ends_with('"'));
             if diagnostic.hint.is_none() || in_double_quotes {
-                // Names without quotes have lost their capitals.
-                let typed = found.as_ref().map(|span| file.text[span.bytes.clone()].trim_matches('"'));
-                let typed = typed.filter(|typed| typed.eq_ignore_ascii_case(field.name())).unwrap_or(field.name());
-                let quotes = format!("text is written in single quotes: '{typed}'");
+                let quotes = format!("text is written in single quotes: '{}'", field.name());
                 let names = diagnostic.hint.take().map_or_else(String::new, |names| format!("; {names}"));
                 diagnostic = diagnostic.hint(quotes + &names);
             }

@@ -285,7 +285,7 @@ fn mistakes_in_rules_are_told_before_data_is_read() {
         ("can_email city", "SQL syntax: expected end of expression"),
         ("random() < 0.5", "[unrepeatable]"),
         ("first_order_date > $asof - 30", "did you mean `$as_of`?"),
-        ("city = London", "text is written in single quotes: 'London'"),
+        ("city = London", "text is written in single quotes: 'london'"),
         ("city = \"Leeds\"", "text is written in single quotes: 'Leeds'"),
     ] {
         std::fs::write(&pipeline, text.replacen("when: frequency = 0 and has_orders", &format!("when: {rule}"), 1)).unwrap();
