@@ -117,5 +117,9 @@ fn texts_of_expression(expr: &Expr, input: &LogicalPlan, found: &mut BTreeSet<St
 
 /// Whether something is so of all, each of which is looked at.
 fn all<T>(several: impl IntoIterator<Item = T>, mut so: impl FnMut(T) -> bool) -> bool {
-    several.into_iter().fold(true, |all, one| so(one) && all)
+    let mut all = true;
+    for one in several {
+        all &= so(one);
+    }
+    all
 }
