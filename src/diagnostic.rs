@@ -34,7 +34,7 @@ pub struct Hint(pub String);
 /// One problem of the project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// A stable name for this kind of problem, as `unknown-table`.
+    /// A stable name for this kind of problem, such as `unknown-table`.
     pub code: &'static str,
     /// What is wrong.
     pub message: String,

@@ -18,8 +18,8 @@ pub enum Error {
     Conflict(Message),
     /// A service did not answer after retries.
     Unavailable(Message),
-    /// Extracts are missing or stale.
-    Missing(Message),
+    /// Extracts are late: they are missing or stale.
+    Late(Message),
     /// A signal stopped the run.
     Stopped(Signal, Message),
     /// A defect in Segmill.
@@ -66,8 +66,8 @@ pub enum ExitStatus {
     Conflict = 4,
     /// A service was unavailable (`EX_TEMPFAIL`); retry later.
     Unavailable = 75,
-    /// Extracts are missing or stale (Airflow's default skip code); wait.
-    Missing = 99,
+    /// Extracts are late: they are missing or stale (Airflow's default skip code); wait.
+    Late = 99,
     /// Stopped by `SIGHUP`: 128 and the signal's number, as shells have it.
     HungUp = 129,
     /// Stopped by Ctrl-C.
@@ -84,7 +84,7 @@ impl Error {
             Error::Refused(_) => ExitStatus::Refused,
             Error::Conflict(_) => ExitStatus::Conflict,
             Error::Unavailable(_) => ExitStatus::Unavailable,
-            Error::Missing(_) => ExitStatus::Missing,
+            Error::Late(_) => ExitStatus::Late,
             Error::Stopped(Signal::Interrupt, _) => ExitStatus::Interrupted,
             Error::Stopped(Signal::Terminate, _) => ExitStatus::Terminated,
             Error::Stopped(Signal::HangUp, _) => ExitStatus::HungUp,
@@ -109,7 +109,7 @@ impl Error {
             Error::Refused(_) => "refused",
             Error::Conflict(_) => "conflict",
             Error::Unavailable(_) => "unavailable",
-            Error::Missing(_) => "missing",
+            Error::Late(_) => "late",
             Error::Stopped(..) => "stopped",
             Error::Defect(_) => "defect",
         }
@@ -177,7 +177,7 @@ impl fmt::Display for Error {
             Error::Refused(message)
             | Error::Conflict(message)
             | Error::Unavailable(message)
-            | Error::Missing(message)
+            | Error::Late(message)
             | Error::Stopped(_, message)
             | Error::Defect(message) => write!(f, "{message}"),
         }

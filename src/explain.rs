@@ -31,7 +31,7 @@ pub struct Question<'a> {
     pub identifier: &'a str,
     /// Its type, if only that is meant.
     pub identifier_type: Option<&'a str>,
-    /// How many identifiers, and how many pruned edges, are shown of a customer.
+    /// How many identifiers, and how many edges that were set aside, are shown of a customer.
     pub most: usize,
 }
 
@@ -102,7 +102,7 @@ fn answer(resolution: &Resolution, question: Question<'_>, spellings: &[String])
 fn check(project: &Project, question: Question<'_>) -> Result<()> {
     if identity::is_blank(question.identifier) {
         return Err(Diagnostic::error("blank-identifier", "a blank is no identifier")
-            .hint("name one, as `--identity 17451`; rows with blanks in their place lead to nobody, and `identity_conflicts` counts them")
+            .hint("name one, such as `--identity 17451`; rows with blanks in their place lead to nobody, and `identity_conflicts` counts them")
             .into());
     }
     let Some(asked) = question.identifier_type else { return Ok(()) };

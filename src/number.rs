@@ -48,7 +48,7 @@ pub fn whole_digits(text: &str) -> Option<String> {
     Some(if written.negative { format!("-{digits}") } else { digits })
 }
 
-/// A number without a power of ten, as `100000` for `1e5`; none with more than 100 digits.
+/// A number without a power of ten, such as `100000` for `1e5`; none with more than 100 digits.
 pub fn plain(text: &str) -> Option<String> {
     let written = Written::read(text)?;
     if written.is_zero() {
@@ -180,7 +180,7 @@ pub struct NumberFormat {
 }
 
 impl NumberFormat {
-    /// Reads how 1234.56 is written, as `1.234,56`.
+    /// Reads how 1234.56 is written, such as `1.234,56`.
     pub fn of(text: &str) -> Option<Self> {
         let rest = text.strip_prefix('1')?;
         let (thousands, rest) = match rest.strip_prefix("234") {

@@ -182,7 +182,7 @@ fn query_of(url: &str) -> Option<Range<usize>> {
     None
 }
 
-/// A size in the largest unit in which it is a whole number, as `256MiB` or `512MB`; else to a tenth of a mebibyte.
+/// A size in the largest unit in which it is a whole number, such as `256MiB` or `512MB`; else to a tenth of a mebibyte.
 pub fn size(bytes: u64) -> String {
     const UNITS: [(&str, u64); 6] =
         [("GiB", 1 << 30), ("GB", 1_000_000_000), ("MiB", 1 << 20), ("MB", 1_000_000), ("KiB", 1 << 10), ("kB", 1_000)];

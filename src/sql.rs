@@ -157,9 +157,13 @@ fn schema_problem(file: &Arc<SourceFile>, error: &SchemaError) -> Diagnostic {
             let mut diagnostic = Diagnostic::error("unknown-column", format!("there is no column `{}`", field.flat_name()))
                 .label("not a column here")
                 .did_you_mean(field.name(), names);
-            let in_double_quotes = found.as_ref().is_some_and(|span| file.text[span.bytes.clone()].starts_with('"'));
+            let in_double_quotes = found
+                .as_ref()
+                .is_some_and(|span| file.text[span.bytes.clone()].starts_with('"') || file.text[..span.bytes.start].ends_with('"'));
             if diagnostic.hint.is_none() || in_double_quotes {
-                diagnostic = diagnostic.hint(format!("if it is text, put it in single quotes: '{}'", field.name()));
+                let quotes = format!("text is written in single quotes: '{}'", field.name());
+                let names = diagnostic.hint.take().map_or_else(String::new, |names| format!("; {names}"));
+                diagnostic = diagnostic.hint(quotes + &names);
             }
             diagnostic.at(found.unwrap_or_else(|| whole(file)))
         }

@@ -57,7 +57,9 @@ pub async fn run(project: &Arc<Project>, text_encoding: TextEncoding, doing: &Do
     }
     if results.is_empty() {
         let what = format!("there are no cases in {}", shown(&folder));
-        return Err(Diagnostic::error("no-cases", what).hint("write given rows and expected rows, as the shipped project does").into());
+        return Err(Diagnostic::error("no-cases", what)
+            .hint("write given rows and expected rows in `tests/models`: docs/guides/segments.md#testing-a-model shows how")
+            .into());
     }
     Ok(results)
 }

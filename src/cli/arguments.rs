@@ -21,19 +21,16 @@ pub struct Arguments {
     /// What to do
     #[command(subcommand)]
     pub command: Command,
-    /// The form of the result on standard output. The summary of `run` for people goes to standard error
-    #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
-    pub format: Format,
 }
 
 const EXIT_CODES: &str = "\
 Exit codes:
    0  published, or nothing to do
    1  a defect in Segmill: report it
-   2  the project is wrong (YAML, SQL, rules, arguments): trying again does not help
+   2  the project, the arguments, the memory limit or the destination is wrong: correct it
    3  the data was refused (contract, check, reject budget): look at the data
    4  another run published first: run the command again
-  75  a service was unavailable, or the time was up: try again later
+  75  a service was unavailable, a disk was full, or the time was up: try again later
   99  extracts are late: there are too few files, or they are stale: wait
  129  stopped by SIGHUP; 130 by Ctrl-C; 143 by SIGTERM: run the command again";
 
@@ -41,21 +38,23 @@ Exit codes:
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Read the extracts, score customers, assign them to segments, check and publish
-    Run(RunArguments),
+    #[command(override_usage = "segmill run [OPTIONS] (--as-of DAY | --from DAY --to DAY [--every STEP]) [PIPELINE]")]
+    #[command(mut_arg("format", |arg| arg.help("The form of the result. Lines for people go to standard error, JSON to standard output")))]
+    Run(Formatted<RunArguments>),
     /// Report everything that is wrong with the project, without reading data
-    Validate(ProjectArguments),
+    Validate(Formatted<ProjectArguments>),
     /// Explain why an identifier leads to its customer
-    Explain(ExplainArguments),
+    Explain(Formatted<ExplainArguments>),
     /// Run the project's given/expect cases in `tests/models`
-    Test(TestArguments),
+    Test(Formatted<TestArguments>),
     /// List the files of a publication, also as JSON, as URLs or as a Redshift load manifest
     Outputs(OutputsArguments),
     /// List or remove files that no publication needs any more; repair or adopt a destination
-    Clean(CleanArguments),
+    Clean(Formatted<CleanArguments>),
     /// Create a project: a copy of the one that ships with Segmill, with its sample
-    Init(InitArguments),
+    Init(Formatted<InitArguments>),
     /// Generate sample extracts of any size; the same seed gives the same extracts
-    Generate(GenerateArguments),
+    Generate(Formatted<GenerateArguments>),
     /// Print the JSON Schema of the pipeline file, for editors
     Schema(SchemaArguments),
 }
@@ -67,10 +66,56 @@ pub enum Format {
     Human,
     /// One JSON document
     Json,
-    /// The URLs of the files, one on each line (`outputs` only)
+    /// The URLs of the files, one on each line
     Urls,
-    /// The manifest for Redshift's COPY (`outputs` only)
+    /// The manifest for Redshift's COPY; name the table with `--table`
     Redshift,
+}
+
+/// The forms that every command with a result has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CommonFormat {
+    /// Lines for people
+    Human,
+    /// One JSON document
+    Json,
+}
+
+impl From<CommonFormat> for Format {
+    fn from(format: CommonFormat) -> Self {
+        match format {
+            CommonFormat::Human => Format::Human,
+            CommonFormat::Json => Format::Json,
+        }
+    }
+}
+
+/// The arguments of a command, with the form of its result.
+#[derive(Debug, Clone, Args)]
+pub struct Formatted<T: Args> {
+    /// The arguments of its own
+    #[command(flatten)]
+    pub arguments: T,
+    /// The form of the result
+    #[arg(long, value_enum, default_value_t = CommonFormat::Human)]
+    pub format: CommonFormat,
+}
+
+impl Command {
+    /// The form of the result that was asked for.
+    pub fn format(&self) -> Format {
+        match self {
+            Command::Run(formatted) => formatted.format.into(),
+            Command::Validate(formatted) => formatted.format.into(),
+            Command::Explain(formatted) => formatted.format.into(),
+            Command::Test(formatted) => formatted.format.into(),
+            Command::Outputs(arguments) => arguments.format,
+            Command::Clean(formatted) => formatted.format.into(),
+            Command::Init(formatted) => formatted.format.into(),
+            Command::Generate(formatted) => formatted.format.into(),
+            Command::Schema(_) => Format::Human,
+        }
+    }
 }
 
 /// The variable that says how long a command may take, where `--timeout` does not.
@@ -90,12 +135,12 @@ pub struct ProjectArguments {
 /// What `run` takes.
 #[derive(Debug, Clone, Args)]
 pub struct RunArguments {
-    /// The project and its parameters
-    #[command(flatten)]
-    pub project: ProjectArguments,
     /// The day, or the days in order
     #[command(flatten)]
     pub days: DaysArguments,
+    /// The project and its parameters
+    #[command(flatten)]
+    pub project: ProjectArguments,
     /// Publish even if nothing has changed since the day was last published
     #[arg(long)]
     pub force: bool,
@@ -160,6 +205,9 @@ pub struct OutputsArguments {
     /// Only this table
     #[arg(long, value_name = "NAME")]
     pub table: Option<String>,
+    /// The form of the list
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
 }
 
 /// What `clean` takes.
@@ -171,7 +219,7 @@ pub struct CleanArguments {
     /// Remove what is listed
     #[arg(long)]
     pub remove: bool,
-    /// Mark a destination as this pipeline's, if an older version of Segmill published there without a mark
+    /// Mark a destination as this pipeline's, if an unreleased version of Segmill published there without a mark
     #[arg(long)]
     pub adopt: bool,
     /// Repair publications whose files are missing: restore files from copies, and withdraw the days that cannot be restored completely
@@ -198,7 +246,7 @@ pub struct ExplainArguments {
     /// Use this path or URL instead of the pipeline file's destination. Ids follow the publication before the day there
     #[arg(long, value_name = "URL")]
     pub destination: Option<String>,
-    /// How many identifiers and pruned edges of a customer to show
+    /// How many identifiers and edges set aside of a customer to show
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub limit: usize,
     /// The identifier's type, as the pipeline file names it [default: any]
@@ -302,7 +350,7 @@ pub const MAX_THREADS: u16 = 256;
 
 /// A number of threads.
 fn thread_count(text: &str) -> Result<u16, String> {
-    let count: u64 = text.parse().map_err(|_| "write a number, as 8")?;
+    let count: u64 = text.parse().map_err(|_| "write a number, such as 8")?;
     match u16::try_from(count) {
         Ok(0) => Err("give it 1 at least".to_owned()),
         Ok(count) if count <= MAX_THREADS => Ok(count),

@@ -93,13 +93,15 @@ impl CleanReport {
             let days: Vec<String> = self.done.let_go.iter().map(NaiveDate::to_string).collect();
             text += &format!("Not kept by `outputs.keep`: {}\n", days.join(", "));
         }
-        text + &self.sum(removed)
+        text += &self.sum(removed);
+        // Nothing at all was found or done.
+        if text.is_empty() { "There is nothing to clean.".to_owned() } else { text }
     }
 
     fn sum(&self, removed: bool) -> String {
         let orphaned = &self.done.orphaned;
         if orphaned.is_empty() {
-            return "There is nothing to clean.".to_owned();
+            return String::new();
         }
         let bytes = HumanBytes(orphaned.iter().map(|file| file.bytes).sum());
         let files = counted(orphaned.len() as u64, "file");

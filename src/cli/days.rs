@@ -10,7 +10,7 @@ const MAX_DAYS: usize = 40_000;
 
 /// A day as it is typed.
 pub fn day(text: &str) -> Result<NaiveDate, String> {
-    text.parse().map_err(|_| "write a day that exists as 2011-12-10".to_owned())
+    text.parse().map_err(|_| "write a day that exists, such as 2011-12-10".to_owned())
 }
 
 /// The days to publish.
@@ -22,7 +22,7 @@ pub struct DaysArguments {
     /// Publish several days in order, from this one on. Days that are published and unchanged are skipped
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = day, requires = "to")]
     pub from: Option<NaiveDate>,
-    /// The end of these days, which is published if the steps reach it
+    /// The last of these days; with `--every`, the last step that is not after it
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = day, requires = "from")]
     pub to: Option<NaiveDate>,
     /// The step from one day to the next

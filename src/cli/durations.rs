@@ -5,7 +5,7 @@ use std::time::Duration;
 /// A hundred years. Longer times are refused, so that no date overflows.
 pub const MAX_DURATION: Duration = Duration::from_hours(36_525 * 24);
 
-const WRONG: &str = "write it with units, as 90s, 30m, 1h30m or 2d";
+const WRONG: &str = "write it with units, such as 90s, 30m, 1h30m or 2d";
 
 /// A time, each number with its unit.
 ///
@@ -36,7 +36,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 /// As [`duration`].
 pub fn some_duration(text: &str) -> Result<Duration, String> {
     let found = duration(text)?;
-    if found.is_zero() { Err("give it some time, as 30m".to_owned()) } else { Ok(found) }
+    if found.is_zero() { Err("give it some time, such as 30m".to_owned()) } else { Ok(found) }
 }
 
 fn unit_seconds(unit: &str) -> Option<f64> {

@@ -56,26 +56,21 @@ fn command() -> ExitCode {
     };
     signals::outlive_file_limit();
     Stores::of_command_line();
-    let terminal = Terminal::new(arguments.format, &environment);
+    let terminal = Terminal::new(arguments.command.format(), &environment);
     keep_panics_discreet();
     if let Err(error) = start_log(&environment) {
         terminal.fail(&error);
         return error.exit_status().into();
     }
-    if matches!(arguments.format, Format::Urls | Format::Redshift) && !matches!(arguments.command, Command::Outputs(_)) {
-        let error = Error::argument("format-of-outputs", "`urls` and `redshift` are formats of `segmill outputs` alone");
-        Terminal::new(Format::Human, &environment).fail(&error);
-        return error.exit_status().into();
-    }
     let result = match arguments.command {
-        Command::Run(arguments) => run::command(arguments, environment, &terminal),
-        Command::Validate(arguments) => validate::command(&arguments, &environment, &terminal).map(|()| ExitStatus::Success),
-        Command::Test(arguments) => test::command(&arguments, &environment, &terminal),
-        Command::Explain(arguments) => explain::command(arguments, environment, &terminal).map(|()| ExitStatus::Success),
+        Command::Run(formatted) => run::command(formatted.arguments, environment, &terminal),
+        Command::Validate(formatted) => validate::command(&formatted.arguments, &environment, &terminal).map(|()| ExitStatus::Success),
+        Command::Test(formatted) => test::command(&formatted.arguments, &environment, &terminal),
+        Command::Explain(formatted) => explain::command(formatted.arguments, environment, &terminal).map(|()| ExitStatus::Success),
         Command::Outputs(arguments) => outputs::command(&arguments, environment, &terminal).map(|()| ExitStatus::Success),
-        Command::Clean(arguments) => clean::command(&arguments, environment, &terminal),
-        Command::Init(arguments) => init::command(&arguments, &terminal).map(|()| ExitStatus::Success),
-        Command::Generate(arguments) => generate::command(arguments, &terminal).map(|()| ExitStatus::Success),
+        Command::Clean(formatted) => clean::command(&formatted.arguments, environment, &terminal),
+        Command::Init(formatted) => init::command(&formatted.arguments, &terminal).map(|()| ExitStatus::Success),
+        Command::Generate(formatted) => generate::command(formatted.arguments, &terminal).map(|()| ExitStatus::Success),
         Command::Schema(arguments) => schema::command(&arguments).map(|()| ExitStatus::Success),
     };
     match result {

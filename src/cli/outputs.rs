@@ -38,9 +38,10 @@ async fn find(destination: &Location, arguments: &OutputsArguments) -> Result<Co
         None => known.latest().await?,
     };
     let Some(commit) = found else {
+        let day = arguments.as_of.map_or_else(|| "DAY".to_owned(), |day| day.to_string());
         let of = arguments.as_of.map_or_else(String::new, |day| format!(" as of {day}"));
         let what = format!("nothing{of} is published in {}", destination.shown(&destination.folder()));
-        return Err(Diagnostic::error("not-published", what).hint("`segmill run` publishes it").into());
+        return Err(Diagnostic::error("not-published", what).hint(format!("`segmill run --as-of {day}` publishes it")).into());
     };
     damage::whole(destination, &commit).await?;
     Ok(commit)

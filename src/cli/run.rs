@@ -115,7 +115,7 @@ fn backfill(runtime: &Runtime, job: &mut Job, request: &Request, days: &[chrono:
             if status == ExitStatus::Success {
                 status = error.exit_status();
             }
-            if !matches!(error, Error::Refused(_) | Error::Missing(_) | Error::Conflict(_)) && !publish::concerns_one_day(error) {
+            if !matches!(error, Error::Refused(_) | Error::Late(_) | Error::Conflict(_)) && !publish::concerns_one_day(error) {
                 let left = days.len() - told.len();
                 lines.push(format!("{left} of {} days were not tried; run the same command again to continue", days.len()));
                 break;

@@ -12,6 +12,7 @@ use super::text_encoding;
 use crate::cases::{self, CaseResult};
 use crate::clock::Doing;
 use crate::config::{self, Environment};
+use crate::diagnostic::counted;
 use crate::error::{ExitStatus, Result};
 
 /// Runs the command.
@@ -39,7 +40,7 @@ fn lines(results: &[CaseResult], failed: usize) -> String {
             text += &format!("{}\n\n", difference(result));
         }
     }
-    text + &format!("\n{} cases, {failed} failed", results.len())
+    text + &format!("\n{}, {failed} failed", counted(results.len() as u64, "case"))
 }
 
 /// The rows that differ, side by side under their columns.

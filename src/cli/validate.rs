@@ -31,9 +31,10 @@ pub fn command(arguments: &ProjectArguments, environment: &Environment, terminal
     terminal.give(
         || {
             let proved = plan.proofs.iter().filter(|proof| proof.cells.is_some()).count();
-            let [sources, models, segments, in_sets] = [(sources, "source"), (models, "model"), (segments, "segment"), (sets.len(), "set")]
-                .map(|(count, what)| counted(count as u64, what));
-            format!("{name} is valid: {sources}, {models}, {segments} in {in_sets}, {proved} of them proved")
+            let counts = [(sources, "source"), (models, "model"), (segments, "segment"), (sets.len(), "set"), (proved, "set")];
+            let [sources, models, segments, in_sets, proved] = counts.map(|(count, what)| counted(count as u64, what));
+            let segments = if sets.is_empty() { String::new() } else { format!(", {segments} in {in_sets}, {proved} proved") };
+            format!("{name} is valid: {sources}, {models}{segments}")
         },
         || {
             let proofs: Vec<_> =

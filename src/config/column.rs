@@ -236,7 +236,7 @@ impl<'de> Deserialize<'de> for ShortOrLong {
             type Value = ShortOrLong;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a type, as `string`, or a column, as `{type: string, required: true}`")
+                f.write_str("a type, such as `string`, or a column, such as `{type: string, required: true}`")
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<ShortOrLong, E> {

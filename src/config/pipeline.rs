@@ -235,8 +235,7 @@ pub struct IdentifierType {
     #[serde(default)]
     #[schemars(range(min = 1))]
     pub max_per_customer: Option<u32>,
-    /// The most customers that one of these may lead to; an identifier that may be a customer counts as one, whatever its type. With
-    /// more it is shared, and leads to nobody.
+    /// How many customers one identifier of this type may lead to; with more it is shared and leads to nobody.
     #[serde(default)]
     #[schemars(range(min = 1))]
     pub max_customers: Option<u32>,

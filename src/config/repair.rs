@@ -29,7 +29,7 @@ pub struct Repaired {
     pub text: String,
     /// By where each value begins in it, where that stands in the file.
     pub places: HashMap<usize, usize>,
-    /// The names of what is left out, each with the keys down to it, as `sources`, `orders`.
+    /// The names of what is left out, each with the keys down to it, such as `sources`, `orders`.
     pub lost: Vec<Vec<String>>,
 }
 

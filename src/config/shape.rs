@@ -34,7 +34,7 @@ struct Checker<'a> {
 
 /// Where a value stands among the keys.
 struct Place {
-    /// The keys down to it, as `sources.orders.key`; empty for the whole file.
+    /// The keys down to it, such as `sources.orders.key`; empty for the whole file.
     path: String,
     /// Its key; none for the item of a list.
     key: Option<Range<usize>>,

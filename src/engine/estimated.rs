@@ -12,13 +12,15 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::Result;
 use datafusion::execution::TaskContext;
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_plan::metrics::MetricsSet;
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
 use datafusion::physical_plan::statistics::StatisticsArgs;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, SendableRecordBatchStream};
+use futures::TryStreamExt;
 
-/// A scan that gives about so many rows.
-pub fn estimated(scan: Arc<dyn ExecutionPlan>, rows: Precision<usize>) -> Arc<dyn ExecutionPlan> {
-    Arc::new(EstimatedExec { scan, rows: rows.to_inexact() })
+/// A scan that gives about so many rows, with the metrics in which it counts its CPU time.
+pub fn estimated(scan: Arc<dyn ExecutionPlan>, rows: Precision<usize>, metrics: ExecutionPlanMetricsSet) -> Arc<dyn ExecutionPlan> {
+    Arc::new(EstimatedExec { scan, rows: rows.to_inexact(), metrics })
 }
 
 #[derive(Debug)]
@@ -26,6 +28,7 @@ struct EstimatedExec {
     /// Not a child of this operator: nothing may be put between the two.
     scan: Arc<dyn ExecutionPlan>,
     rows: Precision<usize>,
+    metrics: ExecutionPlanMetricsSet,
 }
 
 impl DisplayAs for EstimatedExec {
@@ -57,11 +60,13 @@ impl ExecutionPlan for EstimatedExec {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        self.scan.execute(partition, context)
+        let rows = MetricBuilder::new(&self.metrics).output_rows(partition);
+        let counted = self.scan.execute(partition, context)?.inspect_ok(move |batch| rows.add(batch.num_rows()));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.scan.schema(), counted)))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {
-        self.scan.metrics()
+        Some(self.metrics.clone_inner())
     }
 
     fn statistics_from_inputs(&self, _inputs: &[Arc<Statistics>], asked: &StatisticsArgs) -> Result<Arc<Statistics>> {
@@ -80,7 +85,6 @@ mod tests {
     use datafusion::catalog::{Session, TableProvider};
     use datafusion::logical_expr::{Expr, TableType};
     use datafusion::physical_plan::displayable;
-    use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
     use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 
     use super::*;
@@ -131,7 +135,7 @@ mod tests {
         ) -> Result<Arc<dyn ExecutionPlan>> {
             let partition: Arc<dyn PartitionStream> = Arc::new(Streamed { rows: self.rows, schema: schema() });
             let scan = StreamingTableExec::try_new(schema(), vec![partition], projection, [], false, None)?;
-            Ok(estimated(Arc::new(scan), Precision::Inexact(usize::try_from(self.rows).unwrap_or(0))))
+            Ok(estimated(Arc::new(scan), Precision::Inexact(usize::try_from(self.rows).unwrap_or(0)), ExecutionPlanMetricsSet::new()))
         }
     }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// The timings of an operator of a query.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operator {
-    /// Its name, as `HashJoinExec`.
+    /// Its name, such as `HashJoinExec`.
     pub name: String,
     /// How many operators are above it in the query plan; 0 for the topmost.
     pub depth: usize,

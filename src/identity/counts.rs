@@ -7,20 +7,21 @@ use super::known::{KnownFrom, NamedBy};
 pub struct Counts {
     /// Distinct identifiers.
     pub identifiers: u64,
-    /// Rows that tied two identifiers.
+    /// Rows that link two identifiers.
     pub edges: u64,
-    /// Rows that begin on the as-of day or later, and so tied nobody yet.
+    /// Rows that begin on the as-of day or later, and so link nothing yet.
     #[serde(default)]
     pub edges_later: u64,
-    /// Blanks in the place of identifiers, which tie nobody.
+    /// Blanks in the place of identifiers, which link nothing.
     #[serde(default)]
     pub blank_identifiers: u64,
     /// Customers.
     pub customers: u64,
     /// Identifiers that stand for nobody, or that too many share.
     pub identifiers_set_aside: u64,
-    /// Ties that were not made, for any reason.
-    pub edges_pruned: u64,
+    /// Edges that do not count, for any reason: an identifier of theirs is blocked or shared, they have expired, or the customer would have
+    /// too many identifiers.
+    pub edges_set_aside: u64,
     /// Ids of the publication before that became aliases, because their customers became one with others.
     pub merged: u64,
     /// Ids of the publication before that show what is personal now, and so are no more, and no alias either.

@@ -194,10 +194,13 @@ impl Resolution {
     ///
     /// # Errors
     /// [`Error::Defect`] when a table is not built.
-    pub fn register(&self, engine: &Engine, schema: &str) -> Result<()> {
+    pub fn register(&self, engine: &Engine, schema: &str) -> Result<u64> {
         let customers = self.each_customer(|batch| engine.stored_batch(&batch).map_err(|error| failed("the identity step", &error)))?;
+        let (conflicts, aliases) = (self.conflicts()?, self.aliases()?);
+        let rows = customers.iter().chain([&conflicts, &aliases]).map(|batch| batch.num_rows() as u64).sum();
         engine.register_stored_batches(&format!("{schema}.customers"), super::customers_schema(), customers)?;
-        engine.register_batches(&format!("{schema}.conflicts"), super::conflicts_schema(), vec![self.conflicts()?])?;
-        engine.register_batches(&format!("{schema}.aliases"), super::aliases_schema(), vec![self.aliases()?])
+        engine.register_batches(&format!("{schema}.conflicts"), super::conflicts_schema(), vec![conflicts])?;
+        engine.register_batches(&format!("{schema}.aliases"), super::aliases_schema(), vec![aliases])?;
+        Ok(rows)
     }
 }

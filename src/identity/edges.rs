@@ -36,9 +36,9 @@ pub(super) enum Verdict {
     Blocked,
     /// It was last seen too long ago.
     Expired,
-    /// It ended before its identifier passed to another holder.
+    /// It ended before its identifier passed to another owner.
     Transferred,
-    /// An identifier of it has too many holders.
+    /// An identifier of it has too many customers.
     Shared,
     /// With it a customer would have too many of a type.
     Pruned,
@@ -197,10 +197,10 @@ pub(super) fn read(rules: &Rules, interner: &Interner, sources: &Sources, batch:
             }
         }
     }
-    let is_tie = |row: usize| sides.iter().all(|side| side.codes[row].is_some()) && !same(&sides, row);
-    let ties: Vec<bool> = (0..batch.num_rows()).map(is_tie).collect();
-    let chunk = Chunk::of(rules, &sides, &ties, &from, &moments);
-    let (starts, ends) = interner.collect(rules, &Rows { sides, seen: &moments.first, sources: &bits, ties: &ties })?;
+    let is_edge = |row: usize| sides.iter().all(|side| side.codes[row].is_some()) && !same(&sides, row);
+    let are_edges: Vec<bool> = (0..batch.num_rows()).map(is_edge).collect();
+    let chunk = Chunk::of(rules, &sides, &are_edges, &from, &moments);
+    let (starts, ends) = interner.collect(rules, &Rows { sides, seen: &moments.first, sources: &bits, are_edges: &are_edges })?;
     Ok(Read { starts, chunk: Chunk { ends, ..chunk }, aside })
 }
 
@@ -321,17 +321,17 @@ impl Chunk {
     }
 
     /// The edges of the rows that are edges. Their ends are not looked up yet.
-    fn of(rules: &Rules, sides: &[Side; 2], ties: &[bool], from: &[u8], moments: &Times) -> Self {
+    fn of(rules: &Rules, sides: &[Side; 2], are_edges: &[bool], from: &[u8], moments: &Times) -> Self {
         let mut chunk = Chunk {
             ends: Vec::new(),
-            kinds: Vec::with_capacity(ties.len()),
-            sources: Vec::with_capacity(ties.len()),
-            first: Vec::with_capacity(ties.len()),
-            last: Vec::with_capacity(ties.len()),
+            kinds: Vec::with_capacity(are_edges.len()),
+            sources: Vec::with_capacity(are_edges.len()),
+            first: Vec::with_capacity(are_edges.len()),
+            last: Vec::with_capacity(are_edges.len()),
             ended: Vec::new(),
-            verdicts: Vec::with_capacity(ties.len()),
+            verdicts: Vec::with_capacity(are_edges.len()),
         };
-        for row in (0..ties.len()).filter(|row| ties[*row]) {
+        for row in (0..are_edges.len()).filter(|row| are_edges[*row]) {
             let pair = [sides[0].kinds[row], sides[1].kinds[row]];
             let expired =
                 |kind: u8| rules.rule(kind).valid_micros.is_some_and(|valid| moments.last[row] < rules.as_of_micros.saturating_sub(valid));

@@ -1,4 +1,4 @@
-//! Why an identifier leads where it does: what edges link it to, the nearest first, and the edges that were pruned.
+//! Why an identifier leads where it does: what edges link it to, the nearest first, and the edges that were set aside.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::ops::Range;
@@ -41,10 +41,10 @@ pub struct Explained {
     pub identifiers: Vec<Linked>,
     /// How many more identifiers the customer has.
     pub identifiers_left_out: usize,
-    /// The pruned edges of the customer's identifiers, those of the first identifier first.
-    pub pruned_edges: Vec<PrunedEdge>,
+    /// The edges of the customer's identifiers that were set aside, those of the first identifier first.
+    pub edges_set_aside: Vec<EdgeSetAside>,
     /// How many more there are.
-    pub pruned_edges_left_out: usize,
+    pub edges_set_aside_left_out: usize,
 }
 
 /// An identifier as it is told.
@@ -84,9 +84,9 @@ pub struct Sighting {
     pub source: Option<String>,
 }
 
-/// An edge that was pruned.
+/// An edge that does not count, for whatever reason.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-pub struct PrunedEdge {
+pub struct EdgeSetAside {
     /// One identifier.
     pub one: Told,
     /// The other.
@@ -141,15 +141,15 @@ impl Resolution {
 
     fn explain_node(&self, asked: u32, most: usize) -> Explained {
         let root = self.root(asked);
-        let (edges, pruned) = self.edges_of(root);
+        let (edges, aside) = self.edges_of(root);
         let customer = self.customer_of(asked);
         let (identifiers, all) = self.nearest(asked, customer.map(|root| self.names[root as usize]), &edges, most);
-        let mut pruned_edges: Vec<(bool, PrunedEdge)> =
-            pruned.iter().map(|place| (!self.chunks[place.0].ends[place.1].contains(&asked), self.pruned(*place))).collect();
-        pruned_edges.sort();
-        pruned_edges.dedup();
-        let pruned_edges_left_out = pruned_edges.len().saturating_sub(most);
-        pruned_edges.truncate(most);
+        let mut edges_set_aside: Vec<(bool, EdgeSetAside)> =
+            aside.iter().map(|place| (!self.chunks[place.0].ends[place.1].contains(&asked), self.set_aside(*place))).collect();
+        edges_set_aside.sort();
+        edges_set_aside.dedup();
+        let edges_set_aside_left_out = edges_set_aside.len().saturating_sub(most);
+        edges_set_aside.truncate(most);
         let id = customer.map(|root| self.id(root).into_owned());
         let aliases = self.aliases.iter().filter(|alias| alias.is_living && Some(&alias.customer) == id.as_ref());
         let mut aliases: Vec<String> = aliases.map(|alias| alias.alias.clone()).collect();
@@ -165,20 +165,20 @@ impl Resolution {
             customer_id: id,
             identifiers_left_out: all - identifiers.len(),
             identifiers,
-            pruned_edges: pruned_edges.into_iter().map(|(_, edge)| edge).collect(),
-            pruned_edges_left_out,
+            edges_set_aside: edges_set_aside.into_iter().map(|(_, edge)| edge).collect(),
+            edges_set_aside_left_out,
         }
     }
 
-    /// The edges among the identifiers of a set, and the places of pruned ones with one of them.
+    /// The edges among the identifiers of a set, and the places of those set aside with one of them.
     fn edges_of(&self, root: u32) -> (Edges, Vec<(usize, usize)>) {
-        let (mut ends, mut pruned) = (Vec::new(), Vec::new());
+        let (mut ends, mut aside) = (Vec::new(), Vec::new());
         for (number, chunk) in self.chunks.iter().enumerate() {
             for (at, &[one, other]) in chunk.ends.iter().enumerate() {
                 let inside = [one, other].map(|node| self.root(node) == root);
                 if chunk.verdicts[at] != Verdict::Joins {
                     if inside[0] || inside[1] {
-                        pruned.push((number, at));
+                        aside.push((number, at));
                     }
                 } else if inside[0] {
                     ends.extend([(one, other, (number, at)), (other, one, (number, at))]);
@@ -195,7 +195,7 @@ impl Resolution {
             of.insert(edges[0].0, start..start + edges.len());
             start += edges.len();
         }
-        (Edges { ends, of }, pruned)
+        (Edges { ends, of }, aside)
     }
 
     /// An identifier and the nearest ones to it, those on the shortest way to another first, and how many there are in all.
@@ -254,11 +254,11 @@ impl Resolution {
         }
     }
 
-    fn pruned(&self, place: (usize, usize)) -> PrunedEdge {
+    fn set_aside(&self, place: (usize, usize)) -> EdgeSetAside {
         let chunk = &self.chunks[place.0];
         let [one, other] = self.in_order(chunk.ends[place.1]).map(|node| self.told_as(node));
         let reason = chunk.verdicts[place.1].reason();
-        PrunedEdge { one, other, seen: self.sighting(place), reason, explanation: self.why(place.0, place.1) }
+        EdgeSetAside { one, other, seen: self.sighting(place), reason, explanation: self.why(place.0, place.1) }
     }
 
     fn told_as(&self, node: u32) -> Told {

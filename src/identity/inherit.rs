@@ -74,7 +74,7 @@ impl Joined {
 /// The root of the customer that an identifier leads to.
 fn leads(joined: &Joined, names: &[u32], node: u32) -> Option<u32> {
     let root = joined.roots[node as usize];
-    (joined.nodes.ties(node) && names[root as usize] != NOBODY).then_some(root)
+    (joined.nodes.links(node) && names[root as usize] != NOBODY).then_some(root)
 }
 
 impl Heirs {

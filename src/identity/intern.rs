@@ -112,7 +112,7 @@ pub(super) struct Rows<'a> {
     /// The bit of the source of each row.
     pub(super) sources: &'a [u16],
     /// Whether each row is an edge between two identifiers.
-    pub(super) ties: &'a [bool],
+    pub(super) are_edges: &'a [bool],
 }
 
 /// Where the ends of the edges of a batch are found after all are looked up: the shards that have them, with the number of ends that each
@@ -144,7 +144,7 @@ impl Interner {
     /// [`Error::Refused`] when there are more identifiers than numbers.
     pub(super) fn collect(&self, rules: &Rules, rows: &Rows<'_>) -> Result<(Starts, Vec<[u32; 2]>)> {
         let ends_of = |row: usize| rows.sides.each_ref().map(|side| side.codes[row].map_or(0, |code| code & SHARD_MASK));
-        let ends = (0..rows.seen.len()).filter(|row| rows.ties[*row]).map(ends_of).collect();
+        let ends = (0..rows.seen.len()).filter(|row| rows.are_edges[*row]).map(ends_of).collect();
         let sorted = rows.sorted();
         let mut starts = Vec::new();
         // Shards that another thread has locked are left for the end.
@@ -270,7 +270,7 @@ impl Rows<'_> {
     }
 
     fn sighting(&self, row: usize, kind: u8, code: u32) -> Sighting {
-        Sighting { first_seen: self.seen[row], code, sources: self.sources[row], kind, end: self.ties[row] }
+        Sighting { first_seen: self.seen[row], code, sources: self.sources[row], kind, end: self.are_edges[row] }
     }
 }
 
@@ -307,9 +307,9 @@ impl Found {
             next[usize::from(shard)] = start as usize;
         }
         let mut blocked = Vec::new();
-        for (at, tie) in ends.iter_mut().enumerate() {
+        for (at, edge) in ends.iter_mut().enumerate() {
             let mut any_blocked = false;
-            for end in tie {
+            for end in edge {
                 let shard = *end as usize;
                 let found = self.found[shard][next[shard]];
                 next[shard] += 1;
@@ -326,7 +326,7 @@ impl Found {
 
 fn too_many() -> Error {
     let message = Message::new("there are more identifiers than the identity step can number (4 thousand million)");
-    Error::Refused(message.hint("leave out identifiers that cannot lead to a customer, as visitors seen once"))
+    Error::Refused(message.hint("leave out identifiers that cannot lead to a customer, such as visitors seen once"))
 }
 
 impl Shard {
@@ -452,7 +452,7 @@ impl Nodes {
     }
 
     /// Whether an identifier may have edges, because it is neither blocked nor shared.
-    pub(super) fn ties(&self, node: u32) -> bool {
+    pub(super) fn links(&self, node: u32) -> bool {
         !self.is(node, BLOCKED | SHARED)
     }
 

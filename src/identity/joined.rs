@@ -25,7 +25,7 @@ pub struct Joined {
 }
 
 impl Joined {
-    /// How many sets of identifiers there are; one that nothing ties is a set.
+    /// How many sets of identifiers there are; one that no edge joins to another is a set.
     pub fn components(&self) -> usize {
         (0..).zip(&self.roots).filter(|(node, root)| node == *root).count()
     }

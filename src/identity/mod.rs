@@ -49,7 +49,7 @@ pub use crate::shown::is_blank;
 pub use counts::Counts;
 pub use declared::{Before, check_edges, resolve};
 pub use edges::edges_schema;
-pub use explain::{Answer, Explained, Linked, PrunedEdge, Sighting, Told};
+pub use explain::{Answer, EdgeSetAside, Explained, Linked, Sighting, Told};
 pub use inherit::Heirs;
 pub use joined::Joined;
 pub use known::{KnownFrom, NamedBy};

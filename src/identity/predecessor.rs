@@ -2,7 +2,7 @@
 //!
 //! A row is an identifier of a customer: the customer's id and the type of the identifier that gave it, the identifier's type, a keyed hash of
 //! it, and the last day as of which it led to the customer. A customer of whom nothing is left in the extracts keeps the rows of its last
-//! day, so that its id is nobody else's, and its own again if it comes back. A customer also keeps identifiers that do not pass on, as numbers
+//! day, so that its id is nobody else's, and its own again if it comes back. A customer also keeps identifiers that do not pass on, such as numbers
 //! at the CRM, when they are not in the extracts any more, so that an address alone never makes somebody else of it. A second table has the
 //! ids that merges have ended.
 

@@ -60,7 +60,7 @@ impl Resolution {
     /// The root of the customer that an identifier leads to.
     pub(super) fn customer_of(&self, node: u32) -> Option<u32> {
         let root = self.root(node);
-        (self.nodes.ties(node) && self.names[root as usize] != NOBODY).then_some(root)
+        (self.nodes.links(node) && self.names[root as usize] != NOBODY).then_some(root)
     }
 
     /// The customers, by root.

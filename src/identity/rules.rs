@@ -29,7 +29,7 @@ pub struct Rules {
 /// The rules of one type of identifier.
 #[derive(Debug, Clone, Default)]
 pub struct TypeRule {
-    /// Its name, as `email`.
+    /// Its name, such as `email`.
     pub name: String,
     /// Whether an identifier of this type is a customer even if nothing else is known, and may give a customer its id.
     pub standalone: Standalone,
@@ -39,7 +39,7 @@ pub struct TypeRule {
     pub max_per_customer: Option<u32>,
     /// An identifier of this type with more customers than this is shared, and leads to nobody.
     pub max_customers: Option<u32>,
-    /// Whether an identifier of this type can go from one owner to the next, as an address does: an edge that ended before the
+    /// Whether an identifier of this type can go from one owner to the next, as an address can: an edge that ended before the
     /// next owner's began does not make them one customer.
     pub transferable: bool,
     /// How long after it was last seen an edge to an identifier of this type holds, in microseconds.
@@ -51,18 +51,18 @@ pub struct TypeRule {
 /// How much an identifier says of who somebody is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Weight {
-    /// It names nobody who is known, as a browser does.
+    /// It names nobody who is known, such as a browser.
     #[default]
     Device,
-    /// It may be somebody else's by now, as an address.
+    /// It may be somebody else's by now, such as an address.
     Passing,
     /// It is not transferable, and makes nobody a customer by itself.
     Lasting,
-    /// It is a person's own, as a number at the CRM.
+    /// It is a person's own, such as a number at the CRM.
     Own,
 }
 
-/// Values and patterns of identifiers that stand for nobody, as `test@…`.
+/// Values and patterns of identifiers that stand for nobody, such as `test@…`.
 #[derive(Debug, Clone, Default)]
 pub struct BlockList {
     values: HashSet<String>,

@@ -34,7 +34,7 @@ pub fn customers_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![text("identifier_type"), text("identifier"), text("customer_id")]))
 }
 
-/// One identifier that stands for nobody, or one edge that was pruned, and why. `hashed_identifier` and `hashed_other` are what may be
+/// One identifier that stands for nobody, or one edge that was set aside, and why. `hashed_identifier` and `hashed_other` are what may be
 /// published: personal identifiers as ids have them, others as they are.
 pub fn conflicts_schema() -> SchemaRef {
     let text = |name: &str, nullable| Field::new(name, DataType::Utf8, nullable);
@@ -105,7 +105,7 @@ impl Resolution {
     pub fn counts(&self) -> Counts {
         let number = |count: usize| count as u64;
         let known = self.known();
-        let pruned = self.chunks.iter().flat_map(|chunk| &chunk.verdicts).filter(|verdict| **verdict != Verdict::Joins).count();
+        let aside = self.chunks.iter().flat_map(|chunk| &chunk.verdicts).filter(|verdict| **verdict != Verdict::Joins).count();
         Counts {
             identifiers: number(self.nodes.count()),
             edges: self.chunks.iter().map(|chunk| number(chunk.ends.len())).sum(),
@@ -113,7 +113,7 @@ impl Resolution {
             blank_identifiers: self.aside.blank.values().map(|blank| blank.rows).sum(),
             customers: known.customers,
             identifiers_set_aside: known.identifiers_set_aside,
-            edges_pruned: number(pruned),
+            edges_set_aside: number(aside),
             merged: self.aliases.iter().filter(|alias| alias.merged_at == self.rules.as_of_micros).count() as u64,
             split: number(self.splits.len()),
             withdrawn: self.withdrawn,
@@ -149,7 +149,7 @@ impl Resolution {
         batch(customers_schema(), columns.into_iter().map(|mut column| Arc::new(column.finish()) as ArrayRef).collect())
     }
 
-    /// What was blocked, set aside or pruned, in order.
+    /// The identifiers that stand for nobody and the edges that were set aside, in order.
     ///
     /// # Errors
     /// [`Error::Defect`] when the rows do not fit their schema.
@@ -210,7 +210,7 @@ impl Resolution {
         }
         for shared in &self.shared {
             let most = self.rules.rule(self.nodes.kind(shared.node)).max_customers.unwrap_or(0);
-            let explanation = format!("shared by {} customers, and {most} may", shared.customers);
+            let explanation = format!("shared by {} customers; {most} {} allowed", shared.customers, if most == 1 { "is" } else { "are" });
             told.insert(alone(shared.node, Verdict::Shared.reason()), nothing(explanation));
         }
         for (&(kind, source), blank) in &self.aside.blank {
@@ -272,7 +272,7 @@ impl Resolution {
         Told { seen: Seen::NEVER, edges: 0, times: BTreeSet::new(), customers, explanation: self.why(chunk, at) }
     }
 
-    /// Why an edge was pruned.
+    /// Why an edge was set aside.
     pub(super) fn why(&self, chunk: usize, at: usize) -> String {
         let held = &self.chunks[chunk];
         match held.verdicts[at] {

@@ -321,7 +321,7 @@ impl Compiler<'_> {
                 ColumnType::Timestamp => {
                     "write the parts as in `%d/%m/%Y %H:%M:%S`, or `epoch_s`, `epoch_ms` or `epoch_us` for time counted from 1970"
                 }
-                ColumnType::Boolean => "leave it out, and name the extract's words under `values`, as `{ja: true, nein: false}`",
+                ColumnType::Boolean => "leave it out, and name the extract's words under `values`, such as `{ja: true, nein: false}`",
                 ColumnType::String => "leave it out: only dates, timestamps and numbers have formats",
                 _ => "write 1234.56 as the extract does, as in `1.234,56`",
             };

@@ -19,7 +19,7 @@ use crate::storage::{File, Found, Glob, Stores};
 /// locations have had files.
 ///
 /// # Errors
-/// [`Error::Missing`] naming every source whose files are late; [`Error::Project`] naming those whose location has never had any; otherwise
+/// [`Error::Late`] naming every source whose files are late; [`Error::Project`] naming those whose location has never had any; otherwise
 /// as listing a store fails.
 pub async fn find(project: &Project, contracts: &[Arc<Contract>], stores: &Stores, before: Option<&Commit>) -> Result<Vec<Extract>> {
     let mut extracts = Vec::new();
@@ -88,22 +88,22 @@ fn never_matched(project: &Project, name: &str, source: &Source, glob: &Glob) ->
         false => "there is no such file",
     });
     problem.hint(if glob.is_folder() {
-        "name its files, as `folder/*.csv`"
+        "name its files, such as `folder/*.csv`"
     } else {
         "correct it or what the environment gives for it; `[`, `?` and `*` are wildcards, and themselves as `[[]`, `[?]` and `[*]`; \
          where there may be none yet, say `min_files: 0`"
     })
 }
 
-/// The error for extracts that are missing or stale, for which the run must wait.
+/// The error for extracts that are late, because they are missing or stale: the run must wait for them.
 pub fn not_there_yet(which: Vec<String>) -> Error {
     let what = if which.len() == 1 {
-        "an extract is missing or stale".to_owned()
+        "an extract is missing, or too old".to_owned()
     } else {
-        format!("{} extracts are missing or stale", which.len())
+        format!("{} extracts are missing, or too old", which.len())
     };
     let message = Message::new(what).details(which);
-    Error::Missing(message.hint("wait for them, or correct the source's `location`, `min_files` or `freshness` in the pipeline file"))
+    Error::Late(message.hint("wait for newer files, or correct the source's `location`, `min_files` or `freshness` in the pipeline file"))
 }
 
 /// Why the run must wait for files of a source; none when it need not.

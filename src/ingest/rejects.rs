@@ -30,7 +30,7 @@ pub struct Reject {
     pub scope: Scope,
     /// The column at fault, if one is.
     pub column: Option<String>,
-    /// A stable word for the reason, as `not-a-date`.
+    /// A stable word for the reason, such as `not-a-date`.
     pub reason: &'static str,
     /// The row as it was, without the values of personal columns.
     pub raw: Arc<str>,

@@ -13,6 +13,7 @@ use datafusion::common::{ColumnStatistics, Statistics};
 use datafusion::error::Result as EngineResult;
 use datafusion::execution::TaskContext;
 use datafusion::logical_expr::{Expr, TableType};
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, Time};
 use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream};
@@ -177,8 +178,9 @@ impl TableProvider for SourceTable {
         // A scan beyond the expected number finds no stored codes, and stores none.
         let left = self.scans_left.fetch_update(Relaxed, Relaxed, |left| Some(left.saturating_sub(1))).unwrap_or(0);
         let scan = self.scan_of(projection, Arc::clone(&schema), left <= 1, self.superseded.clone());
-        let scan = StreamingTableExec::try_new(schema, self.partitions(scan), None, [], false, None)?;
-        Ok(estimated(Arc::new(scan), self.rows))
+        let metrics = ExecutionPlanMetricsSet::new();
+        let scan = StreamingTableExec::try_new(schema, self.partitions(scan, &metrics), None, [], false, None)?;
+        Ok(estimated(Arc::new(scan), self.rows, metrics))
     }
 }
 
@@ -207,11 +209,14 @@ impl SourceTable {
     }
 
     /// The shares of a scan.
-    fn partitions(&self, scan: Scan) -> Vec<Arc<dyn PartitionStream>> {
+    fn partitions(&self, scan: Scan, metrics: &ExecutionPlanMetricsSet) -> Vec<Arc<dyn PartitionStream>> {
         let partitions = self.units.len().clamp(1, self.threads).min(self.groups_at_once(&scan.projection));
         let scan = Arc::new(scan);
         let queue = Arc::new(Mutex::new(self.units.iter().cloned().enumerate().collect::<VecDeque<_>>()));
-        let partition = |_| Arc::new(Partition { scan: Arc::clone(&scan), queue: Arc::clone(&queue) }) as Arc<dyn PartitionStream>;
+        let partition = |number| {
+            let compute = MetricBuilder::new(metrics).elapsed_compute(number);
+            Arc::new(Partition { scan: Arc::clone(&scan), queue: Arc::clone(&queue), compute }) as Arc<dyn PartitionStream>
+        };
         (0..partitions).map(partition).collect()
     }
 }
@@ -221,7 +226,7 @@ impl PlacedRows for SourceTable {
         let schema = Arc::new(self.contract.schema.project(columns)?);
         let placed = placed_schema(&self.contract, columns)?;
         let scan = Scan { placed: Some(placed), ..self.scan_of(columns.to_vec(), schema, true, None) };
-        Ok(self.partitions(scan).into_iter().map(|partition| partition.execute(Arc::default())).collect())
+        Ok(self.partitions(scan, &ExecutionPlanMetricsSet::new()).into_iter().map(|partition| partition.execute(Arc::default())).collect())
     }
 }
 
@@ -229,6 +234,8 @@ impl PlacedRows for SourceTable {
 struct Partition {
     scan: Arc<Scan>,
     queue: Arc<Mutex<VecDeque<(usize, Unit)>>>,
+    /// How long it has worked, without the time that it waited for bytes or for somebody to take its rows.
+    compute: Time,
 }
 
 impl fmt::Debug for Partition {
@@ -244,12 +251,17 @@ impl PartitionStream for Partition {
 
     fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
         let mut builder = RecordBatchReceiverStream::builder(Arc::clone(self.schema()), BATCHES_AHEAD);
-        let (scan, queue, sink) = (Arc::clone(&self.scan), Arc::clone(&self.queue), builder.tx());
+        let (scan, queue, sink, compute) = (Arc::clone(&self.scan), Arc::clone(&self.queue), builder.tx(), self.compute.clone());
         builder.spawn(async move {
             loop {
                 let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
                 let Some((piece, unit)) = next else { return Ok(()) };
-                match scan.read(piece, unit, &sink).await {
+                let mut reading = std::pin::pin!(scan.read(piece, unit, &sink));
+                let read = std::future::poll_fn(|context| {
+                    let _working = compute.timer();
+                    reading.as_mut().poll(context)
+                });
+                match read.await {
                     Ok(true) => {}
                     Ok(false) => return Ok(()),
                     Err(error) => {

@@ -48,7 +48,7 @@ impl TextFile {
         } else {
             if block.bytes.trim_ascii_start().starts_with(b"[") {
                 let message = Message::new(format!("{} is a JSON array, and not an object a line", file.shown));
-                return Err(Error::Refused(message.hint("have it exported as NDJSON, or turned into that, as by `jq -c '.[]'`")));
+                return Err(Error::Refused(message.hint("have it exported as NDJSON, or turned into that, for example by `jq -c '.[]'`")));
             }
             TextLines::Ndjson(Lines::new(&scan.contract, &needed))
         };

@@ -33,7 +33,7 @@ pub struct RejectCount {
     pub scope: Scope,
     /// The column at fault, if one is.
     pub column: Option<String>,
-    /// A stable word for the reason, as `not-a-date`.
+    /// A stable word for the reason, such as `not-a-date`.
     pub reason: String,
     /// How many.
     pub count: u64,

@@ -69,10 +69,10 @@ impl Native for IdentityStep {
 
     async fn run(&self, engine: &Engine, context: &mut Context) -> Result<Found, DataFusionError> {
         let resolution = self.resolve(engine, context.predecessor.as_mut()).await?;
-        resolution.register(engine, RESOLVED).map_err(outward)?;
+        let rows = resolution.register(engine, RESOLVED).map_err(outward)?;
         let counts = resolution.counts();
         let state = move |engine: &Engine| state_of(resolution, engine);
-        Ok(Found { rows: counts.edges, findings: Findings::Identity(counts), state: Some(Box::new(state)) })
+        Ok(Found { rows, findings: Findings::Identity(counts), state: Some(Box::new(state)) })
     }
 }
 

@@ -40,7 +40,7 @@ pub struct Context {
 
 /// What a native step found, beside the tables that it made.
 pub struct Found {
-    /// Rows, as the step counts them for the report of a run.
+    /// The rows of the tables that it made.
     pub rows: u64,
     /// What is reported of it.
     pub findings: Findings,

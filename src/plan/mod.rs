@@ -1,8 +1,8 @@
 //! What a run will execute: nodes in order, each with its names and types checked before any data is read.
 
 mod decide;
+mod edge_texts;
 mod empty;
-mod identifier_types;
 mod models;
 mod nodes;
 mod outputs;

@@ -26,6 +26,8 @@ pub struct Plan {
     pub nodes: Vec<Node>,
     /// What was proved of every set of segments.
     pub proofs: Vec<Proof>,
+    /// What somebody should look at beside the proofs.
+    pub warnings: Vec<Diagnostic>,
 }
 
 impl Plan {
@@ -59,7 +61,7 @@ impl Plan {
 
     /// What somebody should look at although the project runs.
     pub fn warnings(&self) -> impl Iterator<Item = &Diagnostic> {
-        self.proofs.iter().flat_map(|proof| &proof.problems)
+        self.proofs.iter().flat_map(|proof| &proof.problems).chain(&self.warnings)
     }
 }
 

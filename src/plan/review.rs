@@ -7,7 +7,7 @@ use super::empty::{PLANNING, empty};
 use super::models::{check_models, required_columns};
 use super::nodes::Plan;
 use super::reference::reference_tables;
-use super::{identifier_types, outputs};
+use super::{edge_texts, outputs};
 use crate::config::{Project, Values, span_of};
 use crate::diagnostic::{Diagnostic, Level, in_order};
 use crate::engine::Engine;
@@ -59,10 +59,12 @@ pub async fn review(project: Arc<Project>, values: Values) -> Result<Reviewed> {
         engine.register(table.name, empty((table.schema)()))?;
     }
     let identity_rules = gather(&mut problems, Rules::declared(&project, &values))?;
+    let mut warnings = Vec::new();
     let checked = check_models(&engine, vertices, &values, &mut problems).await?;
     if let Some(edges) = checked.model(EDGES).filter(|_| !project.lost.touches(&["identity"])) {
         problems.extend(identity::check_edges(&project, &edges.parsed.model.file, &edges.schema));
-        problems.extend(identifier_types::undeclared(&project, &edges.parsed, &engine, &values).await);
+        problems.extend(edge_texts::undeclared(&project, &edges.parsed, &engine, &values).await);
+        warnings = edge_texts::without_edges(&project, &edges.parsed, &engine, &values).await;
     }
     let profile = checked.model(PROFILE);
     let (mut rules, mut domains, mut proofs) = (Vec::new(), Domains::default(), Vec::new());
@@ -85,14 +87,14 @@ pub async fn review(project: Arc<Project>, values: Values) -> Result<Reviewed> {
         // A parameter whose declaration is wrong is there all the same.
         let lost: Vec<String> = project.lost.names(&["parameters"]).iter().map(|name| format!("there is no parameter `${name}`")).collect();
         problems.retain(|problem| problem.code != "unknown-parameter" || !lost.contains(&problem.message));
-        problems.extend(proofs.into_iter().flat_map(|proof| proof.problems));
+        problems.extend(proofs.into_iter().flat_map(|proof| proof.problems).chain(warnings));
         return Ok(Reviewed { plan: None, problems });
     }
     let published = project.pipeline.outputs.tables.values().map(|output| output.model.value.clone()).collect();
     let identity = identity_rules.map(|rules| Arc::new(IdentityStep::new(rules)) as Arc<dyn Native>);
     let natives = identity.into_iter().chain([Arc::new(SegmentsStep::new(rules, domains)) as Arc<dyn Native>]).collect();
     let nodes = decide(checked, natives, &published);
-    let plan = Plan { project, values, contracts, required_columns, nodes, proofs };
+    let plan = Plan { project, values, contracts, required_columns, nodes, proofs, warnings };
     Ok(Reviewed { plan: Some(plan), problems })
 }
 

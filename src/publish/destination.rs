@@ -36,7 +36,9 @@ fn destination_at(text: &str, root: &Path, stores: &Stores) -> Result<Location> 
     let place = stores.open(text, root)?;
     let unfit = |why: &str| {
         let what = format!("{} is no place to publish to: {why}", place.shown(&place.folder()));
-        Error::from(Diagnostic::error("unusable-destination", what).hint("name a folder of its own, as `out` or `s3://bucket/segments`"))
+        Error::from(
+            Diagnostic::error("unusable-destination", what).hint("name a folder of its own, such as `out` or `s3://bucket/segments`"),
+        )
     };
     if place.is_read_only {
         return Err(unfit(READ_ONLY));

@@ -32,7 +32,7 @@ pub struct RunRecord {
     pub pipeline: Option<String>,
     /// The day that the run was for.
     pub as_of: NaiveDate,
-    /// `published`, `unchanged`, or the word for what failed, as `refused`.
+    /// `published`, `unchanged`, or the word for what failed, such as `refused`.
     pub status: String,
     /// The exit code.
     pub exit_code: u8,
@@ -83,10 +83,11 @@ pub struct RunRecord {
 /// A step of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
-    /// What was done, as a model's name.
+    /// What was done, such as a model's name.
     pub name: String,
-    /// Rows that it gave.
-    pub rows: u64,
+    /// The rows that it gave; none for a step that makes no rows, such as `publish`.
+    #[serde(default)]
+    pub rows: Option<u64>,
     /// How long it took.
     pub elapsed_ms: u64,
     /// How long it computed, on all threads together, where the system tells.

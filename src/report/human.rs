@@ -46,9 +46,13 @@ fn write_outcome(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
     if let Some(found) = &outcome.identity {
         write_identity(text, found)?;
     }
-    write_segments(text, outcome)?;
+    if !outcome.segments.is_empty() {
+        write_segments(text, outcome)?;
+    }
     write_outputs(text, outcome)?;
-    write_checks(text, &outcome.published.check_results)?;
+    if !outcome.published.check_results.is_empty() {
+        write_checks(text, &outcome.published.check_results)?;
+    }
     if !outcome.warnings.is_empty() {
         writeln!(text, "\nLook at")?;
         for warning in &outcome.warnings {
@@ -72,7 +76,15 @@ fn write_sources(text: &mut String, sources: &[Ledger]) -> std::fmt::Result {
         writeln!(text, "  {:<12} {read:>10} {kept:>12} {rejected:>10} {deduplicated:>12} {out:>14}", source.source)?;
     }
     for source in sources.iter().filter(|source| source.files_skipped > 0) {
-        writeln!(text, "  {}: markers beside its files (as _SUCCESS), which are not read: {}", source.source, count(source.files_skipped))?;
+        let (files, are, their, begin, end) = match source.files_skipped {
+            1 => ("1 file".to_owned(), "is", "its name", "begins", "ends"),
+            many => (format!("{} files", HumanCount(many)), "are", "their names", "begin", "end"),
+        };
+        writeln!(
+            text,
+            "  {}: {files} beside the extract {are} not read, because {their} {begin} with `_` or `.`, or {end} in `.crc`",
+            source.source
+        )?;
     }
     write_rejects(text, sources)
 }
@@ -81,8 +93,10 @@ fn write_sources(text: &mut String, sources: &[Ledger]) -> std::fmt::Result {
 fn write_identity(text: &mut String, found: &Counts) -> std::fmt::Result {
     let counts = [found.identifiers, found.edges, found.customers].map(|count| HumanCount(count).to_string());
     writeln!(text, "\nIdentity {} identifiers and {} edges make {} customers", counts[0], counts[1], counts[2])?;
-    let [aside, pruned] = [found.identifiers_set_aside, found.edges_pruned].map(|count| HumanCount(count).to_string());
-    writeln!(text, "  {aside} identifiers are blocked or shared, {pruned} edges were pruned")?;
+    let (identifiers, verb) = (found.identifiers_set_aside, if found.identifiers_set_aside == 1 { "is" } else { "are" });
+    let (edges, were) = (found.edges_set_aside, if found.edges_set_aside == 1 { "was" } else { "were" });
+    let [identifiers, edges] = [counted(identifiers, "identifier"), counted(edges, "edge")];
+    writeln!(text, "  {identifiers} {verb} blocked or shared, and {edges} {were} set aside")?;
     let since = [
         (found.merged, "ids have become aliases since the publication before"),
         (found.split, "customers were part of another one then"),
@@ -106,7 +120,7 @@ fn write_segments(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
             set = Some(&size.segment_set);
         }
         let (share, bar) = (share(size.customers, outcome.customers), bar(size.customers, outcome.customers));
-        let withheld = if size.withheld > 0 { format!("  (and {} not to be reached)", HumanCount(size.withheld)) } else { String::new() };
+        let withheld = if size.withheld > 0 { format!("  ({} withheld)", HumanCount(size.withheld)) } else { String::new() };
         writeln!(text, "    {:<width$} {:>10} {share:>7}  {bar}{withheld}", size.segment, HumanCount(size.customers).to_string())?;
     }
     Ok(())
@@ -121,8 +135,8 @@ fn write_outputs(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
     for (name, table) in &outcome.published.commit.tables {
         for (file, place) in table.files.iter().zip(&outcome.published.tables_shown[name]) {
             let file_name = place.rsplit('/').next().unwrap_or(place);
-            let (rows, bytes) = (HumanCount(file.rows).to_string(), HumanBytes(file.bytes).to_string());
-            writeln!(text, "  {file_name:<width$} {rows:>12} rows {bytes:>12}")?;
+            let bytes = HumanBytes(file.bytes).to_string();
+            writeln!(text, "  {file_name:<width$} {} {bytes:>12}", rows(Some(file.rows)))?;
         }
     }
     Ok(())
@@ -184,7 +198,7 @@ fn write_timings(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
         let compute = step.compute_ms.map_or_else(String::new, seconds);
         let [read, spilled, held, peak] =
             [step.bytes_read, step.spilled_bytes, step.held_bytes, step.peak_memory_bytes.unwrap_or(0)].map(bytes);
-        let (time, rows) = (seconds(step.elapsed_ms), count(step.rows));
+        let (time, rows) = (seconds(step.elapsed_ms), step.rows.map_or_else(String::new, count));
         writeln!(text, "  {:<width$} {time:>9} {compute:>9} {rows:>12} {read:>10} {spilled:>10} {held:>10} {peak:>10}", step.name)?;
     }
     // Writing a commit, for one, has no operators.
@@ -210,7 +224,8 @@ fn write_slowest(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
     let width = slowest.iter().take(STEPS_SHOWN).map(|step| step.name.len()).max().unwrap_or(0);
     writeln!(text, "\nTime    {} in {} steps; the longest:", seconds(outcome.elapsed_ms), outcome.steps.len())?;
     for step in slowest.into_iter().take(STEPS_SHOWN) {
-        writeln!(text, "  {:<width$} {:>9} {:>12} rows", step.name, seconds(step.elapsed_ms), HumanCount(step.rows).to_string())?;
+        let line = format!("  {:<width$} {:>9} {}", step.name, seconds(step.elapsed_ms), rows(step.rows));
+        writeln!(text, "{}", line.trim_end())?;
     }
 
     Ok(())
@@ -267,7 +282,7 @@ pub fn error(error: &Error, colour: bool) -> String {
         Error::Refused(message) => format!("refused: {message}"),
         Error::Conflict(message) => format!("conflict: {message}"),
         Error::Unavailable(message) => format!("unavailable: {message}"),
-        Error::Missing(message) => format!("missing: {message}"),
+        Error::Late(message) => format!("late: {message}"),
         Error::Stopped(_, message) => format!("stopped: {message}"),
         Error::Defect(message) => format!("defect: {message}"),
     }
@@ -276,6 +291,11 @@ pub fn error(error: &Error, colour: bool) -> String {
 /// A count; nothing at all is shown as a dot, so that the eye finds what is there.
 fn count(rows: u64) -> String {
     if rows == 0 { "·".to_owned() } else { HumanCount(rows).to_string() }
+}
+
+/// A number of rows as a column; blank where nothing that was done has rows.
+fn rows(rows: Option<u64>) -> String {
+    rows.map_or_else(String::new, |rows| format!("{:>12} {:<4}", HumanCount(rows).to_string(), if rows == 1 { "row" } else { "rows" }))
 }
 
 /// A share with one digit after the point.

@@ -3,7 +3,7 @@
 use chrono::DateTime;
 use serde_json::{Value, json};
 
-use crate::identity::{Answer, Explained, PrunedEdge, Sighting, Told, masked, shown};
+use crate::identity::{Answer, EdgeSetAside, Explained, Sighting, Told, masked, shown};
 
 /// How a source is called that the project does not name.
 const UNNAMED: &str = "unnamed";
@@ -44,7 +44,7 @@ pub fn json(answer: &Answer, unmasked: bool) -> Value {
                     "linked_to": linked.linked_to, "seen": linked.seen.iter().map(seen).collect::<Vec<_>>(),
                 })
             });
-            let pruned = explained.pruned_edges.iter().map(|edge| {
+            let aside = explained.edges_set_aside.iter().map(|edge| {
                 json!({
                     "one": told(&edge.one), "other": told(&edge.other), "source": source(&edge.seen),
                     "first_seen": day(edge.seen.first_seen), "last_seen": day(edge.seen.last_seen),
@@ -58,8 +58,8 @@ pub fn json(answer: &Answer, unmasked: bool) -> Value {
                 "aliases_left_out": explained.aliases_left_out,
                 "identifiers": identifiers.collect::<Vec<_>>(),
                 "identifiers_left_out": explained.identifiers_left_out,
-                "pruned_edges": pruned.collect::<Vec<_>>(),
-                "pruned_edges_left_out": explained.pruned_edges_left_out,
+                "edges_set_aside": aside.collect::<Vec<_>>(),
+                "edges_set_aside_left_out": explained.edges_set_aside_left_out,
             })
         })
         .collect();
@@ -89,13 +89,13 @@ fn one(explained: &Explained, answer: &Answer, unmasked: bool) -> String {
     if explained.identifiers_left_out > 0 {
         text += &format!("… and {} more; `--limit` shows more\n", explained.identifiers_left_out);
     }
-    if !explained.pruned_edges.is_empty() {
-        text += "\nPruned edges\n";
-        for edge in &explained.pruned_edges {
-            text += &format!("  {}\n", pruned(edge, unmasked));
+    if !explained.edges_set_aside.is_empty() {
+        text += "\nEdges set aside\n";
+        for edge in &explained.edges_set_aside {
+            text += &format!("  {}\n", set_aside(edge, unmasked));
         }
-        if explained.pruned_edges_left_out > 0 {
-            text += &format!("  … and {} more; `--limit` shows more\n", explained.pruned_edges_left_out);
+        if explained.edges_set_aside_left_out > 0 {
+            text += &format!("  … and {} more; `--limit` shows more\n", explained.edges_set_aside_left_out);
         }
     }
     text.trim_end().to_owned()
@@ -132,7 +132,7 @@ fn tree(explained: &Explained, unmasked: bool) -> String {
     text
 }
 
-fn pruned(edge: &PrunedEdge, unmasked: bool) -> String {
+fn set_aside(edge: &EdgeSetAside, unmasked: bool) -> String {
     let [one, other] = [&edge.one, &edge.other].map(|told| format!("{} {}", told.identifier_type, value(told, unmasked)));
     format!("{one} and {other}  ({}{}): {}", source(&edge.seen), dates(&edge.seen), edge.explanation)
 }

@@ -56,7 +56,7 @@ pub fn error(error: &Error) -> Value {
         Error::Refused(message)
         | Error::Conflict(message)
         | Error::Unavailable(message)
-        | Error::Missing(message)
+        | Error::Late(message)
         | Error::Stopped(_, message)
         | Error::Defect(message) => {
             vec![told(message)]

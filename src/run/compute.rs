@@ -109,7 +109,7 @@ async fn write_outputs(execution: &Execution<'_>, inputs: &Inputs, staging: &mut
         }
     }
     rows += staging.write(tables).await?;
-    steps.end(rows);
+    steps.end(Some(rows));
     Ok(())
 }
 

@@ -39,7 +39,7 @@ impl Sink for Following<'_, '_> {
     }
 
     fn end(&mut self, rows: u64) {
-        self.steps.end(rows);
+        self.steps.end(Some(rows));
     }
 
     async fn source_ended(&mut self, source: &str) -> Result<()> {
@@ -63,7 +63,7 @@ impl Sink for Following<'_, '_> {
             rows += table.rows.iter().map(|batch| batch.num_rows() as u64).sum::<u64>();
             self.staging.write_state(table).await?;
         }
-        self.steps.end(rows);
+        self.steps.end(Some(rows));
         Ok(())
     }
 }

@@ -8,7 +8,9 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{Field, Schema};
 use datafusion::error::DataFusionError;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use indicatif::HumanCount;
 
+use crate::config::RejectBudget;
 use crate::engine::Engine;
 use crate::error::{Error, Message, Result};
 use crate::execute::Source;
@@ -85,7 +87,7 @@ impl<'a> Judge<'a> {
     /// together with, what a model failed of. Writes the table of rejected rows.
     ///
     /// # Errors
-    /// [`Error::Refused`] with every source whose rows cannot be taken, and [`Error::Missing`] with those that are stale; otherwise as the
+    /// [`Error::Refused`] with every source whose rows cannot be taken, and [`Error::Late`] with those that are stale; otherwise as the
     /// execution failed.
     pub async fn conclude(mut self, executed: Result<()>, staging: &mut Staging, recorder: &Recorder) -> Result<Judged> {
         let failed = executed.err().filter(|_| !self.has_objected);
@@ -148,7 +150,7 @@ impl<'a> Judge<'a> {
         write_rejected(&self.sources, staging).await?;
         if !refused.is_empty() {
             let shown = staging.shown(REJECTED).unwrap_or_default();
-            let message = Message::new("the extracts were refused").details(refused);
+            let message = Message::new("the extracts break their contracts").details(refused);
             let error = Error::Refused(message.hint(format!("nothing was published; every rejected row is in {shown}")));
             return Err(also_of(error, failed));
         }
@@ -177,7 +179,7 @@ impl<'a> Judge<'a> {
             return error;
         }
         let shown = staging.shown(REJECTED).unwrap_or_default();
-        let message = Message::new("the extracts were refused").details(refused);
+        let message = Message::new("the extracts break their contracts").details(refused);
         Error::Refused(message.hint(format!("nothing was published; reading ended there, and what was rejected by then is in {shown}")))
     }
 }
@@ -191,7 +193,7 @@ fn also_of(error: Error, failed: Option<Error>) -> Error {
 
 /// An error with more details.
 fn also(mut error: Error, more: Vec<String>) -> Error {
-    if let Error::Refused(message) | Error::Missing(message) | Error::Unavailable(message) = &mut error {
+    if let Error::Refused(message) | Error::Late(message) | Error::Unavailable(message) = &mut error {
         message.details.extend(more);
     }
     error
@@ -211,7 +213,12 @@ async fn judgement(engine: &Engine, source: &Source) -> Result<Judgement> {
         refused.extend(remarks.iter().cloned());
     }
     if ledger.rows_read < contract.min_rows {
-        refused.push(format!("{}: {} rows, and there must be {}", contract.source, ledger.rows_read, contract.min_rows));
+        refused.push(format!(
+            "{}: {}, and there must be {}",
+            contract.source,
+            counted_rows(ledger.rows_read),
+            HumanCount(contract.min_rows)
+        ));
     }
     let mut warnings = Vec::new();
     if ledger.rows_read == 0 {
@@ -227,12 +234,13 @@ async fn judgement(engine: &Engine, source: &Source) -> Result<Judgement> {
 /// What speaks against the rows of a source: that it is over its budget, and answers that are lost.
 fn against(source: &Source, ledger: &Ledger) -> Vec<String> {
     let so_far = if source.collector.is_complete() { "" } else { " read so far" };
-    let over = source.collector.overruns().into_iter().map(|overrun| over_budget(ledger, &overrun, so_far));
+    let over =
+        source.collector.overruns().into_iter().map(|overrun| over_budget(ledger, &overrun, source.extract.contract.reject_budget, so_far));
     over.chain(source.collector.lost_answers().map(|lost| lost_answers(&ledger.source, lost))).collect()
 }
 
 /// What is over the budget, with the commonest reasons.
-fn over_budget(ledger: &Ledger, overrun: &Overrun, so_far: &str) -> String {
+fn over_budget(ledger: &Ledger, overrun: &Overrun, budget: RejectBudget, so_far: &str) -> String {
     let scope = if overrun.column.is_some() { Scope::Value } else { Scope::Row };
     let counted = |count: &&RejectCount| count.scope == scope && (scope == Scope::Row || count.column == overrun.column);
     let shown: Vec<String> = ledger.rejects.iter().filter(counted).take(3).map(ToString::to_string).collect();
@@ -240,13 +248,19 @@ fn over_budget(ledger: &Ledger, overrun: &Overrun, so_far: &str) -> String {
         Some(column) => format!("{} of {} values of `{column}`{so_far}", overrun.count, ledger.rows_read),
         None => format!("{} of {} rows{so_far}", overrun.count, ledger.rows_read),
     };
-    format!("{}: {what} rejected, over its budget: {}", ledger.source, shown.join(", "))
+    // A share such as 0.07 has no exact binary form, and 7.000000000000001 % would be shown of it.
+    let percent = (budget.share * 100.0 * 1e6).round() / 1e6;
+    let allowed = format!("{percent} % and {}", counted_rows(budget.rows));
+    format!("{}: {what} rejected, over its budget of {allowed}: {}", ledger.source, shown.join(", "))
 }
 
 /// Rows that may say that somebody must not be written to, and that could not be kept: without them an older yes would stand.
 fn lost_answers(source: &str, (rows, first): (u64, String)) -> String {
-    let rows = if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") };
-    format!("{source}: {rows} that may say no to being written to cannot be read; the first is {first}")
+    format!("{source}: {} that may say no to being written to cannot be read; the first is {first}", counted_rows(rows))
+}
+
+fn counted_rows(rows: u64) -> String {
+    if rows == 1 { "1 row".to_owned() } else { format!("{} rows", HumanCount(rows)) }
 }
 
 /// Writes the table of rejected rows, which are in its order already: of source, file and row.

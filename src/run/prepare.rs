@@ -39,7 +39,7 @@ impl Prepared {
     /// Plans the project and finds its extracts.
     ///
     /// # Errors
-    /// [`crate::error::Error::Project`] for a project, an argument or a destination that cannot be used, [`crate::error::Error::Missing`] for
+    /// [`crate::error::Error::Project`] for a project, an argument or a destination that cannot be used, [`crate::error::Error::Late`] for
     /// extracts that are late; otherwise as the stores fail.
     pub async fn new(request: &Request, stores: &Stores, recorder: &Recorder) -> Result<Prepared> {
         let (plan, destination) = plan_for(request, stores, recorder).await?;

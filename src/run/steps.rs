@@ -37,10 +37,10 @@ impl<'a> Steps<'a> {
         self.begun = Some(Begun { name: name.to_owned(), since: Stopwatch::start(), compute_ms: engine::compute_ms() });
     }
 
-    /// The step that began last has ended, with so many rows.
-    pub fn end(&mut self, rows: u64) {
+    /// The step that began last has ended, with so many rows if it makes any.
+    pub fn end(&mut self, rows: Option<u64>) {
         let Some(Begun { name, since, compute_ms }) = self.begun.take() else { return };
-        tracing::debug!("{name} ends after {} ms with {rows} rows", since.elapsed_ms());
+        tracing::debug!("{name} ends after {} ms with {} rows", since.elapsed_ms(), rows.unwrap_or(0));
         self.progress.end(&name);
         let done = self.engine.work().take();
         let step = Step {

@@ -188,7 +188,7 @@ fn matches(set: &RuleSet, (segment, place): (&str, &str), rule: &Arc<dyn Physica
     let evaluated = evaluated.map_err(|error| {
         let what = format!("the rule of the segment `{}` in the set `{}` failed: {}", segment, set.name, sql::discreet(&error));
         let message = Message::new(what).detail(format!("at {place}{}", of_columns(rule)));
-        Error::Refused(message.hint("guard the rule against such values, as with `nullif`"))
+        Error::Refused(message.hint("guard the rule against such values, for example with `nullif`"))
     })?;
     let mask = evaluated.as_boolean();
     if mask.null_count() > 0 { Ok(prep_null_mask_filter(mask)) } else { and(mask, mask).map_err(defect) }

@@ -105,6 +105,17 @@ impl Domains {
         self.columns.iter().find(|column| column.name == name)
     }
 
+    /// The declarations about some of the columns.
+    pub(super) fn only(&self, names: &[&str]) -> Self {
+        let columns = self.columns.iter().filter(|column| names.contains(&column.name.as_str())).cloned().collect();
+        Domains { columns, always: Vec::new() }
+    }
+
+    /// The conditions that are true for every customer, as messages show them.
+    pub(super) fn always_shown(&self) -> impl Iterator<Item = &str> {
+        self.always.iter().map(|always| always.shown.as_str())
+    }
+
     pub(super) fn always(&self) -> impl Iterator<Item = &str> {
         self.always.iter().map(|always| always.text.as_str())
     }
@@ -142,7 +153,7 @@ impl Verification<'_> {
             let asked = asked.map_err(|error| {
                 let what = format!("the condition `{}` of `profile: always` failed: {}", always.shown, sql::discreet(&error));
                 let message = Message::new(what).detail(format!("at {}{}", always.place, of_columns(&always.condition)));
-                Error::Refused(message.hint("guard the condition against such values, as with `nullif`"))
+                Error::Refused(message.hint("guard the condition against such values, for example with `nullif`"))
             })?;
             *customers += batch.num_rows() - asked.as_boolean().true_count();
         }

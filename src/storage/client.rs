@@ -29,7 +29,7 @@ const MAX_RETRIES: usize = 1000;
 
 /// A setting of a client, and where it comes from.
 struct Setting {
-    /// As the client calls it, as `aws_region`.
+    /// As the client calls it, such as `aws_region`.
     key: String,
     value: String,
     /// As people know it: the variable's name, or that of the profile's entry.
@@ -38,7 +38,7 @@ struct Setting {
 
 type Store = Arc<dyn ObjectStore>;
 
-/// Builds the client of a store from the environment variables of its kind, as `AWS_REGION`. Other variables are ignored: a `TOKEN` that
+/// Builds the client of a store from the environment variables of its kind, such as `AWS_REGION`. Other variables are ignored: a `TOKEN` that
 /// is set for something else is no credential.
 ///
 /// # Errors

@@ -222,7 +222,7 @@ fn cause(error: &(dyn std::error::Error + 'static)) -> String {
     match (answer.status, system) {
         (Some(status), _) => format!("the store answered with status code {status}{}", meaning(status)),
         (None, Some(system)) => system,
-        (None, None) if answer.is_redirect => "the store is elsewhere, as with another region".to_owned(),
+        (None, None) if answer.is_redirect => "the store is elsewhere, for example in another region".to_owned(),
         (None, None) if answer.is_timeout => "it did not answer in time".to_owned(),
         (None, None) => "the store does not say why in a way that is known".to_owned(),
     }

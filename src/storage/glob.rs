@@ -55,7 +55,7 @@ impl Glob {
         let escaped = |part: &Part| if part.is_typed { part.text.clone() } else { glob::Pattern::escape(&part.text) };
         let written = parts.iter().map(escaped).collect::<Vec<_>>().join("/");
         let pattern = glob::Pattern::new(&written).map_err(|error| {
-            let why = format!("{}; put a wildcard that stands for itself in brackets, as `[[]` or `[*]`", error.msg);
+            let why = format!("{}; put a wildcard that stands for itself in brackets, such as `[[]` or `[*]`", error.msg);
             invalid(text, &why)
         })?;
         let Some(first) = parts.iter().position(has_wildcard) else {

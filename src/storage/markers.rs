@@ -1,4 +1,4 @@
-//! Markers: files that other programs leave beside the data, as Spark's `_SUCCESS` and `.crc`, hidden files, and folders of either kind.
+//! Markers: files that other programs leave beside the data, such as Spark's `_SUCCESS` and `.crc`, hidden files, and folders of either kind.
 
 use object_store::path::Path;
 

@@ -3,7 +3,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::support::{package, segmill};
-use crate::tiny::{Tiny, orders};
+use crate::tiny::{self, Tiny, orders};
 
 fn code(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
     let output = segmill(folder, arguments);
@@ -64,6 +64,9 @@ fn timings_tell_what_every_step_cost_and_what_its_operators_did() {
     let operators = of("customers")["operators"].as_array().unwrap();
     let aggregates: Vec<_> = operators.iter().filter(|operator| operator["name"] == "AggregateExec").collect();
     assert_eq!(aggregates[0]["rows"], 50, "{operators:#?}");
+    let scan = operators.iter().find(|operator| operator["name"] == "EstimatedExec").unwrap();
+    assert_eq!(scan["rows"].as_u64().unwrap(), orders().lines().count() as u64 - 1, "the scan tells what it read");
+    assert!(scan["compute_ms"].is_u64(), "and what that cost: {scan}");
     assert!(steps.iter().all(|step| step["spilled_bytes"] == 0));
 
     let shown = String::from_utf8(run(&["--timings"]).stderr).unwrap();
@@ -113,8 +116,78 @@ fn exit_codes_tell_who_must_act() {
     std::fs::write(&contacts, format!("{header}\n{}", "1,yesterday\n".repeat(10))).unwrap();
     let (status, _, stderr) = run(&[]);
     assert_eq!(status, 3, "{stderr}");
-    assert!(stderr.contains("the extracts were refused") && stderr.contains("10 of 10 rows rejected"), "{stderr}");
+    assert!(stderr.contains("the extracts break their contracts") && stderr.contains("10 of 10 rows rejected"), "{stderr}");
     assert!(!project.join("out/commits").exists(), "a refused run publishes nothing");
+}
+
+/// What a summary says of a run, for people.
+fn summary(tiny: &Tiny, arguments: &[&str]) -> String {
+    let output = tiny.segmill(&[&["run", "pipelines/tiny.yaml", "--as-of", "2026-11-01", "--force"], arguments].concat());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    said
+}
+
+#[test]
+fn a_summary_leaves_out_what_a_project_does_not_have() {
+    let tiny = Tiny::new();
+    tiny.write("extracts/_unfinished.csv", "");
+    let whole = summary(&tiny, &[]);
+    assert!(whole.contains("Segments of ") && !whole.contains("\nChecks"), "{whole}");
+    let (before, rest) = tiny::PIPELINE.split_once("segments:\n").unwrap();
+    let outputs = &rest[rest.find("outputs:\n").unwrap()..];
+    tiny.write("pipelines/tiny.yaml", &format!("{before}{outputs}").replace(MEMBERSHIP, ""));
+    let without_sets = summary(&tiny, &[]);
+    assert!(!without_sets.contains("Segments of"), "{without_sets}");
+    assert!(without_sets.contains("orders: 1 file beside the extract is not read, because its name begins with `_`"), "{without_sets}");
+    let validated = tiny.segmill(&["validate", "pipelines/tiny.yaml"]);
+    assert_eq!(String::from_utf8(validated.stdout).unwrap().trim_end(), "tiny is valid: 1 source, 2 models");
+}
+
+/// The output of the tiny project that its segments go to.
+const MEMBERSHIP: &str = "    segment_membership: {model: segment_membership, sort: [segment_set, segment, customer_id]}\n";
+
+/// A column of rows holds rows: steps that make none leave it empty.
+#[test]
+fn steps_that_make_no_rows_show_none() {
+    let tiny = Tiny::new();
+    tiny.write("extracts/orders.csv", "customer_id,ordered_at\nc001,2026-10-01T10:00:00Z\n");
+    let one = summary(&tiny, &[]);
+    assert!(one.contains("           1 row  ") && !one.contains(" 1 rows"), "{one}");
+    let timed = summary(&tiny, &["--timings"]);
+    let steps = timed.split_once("\nSteps").unwrap().1;
+    let line = |name: &str| steps.lines().find(|line| line.trim_start().starts_with(name)).unwrap().to_owned();
+    // A time is a number and its unit: of the step, and where the system tells of all its threads.
+    for name in ["publish", "check outputs"] {
+        let words: Vec<String> = line(name)[name.len() + 2..].split_whitespace().map(str::to_owned).collect();
+        assert!(words[1] == "s" && words.iter().skip(2).find(|word| word.parse::<u64>().is_ok()).is_none(), "{}", line(name));
+    }
+    let told: Value = serde_json::from_slice(
+        &tiny.segmill(&["run", "pipelines/tiny.yaml", "--as-of", "2026-11-01", "--force", "--format", "json"]).stdout,
+    )
+    .unwrap();
+    let rows = |name: &str| told["steps"].as_array().unwrap().iter().find(|step| step["name"] == name).unwrap()["rows"].clone();
+    assert_eq!((rows("publish"), rows("write outputs")), (Value::Null, 2.into()));
+}
+
+/// Each command takes the forms of results that it has, and says how it is used.
+#[test]
+fn every_command_has_its_own_forms_of_results() {
+    let help = |command: &str| code(package(), &[command, "--help"]).1;
+    for command in ["run", "validate", "explain", "test", "clean", "init", "generate"] {
+        assert!(help(command).contains("--format <FORMAT>") && !help(command).contains("redshift"), "{command}");
+        let (status, _, stderr) = code(package(), &[command, "--format", "urls"]);
+        assert_eq!(status, 2);
+        assert!(stderr.contains("[possible values: human, json]"), "{stderr}");
+    }
+    assert!(help("outputs").contains("redshift") && !help("schema").contains("--format"));
+    let run = help("run");
+    assert!(run.find("--as-of <").unwrap() < run.find("--param <").unwrap(), "{run}");
+    for arguments in [&["run", "--help"][..], &["run"], &["run", "--every", "month"]] {
+        let (_, stdout, stderr) = code(package(), arguments);
+        let said = stdout + &stderr;
+        assert!(said.contains("segmill run [OPTIONS] (--as-of DAY | --from DAY --to DAY [--every STEP]) [PIPELINE]"), "{said}");
+    }
 }
 
 /// Every problem of the SQL is told, each at its place with a hint.
@@ -212,7 +285,8 @@ fn mistakes_in_rules_are_told_before_data_is_read() {
         ("can_email city", "SQL syntax: expected end of expression"),
         ("random() < 0.5", "[unrepeatable]"),
         ("first_order_date > $asof - 30", "did you mean `$as_of`?"),
-        ("city = London", "put it in single quotes: 'london'"),
+        ("city = London", "text is written in single quotes: 'london'"),
+        ("city = \"Leeds\"", "text is written in single quotes: 'Leeds'"),
     ] {
         std::fs::write(&pipeline, text.replacen("when: frequency = 0 and has_orders", &format!("when: {rule}"), 1)).unwrap();
         let (status, _, stderr) = code(&project, &["validate"]);
@@ -253,7 +327,7 @@ fn wrong_arguments_are_json_too_when_json_is_asked_for() {
     assert_eq!((status, stderr.as_str()), (2, ""));
     let told: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(told["exit_code"], 2);
-    assert!(told["problems"][0]["message"].as_str().unwrap().contains("write a day that exists as 2011-12-10"), "{stdout}");
+    assert!(told["problems"][0]["message"].as_str().unwrap().contains("write a day that exists, such as 2011-12-10"), "{stdout}");
 }
 
 /// A place that can never be written to is no outage.

@@ -95,6 +95,23 @@ fn a_publication_whose_files_are_gone_is_told_as_damage_and_keeps_no_other_day_b
     }
 }
 
+/// A report of damage does not end by saying that there is nothing to do.
+#[test]
+fn clean_says_that_there_is_nothing_to_clean_only_where_there_is_nothing() {
+    let tiny = damaged(true, HARMS[0].1);
+    let clean = |more: &[&str]| {
+        let output = tiny.segmill(&[&["clean", "pipelines/tiny.yaml"], more].concat());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let told = clean(&[]);
+    assert!(told.contains("is damaged") && !told.contains("nothing to clean"), "{told}");
+    let repaired = clean(&["--repair"]);
+    assert!(repaired.contains(DAY) && !repaired.contains("nothing to clean"), "{repaired}");
+    assert_eq!(run(&tiny, &[]).0, 0);
+    clean(&["--remove", "--grace", "0s"]);
+    assert_eq!(clean(&["--grace", "0s"]).trim_end(), "There is nothing to clean.");
+}
+
 #[test]
 fn one_command_repairs_a_destination() {
     for (harm, do_harm, is_restored) in HARMS {

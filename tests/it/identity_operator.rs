@@ -359,7 +359,7 @@ proptest! {
         let counts = resolution.counts();
         let rows = rows(&resolution.conflicts().unwrap());
         let of_pairs: u64 = rows.iter().filter(|row| row[4] != "∅").map(|row| row[8].parse::<u64>().unwrap()).sum();
-        prop_assert!(of_pairs <= counts.edges_pruned);
+        prop_assert!(of_pairs <= counts.edges_set_aside);
         prop_assert_eq!(counts.edges, edges.iter().filter(|edge| edge.other.is_some_and(|other| other != edge.one)).count() as u64);
     }
 }
@@ -637,7 +637,7 @@ fn an_explanation_shows_edges_and_what_was_pruned() {
     assert_eq!(shown, [("v8", None), ("c2", Some(0)), ("e5", Some(1)), ("c1", Some(2))]);
     let seen = &explained.identifiers[3].seen[0];
     assert_eq!((seen.source.as_deref(), seen.first_seen, explained.identifiers[2].told.personal), (Some("crm"), Some(20), true));
-    let dropped = explained.pruned_edges.iter().map(|edge| (edge.reason, edge.one.identifier.as_str(), edge.other.identifier.as_str()));
+    let dropped = explained.edges_set_aside.iter().map(|edge| (edge.reason, edge.one.identifier.as_str(), edge.other.identifier.as_str()));
     assert_eq!(dropped.collect::<Vec<_>>(), [("blocked", "e0", "c2"), ("shared", "v9", "c1")]);
     let alone = &resolution.explain(None, "v9", 100)[0];
     assert_eq!((alone.customer_id.as_deref(), alone.identifiers[0].set_aside), (None, Some("is shared by too many customers")));

@@ -44,7 +44,7 @@ fn steps(record: &Value) -> Vec<&str> {
 #[test]
 fn a_bad_source_ends_the_run_before_the_rest_of_the_day_is_computed() {
     for (problem, change, status, says) in [
-        ("too few rows", "    min_rows: 2\n", 3, "visits: 1 rows, and there must be 2"),
+        ("too few rows", "    min_rows: 2\n", 3, "visits: 1 row, and there must be 2"),
         ("stale", "    freshness: {newest_row_days: 3}\n", 99, "visits: the newest row is of 2026-10-01"),
     ] {
         let tiny = project();
@@ -72,7 +72,7 @@ fn every_bad_source_is_told_at_once() {
     tiny.write("pipelines/tiny.yaml", &demanding);
     let (exit, message, details) = failed(&tiny);
     assert_eq!(exit, 3, "{message}");
-    assert_eq!(details, ["orders: 75 rows, and there must be 1000", "visits: 1 rows, and there must be 1000"]);
+    assert_eq!(details, ["orders: 75 rows, and there must be 1,000", "visits: 1 row, and there must be 1,000"]);
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn a_failure_of_a_model_does_not_hide_that_of_a_source() {
     tiny.write("pipelines/tiny.yaml", &budget);
     let (exit, message, details) = failed(&tiny);
     assert_eq!(exit, 3, "{message}");
-    assert!(details[0].starts_with("visits: 2 of 3 rows rejected, over its budget"), "{details:?}");
+    assert!(details[0].starts_with("visits: 2 of 3 rows rejected, over its budget of 10 % and "), "{details:?}");
     assert!(details[1].starts_with("`features.visits` failed on this data"), "{details:?}");
     assert_eq!(record(&tiny)["sources"].as_array().unwrap().len(), 2, "all rows are accounted for");
 

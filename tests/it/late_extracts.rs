@@ -46,8 +46,11 @@ fn an_extract_that_was_there_before_is_late() {
     remove(&tiny, "extracts/orders.csv");
     for arguments in [&["--as-of", DAY][..], &["--as-of", "2026-11-02"], &["--as-of", "2020-01-01", "--force"]] {
         let (status, late) = command(&tiny, "run", arguments);
-        assert_eq!((status, &late["status"]), (99, &"missing".into()), "{late}");
+        assert_eq!((status, &late["status"]), (99, &"late".into()), "{late}");
     }
+    let said = tiny.segmill(&["run", "pipelines/tiny.yaml", "--as-of", DAY]);
+    let said = String::from_utf8(said.stderr).unwrap();
+    assert!(said.starts_with("late: an extract is missing, or too old") && said.contains("wait for newer files"), "{said}");
     std::fs::remove_dir(tiny.folder.path().join("extracts")).unwrap();
     assert_eq!(run(&tiny, &[]).0, 99, "its folder may come with it");
     // Another location is another matter, be it typed or of the environment.

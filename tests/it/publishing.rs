@@ -117,7 +117,7 @@ fn the_record_of_a_run_is_written_whatever_becomes_of_it() {
     std::fs::remove_dir_all(tiny.folder.path().join("extracts")).unwrap();
     let (status, _) = run(&tiny, &["--as-of", DAY, "--record", local.to_str().unwrap()]);
     let missing: Value = serde_json::from_str(&std::fs::read_to_string(&local).unwrap()).unwrap();
-    assert_eq!((status, &missing["status"]), (99, &"missing".into()));
+    assert_eq!((status, &missing["status"]), (99, &"late".into()));
 }
 
 /// The run waits for a server that never answers; the signal is sent when it has asked.
@@ -162,7 +162,7 @@ fn a_backfill_goes_on_past_a_day_that_fails_and_resumes() {
     let backfill = ["--from", "2026-09-15", "--to", "2026-11-15", "--every", "month"];
     let (status, first) = run(&tiny, &backfill);
     assert_eq!((status, &first["published"], &first["failed"], &first["days"]), (99, &2.into(), &1.into(), &3.into()), "{first}");
-    assert_eq!((&first["runs"][0]["as_of"], &first["runs"][0]["status"]), (&"2026-09-15".into(), &"missing".into()));
+    assert_eq!((&first["runs"][0]["as_of"], &first["runs"][0]["status"]), (&"2026-09-15".into(), &"late".into()));
     let (status, second) = run(&tiny, &backfill);
     assert_eq!((status, &second["published"], &second["unchanged"], commits(&tiny)), (99, &0.into(), &2.into(), 2));
 
@@ -208,6 +208,8 @@ fn outputs_name_one_version_of_a_day() {
     assert_eq!(outputs(&["--format", "redshift"]).status.code(), Some(2));
     let wrong = outputs(&["--table", "custmers"]);
     assert!(String::from_utf8(wrong.stderr).unwrap().contains("did you mean `customers`?"));
+    let nothing = String::from_utf8(outputs(&["--as-of", "2026-11-03"]).stderr).unwrap();
+    assert!(nothing.contains("`segmill run --as-of 2026-11-03` publishes it"), "{nothing}");
     assert_eq!(tiny.segmill(&["validate", "pipelines/tiny.yaml", "--format", "urls"]).status.code(), Some(2));
 }
 

@@ -19,7 +19,7 @@ fn explain(identifier: &str) -> (serde_json::Value, String) {
 #[test]
 fn a_device_that_four_customers_share_leads_to_nobody() {
     let shared = sample().ask("select reason, edges, explanation from identity_conflicts where identifier = 'v00bba76a34cf'");
-    assert_eq!(shared, [["shared", "4", "shared by 4 customers, and 1 may"]]);
+    assert_eq!(shared, [["shared", "4", "shared by 4 customers; 1 is allowed"]]);
 }
 
 #[test]

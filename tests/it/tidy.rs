@@ -63,7 +63,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("too-many-days", "is told by `run --from`"),
     ("one-table", "is told by `outputs`: `publishing` holds it"),
     ("no-such-output", "is told by `outputs`: `publishing` holds it"),
-    ("format-of-outputs", "is told by the command line: `publishing` holds it"),
     ("newer-publication", "needs a destination that a newer version wrote: `publish/publications.rs` holds it"),
     ("not-a-commit", "needs a destination that somebody else wrote: `publish/publications.rs` holds it"),
     ("another-pipeline", "needs a destination that another pipeline published to: `publishing` holds it"),

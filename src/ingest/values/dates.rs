@@ -60,7 +60,7 @@ pub fn read(array: &ArrayRef, meaning: &Meaning) -> Result<Values> {
                 TimeUnit::Nanosecond => moments::<TimestampNanosecondType>(array, |value| time(value.div_euclid(1000))),
             }
         }
-        // The digits of a whole number, as 20251106, are read as a text of them would be.
+        // The digits of a whole number, such as 20251106, are read as a text of them would be.
         (_, Kind::Integer | Kind::Float | Kind::Decimal) if !matches!(meaning.format, Some(Format::Epoch(_))) => {
             let digits = strings::read(array, meaning)?;
             let mut values = of_texts(digits.array.as_string(), meaning);

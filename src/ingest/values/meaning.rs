@@ -15,7 +15,7 @@ use crate::number::NumberFormat;
 /// How an extract writes a value, if not in the standard form.
 #[derive(Debug)]
 pub enum Format {
-    /// The parts of a date or time, as `%d/%m/%Y`.
+    /// The parts of a date or time, such as `%d/%m/%Y`.
     Pattern(Pattern),
     /// Time since 1970-01-01T00:00:00Z, in seconds, milliseconds or microseconds.
     Epoch(EpochUnit),
@@ -35,7 +35,7 @@ pub enum EpochUnit {
 }
 
 impl EpochUnit {
-    /// The unit that a format names, as `epoch_ms`.
+    /// The unit that a format names, such as `epoch_ms`.
     pub fn named(name: &str) -> Option<Self> {
         match name {
             "epoch_s" | "%s" => Some(EpochUnit::Seconds),

@@ -57,7 +57,7 @@ impl Meaning {
                 values.bad.sort_unstable();
                 Ok(values)
             }
-            // A code of the sender's, as 1 for female, is replaced like any other word.
+            // A code of the sender's, such as 1 for female, is replaced like any other word.
             _ if !self.words.is_empty() => {
                 let texts = strings::read(array, self)?;
                 let mut values = match &self.format {

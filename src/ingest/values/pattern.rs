@@ -1,4 +1,4 @@
-//! Dates and times as a pattern writes them, as `%d/%m/%Y %H:%M`.
+//! Dates and times as a pattern writes them, such as `%d/%m/%Y %H:%M`.
 
 use chrono::format::{Fixed, Item, Numeric, Pad, Parsed, StrftimeItems, parse, parse_and_remainder};
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Utc};

@@ -96,7 +96,7 @@ impl Checker<'_> {
             {
                 message.details = sql::places(sql::suspects(&file, &statement, sql::kind(&error)));
             }
-            Error::Refused(message.hint("guard it against such values, as with `nullif`"))
+            Error::Refused(message.hint("guard it against such values, for example with `nullif`"))
         })
     }
 

@@ -122,7 +122,7 @@ fn failure(check: &Check, finding: &checker::Finding, kept_in: Option<&str>) -> 
     let mut told = format!("{}: {}", check.name.shown(), finding.found);
     if let Some(rows) = finding.offending.as_ref().and_then(offending::Offending::shown) {
         let indented: String = rows.lines().map(|line| format!("\n    {line}")).collect();
-        told += &format!(", as{indented}");
+        told += &format!("; for example{indented}");
     }
     if let Some(place) = kept_in {
         told += &format!("\n    kept in {place}");

@@ -12,7 +12,7 @@ pub const EARLIER: &str = "earlier";
 pub struct CheckResult {
     /// The check's name.
     pub check: String,
-    /// What it asks, as `unique`.
+    /// What it asks, such as `unique`.
     pub kind: String,
     /// What a failure does.
     pub severity: Severity,

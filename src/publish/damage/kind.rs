@@ -39,7 +39,7 @@ impl std::fmt::Display for Damage {
         let first = self.files.first().map(String::as_str).unwrap_or_default();
         let more = match self.files.len() {
             0 | 1 => String::new(),
-            files => format!(", as {} more", counted(files as u64 - 1, "file") + if files == 2 { " is" } else { " are" }),
+            files => format!(", and so {} {}", if files == 2 { "is" } else { "are" }, counted(files as u64 - 1, "more file")),
         };
         write!(f, "the publication of {} (number {}) is damaged: {first} is gone or not as it was written{more}", self.as_of, self.number)
     }

@@ -25,7 +25,7 @@ const BATCH_CELLS: usize = 8192;
 pub struct Class {
     /// One of them.
     pub value: ScalarValue,
-    /// The class in an example, as `r_score = 3`.
+    /// The class in an example, such as `r_score = 3`.
     pub label: String,
     /// Whether the declarations say that such customers can exist; otherwise it is unknown.
     pub certain: bool,

@@ -1,8 +1,8 @@
 //! Evaluates the rules of a set in every combination of values, and finds what is wrong with them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
-use datafusion::common::DFSchema;
+use datafusion::common::{Column, DFSchema};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::Expr;
 
@@ -49,6 +49,40 @@ impl Prover<'_> {
                 (findings, Some(unproved))
             }
         }
+    }
+
+    /// The declarations without any of which a rule that can never match could match: the columns' by their names, and the conditions
+    /// by their positions. There are none if the rule's own conditions rule each other out.
+    pub fn to_blame(&self, rule: usize) -> (Vec<&str>, Vec<usize>) {
+        let (concerned, mut always) = self.concerning(&[rule]);
+        let mut columns: Vec<&str> =
+            concerned.iter().filter_map(|column| self.domains.column(column.name())).map(|domain| domain.name.as_str()).collect();
+        columns.sort_unstable();
+        if self.is_impossible(rule, &[], &[]) {
+            return (Vec::new(), Vec::new());
+        }
+        // Conditions go first: a column's own declaration is the plainer answer.
+        for at in always.clone() {
+            let fewer: Vec<usize> = always.iter().copied().filter(|other| *other != at).collect();
+            if self.is_impossible(rule, &columns, &fewer) {
+                always = fewer;
+            }
+        }
+        for name in columns.clone() {
+            let fewer: Vec<&str> = columns.iter().copied().filter(|other| *other != name).collect();
+            if self.is_impossible(rule, &fewer, &always) {
+                columns = fewer;
+            }
+        }
+        (columns, always)
+    }
+
+    /// Whether a rule can be shown never to match with some of the declarations alone.
+    fn is_impossible(&self, rule: usize, columns: &[&str], always: &[usize]) -> bool {
+        let domains = self.domains.only(columns);
+        let (rules, always) = (vec![self.rules[rule].clone()], always.iter().map(|&at| self.always[at].clone()).collect());
+        let with_less = Prover { engine: self.engine, schema: self.schema, domains: &domains, rules, always };
+        with_less.together(&[0], SetKind::Overlapping).is_ok_and(|findings| !findings.never.is_empty())
     }
 
     /// What can be found of some of the rules at a time.
@@ -110,20 +144,23 @@ impl Prover<'_> {
     /// Some rules over their terms, with what always holds of the same columns.
     fn abstracted(&self, rules: &[usize], cautious: bool) -> Result<Abstraction, DataFusionError> {
         let mut abstractor = Abstractor { engine: self.engine, schema: self.schema, domains: self.domains, cautious, terms: Vec::new() };
-        let mut columns = std::collections::HashSet::new();
-        let mut over_terms = Vec::new();
-        for &rule in rules {
-            columns.extend(self.rules[rule].column_refs());
-            over_terms.push(abstractor.rewrite(&self.rules[rule])?);
-        }
-        let mut always = Vec::new();
-        let mut waiting: Vec<&Expr> = self.always.iter().collect();
-        while let Some(at) = waiting.iter().position(|condition| !condition.column_refs().is_disjoint(&columns)) {
-            let condition = waiting.remove(at);
-            columns.extend(condition.column_refs());
-            always.push(abstractor.rewrite(condition)?);
-        }
+        let over_terms = rules.iter().map(|&rule| abstractor.rewrite(&self.rules[rule])).collect::<Result<_, _>>()?;
+        let (_, concerning) = self.concerning(rules);
+        let always = concerning.into_iter().map(|at| abstractor.rewrite(&self.always[at])).collect::<Result<_, _>>()?;
         Ok(Abstraction { terms: abstractor.terms, rules: over_terms, always })
+    }
+
+    /// The columns of some rules and of the conditions that always hold of them, and the positions of these conditions.
+    fn concerning(&self, rules: &[usize]) -> (HashSet<&Column>, Vec<usize>) {
+        let mut columns: HashSet<&Column> = rules.iter().flat_map(|&rule| self.rules[rule].column_refs()).collect();
+        let mut concerning = Vec::new();
+        let mut waiting: Vec<usize> = (0..self.always.len()).collect();
+        while let Some(at) = waiting.iter().position(|&condition| !self.always[condition].column_refs().is_disjoint(&columns)) {
+            let condition = waiting.remove(at);
+            columns.extend(self.always[condition].column_refs());
+            concerning.push(condition);
+        }
+        (columns, concerning)
     }
 }
 

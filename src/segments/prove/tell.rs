@@ -87,17 +87,18 @@ impl Teller<'_> {
     fn never(&self, rule: usize, prover: &Prover<'_>) -> Diagnostic {
         let what = format!("the rule of `{}` can never match: nobody would ever be in that segment", self.named(rule));
         let problem = self.at_rule(Diagnostic::error("rule-never-matches", what), rule).label("true for no customer");
-        let mut declared: Vec<&ColumnDomain> =
-            prover.rules[rule].column_refs().iter().filter_map(|column| prover.domains.column(column.name())).collect();
-        declared.sort_by(|one, other| one.name.cmp(&other.name));
         if let Some(hint) = misspelt(&prover.rules[rule], prover) {
             return problem.hint(hint);
         }
+        let (columns, always) = prover.to_blame(rule);
+        let domains = columns.into_iter().filter_map(|name| prover.domains.column(name)).map(domain);
+        let shown: Vec<&str> = prover.domains.always_shown().collect();
+        let always = always.into_iter().filter_map(|at| shown.get(at)).map(|condition| format!("`{condition}` is always true"));
+        let declared: Vec<String> = domains.chain(always).collect();
         if declared.is_empty() {
             return problem.hint("its conditions rule each other out");
         }
-        let domains: Vec<String> = declared.into_iter().map(domain).collect();
-        problem.hint(format!("by `profile`, {}", domains.join(", and ")))
+        problem.hint(format!("by `profile`, {}", declared.join(", and ")))
     }
 
     fn taken(&self, taken: &Taken) -> Diagnostic {

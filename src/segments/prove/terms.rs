@@ -1,6 +1,6 @@
 //! The rules of a set over *terms*: expressions that rules compare with constants, each with finitely many values that matter.
 //!
-//! A term is a column; an expression that is compared with constants, as `lower(city)`; the order of two expressions that are
+//! A term is a column; an expression that is compared with constants, such as `lower(city)`; the order of two expressions that are
 //! compared with each other; or, when nothing is known of it, the truth of a whole condition. Only the leaves of a rule are
 //! replaced. Terms of the last three kinds vary freely, even if they depend on each other. So the combinations of terms include every
 //! possible customer, and perhaps some impossible ones.

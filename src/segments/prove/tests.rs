@@ -422,3 +422,40 @@ proptest! {
         prop_assert!(found.gap.is_some() || expected.gap.is_none(), "{:?}", texts);
     }
 }
+
+/// A declaration is named as the reason why a rule never matches only if the rule could match without it.
+#[test]
+fn only_declarations_without_which_a_rule_could_match_are_to_blame() {
+    let profile = scores();
+    let blamed = |rule: &str, always: &[&str]| {
+        let open = |texts: &[&str]| texts.iter().map(|text| profile.open(text)).collect();
+        let (rules, always) = (open(&[rule]), open(always));
+        let prover = Prover { engine: &profile.engine, schema: &profile.schema, domains: &profile.domains, rules, always };
+        let (columns, always) = prover.to_blame(0);
+        (columns.into_iter().map(str::to_owned).collect::<Vec<_>>(), always)
+    };
+    assert_eq!(blamed("r is null and f > 2", &[]).0, ["r"]);
+    assert_eq!(blamed("f > r", &["m < 4", "f <= r"]), (vec![], vec![1]));
+    assert_eq!(blamed("r = 1 and r = 2 and f > 1", &["m < 4"]), (vec![], vec![]));
+    let compare = |value: i64, operator: &str, with: i64| match operator {
+        "<" => value < with,
+        ">" => value > with,
+        _ => value == with,
+    };
+    let terms: Vec<(&str, i64)> = ["<", ">", "="].into_iter().flat_map(|operator| [0, 1, 3, 5, 6].map(|with| (operator, with))).collect();
+    let numbers = |is_declared: bool| if is_declared { 1..=5 } else { -1..=8 };
+    for &(one, with) in &terms {
+        for &(other, and_with) in &terms {
+            let matches = |r: i64, f: i64| compare(r, one, with) && compare(f, other, and_with);
+            let can_match = |r: bool, f: bool| numbers(r).any(|r| numbers(f).any(|f| matches(r, f)));
+            if can_match(true, true) {
+                continue;
+            }
+            let rule = format!("r {one} {with} and f {other} {and_with}");
+            let (columns, _) = blamed(&rule, &[]);
+            let [r, f] = ["r", "f"].map(|name| columns.iter().any(|column| column == name));
+            assert!(!can_match(r, f), "{rule}: {columns:?} do not suffice");
+            assert!((!r || can_match(false, f)) && (!f || can_match(r, false)), "{rule}: {columns:?} are too many");
+        }
+    }
+}
