@@ -39,7 +39,7 @@ const BYTES_A_BLOCK: usize = 16 << 20;
 const UNFILTERED: u64 = 5;
 /// The least bytes of a row of text, and how many times larger a packed file may become.
 const LEAST_ROW_BYTES: u64 = 16;
-const MOST_UNPACKED: u64 = 20;
+const TIMES_UNPACKED: u64 = 20;
 /// The part of the limit that row groups may take as they are fetched, when several are read at once.
 const PART_OF_LIMIT: usize = 4;
 
@@ -69,7 +69,7 @@ fn most_rows_of((file, format): &(File, SourceFormat)) -> u64 {
         SourceFormat::Parquet => 0,
         SourceFormat::Csv | SourceFormat::Ndjson => {
             let is_packed = [".gz", ".zst", ".gzip", ".zstd"].iter().any(|ending| file.meta.location.as_ref().ends_with(ending));
-            let unpacked = file.meta.size.saturating_mul(if is_packed { MOST_UNPACKED } else { 1 });
+            let unpacked = file.meta.size.saturating_mul(if is_packed { TIMES_UNPACKED } else { 1 });
             unpacked / LEAST_ROW_BYTES + 1
         }
     }

@@ -118,7 +118,7 @@ fn a_bad_source_that_is_read_first_accuses_no_other() {
         tiny.write("pipelines/tiny.yaml", &pipeline);
         let (exit, message, details) = failed(&tiny);
         assert_eq!(exit, 3, "{message}");
-        assert_eq!(details, ["orders: 75 rows, and there must be 1000"]);
+        assert_eq!(details, ["orders: 75 rows, and there must be 1,000"]);
         let record = record(&tiny);
         assert!(steps(&record).iter().all(|step| step.starts_with("sources.")), "no model is computed: {record}");
         let read: Vec<_> = record["sources"].as_array().unwrap().iter().map(|ledger| ledger["rows_read"].as_u64().unwrap()).collect();
