@@ -30,8 +30,8 @@ impl Inputs {
     /// # Errors
     /// [`Error::Defect`] alone, since planning has refused what is wrong with them.
     pub fn of(plan: &Plan) -> Result<Inputs> {
-        let (tables, _) = plan::reference_tables(&plan.project, &plan.values)?;
-        Ok(Inputs { given: tables.into_iter().collect(), ..Inputs::default() })
+        let reference = plan::reference_tables(&plan.project, &plan.values)?;
+        Ok(Inputs { given: reference.tables, ..Inputs::default() })
     }
 
     /// Whether rows are given in the place of a table.

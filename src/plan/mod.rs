@@ -13,6 +13,6 @@ mod unused;
 
 pub use nodes::{Node, Plan, Work};
 pub use planned_model::PlannedModel;
-pub use reference::reference_tables;
+pub use reference::{ReferenceTables, reference_tables};
 pub use review::{Reviewed, plan, review};
 pub use unused::unused;

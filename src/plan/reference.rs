@@ -1,5 +1,6 @@
 //! The tables that the pipeline file itself holds: reference tables, and the description of the segments.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, StringArray};
@@ -11,21 +12,28 @@ use crate::error::Result;
 use crate::graph::{REFERENCE, SEGMENTS};
 use crate::segments;
 
-/// The tables that the pipeline file holds, by name: reference tables, and the one that describes the segments. Beside them every row of
-/// another reference table that has the wrong number of values or a value of the wrong type.
+/// The tables that the pipeline file holds.
+pub struct ReferenceTables {
+    /// The reference tables that are right, and the one that describes the segments, by name.
+    pub tables: BTreeMap<String, RecordBatch>,
+    /// Every row of the others that has the wrong number of values or a value of the wrong type.
+    pub problems: Vec<Diagnostic>,
+}
+
+/// Reads the tables that the pipeline file holds.
 ///
 /// # Errors
 /// [`crate::error::Error::Defect`] alone.
-pub fn reference_tables(project: &Project, values: &Values) -> Result<(Vec<(String, RecordBatch)>, Vec<Diagnostic>)> {
-    let (mut tables, mut problems) = (Vec::new(), Vec::new());
+pub fn reference_tables(project: &Project, values: &Values) -> Result<ReferenceTables> {
+    let (mut tables, mut problems) = (BTreeMap::new(), Vec::new());
     for (name, table) in project.pipeline.reference.iter().filter(|(name, _)| !project.lost.touches(&[REFERENCE, name])) {
         match reference_batch(project, name, table, values) {
-            Ok(batch) => tables.push((format!("{REFERENCE}.{name}"), batch)),
+            Ok(batch) => drop(tables.insert(format!("{REFERENCE}.{name}"), batch)),
             Err(found) => problems.extend(found),
         }
     }
-    tables.push((SEGMENTS.to_owned(), segments::describe(&project.pipeline)?));
-    Ok((tables, problems))
+    tables.insert(SEGMENTS.to_owned(), segments::describe(&project.pipeline)?);
+    Ok(ReferenceTables { tables, problems })
 }
 
 fn reference_batch(project: &Project, name: &str, table: &ReferenceTable, values: &Values) -> Result<RecordBatch, Vec<Diagnostic>> {

@@ -46,9 +46,9 @@ pub async fn review(project: Arc<Project>, values: Values) -> Result<Reviewed> {
     check_places(&project, &mut problems);
     let vertices = graph::build(&project, &SIGNATURES, &mut problems);
     let engine = Engine::new(PLANNING, values.zone.name())?;
-    let (reference, of_reference) = reference_tables(&project, &values)?;
-    problems.extend(of_reference);
-    for (name, rows) in reference {
+    let reference = reference_tables(&project, &values)?;
+    problems.extend(reference.problems);
+    for (name, rows) in reference.tables {
         engine.register_batches(&name, rows.schema(), vec![rows])?;
     }
     for contract in &contracts {

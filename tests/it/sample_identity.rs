@@ -216,7 +216,7 @@ fn web_scans(parameters: &[(&str, &str)]) -> (usize, usize) {
             let empty = Arc::new(EmptyTable::new(Arc::clone(&contract.schema)));
             engine.register(&format!("sources.{}", contract.source), empty).unwrap();
         }
-        for (name, rows) in segmill::plan::reference_tables(&plan.project, &plan.values).unwrap().0 {
+        for (name, rows) in segmill::plan::reference_tables(&plan.project, &plan.values).unwrap().tables {
             engine.register_batches(&name, rows.schema(), vec![rows]).unwrap();
         }
         for node in &plan.nodes {
