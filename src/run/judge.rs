@@ -149,6 +149,7 @@ impl<'a> Judge<'a> {
         recorder.note(|record| record.sources.clone_from(&judged.ledgers));
         write_rejected(&self.sources, staging).await?;
         if !refused.is_empty() {
+            refused.extend(stale);
             let shown = staging.shown(REJECTED).unwrap_or_default();
             let message = Message::new("the extracts break their contracts").details(refused);
             let error = Error::Refused(message.hint(format!("nothing was published; every rejected row is in {shown}")));

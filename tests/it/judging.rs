@@ -69,10 +69,12 @@ fn every_bad_source_is_told_at_once() {
     let tiny = project();
     let written = tiny.read("pipelines/tiny.yaml");
     let demanding = written.replace("    event_time: ", "    min_rows: 1000\n    event_time: ");
+    let demanding = demanding.replace("    event_time: visited_at\n", "    event_time: visited_at\n    freshness: {newest_row_days: 3}\n");
     tiny.write("pipelines/tiny.yaml", &demanding);
     let (exit, message, details) = failed(&tiny);
     assert_eq!(exit, 3, "{message}");
-    assert_eq!(details, ["orders: 75 rows, and there must be 1,000", "visits: 1 row, and there must be 1,000"]);
+    assert_eq!(details[..2], ["orders: 75 rows, and there must be 1,000", "visits: 1 row, and there must be 1,000"]);
+    assert!(details[2].starts_with("visits: the newest row is of 2026-10-01"), "a stale source is told beside a refused one: {details:?}");
 }
 
 #[test]
