@@ -26,7 +26,7 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 /// Runs a pipeline for a day, publishes its outputs unless they are published already, and writes the record of it.
 ///
 /// # Errors
-/// Every kind of [`Error`]; whatever fails before the commit, nothing is published.
+/// Every kind of [`crate::error::Error`]; whatever fails before the commit, nothing is published.
 pub async fn run(request: &Request, stores: &Stores, progress: &Progress, recorder: &Recorder) -> Result<Done> {
     let result = attempt(request, stores, progress, recorder).await;
     if !recorder.is_stopped() {

@@ -45,7 +45,7 @@ impl Stores {
     /// Opens the place that a path or URL names. Wildcards have no meaning in it; a relative path starts at `root`.
     ///
     /// # Errors
-    /// [`Error::Project`] when it has no meaning or the store's configuration is incomplete.
+    /// [`crate::error::Error::Project`] when it has no meaning or the store's configuration is incomplete.
     pub fn open(&self, text: &str, root: &Path) -> Result<Location> {
         Ok(self.opened(text, root)?.0)
     }
