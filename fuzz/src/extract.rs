@@ -124,7 +124,7 @@ async fn ingest(plan: &Plan, source: &str, name: &str, bytes: Vec<u8>) -> Result
     let engine = Engine::new(Limits { threads: 1, memory_bytes: 64 << 20 }, "UTC")?;
     let collector = Collector::new(&extract.contract, &engine);
     let names: Vec<&str> = extract.contract.columns.iter().map(|column| column.name.as_str()).collect();
-    let required = RequiredColumns { scans: 1, columns: names.iter().map(|&name| name.to_owned()).collect() };
+    let required = RequiredColumns { scans: 1, columns: names.iter().map(|&name| name.to_owned()).collect(), ..RequiredColumns::default() };
     ingest::register(&engine, "sources.extract", extract, &required, &collector).await?;
     let columns: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
     let frame = engine.query(&format!("select {} from sources.extract", columns.join(", "))).await.expect("the columns are there");

@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::catalog::{MemorySchemaProvider, TableProvider};
 use datafusion::common::TableReference;
 use datafusion::datasource::ViewTable;
@@ -99,8 +99,14 @@ impl Engine {
         columns: &[usize],
         materialised: Arc<MaterialisedTable>,
     ) -> Result<(), DataFusionError> {
-        let encoded = self.stored_schema(&schema);
-        let positions = (0..encoded.fields().len()).map(|at| columns.iter().position(|column| *column == at)).collect();
+        let positions: Vec<Option<usize>> = (0..schema.fields().len()).map(|at| columns.iter().position(|column| *column == at)).collect();
+        // Of a column that is there the table itself says whether it has codes.
+        let (stored, of_table) = (self.stored_schema(&schema), materialised.schema());
+        let field = |(at, field): (&Option<usize>, &Arc<Field>)| {
+            let data_type = at.map_or(field.data_type(), |at| of_table.field(at).data_type());
+            field.as_ref().clone().with_data_type(data_type.clone())
+        };
+        let encoded = Arc::new(Schema::new(positions.iter().zip(stored.fields()).map(field).collect::<Vec<_>>()));
         let registered = self.register_stored(name, schema, Arc::new(MaterialisedProvider::new(encoded, positions, materialised)));
         registered.map_err(|error| DataFusionError::External(Box::new(error)))
     }

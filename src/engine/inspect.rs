@@ -23,6 +23,58 @@ pub fn columns_read(plan: &LogicalPlan) -> Result<BTreeMap<String, BTreeSet<Stri
     Ok(read)
 }
 
+/// The columns that an optimised query compares, groups by, computes on or returns: all that it names elsewhere than as the result of a branch of
+/// `case`, which is needed for some rows alone. They are told by their names, of whatever table.
+///
+/// # Errors
+/// DataFusion's own.
+pub fn columns_used_in_all_rows(plan: &LogicalPlan) -> Result<BTreeSet<String>, DataFusionError> {
+    let mut used: BTreeSet<String> = plan.schema().fields().iter().map(|field| field.name().clone()).collect();
+    plan.apply_with_subqueries(|node| {
+        for expr in node.expressions() {
+            match &expr {
+                // A projection that hands a column up unchanged is no use of it.
+                Expr::Column(_) if matches!(node, LogicalPlan::Projection(_)) => {}
+                _ => add_used(&expr, false, &mut used),
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(used)
+}
+
+/// Adds the columns of an expression that it uses in all rows.
+fn add_used(expr: &Expr, is_result_of_branch: bool, used: &mut BTreeSet<String>) {
+    match expr {
+        Expr::Column(column) if !is_result_of_branch => drop(used.insert(column.name.clone())),
+        Expr::Column(_) => {}
+        Expr::Alias(alias) => add_used(&alias.expr, is_result_of_branch, used),
+        // No text is looked at for this.
+        tested if is_null_test(tested) => {}
+        Expr::Case(case) => {
+            let conditions = case.expr.iter().chain(case.when_then_expr.iter().map(|(when, _)| when));
+            conditions.for_each(|condition| add_used(condition, false, used));
+            // `coalesce` becomes a `case` that asks only for null, and so has a result for every row.
+            let is_coalesce = case.expr.is_none() && case.when_then_expr.iter().all(|(when, _)| is_null_test(when));
+            let results = case.when_then_expr.iter().map(|(_, then)| then).chain(&case.else_expr);
+            results.for_each(|result| add_used(result, is_result_of_branch || !is_coalesce, used));
+        }
+        Expr::AggregateFunction(aggregate) => {
+            let parameters = &aggregate.params;
+            let order = parameters.order_by.iter().map(|sort| &sort.expr);
+            let all = parameters.args.iter().chain(parameters.filter.as_deref()).chain(order);
+            all.for_each(|part| add_used(part, false, used));
+        }
+        // What is computed on a text is computed once for each code.
+        other => used.extend(other.column_refs().into_iter().map(|column| column.name.clone())),
+    }
+}
+
+/// Whether an expression asks only if a column is null.
+fn is_null_test(expr: &Expr) -> bool {
+    matches!(expr, Expr::IsNull(tested) | Expr::IsNotNull(tested) if matches!(tested.as_ref(), Expr::Column(_)))
+}
+
 /// How many times a query scans each table.
 ///
 /// # Errors
@@ -67,4 +119,42 @@ pub fn unrepeatable_in(plan: &LogicalPlan) -> Result<Vec<String>, DataFusionErro
         Ok(TreeNodeRecursion::Continue)
     })?;
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::datatypes::{DataType, Field, Schema};
+    use datafusion::datasource::empty::EmptyTable;
+
+    use super::*;
+    use crate::engine::{Engine, Limits};
+
+    #[tokio::test]
+    async fn only_what_a_branch_passes_on_is_not_used_in_all_rows() {
+        let engine = Engine::new(Limits { threads: 1, memory_bytes: 1 << 28 }, "UTC").unwrap();
+        let text = |name: &str| Field::new(name, DataType::Utf8, true);
+        let schema = Schema::new(vec![text("id"), text("kind"), text("other")]);
+        engine.register("t", Arc::new(EmptyTable::new(Arc::new(schema)))).unwrap();
+        for (sql, is_passed_on) in [
+            ("select count(distinct case when kind = 'a' then id end) as n from t", true),
+            ("select count(distinct case when kind = 'a' then coalesce(id, '') end) as n from t", true),
+            ("select case kind when 'a' then other else id end as x, count(*) as n from t group by 1", true),
+            ("select one.n from (select case when kind = 'a' then id end as n, kind from t) as one where one.kind <> 'b'", true),
+            ("select id from t", false),
+            ("select coalesce(id, '') as id_or_none, count(*) as n from t group by 1", false),
+            ("select count(distinct id) as n from t", false),
+            ("select case when kind = 'a' then upper(id) end as x from t", false),
+            ("select case when id = 'a' then kind end as x from t", false),
+            ("select case when kind = 'a' then id end as x from t where id <> 'b'", false),
+            ("select one.kind from t as one inner join t as two on two.id = one.other", false),
+            ("select case when kind = 'a' then id end as x, lag(id) over (order by kind, other) as y from t", false),
+        ] {
+            let plan = engine.query(sql).await.unwrap().into_unoptimized_plan();
+            let optimized = engine.optimize(&plan).unwrap();
+            let used = columns_used_in_all_rows(&optimized).unwrap();
+            assert_eq!(!used.contains("id"), is_passed_on, "{sql}: {used:?}\n{optimized}");
+        }
+    }
 }

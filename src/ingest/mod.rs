@@ -87,6 +87,7 @@ pub async fn register(
         (rows, is_key) = (Some(collector.rows_kept()), superseded.is_key());
         table = table.without(Arc::new(superseded));
     }
+    table = table.with_texts_of(&required.passed_on);
     let has_plain_texts = engine.text_encoding() == TextEncoding::Plain;
     if table.is_columnar() || (required.scans <= 1 && (table.has_row_groups() || has_plain_texts)) {
         engine.register_stored(name, Arc::clone(&contract.schema), Arc::new(table))?;
@@ -137,6 +138,8 @@ pub struct RequiredColumns {
     pub scans: usize,
     /// The columns that are read.
     pub columns: BTreeSet<String>,
+    /// Those among them whose values models only pass on, and only for some rows. Their texts get codes where that happens, not in every row.
+    pub passed_on: BTreeSet<String>,
 }
 
 /// The counts of a source of which every row has been read. A join may leave off reading when it knows that nothing can

@@ -1,11 +1,11 @@
 //! A source as a table that DataFusion scans: its pieces are distributed over the threads, and a scan reads only the columns it needs.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
@@ -26,7 +26,7 @@ use super::held::HeldCodes;
 use super::parquet;
 use super::scan::{Scan, Unit, carried};
 use crate::config::SourceFormat;
-use crate::engine::{Dictionary, Engine, Reservation, Work, estimated};
+use crate::engine::{CODE, Dictionary, Engine, Reservation, Work, estimated};
 use crate::error::{Error, Message, Result};
 use crate::storage::File;
 
@@ -128,6 +128,16 @@ impl SourceTable {
     /// The table with its texts as they are.
     pub fn with_texts(self) -> Self {
         SourceTable { schema: Arc::clone(&self.contract.schema), ..self }
+    }
+
+    /// The table with the texts of some columns as they are.
+    pub fn with_texts_of(self, columns: &BTreeSet<String>) -> Self {
+        let field = |(stored, declared): (&Arc<Field>, &Arc<Field>)| {
+            let is_plain = stored.data_type() == &CODE && columns.contains(declared.name());
+            Arc::clone(if is_plain { declared } else { stored })
+        };
+        let fields: Vec<Arc<Field>> = self.schema.fields().iter().zip(self.contract.schema.fields()).map(field).collect();
+        SourceTable { schema: Arc::new(Schema::new(fields)), ..self }
     }
 
     /// Whether some of it may be texts that the file has as keys, which get their codes at once.

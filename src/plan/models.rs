@@ -29,6 +29,8 @@ pub(super) struct CheckedModels {
     pub(super) checked: Vec<Checked>,
     pub(super) reads: BTreeMap<String, usize>,
     columns: BTreeMap<String, BTreeSet<String>>,
+    /// By table the columns that some model uses in all rows.
+    used: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl CheckedModels {
@@ -53,7 +55,9 @@ impl CheckedModels {
             let times = really.as_ref().filter(|_| of_source).map_or(times, |really| really.get(&table).copied().unwrap_or(0));
             *self.reads.entry(table).or_default() += times;
         }
+        let used = optimized.map(engine::columns_used_in_all_rows).transpose()?.unwrap_or_default();
         for (table, columns) in optimized.map(engine::columns_read).transpose()?.unwrap_or_default() {
+            self.used.entry(table.clone()).or_default().extend(columns.intersection(&used).cloned());
             self.columns.entry(table).or_default().extend(columns);
         }
         Ok(())
@@ -70,7 +74,7 @@ pub(super) async fn check_models(
     values: &Values,
     problems: &mut Vec<Diagnostic>,
 ) -> Result<CheckedModels> {
-    let mut checked = CheckedModels { checked: Vec::new(), reads: BTreeMap::new(), columns: BTreeMap::new() };
+    let mut checked = CheckedModels { checked: Vec::new(), reads: BTreeMap::new(), columns: BTreeMap::new(), used: BTreeMap::new() };
     for vertex in vertices {
         let node = match vertex {
             Vertex::Model(model) => *model,
@@ -124,7 +128,9 @@ pub(super) fn required_columns(
         let name = format!("{SOURCES}.{}", contract.source);
         if let Some(&scans) = checked.reads.get(&name) {
             let columns = checked.columns.get(&name).cloned().unwrap_or_default();
-            required.insert(contract.source.clone(), RequiredColumns { scans, columns });
+            let used = checked.used.get(&name).cloned().unwrap_or_default();
+            let passed_on = columns.difference(&used).cloned().collect();
+            required.insert(contract.source.clone(), RequiredColumns { scans, columns, passed_on });
             continue;
         }
         // A model that could not be checked may be meant to read it.

@@ -99,7 +99,7 @@ fn kept(files: &[Vec<Row>], readers: usize, memory_bytes: usize) -> (Vec<Vec<Str
         let engine = Engine::with_text_encoding(Limits { threads: 2, memory_bytes }, "UTC", text_encoding).unwrap();
         let collector = Collector::new(&extracts[0].contract, &engine);
         let columns = ["id", "shop", "at", "name", "email_opt_in"];
-        let required = RequiredColumns { scans: readers, columns: columns.map(str::to_owned).into() };
+        let required = RequiredColumns { scans: readers, columns: columns.map(str::to_owned).into(), ..RequiredColumns::default() };
         ingest::register(&engine, "sources.contacts", &extracts[0], &required, &collector).await.unwrap();
         let mut found = Vec::new();
         for _ in 0..readers {
@@ -196,7 +196,7 @@ fn an_extract_that_was_delivered_twice_is_read_once_whatever_fits_memory() {
         // A thirty-second of it is less than the fingerprints take.
         let engine = Engine::new(Limits { threads: 2, memory_bytes: 32 << 20 }, "UTC").unwrap();
         let collector = Collector::new(&extracts[0].contract, &engine);
-        let required = RequiredColumns { scans: 1, columns: BTreeSet::from(["id".to_owned()]) };
+        let required = RequiredColumns { scans: 1, columns: BTreeSet::from(["id".to_owned()]), ..RequiredColumns::default() };
         ingest::register(&engine, "sources.contacts", &extracts[0], &required, &collector).await.unwrap();
         assert!(engine.work().take().spilled_bytes > 1_000_000, "nothing was put on disk, so nothing is shown");
         let frame = engine.query("select count(*) as rows, count(distinct id) as ids from sources.contacts").await.unwrap();
@@ -221,7 +221,11 @@ fn which_row_is_kept_does_not_depend_on_the_columns_that_are_read() {
         for columns in [&["id", "name"][..], &["id"]] {
             let engine = Engine::new(Limits { threads: 2, memory_bytes: 64 << 20 }, "UTC").unwrap();
             let collector = Collector::new(&extracts[0].contract, &engine);
-            let required = RequiredColumns { scans: 1, columns: columns.iter().map(|name| (*name).to_owned()).collect() };
+            let required = RequiredColumns {
+                scans: 1,
+                columns: columns.iter().map(|name| (*name).to_owned()).collect(),
+                ..RequiredColumns::default()
+            };
             ingest::register(&engine, "sources.contacts", &extracts[0], &required, &collector).await.unwrap();
             let frame = engine.query("select name from sources.contacts").await.unwrap();
             let (_, batches) = engine.collect(frame).await.unwrap();

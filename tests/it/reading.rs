@@ -74,7 +74,7 @@ async fn ingest(plan: &Plan, store: Arc<dyn ObjectStore>) -> Result<Outcome, Err
     let [extract] = extracts.as_slice() else { panic!("there is one source") };
     let engine = Engine::new(Limits { threads: 1, memory_bytes: 256 << 20 }, "UTC")?;
     let collector = Collector::new(&extract.contract, &engine);
-    let required = RequiredColumns { scans: 1, columns: ["a", "b"].map(str::to_owned).into() };
+    let required = RequiredColumns { scans: 1, columns: ["a", "b"].map(str::to_owned).into(), ..RequiredColumns::default() };
     ingest::register(&engine, "sources.extract", extract, &required, &collector).await?;
     let frame = engine.query("select a, b from sources.extract").await.unwrap();
     let read = engine.collect(frame).await;

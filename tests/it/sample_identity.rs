@@ -242,3 +242,19 @@ fn visitors_who_are_not_asked_for_cost_no_reading() {
     assert_eq!(web_scans(&[]), (0, 2));
     assert_eq!(web_scans(&[("anonymous_visitor_min_events", "10")]), (1, 3));
 }
+
+/// Codes of near-unique texts cost more than they save: of all message ids only those of clicks are asked for, so only they get codes.
+#[test]
+fn message_ids_stay_texts_until_they_are_counted() {
+    let project = config::load(&package().join("pipelines/customer_segments.yaml"), &config::Environment::new()).unwrap();
+    let values = config::bind(&project, SAMPLE_AS_OF.parse().unwrap(), &std::collections::BTreeMap::new()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let plan = runtime.block_on(segmill::plan::plan(Arc::new(project), values)).unwrap();
+    let passed_on: Vec<(&str, Vec<&str>)> = plan
+        .required_columns
+        .iter()
+        .map(|(source, required)| (source.as_str(), required.passed_on.iter().map(String::as_str).collect()))
+        .filter(|(_, columns): &(_, Vec<_>)| !columns.is_empty())
+        .collect();
+    assert_eq!(passed_on, [("email", vec!["message_id"])]);
+}

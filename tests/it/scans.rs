@@ -79,7 +79,7 @@ async fn every_scan_of_a_source_gives_the_same_rows_and_the_later_ones_read_less
     let extracts = ingest::find(&plan.project, &plan.contracts, &Stores::new(Environment::new()), None).await.unwrap();
     let engine = Engine::new(Limits { threads: 2, memory_bytes: 64 << 20 }, "UTC").unwrap();
     let collector = Collector::new(&extracts[0].contract, &engine);
-    let required = RequiredColumns { scans: 3, columns: ["visitor", "pages"].map(str::to_owned).into() };
+    let required = RequiredColumns { scans: 3, columns: ["visitor", "pages"].map(str::to_owned).into(), ..RequiredColumns::default() };
     ingest::register(&engine, "sources.visits", &extracts[0], &required, &collector).await.unwrap();
 
     let expected: Vec<Row> = (0..ROWS).filter(|row| !is_out_of_window(*row) && !is_at_fault(*row)).map(|row| (visitor(row), row)).collect();
@@ -111,4 +111,45 @@ async fn every_scan_of_a_source_gives_the_same_rows_and_the_later_ones_read_less
     let ledger = collector.ledger(1);
     assert_eq!((ledger.rows_read, ledger.rows_kept), (ROWS as u64, expected.len() as u64));
     assert_eq!(ledger.rows_out_of_window, (0..ROWS).filter(|row| is_out_of_window(*row)).count() as u64);
+}
+
+/// Whether the texts of a column are codes or plain is a matter of cost alone: queries that group, join and compare give the same rows, over files
+/// with row groups and files of text, read where they are asked for or materialised before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn texts_that_are_passed_on_give_the_same_rows_as_codes() {
+    let csv: String = (0..ROWS)
+        .map(|row| format!("{},2026-10-01T00:00:00Z,{}\n", visitor(row).unwrap_or_default(), if is_at_fault(row) { -1 } else { row % 5 }))
+        .collect();
+    let (as_parquet, as_csv) = (extract(), format!("visitor,at,pages\n{csv}").into_bytes());
+    for (file, bytes, scans) in
+        [("visits.parquet", &as_parquet, 1), ("visits.parquet", &as_parquet, 3), ("visits.csv", &as_csv, 1), ("visits.csv", &as_csv, 3)]
+    {
+        let project = Tiny::new();
+        project.write("pipelines/scans.yaml", &PIPELINE.replace("visits.parquet", file));
+        project.write("sql/staging/orders.sql", "-- A visitor.\nselect visitor from sources.visits\n");
+        project.write("sql/customers.sql", "-- A customer.\nselect distinct visitor as customer_id from staging.orders\n");
+        std::fs::write(project.folder.path().join(file), bytes).unwrap();
+        let loaded = Arc::new(config::load(&project.folder.path().join("pipelines/scans.yaml"), &Environment::new()).unwrap());
+        let values = config::bind(&loaded, "2026-11-01".parse().unwrap(), &BTreeMap::new()).unwrap();
+        let plan = plan::plan(loaded, values).await.unwrap();
+        let extracts = ingest::find(&plan.project, &plan.contracts, &Stores::new(Environment::new()), None).await.unwrap();
+        let mut found = Vec::new();
+        for passed_on in [&[][..], &["visitor".to_owned()]] {
+            let engine = Engine::new(Limits { threads: 2, memory_bytes: 256 << 20 }, "UTC").unwrap();
+            let collector = Collector::new(&extracts[0].contract, &engine);
+            let columns = ["visitor", "pages"].map(str::to_owned).into();
+            let required = RequiredColumns { scans, columns, passed_on: passed_on.iter().cloned().collect() };
+            ingest::register(&engine, "sources.visits", &extracts[0], &required, &collector).await.unwrap();
+            let sql =
+                "select one.visitor, count(distinct case when two.pages > 2 then two.visitor end) as others, max(two.visitor) as greatest
+                from sources.visits as one inner join sources.visits as two on two.visitor = one.visitor
+                where one.visitor <> 'visitor 00007' group by one.visitor";
+            let (_, batches) = engine.collect(engine.query(sql).await.unwrap()).await.unwrap();
+            let mut rows = crate::support::rows(&batches);
+            rows.sort();
+            assert!(rows.len() > 20_000, "{file}: {}", rows.len());
+            found.push(rows);
+        }
+        assert!(found[0] == found[1], "{file}, read {scans} times");
+    }
 }

@@ -78,7 +78,12 @@ impl<'a> Encoder<'a> {
                 let provider = source_as_provider(&scan.source)?;
                 match provider.downcast_ref::<EncodedTable>() {
                     Some(table) if scan.filters.is_empty() => {
-                        let columns = scan.projected_schema.fields().iter().map(|field| text_type(field.data_type())).collect();
+                        let stored = table.encoded().schema();
+                        let text_of_codes = |field: &Arc<Field>| {
+                            let is_coded = stored.field_with_name(field.name()).is_ok_and(|stored| stored.data_type() == &CODE);
+                            text_type(field.data_type()).filter(|_| is_coded)
+                        };
+                        let columns = scan.projected_schema.fields().iter().map(text_of_codes).collect();
                         let encoded = TableScanBuilder::new(scan.table_name, provider_as_source(Arc::clone(table.encoded())))
                             .with_projection(scan.projection)
                             .with_fetch(scan.fetch)

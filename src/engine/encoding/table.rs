@@ -74,7 +74,7 @@ pub fn decoded_batch(dictionary: &Dictionary, schema: &SchemaRef, batch: &Record
     Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
 }
 
-/// A table in which SQL sees texts and that stores their codes.
+/// A table in which SQL sees texts and that stores the codes of some or all of them.
 #[derive(Debug)]
 pub struct EncodedTable {
     schema: SchemaRef,
@@ -83,7 +83,7 @@ pub struct EncodedTable {
 }
 
 impl EncodedTable {
-    /// A table with the columns of `schema`, for whose texts `encoded` has codes.
+    /// A table with the columns of `schema`, for whose texts `encoded` has codes, or the texts themselves.
     pub fn new(schema: SchemaRef, encoded: Arc<dyn TableProvider>, dictionary: Arc<Dictionary>) -> Self {
         EncodedTable { schema, encoded, dictionary }
     }
@@ -116,10 +116,14 @@ impl TableProvider for EncodedTable {
             Some(projection) => self.schema.project(projection)?,
             None => self.schema.as_ref().clone(),
         };
-        let encoded_schema = DFSchema::try_from(encoded.schema())?;
-        let decoded = schema.fields().iter().map(|field| {
+        let (stored, encoded_schema) = (encoded.schema(), DFSchema::try_from(encoded.schema())?);
+        let decoded = schema.fields().iter().zip(stored.fields()).map(|(field, stored)| {
             let column = ident(field.name());
-            let column = if is_text(field.data_type()) { functions::decode(&self.dictionary, column, field.data_type()) } else { column };
+            let column = if is_text(field.data_type()) && stored.data_type() == &CODE {
+                functions::decode(&self.dictionary, column, field.data_type())
+            } else {
+                column
+            };
             Ok((session.create_physical_expr(column, &encoded_schema)?, field.name().clone()))
         });
         Ok(Arc::new(ProjectionExec::try_new(decoded.collect::<Result<Vec<_>>>()?, encoded)?))
