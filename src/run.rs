@@ -1,9 +1,9 @@
 //! The order of the steps of a run, readable top to bottom: what a row passes from its extract to its publication.
 
 mod compute;
-mod following;
 mod judge;
 mod prepare;
+mod sink;
 mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};

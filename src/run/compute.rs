@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::following::Following;
 use super::prepare::Prepared;
+use super::sink::RunSink;
 use super::steps::Steps;
 use crate::engine::{self, Engine};
 use crate::error::Result;
@@ -68,10 +68,10 @@ impl Prepared {
         }
         let context = Context { predecessor, ..Context::default() };
         let mut inputs = Inputs { sources, context, ..Inputs::of(&plan)? };
-        let mut following = Following::new(&engine, &inputs.sources, &mut steps, &mut staging);
+        let mut sink = RunSink::new(&engine, &inputs.sources, &mut steps, &mut staging);
         let execution = Execution { plan: &plan, engine: &engine, needed: None, scene: String::new() };
-        let executed = execution.run(&mut inputs, &mut following).await;
-        let Following { judge, identity, segments, customers, .. } = following;
+        let executed = execution.run(&mut inputs, &mut sink).await;
+        let RunSink { judge, identity, segments, customers, .. } = sink;
         let judged = judge.conclude(executed, &mut staging, recorder).await?;
         write_outputs(&execution, &inputs, &mut staging, &mut steps).await?;
 

@@ -11,7 +11,7 @@ use crate::publish::Staging;
 use crate::segments::SegmentSize;
 
 /// The sink of a run.
-pub struct Following<'a, 'e> {
+pub struct RunSink<'a, 'e> {
     engine: &'e Engine,
     steps: &'a mut Steps<'e>,
     staging: &'a mut Staging,
@@ -25,15 +25,15 @@ pub struct Following<'a, 'e> {
     pub customers: u64,
 }
 
-impl<'a, 'e> Following<'a, 'e> {
+impl<'a, 'e> RunSink<'a, 'e> {
     /// Nothing has been executed.
     pub fn new(engine: &'e Engine, sources: &[Source], steps: &'a mut Steps<'e>, staging: &'a mut Staging) -> Self {
         let judge = Judge::new(engine, sources);
-        Following { engine, steps, staging, judge, identity: None, segments: Vec::new(), customers: 0 }
+        RunSink { engine, steps, staging, judge, identity: None, segments: Vec::new(), customers: 0 }
     }
 }
 
-impl Sink for Following<'_, '_> {
+impl Sink for RunSink<'_, '_> {
     fn begin(&mut self, name: &str) {
         self.steps.begin(name);
     }
