@@ -8,6 +8,7 @@ mod profile;
 mod repair;
 mod schema;
 mod shape;
+mod source;
 mod spanned;
 mod tree;
 mod values;
@@ -18,11 +19,12 @@ pub use check::{AcceptedValues, Change, Check, CheckKind, KINDS, RowBounds, Segm
 pub use column::{Column, ColumnType, Consent, OnError};
 pub use load::{Lost, Model, Project, Read, load, read, read_files, variables};
 pub use pipeline::{
-    Channel, Freshness, IdentifierType, Identity, Keep, Outputs, Parameter, Pipeline, ReferenceTable, RejectBudget, Segment, SegmentSet,
-    SetKind, Source, SourceFormat, Standalone, TableOutput, UnknownColumns,
+    Channel, IdentifierType, Identity, Keep, Outputs, Parameter, Pipeline, ReferenceTable, Segment, SegmentSet, SetKind, Standalone,
+    TableOutput,
 };
 pub use profile::{Domain, Profile};
 pub use schema::schema_of;
+pub use source::{Freshness, RejectBudget, Source, SourceFormat, UnknownColumns};
 pub use spanned::{Literal, Spanned, Text};
 pub use values::{AS_OF, NULL_VALUES, Values, bind, bind_what_is_right, parse_scalar, parse_scalars};
 pub use variables::Environment;

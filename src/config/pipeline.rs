@@ -7,9 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::check::Check;
-use super::column::{Column, ColumnType, columns, columns_schema};
+use super::column::ColumnType;
 use super::profile::Profile;
 use super::schema::{names_of, table_names};
+use super::source::Source;
 use super::spanned::{Literal, Spanned};
 
 /// A pipeline: the sources that it reads, its parameters, its segments, and the tables that it publishes.
@@ -91,95 +92,6 @@ pub struct ReferenceTable {
     /// The rows, each with a value for every column.
     #[schemars(with = "Vec<Vec<Option<Literal>>>")]
     pub rows: Vec<Spanned<Vec<Option<String>>>>,
-}
-
-/// An extract that another system writes, and its contract.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Source {
-    /// What a row means, and which system writes it.
-    #[serde(default)]
-    pub description: Option<String>,
-    /// The path or URL of the files, with the wildcards `*`, `?`, `[…]` and `**` (`[*]` stands for the character itself): a local path, `file://`, `s3://`,
-    /// `gs://`, `az://` or `http(s)://`.
-    pub location: Spanned<String>,
-    /// The format of the files. By default it is recognised by the ending of a file's name, or else by the file's first bytes.
-    #[serde(default)]
-    pub format: Option<SourceFormat>,
-    /// The column that says when a row's event happened. Rows on or after the as-of day are out of window.
-    pub event_time: Spanned<String>,
-    /// The columns that identify a row. Of several rows with the same key, the latest by event time is kept.
-    #[serde(default)]
-    pub key: Vec<Spanned<String>>,
-    /// How many rows may be rejected before the run is refused.
-    #[serde(default)]
-    pub reject_budget: RejectBudget,
-    /// What to do with columns of the files that the contract does not name. By default they are not read.
-    #[serde(default)]
-    pub unknown_columns: UnknownColumns,
-    /// How old the newest row or file may be. If it is older, the run waits for a newer extract (exit 99).
-    #[serde(default)]
-    pub freshness: Freshness,
-    /// The smallest number of files. With fewer files the run waits (exit 99). If a location has never had any files, it is wrong (exit 2),
-    /// unless this is 0.
-    #[serde(default = "one")]
-    pub min_files: u64,
-    /// The smallest number of rows. With fewer rows the run is refused. By default an empty extract is accepted.
-    #[serde(default)]
-    pub min_rows: u64,
-    /// The columns to read.
-    #[serde(deserialize_with = "columns")]
-    #[schemars(schema_with = "columns_schema")]
-    pub columns: IndexMap<String, Column>,
-}
-
-/// What to do with columns that a contract does not name.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum UnknownColumns {
-    /// They are not read.
-    #[default]
-    Ignore,
-    /// The run is refused; in NDJSON, the row is rejected.
-    Refuse,
-}
-
-/// How old the newest row or file of an extract may be, in days before the as-of day. Days are counted from the as-of day and not from
-/// today, so that a backfill of an old day needs the extracts of that day.
-#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Freshness {
-    /// The age of the newest row before the as-of day.
-    #[serde(default)]
-    pub newest_row_days: Option<u32>,
-    /// The age of the newest file, by its time of last change.
-    #[serde(default)]
-    pub newest_file_days: Option<u32>,
-}
-
-/// The format of an extract's files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SourceFormat {
-    /// Comma-separated values with a header line (RFC 4180).
-    Csv,
-    /// One JSON object a line.
-    Ndjson,
-    /// Apache Parquet.
-    Parquet,
-}
-
-/// How many rows of a source may be rejected before the run is refused.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RejectBudget {
-    /// The share of the rows read, from 0 to 1.
-    #[serde(default = "default_reject_share")]
-    #[schemars(range(min = 0, max = 1))]
-    pub share: f64,
-    /// The number of rows.
-    #[serde(default = "default_reject_rows")]
-    pub rows: u64,
 }
 
 /// What the identity step is told of identifiers.
@@ -390,25 +302,6 @@ pub struct TableOutput {
     pub personal: Vec<Spanned<String>>,
 }
 
-impl SourceFormat {
-    /// The format that a file's name tells, leaving off a compression's ending.
-    pub fn from_name(name: &str) -> Option<Self> {
-        let name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(name);
-        match name.rsplit('.').next()? {
-            "csv" => Some(SourceFormat::Csv),
-            "ndjson" | "jsonl" | "json" => Some(SourceFormat::Ndjson),
-            "parquet" => Some(SourceFormat::Parquet),
-            _ => None,
-        }
-    }
-}
-
-impl Default for RejectBudget {
-    fn default() -> Self {
-        RejectBudget { share: default_reject_share(), rows: default_reject_rows() }
-    }
-}
-
 /// The words for no value of databases, programming languages, spreadsheets and web analytics.
 fn null_values() -> Vec<String> {
     const WORDS: [&str; 15] = [
@@ -431,18 +324,6 @@ fn null_values() -> Vec<String> {
     WORDS.map(str::to_owned).to_vec()
 }
 
-fn one() -> u64 {
-    1
-}
-
-fn default_reject_share() -> f64 {
-    0.01
-}
-
-fn default_reject_rows() -> u64 {
-    100_000
-}
-
 impl fmt::Display for SetKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -462,17 +343,5 @@ impl fmt::Display for Channel {
             Channel::Web => "web",
             Channel::None => "none",
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn formats_are_told_from_names() {
-        assert_eq!(SourceFormat::from_name("a/2011-12.ndjson.gz"), Some(SourceFormat::Ndjson));
-        assert_eq!(SourceFormat::from_name("contacts.csv.zst"), Some(SourceFormat::Csv));
-        assert_eq!(SourceFormat::from_name("notes.txt"), None);
     }
 }
