@@ -22,6 +22,9 @@ pub struct Source {
     pub format: Option<SourceFormat>,
     /// The column that says when a row's event happened. Rows on or after the as-of day are out of window.
     pub event_time: Spanned<String>,
+    /// Columns of CSV files that are blank where they would repeat the row above, as in the order lines of shop systems.
+    #[serde(default)]
+    pub blank_repeats: Option<BlankRepeats>,
     /// The columns that identify a row. Of several rows with the same key, the latest by event time is kept.
     #[serde(default)]
     pub key: Vec<Spanned<String>>,
@@ -45,6 +48,18 @@ pub struct Source {
     #[serde(deserialize_with = "columns")]
     #[schemars(schema_with = "columns_schema")]
     pub columns: IndexMap<String, Column>,
+}
+
+/// Columns that are blank where they would repeat the row above. Only rows of one group repeat each other: what is blank in the first row
+/// of a group has no value.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BlankRepeats {
+    /// The columns of which all are equal in the rows of a group, which stand one after the other. If they may be blank themselves, they are
+    /// listed under `columns`, too.
+    pub within: Vec<Spanned<String>>,
+    /// The columns that repeat the row above where they are blank.
+    pub columns: Vec<Spanned<String>>,
 }
 
 /// What to do with columns that a contract does not name.

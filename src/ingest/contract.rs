@@ -9,6 +9,7 @@ use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef, Timestamp
 use chrono::NaiveDate;
 
 use super::column::{self, Answer, ContractColumn};
+use super::repeats::Repeats;
 use crate::config::{Column, ColumnType, Freshness, OnError, RejectBudget, Source, UnknownColumns, Values, span_of};
 use crate::diagnostic::{Diagnostic, SourceFile, list};
 use crate::error::{Error, Message, Result};
@@ -29,6 +30,8 @@ pub struct Contract {
     pub event_time: usize,
     /// The columns that name a row; none when rows have no key.
     pub key: Vec<usize>,
+    /// The columns that repeat the row above where they are blank.
+    pub repeats: Option<Repeats>,
     /// How many rows may be rejected.
     pub reject_budget: RejectBudget,
     /// What to do with columns that are not named here.
@@ -121,6 +124,7 @@ impl Contract {
             columns[at].costs_row = true;
         }
         problems.extend(columns.iter().zip(source.columns.values()).filter_map(|(compiled, column)| contradiction(file, compiled, column)));
+        let repeats = Repeats::new(file, source, &mut problems);
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -133,6 +137,7 @@ impl Contract {
             schema: Arc::new(Schema::new(fields)),
             event_time: event_time.unwrap_or_default(),
             key,
+            repeats,
             reject_budget: source.reject_budget,
             unknown_columns: source.unknown_columns,
             freshness: source.freshness,
@@ -169,7 +174,8 @@ impl Contract {
     /// For every column whether it must be decoded from text, when some are asked for.
     pub fn needed(&self, projection: &[usize]) -> Vec<bool> {
         let needed = |(at, column): (usize, &ContractColumn)| {
-            projection.contains(&at) || at == self.event_time || column.can_fail(&DataType::Utf8, true, None)
+            let is_repeated = || self.repeats.as_ref().is_some_and(|repeats| repeats.places().any(|place| place == at));
+            projection.contains(&at) || at == self.event_time || is_repeated() || column.can_fail(&DataType::Utf8, true, None)
         };
         self.columns.iter().enumerate().map(needed).collect()
     }

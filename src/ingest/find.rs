@@ -42,6 +42,7 @@ pub async fn find(project: &Project, contracts: &[Arc<Contract>], stores: &Store
         let mut files = Vec::new();
         for file in looked.collect::<Vec<_>>().await {
             match file {
+                Ok((file, format)) if contract.repeats.is_some() && format != SourceFormat::Csv => refused.push(not_csv(&file)),
                 Ok(file) => files.push(file),
                 Err(Error::Refused(message)) => refused.push(message),
                 Err(other) => return Err(other),
@@ -93,6 +94,12 @@ fn never_matched(project: &Project, name: &str, source: &Source, glob: &Glob) ->
         "correct it or what the environment gives for it; `[`, `?` and `*` are wildcards, and themselves as `[[]`, `[?]` and `[*]`; \
          where there may be none yet, say `min_files: 0`"
     })
+}
+
+/// The refusal of a file in which no row repeats the one above.
+fn not_csv(file: &File) -> Message {
+    let message = Message::new(format!("{} is no CSV file, and its source has `blank_repeats`", file.shown)).of_file(&file.shown);
+    message.hint("leave `blank_repeats` out, or have the file exported as CSV: in other formats a row stands for itself")
 }
 
 /// The error for extracts that are late, because they are missing or stale: the run must wait for them.

@@ -17,6 +17,7 @@ mod reader;
 mod refused_files;
 mod rejects;
 mod remarks;
+mod repeats;
 mod scan;
 mod table;
 mod text;

@@ -124,6 +124,8 @@ impl<'a> Reading<'a> {
         let mut blocks = Blocks::open(file, format).within(scan.held.another());
         let mut text: Option<Arc<TextFile>> = None;
         let mut settling: VecDeque<Settling> = VecDeque::new();
+        // Where a row repeats the one above, blocks are looked at one after the other.
+        let blocks_ahead = if scan.contract.repeats.is_some() { 0 } else { scan.blocks_at_once };
         loop {
             let piece = blocks.next().await?;
             scan.work.count_read(blocks.newly_fetched());
@@ -143,7 +145,7 @@ impl<'a> Reading<'a> {
                 Some(Piece::Bad { line, bytes, reason }) => settling.push_back(Settling::Bad { line, bytes, reason }),
                 None => {}
             }
-            while settling.len() > if ended { 0 } else { scan.blocks_at_once } {
+            while settling.len() > if ended { 0 } else { blocks_ahead } {
                 let settled = match settling.pop_front() {
                     Some(Settling::Block(settled)) => settled.await.map_err(|_| Error::defect("a block was not looked at"))??,
                     Some(Settling::Bad { line, bytes, reason }) => {

@@ -12,6 +12,7 @@ use super::decoded::Decoded;
 use super::held::Codes;
 use super::ndjson::{self, Lines};
 use super::rejects::Reject;
+use super::repeats::RowAbove;
 use super::scan::{Scan, unreadable};
 use super::text::{Block, Record};
 use crate::config::SourceFormat;
@@ -23,6 +24,7 @@ pub(super) struct TextFile {
     scan: Arc<Scan>,
     file: File,
     lines: TextLines,
+    above: RowAbove,
     /// Whether a record was found in it, good or bad; in NDJSON, one that is a JSON object.
     pub(super) has_records: AtomicBool,
     /// Whether one of them is no object with nested values.
@@ -52,8 +54,8 @@ impl TextFile {
             }
             TextLines::Ndjson(Lines::new(&scan.contract, &needed))
         };
-        let (has_records, has_flat_records) = Default::default();
-        Ok(Some(TextFile { scan: Arc::clone(scan), file: file.clone(), lines, has_records, has_flat_records }))
+        let (above, has_records, has_flat_records) = Default::default();
+        Ok(Some(TextFile { scan: Arc::clone(scan), file: file.clone(), lines, above, has_records, has_flat_records }))
     }
 
     fn decode(&self, block: &Block) -> Result<Decoded> {
@@ -83,7 +85,10 @@ impl TextFile {
     /// Checks the records of a block: what became of them, and those that are kept.
     pub(super) fn settle(&self, block: Block) -> Result<Settled> {
         let scan = &self.scan;
-        let decoded = self.decode(&block)?;
+        let mut decoded = self.decode(&block)?;
+        if let Some(repeats) = &scan.contract.repeats {
+            self.above.fill(repeats, &mut decoded.columns, decoded.rows)?;
+        }
         let is_record = |(_, reason): &(Record, &'static str)| matches!(self.lines, TextLines::Csv(_)) || ndjson::is_object(reason);
         if decoded.rows > 0 || decoded.bad.iter().any(is_record) {
             self.has_records.store(true, Relaxed);

@@ -189,3 +189,23 @@ fn what_changes_while_it_is_read_ends_the_run() {
         }
     }
 }
+
+/// Rows repeat the one above in CSV files alone; elsewhere a row stands for itself.
+#[test]
+fn blank_cells_repeat_the_row_above_in_csv_alone() {
+    let rows: String = (0..3).map(|at| format!("c1,{}\n", if at == 0 { "2026-10-01" } else { "" })).collect();
+    let csv = format!("customer_id,ordered_at\n{rows}c2,\n");
+    let json = "{\"customer_id\": \"c1\", \"ordered_at\": \"2026-10-01\"}\n";
+    for (file, bytes, status, told_part) in [("a.csv", csv.as_str(), 0, "missing-value"), ("a.ndjson", json, 3, "is no CSV file")] {
+        let tiny = project("extracts/*", file, bytes.as_bytes());
+        let repeats = "    blank_repeats: {within: [customer_id], columns: [ordered_at]}\n    reject_budget: {share: 1}\n    event_time";
+        tiny.write("pipelines/tiny.yaml", &tiny.read("pipelines/tiny.yaml").replacen("    event_time", repeats, 1));
+        let (found, result, told) = run(&tiny);
+        assert_eq!(found, status, "{told}");
+        assert!(told.contains(told_part), "{told}");
+        if status == 0 {
+            let ledger = &result["sources"][0];
+            assert_eq!((&ledger["rows_kept"], &ledger["rows_rejected"]), (&3.into(), &1.into()), "{told}");
+        }
+    }
+}
