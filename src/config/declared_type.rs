@@ -53,7 +53,9 @@ impl FromStr for DeclaredType {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.strip_prefix("list(").and_then(|inner| inner.strip_suffix(')')) {
-            Some(item) => item.trim().parse().map(|item| DeclaredType { item, is_list: true }).map_err(|_| format!("`{text}` is not a type")),
+            Some(item) => {
+                item.trim().parse().map(|item| DeclaredType { item, is_list: true }).map_err(|_| format!("`{text}` is not a type"))
+            }
             None => text.parse::<ColumnType>().map(DeclaredType::from),
         }
     }

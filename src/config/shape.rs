@@ -296,9 +296,7 @@ fn branches<'s>(definitions: &'s Value, schema: &'s Value) -> Vec<&'s Value> {
     }
     let alternatives = schema.get("anyOf").or_else(|| schema.get("oneOf")).and_then(Value::as_array);
     match alternatives {
-        Some(alternatives) if !is_type(schema) => {
-            alternatives.iter().flat_map(|branch| branches(definitions, branch)).collect()
-        }
+        Some(alternatives) if !is_type(schema) => alternatives.iter().flat_map(|branch| branches(definitions, branch)).collect(),
         _ => vec![schema],
     }
 }

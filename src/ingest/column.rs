@@ -429,7 +429,8 @@ impl Compiler<'_> {
             Err(wrong) => {
                 let problem = Diagnostic::error("invalid-path", format!("`{}` is no path", written.shown())).label(wrong.why);
                 let problem = problem.at(span_within(self.file, written, wrong.part));
-                self.problems.push(problem.hint("write the members of the JSON text down to the value, as in `a.b[0]`, or `$` for all of it"));
+                self.problems
+                    .push(problem.hint("write the members of the JSON text down to the value, as in `a.b[0]`, or `$` for all of it"));
             }
         }
         Some(paths)

@@ -123,7 +123,9 @@ pub fn guess(head: &[u8], read_as: SourceFormat) -> Option<String> {
         (b'[', SourceFormat::Ndjson | SourceFormat::Json) => Some("it is a JSON array whose elements are no objects".to_owned()),
         (b'{', SourceFormat::Ndjson) => Some("it may be JSON over several lines: then say `format: json`".to_owned()),
         (_, SourceFormat::Ndjson | SourceFormat::Json) => Some("it may be CSV: then say `format: csv`".to_owned()),
-        (b'{' | b'[', SourceFormat::Csv) => Some("it looks like JSON: one object a line is read with `format: ndjson`, and any other with `format: json`".to_owned()),
+        (b'{' | b'[', SourceFormat::Csv) => {
+            Some("it looks like JSON: one object a line is read with `format: ndjson`, and any other with `format: json`".to_owned())
+        }
         _ => other_delimiter(text),
     }
 }

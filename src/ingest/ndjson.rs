@@ -7,8 +7,8 @@ use std::borrow::Cow;
 
 use serde::de::IgnoredAny;
 
-pub use self::elements::Elements;
 use self::elements::EachLines;
+pub use self::elements::Elements;
 pub use self::masked::masked;
 use super::contract::Contract;
 use super::decoded::Decoded;

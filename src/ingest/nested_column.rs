@@ -70,9 +70,8 @@ impl ContractColumn {
         let chosen: Vec<(usize, usize)> = (0..raw.len()).map(|row| (first(row), row)).collect();
         let arrays: Vec<&dyn Array> = plain.iter().map(AsRef::as_ref).collect();
         let array = interleave(&arrays, &chosen).map_err(defect)?;
-        let of_chosen = |(at, values): (usize, &Values)| {
-            values.bad.iter().filter(|(row, _)| chosen[*row].0 == at).copied().collect::<Vec<_>>()
-        };
+        let of_chosen =
+            |(at, values): (usize, &Values)| values.bad.iter().filter(|(row, _)| chosen[*row].0 == at).copied().collect::<Vec<_>>();
         let mut bad: Vec<_> = read.iter().enumerate().flat_map(of_chosen).collect();
         bad.sort_unstable();
         Ok(Values { array, bad })
@@ -82,7 +81,9 @@ impl ContractColumn {
     fn lists(&self, raw: &ArrayRef) -> Result<Values> {
         let raw = match raw.data_type() {
             DataType::List(_) => Arc::clone(raw),
-            DataType::LargeList(field) | DataType::FixedSizeList(field, _) => cast(raw, &DataType::List(Arc::clone(field))).map_err(defect)?,
+            DataType::LargeList(field) | DataType::FixedSizeList(field, _) => {
+                cast(raw, &DataType::List(Arc::clone(field))).map_err(defect)?
+            }
             _ => {
                 let bad = (0..raw.len()).filter(|&row| raw.is_valid(row)).map(|row| (row, NOT_A_LIST)).collect();
                 return Ok(Values { array: arrow::array::new_null_array(&self.data_type, raw.len()), bad });
@@ -190,11 +191,13 @@ impl JsonValues {
                     Found::Bad(reason) => Err(*reason),
                     Found::Nested(text) => match elements(text) {
                         None => Err(NOT_A_LIST),
-                        Some(mut elements) => elements.try_for_each(|(_, element)| {
-                            // What was added of a list at fault stays in it: the value is bad whatever it holds.
-                            lists.values().append_option(Found::of(element).text(numbers)?);
-                            Ok(())
-                        }).map(|()| true),
+                        Some(mut elements) => elements
+                            .try_for_each(|(_, element)| {
+                                // What was added of a list at fault stays in it: the value is bad whatever it holds.
+                                lists.values().append_option(Found::of(element).text(numbers)?);
+                                Ok(())
+                            })
+                            .map(|()| true),
                     },
                     Found::Text(_) | Found::Number(_) => Err(NOT_A_LIST),
                 };

@@ -71,11 +71,7 @@ pub fn ways(
     let names = if column.from.is_empty() { own.as_slice() } else { column.from.as_slice() };
     let mut ways = Vec::with_capacity(names.len());
     for (at, text) in names.iter().enumerate() {
-        let way = if is_table(source) {
-            Ok(Way::Named)
-        } else {
-            way(&text.value, each)
-        };
+        let way = if is_table(source) { Ok(Way::Named) } else { way(&text.value, each) };
         ways.push(way.unwrap_or_else(|problem| {
             let (what, part, label) = match problem {
                 Wrong::Path(wrong) => (format!("`{}` is no path", text.shown()), wrong.part, wrong.why),

@@ -99,9 +99,7 @@ impl Lines {
             let bytes = &block.bytes[record.bytes.clone()];
             let added = match first {
                 Some(first) => self.element(each, first + at as u64, bytes, &record, &mut values, &mut rows),
-                None => self
-                    .line(bytes, &mut keys, &mut values)
-                    .and_then(|()| self.elements(each, bytes, &record, &mut values, &mut rows)),
+                None => self.line(bytes, &mut keys, &mut values).and_then(|()| self.elements(each, bytes, &record, &mut values, &mut rows)),
             };
             if let Err(reason) = added {
                 rows.bad.push((record, reason));

@@ -53,7 +53,9 @@ impl Paths {
             return;
         };
         let next = match first {
-            Step::Member(name) => child(&mut self.members, |(known, _)| known == name, || (name.clone(), Paths::default()), |(_, next)| next),
+            Step::Member(name) => {
+                child(&mut self.members, |(known, _)| known == name, || (name.clone(), Paths::default()), |(_, next)| next)
+            }
             Step::Place(at) => child(&mut self.elements, |(known, _)| known == at, || (*at, Paths::default()), |(_, next)| next),
             Step::Entry { key, text } => child(
                 &mut self.entries,
@@ -344,7 +346,11 @@ mod tests {
         match (first, value) {
             (Step::Member(name), Value::Object(object)) => expected(object.get(name), rest),
             (Step::Member(_), Value::Array(list)) => {
-                if list.is_empty() { Ok(None) } else { Err(NESTED) }
+                if list.is_empty() {
+                    Ok(None)
+                } else {
+                    Err(NESTED)
+                }
             }
             (Step::Place(at), Value::Array(list)) => expected(list.get(*at), rest),
             (Step::Entry { key, text }, Value::Array(list)) => {
@@ -432,9 +438,11 @@ mod tests {
 
     #[test]
     fn an_entry_of_events_is_found_and_the_last_of_equal_keys_counts() {
-        let text = r#"{"params": [{"key": "page", "value": {"s": "/garden"}}, {"value": {"s": 5}, "key": "n"}], "d": {"c": 1}, "d": {"e": 2}}"#;
+        let text =
+            r#"{"params": [{"key": "page", "value": {"s": "/garden"}}, {"value": {"s": 5}, "key": "n"}], "d": {"c": 1}, "d": {"e": 2}}"#;
         let mut tree = Paths::default();
-        for (place, path) in ["params[key=page].value.s", "params[key=n].value.s", "d.c", "d.e", "params[key=x].value.s"].iter().enumerate() {
+        for (place, path) in ["params[key=page].value.s", "params[key=n].value.s", "d.c", "d.e", "params[key=x].value.s"].iter().enumerate()
+        {
             tree.add(&path.parse::<MemberPath>().unwrap().steps, place);
         }
         let mut found = vec![Found::Null; 5];

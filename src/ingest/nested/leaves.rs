@@ -37,7 +37,12 @@ pub enum Misfit {
 ///
 /// # Errors
 /// Why there is nothing.
-pub fn at<'t>(data_type: &'t DataType, first: usize, steps: &[Step], leaves: &mut BTreeSet<usize>) -> Result<(&'t DataType, usize), Misfit> {
+pub fn at<'t>(
+    data_type: &'t DataType,
+    first: usize,
+    steps: &[Step],
+    leaves: &mut BTreeSet<usize>,
+) -> Result<(&'t DataType, usize), Misfit> {
     let Some((step, rest)) = steps.split_first() else {
         leaves.extend(first..first + count(data_type));
         return Ok((data_type, first));

@@ -6,6 +6,7 @@ mod delta;
 mod footer;
 mod header;
 mod inflate;
+mod leaf;
 mod nested;
 mod pages;
 mod texts;
@@ -261,7 +262,10 @@ fn no_list(file: &File, contract: &Contract, misfit: Misfit) -> Error {
 /// Refuses a file whose types a path does not fit.
 fn wrong_path(file: &File, name: &str, reason: &str) -> Error {
     let (what, hint) = if reason == NESTED {
-        ("leads into a list, and not to one of its elements", "name the element, as in `items[0].sku` or `items[key=text].value`, or say `each: items`")
+        (
+            "leads into a list, and not to one of its elements",
+            "name the element, as in `items[0].sku` or `items[key=text].value`, or say `each: items`",
+        )
     } else {
         ("leads to an element of what is no list", "write a member with a full stop, as in `device.category`")
     };

@@ -184,7 +184,8 @@ pub fn as_views(held: &DataType) -> DataType {
 
 /// A type with others for its leaves, told by their places.
 pub fn with_leaves(held: &DataType, next: &mut usize, leaf: &impl Fn(usize, &DataType) -> DataType) -> DataType {
-    let mut field = |field: &FieldRef| -> FieldRef { Arc::new(field.as_ref().clone().with_data_type(with_leaves(field.data_type(), next, leaf))) };
+    let mut field =
+        |field: &FieldRef| -> FieldRef { Arc::new(field.as_ref().clone().with_data_type(with_leaves(field.data_type(), next, leaf))) };
     match held {
         DataType::Struct(fields) => DataType::Struct(Fields::from(fields.iter().map(&mut field).collect::<Vec<_>>())),
         DataType::List(element) => DataType::List(field(element)),

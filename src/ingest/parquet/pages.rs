@@ -368,7 +368,14 @@ mod tests {
     }
 
     fn chunk(pages: &[Vec<u8>], values: usize) -> Chunk {
-        Chunk { bytes: pages.concat().into(), codec: Compression::UNCOMPRESSED, may_miss: false, repeats: false, values, least_value_bytes: 4 }
+        Chunk {
+            bytes: pages.concat().into(),
+            codec: Compression::UNCOMPRESSED,
+            may_miss: false,
+            repeats: false,
+            values,
+            least_value_bytes: 4,
+        }
     }
 
     const PLAIN: i32 = 0;

@@ -121,7 +121,8 @@ fn record(text: &[u8], is_end: bool) -> std::result::Result<Option<usize>, Lost>
 }
 
 fn is_named_json(name: &str) -> bool {
-    [".json", ".json.gz", ".json.zst"].iter().any(|ending| name.ends_with(ending)) || !name.rsplit('/').next().is_some_and(|file| file.contains('.'))
+    [".json", ".json.gz", ".json.zst"].iter().any(|ending| name.ends_with(ending))
+        || !name.rsplit('/').next().is_some_and(|file| file.contains('.'))
 }
 
 /// Whether an object goes on behind its first line. One a line begins and ends there, and so does one that was cut off.
