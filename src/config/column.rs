@@ -10,6 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 
+use super::declared_type::DeclaredType;
 use super::spanned::{Literal, Spanned, Text};
 use crate::diagnostic::nearest;
 
@@ -23,16 +24,21 @@ pub const COLUMN_TYPE: &str = "column-type";
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Column {
-    /// The type.
+    /// The type of a value, or `list(type)` for lists of such values.
     #[serde(rename = "type")]
-    pub column_type: ColumnType,
+    pub column_type: DeclaredType,
     /// What the column means, if its name does not say it.
     #[serde(default)]
     pub description: Option<String>,
-    /// The column's names in the files, if they differ from its name here. The first one that a file has is used.
+    /// The column's names in the files, if they differ from its name here. The first one that a file has is used. In JSON and Parquet a name
+    /// may be a path into nested values, such as `device.category`, `items[0].sku` or `params[key=page].value`; of several paths the first
+    /// that leads to a value counts. Under `each`, `items[#]` is the place of the element, from 0.
     #[serde(default, deserialize_with = "one_or_several")]
     #[schemars(with = "Names")]
     pub from: Vec<Text>,
+    /// Where the column holds JSON texts: the path of the value within such a text, such as `a.b[0]`, or `$` for the whole.
+    #[serde(default)]
+    pub json: Option<Spanned<String>>,
     /// Whether a row is rejected if it has no value in this column, or one that breaks the contract.
     #[serde(default)]
     pub required: bool,
@@ -262,7 +268,7 @@ impl JsonSchema for ShortOrLong {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "anyOf": [generator.subschema_for::<ColumnType>(), generator.subschema_for::<Column>()] })
+        json_schema!({ "anyOf": [generator.subschema_for::<DeclaredType>(), generator.subschema_for::<Column>()] })
     }
 }
 
@@ -286,11 +292,12 @@ impl JsonSchema for ColumnType {
 
 impl Column {
     /// A column of which nothing but the type is said.
-    fn of_type(column_type: ColumnType) -> Self {
+    fn of_type(column_type: DeclaredType) -> Self {
         Column {
             column_type,
             description: None,
             from: Vec::new(),
+            json: None,
             required: false,
             on_error: None,
             optional: false,

@@ -2,7 +2,9 @@
 
 mod check;
 mod column;
+mod declared_type;
 mod load;
+mod member_path;
 mod pipeline;
 mod profile;
 mod repair;
@@ -17,7 +19,9 @@ mod yaml;
 
 pub use check::{AcceptedValues, Change, Check, CheckKind, KINDS, RowBounds, SegmentBounds, Severity, TableColumns};
 pub use column::{Column, ColumnType, Consent, OnError};
+pub use declared_type::DeclaredType;
 pub use load::{Lost, Model, Project, Read, load, read, read_files, variables};
+pub use member_path::{MemberPath, NoPath, Step};
 pub use pipeline::{
     Channel, IdentifierType, Identity, Keep, Outputs, Parameter, Pipeline, ReferenceTable, Segment, SegmentSet, SetKind, Standalone,
     TableOutput,
@@ -28,4 +32,4 @@ pub use source::{BlankRepeats, Freshness, RejectBudget, Source, SourceFormat, Un
 pub use spanned::{Literal, Spanned, Text};
 pub use values::{AS_OF, NULL_VALUES, Values, bind, bind_what_is_right, parse_scalar, parse_scalars};
 pub use variables::Environment;
-pub use yaml::{Parsed, Part, key_at, key_span, parse, parse_what_is_right, placed, span_of, span_of_part, span_within, typed};
+pub use yaml::{Parsed, Part, key_at, key_span, parse, parse_what_is_right, placed, span_of, span_of_part, span_within, text_at, typed};

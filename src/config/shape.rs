@@ -9,6 +9,7 @@ use granit_parser::ScalarStyle;
 use serde_json::Value;
 
 use super::column::{COLUMN_TYPE, ColumnType};
+use super::declared_type::{DECLARED_TYPE, DeclaredType};
 use super::repair::Wrong;
 use super::schema::names_a_table;
 use super::tree::Content::{Mapping, Scalar, Sequence};
@@ -181,8 +182,12 @@ impl<'a> Checker<'a> {
         let Some(first) = fitting.first() else { return self.wrong_kind(node, kind, branches, place, about) };
         // Values from the environment may be secrets, so messages show the text of the file instead.
         let told = format!("`{text}`");
-        if first["format"] == COLUMN_TYPE {
-            if resolved.parse::<ColumnType>().is_err() {
+        if is_type(first) {
+            let is_wrong = match first["format"] == DECLARED_TYPE {
+                true => resolved.parse::<DeclaredType>().is_err(),
+                false => resolved.parse::<ColumnType>().is_err(),
+            };
+            if is_wrong {
                 let problem = Diagnostic::error("unknown-type", format!("{told} is not a type"));
                 let problem = problem.at(self.span(node.bytes.clone())).label("not known");
                 self.problems.push(problem.hint(ColumnType::hint(text)));
@@ -278,6 +283,11 @@ impl Kind {
     }
 }
 
+/// Whether a schema is that of types, whose alternatives are one kind of word.
+fn is_type(schema: &Value) -> bool {
+    schema["format"] == COLUMN_TYPE || schema["format"] == DECLARED_TYPE
+}
+
 /// The alternatives of a schema, itself when it has none.
 fn branches<'s>(definitions: &'s Value, schema: &'s Value) -> Vec<&'s Value> {
     let mut schema = schema;
@@ -286,9 +296,7 @@ fn branches<'s>(definitions: &'s Value, schema: &'s Value) -> Vec<&'s Value> {
     }
     let alternatives = schema.get("anyOf").or_else(|| schema.get("oneOf")).and_then(Value::as_array);
     match alternatives {
-        Some(alternatives) if schema["format"] != COLUMN_TYPE => {
-            alternatives.iter().flat_map(|branch| branches(definitions, branch)).collect()
-        }
+        Some(alternatives) if !is_type(schema) => alternatives.iter().flat_map(|branch| branches(definitions, branch)).collect(),
         _ => vec![schema],
     }
 }

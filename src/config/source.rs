@@ -20,6 +20,10 @@ pub struct Source {
     /// The format of the files. By default it is recognised by the ending of a file's name, or else by the file's first bytes.
     #[serde(default)]
     pub format: Option<SourceFormat>,
+    /// The path of a list in each record, such as `items`: each of its elements is a row, which has the columns of its record, too. In a JSON
+    /// document that is one object, it names the member that holds the records.
+    #[serde(default)]
+    pub each: Option<Spanned<String>>,
     /// The column that says when a row's event happened. Rows on or after the as-of day are out of window.
     pub event_time: Spanned<String>,
     /// Columns of CSV files that are blank where they would repeat the row above, as in the order lines of shop systems.
@@ -94,6 +98,8 @@ pub enum SourceFormat {
     Csv,
     /// One JSON object a line.
     Ndjson,
+    /// JSON over any number of lines: objects one after the other, or in a list.
+    Json,
     /// Apache Parquet.
     Parquet,
 }

@@ -70,6 +70,11 @@ impl Text {
         Text { value, typed }
     }
 
+    /// A text of the file's that is no value, as the name of a column.
+    pub fn named(name: &str) -> Self {
+        Text { value: name.to_owned(), typed: None }
+    }
+
     /// The text for a message, as [`Spanned::shown`].
     pub fn shown(&self) -> &str {
         self.typed.as_deref().unwrap_or(&self.value)

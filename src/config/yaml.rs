@@ -140,6 +140,23 @@ pub fn key_at(file: &Arc<SourceFile>, keys: &[&str]) -> Span {
     Span { file: Arc::clone(file), bytes: found }
 }
 
+/// Where a part of a text, in bytes of it, stands in its file, by the keys down to the text or to the list in which it is this item.
+pub fn text_at(file: &Arc<SourceFile>, keys: &[&str], item: usize, part: Range<usize>) -> Span {
+    let find = || {
+        let root = tree::read(&file.text).ok()??;
+        let mut node = root.as_ref();
+        for key in keys {
+            node = node.entries()?.iter().find(|entry| entry.key == *key)?.value.as_ref();
+        }
+        if let tree::Content::Sequence(items) = &node.content {
+            node = items.get(item)?;
+        }
+        let whole = node.shown(&file.text);
+        Some(node.place_of(&file.text, part).filter(|place| whole.contains(&place.start)).unwrap_or(whole))
+    };
+    find().map_or_else(|| key_at(file, keys), |bytes| Span { file: Arc::clone(file), bytes })
+}
+
 /// A part of a list or mapping.
 #[derive(Debug, Clone, Copy)]
 pub enum Part<'a> {

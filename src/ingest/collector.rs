@@ -21,6 +21,8 @@ pub struct Tally {
     kept: u64,
     out_of_window: u64,
     newest_micros: Option<i64>,
+    /// Records that have no element, where elements are rows.
+    without_rows: u64,
     rejects: Rejects,
     /// Whether it is certain by its rejects that the source is over its budget.
     is_over: bool,
@@ -33,6 +35,13 @@ impl Tally {
         self.kept += kept;
         self.out_of_window += out_of_window;
         self.newest_micros = self.newest_micros.max(newest_micros);
+    }
+}
+
+impl Tally {
+    /// Adds records that are no rows, because they have no element.
+    pub fn count_without_rows(&mut self, records: u64) {
+        self.without_rows += records;
     }
 }
 
@@ -238,6 +247,10 @@ impl Collector {
             let new = firsts.into_iter().filter(|(_, reason)| seen.insert((rejects.file(), *reason)));
             remarks.extend(new.filter_map(|(line, reason)| remarks::remark(&self.contract.source, rejects.file(), line, reason)));
         }
+        let without_rows = totals.pieces.iter().flatten().map(|tally| tally.without_rows).sum();
+        if let Some(each) = self.contract.each.as_ref().filter(|_| without_rows > 0) {
+            remarks.push(remarks::without_rows(&self.contract.source, &each.shown, without_rows));
+        }
         remarks
     }
 
@@ -264,6 +277,7 @@ impl Collector {
             rows_deduplicated: totals.deduplicated,
             rows_out_of_window: of(|tally| tally.out_of_window),
             values_rejected: totals.rejected.values().sum::<u64>() - rows_rejected,
+            records_without_rows: of(|tally| tally.without_rows),
             rejects: counted(totals.pieces.iter().flatten().map(|tally| &tally.rejects)),
         }
     }

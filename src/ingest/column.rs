@@ -10,8 +10,10 @@ use arrow::datatypes::{DataType, Int32Type};
 use datafusion::common::ScalarValue;
 use regex::Regex;
 
+use super::nested::json::Paths;
 use super::values::{EpochUnit, Format, JsonNumbers, Meaning, Pattern, Years, keyed_text};
-use crate::config::{Column, ColumnType, OnError, Text, Values, parse_scalar, span_of};
+use super::ways::Way;
+use crate::config::{Column, ColumnType, DeclaredType, MemberPath, OnError, Step, Text, Values, parse_scalar, span_of, span_within};
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::error::{Error, Result};
 use crate::local_time::Time;
@@ -27,6 +29,8 @@ pub struct ContractColumn {
     pub name: String,
     /// Its names in the files: the first that a file has counts.
     pub names: Vec<String>,
+    /// For each of them, where in a record it leads.
+    pub ways: Vec<Way>,
     /// The first of them as messages have it.
     shown: String,
     /// Whether a row without a value is rejected.
@@ -37,13 +41,17 @@ pub struct ContractColumn {
     pub optional: bool,
     /// Whether its values are personal data.
     pub personal: bool,
-    /// Its type.
+    /// Its type, or that of the elements where its values are lists.
     pub column_type: ColumnType,
+    /// Whether its values are lists.
+    pub is_list: bool,
+    /// Where its values are JSON texts, what of them is read.
+    pub(super) json: Option<Paths>,
     /// The Arrow type that the engine holds it as.
     pub data_type: DataType,
     /// The values that are an opt-out, if the column carries consent.
     no: Option<BTreeSet<String>>,
-    meaning: Meaning,
+    pub(super) meaning: Meaning,
     accepted: BTreeSet<String>,
     min: Option<Scalar<ArrayRef>>,
     max: Option<Scalar<ArrayRef>>,
@@ -66,6 +74,7 @@ impl ContractColumn {
     pub fn new(
         file: &Arc<SourceFile>,
         (name, column): (&str, &Column),
+        ways: Vec<Way>,
         null_values: &Arc<BTreeSet<String>>,
         values: &Values,
         problems: &mut Vec<Diagnostic>,
@@ -73,15 +82,15 @@ impl ContractColumn {
         let zone = &values.zone;
         let mut compile = Compiler { file, name, column, values, problems };
         let (min, max) = (compile.bound(column.min.as_ref()), compile.bound(column.max.as_ref()));
-        let data_type = column.column_type.arrow(zone.name());
+        let (data_type, item_type) = (column.column_type.arrow(zone.name()), column.column_type.item.arrow(zone.name()));
         let day = |bound: &Option<ScalarValue>| match bound {
             Some(ScalarValue::Date32(day)) => *day,
             Some(ScalarValue::TimestampMicrosecond(Some(instant), _)) => Time::Instant(*instant).day(zone),
             _ => None,
         };
         let meaning = Meaning {
-            column_type: column.column_type,
-            data_type: data_type.clone(),
+            column_type: column.column_type.item,
+            data_type: item_type,
             format: compile.format(),
             zone: Arc::clone(zone),
             words: compile.words(),
@@ -90,17 +99,21 @@ impl ContractColumn {
         };
         compile.check_words(&meaning);
         let no = compile.consent(&meaning);
+        let json = compile.json();
         let pattern = compile.pattern();
         let scalar = |bound: Option<ScalarValue>| bound.and_then(|bound| bound.to_array().ok()).map(Scalar::new);
         ContractColumn {
             name: name.to_owned(),
             names: if column.from.is_empty() { vec![name.to_owned()] } else { column.from.iter().map(|name| name.value.clone()).collect() },
+            ways,
             shown: column.from.first().map_or(name, Text::shown).to_owned(),
             required: column.required,
             costs_row: column.required || column.on_error.as_ref().is_some_and(|on_error| on_error.value == OnError::Reject),
             optional: column.optional,
             personal: column.personal,
-            column_type: column.column_type,
+            column_type: column.column_type.item,
+            is_list: column.column_type.is_list,
+            json,
             data_type,
             no,
             meaning,
@@ -119,6 +132,11 @@ impl ContractColumn {
     /// The name to use in messages about files.
     pub fn in_files(&self) -> &str {
         &self.shown
+    }
+
+    /// Its type, as the pipeline file writes it.
+    pub fn type_in_words(&self) -> DeclaredType {
+        DeclaredType { item: self.column_type, is_list: self.is_list }
     }
 
     /// Whether it says whether somebody may be written to.
@@ -153,12 +171,13 @@ impl ContractColumn {
         let may_miss = self.required && has_nulls;
         let is_bound = !self.accepted.is_empty() || self.min.is_some() || self.max.is_some() || self.pattern.is_some();
         // For every rejected row it must be known whether it carries an opt-out.
-        may_miss || is_bound || self.is_consent() || self.meaning.can_fail(in_file, range)
+        let is_nested = self.is_list || self.json.is_some();
+        may_miss || is_bound || is_nested || self.is_consent() || self.meaning.can_fail(in_file, range)
     }
 
     /// Whether texts are values of it as they stand.
     pub fn takes_texts(&self) -> bool {
-        self.meaning.takes_texts()
+        self.meaning.takes_texts() && !self.is_list && self.json.is_none()
     }
 
     /// Whether a file's values of this type can be those of the column; if not, what to do.
@@ -166,7 +185,7 @@ impl ContractColumn {
     /// # Errors
     /// What to write instead.
     pub fn fits(&self, in_file: &DataType) -> Result<(), &'static str> {
-        self.meaning.fits(in_file)
+        self.fits_nested(in_file).unwrap_or_else(|| self.meaning.fits(in_file))
     }
 
     /// Whether a text stands for no value.
@@ -185,7 +204,7 @@ impl ContractColumn {
     /// # Errors
     /// [`Error::Defect`] when values cannot be compared.
     pub fn read(&self, raw: &ArrayRef) -> Result<(ArrayRef, Vec<(usize, &'static str)>)> {
-        let values = self.meaning.read(raw)?;
+        let values = self.values(raw)?;
         let (mut typed, mut faults) = (values.array, values.bad);
         if typed.data_type() == &DataType::Utf8View && (self.pattern.is_some() || !self.accepted.is_empty()) {
             typed = cast(&typed, &DataType::Utf8).map_err(defect)?;
@@ -206,6 +225,14 @@ impl ContractColumn {
         if self.required && typed.null_count() > 0 {
             faults.extend((0..typed.len()).filter(|&row| typed.is_null(row)).map(|row| (row, "missing-value")));
         }
+        match typed.as_list_opt::<i32>() {
+            Some(lists) => self.break_rules_of_lists(lists, faults),
+            None => self.break_rules_of_values(typed, faults),
+        }
+    }
+
+    /// Adds the rows of values that break a rule for what is there.
+    pub(super) fn break_rules_of_values(&self, typed: &ArrayRef, faults: &mut Vec<(usize, &'static str)>) -> Result<()> {
         if !self.accepted.is_empty() {
             self.not_accepted(typed, |row| faults.push((row, "not-accepted")));
         }
@@ -306,7 +333,7 @@ impl Compiler<'_> {
     fn format(&mut self) -> Option<Format> {
         let written = self.column.format.as_ref()?;
         let mut why = None;
-        let format = match self.column.column_type {
+        let format = match self.column.column_type.item {
             // `%s` counts seconds, too, and is no part of a date.
             ColumnType::Date | ColumnType::Timestamp => match EpochUnit::named(&written.value) {
                 Some(unit) => Some(Format::Epoch(unit)),
@@ -316,7 +343,7 @@ impl Compiler<'_> {
             ColumnType::String | ColumnType::Boolean => None,
         };
         if format.is_none() {
-            let hint = match self.column.column_type {
+            let hint = match self.column.column_type.item {
                 ColumnType::Date => "write the parts as in `%d/%m/%Y`, or `epoch_s`, `epoch_ms` or `epoch_us` for time counted from 1970",
                 ColumnType::Timestamp => {
                     "write the parts as in `%d/%m/%Y %H:%M:%S`, or `epoch_s`, `epoch_ms` or `epoch_us` for time counted from 1970"
@@ -337,8 +364,8 @@ impl Compiler<'_> {
 
     fn bound(&mut self, bound: Option<&crate::config::Spanned<String>>) -> Option<ScalarValue> {
         let bound = bound?;
-        let ordered = !matches!(self.column.column_type, ColumnType::String | ColumnType::Boolean);
-        let value = parse_scalar(&bound.value, self.column.column_type, &self.values.zone).filter(|_| ordered);
+        let ordered = !matches!(self.column.column_type.item, ColumnType::String | ColumnType::Boolean);
+        let value = parse_scalar(&bound.value, self.column.column_type.item, &self.values.zone).filter(|_| ordered);
         if value.is_none() {
             let what = format!("`{}` cannot bound the {} `{}`", bound.shown(), self.column.column_type, self.name);
             let hint = if ordered { "write a value of the column's type" } else { "use `accepted` or `pattern` for texts" };
@@ -367,7 +394,7 @@ impl Compiler<'_> {
         let written = &self.column.consent.as_ref()?.no;
         let mut no = BTreeSet::new();
         // Of a text that nobody knows, a no in other letters or words would be taken for a yes.
-        if self.column.column_type == ColumnType::String && self.column.accepted.is_empty() {
+        if self.column.column_type.item == ColumnType::String && self.column.accepted.is_empty() {
             let what = format!("`{}` has values that are an opt-out, and its other values are not listed", self.name);
             let mut problem = Diagnostic::error("consent-values", what).label("would not be read as an opt-out in any other spelling");
             if let Some(first) = written.first() {
@@ -387,11 +414,33 @@ impl Compiler<'_> {
         Some(no)
     }
 
+    /// What of JSON texts is read.
+    fn json(&mut self) -> Option<Paths> {
+        let written = self.column.json.as_ref()?;
+        let mut paths = Paths::default();
+        let path = MemberPath::of_json(&written.value).map(|path| (path.steps.contains(&Step::Number), path));
+        match path {
+            Ok((false, path)) => paths.add(&path.steps, 0),
+            Ok((true, _)) => {
+                let problem = Diagnostic::error("invalid-path", format!("`{}` leads to no value of a JSON text", written.shown()));
+                let problem = problem.at(span_of(self.file, written)).label("`[#]` is the place of an element under `each`");
+                self.problems.push(problem);
+            }
+            Err(wrong) => {
+                let problem = Diagnostic::error("invalid-path", format!("`{}` is no path", written.shown())).label(wrong.why);
+                let problem = problem.at(span_within(self.file, written, wrong.part));
+                self.problems
+                    .push(problem.hint("write the members of the JSON text down to the value, as in `a.b[0]`, or `$` for all of it"));
+            }
+        }
+        Some(paths)
+    }
+
     fn pattern(&mut self) -> Option<Regex> {
         let written = self.column.pattern.as_ref()?;
         let built = regex::RegexBuilder::new(&format!("^(?:{})$", written.value)).size_limit(MAX_PATTERN_BYTES).build();
         let problem = match built {
-            Ok(regex) if self.column.column_type == ColumnType::String => return Some(regex),
+            Ok(regex) if self.column.column_type.item == ColumnType::String => return Some(regex),
             Ok(_) => {
                 Diagnostic::error("invalid-pattern", format!("a {} has no pattern", self.column.column_type)).hint("use `min` and `max`")
             }
@@ -413,6 +462,6 @@ fn true_rows(mask: &BooleanArray) -> impl Iterator<Item = usize> {
     rows.into_iter()
 }
 
-fn defect(error: arrow::error::ArrowError) -> Error {
+pub(super) fn defect(error: arrow::error::ArrowError) -> Error {
     Error::defect(format!("values were not checked: {}", crate::sql::discreet(&error.into())))
 }

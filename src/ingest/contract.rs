@@ -10,7 +10,8 @@ use chrono::NaiveDate;
 
 use super::column::{self, Answer, ContractColumn};
 use super::repeats::Repeats;
-use crate::config::{Column, ColumnType, Freshness, OnError, RejectBudget, Source, UnknownColumns, Values, span_of};
+use super::ways::{self, Each, Way};
+use crate::config::{Column, ColumnType, Freshness, OnError, RejectBudget, Source, UnknownColumns, Values, key_at, span_of};
 use crate::diagnostic::{Diagnostic, SourceFile, list};
 use crate::error::{Error, Message, Result};
 use crate::local_time::Zone;
@@ -24,6 +25,8 @@ pub struct Contract {
     pub source: String,
     /// Its columns in the order declared.
     pub columns: Vec<ContractColumn>,
+    /// The list whose elements are rows, if rows are not simply records.
+    pub each: Option<Each>,
     /// The columns as the engine sees them.
     pub schema: SchemaRef,
     /// The column that says when the row's event happened.
@@ -94,7 +97,11 @@ impl Contract {
     ) -> Result<Self, Vec<Diagnostic>> {
         let mut problems = Vec::new();
         let null_values = Arc::new(null_values.iter().map(|word| word.trim().to_lowercase()).collect());
-        let compile = |(name, column): (&String, &Column)| ContractColumn::new(file, (name, column), &null_values, values, &mut problems);
+        let each = ways::each(file, name, source, &mut problems);
+        let compile = |(column_name, column): (&String, &Column)| {
+            let ways = ways::ways(file, (name, source), (column_name, column), each.as_ref(), &mut problems);
+            ContractColumn::new(file, (column_name, column), ways, &null_values, values, &mut problems)
+        };
         let mut columns: Vec<_> = source.columns.iter().map(compile).collect();
         let mut position = |name: &crate::config::Spanned<String>, role: &str| {
             let found = source.columns.get_index_of(&name.value);
@@ -125,6 +132,7 @@ impl Contract {
         }
         problems.extend(columns.iter().zip(source.columns.values()).filter_map(|(compiled, column)| contradiction(file, compiled, column)));
         let repeats = Repeats::new(file, source, &mut problems);
+        problems.extend(lists_that_may_not_be(file, name, source));
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -134,6 +142,7 @@ impl Contract {
         Ok(Contract {
             source: name.to_owned(),
             columns,
+            each,
             schema: Arc::new(Schema::new(fields)),
             event_time: event_time.unwrap_or_default(),
             key,
@@ -162,7 +171,9 @@ impl Contract {
         if self.unknown_columns == UnknownColumns::Ignore {
             return Ok(());
         }
-        let known: HashSet<&str> = self.columns.iter().flat_map(|column| &column.names).map(String::as_str).collect();
+        let roots = self.columns.iter().flat_map(|column| &column.ways).filter_map(Way::root);
+        let roots = roots.chain(self.each.iter().filter_map(|each| each.path.root()));
+        let known: HashSet<&str> = self.columns.iter().flat_map(|column| &column.names).map(String::as_str).chain(roots).collect();
         let unknown: Vec<&str> = names.iter().filter(|name| !known.contains(**name)).copied().collect();
         if unknown.is_empty() {
             return Ok(());
@@ -301,6 +312,25 @@ fn unplaced(file: &Arc<SourceFile>, source: &Source, event_time: usize) -> Optio
     let problem = Diagnostic::error("event-time-optional", format!("the event time `{name}` {what}"));
     let problem = problem.at(span_of(file, &source.event_time)).label("a row without one has no place in time");
     Some(problem.hint(format!("declare `{name}` with `required: true` and without `optional: true`")))
+}
+
+/// The problems of lists where one value must be: in the key, the event time and a consent.
+fn lists_that_may_not_be(file: &Arc<SourceFile>, name: &str, source: &Source) -> Vec<Diagnostic> {
+    let is_list = |of: &str| source.columns.get(of).is_some_and(|column| column.column_type.is_list);
+    let listed = |of: &crate::config::Spanned<String>, role: &str| {
+        is_list(&of.value).then(|| {
+            let problem = Diagnostic::error("list-column", format!("`{}` is a list, and cannot be {role}", of.shown()));
+            problem.at(span_of(file, of)).hint("take one value, by a path such as `tags[0]`, or make every element a row with `each`")
+        })
+    };
+    let mut problems: Vec<Diagnostic> = source.key.iter().filter_map(|key| listed(key, "part of a key")).collect();
+    problems.extend(listed(&source.event_time, "the event time"));
+    for (column, _) in source.columns.iter().filter(|(_, column)| column.column_type.is_list && column.consent.is_some()) {
+        let place = key_at(file, &["sources", name, "columns", column, "consent"]);
+        let problem = Diagnostic::error("list-column", format!("`{column}` is a list, and cannot be a consent")).at(place);
+        problems.push(problem.hint("take one value, by a path such as `consents[purpose=email].value`"));
+    }
+    problems
 }
 
 /// The problem of a column that must reject the row and is declared not to.

@@ -102,6 +102,8 @@ pub fn of_head(head: &[u8]) -> SourceFormat {
     match head.trim_ascii_start().first() {
         _ if head.starts_with(b"PAR1") => SourceFormat::Parquet,
         Some(b'{') => SourceFormat::Ndjson,
+        // A header may begin with a bracket, too.
+        Some(b'[') if head.trim_ascii_start()[1..].trim_ascii_start().starts_with(b"{") => SourceFormat::Json,
         _ => SourceFormat::Csv,
     }
 }
@@ -118,10 +120,12 @@ pub fn guess(head: &[u8], read_as: SourceFormat) -> Option<String> {
         return Some("it is an XML document, as a server sends instead of a file when something is wrong".to_owned());
     }
     match (text.first()?, read_as) {
-        (b'[', SourceFormat::Ndjson) => Some("it is a JSON array, and must be one object a line (NDJSON)".to_owned()),
-        (b'{', SourceFormat::Ndjson) => Some("it may be JSON over several lines, and must be one object a line (NDJSON)".to_owned()),
-        (_, SourceFormat::Ndjson) => Some("it may be CSV: then say `format: csv`".to_owned()),
-        (b'{' | b'[', SourceFormat::Csv) => Some("it looks like JSON: one object a line is read with `format: ndjson`".to_owned()),
+        (b'[', SourceFormat::Ndjson | SourceFormat::Json) => Some("it is a JSON array whose elements are no objects".to_owned()),
+        (b'{', SourceFormat::Ndjson) => Some("it may be JSON over several lines: then say `format: json`".to_owned()),
+        (_, SourceFormat::Ndjson | SourceFormat::Json) => Some("it may be CSV: then say `format: csv`".to_owned()),
+        (b'{' | b'[', SourceFormat::Csv) => {
+            Some("it looks like JSON: one object a line is read with `format: ndjson`, and any other with `format: json`".to_owned())
+        }
         _ => other_delimiter(text),
     }
 }

@@ -11,6 +11,8 @@ mod find;
 mod format;
 mod held;
 mod ndjson;
+mod nested;
+mod nested_column;
 mod parquet;
 mod plain;
 mod reader;
@@ -24,6 +26,7 @@ mod text;
 mod text_file;
 mod unpack;
 mod values;
+mod ways;
 mod whole_rows;
 
 pub use collector::Collector;

@@ -1,102 +1,155 @@
-//! NDJSON extracts: one JSON object a line. A line that is no object is rejected alone.
+//! JSON extracts: one object a line, or objects over any lines as `text/json.rs` finds them. A record that is no object is rejected alone.
+
+mod elements;
+mod masked;
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
-use arrow::array::ArrayRef;
-use arrow::array::builder::StringBuilder;
 use serde::de::IgnoredAny;
-use serde_json::Value;
 
+use self::elements::EachLines;
+pub use self::elements::Elements;
+pub use self::masked::masked;
 use super::contract::Contract;
 use super::decoded::Decoded;
+use super::nested::json::Found;
+use super::nested::{INVALID, NESTED, NOT_NESTED};
+use super::nested_column::JsonValues;
 use super::text::{Block, MAX_RECORD_BYTES, Record, TOO_LONG};
 use super::values::JsonNumbers;
+use super::ways::{Roots, Way};
 use crate::config::UnknownColumns;
-use crate::number;
 
-/// Decodes the contract's columns out of JSON lines.
+/// Decodes the contract's columns out of JSON objects.
 #[derive(Debug, Clone)]
 pub struct Lines {
-    /// The names of all columns.
+    /// The names of all columns, and of members in which paths begin.
     names: Vec<String>,
+    /// The paths that begin in these.
+    roots: Vec<(usize, super::nested::json::Paths)>,
+    /// How many values a record has: those of the names, and behind them those of the paths.
+    values: usize,
     columns: Vec<JsonColumn>,
     refuse_unknown: bool,
+    each: Option<EachLines>,
 }
 
-/// A column of the contract as lines may have it.
+/// A column of the contract as records may have it.
 #[derive(Debug, Clone)]
 struct JsonColumn {
-    /// The positions of its names: the first with a value counts.
+    /// The places of its values: the first that is there counts.
     places: Vec<usize>,
-    /// The positions of members in which names with a point lead, as `device` does of `device.category`; what is nested there is not read.
-    roots: Vec<usize>,
     numbers: JsonNumbers,
+    is_list: bool,
     is_needed: bool,
+    /// Whether each element of a list has a value of its own.
+    is_of_element: bool,
 }
 
 impl Lines {
     /// A decoder for a contract, of which some columns are needed.
     pub fn new(contract: &Contract, needed: &[bool]) -> Self {
         let mut names: Vec<String> = Vec::new();
+        let mut name = |wanted: &str| {
+            names.iter().position(|name| name == wanted).unwrap_or_else(|| {
+                names.push(wanted.to_owned());
+                names.len() - 1
+            })
+        };
+        for column in &contract.columns {
+            for (of_file, way) in column.names.iter().zip(&column.ways) {
+                name(of_file);
+                way.root().map(&mut name);
+            }
+        }
+        contract.each.iter().filter_map(|each| each.path.root()).for_each(|root| {
+            name(root);
+        });
+        let mut values = names.len();
+        let mut next = || {
+            values += 1;
+            values - 1
+        };
+        let (mut roots, mut of_element) = (Roots::default(), EachLines::default());
         let mut columns = Vec::new();
         for (column, needed) in contract.columns.iter().zip(needed) {
-            let mut place = |wanted: &str| {
-                names.iter().position(|name| name == wanted).unwrap_or_else(|| {
-                    names.push(wanted.to_owned());
-                    names.len() - 1
-                })
-            };
-            let places = column.names.iter().map(|name| place(name)).collect();
-            let roots = column.names.iter().filter_map(|name| name.split_once('.')).map(|(root, _)| place(root)).collect();
-            columns.push(JsonColumn { places, roots, numbers: column.json_numbers(), is_needed: *needed });
+            let mut places = Vec::new();
+            for (of_file, way) in column.names.iter().zip(&column.ways) {
+                if !way.is_of_element() {
+                    places.extend(names.iter().position(|name| name == of_file));
+                }
+                match way {
+                    Way::Named => {}
+                    Way::Path(path) => {
+                        places.push(next());
+                        roots.add(path, places[places.len() - 1]);
+                    }
+                    Way::Element(rest) => {
+                        places.push(next());
+                        of_element.add(rest, places[places.len() - 1]);
+                    }
+                    Way::Number => places.push(of_element.number(&mut next)),
+                }
+            }
+            let is_of_element = column.ways.iter().any(Way::is_of_element);
+            columns.push(JsonColumn { places, numbers: column.json_numbers(), is_list: column.is_list, is_needed: *needed, is_of_element });
         }
-        Lines { names, columns, refuse_unknown: contract.unknown_columns == UnknownColumns::Refuse }
+        if let Some(each) = &contract.each {
+            of_element.list = next();
+            roots.add(&each.path, of_element.list);
+        }
+        let place = |(root, paths): (String, _)| names.iter().position(|name| *name == root).map(|at| (at, paths));
+        let roots = roots.0.into_iter().filter_map(place).collect();
+        let refuse_unknown = contract.unknown_columns == UnknownColumns::Refuse;
+        Lines { names, roots, values, columns, refuse_unknown, each: contract.each.is_some().then_some(of_element) }
     }
 
-    /// Decodes the lines of a block.
-    pub fn decode(&self, block: &Block) -> Decoded {
-        let lines = memchr::memchr_iter(b'\n', &block.bytes).count() + 1;
+    /// Decodes the records of a block; where their elements are rows, where those stand is told, too.
+    pub fn decode(&self, block: &Block) -> (Decoded, Option<Elements>) {
+        if let Some(each) = &self.each {
+            let (decoded, elements) = self.decode_each(each, block);
+            return (decoded, Some(elements));
+        }
+        let found = records(block);
         let share = block.bytes.len() / (2 * self.columns.len().max(1));
-        let builder = |column: &JsonColumn| column.is_needed.then(|| StringBuilder::with_capacity(lines, share));
-        let mut builders: Vec<Option<StringBuilder>> = self.columns.iter().map(builder).collect();
-        let mut values: Vec<Scalar<'_>> = vec![Scalar::Null; self.names.len()];
+        let mut builders = self.builders(|_| true, found.len(), share);
+        let mut values: Vec<Found<'_>> = vec![Found::Null; self.values];
         let (mut keys, mut rows, mut unread, mut bad) = (Vec::new(), 0, Vec::new(), Vec::new());
-        for record in records(block) {
-            values.fill(Scalar::Null);
+        for record in found {
+            values.fill(Found::Null);
             if let Err(reason) = self.line(&block.bytes[record.bytes.clone()], &mut keys, &mut values) {
                 bad.push((record, reason));
                 continue;
             }
             for (at, (builder, column)) in builders.iter_mut().zip(&self.columns).enumerate() {
-                let value = match column.read(&values) {
-                    Ok(value) => value,
-                    Err(reason) => {
-                        unread.push((rows, at, reason));
-                        None
-                    }
-                };
-                if let Some(builder) = builder {
-                    builder.append_option(value);
+                if let Err(reason) = column.put(&values, builder.as_mut()) {
+                    unread.push((rows, at, reason));
                 }
             }
             rows += 1;
         }
-        let columns = builders.iter_mut().map(|column| column.as_mut().map(|column| Arc::new(column.finish()) as ArrayRef)).collect();
-        let good = |record: &Record| bad.binary_search_by_key(&record.line, |(record, _)| record.line).is_err();
+        let columns = builders.iter_mut().map(|column| column.as_mut().map(JsonValues::finish)).collect();
+        let good = |record: &Record| bad.binary_search_by_key(&record.bytes.start, |(record, _)| record.bytes.start).is_err();
         let kept = (!bad.is_empty()).then(|| records(block).into_iter().filter(good).collect());
-        Decoded { columns, rows, unread, bad, records: kept }
+        (Decoded { columns, rows, unread, bad, records: kept }, None)
     }
 
-    /// Puts the values of a line at the positions of their names.
-    fn line<'a>(&self, line: &'a [u8], keys: &mut Vec<Key>, values: &mut [Scalar<'a>]) -> Result<(), &'static str> {
+    /// Where the values of some columns are gathered, if they are needed.
+    fn builders(&self, which: impl Fn(&JsonColumn) -> bool, rows: usize, bytes: usize) -> Vec<Option<JsonValues>> {
+        let builder =
+            |column: &JsonColumn| (column.is_needed && which(column)).then(|| JsonValues::new(column.numbers, column.is_list, rows, bytes));
+        self.columns.iter().map(builder).collect()
+    }
+
+    /// Puts the values of a record at their places.
+    fn line<'a>(&self, line: &'a [u8], keys: &mut Vec<Key>, values: &mut [Found<'a>]) -> Result<(), &'static str> {
         if line.len() > MAX_RECORD_BYTES {
             return Err(TOO_LONG);
         }
         let text = std::str::from_utf8(line).map_err(|_| super::remarks::INVALID_UTF8)?;
         let mut json = Json { text, at: 0, has_controls: line.iter().min().is_some_and(|least| *least < b' ') };
         if !json.takes(b'{') {
-            return Err(if serde_json::from_str::<IgnoredAny>(text).is_ok() { "not-an-object" } else { INVALID });
+            return Err(if serde_json::from_str::<IgnoredAny>(text).is_ok() { NOT_NESTED } else { INVALID });
         }
         let mut unknown = false;
         let mut member = 0;
@@ -104,9 +157,10 @@ impl Lines {
             let place = json.key(&self.names, keys, member).filter(|_| json.takes(b':')).ok_or(INVALID)?;
             json.over_space();
             let value = json.value().ok_or(INVALID)?;
-            match values.get_mut(place) {
-                Some(held) => *held = value,
-                None => unknown = true,
+            if place < self.names.len() {
+                values[place] = value;
+            } else {
+                unknown = true;
             }
             member += 1;
             if !json.takes(b',') {
@@ -118,66 +172,45 @@ impl Lines {
         }
         json.over_space();
         match () {
-            () if json.at < text.len() => Err(INVALID),
-            () if unknown && self.refuse_unknown => Err(UNKNOWN),
-            () => Ok(()),
+            () if json.at < text.len() => return Err(INVALID),
+            () if unknown && self.refuse_unknown => return Err(UNKNOWN),
+            () => {}
         }
+        for (root, paths) in &self.roots {
+            match &values[*root] {
+                Found::Null => {}
+                Found::Nested(text) => paths.find(text, values),
+                // A single value may be a column of its own, beside one whose name has a full stop.
+                single => paths.here(&single.clone(), values),
+            }
+        }
+        Ok(())
     }
 }
 
 impl JsonColumn {
-    /// The value of a line, as text.
+    /// The first value of a record that is there.
     #[inline]
-    fn read<'a>(&self, values: &'a [Scalar<'_>]) -> Result<Option<Cow<'a, str>>, &'static str> {
-        for &place in &self.places {
-            match &values[place] {
-                Scalar::Null => {}
-                Scalar::Text(text) => return Ok(Some(Cow::Borrowed(text))),
-                Scalar::Number(number) => return self.read_number(number).map(Some),
-                Scalar::Nested => return Err(NESTED),
-            }
-        }
-        if self.roots.iter().any(|&root| values[root] == Scalar::Nested) { Err(NESTED) } else { Ok(None) }
+    fn read<'v, 'a>(&self, values: &'v [Found<'a>]) -> &'v Found<'a> {
+        self.places.iter().map(|place| &values[*place]).find(|value| **value != Found::Null).unwrap_or(&Found::Null)
     }
 
+    /// Gathers the value of a record.
     #[inline]
-    fn read_number<'a>(&self, number: &'a str) -> Result<Cow<'a, str>, &'static str> {
-        let as_written = Cow::Borrowed(number);
-        // Digits alone mean the same everywhere, but for a zero below zero.
-        if self.numbers == JsonNumbers::AsWritten || (number != "-0" && !number.contains(['.', 'e', 'E'])) {
-            return Ok(as_written);
-        }
-        match self.numbers {
-            JsonNumbers::AsWritten => Ok(as_written),
-            JsonNumbers::Whole => Ok(number::whole_digits(number).map_or(as_written, Cow::Owned)),
-            JsonNumbers::WholeAlone(reason) => number::whole_digits(number).map(Cow::Owned).ok_or(reason),
-            JsonNumbers::Plain('.') => Ok(number::plain(number).map_or(as_written, Cow::Owned)),
-            JsonNumbers::Plain(point) => {
-                Ok(number::plain(number).map_or(as_written, |plain| Cow::Owned(plain.replace('.', point.encode_utf8(&mut [0; 4])))))
-            }
+    fn put(&self, values: &[Found<'_>], builder: Option<&mut JsonValues>) -> Result<(), &'static str> {
+        match builder {
+            Some(builder) => builder.append(self.read(values)),
+            None if self.is_list => Ok(()),
+            None => self.read(values).text(self.numbers).map(drop),
         }
     }
 }
 
-const INVALID: &str = "invalid-json";
-const NESTED: &str = "nested-value";
 const UNKNOWN: &str = "unknown-column";
 
 /// The key that a line before had in the same place, in its quotes, and the position of its name. Lines mostly have their keys in one
 /// order.
 type Key = (String, usize);
-
-/// A value of an object.
-#[derive(Clone, PartialEq)]
-enum Scalar<'a> {
-    /// A text, or a truth as it is written.
-    Text(Cow<'a, str>),
-    /// A number as it is written.
-    Number(&'a str),
-    Null,
-    /// An array or an object.
-    Nested,
-}
 
 /// A JSON text (RFC 8259) as far as it has been read.
 struct Json<'a> {
@@ -226,22 +259,22 @@ impl<'a> Json<'a> {
     }
 
     #[inline]
-    fn value(&mut self) -> Option<Scalar<'a>> {
+    fn value(&mut self) -> Option<Found<'a>> {
         let start = self.at;
         match self.text.as_bytes().get(start)? {
-            b'"' => return self.string().map(Scalar::Text),
-            b'-' | b'0'..=b'9' => return self.number().map(|()| Scalar::Number(&self.text[start..self.at])),
+            b'"' => return self.string().map(Found::Text),
+            b'-' | b'0'..=b'9' => return self.number().map(|()| Found::Number(&self.text[start..self.at])),
             b't' => self.word("true")?,
             b'f' => self.word("false")?,
-            b'n' => return self.word("null").map(|()| Scalar::Null),
+            b'n' => return self.word("null").map(|()| Found::Null),
             _ => {
                 let mut values = serde_json::Deserializer::from_str(self.rest()).into_iter::<IgnoredAny>();
                 values.next()?.ok()?;
                 self.at += values.byte_offset();
-                return Some(Scalar::Nested);
+                return Some(Found::Nested(&self.text[start..self.at]));
             }
         }
-        Some(Scalar::Text(Cow::Borrowed(&self.text[start..self.at])))
+        Some(Found::Text(Cow::Borrowed(&self.text[start..self.at])))
     }
 
     fn word(&mut self, word: &str) -> Option<()> {
@@ -288,8 +321,11 @@ impl<'a> Json<'a> {
     }
 }
 
-/// The lines of a block, blank ones left out.
+/// The records of a block: its lines, blank ones left out, unless it says where they are.
 pub fn records(block: &Block) -> Vec<Record> {
+    if let Some(json) = &block.json {
+        return json.records.clone();
+    }
     let mut found = Vec::new();
     let (mut start, mut line) = (0, block.first_line);
     while start < block.bytes.len() {
@@ -317,23 +353,11 @@ pub fn nested_rows(unread: &[(usize, usize, &str)]) -> usize {
     rows.len()
 }
 
-/// A line as a JSON object of the members that the contract names, without nested values and the values of personal ones; none of its
-/// values when it is no JSON object.
-pub fn masked(line: &[u8], contract: &Contract) -> String {
-    let Ok(Value::Object(object)) = serde_json::from_slice(line) else {
-        return super::remarks::withheld(&format!("{} bytes", line.len()));
-    };
-    let declared = object.into_iter().filter_map(|(name, value)| {
-        let shown = super::remarks::shown(contract, &name, value)?;
-        Some((name, shown))
-    });
-    Value::Object(declared.collect()).to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use arrow::array::AsArray;
     use proptest::prelude::*;
+    use serde_json::Value;
 
     use super::*;
 
@@ -346,10 +370,17 @@ mod tests {
 
     /// Two columns, of which the second has two names.
     fn decode(text: &str) -> (Rows, Vec<(u64, &'static str)>) {
-        let column =
-            |places: &[usize]| JsonColumn { places: places.to_vec(), roots: Vec::new(), numbers: JsonNumbers::AsWritten, is_needed: true };
-        let lines = Lines { names: NAMES.map(str::to_owned).to_vec(), columns: vec![column(&[0]), column(&[1, 2])], refuse_unknown: false };
-        let decoded = lines.decode(&Block { bytes: text.as_bytes().to_vec(), first_line: 1, has_lone_returns: false });
+        let column = |places: &[usize]| JsonColumn {
+            places: places.to_vec(),
+            numbers: JsonNumbers::AsWritten,
+            is_list: false,
+            is_needed: true,
+            is_of_element: false,
+        };
+        let names = NAMES.map(str::to_owned).to_vec();
+        let columns = vec![column(&[0]), column(&[1, 2])];
+        let lines = Lines { values: names.len(), names, roots: Vec::new(), columns, refuse_unknown: false, each: None };
+        let (decoded, _) = lines.decode(&Block { bytes: text.as_bytes().to_vec(), first_line: 1, has_lone_returns: false, json: None });
         let value = |column: usize, row: usize| {
             let texts = decoded.columns[column].as_ref().unwrap().as_string::<i32>();
             let is_unread = decoded.unread.iter().any(|(at, of, _)| (*at, *of) == (row, column));

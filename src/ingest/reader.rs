@@ -17,7 +17,7 @@ use super::format;
 use super::held::Codes;
 use super::parquet::{Batches, RowGroup};
 use super::plain::plain;
-use super::remarks::{DAMAGED, no_header, withheld};
+use super::remarks::{no_header, withheld};
 use super::scan::{Scan, Sink, Unit, unreadable};
 use super::text::{Blocks, Piece};
 use super::text_file::{Settled, TextFile};
@@ -85,7 +85,7 @@ impl<'a> Reading<'a> {
         let mut batches = Batches::open(group.clone(), &scan.contract, &asked, scan.batch_rows, scan.held.another()).await?;
         scan.work.count_read(batches.bytes());
         while let Some((columns, rows)) = batches.next()? {
-            let checked = scan.contract.check(&columns, rows, &[], &asked)?;
+            let checked = scan.contract.check(&columns, rows, &batches.unread(), &asked)?;
             let faults: Vec<Fault> = checked.faults.iter().map(|fault| Fault { row: row + fault.row, ..*fault }).collect();
             let kept = self.settle(rows as u64, checked)?;
             for of_row in faults.chunk_by(|one, two| one.row == two.row) {
@@ -101,6 +101,7 @@ impl<'a> Reading<'a> {
             }
             row += rows;
         }
+        self.tally.count_without_rows(batches.without_rows());
         // Its memory is released before the codes are stored.
         drop(batches);
         let file = Arc::clone(&group.file);
@@ -121,7 +122,7 @@ impl<'a> Reading<'a> {
 
     async fn blocks(&mut self, file: &File, format: SourceFormat, sink: &Sink) -> Result<bool> {
         let scan = self.scan;
-        let mut blocks = Blocks::open(file, format).within(scan.held.another());
+        let mut blocks = Blocks::open(file, format).within(scan.held.another()).for_rows(&scan.contract);
         let mut text: Option<Arc<TextFile>> = None;
         let mut settling: VecDeque<Settling> = VecDeque::new();
         // Where a row repeats the one above, blocks are looked at one after the other.
@@ -154,7 +155,8 @@ impl<'a> Reading<'a> {
                     }
                     None => break,
                 };
-                let Settled { read, kept, out_of_window, newest_micros, rejected } = settled;
+                let Settled { read, kept, out_of_window, newest_micros, without_rows, rejected } = settled;
+                self.tally.count_without_rows(without_rows);
                 self.tally.count(read, kept.num_rows() as u64, out_of_window, newest_micros);
                 if let (Some(rejected), Some(text)) = (rejected, &text) {
                     text.rejects(rejected, |of_row| scan.collector.reject(self.piece, &mut self.tally, of_row))?;
@@ -220,11 +222,11 @@ impl<'a> Reading<'a> {
                 let message = Message::new(format!("{} is damaged, and breaks off before its first record", file.shown));
                 Err(Error::Refused(message.hint("the file is damaged or cut short: fetch it again")))
             }
-            Some((line, bytes)) => self.withhold(file, line, bytes, DAMAGED),
+            Some((line, bytes)) => self.withhold(file, line, bytes, blocks.damage()),
             None if has_records && !text.is_some_and(|text| text.has_flat_records.load(Relaxed)) => {
-                let what = "every record of it has an object or a list where the contract has a column, and nested values are not read";
+                let what = "every record of it has an object or a list where the contract has a single value";
                 let message = Message::new(format!("{}: {what}", file.shown));
-                Err(Error::Refused(message.hint("have the file exported with one plain value a column")))
+                Err(Error::Refused(message.hint("name what lies in it by a path, such as `from: device.category` or `from: items[0].sku`")))
             }
             None if is_recognised || !blocks.has_text() => Ok(()),
             None if format == SourceFormat::Csv => Err(no_header(file, "blank")),

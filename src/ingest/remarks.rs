@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::column::ContractColumn;
 use super::contract::Contract;
-use super::text::{TOO_LONG, UNCLOSED_QUOTE};
+use super::text::{TOO_LONG, UNCLOSED_JSON, UNCLOSED_QUOTE};
+use crate::diagnostic::counted;
 use crate::error::{Error, Message};
 use crate::storage::File;
 
@@ -49,7 +50,7 @@ pub fn shown(contract: &Contract, name: &str, value: impl Into<Value>) -> Option
 
 /// Whether a reason says something of the file, and not of one record alone.
 pub fn is_said(reason: &str) -> bool {
-    [DAMAGED, UNCLOSED_QUOTE, INVALID_UTF8].contains(&reason)
+    [DAMAGED, UNCLOSED_QUOTE, UNCLOSED_JSON, INVALID_UTF8].contains(&reason)
 }
 
 /// What the first record of a file that was rejected for a reason says of the file.
@@ -57,10 +58,16 @@ pub fn remark(source: &str, file: &str, line: u64, reason: &str) -> Option<Strin
     let said = match reason {
         DAMAGED => format!("is damaged from line {line} on; what follows could not be read"),
         UNCLOSED_QUOTE => format!("has a quote that never closes in the record at line {line}; what follows was read line by line"),
+        UNCLOSED_JSON => format!("is no whole JSON document: what begins at line {line} never closes; what follows could not be read"),
         INVALID_UTF8 => format!("has text that is not in UTF-8, first at line {line}; it may be in Windows-1252 or Latin-1"),
         _ => return None,
     };
     Some(format!("{source}: {file} {said}"))
+}
+
+/// What is said of records that have no element, where elements are rows.
+pub fn without_rows(source: &str, each: &str, records: u64) -> String {
+    format!("{source}: {} without an element in `{each}`, of which no row comes", counted(records, "record"))
 }
 
 /// Refuses a CSV file whose first record is none.

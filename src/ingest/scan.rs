@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
 use datafusion::error::DataFusionError;
 use serde_json::Value;
@@ -95,10 +95,15 @@ impl Scan {
 
     /// A row of arrays as a JSON object of the contract's columns, without nested values and the values of personal ones; of one that is
     /// longer than a record of text may be its size.
-    pub(super) fn masked_row(&self, columns: &[Option<ArrayRef>], row: usize) -> String {
+    pub(super) fn masked_row(&self, columns: &[Option<ArrayRef>], row: usize, element: Option<u32>) -> String {
         let mut object = serde_json::Map::new();
         for (column, array) in self.contract.columns.iter().zip(columns) {
-            let Some(array) = array.as_ref().filter(|array| !array.data_type().is_nested()) else { continue };
+            // Of several places the first with a value counts.
+            let place = array.as_ref().and_then(|array| match array.as_struct_opt() {
+                Some(places) => places.columns().iter().find(|array| array.is_valid(row)),
+                None => Some(array),
+            });
+            let Some(array) = place.filter(|array| !array.data_type().is_nested()) else { continue };
             let value = if array.is_null(row) {
                 Value::Null
             } else {
@@ -106,6 +111,9 @@ impl Scan {
             };
             let name = column.in_files().to_owned();
             object.extend(shown(&self.contract, &name, value).map(|value| (name, value)));
+        }
+        if let (Some(each), Some(element)) = (&self.contract.each, element) {
+            object.insert(format!("{}[#]", each.shown), element.into());
         }
         let raw = Value::Object(object).to_string();
         if raw.len() > MAX_RECORD_BYTES { withheld(&format!("{} bytes", raw.len())) } else { raw }

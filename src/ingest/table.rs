@@ -67,7 +67,7 @@ pub struct SourceTable {
 fn most_rows_of((file, format): &(File, SourceFormat)) -> u64 {
     match format {
         SourceFormat::Parquet => 0,
-        SourceFormat::Csv | SourceFormat::Ndjson => {
+        SourceFormat::Csv | SourceFormat::Ndjson | SourceFormat::Json => {
             let is_packed = [".gz", ".zst", ".gzip", ".zstd"].iter().any(|ending| file.meta.location.as_ref().ends_with(ending));
             let unpacked = file.meta.size.saturating_mul(if is_packed { TIMES_UNPACKED } else { 1 });
             unpacked / LEAST_ROW_BYTES + 1
@@ -87,8 +87,10 @@ impl SourceTable {
         let groups = parquet::row_groups(&columnar, &extract.contract, Some(&footers)).await?;
         let rows: u64 = groups.iter().map(parquet::RowGroup::rows).fold(0, u64::saturating_add);
         let text = extract.files.iter().filter(|(_, format)| !is_parquet(format)).map(|(file, format)| Unit::Text(file.clone(), *format));
-        let known = (columnar.len() == extract.files.len()).then_some(rows);
-        let most_rows = known.unwrap_or_else(|| extract.files.iter().map(most_rows_of).fold(rows, u64::saturating_add));
+        // How many elements are rows nobody knows before they are read.
+        let known = (columnar.len() == extract.files.len() && extract.contract.each.is_none()).then_some(rows);
+        let most_rows: u64 = groups.iter().map(parquet::RowGroup::most_rows).fold(0, u64::saturating_add);
+        let most_rows = known.unwrap_or_else(|| extract.files.iter().map(most_rows_of).fold(most_rows, u64::saturating_add));
         let units: Vec<Unit> = groups.into_iter().map(|group| Unit::RowGroup(Box::new(group))).chain(text).collect();
         if !extract.contract.key.is_empty() && units.len() > MAX_PIECES {
             let what = format!("the source `{}` has a key, and more than {MAX_PIECES} files and row groups", extract.contract.source);

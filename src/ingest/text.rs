@@ -1,5 +1,6 @@
 //! Divides text extracts into blocks of whole records: ranged reads, decompression, and the line numbers of records.
 
+mod json;
 mod long;
 
 use std::ops::Range;
@@ -7,7 +8,9 @@ use std::ops::Range;
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
+use self::json::{Envelope, Splitter};
 use self::long::Long;
+use super::contract::Contract;
 use super::csv::records::{self, Scanned};
 use super::format::{self, HEAD_BYTES};
 use super::unpack::{PIECE_BYTES, Unpacker};
@@ -15,6 +18,8 @@ use crate::config::SourceFormat;
 use crate::engine::{Reservation, failed};
 use crate::error::{Error, Result};
 use crate::storage::File;
+
+pub use self::json::{JsonRecords, UNCLOSED as UNCLOSED_JSON};
 
 /// Bytes fetched at once; the next are fetched while these are decoded.
 const FETCH_BYTES: u64 = 4 * 1024 * 1024;
@@ -39,6 +44,8 @@ pub struct Block {
     pub first_line: u64,
     /// Whether lines end with a carriage return alone.
     pub has_lone_returns: bool,
+    /// Where its records are, if it is of a JSON document.
+    pub json: Option<JsonRecords>,
 }
 
 /// A record in a block.
@@ -69,7 +76,14 @@ pub enum Piece {
 /// Reads a text file piece by piece. Every byte is read a bounded number of times, wherever quotes are.
 pub struct Blocks {
     file: File,
+    format: SourceFormat,
     is_csv: bool,
+    /// How a JSON document is divided, if it is one.
+    json: Option<Splitter>,
+    /// What lies around the list whose elements are rows.
+    envelope: Option<Envelope>,
+    /// Why what breaks off does so.
+    damage: &'static str,
     fetch: Fetch,
     unpacker: Option<Unpacker>,
     /// Where it counts what unpacking takes.
@@ -110,7 +124,11 @@ impl Blocks {
     pub fn open(file: &File, format: SourceFormat) -> Self {
         Blocks {
             file: file.clone(),
+            format,
             is_csv: format == SourceFormat::Csv,
+            json: None,
+            envelope: None,
+            damage: super::remarks::DAMAGED,
             fetch: Fetch { file: file.clone(), next: 0, end: file.meta.size, ahead: None },
             unpacker: None,
             memory: None,
@@ -132,6 +150,16 @@ impl Blocks {
         Blocks { memory: Some(memory), ..self }
     }
 
+    /// Knows the list whose elements are rows, if a contract has one.
+    pub fn for_rows(self, contract: &Contract) -> Self {
+        Blocks { envelope: Envelope::of(contract), ..self }
+    }
+
+    /// The reason of the record that a file breaks off in.
+    pub fn damage(&self) -> &'static str {
+        self.damage
+    }
+
     /// The next piece; none at the end.
     ///
     /// # Errors
@@ -143,7 +171,11 @@ impl Blocks {
                 return Err(format::refused(&self.file.shown, what));
             }
             self.leave_off_mark();
+            self.json = Splitter::of(&self.pending, self.format, self.file.meta.location.as_ref());
             self.head = Some(self.pending[..self.pending.len().min(HEAD_BYTES)].to_vec());
+        }
+        if self.json.is_some() {
+            return self.next_of_json().await;
         }
         loop {
             // One more byte than a block tells whether a line feed follows a carriage return.
@@ -243,7 +275,7 @@ impl Blocks {
         let lone_returns = if self.is_csv { records::lone_returns(&bytes).count() as u64 } else { 0 };
         self.line += memchr::memchr_iter(b'\n', &bytes).count() as u64 + lone_returns;
         self.offset += bytes.len() as u64;
-        Block { bytes, first_line, has_lone_returns: lone_returns > 0 }
+        Block { bytes, first_line, has_lone_returns: lone_returns > 0, json: None }
     }
 
     /// Takes a record with a quote that never closes, up to the end of the line on which that opens.

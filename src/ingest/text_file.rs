@@ -1,5 +1,6 @@
 //! Decodes one text file: its header, and the records of its blocks.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -10,13 +11,13 @@ use super::csv::records::Standing;
 use super::csv::{self, Header};
 use super::decoded::Decoded;
 use super::held::Codes;
-use super::ndjson::{self, Lines};
+use super::ndjson::{self, Elements, Lines};
 use super::rejects::Reject;
 use super::repeats::RowAbove;
 use super::scan::{Scan, unreadable};
 use super::text::{Block, Record};
 use crate::config::SourceFormat;
-use crate::error::{Error, Message, Result};
+use crate::error::Result;
 use crate::storage::File;
 
 /// A text file whose blocks are looked at.
@@ -48,19 +49,16 @@ impl TextFile {
             block.bytes.drain(..first.next);
             TextLines::Csv(header)
         } else {
-            if block.bytes.trim_ascii_start().starts_with(b"[") {
-                let message = Message::new(format!("{} is a JSON array, and not an object a line", file.shown));
-                return Err(Error::Refused(message.hint("have it exported as NDJSON, or turned into that, for example by `jq -c '.[]'`")));
-            }
             TextLines::Ndjson(Lines::new(&scan.contract, &needed))
         };
         let (above, has_records, has_flat_records) = Default::default();
         Ok(Some(TextFile { scan: Arc::clone(scan), file: file.clone(), lines, above, has_records, has_flat_records }))
     }
 
-    fn decode(&self, block: &Block) -> Result<Decoded> {
+    /// The records of a block, and where the elements stand that are rows, if not the records themselves are.
+    fn decode(&self, block: &Block) -> Result<(Decoded, Option<Elements>)> {
         match &self.lines {
-            TextLines::Csv(header) => header.decode(block),
+            TextLines::Csv(header) => Ok((header.decode(block)?, None)),
             TextLines::Ndjson(lines) => Ok(lines.decode(block)),
         }
     }
@@ -74,26 +72,27 @@ impl TextFile {
     }
 
     /// What is kept of a record that is rejected.
-    fn raw(&self, block: &Block, record: &Record) -> String {
+    fn raw(&self, block: &Block, record: &Record, element: Option<(Range<usize>, u64)>) -> String {
         let bytes = &block.bytes[record.bytes.clone()];
         match &self.lines {
             TextLines::Csv(header) => header.masked(bytes, &self.scan.contract),
-            TextLines::Ndjson(_) => ndjson::masked(bytes, &self.scan.contract),
+            TextLines::Ndjson(_) => ndjson::masked(bytes, element, &self.scan.contract),
         }
     }
 
     /// Checks the records of a block: what became of them, and those that are kept.
     pub(super) fn settle(&self, block: Block) -> Result<Settled> {
         let scan = &self.scan;
-        let mut decoded = self.decode(&block)?;
+        let (mut decoded, elements) = self.decode(&block)?;
         if let Some(repeats) = &scan.contract.repeats {
             self.above.fill(repeats, &mut decoded.columns, decoded.rows)?;
         }
+        let without_rows = elements.as_ref().map_or(0, |elements| elements.empty);
         let is_record = |(_, reason): &(Record, &'static str)| matches!(self.lines, TextLines::Csv(_)) || ndjson::is_object(reason);
-        if decoded.rows > 0 || decoded.bad.iter().any(is_record) {
+        if decoded.rows > 0 || without_rows > 0 || decoded.bad.iter().any(is_record) {
             self.has_records.store(true, Relaxed);
         }
-        if decoded.rows > ndjson::nested_rows(&decoded.unread) || !decoded.bad.is_empty() {
+        if without_rows > 0 || decoded.rows > ndjson::nested_rows(&decoded.unread) || !decoded.bad.is_empty() {
             self.has_flat_records.store(true, Relaxed);
         }
         let checked = scan.contract.check(&decoded.columns, decoded.rows, &decoded.unread, &scan.projection)?;
@@ -103,29 +102,31 @@ impl TextFile {
             standing: if checked.faults.is_empty() { Vec::new() } else { decoded.records.unwrap_or_else(|| self.records(&block)) },
             faults: checked.faults.clone(),
             bad: decoded.bad,
+            elements: elements.map_or(Vec::new(), |elements| elements.rows),
             block,
         });
         let (out_of_window, newest_micros) = (checked.out_of_window, checked.newest_micros);
         scan.collector.see(read);
         let mut codes: Vec<Codes> = scan.projection.iter().map(|_| Codes::default()).collect();
         let kept = scan.coded(&mut codes, checked)?;
-        Ok(Settled { read, kept, out_of_window, newest_micros, rejected })
+        Ok(Settled { read, kept, out_of_window, newest_micros, without_rows, rejected })
     }
 
     /// Gives the rejects of a block row by row, in order. All of them together may be many times larger than the block.
     pub(super) fn rejects(&self, rejected: Rejected, mut take: impl FnMut(Vec<Reject>) -> Result<()>) -> Result<()> {
-        let Rejected { block, standing, faults, bad } = rejected;
+        let Rejected { block, standing, faults, bad, elements } = rejected;
         let unreadable = |(record, reason): &(Record, &'static str)| {
-            vec![unreadable(&self.scan.contract, &self.file, record.line, reason, self.raw(&block, record))]
+            vec![unreadable(&self.scan.contract, &self.file, record.line, reason, self.raw(&block, record, None))]
         };
         let mut bad = bad.iter().peekable();
         for of_row in faults.chunk_by(|one, two| one.row == two.row) {
             let record = of_row.first().and_then(|fault| standing.get(fault.row));
+            let element = of_row.first().and_then(|fault| elements.get(fault.row)).cloned();
             let line = record.map_or(0, |record| record.line);
             while let Some(before) = bad.next_if(|(record, _)| record.line < line) {
                 take(unreadable(before))?;
             }
-            let raw: Arc<str> = record.map(|record| self.raw(&block, record)).unwrap_or_default().into();
+            let raw: Arc<str> = record.map(|record| self.raw(&block, record, element)).unwrap_or_default().into();
             let reject = |fault: &Fault| self.scan.reject(&self.file.shown, line, fault, Arc::clone(&raw));
             let mut rejects: Vec<Reject> = of_row.iter().map(reject).collect();
             rejects.sort_unstable();
@@ -141,6 +142,8 @@ pub(super) struct Settled {
     pub(super) kept: RecordBatch,
     pub(super) out_of_window: u64,
     pub(super) newest_micros: Option<i64>,
+    /// Records without an element, where elements are rows.
+    pub(super) without_rows: u64,
     pub(super) rejected: Option<Rejected>,
 }
 
@@ -152,4 +155,6 @@ pub(super) struct Rejected {
     faults: Vec<Fault>,
     /// The records that could not.
     bad: Vec<(Record, &'static str)>,
+    /// For every row its element in the record, and the element's place in its list, where elements are rows.
+    elements: Vec<(Range<usize>, u64)>,
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::ArrayRef;
 
 use super::contract::Fault;
-use super::parquet::{Batches, RowGroup};
+use super::parquet::{Batches, RowGroup, RowPlace};
 use super::rejects::Reject;
 use super::scan::Scan;
 use crate::error::{Error, Result};
@@ -30,8 +30,10 @@ impl WholeRows {
     pub(super) async fn rejects(&mut self, scan: &Scan, faults: &[Fault]) -> Result<Vec<Reject>> {
         let Some(row) = faults.first().map(|fault| fault.row) else { return Ok(Vec::new()) };
         self.seek(scan, row).await?;
-        let raw: Arc<str> = scan.masked_row(&self.rows, row - self.first).into();
-        let number = self.group.first_row + row as u64;
+        let row_of = row - self.first;
+        let place = self.batches.as_ref().map_or(RowPlace { row: row as u64, element: None }, |batches| batches.place(row_of));
+        let raw: Arc<str> = scan.masked_row(&self.rows, row_of, place.element).into();
+        let number = self.group.first_row + place.row;
         let reject = |fault: &Fault| scan.reject(&self.group.file.shown, number, fault, Arc::clone(&raw));
         let mut rejects: Vec<Reject> = faults.iter().map(reject).collect();
         rejects.sort_unstable();

@@ -68,9 +68,17 @@ pub struct Ledger {
     /// Values that broke the contract and became null, in rows that went on.
     #[serde(default)]
     pub values_rejected: u64,
+    /// Records that have no element, where each element is a row; they are not among the rows read.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub records_without_rows: u64,
     /// Why rows and values were rejected, the commonest reasons first.
     #[serde(default)]
     pub rejects: Vec<RejectCount>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Ledger {

@@ -4,13 +4,14 @@ use crate::support::package;
 use crate::tidy::{read, rust_files};
 
 /// Constants that bound what somebody sends or writes, each with words of its row in `docs/limits.md`.
-const BOUNDS: [(&str, &str); 53] = [
+const BOUNDS: [(&str, &str); 54] = [
     ("cli/arguments.rs MAX_THREADS", "up to 256"),
     ("cli/arguments.rs MAX_MEMORY_BYTES", "1,024 TiB"),
     ("cli/days.rs MAX_DAYS", "40,000"),
     ("cli/durations.rs MAX_DURATION", "36,525 days"),
     ("config/load.rs MAX_MODELS", "| SQL models | 2,000 |"),
     ("config/load.rs MAX_TEXT_BYTES", "| 4 MiB each |"),
+    ("config/member_path.rs MAX_STEPS", "| steps of a path | 32 |"),
     ("config/tree.rs MAX_KEYS", "| keys of one mapping | 2,000 |"),
     ("config/tree.rs MAX_PARTS", "| 250,000 |"),
     ("engine/costs.rs MAX_CONSTANT_BYTES", "a constant that is repeated in every row | 16 KiB |"),

@@ -1,21 +1,24 @@
 //! Reads a row group batch by batch. What that takes is known from the headers of its pages before any is unpacked: it is held, or the file
 //! is refused by name.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayData, AsArray, RecordBatch, StringViewArray};
 use arrow::datatypes::{DataType, FieldRef, Fields};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowGroups};
 use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels};
-use parquet::basic::{ConvertedType, Type};
+use parquet::basic::Type;
 use parquet::column::page::{PageIterator, PageReader};
-use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
+use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 
+use super::RowGroup;
 use super::damage::{DAMAGED, damaged, damaged_by, unharmed};
+use super::leaf::{Column, OTHER_ROWS};
+use super::nested::{Assembled, Rows, Unread, as_views};
 use super::pages::{Chunk, Pages, Survey};
 use super::texts::{Cut, PART_BYTES, Part};
-use super::{RowGroup, inflate};
 use crate::engine::{Reservation, failed};
 use crate::error::Result;
 use crate::ingest::column::ContractColumn;
@@ -28,11 +31,6 @@ const BATCH_BYTES: usize = 16 * 1024 * 1024;
 /// What a value takes beside its own bytes, as read and as checked.
 const VALUE_BYTES: usize = 32;
 
-const OUTSIDE: &str = "its footer names places that are not in it";
-const ELSEWHERE: &str = "its columns are in other files";
-const UNKNOWN_CODEC: &str = "it is packed in a way that is not read";
-const OTHER_ROWS: &str = "its pages do not have the rows that its footer declares";
-
 /// Reads a row group batch by batch, with an array for every column of the contract that is needed.
 pub struct Batches {
     reader: ParquetRecordBatchReader,
@@ -42,9 +40,36 @@ pub struct Batches {
     /// The places whose texts nobody has looked at yet, whether they are UTF-8.
     unchecked: Vec<usize>,
     bytes: u64,
+    /// The nested columns that are read, and where the columns of the file are in the batches.
+    group: RowGroup,
+    wanted: Vec<bool>,
+    roots: Vec<usize>,
+    /// Whether nested texts are there that nobody has looked at yet.
+    has_unchecked_leaves: bool,
+    assembled: Option<Assembled>,
     cut: Option<Cut>,
+    /// What of the rows that are cut could not be taken out, and of which elements they are.
+    of_cut: Rows,
+    /// Where the rows that were given last begin among those that are cut, and how many they are.
+    given: (usize, usize),
+    /// How many rows of the file are before the batch, and how many it has.
+    before: (u64, u64),
+    /// Rows of the file without an element, where elements are rows.
+    empty: u64,
+    batch_rows: usize,
+    /// What nested values of a batch have taken at most.
+    nested_memory: Reservation,
     /// What all that takes.
     _memory: Reservation,
+}
+
+/// Where a row stands that was given last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RowPlace {
+    /// Its row in the row group, from 0.
+    pub row: u64,
+    /// Its place in the list, where elements are rows.
+    pub element: Option<u32>,
 }
 
 impl Batches {
@@ -60,7 +85,12 @@ impl Batches {
             (wanted || column.can_fail(field.data_type(), group.may_have_nulls(at), group.range_of(at))).then_some(at)
         };
         let needed = contract.columns.iter().enumerate().map(needed).collect();
-        Batches::new(group, contract, needed, batch_rows, memory).await
+        let wanted = |(position, column): (usize, &ContractColumn)| {
+            let is_asked = projection.contains(&position) || position == contract.event_time;
+            group.nested.columns[position].as_ref().is_some_and(|nested| is_asked || nested.can_fail(column))
+        };
+        let wanted = contract.columns.iter().enumerate().map(wanted).collect();
+        Batches::new(group, contract, needed, wanted, batch_rows, memory).await
     }
 
     /// Begins to read every column.
@@ -69,38 +99,79 @@ impl Batches {
     /// As [`Batches::open`].
     pub async fn whole(group: RowGroup, contract: &Contract, batch_rows: usize, memory: Reservation) -> Result<Self> {
         let needed = (0..contract.columns.len()).map(|position| group.positions[position]).collect();
-        Batches::new(group, contract, needed, batch_rows, memory).await
+        let wanted = group.nested.columns.iter().map(Option::is_some).collect();
+        Batches::new(group, contract, needed, wanted, batch_rows, memory).await
     }
 
-    /// `needed` is for every column of the contract its place in the file, if it is to be read.
-    async fn new(group: RowGroup, contract: &Contract, needed: Vec<Option<usize>>, batch_rows: usize, memory: Reservation) -> Result<Self> {
-        let mut roots: Vec<usize> = needed.iter().flatten().copied().collect();
-        roots.sort_unstable();
-        roots.dedup();
+    /// `needed` is for every column of the contract its place in the file, if it is to be read, and `wanted` says which nested ones are.
+    async fn new(
+        group: RowGroup,
+        contract: &Contract,
+        needed: Vec<Option<usize>>,
+        wanted: Vec<bool>,
+        batch_rows: usize,
+        memory: Reservation,
+    ) -> Result<Self> {
+        let mut leaves: BTreeSet<usize> = group.nested.each.iter().map(|each| each.leaf).collect();
+        let mut flat: BTreeSet<usize> = needed.iter().flatten().copied().collect();
+        let nested = group.nested.columns.iter().zip(&wanted).filter(|(_, wanted)| **wanted).filter_map(|(column, _)| column.as_ref());
+        for place in nested.flat_map(|column| &column.places) {
+            leaves.extend(&place.leaves);
+            flat.extend(place.root.filter(|_| place.leaves.is_empty()));
+        }
+        let descriptor = group.footer.metadata().file_metadata().schema_descr();
+        let roots: BTreeSet<usize> = flat.iter().copied().chain(leaves.iter().map(|leaf| descriptor.get_column_root_idx(*leaf))).collect();
+        let roots: Vec<usize> = roots.into_iter().collect();
         let columns = needed.iter().map(|at| at.and_then(|at| roots.binary_search(&at).ok())).collect();
-        let mut read = Vec::with_capacity(roots.len());
-        for &root in &roots {
+        let mut read = Vec::with_capacity(flat.len() + leaves.len());
+        for &root in &flat {
             let takes_texts = contract.columns.iter().zip(&needed).all(|(column, at)| *at != Some(root) || column.takes_texts());
             read.push(Column::new(&group, root, takes_texts)?);
+        }
+        for &leaf in &leaves {
+            read.push(Column::nested(&group, leaf)?);
         }
         let bytes = fetch(&group, &mut read, &memory).await?;
         let batch_rows = fit(&group, &mut read, batch_rows, &memory)?;
         let mut fields: Vec<FieldRef> = group.footer.schema().fields().iter().map(Arc::clone).collect();
         for column in &read {
-            fields[column.root] = Arc::new(fields[column.root].as_ref().clone().with_data_type(column.read_as.clone()));
+            let read_as = if column.is_nested { as_views(fields[column.root].data_type()) } else { column.read_as.clone() };
+            fields[column.root] = Arc::new(fields[column.root].as_ref().clone().with_data_type(read_as));
         }
-        let unchecked = read.iter().enumerate().filter(|(_, column)| column.is_unchecked).map(|(at, _)| at).collect();
+        let place = |column: &Column| roots.binary_search(&column.root).ok();
+        let unchecked = read.iter().filter(|column| column.is_unchecked && !column.is_nested).filter_map(place).collect();
+        let has_unchecked_leaves = read.iter().any(|column| column.is_unchecked && column.is_nested);
         let metadata = Arc::clone(group.footer.metadata());
+        let places: Vec<usize> = read.iter().map(|column| column.leaf).collect();
         let chunks = read.into_iter().map(|column| (column.leaf, column.chunk)).collect();
         let reader = unharmed(|| {
             let descriptor = metadata.file_metadata().schema_descr();
-            let mask = ProjectionMask::roots(descriptor, roots);
+            let mask = ProjectionMask::leaves(descriptor, places);
             let levels = parquet_to_arrow_field_levels(descriptor, mask, Some(&Fields::from(fields)))?;
             let chunks = Fetched { metadata: Arc::clone(&metadata), group: group.index, chunks };
             ParquetRecordBatchReader::try_new_with_row_groups(&levels, &chunks, batch_rows, None)
         });
         let reader = reader.map_err(|why| damaged(&group.file, why))?;
-        Ok(Batches { reader, file: group.file, columns, unchecked, bytes, cut: None, _memory: memory })
+        Ok(Batches {
+            reader,
+            file: Arc::clone(&group.file),
+            columns,
+            unchecked,
+            bytes,
+            group,
+            wanted,
+            roots,
+            has_unchecked_leaves,
+            assembled: None,
+            cut: None,
+            of_cut: Rows { columns: Vec::new(), rows: 0, unread: Vec::new(), elements: None },
+            given: (0, 0),
+            before: (0, 0),
+            empty: 0,
+            batch_rows,
+            nested_memory: memory.another(),
+            _memory: memory,
+        })
     }
 
     /// How many bytes of the file the columns take that are read.
@@ -116,14 +187,57 @@ impl Batches {
         loop {
             let damage = |_| damaged(&self.file, DAMAGED);
             if let Some(part) = self.cut.as_mut().map_or(Ok(None), Cut::next).map_err(damage)? {
+                self.given = (self.given.0 + self.given.1, part.1);
                 return Ok(Some(part));
+            }
+            let (group, wanted, rows) = (&self.group, &self.wanted, self.batch_rows);
+            if let Some(assembled) = &mut self.assembled
+                && let Some(mut rows) = assembled.next(&group.nested, wanted, rows).map_err(damage)?
+            {
+                self.cut = Some(Cut::of(std::mem::take(&mut rows.columns), rows.rows));
+                (self.of_cut, self.given) = (rows, (0, 0));
+                continue;
             }
             let reader = &mut self.reader;
             let Some(batch) = unharmed(|| reader.next().transpose()).map_err(|why| damaged(&self.file, why))? else { return Ok(None) };
             self.check_texts(&batch)?;
+            self.before = (self.before.0 + self.before.1, batch.num_rows() as u64);
             let columns = self.columns.iter().map(|at| at.map(|at| Arc::clone(batch.column(at)))).collect();
-            self.cut = Some(Cut::of(columns, batch.num_rows()));
+            let root = |root: usize| self.roots.binary_search(&root).ok().map(|at| Arc::clone(batch.column(at)));
+            let assembled = Assembled::of(&group.nested, wanted, columns, root, &batch).map_err(damage)?;
+            self.hold_nested(&batch)?;
+            self.empty += assembled.empty();
+            self.assembled = Some(assembled);
         }
+    }
+
+    /// Counts what the nested values of a batch take, of which nobody knows before how many a row has.
+    fn hold_nested(&self, batch: &RecordBatch) -> Result<()> {
+        let nested = batch.columns().iter().filter(|array| array.data_type().is_nested());
+        let bytes: usize = nested.map(|array| array.get_array_memory_size()).sum();
+        let held = if bytes == 0 { Ok(()) } else { self.nested_memory.reach(bytes) };
+        held.map_err(|error| failed(&format!("nested values of row group {} of {}", self.group.index + 1, self.file.shown), &error))
+    }
+
+    /// What could not be taken out of the rows that were given last, by row and column of the contract, and why.
+    pub fn unread(&self) -> Unread {
+        let (first, count) = self.given;
+        let of_part = self.of_cut.unread.iter().filter(|(row, ..)| (first..first + count).contains(row));
+        of_part.map(|(row, column, reason)| (row - first, *column, *reason)).collect()
+    }
+
+    /// Where a row of those stands that were given last.
+    pub fn place(&self, row: usize) -> RowPlace {
+        let row = self.given.0 + row;
+        match self.of_cut.elements.as_ref().and_then(|elements| elements.get(row)) {
+            Some((parent, element)) => RowPlace { row: self.before.0 + u64::from(*parent), element: Some(*element) },
+            None => RowPlace { row: self.before.0 + row as u64, element: None },
+        }
+    }
+
+    /// How many rows of the file had no element so far, where elements are rows.
+    pub fn without_rows(&self) -> u64 {
+        self.empty
     }
 
     /// Looks at what is read as text without being declared as UTF-8.
@@ -137,88 +251,19 @@ impl Batches {
                 return Err(damaged(&self.file, DAMAGED));
             }
         }
-        Ok(())
+        let nested = || batch.columns().iter().filter(|array| array.data_type().is_nested());
+        let is_text = !self.has_unchecked_leaves || nested().all(|array| is_text_throughout(&array.to_data()));
+        if is_text { Ok(()) } else { Err(damaged(&self.file, DAMAGED)) }
     }
 }
 
-/// A column of a row group that is read.
-struct Column {
-    root: usize,
-    leaf: usize,
-    name: String,
-    place: Range<u64>,
-    chunk: Chunk,
-    physical_type: Type,
-    /// The type that it is read as.
-    read_as: DataType,
-    /// Whether its texts may be read as numbers of the dictionary's.
-    may_be_keyed: bool,
-    is_unchecked: bool,
-    /// The bytes of each value of a fixed length.
-    width: usize,
-}
-
-impl Column {
-    fn new(group: &RowGroup, root: usize, takes_texts: bool) -> Result<Self> {
-        let metadata = group.footer.metadata();
-        let field = group.footer.schema().field(root);
-        let leaf = group.footer.leaf_of(root).ok_or_else(|| damaged(&group.file, DAMAGED))?;
-        let described = metadata.file_metadata().schema_descr().column(leaf);
-        let chunk = metadata.row_group(group.index).column(leaf);
-        let refused = |why| Err(damaged(&group.file, why));
-        if chunk.file_path().is_some_and(|path| !path.is_empty()) {
-            return refused(ELSEWHERE);
-        }
-        if !inflate::is_known(chunk.compression()) {
-            return refused(UNKNOWN_CODEC);
-        }
-        let Some(place) = place_of(chunk, group.file.meta.size) else { return refused(OUTSIDE) };
-        let Some(values) = usize::try_from(chunk.num_values()).ok().filter(|values| *values as u64 == group.rows()) else {
-            return refused(OTHER_ROWS);
-        };
-        let width = usize::try_from(described.type_length()).unwrap_or(0);
-        let physical_type = described.physical_type();
-        let is_text = physical_type == Type::BYTE_ARRAY;
-        let read_as = match field.data_type() {
-            DataType::Utf8 if is_text => DataType::Utf8View,
-            DataType::Binary if is_text => DataType::BinaryView,
-            held => held.clone(),
-        };
-        let is_utf8 = described.converted_type() == ConvertedType::UTF8;
-        let least_value_bytes = match physical_type {
-            Type::BOOLEAN => 0,
-            Type::INT32 | Type::FLOAT | Type::BYTE_ARRAY => 4,
-            Type::INT64 | Type::DOUBLE => 8,
-            Type::INT96 => 12,
-            Type::FIXED_LEN_BYTE_ARRAY => width,
-        };
-        let may_miss = described.max_def_level() > 0;
-        Ok(Column {
-            root,
-            leaf,
-            name: shown::column(field.name()).into_owned(),
-            place,
-            may_be_keyed: read_as == DataType::Utf8View && is_utf8 && takes_texts,
-            is_unchecked: read_as == DataType::Utf8View && !is_utf8,
-            chunk: Chunk { bytes: bytes::Bytes::new(), codec: chunk.compression(), may_miss, values, least_value_bytes },
-            physical_type,
-            read_as,
-            width,
-        })
+/// Whether all nested texts are UTF-8.
+fn is_text_throughout(data: &ArrayData) -> bool {
+    if data.data_type() == &DataType::Utf8View {
+        let views = StringViewArray::from(data.clone()).to_binary_view();
+        return (0..views.len()).all(|row| views.is_null(row) || std::str::from_utf8(views.value(row)).is_ok());
     }
-
-    fn is_view(&self) -> bool {
-        matches!(self.read_as, DataType::Utf8View | DataType::BinaryView)
-    }
-}
-
-/// Where the bytes of a chunk are; none when they are not in the file.
-fn place_of(chunk: &ColumnChunkMetaData, size: u64) -> Option<Range<u64>> {
-    // Some writers name a place for a dictionary that they have not written.
-    let dictionary = chunk.dictionary_page_offset().filter(|at| *at > 0 && *at < chunk.data_page_offset());
-    let begin = u64::try_from(dictionary.unwrap_or(chunk.data_page_offset())).ok()?;
-    let end = begin.checked_add(u64::try_from(chunk.compressed_size()).ok()?)?;
-    (end <= size).then_some(begin..end)
+    data.child_data().iter().all(is_text_throughout)
 }
 
 /// Fetches the chunks of columns, and holds what they take.
@@ -269,6 +314,7 @@ fn fit(group: &RowGroup, columns: &mut [Column], batch_rows: usize, memory: &Res
     }
     let of_batch = |rows: usize| {
         let of_column = |(at, column): (usize, &Column)| {
+            let rows = rows.saturating_mul(column.a_row);
             let pages = if column.is_view() { surveys[at].window_bytes(rows) } else { 0 };
             rows.saturating_mul(value_bytes[at]).saturating_add(pages)
         };

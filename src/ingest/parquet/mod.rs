@@ -6,6 +6,8 @@ mod delta;
 mod footer;
 mod header;
 mod inflate;
+mod leaf;
+mod nested;
 mod pages;
 mod texts;
 mod thrift;
@@ -24,7 +26,10 @@ use super::column::ContractColumn;
 use super::contract::Contract;
 use super::extract::of_file;
 use super::format;
+use super::nested::NESTED;
+use super::nested::leaves::Misfit;
 use super::text::Blocks;
+use super::ways::Way;
 use damage::{DAMAGED, damaged, unharmed};
 
 use crate::config::{ColumnType, SourceFormat};
@@ -34,7 +39,9 @@ use crate::error::{Error, Message, Result};
 use crate::shown;
 use crate::storage::File;
 
-pub use batches::Batches;
+use nested::{EachList, Nested, Where};
+
+pub use batches::{Batches, RowPlace};
 pub use damage::is_decoding;
 pub use texts::PART_BYTES;
 
@@ -54,6 +61,8 @@ pub struct RowGroup {
     pub first_row: u64,
     /// For every column of the contract its place in the file.
     pub positions: Arc<Vec<Option<usize>>>,
+    /// Where the columns of the contract are that are nested in it.
+    nested: Arc<Nested>,
 }
 
 /// What the end of a file says of it.
@@ -101,10 +110,25 @@ impl RowGroup {
     /// The bytes of the file that columns of the contract take, as it says.
     pub fn bytes_of(&self, columns: &[usize]) -> u64 {
         let mut leaves: Vec<usize> = columns.iter().filter_map(|&column| self.footer.leaf_of(self.positions[column]?)).collect();
+        let nested = columns.iter().filter_map(|&column| self.nested.columns[column].as_ref());
+        leaves.extend(nested.flat_map(|column| &column.places).flat_map(|place| self.leaves_of(place)));
+        leaves.extend(self.nested.each.as_ref().map(|each| each.leaf));
         leaves.sort_unstable();
         leaves.dedup();
         let group = self.footer.metadata().row_group(self.index);
         leaves.into_iter().map(|leaf| group.column(leaf).compressed_size().unsigned_abs()).fold(0, u64::saturating_add)
+    }
+
+    /// More rows than it has for certain: elements, where these are rows.
+    pub fn most_rows(&self) -> u64 {
+        let chunk = |each: &nested::EachList| self.footer.metadata().row_group(self.index).column(each.leaf).num_values();
+        self.nested.each.as_ref().map_or_else(|| self.rows(), |each| u64::try_from(chunk(each)).unwrap_or_default())
+    }
+
+    /// The leaves of a place: its own, or that of a column that is not nested.
+    fn leaves_of(&self, place: &nested::NestedPlace) -> Vec<usize> {
+        let flat = if place.leaves.is_empty() { place.root.and_then(|root| self.footer.leaf_of(root)) } else { None };
+        place.leaves.iter().copied().chain(flat).collect()
     }
 
     fn chunk_of(&self, column: usize) -> Option<&ColumnChunkMetaData> {
@@ -174,11 +198,13 @@ fn with_our_types(footer: &Arc<ParquetMetaData>) -> parquet::errors::Result<Foot
     let fields = arrow.schema().fields();
     let descriptor = footer.file_metadata().schema_descr();
     let mut held: Vec<DataType> = fields.iter().map(|field| field.data_type().clone()).collect();
-    for leaf in 0..descriptor.num_columns() {
-        let (column, root) = (descriptor.column(leaf), descriptor.get_column_root_idx(leaf));
-        if column.physical_type() == Type::INT96 && matches!(held[root], DataType::Timestamp(..)) {
-            held[root] = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-        }
+    let wide: Vec<usize> = (0..descriptor.num_columns()).filter(|leaf| descriptor.column(*leaf).physical_type() == Type::INT96).collect();
+    let mut next = 0;
+    for held in held.iter_mut().filter(|_| !wide.is_empty()) {
+        *held = nested::with_leaves(held, &mut next, &|leaf, held| match held {
+            DataType::Timestamp(..) if wide.contains(&leaf) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            other => other.clone(),
+        });
     }
     let field = |(field, held): (&FieldRef, DataType)| field.as_ref().clone().with_data_type(held);
     let schema = Schema::new(fields.iter().zip(held).map(field).collect::<Vec<_>>());
@@ -186,7 +212,7 @@ fn with_our_types(footer: &Arc<ParquetMetaData>) -> parquet::errors::Result<Foot
 }
 
 /// Refuses a file whose columns hold what can be none of their declared types.
-fn refuse_misfits(file: &File, footer: &Footer, contract: &Contract, positions: &[Option<usize>]) -> Result<()> {
+fn refuse_misfits(file: &File, footer: &Footer, contract: &Contract, positions: &[Option<usize>], nested: &Nested) -> Result<()> {
     let descriptor = footer.metadata().file_metadata().schema_descr();
     let is_uuid = |at: usize| footer.leaf_of(at).is_some_and(|leaf| descriptor.column(leaf).logical_type_ref() == Some(&LogicalType::Uuid));
     let mut message = Message::new(format!("{} does not fit its contract", file.shown));
@@ -198,12 +224,52 @@ fn refuse_misfits(file: &File, footer: &Footer, contract: &Contract, positions: 
         }
         if let Err(hint) = column.fits(held) {
             let name = shown::column(footer.schema().field(at).name());
-            message = message.detail(format!("the column `{name}` holds {}, which is no {}", in_words(held), column.column_type));
+            message = message.detail(format!("the column `{name}` holds {}, which is no {}", in_words(held), column.type_in_words()));
             hints.push(hint);
+        }
+    }
+    for (column, nested) in contract.columns.iter().zip(&nested.columns).filter_map(|(column, nested)| Some((column, nested.as_ref()?))) {
+        for place in &nested.places {
+            let is_uuid = column.column_type == ColumnType::String && is_uuid_leaf(footer, &place.leaves) && !place.held.is_nested();
+            if let Err(hint) = if is_uuid { Ok(()) } else { column.fits(&place.held) } {
+                let (name, held) = (shown::column(&place.name), in_words(&place.held));
+                message = message.detail(format!("`{name}` holds {held}, which is no {}", column.type_in_words()));
+                hints.push(hint);
+            }
         }
     }
     hints.dedup();
     if hints.is_empty() { Ok(()) } else { Err(Error::Refused(message.hint(hints.join("; ")))) }
+}
+
+fn is_uuid_leaf(footer: &Footer, leaves: &std::collections::BTreeSet<usize>) -> bool {
+    let descriptor = footer.metadata().file_metadata().schema_descr();
+    let is_uuid = |leaf: &usize| descriptor.column(*leaf).logical_type_ref() == Some(&LogicalType::Uuid);
+    // The last leaf is the value: those before it tell entries apart.
+    leaves.last().is_some_and(is_uuid)
+}
+
+/// Refuses a file in which the list is not whose elements are rows.
+fn no_list(file: &File, contract: &Contract, misfit: Misfit) -> Error {
+    let each = contract.each.as_ref().map_or("", |each| &each.shown);
+    let what = match misfit {
+        Misfit::Missing => format!("{} has no `{each}`", file.shown),
+        Misfit::Shape(_) => format!("{}: `{each}` is no list of records or values", file.shown),
+    };
+    Error::Refused(Message::new(what).hint("`each` is the path of the list whose elements are rows: correct it, or leave it out"))
+}
+
+/// Refuses a file whose types a path does not fit.
+fn wrong_path(file: &File, name: &str, reason: &str) -> Error {
+    let (what, hint) = if reason == NESTED {
+        (
+            "leads into a list, and not to one of its elements",
+            "name the element, as in `items[0].sku` or `items[key=text].value`, or say `each: items`",
+        )
+    } else {
+        ("leads to an element of what is no list", "write a member with a full stop, as in `device.category`")
+    };
+    Error::Refused(Message::new(format!("{}: `{}` {what}", file.shown, shown::column(name))).hint(hint))
 }
 
 /// What a file's column holds, for people.
@@ -240,43 +306,47 @@ fn split(file: &File, footer: Footer, contract: &Contract) -> Result<Vec<RowGrou
     for (at, name) in names.iter().enumerate() {
         places.entry(name).and_modify(|(_, is_twice)| *is_twice = true).or_insert((at, false));
     }
-    let positions: Vec<_> = contract.columns.iter().map(|column| column.find(|name| places.get(name).map(|(at, _)| *at))).collect();
-    let path_into = |name: &&String| {
-        let root = name.split_once('.').and_then(|(root, _)| places.get(root));
-        root.is_some_and(|(at, _)| fields[*at].data_type().is_nested())
-    };
-    let unread = contract.columns.iter().zip(&positions).filter(|(_, position)| position.is_none());
-    if let Some(path) = unread.flat_map(|(column, _)| &column.names).find(path_into) {
-        let message = Message::new(format!("{}: `{path}` lies within a nested column, and nested values are not read", file.shown));
-        return Err(Error::Refused(message.hint("have the file exported with one plain value a column")));
+    let each = EachList::find(contract, &footer).map_err(|misfit| no_list(file, contract, misfit))?;
+    let (mut positions, mut nested) = (Vec::with_capacity(contract.columns.len()), Vec::with_capacity(contract.columns.len()));
+    for column in &contract.columns {
+        let (position, places) = match nested::find(column, |name| places.get(name).map(|(at, _)| *at), each.as_ref(), &footer) {
+            Where::Flat(at) => (Some(at), None),
+            Where::Nested(places) => (None, Some(places)),
+            Where::Nowhere => (None, None),
+            Where::Misfit(name, reason) => return Err(wrong_path(file, &name, reason)),
+        };
+        positions.push(position);
+        nested.push(places);
     }
-    refuse_missing(file, contract, &positions, &names)?;
-    let is_twice = |name: &&String| places.get(name.as_str()).is_some_and(|(_, is_twice)| *is_twice);
-    if let Some(twice) = contract.columns.iter().flat_map(|column| &column.names).find(is_twice) {
+    let nested = Nested { columns: nested, each };
+    let is_there: Vec<bool> = positions.iter().zip(&nested.columns).map(|(flat, nested)| flat.is_some() || nested.is_some()).collect();
+    refuse_missing(file, contract, &is_there, &names)?;
+    let is_twice = |name: &&str| places.get(name).is_some_and(|(_, is_twice)| *is_twice);
+    let roots = contract.columns.iter().flat_map(|column| &column.ways).filter_map(Way::root);
+    let named = contract.columns.iter().flat_map(|column| &column.names).map(String::as_str);
+    if let Some(twice) = named.chain(roots).find(is_twice) {
         let message = Message::new(format!("{} has two columns called `{twice}`", file.shown));
         return Err(Error::Refused(message.hint("have the file exported with one of them, or with names of their own")));
     }
     contract.refuse_unknown(&file.shown, &names)?;
-    refuse_misfits(file, &footer, contract, &positions)?;
-    let (file, footer, positions) = (Arc::new(file.clone()), Arc::new(footer), Arc::new(positions));
+    refuse_misfits(file, &footer, contract, &positions, &nested)?;
+    let (file, footer, positions, nested) = (Arc::new(file.clone()), Arc::new(footer), Arc::new(positions), Arc::new(nested));
     let mut first_row = 1_u64;
     let mut groups = Vec::with_capacity(footer.metadata().num_row_groups());
     for (index, group) in footer.metadata().row_groups().iter().enumerate() {
         let rows = u64::try_from(group.num_rows()).ok().and_then(|rows| first_row.checked_add(rows));
         let Some(next_row) = rows.filter(|next| i64::try_from(*next).is_ok()) else { return Err(damaged(&file, DAMAGED)) };
-        let (file, footer, positions) = (Arc::clone(&file), Arc::clone(&footer), Arc::clone(&positions));
-        groups.push(RowGroup { file, footer, index, first_row, positions });
+        let (file, footer, positions, nested) = (Arc::clone(&file), Arc::clone(&footer), Arc::clone(&positions), Arc::clone(&nested));
+        groups.push(RowGroup { file, footer, index, first_row, positions, nested });
         first_row = next_row;
     }
     Ok(groups)
 }
 
 /// Refuses a file that lacks columns.
-fn refuse_missing(file: &File, contract: &Contract, positions: &[Option<usize>], names: &[&str]) -> Result<()> {
-    let missing = |(column, position): (&ContractColumn, &Option<usize>)| {
-        (position.is_none() && !column.optional).then(|| column.in_files().to_owned())
-    };
-    let missing: Vec<String> = contract.columns.iter().zip(positions).filter_map(missing).collect();
+fn refuse_missing(file: &File, contract: &Contract, is_there: &[bool], names: &[&str]) -> Result<()> {
+    let missing = |(column, is_there): (&ContractColumn, &bool)| (!is_there && !column.optional).then(|| column.in_files().to_owned());
+    let missing: Vec<String> = contract.columns.iter().zip(is_there).filter_map(missing).collect();
     if missing.is_empty() {
         return Ok(());
     }

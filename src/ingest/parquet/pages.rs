@@ -20,6 +20,8 @@ pub struct Chunk {
     pub codec: Compression,
     /// Whether values may be missing, so that each page says which are.
     pub may_miss: bool,
+    /// Whether a row may have several values, so that each page says which are of one.
+    pub repeats: bool,
     /// How many values there are, missing ones among them.
     pub values: usize,
     /// The least that a value takes in a dictionary.
@@ -169,8 +171,14 @@ impl Chunk {
         let begin = match header.page {
             header::Page::DataV2 { definition_bytes, repetition_bytes, .. } => definition_bytes as usize + repetition_bytes as usize,
             header::Page::Data { levels: Encoding::RLE, .. } if self.may_miss => {
-                u32::from_le_bytes(page.get(..4)?.try_into().ok()?) as usize + 4
+                let behind = |begin: usize| {
+                    let length = u32::from_le_bytes(page.get(begin..begin.checked_add(4)?)?.try_into().ok()?) as usize;
+                    begin.checked_add(length)?.checked_add(4)
+                };
+                behind(if self.repeats { behind(0)? } else { 0 })?
             }
+            // More bits for what repeats: nobody has written such pages for long.
+            header::Page::Data { .. } if self.may_miss && self.repeats => return None,
             // One bit a value, in a way that was given up long ago.
             header::Page::Data { values, .. } if self.may_miss => (values as usize).div_ceil(8),
             _ => 0,
@@ -220,7 +228,7 @@ impl Pages {
                 return None;
             }
             if let header::Page::DataV2 { values, nulls, rows, .. } = header.page
-                && (nulls > values || rows != values)
+                && (nulls > values || rows > values || (rows != values && !self.chunk.repeats))
             {
                 return None;
             }
@@ -307,7 +315,11 @@ impl PageReader for Pages {
         let header = self.next_header().ok_or_else(damage)?;
         Ok(header.map(|header| {
             let values = header.page.data().map(|(values, _)| values as usize);
-            PageMetadata { num_rows: values, num_levels: values, is_dict: values.is_none() }
+            let rows = match header.page {
+                header::Page::DataV2 { rows, .. } => Some(rows as usize),
+                _ => values.filter(|_| !self.chunk.repeats),
+            };
+            PageMetadata { num_rows: rows, num_levels: values, is_dict: values.is_none() }
         }))
     }
 
@@ -356,7 +368,14 @@ mod tests {
     }
 
     fn chunk(pages: &[Vec<u8>], values: usize) -> Chunk {
-        Chunk { bytes: pages.concat().into(), codec: Compression::UNCOMPRESSED, may_miss: false, values, least_value_bytes: 4 }
+        Chunk {
+            bytes: pages.concat().into(),
+            codec: Compression::UNCOMPRESSED,
+            may_miss: false,
+            repeats: false,
+            values,
+            least_value_bytes: 4,
+        }
     }
 
     const PLAIN: i32 = 0;
