@@ -3,6 +3,8 @@
 mod check;
 mod column;
 mod load;
+mod names;
+mod parts;
 mod pipeline;
 mod profile;
 mod repair;
@@ -18,6 +20,7 @@ mod yaml;
 pub use check::{AcceptedValues, Change, Check, CheckKind, KINDS, RowBounds, SegmentBounds, Severity, TableColumns};
 pub use column::{Column, ColumnType, Consent, OnError};
 pub use load::{Lost, Model, Project, Read, load, read, read_files, variables};
+pub use parts::Parts;
 pub use pipeline::{
     Channel, IdentifierType, Identity, Keep, Outputs, Parameter, Pipeline, ReferenceTable, Segment, SegmentSet, SetKind, Standalone,
     TableOutput,

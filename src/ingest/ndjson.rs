@@ -143,18 +143,16 @@ impl JsonColumn {
     #[inline]
     fn read_number<'a>(&self, number: &'a str) -> Result<Cow<'a, str>, &'static str> {
         let as_written = Cow::Borrowed(number);
-        // Digits alone mean the same everywhere, but for a zero below zero.
-        if self.numbers == JsonNumbers::AsWritten || (number != "-0" && !number.contains(['.', 'e', 'E'])) {
+        // Digits alone mean the same everywhere but in percent, and but for a zero below zero.
+        let is_percent = matches!(self.numbers, JsonNumbers::Plain { is_percent: true, .. });
+        if self.numbers == JsonNumbers::AsWritten || (number != "-0" && !is_percent && !number.contains(['.', 'e', 'E'])) {
             return Ok(as_written);
         }
         match self.numbers {
             JsonNumbers::AsWritten => Ok(as_written),
             JsonNumbers::Whole => Ok(number::whole_digits(number).map_or(as_written, Cow::Owned)),
             JsonNumbers::WholeAlone(reason) => number::whole_digits(number).map(Cow::Owned).ok_or(reason),
-            JsonNumbers::Plain('.') => Ok(number::plain(number).map_or(as_written, Cow::Owned)),
-            JsonNumbers::Plain(point) => {
-                Ok(number::plain(number).map_or(as_written, |plain| Cow::Owned(plain.replace('.', point.encode_utf8(&mut [0; 4])))))
-            }
+            numbers @ JsonNumbers::Plain { .. } => Ok(Cow::Owned(numbers.written(number))),
         }
     }
 }
