@@ -172,16 +172,36 @@ impl<'a> Written<'a> {
     }
 }
 
+/// A number in percent of a plain one, such as `12.5` for `0.125`; none with more than 100 digits.
+pub fn hundredfold(text: &str) -> Option<String> {
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    plain(&format!("{mantissa}e{}", exponent.parse::<i32>().ok()?.checked_add(2)?))
+}
+
+/// A plain number that is so many percent, such as `0.125` for `12.5`.
+pub fn hundredth(plain: &str) -> String {
+    let (negative, unsigned) = signed(plain);
+    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
+    let padded = format!("{whole:0>3}");
+    let (whole, hundredths) = padded.split_at(padded.len() - 2);
+    format!("{}{whole}.{hundredths}{fraction}", if negative { "-" } else { "" })
+}
+
 /// How an extract writes numbers, told by how it writes 1234.56.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NumberFormat {
     thousands: Option<char>,
     point: char,
+    /// Whether the groups before the last have two digits, as in India.
+    is_indian: bool,
 }
 
 impl NumberFormat {
-    /// Reads how 1234.56 is written, such as `1.234,56`.
+    /// Reads how 1234.56 is written, such as `1.234,56`, or 1234567.89 where other groups than the last have two digits: `12,34,567.89`.
     pub fn of(text: &str) -> Option<Self> {
+        if let Some(western) = text.strip_prefix("12").and_then(western) {
+            return Self::of(&western).map(|format| NumberFormat { is_indian: true, ..format });
+        }
         let rest = text.strip_prefix('1')?;
         let (thousands, rest) = match rest.strip_prefix("234") {
             Some(rest) => (None, rest),
@@ -191,9 +211,9 @@ impl NumberFormat {
             }
         };
         let point = rest.chars().next()?;
-        let fits = |separator: char| !separator.is_alphanumeric() && !['+', '-'].contains(&separator);
+        let fits = |separator: char| !separator.is_alphanumeric() && !['+', '-', '\u{2212}', '(', ')', '%'].contains(&separator);
         let valid = rest.strip_prefix(point)? == "56" && Some(point) != thousands && fits(point) && thousands.is_none_or(fits);
-        valid.then_some(NumberFormat { thousands, point })
+        valid.then_some(NumberFormat { thousands, point, is_indian: false })
     }
 
     /// The part before the fraction.
@@ -219,11 +239,12 @@ impl NumberFormat {
         let begin = plain.len();
         // Digits since the last separator, and whether there was one.
         let (mut run, mut grouped) = (0, false);
+        let group = if self.is_indian { 2 } else { 3 };
         for c in whole.chars() {
             if c.is_ascii_digit() {
                 plain.push(c);
                 run += 1;
-            } else if self.separates(c) && (1..=3).contains(&run) && (!grouped || run == 3) {
+            } else if self.separates(c) && (1..=group).contains(&run) && (!grouped || run == group) {
                 (run, grouped) = (0, true);
             } else {
                 return false;
@@ -250,8 +271,19 @@ impl NumberFormat {
     /// Whether a character stands between thousands. A space is any of those that are written there, and so is an apostrophe.
     fn separates(self, c: char) -> bool {
         let alike = |these: &[char]| self.thousands.is_some_and(|one| these.contains(&one)) && these.contains(&c);
-        self.thousands == Some(c) || alike(&[' ', '\u{a0}', '\u{202f}', '\u{2009}']) || alike(&['\'', '\u{2019}'])
+        self.thousands == Some(c) || alike(&SPACES) || alike(&['\'', '\u{2019}'])
     }
+}
+
+/// The spaces that are written between thousands, and between a number and its currency: the plain one, and those where no line is broken or
+/// that are as wide as a digit or narrower.
+pub const SPACES: [char; 5] = [' ', '\u{a0}', '\u{2007}', '\u{2009}', '\u{202f}'];
+
+/// What is left of 1234567.89 in groups of two, after its first group, as 1234.56 would be written.
+fn western(rest: &str) -> Option<String> {
+    let separator = rest.chars().next()?;
+    let point = rest.strip_prefix(separator)?.strip_prefix("34")?.strip_prefix(separator)?.strip_prefix("567")?.strip_suffix("89")?;
+    Some(format!("1{separator}234{point}56"))
 }
 
 #[cfg(test)]
@@ -377,7 +409,21 @@ mod tests {
             [read("1.234,56", "-1.234.567"), read("1.234,56", ",5"), read("1 234,56", "1\u{a0}234,5")].map(Option::unwrap),
             ["-1234567", ".5", "1234.5"]
         );
-        for sample in ["1234", "1.234.56", "12,34", "1234,5", "1234456", "1-234,56", ""] {
+        for (text, known) in [
+            ("12,34,567.89", Some("1234567.89")),
+            ("1,00,000", Some("100000")),
+            ("99,999.5", Some("99999.5")),
+            ("1234567", Some("1234567")),
+        ] {
+            assert_eq!(read("12,34,567.89", text).as_deref(), known, "{text}");
+        }
+        for text in ["1,234,567", "123,456", "1,23,45", "1,2345", "12,34,56.7", "12,345,678"] {
+            assert_eq!(read("12,34,567.89", text), None, "{text}");
+        }
+        assert_eq!(read("1,234.56", "12,34,567.89"), None);
+        for sample in
+            ["1234", "1.234.56", "12,34", "1234,5", "1234456", "1-234,56", "", "12,34,567", "12,34.567,89", "1234(56", "12.34.567.89"]
+        {
             assert_eq!(NumberFormat::of(sample), None, "{sample}");
         }
     }

@@ -11,6 +11,8 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 
 use super::declared_type::DeclaredType;
+use super::names::{Names, one_or_several};
+use super::parts::Parts;
 use super::spanned::{Literal, Spanned, Text};
 use crate::diagnostic::nearest;
 
@@ -57,10 +59,27 @@ pub struct Column {
     #[serde(default)]
     #[schemars(with = "IndexMap<String, Literal>")]
     pub values: IndexMap<String, Spanned<String>>,
-    /// How extracts write the value, if not in ISO 8601 or like `1234.56`. For a date or timestamp: a pattern such as `%d/%m/%Y %H:%M`, or
-    /// the unit in which it counts from 1970 (`epoch_s`, `epoch_ms` or `epoch_us`). For a number: how 1234.56 is written, such as `1.234,56`.
+    /// Values that extracts have in this column where there is none, instead of the source's or the pipeline's `null_values`. In a column of
+    /// text they are null exactly as they are written here; in others in any case, and with or without space around them.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<Literal>>")]
+    pub null_values: Option<Vec<Spanned<String>>>,
+    /// Whether space around the texts of this column is left off, and a text of nothing else is null. By default as the source says.
+    #[serde(default)]
+    pub trim: Option<Spanned<bool>>,
+    /// How extracts write the value, if not in ISO 8601 or like `1234.56`. For a date or timestamp: a pattern such as `%d/%m/%Y %H:%M`; the
+    /// unit in which it counts from 1970 (`epoch_s`, `epoch_ms`, `epoch_us`, `epoch_ns` or `epoch_days`); or `serial_1900` or `serial_1904`
+    /// for the days of a spreadsheet. For a number: how 1234.56 is written, such as `1.234,56`, `€ 1.234,56`, `(1,234.56)` where negative
+    /// numbers are in parentheses, `1234.56-` where their sign comes last, or `1234.56%` for percent.
     #[serde(default)]
     pub format: Option<Spanned<String>>,
+    /// The columns of the files that make up the timestamp, instead of `from`: its date, and its time of day or its zone. The format is that
+    /// of the date and the time of day with one space between them.
+    #[serde(default)]
+    pub parts: Option<Spanned<Parts>>,
+    /// The time zone of times without an offset in this column, if it is not the pipeline's: an IANA name, or an offset such as `+01:00`.
+    #[serde(default)]
+    pub zone: Option<Spanned<String>>,
     /// The smallest value that is accepted. By default, a date or timestamp must be in the years 1900 to 2200, or be 9999-12-31.
     #[serde(default)]
     #[schemars(with = "Option<Literal>")]
@@ -207,14 +226,6 @@ impl<'de> Deserialize<'de> for ColumnType {
 /// A column as the pipeline file writes it: a type alone, or all that there is to say of it.
 struct ShortOrLong(Column);
 
-/// One name or several.
-#[derive(Deserialize, JsonSchema)]
-#[serde(untagged)]
-enum Names {
-    One(String),
-    Several(Vec<String>),
-}
-
 /// Reads columns, each short or long.
 pub(super) fn columns<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IndexMap<String, Column>, D::Error> {
     let columns = IndexMap::<String, ShortOrLong>::deserialize(deserializer)?;
@@ -224,14 +235,6 @@ pub(super) fn columns<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Inde
 /// The schema of what [`columns`] reads.
 pub(super) fn columns_schema(generator: &mut SchemaGenerator) -> Schema {
     IndexMap::<String, ShortOrLong>::json_schema(generator)
-}
-
-fn one_or_several<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Text>, D::Error> {
-    let names = match Names::deserialize(deserializer)? {
-        Names::One(name) => vec![name],
-        Names::Several(names) => names,
-    };
-    Ok(names.into_iter().map(Text::of).collect())
 }
 
 impl<'de> Deserialize<'de> for ShortOrLong {
@@ -291,6 +294,16 @@ impl JsonSchema for ColumnType {
 }
 
 impl Column {
+    /// The column of the files that holds a part of this one.
+    pub fn part(&self, from: &[Text]) -> Self {
+        Column { from: from.to_vec(), optional: self.optional, personal: self.personal, ..Column::of_type(ColumnType::String.into()) }
+    }
+
+    /// Its names in the files as they are written: those of its date, if it has parts.
+    pub fn read_from(&self) -> &[Text] {
+        self.parts.as_ref().map_or(&self.from, |parts| &parts.value.date)
+    }
+
     /// A column of which nothing but the type is said.
     fn of_type(column_type: DeclaredType) -> Self {
         Column {
@@ -303,7 +316,11 @@ impl Column {
             optional: false,
             accepted: Vec::new(),
             values: IndexMap::new(),
+            null_values: None,
+            trim: None,
             format: None,
+            parts: None,
+            zone: None,
             min: None,
             max: None,
             pattern: None,

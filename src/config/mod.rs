@@ -5,6 +5,8 @@ mod column;
 mod declared_type;
 mod load;
 mod member_path;
+mod names;
+mod parts;
 mod pipeline;
 mod profile;
 mod repair;
@@ -22,6 +24,7 @@ pub use column::{Column, ColumnType, Consent, OnError};
 pub use declared_type::DeclaredType;
 pub use load::{Lost, Model, Project, Read, load, read, read_files, variables};
 pub use member_path::{MemberPath, NoPath, Step};
+pub use parts::Parts;
 pub use pipeline::{
     Channel, IdentifierType, Identity, Keep, Outputs, Parameter, Pipeline, ReferenceTable, Segment, SegmentSet, SetKind, Standalone,
     TableOutput,

@@ -226,6 +226,8 @@ impl<'a> Checker<'a> {
         let may_be = |kind| branches.iter().any(|branch| allows(branch, kind));
         let free_text = branches.iter().any(|branch| allows(branch, Kind::Text) && accepted(branch).is_empty());
         let hint = match kind {
+            // Of a list: `NULL` without quotes is nothing to YAML.
+            Kind::Nothing if place.key.is_none() && free_text && !written.is_empty() => Some(format!("put it in quotes: '{written}'")),
             Kind::Truth | Kind::Integer | Kind::Number if free_text => Some(format!("put it in quotes: '{written}'")),
             Kind::Text if may_be(Kind::List) && !written.contains(['\n', ',']) => Some(format!("write it as a list: [{written}]")),
             Kind::Text if may_be(Kind::Truth) => Some("write `true` or `false`".to_owned()),

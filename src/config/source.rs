@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::column::{Column, columns, columns_schema};
-use super::spanned::Spanned;
+use super::spanned::{Literal, Spanned};
 
 /// An extract that another system writes, and its contract.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -32,6 +32,14 @@ pub struct Source {
     /// The columns that identify a row. Of several rows with the same key, the latest by event time is kept.
     #[serde(default)]
     pub key: Vec<Spanned<String>>,
+    /// Values that the source's files have where there is none, instead of the pipeline's `null_values`. In columns of text they are null
+    /// exactly as they are written here; in others in any case, and with or without space around them. An empty list turns them off.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<Literal>>")]
+    pub null_values: Option<Vec<Spanned<String>>>,
+    /// Whether space around texts is left off, and a text of nothing else is null. By default texts are read as they are.
+    #[serde(default)]
+    pub trim: bool,
     /// How many rows may be rejected before the run is refused.
     #[serde(default)]
     pub reject_budget: RejectBudget,

@@ -1,5 +1,7 @@
 //! One column of a contract: its names in files, what its values mean, and what they must be.
 
+mod settings;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -11,13 +13,16 @@ use datafusion::common::ScalarValue;
 use regex::Regex;
 
 use super::nested::json::Paths;
-use super::values::{EpochUnit, Format, JsonNumbers, Meaning, Pattern, Years, keyed_text};
+use super::values::{
+    EpochUnit, Format, JsonNumbers, Meaning, NullMarkers, Part, Pattern, Serial, WrittenNumber, Years, keyed_text, part_fits,
+};
 use super::ways::Way;
-use crate::config::{Column, ColumnType, DeclaredType, MemberPath, OnError, Step, Text, Values, parse_scalar, span_of, span_within};
+use crate::config::{
+    Column, ColumnType, DeclaredType, MemberPath, OnError, Spanned, Step, Text, Values, parse_scalar, span_of, span_within,
+};
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::error::{Error, Result};
-use crate::local_time::Time;
-use crate::number::NumberFormat;
+use crate::local_time::{Time, Zone};
 
 /// The size that a compiled pattern may have, so that a pattern cannot exhaust memory.
 const MAX_PATTERN_BYTES: usize = 1024 * 1024;
@@ -56,6 +61,19 @@ pub struct ContractColumn {
     min: Option<Scalar<ArrayRef>>,
     max: Option<Scalar<ArrayRef>>,
     pattern: Option<Regex>,
+    /// Which part of a moment it has in the files, if others have the rest, and whether there is no time of day among these.
+    part: Option<(Part, bool)>,
+}
+
+/// What a source and its pipeline say of values, for columns that say nothing else.
+#[derive(Debug)]
+pub struct Defaults<'a> {
+    /// The pipeline's words for no value, in lower case and without space around them.
+    pub null_values: Arc<BTreeSet<String>>,
+    /// The source's, as it has them.
+    pub of_source: Option<&'a [Spanned<String>]>,
+    /// Whether space around texts is left off.
+    pub trim: bool,
 }
 
 /// What a value says about consent. A stronger answer is greater.
@@ -75,38 +93,45 @@ impl ContractColumn {
         file: &Arc<SourceFile>,
         (name, column): (&str, &Column),
         ways: Vec<Way>,
-        null_values: &Arc<BTreeSet<String>>,
+        defaults: &Defaults<'_>,
         values: &Values,
         problems: &mut Vec<Diagnostic>,
     ) -> Self {
-        let zone = &values.zone;
-        let mut compile = Compiler { file, name, column, values, problems };
+        let mut compile = Compiler { file, name, column, zone: Arc::clone(&values.zone), problems };
+        compile.zone();
+        let zone = &Arc::clone(&compile.zone);
         let (min, max) = (compile.bound(column.min.as_ref()), compile.bound(column.max.as_ref()));
-        let (data_type, item_type) = (column.column_type.arrow(zone.name()), column.column_type.item.arrow(zone.name()));
+        let (data_type, item_type) = (column.column_type.arrow(values.zone.name()), column.column_type.item.arrow(values.zone.name()));
         let day = |bound: &Option<ScalarValue>| match bound {
             Some(ScalarValue::Date32(day)) => *day,
             Some(ScalarValue::TimestampMicrosecond(Some(instant), _)) => Time::Instant(*instant).day(zone),
             _ => None,
         };
-        let meaning = Meaning {
+        let mut meaning = Meaning {
             column_type: column.column_type.item,
             data_type: item_type,
             format: compile.format(),
             zone: Arc::clone(zone),
             words: compile.words(),
-            null_values: Arc::clone(null_values),
+            words_in_any_case: column.column_type.item == ColumnType::Boolean,
+            null_values: compile.null_values(defaults),
+            markers: NullMarkers::default(),
             years: Years::within(zone, day(&min), day(&max)),
         };
+        compile.check_zone(meaning.format.as_ref());
         compile.check_words(&meaning);
+        meaning.markers = compile.markers(&meaning, defaults);
         let no = compile.consent(&meaning);
         let json = compile.json();
         let pattern = compile.pattern();
-        let scalar = |bound: Option<ScalarValue>| bound.and_then(|bound| bound.to_array().ok()).map(Scalar::new);
+        let typed = |bound: ScalarValue| cast(&bound.to_array().ok()?, &meaning.data_type).ok();
+        let scalar = |bound: Option<ScalarValue>| bound.and_then(typed).map(Scalar::new);
+        let (from, (min, max)) = (column.read_from(), (scalar(min), scalar(max)));
         ContractColumn {
             name: name.to_owned(),
-            names: if column.from.is_empty() { vec![name.to_owned()] } else { column.from.iter().map(|name| name.value.clone()).collect() },
+            names: if from.is_empty() { vec![name.to_owned()] } else { from.iter().map(|name| name.value.clone()).collect() },
             ways,
-            shown: column.from.first().map_or(name, Text::shown).to_owned(),
+            shown: from.first().map_or(name, Text::shown).to_owned(),
             required: column.required,
             costs_row: column.required || column.on_error.as_ref().is_some_and(|on_error| on_error.value == OnError::Reject),
             optional: column.optional,
@@ -114,13 +139,14 @@ impl ContractColumn {
             column_type: column.column_type.item,
             is_list: column.column_type.is_list,
             json,
-            data_type,
             no,
             meaning,
             accepted: column.accepted.iter().cloned().collect(),
-            min: scalar(min),
-            max: scalar(max),
+            min,
+            max,
             pattern,
+            data_type,
+            part: None,
         }
     }
 
@@ -168,11 +194,11 @@ impl ContractColumn {
     /// Whether values of this type in a file can break the contract, so that they must be read even where no model reads them.
     /// `has_nulls` tells whether some may be missing, and `range` the smallest and largest as the file stores them, if it says so.
     pub fn can_fail(&self, in_file: &DataType, has_nulls: bool, range: Option<(i64, i64)>) -> bool {
-        let may_miss = self.required && has_nulls;
+        let may_miss = self.required && (has_nulls || self.meaning.markers.may_take());
         let is_bound = !self.accepted.is_empty() || self.min.is_some() || self.max.is_some() || self.pattern.is_some();
         // For every rejected row it must be known whether it carries an opt-out.
-        let is_nested = self.is_list || self.json.is_some();
-        may_miss || is_bound || is_nested || self.is_consent() || self.meaning.can_fail(in_file, range)
+        let is_taken_apart = self.is_list || self.json.is_some() || self.part.is_some();
+        may_miss || is_bound || is_taken_apart || self.is_consent() || self.meaning.can_fail(in_file, range)
     }
 
     /// Whether texts are values of it as they stand.
@@ -185,7 +211,20 @@ impl ContractColumn {
     /// # Errors
     /// What to write instead.
     pub fn fits(&self, in_file: &DataType) -> Result<(), &'static str> {
-        self.fits_nested(in_file).unwrap_or_else(|| self.meaning.fits(in_file))
+        match self.part {
+            Some((part, is_alone)) => part_fits(part, is_alone, &self.meaning, in_file),
+            None => self.fits_nested(in_file).unwrap_or_else(|| self.meaning.fits(in_file)),
+        }
+    }
+
+    /// Takes a part of a moment instead of a value; `is_alone` is for a date beside which there is no time of day.
+    pub fn takes_part(&mut self, part: Part, is_alone: bool) {
+        self.part = Some((part, is_alone));
+    }
+
+    /// How its values are read.
+    pub fn meaning(&self) -> &Meaning {
+        &self.meaning
     }
 
     /// Whether a text stands for no value.
@@ -325,7 +364,8 @@ struct Compiler<'a> {
     file: &'a Arc<SourceFile>,
     name: &'a str,
     column: &'a Column,
-    values: &'a Values,
+    /// The zone of times without an offset.
+    zone: Arc<Zone>,
     problems: &'a mut Vec<Diagnostic>,
 }
 
@@ -335,22 +375,25 @@ impl Compiler<'_> {
         let mut why = None;
         let format = match self.column.column_type.item {
             // `%s` counts seconds, too, and is no part of a date.
-            ColumnType::Date | ColumnType::Timestamp => match EpochUnit::named(&written.value) {
-                Some(unit) => Some(Format::Epoch(unit)),
-                None => Pattern::new(&written.value).map_err(|wrong| why = Some(wrong)).map(Format::Pattern).ok(),
+            ColumnType::Date | ColumnType::Timestamp => match (EpochUnit::named(&written.value), Serial::named(&written.value)) {
+                (Some(unit), _) => Some(Format::Epoch(unit)),
+                (_, Some(serial)) => Some(Format::Serial(serial)),
+                _ => Pattern::new(&written.value).map_err(|wrong| why = Some(wrong)).map(Format::Pattern).ok(),
             },
-            ColumnType::Integer | ColumnType::Decimal { .. } | ColumnType::Double => NumberFormat::of(&written.value).map(Format::Number),
+            ColumnType::Integer | ColumnType::Decimal { .. } | ColumnType::Double => {
+                WrittenNumber::of(&written.value).map_err(|wrong| why = Some(wrong)).map(Format::Number).ok()
+            }
             ColumnType::String | ColumnType::Boolean => None,
         };
         if format.is_none() {
             let hint = match self.column.column_type.item {
-                ColumnType::Date => "write the parts as in `%d/%m/%Y`, or `epoch_s`, `epoch_ms` or `epoch_us` for time counted from 1970",
+                ColumnType::Date => "write the parts as in `%d/%m/%Y`, or how a number counts: `epoch_s` and the like, or `serial_1900`",
                 ColumnType::Timestamp => {
-                    "write the parts as in `%d/%m/%Y %H:%M:%S`, or `epoch_s`, `epoch_ms` or `epoch_us` for time counted from 1970"
+                    "write the parts as in `%d/%m/%Y %H:%M:%S`, or how a number counts: `epoch_s` and the like, or `serial_1900`"
                 }
                 ColumnType::Boolean => "leave it out, and name the extract's words under `values`, such as `{ja: true, nein: false}`",
                 ColumnType::String => "leave it out: only dates, timestamps and numbers have formats",
-                _ => "write 1234.56 as the extract does, as in `1.234,56`",
+                _ => "write 1234.56 as the extract does, as in `1.234,56`, `€ 1.234,56`, `(1,234.56)`, `1234.56-` or `1234.56%`",
             };
             let what = format!("`{}` is no format of a {}", written.shown(), self.column.column_type);
             let mut problem = Diagnostic::error("invalid-format", what).at(span_of(self.file, written)).hint(hint);
@@ -362,21 +405,16 @@ impl Compiler<'_> {
         format
     }
 
-    fn bound(&mut self, bound: Option<&crate::config::Spanned<String>>) -> Option<ScalarValue> {
+    fn bound(&mut self, bound: Option<&Spanned<String>>) -> Option<ScalarValue> {
         let bound = bound?;
         let ordered = !matches!(self.column.column_type.item, ColumnType::String | ColumnType::Boolean);
-        let value = parse_scalar(&bound.value, self.column.column_type.item, &self.values.zone).filter(|_| ordered);
+        let value = parse_scalar(&bound.value, self.column.column_type.item, &self.zone).filter(|_| ordered);
         if value.is_none() {
             let what = format!("`{}` cannot bound the {} `{}`", bound.shown(), self.column.column_type, self.name);
             let hint = if ordered { "write a value of the column's type" } else { "use `accepted` or `pattern` for texts" };
             self.problems.push(Diagnostic::error("invalid-bound", what).at(span_of(self.file, bound)).hint(hint));
         }
         value
-    }
-
-    /// The sender's words, each with what it stands for.
-    fn words(&self) -> BTreeMap<String, String> {
-        self.column.values.iter().map(|(word, value)| (word.clone(), value.value.clone())).collect()
     }
 
     /// Reports replacement values that are not of the column's type.

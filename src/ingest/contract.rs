@@ -8,7 +8,8 @@ use arrow::compute::filter;
 use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef, TimestampMicrosecondType};
 use chrono::NaiveDate;
 
-use super::column::{self, Answer, ContractColumn};
+use super::column::{self, Answer, ContractColumn, Defaults};
+use super::moments::Moments;
 use super::repeats::Repeats;
 use super::ways::{self, Each, Way};
 use crate::config::{Column, ColumnType, Freshness, OnError, RejectBudget, Source, UnknownColumns, Values, key_at, span_of};
@@ -23,12 +24,14 @@ use crate::shown;
 pub struct Contract {
     /// The source's name.
     pub source: String,
-    /// Its columns in the order declared.
+    /// Its columns in the order declared, and behind them columns of the files that are parts of these and that SQL does not see.
     pub columns: Vec<ContractColumn>,
     /// The list whose elements are rows, if rows are not simply records.
     pub each: Option<Each>,
     /// The columns as the engine sees them.
     pub schema: SchemaRef,
+    /// The columns that are put together from several of the files.
+    moments: Moments,
     /// The column that says when the row's event happened.
     pub event_time: usize,
     /// The columns that name a row; none when rows have no key.
@@ -96,11 +99,15 @@ impl Contract {
         values: &Values,
     ) -> Result<Self, Vec<Diagnostic>> {
         let mut problems = Vec::new();
-        let null_values = Arc::new(null_values.iter().map(|word| word.trim().to_lowercase()).collect());
+        let defaults = Defaults {
+            null_values: Arc::new(null_values.iter().map(|word| word.trim().to_lowercase()).collect()),
+            of_source: source.null_values.as_deref(),
+            trim: source.trim,
+        };
         let each = ways::each(file, name, source, &mut problems);
         let compile = |(column_name, column): (&String, &Column)| {
             let ways = ways::ways(file, (name, source), (column_name, column), each.as_ref(), &mut problems);
-            ContractColumn::new(file, (column_name, column), ways, &null_values, values, &mut problems)
+            ContractColumn::new(file, (column_name, column), ways, &defaults, values, &mut problems)
         };
         let mut columns: Vec<_> = source.columns.iter().map(compile).collect();
         let mut position = |name: &crate::config::Spanned<String>, role: &str| {
@@ -131,12 +138,13 @@ impl Contract {
             columns[at].costs_row = true;
         }
         problems.extend(columns.iter().zip(source.columns.values()).filter_map(|(compiled, column)| contradiction(file, compiled, column)));
-        let repeats = Repeats::new(file, source, &mut problems);
+        let fields: Vec<_> = columns.iter().map(|column| Field::new(&column.name, column.data_type.clone(), !column.required)).collect();
+        let moments = Moments::compile(file, (name, source), each.as_ref(), &mut columns, values, &mut problems);
+        let repeats = Repeats::new(file, source, &moments, &mut problems);
         problems.extend(lists_that_may_not_be(file, name, source));
         if !problems.is_empty() {
             return Err(problems);
         }
-        let fields: Vec<_> = columns.iter().map(|column| Field::new(&column.name, column.data_type.clone(), !column.required)).collect();
         let epoch = chrono::NaiveDate::default();
         let days = i32::try_from((values.as_of - epoch).num_days()).unwrap_or(i32::MAX);
         Ok(Contract {
@@ -144,6 +152,7 @@ impl Contract {
             columns,
             each,
             schema: Arc::new(Schema::new(fields)),
+            moments,
             event_time: event_time.unwrap_or_default(),
             key,
             repeats,
@@ -156,6 +165,11 @@ impl Contract {
             as_of: (values.as_of_micros, days),
             zone: Arc::clone(&values.zone),
         })
+    }
+
+    /// How many columns SQL sees: the first of all columns.
+    pub fn width(&self) -> usize {
+        self.schema.fields().len()
     }
 
     /// Whether any column holds personal data.
@@ -208,8 +222,12 @@ impl Contract {
     ) -> Result<Checked> {
         let scope = |column: usize| if self.columns[column].costs_row { Scope::Row } else { Scope::Value };
         let fault = |column, (row, reason)| Fault { row, column, reason, scope: scope(column), may_be_no: false };
-        let mut faults: Vec<Fault> = unread.iter().map(|(row, column, reason)| fault(*column, (*row, *reason))).collect();
+        let of_columns = unread.iter().filter(|(_, column, _)| *column < self.width());
+        let mut faults: Vec<Fault> = of_columns.map(|(row, column, reason)| fault(*column, (*row, *reason))).collect();
         let mut typed: Vec<Option<ArrayRef>> = Vec::with_capacity(raw.len());
+        let joined = self.moments.join(&self.columns, raw, unread)?;
+        faults.extend(joined.iter().flat_map(|joined| joined.faults.iter().map(|(row, column, reason)| fault(*column, (*row, *reason)))));
+        let raw = joined.as_ref().map_or(raw, |joined| &joined.raw);
         for (column, (declared, array)) in self.columns.iter().zip(raw).enumerate() {
             let read = array.as_ref().map(|array| declared.read(array)).transpose()?;
             typed.push(read.map(|(typed, found)| {

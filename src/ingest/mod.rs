@@ -10,6 +10,7 @@ mod extract;
 mod find;
 mod format;
 mod held;
+mod moments;
 mod ndjson;
 mod nested;
 mod nested_column;
@@ -83,7 +84,7 @@ pub async fn register(
     let contract = &extract.contract;
     let failed = |error: DataFusionError| collector.failure().unwrap_or_else(|| failed(&format!("the source {name}"), &error));
     let mut table = SourceTable::open(extract, Arc::clone(collector), engine, required.scans).await?;
-    let columns: Vec<usize> = (0..contract.columns.len()).filter(|at| required.columns.contains(&contract.columns[*at].name)).collect();
+    let columns: Vec<usize> = (0..contract.width()).filter(|at| required.columns.contains(&contract.columns[*at].name)).collect();
     let (mut rows, mut is_key) = (None, false);
     if !contract.key.is_empty() {
         let superseded = superseded(engine, contract, &table, seed_of(extract)).await.map_err(failed)?;

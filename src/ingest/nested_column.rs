@@ -239,18 +239,16 @@ fn number_text(number: &str, numbers: JsonNumbers) -> Result<std::borrow::Cow<'_
     use std::borrow::Cow;
 
     let as_written = Cow::Borrowed(number);
-    // Digits alone mean the same everywhere, but for a zero below zero.
-    if numbers == JsonNumbers::AsWritten || (number != "-0" && !number.contains(['.', 'e', 'E'])) {
+    // Digits alone mean the same everywhere but in percent, and but for a zero below zero.
+    let is_percent = matches!(numbers, JsonNumbers::Plain { is_percent: true, .. });
+    if numbers == JsonNumbers::AsWritten || (number != "-0" && !is_percent && !number.contains(['.', 'e', 'E'])) {
         return Ok(as_written);
     }
     match numbers {
         JsonNumbers::AsWritten => Ok(as_written),
         JsonNumbers::Whole => Ok(number::whole_digits(number).map_or(as_written, Cow::Owned)),
         JsonNumbers::WholeAlone(reason) => number::whole_digits(number).map(Cow::Owned).ok_or(reason),
-        JsonNumbers::Plain('.') => Ok(number::plain(number).map_or(as_written, Cow::Owned)),
-        JsonNumbers::Plain(point) => {
-            Ok(number::plain(number).map_or(as_written, |plain| Cow::Owned(plain.replace('.', point.encode_utf8(&mut [0; 4])))))
-        }
+        JsonNumbers::Plain { .. } => Ok(Cow::Owned(numbers.written(number))),
     }
 }
 

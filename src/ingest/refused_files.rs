@@ -57,7 +57,7 @@ async fn look(engine: &Engine, extract: &Extract, file: &File, format: SourceFor
     let looked = if format == SourceFormat::Parquet {
         parquet::row_groups(std::slice::from_ref(file), contract, Some(&engine.reservation())).await.map(drop)
     } else {
-        let projection: Vec<usize> = (0..contract.columns.len()).collect();
+        let projection: Vec<usize> = (0..contract.width()).collect();
         let scan = Arc::new(Scan {
             contract: Arc::clone(contract),
             collector: Collector::new(contract, engine),

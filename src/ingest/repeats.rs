@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, StringArray};
 use arrow::datatypes::Int32Type;
 
+use super::moments::Moments;
 use crate::config::{BlankRepeats, Source, Spanned, span_of};
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::error::{Error, Result};
@@ -20,7 +21,7 @@ pub struct Repeats {
 
 impl Repeats {
     /// Compiles what a source says of blank cells; what has no meaning is added to `problems`.
-    pub fn new(file: &Arc<SourceFile>, source: &Source, problems: &mut Vec<Diagnostic>) -> Option<Self> {
+    pub fn new(file: &Arc<SourceFile>, source: &Source, moments: &Moments, problems: &mut Vec<Diagnostic>) -> Option<Self> {
         let BlankRepeats { within, columns } = source.blank_repeats.as_ref()?;
         let mut position = |name: &Spanned<String>| {
             let found = source.columns.get_index_of(&name.value);
@@ -31,10 +32,9 @@ impl Repeats {
             }
             found
         };
-        let repeats = Repeats {
-            within: within.iter().filter_map(&mut position).collect(),
-            columns: columns.iter().filter_map(&mut position).collect(),
-        };
+        let named: Vec<usize> = columns.iter().filter_map(&mut position).collect();
+        let parts = named.iter().flat_map(|&at| moments.parts_of(at)).collect::<Vec<_>>();
+        let repeats = Repeats { within: within.iter().filter_map(&mut position).collect(), columns: [named, parts].concat() };
         let first = within.first().or(columns.first());
         if within.is_empty() || columns.is_empty() {
             let what = "`blank_repeats` needs columns in `within` and in `columns`";

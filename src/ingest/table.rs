@@ -174,7 +174,7 @@ impl TableProvider for SourceTable {
     }
 
     fn statistics(&self) -> Option<Statistics> {
-        let columns = vec![ColumnStatistics::new_unknown(); self.contract.columns.len()];
+        let columns = vec![ColumnStatistics::new_unknown(); self.contract.width()];
         Some(Statistics { num_rows: self.rows, total_byte_size: Precision::Absent, column_statistics: columns })
     }
 
@@ -185,7 +185,7 @@ impl TableProvider for SourceTable {
         _filters: &[Expr],
         _limit: Option<usize>,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
-        let projection = projection.cloned().unwrap_or_else(|| (0..self.contract.columns.len()).collect());
+        let projection = projection.cloned().unwrap_or_else(|| (0..self.contract.width()).collect());
         let schema: SchemaRef = Arc::new(self.schema.project(&projection)?);
         // A scan beyond the expected number finds no stored codes, and stores none.
         let left = self.scans_left.fetch_update(Relaxed, Relaxed, |left| Some(left.saturating_sub(1))).unwrap_or(0);

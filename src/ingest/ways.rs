@@ -68,7 +68,7 @@ pub fn ways(
     problems: &mut Vec<Diagnostic>,
 ) -> Vec<Way> {
     let own = [crate::config::Text::named(name)];
-    let names = if column.from.is_empty() { own.as_slice() } else { column.from.as_slice() };
+    let names = if column.read_from().is_empty() { own.as_slice() } else { column.read_from() };
     let mut ways = Vec::with_capacity(names.len());
     for (at, text) in names.iter().enumerate() {
         let way = if is_table(source) { Ok(Way::Named) } else { way(&text.value, each) };

@@ -57,7 +57,7 @@ pub fn read_iso(text: &str) -> Option<Written> {
 }
 
 /// Reads an offset from UTC, in seconds: `Z`, `UTC`, `±HH`, `±HHMM` or `±HH:MM`. `GMT` is none: in summer some mean the clocks of London.
-fn read_offset(text: &str) -> Option<i32> {
+pub fn read_offset(text: &str) -> Option<i32> {
     if ["Z", "z", "UTC"].contains(&text) {
         return Some(0);
     }

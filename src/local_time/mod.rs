@@ -9,7 +9,7 @@ mod time;
 mod units;
 mod zone;
 
-pub use iso::{Written, read_iso};
+pub use iso::{Written, read_iso, read_offset};
 pub use time::Time;
 pub use units::{DAY_MICROS, SECOND_MICROS};
 pub use zone::{Zone, instant_in};

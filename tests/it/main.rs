@@ -13,6 +13,8 @@ mod breaking_store;
 mod broken_extracts;
 /// The command line: exit codes, help, what is told to whom.
 mod command_line;
+/// Promise 3: what a contract says of values holds in every kind of file: null markers, words, space, zones.
+mod contract_values;
 /// Promise 7: what is small and would cost much is refused in little time and memory, at its place.
 mod costs;
 /// Promise 4: a publication whose files are gone is told and repaired, and a clean at any moment of a run harms nothing.
@@ -61,6 +63,8 @@ mod meanings_table;
 mod membership_history;
 /// Whatever the data, a run keeps to its memory limit or says what limit would be enough.
 mod memory_limit;
+/// Promise 3: a date, a time of day and a zone in columns of their own are one moment, or none.
+mod moments_in_parts;
 /// Nested values are read by their paths, lists as columns and as rows, and JSON documents record by record; the same in every format.
 mod nested;
 /// Promise 2: nothing that happens at or after the as-of day changes an output.

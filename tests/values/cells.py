@@ -8,7 +8,16 @@ from meanings import Declared, refused
 PLAIN = [Declared(name) for name in ("string", "integer", "decimal(10,2)", "decimal(38,10)", "double", "boolean", "date", "timestamp")]
 NUMBERS = [Declared("decimal(12,2)", written) for written in ("1.234,56", "1,234.56", "1 234,56", "1'234.56", "1234,56")]
 NUMBERS += [Declared("integer", "1.234,56"), Declared("integer", "1,234.56"), Declared("double", "1.234,56")]
-EPOCHS = [Declared(name, f"epoch_{unit}") for unit in ("s", "ms", "us") for name in ("date", "timestamp")]
+EPOCHS = [Declared(name, f"epoch_{unit}") for unit in ("s", "ms", "us", "ns", "days") for name in ("date", "timestamp")]
+SERIALS = [Declared(name, f"serial_{since}") for since in (1900, 1904) for name in ("date", "timestamp")]
+# Numbers with something around them.
+AMOUNTS = [Declared("decimal(12,2)", written) for written in (
+    "€ 1.234,56", "$1,234.56", "1.234,56 €", "1.234,56 EUR", "R$ 1.234,56", "kr. 1.234,56", "CHF 1'234.56", "1 234,56 €", "(1,234.56)",
+    "($1,234.56)", "$(1,234.56)", "1234.56-", "£1,234.56-", "12,34,567.89", "\u20b9 12,34,567.89",
+)]
+AMOUNTS += [Declared(name, "1,234.56%") for name in ("decimal(5,3)", "decimal(12,6)", "double", "integer")]
+AMOUNTS += [Declared("decimal(12,6)", "1.234,56 %"), Declared("decimal(12,6)", "%1234.56"), Declared("double", "$1,234.56"), Declared("integer", "$1,234.56")]
+PERCENT = [Declared("decimal(12,6)", "1.234,56 %"), Declared("double", "1234.56%"), Declared("integer", "1234.56%")]
 DATE_PATTERNS = ("%d/%m/%Y", "%Y%m%d", "%d.%m.%y", "%Y/%m/%d", "%d/%m/%Y %H:%M", "%s")
 MOMENT_PATTERNS = ("%d/%m/%Y", "%Y%m%d", "%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M UTC", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M:%S %z",
                    "%Y-%m-%d %H:%M:%S %Z", "%s")
@@ -19,8 +28,9 @@ DIGITS = [Declared("date", "%Y%m%d"), Declared("timestamp", "%Y%m%d"), Declared(
 
 OF_FAMILY = {
     "text": PLAIN + NUMBERS + EPOCHS + PATTERNS + BOUNDS, "binary": PLAIN, "integer": PLAIN + EPOCHS + DIGITS,
-    "float": PLAIN + EPOCHS + DIGITS, "decimal": PLAIN + EPOCHS + DIGITS, "date": PLAIN + BOUNDS + [Declared("date", "%d/%m/%Y")],
-    "timestamp": PLAIN + BOUNDS + [Declared("timestamp", "%d/%m/%Y %H:%M")], "json": PLAIN + NUMBERS[:2] + EPOCHS + DIGITS + BOUNDS[:1],
+    "float": PLAIN + EPOCHS + DIGITS + PERCENT, "decimal": PLAIN + EPOCHS + DIGITS, "date": PLAIN + BOUNDS + [Declared("date", "%d/%m/%Y")],
+    "timestamp": PLAIN + BOUNDS + [Declared("timestamp", "%d/%m/%Y %H:%M")], "json": PLAIN + NUMBERS[:2] + EPOCHS + DIGITS + PERCENT + BOUNDS[:1],
+    "amount": AMOUNTS, "serial": SERIALS, "json_serial": SERIALS, "serial_float": SERIALS, "serial_integer": SERIALS,
 }
 # Of local times around changes only what they mean is asked.
 OF_FAMILY |= {
@@ -67,6 +77,13 @@ def groups():
         Group("CSV text", "text.csv", "Python csv", text("csv")),
         Group("JSON text", "text.ndjson", "Python json", text("json")),
         Group("JSON values", "values.ndjson", "Python json", [tokens]),
+        # With a comma in the name: not in the page.
+        Group("CSV, amounts", "amounts.csv", "Python csv", columns.amount_columns()),
+        Group("JSON, amounts", "amounts.ndjson", "Python json", columns.amount_columns()),
+        Group("Parquet, amounts", "amounts.parquet", "pyarrow", columns.amount_columns()),
+        Group("CSV, serials", "serials.csv", "Python csv", columns.serial_columns()),
+        Group("JSON, serials", "serials.ndjson", "Python json", columns.serial_tokens()),
+        Group("Parquet, serials", "serials.parquet", "pyarrow", columns.serial_doubles()),
         Group("Parquet text", "text.parquet", "pyarrow", parquet.text_columns()),
         Group("Parquet text by keys", "keys.parquet", "pyarrow", parquet.text_columns()[:1], repeat=40, few=True),
         Group("Parquet integers", "integers.parquet", "pyarrow", parquet.integer_columns()),

@@ -10,7 +10,7 @@ from decimal import Decimal
 import numpy
 import pyarrow
 
-from local_time import DAY_US, days_of, time_text
+from local_time import DAY_US, days_of, instant_of, time_text, zone
 
 MIN64, MAX64 = -(2**63), 2**63 - 1
 
@@ -78,6 +78,28 @@ TEXTS = [
     "", "   ",
     # Epochs.
     "1762387200", "1762387200.5", "1762387200.123456", "1762387200000", "1762387200000000", "253402214400", "-86400",
+    "1762387200000000000", "1762387200123456789", "-1", "20398", "20398.0", "20398.5", "45967.4375",
+]
+
+# Amounts with what senders write around them, in the formats of `cells.AMOUNTS` and in others.
+AMOUNTS = [
+    "1.234,56", "€ 1.234,56", "€1.234,56", "€\u00a01.234,56", "€\u202f1.234,56", "-€ 1.234,56", "€ -1.234,56", "€-5,00", "- € 5,00",
+    "1.234,56 €", "1.234,56\u00a0€", "1.234,56€", "-1.234,56 €", "1.234,56 -€", "$ 1.234,56", "USD 1.234,56", "€€ 1,00", "€ 1,00 €", "€",
+    "$1,234.56", "-$1,234.56", "$-1,234.56", "$ 1,234.56", "1,234.56 $", "US$5.00", "$12.5", "$.50", "$1,23", "$--5", "+$5.00", "$1,234.56-",
+    "1.234,56 EUR", "12,50EUR", "12,50 eur", "EUR 12,50", "12,50 USD", "R$ 1.234,56", "R$5,00", "R 5,00", "kr. 1.234,56", "kr 5,00", "5,00 kr.",
+    "CHF 1'234.56", "CHF 1\u2019234.56", "CHF -1'234.56", "1'234.56 CHF", "CHF 12.50", "1 234,56 €", "1\u2007234,56 €", "1\u2009234,56 €",
+    "(1,234.56)", "(12.50)", "12.50", "-12.50", "(-12.50)", "(12.50", "12.50)", "( 12.50 )", "((12.50))", "($1,234.56)", "$(1,234.56)",
+    "($12.50)", "$ (12.50)", "($-12.50)", "(0.00)", "()", "1234.56-", "12.50-", "12.50 -", "12.50+", "-12.50-", "-12.50", "\u221212.50",
+    "12.50\u2212", "£1,234.56-", "£12.50", "-£12.50", "1,234.56%", "12.5%", "12.5 %", "12.5\u00a0%", "-12.5%", "12.5%%", "%12.5", "12.5",
+    "100%", "0.01%", "12.345%", "(12.5%)", "12,5 %", "1.234,56 %", "-0,5 %", "12,5%", "12.5 %", "0%", "12,34,567.89", "1,00,000",
+    "99,999.5", "1,234,567.89", "1,23,45", "\u20b912,34,567.89", "\u20b9 1,00,000.00", "", "-", "n/a", "e5", "1e5", "$1e5", "٣", "$٣", "12.50 Mio",
+]
+# Days of spreadsheets, with and without times of day, at and around the days that are special.
+SERIALS = [
+    "1", "2", "58", "59", "59.75", "60", "60.5", "61", "61.25", "366", "367", "1462", "1463", "20398", "25569", "25569.5", "44562", "45658",
+    "45967", "45967.0", "45967.4375", "45967.14600694444", "45967.1460069444", "45967.146012731487", "45967.999988425924", "45967.99999999999",
+    "45725.10416666667", "45963.0625", "109938", "109939", "2958465", "2958466", "0", "0.5", "-1", "0.99999999999", "59.99999999999", "1e4",
+    "4.5967e4", "45967,5", "abc",
 ]
 
 TOKENS = [
@@ -110,11 +132,62 @@ def text_columns():
 
 def _integers(name, low, high, array_type, dictionary=False):
     wanted = [low, high, 0, 1, -1, 2, 42, 17850, 20251106, 20251306, 1762387200, 1762387200000, 1762387200000000, -86400, 253402214400,
-              2**53 - 1, 2**53, 2**53 + 1, -(2**53) - 1, 99999999, 100000000]
+              1762387200000000000, 1762387200123456789, 20398, 45967, 60, 2**53 - 1, 2**53, 2**53 + 1, -(2**53) - 1, 99999999, 100000000]
     numbers = sorted({number for number in wanted if low <= number <= high})
     array = pyarrow.array(numbers, array_type)
     return Column(name, name if not dictionary else f"dictionary<int32, {array_type}>", "integer", [("integer", n) for n in numbers],
                   array.dictionary_encode() if dictionary else array)
+
+
+def amount_columns():
+    held = [("text", text) for text in AMOUNTS]
+    return [Column("amount", "text", "amount", held, pyarrow.array(AMOUNTS), AMOUNTS)]
+
+
+def serial_columns():
+    return [Column("serial", "text", "serial", [("text", text) for text in SERIALS], None, SERIALS)]
+
+
+def serial_tokens():
+    tokens = [text for text in SERIALS if text not in ("45967,5", "abc")]
+    return [Column("serial", "number", "json_serial", [("json", token) for token in tokens], None, tokens)]
+
+
+def serial_doubles():
+    """As spreadsheets hold them, and as whole numbers."""
+    doubles = [float(text) for text in SERIALS if text not in ("45967,5", "abc")]
+    wholes = [int(number) for number in doubles]
+    return [
+        Column("serial", "double", "serial_float", [("float", (number, 64)) for number in doubles], pyarrow.array(doubles, pyarrow.float64())),
+        Column("whole", "int64", "serial_integer", [("integer", number) for number in wholes], pyarrow.array(wholes, pyarrow.int64())),
+    ]
+
+
+PART_ZONES = ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "+05:30", "-0800", "UTC", "Z"]
+
+
+def parts_table():
+    """Local times whose day, time of day and zone are in columns of their own, held and written in several ways; and the moments that they
+    are in that zone, and in New York."""
+    own, rows = zone("America/New_York"), []
+    for text in CHANGES:
+        moment = datetime.datetime.fromisoformat(text)
+        local = nanos(text) // 1000
+        for name in PART_ZONES:
+            # What is no name of Python's has one offset.
+            fixed = {"+05:30": 19_800, "-0800": -28_800, "UTC": 0, "Z": 0}.get(name)
+            instant = local - fixed * 1_000_000 if fixed is not None else instant_of(local, zone(name))
+            rows.append({
+                "n": len(rows) + 1, "at": "2020-01-01T00:00:00Z", "day": moment.date(), "stamp": datetime.datetime.combine(moment.date(), datetime.time()),
+                "day_iso": text[:10], "day_de": moment.strftime("%d.%m.%Y"), "digits": int(moment.strftime("%Y%m%d")),
+                "time": moment.time(), "millis": moment.time(), "clock": text[11:], "clock_12": moment.strftime("%I:%M:%S %p"),
+                "digits_of_day": moment.strftime("%H%M%S"), "local": moment, "zone": name, "in_zone": instant, "in_own": instant_of(local, own),
+            })
+    return rows
+
+
+PART_TYPES = {"day": pyarrow.date32(), "stamp": pyarrow.timestamp("us"), "time": pyarrow.time64("us"), "millis": pyarrow.time32("ms"),
+              "local": pyarrow.timestamp("ns")}
 
 
 def integer_columns():

@@ -62,7 +62,7 @@ def write_csv(group, path):
 
 def write_ndjson(group, path):
     def token(column, row):
-        return column.written[row] if column.family == "json" else json.dumps(column.written[row])
+        return column.written[row] if column.family.startswith("json") else json.dumps(column.written[row])
 
     with path.open("w", encoding="utf-8") as file:
         for row in range(group.rows):
@@ -147,11 +147,44 @@ def selects(group, number, quote):
     return [f"select {number.format(row)} as n, '{EVENT}' as at, {named(values)}" for row, values in enumerate(rows, 1)]
 
 
+def write_parts(folder):
+    """Moments in parts, as text and as pyarrow writes them."""
+    rows = columns.parts_table()
+    shown = lambda value: str(value) if not isinstance(value, int) else value
+    with (folder / "parts.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    with (folder / "parts.ndjson").open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps({name: shown(value) for name, value in row.items()}) + "\n" for row in rows)
+    arrays = {name: pyarrow.array([row[name] for row in rows], columns.PART_TYPES.get(name)) for name in rows[0]}
+    pyarrow.parquet.write_table(pyarrow.table(arrays), folder / "parts.parquet", compression="zstd")
+
+
 def write_damaged(path):
     """A file with the checksums of its pages, one byte of which has changed since."""
     table = pyarrow.table({"customer_id": ["customer-a", "customer-b"], "at": [EVENT] * 2})
     pyarrow.parquet.write_table(table, path, compression="none", use_dictionary=False, write_statistics=False, write_page_checksum=True)
     path.write_bytes(path.read_bytes().replace(b"customer-b", b"customer-x"))
+
+
+def serials_are_those_of_openpyxl():
+    """Whether days of spreadsheets are read here as openpyxl reads them, but for days 0 and 60, which never were."""
+    import datetime
+
+    from openpyxl.utils.datetime import CALENDAR_MAC_1904, CALENDAR_WINDOWS_1900, from_excel
+
+    tz = local_time.zone("UTC")
+    wrong = []
+    for system, epoch, first in (("serial_1900", CALENDAR_WINDOWS_1900, 1), ("serial_1904", CALENDAR_MAC_1904, 1)):
+        for number in columns.serial_doubles()[0].values:
+            if not first <= number[1][0] < 2_950_000 or (system == "serial_1900" and 59.99 < number[1][0] < 61):
+                continue
+            shape, held = meanings._time(number, meanings.Declared("timestamp", system), tz)
+            known = from_excel(number[1][0], epoch) - datetime.datetime(1970, 1, 1)
+            if held != known // datetime.timedelta(microseconds=1):
+                wrong.append(f"{number} of {system} is {known} to openpyxl and {held} here")
+    return wrong
 
 
 def is_damaged(path):
@@ -258,6 +291,7 @@ def holds_what_is_expected(group, path):
 
 def check(groups):
     problems = [] if is_damaged(FILES / DAMAGED) else [f"{FILES / DAMAGED} has no page with a wrong checksum"]
+    problems += serials_are_those_of_openpyxl()
     with tempfile.TemporaryDirectory() as folder:
         for group in groups:
             path, again = FILES / group.file, pathlib.Path(folder, group.file)
@@ -265,6 +299,10 @@ def check(groups):
             same = (lambda: readable(path) == readable(again)) if again.exists() else (lambda: holds_what_is_expected(group, path))
             if not path.exists() or not same():
                 problems.append(f"{path} is not what would be written")
+        write_parts(pathlib.Path(folder))
+        for again in pathlib.Path(folder).glob("parts.*"):
+            if readable(FILES / again.name) != readable(again):
+                problems.append(f"{FILES / again.name} is not what would be written")
     if EXPECTED.read_text(encoding="utf-8") != as_text(expected(groups)):
         problems.append(f"{EXPECTED} is not what would be written")
     if page.PAGE.read_text(encoding="utf-8") != page.with_table(expected(groups)):
@@ -285,6 +323,7 @@ def main():
     FILES.mkdir(exist_ok=True)
     for group in groups:
         write(group, FILES / group.file, given.spark)
+    write_parts(FILES)
     write_damaged(FILES / DAMAGED)
     told = expected(groups)
     EXPECTED.write_text(as_text(told), encoding="utf-8")

@@ -10,6 +10,7 @@ import re
 import struct
 import uuid
 from decimal import Decimal
+from fractions import Fraction
 
 import patterns
 from local_time import DAY_US, civil, date_text, day_of, days_of, first_moment_of, instant_of, local_text, moment_text, time_text
@@ -20,11 +21,14 @@ REASONS = {
 }
 YEARS = (1900, 2200)
 OPEN_END = days_of(9999, 12, 31)
+LAST_CHANGE = days_of(2099, 12, 31)
 # From where on a floating-point number of so many bits stands for several whole numbers.
 MAX_EXACT = {64: 2**53, 32: 2**24, 16: 2**11}
 # Days from 1970 that every calendar can name; microseconds of 64 bits hold somewhat more.
 CALENDAR_DAYS = 90_000_000
-EPOCHS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1, "%s": 1_000_000}
+EPOCHS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1, "epoch_ns": Decimal("0.001"), "%s": 1_000_000}
+# Days of spreadsheets: the day before the first, and the number of the day that never was.
+SERIALS = {"serial_1900": (days_of(1899, 12, 31), 60), "serial_1904": (days_of(1904, 1, 1), None)}
 # Words that senders write where they have no value; in columns that are not text these are null.
 NULL_VALUES = {"null", "undefined", "nan", "n/a", "none", "\\n", "-", "0000-00-00"}
 TRUE, FALSE = {"true", "t", "yes", "y", "on", "1"}, {"false", "f", "no", "n", "off", "0"}
@@ -291,6 +295,8 @@ def _time(value, declared, tz):
         return "local", held // 1000
     if kind == "instant":
         return "instant", held // 1000
+    if declared.format in SERIALS or declared.format == "epoch_days":
+        return _counted_day(kind, held, declared)
     if declared.format in EPOCHS:
         if kind in ("text", "bytes"):
             text = (held if kind == "text" else _utf8(held)) or ""
@@ -309,6 +315,33 @@ def _time(value, declared, tz):
     if read is None:
         raise Rejected
     return read
+
+
+def _counted_day(kind, held, declared):
+    """A day, or a local time of it to the millisecond, that a number counts."""
+    if kind in ("text", "bytes"):
+        text = (held if kind == "text" else _utf8(held)) or ""
+        fraction = "0*" if declared.format == "epoch_days" else "[0-9]+"
+        if not re.fullmatch(rf"[+-]?[0-9]+(\.{fraction})?", text, re.ASCII):
+            raise Rejected
+        number = Decimal(text)
+    else:
+        number = exact(kind, held)
+    if number is None or number.adjusted() > 100:
+        raise Rejected("year-out-of-range|" + REASONS[declared.base]) if number is not None else Rejected
+    number = Fraction(number)
+    if declared.format == "epoch_days":
+        if number.denominator != 1:
+            raise Rejected
+        return "day", int(number)
+    before, no_day = SERIALS[declared.format]
+    millis = math.floor(number * 86_400_000 + Fraction(1, 2))
+    day, of_day = divmod(millis, 86_400_000)
+    if day < (1 if no_day else 0) or day == no_day:
+        raise Rejected
+    if no_day and day > no_day:
+        day -= 1
+    return "local", (before + day) * DAY_US + of_day * 1000
 
 
 def _in_years(day, declared, utc_day=None):
@@ -340,6 +373,9 @@ def read_date(value, declared, tz):
 def read_timestamp(value, declared, tz):
     shape, held = _time(value, declared, tz)
     if shape == "day":
+        if declared.format == "epoch_days" and held > LAST_CHANGE:
+            # The zone database that the reader uses changes no clocks after 2099.
+            raise Unsettled
         _in_years(held, declared)
         return moment_text(first_moment_of(held, tz))
     moment = instant_of(held, tz) if shape == "local" else held

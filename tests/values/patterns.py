@@ -3,6 +3,7 @@
 import datetime
 import re
 import zoneinfo
+from decimal import Decimal
 
 import local_time
 from local_time import DAY_US, days_of
@@ -10,7 +11,8 @@ from local_time import DAY_US, days_of
 _ISO = re.compile(
     r"(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?(?: ?(Z|UTC|[+-]\d{2}(?::?\d{2})?))?)?", re.ASCII
 )
-_SPACES = " \u00a0\u202f"
+_SPACES = " \u00a0\u2007\u2009\u202f"
+_SIGNS = "-\u2212+"
 _PARTS = {
     "Y": r"(?P<Y>\d{4})", "y": r"(?P<y>\d{2})", "m": r"(?P<m>\d{1,2})", "d": r"(?P<d>\d{1,2})", "H": r"(?P<H>\d{1,2})",
     "M": r"(?P<M>\d{1,2})", "S": r"(?P<S>\d{1,2})", "z": r"(?P<z>[+-]\d{2}:?\d{2})", "Z": r"(?P<Z>\S+)",
@@ -101,16 +103,66 @@ def formatted_number(text, written):
     """A number in the format that 1234.56 is written in, as a plain number; the text itself without a format."""
     if written is None:
         return text
-    found = re.fullmatch(r"1(.?)234(.)56", written)
-    thousands, point = found.groups()
-    number = re.fullmatch(rf"([+-]?)([^{re.escape(point)}]*)(?:{re.escape(point)}([0-9]+))?", text, re.ASCII)
+    head, digits, tail = re.fullmatch(r"([^0-9]*)([0-9].*[0-9])([^0-9]*)", written).groups()
+    if not head and not tail:
+        return _digits(text, digits)
+    # What stands around the digits is taken off piece by piece; each piece may be there once.
+    point = digits[-3]
+    number = re.fullmatch(rf"((?:.*?[^0-9])??)((?:[0-9]|{re.escape(point)}[0-9])(?:.*[0-9])?)([^0-9]*)", text, re.ASCII | re.DOTALL)
+    if not number:
+        return None
+    before, core, behind = number.groups()
+    # A currency with a point in it ends before the number begins.
+    before, core = (before + core[0], core[1:]) if head.strip().endswith(core[0]) else (before, core)
+    is_percent = "%" in head + tail
+    sides = []
+    for around, allowed in ((before, head), (behind, tail)):
+        name = "".join(c for c in allowed if c not in _SPACES + _SIGNS + "()%")
+        found = {"sign": 0, "bracket": 0, "name": 0, "percent": 0}
+        rest = around
+        while rest := rest.lstrip(_SPACES):
+            if name and rest.startswith(name):
+                piece, rest = "name", rest[len(name):]
+            elif rest[0] in _SIGNS and (allowed is head or re.search(f"[{_SIGNS}]", tail)):
+                found["minus"] = rest[0] != "+"
+                piece, rest = "sign", rest[1:]
+            elif rest[0] == ("(" if allowed is head else ")") and "(" in head:
+                piece, rest = "bracket", rest[1:]
+            elif rest[0] == "%" and "%" in allowed:
+                piece, rest = "percent", rest[1:]
+            else:
+                return None
+            found[piece] += 1
+        sides.append(found)
+    ahead, after = sides
+    total = {piece: ahead[piece] + after[piece] for piece in ("sign", "name", "percent")}
+    brackets = (ahead["bracket"], after["bracket"])
+    if max(total.values()) > 1 or brackets not in ((0, 0), (1, 1)) or (brackets[0] and total["sign"]) or total["percent"] != is_percent:
+        return None
+    plain = _digits(core, digits)
+    if plain is None or plain[0] in "+-":
+        return None
+    is_negative = brackets[0] or ahead.get("minus") or after.get("minus")
+    if is_percent:
+        plain = f"{Decimal(plain).scaleb(-2):f}"
+    return ("-" if is_negative else "") + plain
+
+
+def _digits(text, written):
+    """Digits with the separators that 1234.56, or 1234567.89 where groups have two digits, is written with."""
+    indian = re.fullmatch(r"12(.)34(?:\1)567(.)89", written)
+    thousands, point = (indian or re.fullmatch(r"1(.?)234(.)56", written)).groups()
+    number = re.fullmatch(rf"([+-]?)([^{re.escape(point)}]*)(?:{re.escape(point)}([0-9]+))?", text.replace("\u2212", "-"), re.ASCII)
     if not number:
         return None
     sign, whole, fraction = number.groups()
-    separators = _SPACES if thousands == " " else thousands
+    separators = _SPACES if thousands == " " else "'\u2019" if thousands == "'" else thousands
+    groups = r"[0-9]{{1,2}}(?:[{0}][0-9]{{2}})*[{0}][0-9]{{3}}" if indian else r"[0-9]{{1,3}}(?:[{0}][0-9]{{3}})+"
     if re.fullmatch(r"[0-9]+", whole, re.ASCII):
         digits = whole
-    elif separators and re.fullmatch(rf"[0-9]{{1,3}}(?:[{re.escape(separators)}][0-9]{{3}})+", whole, re.ASCII):
+    elif whole == "" and fraction:
+        digits = "0"
+    elif separators and re.fullmatch(groups.format(re.escape(separators)), whole, re.ASCII) and whole[0] != "0":
         digits = re.sub(r"[^0-9]", "", whole)
     else:
         return None

@@ -105,7 +105,7 @@ impl PlacedRows for Given<'_> {
 /// # Errors
 /// When there is no room for what has to be remembered.
 pub async fn latest_of(engine: &Engine, contract: &Arc<Contract>, rows: RecordBatch) -> Result<RecordBatch> {
-    let all: Vec<usize> = (0..contract.columns.len()).collect();
+    let all: Vec<usize> = (0..contract.width()).collect();
     let superseded = superseded(engine, contract, &Given { contract, rows: rows.clone() }, [0; 16]).await?;
     superseded.applied(engine.dictionary(), &all, Place::of(0, 0), rows)
 }
@@ -183,7 +183,7 @@ impl Scans<'_> {
     async fn unlike(&self, tied: Arc<Places>, found: &mut Superseded) -> Result<Places> {
         let fingerprints = Arc::new(Fingerprints::new(self.engine, Keep::OneOfEach));
         let keys = Keys::of(self.contract, self.seed)?;
-        let columns: Vec<usize> = (0..self.contract.columns.len()).collect();
+        let columns: Vec<usize> = (0..self.contract.width()).collect();
         let (count, contract) = (columns.len(), Arc::clone(self.contract));
         let values = converter(&placed_schema(self.contract, &columns)?, count)?;
         let (adding, seed) = (Arc::clone(&fingerprints), self.seed);
@@ -213,7 +213,7 @@ impl Scans<'_> {
     /// column the no wins, and what cannot be read, which may be one, wins over a yes.
     async fn decide(&self, differing: Arc<Places>, found: &mut Superseded) -> Result<()> {
         const ROWS: &str = "segmill equally late rows";
-        let columns: Vec<usize> = (0..self.contract.columns.len()).collect();
+        let columns: Vec<usize> = (0..self.contract.width()).collect();
         let keys = Keys::of(self.contract, self.seed)?;
         let placed = placed_schema(self.contract, &columns)?;
         let with_keys = KEY.map(|name| Arc::new(Field::new(name, DataType::UInt64, false)));

@@ -28,6 +28,7 @@ pub fn of_texts(texts: &StringArray, meaning: &Meaning) -> Values {
         Some(Format::Epoch(unit)) => {
             of_times(meaning, meaning.each_text(texts, |text| if text.contains(['e', 'E']) { None } else { since_epoch(text, *unit) }))
         }
+        Some(Format::Serial(serial)) => of_times(meaning, meaning.each_text(texts, |text| serial.read(text))),
         // A day needs no clock.
         None if meaning.column_type == ColumnType::Date => {
             let (days, bad) = meaning.each_text(texts, |text| read_iso(text).and_then(|written| written.time().day(&meaning.zone)));
@@ -61,7 +62,7 @@ pub fn read(array: &ArrayRef, meaning: &Meaning) -> Result<Values> {
             }
         }
         // The digits of a whole number, such as 20251106, are read as a text of them would be.
-        (_, Kind::Integer | Kind::Float | Kind::Decimal) if !matches!(meaning.format, Some(Format::Epoch(_))) => {
+        (_, Kind::Integer | Kind::Float | Kind::Decimal) if !meaning.format.as_ref().is_some_and(Format::counts) => {
             let digits = strings::read(array, meaning)?;
             let mut values = of_texts(digits.array.as_string(), meaning);
             values.bad.extend(digits.bad);
@@ -72,7 +73,7 @@ pub fn read(array: &ArrayRef, meaning: &Meaning) -> Result<Values> {
             let texts = match held {
                 DataType::Float32 => shown::<Float32Type>(array),
                 DataType::Float16 | DataType::Float64 => shown::<Float64Type>(&cast(array, &DataType::Float64).map_err(defect)?),
-                DataType::Int64 => return Ok(counted(array, meaning)),
+                DataType::Int64 if !matches!(meaning.format, Some(Format::Serial(_))) => return Ok(counted(array, meaning)),
                 _ => {
                     let (wide, _) = wide_decimals(array)?;
                     let texts = cast(wide.as_primitive::<Decimal256Type>(), &DataType::Utf8).map_err(defect)?;
@@ -111,7 +112,8 @@ fn of_times(meaning: &Meaning, (times, bad): (Vec<Option<Time>>, Bad)) -> Values
     } else {
         let instants = times.into_iter().map(|time| time.map(|time| time.instant(zone)));
         let instants: PrimitiveArray<TimestampMicrosecondType> = instants.collect();
-        Arc::new(instants.with_timezone(zone.name()))
+        // The column's own zone may be another than the pipeline's.
+        Arc::new(instants.with_data_type(meaning.data_type.clone()))
     };
     Values { array, bad }
 }
@@ -122,18 +124,27 @@ fn moments<T: ArrowPrimitiveType<Native = i64>>(array: &ArrayRef, time: impl Fn(
 
 /// Whole numbers of a unit since 1970. What 64 bits cannot count in microseconds stands at their end, where its year is not allowed.
 fn counted(array: &ArrayRef, meaning: &Meaning) -> Values {
-    let unit = match meaning.format {
-        Some(Format::Epoch(EpochUnit::Seconds)) => SECOND_MICROS,
-        Some(Format::Epoch(EpochUnit::Milliseconds)) => 1000,
-        _ => 1,
+    let time = |value: i64| match meaning.format {
+        Some(Format::Epoch(EpochUnit::Seconds)) => Time::Instant(value.saturating_mul(SECOND_MICROS)),
+        Some(Format::Epoch(EpochUnit::Milliseconds)) => Time::Instant(value.saturating_mul(1000)),
+        Some(Format::Epoch(EpochUnit::Nanoseconds)) => Time::Instant(value.div_euclid(1000)),
+        Some(Format::Epoch(EpochUnit::Days)) => Time::Local(value.saturating_mul(DAY_MICROS)),
+        _ => Time::Instant(value),
     };
-    let times = moments::<Int64Type>(array, |value| Time::Instant(value.saturating_mul(unit)));
-    of_times(meaning, (times, Vec::new()))
+    of_times(meaning, (moments::<Int64Type>(array, time), Vec::new()))
 }
 
-/// A moment that is counted from 1970, to the microsecond.
+/// A moment that is counted from 1970, to the microsecond; of days, which are local, only a whole number is one.
 fn since_epoch(text: &str, unit: EpochUnit) -> Option<Time> {
-    let micros = number::floor(text, i32::try_from(unit.digits()).ok()?)?;
+    // How many digits of the unit a microsecond is.
+    let digits = match unit {
+        EpochUnit::Seconds => 6,
+        EpochUnit::Milliseconds => 3,
+        EpochUnit::Microseconds => 0,
+        EpochUnit::Nanoseconds => -3,
+        EpochUnit::Days => return number::whole(text).map(|days| Time::Local(days.saturating_mul(DAY_MICROS))),
+    };
+    let micros = number::floor(text, digits)?;
     let end = if micros < 0 { i64::MIN } else { i64::MAX };
     Some(Time::Instant(i64::try_from(micros).unwrap_or(end)))
 }

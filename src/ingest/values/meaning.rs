@@ -5,22 +5,33 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 
+use super::affixes::WrittenNumber;
+use super::nulls::NullMarkers;
 use super::pattern::Pattern;
+use super::serial::Serial;
 use super::years::Years;
 use crate::config::ColumnType;
 use crate::error::Error;
 use crate::local_time::Zone;
-use crate::number::NumberFormat;
 
 /// How an extract writes a value, if not in the standard form.
 #[derive(Debug)]
 pub enum Format {
     /// The parts of a date or time, such as `%d/%m/%Y`.
     Pattern(Pattern),
-    /// Time since 1970-01-01T00:00:00Z, in seconds, milliseconds or microseconds.
+    /// Time since 1970-01-01T00:00:00Z, in a unit of time; or days since then, which are local days.
     Epoch(EpochUnit),
-    /// What stands between thousands and before the fraction.
-    Number(NumberFormat),
+    /// Days of a spreadsheet.
+    Serial(Serial),
+    /// What stands between thousands, before the fraction and around a number.
+    Number(WrittenNumber),
+}
+
+impl Format {
+    /// Whether numbers are counted by it; others are read by their digits.
+    pub(super) fn counts(&self) -> bool {
+        matches!(self, Format::Epoch(_) | Format::Serial(_))
+    }
 }
 
 /// The unit that time since 1970 is counted in.
@@ -32,6 +43,10 @@ pub enum EpochUnit {
     Milliseconds,
     /// Microseconds.
     Microseconds,
+    /// Nanoseconds.
+    Nanoseconds,
+    /// Days.
+    Days,
 }
 
 impl EpochUnit {
@@ -41,16 +56,9 @@ impl EpochUnit {
             "epoch_s" | "%s" => Some(EpochUnit::Seconds),
             "epoch_ms" => Some(EpochUnit::Milliseconds),
             "epoch_us" => Some(EpochUnit::Microseconds),
+            "epoch_ns" => Some(EpochUnit::Nanoseconds),
+            "epoch_days" => Some(EpochUnit::Days),
             _ => None,
-        }
-    }
-
-    /// How many digits of it a microsecond is.
-    pub(super) fn digits(self) -> u32 {
-        match self {
-            EpochUnit::Seconds => 6,
-            EpochUnit::Milliseconds => 3,
-            EpochUnit::Microseconds => 0,
         }
     }
 }
@@ -64,12 +72,16 @@ pub struct Meaning {
     pub data_type: DataType,
     /// How the extract writes it.
     pub format: Option<Format>,
-    /// The pipeline's zone, in which times without an offset are.
+    /// The zone in which times without an offset are: the column's, or else the pipeline's.
     pub zone: Arc<Zone>,
     /// Words of the sender's, and what the contract has in their place.
     pub words: BTreeMap<String, String>,
+    /// Whether those words are in lower case, and stand for the same in any case.
+    pub words_in_any_case: bool,
     /// Words that stand for no value in a column that is not text.
     pub null_values: Arc<BTreeSet<String>>,
+    /// Values that stand for none, and whether space around texts is left off.
+    pub markers: NullMarkers,
     /// The years that dates and moments may be of.
     pub years: Years,
 }

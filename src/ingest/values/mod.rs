@@ -3,30 +3,40 @@
 //! A value is read without loss or it is bad: nothing is rounded, cut off, wrapped or guessed. The table is `docs/values.md`, and
 //! `tests/it/meanings.rs` compares every cell of it with files that other programs wrote.
 
+mod affixes;
 mod dates;
 mod meaning;
+mod nulls;
 mod numbers;
 mod outcome;
+mod parts;
 mod pattern;
+mod serial;
 mod strings;
 mod years;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, PrimitiveArray, StringArray, new_null_array};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, PrimitiveArray, StringArray, new_null_array};
+use arrow::compute::kernels::zip::zip;
 use arrow::compute::{cast, take};
 use arrow::datatypes::{DataType, Int32Type};
 
+pub use affixes::WrittenNumber;
 pub use meaning::{EpochUnit, Format, Meaning};
+pub use nulls::{NullMarkers, folded};
 pub use outcome::{Bad, Values};
+pub use parts::{Moment, Part, fits as part_fits};
 pub use pattern::Pattern;
+pub use serial::Serial;
 pub use years::Years;
 
 use meaning::{Kind, defect};
 
 use crate::config::ColumnType;
 use crate::error::Result;
+use crate::number;
 
 impl Meaning {
     /// Reads the values of an array, whatever type the file holds them as.
@@ -35,6 +45,9 @@ impl Meaning {
     /// [`Error::Refused`] when no value of the array's type can be of the declared type.
     pub fn read(&self, array: &ArrayRef) -> Result<Values> {
         let mut values = self.read_any(array)?;
+        if self.markers.may_take() {
+            self.markers.take_out(&mut values, array)?;
+        }
         if matches!(self.column_type, ColumnType::Date | ColumnType::Timestamp) {
             self.years.check(&values.array, &self.zone, &mut values.bad);
         }
@@ -57,33 +70,49 @@ impl Meaning {
                 values.bad.sort_unstable();
                 Ok(values)
             }
-            // A code of the sender's, such as 1 for female, is replaced like any other word.
-            _ if !self.words.is_empty() => {
+            held if self.column_type != ColumnType::String && (!self.words.is_empty() || self.markers.are_truths) => {
                 let texts = strings::read(array, self)?;
-                let mut values = match &self.format {
-                    // The format is that of texts, and these have a point.
-                    Some(Format::Number(format)) if format.point() != '.' => {
-                        let point = format.point().to_string();
-                        let written = texts.array.as_string::<i32>().iter().map(|text| text.map(|text| text.replace('.', &point)));
-                        self.read_texts(&written.collect())
-                    }
-                    _ => self.read_texts(texts.array.as_string()),
-                };
-                values.bad.extend(texts.bad);
-                values.bad.sort_unstable();
-                Ok(values)
+                let typed = if self.holds(Kind::of(held)) { Some(self.read_typed(array)?) } else { None };
+                self.replaced(texts, typed)
             }
-            _ => match self.column_type {
-                ColumnType::String => strings::read(array, self),
-                ColumnType::Integer | ColumnType::Decimal { .. } | ColumnType::Double | ColumnType::Boolean => numbers::read(array, self),
-                ColumnType::Date | ColumnType::Timestamp => dates::read(array, self),
-            },
+            _ => self.read_typed(array),
+        }
+    }
+
+    /// Values of which those are words that stand for others, such as 1 for female: these are read as texts, and the others as the file holds
+    /// them if that can be of the declared type.
+    fn replaced(&self, texts: Values, typed: Option<Values>) -> Result<Values> {
+        let mut read = self.read_texts(texts.array.as_string());
+        let Some(typed) = typed else {
+            read.bad.extend(texts.bad);
+            read.bad.sort_unstable();
+            return Ok(read);
+        };
+        let is_word = |text: &str| self.word(text).is_some() || (self.markers.are_truths && self.is_null_word(text));
+        let words: BooleanArray = texts.array.as_string::<i32>().iter().map(|text| Some(text.is_some_and(is_word))).collect();
+        let mut bad = read.bad;
+        bad.retain(|(row, _)| words.value(*row));
+        bad.extend(typed.bad.into_iter().filter(|(row, _)| !words.value(*row)));
+        bad.sort_unstable();
+        Ok(Values { array: zip(&words, &read.array, &typed.array).map_err(defect)?, bad })
+    }
+
+    /// Reads values that are no texts.
+    fn read_typed(&self, array: &ArrayRef) -> Result<Values> {
+        match self.column_type {
+            ColumnType::String if !self.words.is_empty() || !self.markers.texts.is_empty() => {
+                let texts = strings::read(array, self)?;
+                Ok(Values { array: self.read_texts(texts.array.as_string()).array, bad: texts.bad })
+            }
+            ColumnType::String => strings::read(array, self),
+            ColumnType::Integer | ColumnType::Decimal { .. } | ColumnType::Double | ColumnType::Boolean => numbers::read(array, self),
+            ColumnType::Date | ColumnType::Timestamp => dates::read(array, self),
         }
     }
 
     /// Whether texts are values as they stand.
     pub fn takes_texts(&self) -> bool {
-        self.column_type == ColumnType::String && self.words.is_empty()
+        self.column_type == ColumnType::String && self.words.is_empty() && self.markers.leave_texts()
     }
 
     /// Reads each value of a dictionary once. Texts stay values of one, so that they take no more than in the file.
@@ -114,10 +143,10 @@ impl Meaning {
     }
 
     fn read_texts(&self, texts: &StringArray) -> Values {
-        let word = |text| self.words.get(text).map_or(text, String::as_str);
+        let word = |text: &str| self.words.get(text).map(String::as_str);
         match self.column_type {
-            ColumnType::String if self.words.is_empty() => Values::good(Arc::new(texts.clone())),
-            ColumnType::String => Values::good(Arc::new(texts.iter().map(|text| text.map(word)).collect::<StringArray>())),
+            ColumnType::String if self.takes_texts() => Values::good(Arc::new(texts.clone())),
+            ColumnType::String => Values::good(Arc::new(texts.iter().map(|text| self.markers.text(text?, word)).collect::<StringArray>())),
             ColumnType::Integer | ColumnType::Decimal { .. } | ColumnType::Double | ColumnType::Boolean => numbers::of_texts(texts, self),
             ColumnType::Date | ColumnType::Timestamp => dates::of_texts(texts, self),
         }
@@ -133,7 +162,12 @@ impl Meaning {
                 values.push(None);
                 continue;
             };
-            let text = if self.words.is_empty() { text } else { self.words.get(text).map_or(text, String::as_str) };
+            let word = if self.words.is_empty() { None } else { self.word(text) };
+            if word.is_none() && self.markers.are_truths && self.is_null_word(text) {
+                values.push(None);
+                continue;
+            }
+            let text = word.unwrap_or(text);
             let value = read(text).or_else(|| Some(text.trim()).filter(|trimmed| trimmed.len() < text.len()).and_then(&read));
             if value.is_none() && !self.is_null_word(text) {
                 bad.push((row, self.not_of_type()));
@@ -143,8 +177,21 @@ impl Meaning {
         (values, bad)
     }
 
+    /// What a word of the sender's stands for, as it is or without the space around it.
+    pub fn word(&self, text: &str) -> Option<&str> {
+        let found = if self.words_in_any_case {
+            self.words.get(folded(text).as_ref())
+        } else {
+            self.words.get(text).or_else(|| self.words.get(text.trim()))
+        };
+        found.map(String::as_str)
+    }
+
     /// Whether a text stands for no value.
     pub fn is_null_word(&self, text: &str) -> bool {
+        if self.column_type == ColumnType::String && self.markers.texts.contains(text) {
+            return true;
+        }
         let trimmed = text.trim();
         // Nearly every text is ASCII, and of another length than the words.
         let is_word = |text: &str| {
@@ -180,20 +227,27 @@ impl Meaning {
     pub fn fits(&self, held: &DataType) -> Result<(), &'static str> {
         const AS_STRING: &str = "declare it as it is, as a `string` if need be, and take it apart in SQL";
         let kind = Kind::of(held);
-        let is_written = self.format.is_some();
         match (self.column_type, kind) {
             (_, Kind::Text | Kind::Nothing) => Ok(()),
             (_, Kind::Other) => Err("leave the column out, or have the sender write it as text, a number, a date or a timestamp"),
             (ColumnType::String, _) => Ok(()),
-            (_, _) if !self.words.is_empty() => Ok(()),
-            (ColumnType::Boolean, Kind::Boolean | Kind::Integer | Kind::Float | Kind::Decimal) => Ok(()),
-            (ColumnType::Integer | ColumnType::Decimal { .. } | ColumnType::Double, Kind::Integer | Kind::Float | Kind::Decimal) => Ok(()),
-            (ColumnType::Date | ColumnType::Timestamp, Kind::Moment) => Ok(()),
-            (ColumnType::Date | ColumnType::Timestamp, Kind::Integer | Kind::Float | Kind::Decimal) if is_written => Ok(()),
-            (ColumnType::Date | ColumnType::Timestamp, Kind::Integer | Kind::Float | Kind::Decimal) => {
-                Err("say in which unit it counts from 1970: `format: epoch_s`, `epoch_ms` or `epoch_us`")
-            }
+            (_, _) if !self.words.is_empty() || self.holds(kind) => Ok(()),
+            (ColumnType::Date | ColumnType::Timestamp, Kind::Integer | Kind::Float | Kind::Decimal) => Err(
+                "say how it counts: `format: epoch_s`, `epoch_ms`, `epoch_us`, `epoch_ns` or `epoch_days` from 1970, or `serial_1900` or \
+                     `serial_1904` for the days of a spreadsheet",
+            ),
             _ => Err(AS_STRING),
+        }
+    }
+
+    /// Whether values that a file holds as this kind, and not as text, may be of the declared type.
+    fn holds(&self, kind: Kind) -> bool {
+        let is_number = matches!(kind, Kind::Integer | Kind::Float | Kind::Decimal);
+        match self.column_type {
+            ColumnType::String => kind != Kind::Other,
+            ColumnType::Boolean => is_number || kind == Kind::Boolean,
+            ColumnType::Integer | ColumnType::Decimal { .. } | ColumnType::Double => is_number,
+            ColumnType::Date | ColumnType::Timestamp => kind == Kind::Moment || (is_number && self.format.is_some()),
         }
     }
 
@@ -220,8 +274,26 @@ pub enum JsonNumbers {
     Whole,
     /// A whole one as its digits; any other is no value of the column, for this reason.
     WholeAlone(&'static str),
-    /// Without a power of ten, and with this before the fraction.
-    Plain(char),
+    /// Without a power of ten, and as a format writes numbers.
+    Plain {
+        /// What stands before the fraction.
+        point: char,
+        /// Whether the number is in percent, of which a number that is held as one is none.
+        is_percent: bool,
+    },
+}
+
+impl JsonNumbers {
+    /// Without a power of ten.
+    const AS_USUAL: JsonNumbers = JsonNumbers::Plain { point: '.', is_percent: false };
+
+    /// A number as the format writes it; as it is where it has too many digits.
+    pub fn written(self, number: &str) -> String {
+        let JsonNumbers::Plain { point, is_percent } = self else { return number.to_owned() };
+        let plain = if is_percent { number::hundredfold(number).map(|percent| percent + "%") } else { number::plain(number) };
+        let Some(plain) = plain else { return number.to_owned() };
+        if point == '.' { plain } else { plain.replace('.', point.encode_utf8(&mut [0; 4])) }
+    }
 }
 
 impl Meaning {
@@ -229,8 +301,8 @@ impl Meaning {
     pub fn json_numbers(&self) -> JsonNumbers {
         match (self.column_type, &self.format) {
             (ColumnType::String, _) => JsonNumbers::WholeAlone(self.not_of_type()),
-            (_, Some(Format::Number(format))) => JsonNumbers::Plain(format.point()),
-            (_, Some(Format::Epoch(_))) => JsonNumbers::Plain('.'),
+            (_, Some(Format::Number(format))) => JsonNumbers::Plain { point: format.point(), is_percent: format.is_percent() },
+            (_, Some(format)) if format.counts() => JsonNumbers::AS_USUAL,
             (_, _) if !self.words.is_empty() => JsonNumbers::Whole,
             (ColumnType::Decimal { .. } | ColumnType::Double, _) => JsonNumbers::AsWritten,
             _ => JsonNumbers::Whole,

@@ -13,6 +13,8 @@ pub struct Pattern {
     stops: Vec<(usize, Stop)>,
     /// Whether it ends with a letter or word for UTC.
     is_utc: bool,
+    /// Whether it has the name or the offset of a zone.
+    has_zone: bool,
     has_hour: bool,
     /// Where numbers stand side by side, how long a text is: with a digit less nobody knows whose it is.
     length: Option<usize>,
@@ -76,14 +78,25 @@ impl Pattern {
             length,
             stops,
             is_utc: ends_utc && names == 0 && !says_offset,
+            has_zone: names > 0 || says_offset,
             has_hour: numeric(&[Numeric::Hour, Numeric::Hour12]),
             items,
         };
         pattern.reads_its_own().then_some(pattern).ok_or("it does not say which day, or which half of it, is meant")
     }
 
+    /// Whether every time that it reads is of UTC.
+    pub fn is_utc(&self) -> bool {
+        self.is_utc || self.items.iter().any(|item| matches!(item, Item::Numeric(Numeric::Timestamp, _)))
+    }
+
+    /// Whether it says of which zone a time is.
+    pub fn says_zone(&self) -> bool {
+        self.has_zone || self.is_utc()
+    }
+
     /// Whether the pattern has a time of day.
-    fn has_time(&self) -> bool {
+    pub fn has_time(&self) -> bool {
         self.has_hour
             || self
                 .items
@@ -155,8 +168,8 @@ fn sample() -> Option<DateTime<Utc>> {
     NaiveDate::from_ymd_opt(2001, 12, 31).and_then(|day| day.and_hms_opt(22, 58, 57)).map(|sample| sample.and_utc())
 }
 
-/// The moment of a local time in a zone that is named: UTC, an IANA name, or what the pipeline's own zone is called at that time.
-fn named(name: &str, local: NaiveDateTime, zone: &Zone) -> Option<Time> {
+/// The moment of a local time in a zone that is named: UTC, an IANA name, or what a zone of one's own is called at that time.
+pub(super) fn named(name: &str, local: NaiveDateTime, zone: &Zone) -> Option<Time> {
     let micros = local.and_utc().timestamp_micros();
     if ["UTC", "GMT", "UT", "Z"].contains(&name) {
         return Some(Time::Instant(micros));
