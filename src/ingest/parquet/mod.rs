@@ -306,10 +306,10 @@ fn split(file: &File, footer: Footer, contract: &Contract) -> Result<Vec<RowGrou
     for (at, name) in names.iter().enumerate() {
         places.entry(name).and_modify(|(_, is_twice)| *is_twice = true).or_insert((at, false));
     }
-    let each = EachList::find(contract, &footer).map_err(|misfit| no_list(file, contract, misfit))?;
+    let each = EachList::find(contract, footer.schema()).map_err(|misfit| no_list(file, contract, misfit))?;
     let (mut positions, mut nested) = (Vec::with_capacity(contract.columns.len()), Vec::with_capacity(contract.columns.len()));
     for column in &contract.columns {
-        let (position, places) = match nested::find(column, |name| places.get(name).map(|(at, _)| *at), each.as_ref(), &footer) {
+        let (position, places) = match nested::find(column, |name| places.get(name).map(|(at, _)| *at), each.as_ref(), footer.schema()) {
             Where::Flat(at) => (Some(at), None),
             Where::Nested(places) => (None, Some(places)),
             Where::Nowhere => (None, None),
