@@ -270,12 +270,16 @@ impl JsonSchema for DeclaredType {
         "DeclaredType".into()
     }
 
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "description": "The type of a column: that of a value, or `list(type)` for lists of such values.",
             "type": "string",
             "format": DECLARED_TYPE,
-            "anyOf": [generator.subschema_for::<ColumnType>(), { "pattern": r"^list\(.+\)$" }],
+            "anyOf": [
+                { "enum": PLAIN_TYPES },
+                { "pattern": r"^decimal\( *([1-9]|[12][0-9]|3[0-8]) *, *[0-9]+ *\)$" },
+                { "pattern": r"^list\( *(string|integer|date|timestamp|boolean|double|decimal\(.+\)) *\)$" },
+            ],
         })
     }
 }
