@@ -58,7 +58,7 @@ impl MemberPath {
     pub fn behind(&self, other: &MemberPath) -> Option<MemberPath> {
         let rest = self.steps.strip_prefix(other.steps.as_slice())?;
         // A step to a certain element begins at the list, not at each element of it.
-        let begins_at_element = matches!(rest.first(), None | Some(Step::Member(_)) | Some(Step::Number));
+        let begins_at_element = matches!(rest.first(), None | Some(Step::Member(_) | Step::Number));
         begins_at_element.then(|| MemberPath { steps: rest.to_vec() })
     }
 

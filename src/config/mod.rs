@@ -2,7 +2,6 @@
 
 mod check;
 mod column;
-mod declared_type;
 mod load;
 mod member_path;
 mod names;
@@ -20,8 +19,7 @@ mod variables;
 mod yaml;
 
 pub use check::{AcceptedValues, Change, Check, CheckKind, KINDS, RowBounds, SegmentBounds, Severity, TableColumns};
-pub use column::{Column, ColumnType, Consent, OnError};
-pub use declared_type::DeclaredType;
+pub use column::{Column, ColumnType, Consent, DeclaredType, OnError};
 pub use load::{Lost, Model, Project, Read, load, read, read_files, variables};
 pub use member_path::{MemberPath, NoPath, Step};
 pub use parts::Parts;

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use granit_parser::ScalarStyle;
 use serde_json::Value;
 
-use super::column::{COLUMN_TYPE, ColumnType};
-use super::declared_type::{DECLARED_TYPE, DeclaredType};
+use super::column::{COLUMN_TYPE, ColumnType, DECLARED_TYPE, DeclaredType};
 use super::repair::Wrong;
 use super::schema::names_a_table;
 use super::tree::Content::{Mapping, Scalar, Sequence};

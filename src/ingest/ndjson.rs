@@ -1,5 +1,7 @@
 //! JSON extracts: one object a line, or objects over any lines as `text/json.rs` finds them. A record that is no object is rejected alone.
 
+mod column;
+mod each;
 mod elements;
 mod masked;
 
@@ -7,6 +9,7 @@ use std::borrow::Cow;
 
 use serde::de::IgnoredAny;
 
+use self::column::JsonColumn;
 use self::elements::EachLines;
 pub use self::elements::Elements;
 pub use self::masked::masked;
@@ -16,7 +19,6 @@ use super::nested::json::Found;
 use super::nested::{INVALID, NESTED, NOT_NESTED};
 use super::nested_column::JsonValues;
 use super::text::{Block, MAX_RECORD_BYTES, Record, TOO_LONG};
-use super::values::JsonNumbers;
 use super::ways::{Roots, Way};
 use crate::config::UnknownColumns;
 
@@ -32,18 +34,6 @@ pub struct Lines {
     columns: Vec<JsonColumn>,
     refuse_unknown: bool,
     each: Option<EachLines>,
-}
-
-/// A column of the contract as records may have it.
-#[derive(Debug, Clone)]
-struct JsonColumn {
-    /// The places of its values: the first that is there counts.
-    places: Vec<usize>,
-    numbers: JsonNumbers,
-    is_list: bool,
-    is_needed: bool,
-    /// Whether each element of a list has a value of its own.
-    is_of_element: bool,
 }
 
 impl Lines {
@@ -91,8 +81,7 @@ impl Lines {
                     Way::Number => places.push(of_element.number(&mut next)),
                 }
             }
-            let is_of_element = column.ways.iter().any(Way::is_of_element);
-            columns.push(JsonColumn { places, numbers: column.json_numbers(), is_list: column.is_list, is_needed: *needed, is_of_element });
+            columns.push(JsonColumn::of(column, places, *needed));
         }
         if let Some(each) = &contract.each {
             of_element.list = next();
@@ -185,24 +174,6 @@ impl Lines {
             }
         }
         Ok(())
-    }
-}
-
-impl JsonColumn {
-    /// The first value of a record that is there.
-    #[inline]
-    fn read<'v, 'a>(&self, values: &'v [Found<'a>]) -> &'v Found<'a> {
-        self.places.iter().map(|place| &values[*place]).find(|value| **value != Found::Null).unwrap_or(&Found::Null)
-    }
-
-    /// Gathers the value of a record.
-    #[inline]
-    fn put(&self, values: &[Found<'_>], builder: Option<&mut JsonValues>) -> Result<(), &'static str> {
-        match builder {
-            Some(builder) => builder.append(self.read(values)),
-            None if self.is_list => Ok(()),
-            None => self.read(values).text(self.numbers).map(drop),
-        }
     }
 }
 
@@ -324,7 +295,7 @@ impl<'a> Json<'a> {
 /// The records of a block: its lines, blank ones left out, unless it says where they are.
 pub fn records(block: &Block) -> Vec<Record> {
     if let Some(json) = &block.json {
-        return json.records.clone();
+        return json.records.iter().map(|(bytes, line)| Record { bytes: bytes.clone(), line: *line }).collect();
     }
     let mut found = Vec::new();
     let (mut start, mut line) = (0, block.first_line);
@@ -359,6 +330,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
+    use super::super::values::JsonNumbers;
     use super::*;
 
     const NAMES: [&str; 3] = ["a", "b", "old \"b\""];

@@ -17,7 +17,7 @@ use super::format;
 use super::held::Codes;
 use super::parquet::{Batches, RowGroup};
 use super::plain::plain;
-use super::remarks::{no_header, withheld};
+use super::remarks::{DAMAGED, no_header, withheld};
 use super::scan::{Scan, Sink, Unit, unreadable};
 use super::text::{Blocks, Piece};
 use super::text_file::{Settled, TextFile};
@@ -222,7 +222,7 @@ impl<'a> Reading<'a> {
                 let message = Message::new(format!("{} is damaged, and breaks off before its first record", file.shown));
                 Err(Error::Refused(message.hint("the file is damaged or cut short: fetch it again")))
             }
-            Some((line, bytes)) => self.withhold(file, line, bytes, blocks.damage()),
+            Some((line, bytes)) => self.withhold(file, line, bytes, blocks.damage().unwrap_or(DAMAGED)),
             None if has_records && !text.is_some_and(|text| text.has_flat_records.load(Relaxed)) => {
                 let what = "every record of it has an object or a list where the contract has a single value";
                 let message = Message::new(format!("{}: {what}", file.shown));
@@ -231,9 +231,12 @@ impl<'a> Reading<'a> {
             None if is_recognised || !blocks.has_text() => Ok(()),
             None if format == SourceFormat::Csv => Err(no_header(file, "blank")),
             None => {
-                let mut message = Message::new(format!("{}: no line of it is a JSON object", file.shown));
+                let (part, read_as) = if blocks.is_document() { ("record", "JSON") } else { ("line", "NDJSON") };
+                let mut message = Message::new(format!("{}: no {part} of it is a JSON object", file.shown));
                 message.details.extend(format::guess(blocks.head(), format));
-                Err(Error::Refused(message.hint("the source is read as NDJSON: correct its `format`, or have the file exported so")))
+                Err(Error::Refused(
+                    message.hint(format!("the source is read as {read_as}: correct its `format`, or have the file exported so")),
+                ))
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Divides text extracts into blocks of whole records: ranged reads, decompression, and the line numbers of records.
 
+mod document;
 mod json;
 mod long;
 
@@ -83,7 +84,7 @@ pub struct Blocks {
     /// What lies around the list whose elements are rows.
     envelope: Option<Envelope>,
     /// Why what breaks off does so.
-    damage: &'static str,
+    damage: Option<&'static str>,
     fetch: Fetch,
     unpacker: Option<Unpacker>,
     /// Where it counts what unpacking takes.
@@ -128,7 +129,7 @@ impl Blocks {
             is_csv: format == SourceFormat::Csv,
             json: None,
             envelope: None,
-            damage: super::remarks::DAMAGED,
+            damage: None,
             fetch: Fetch { file: file.clone(), next: 0, end: file.meta.size, ahead: None },
             unpacker: None,
             memory: None,
@@ -155,8 +156,13 @@ impl Blocks {
         Blocks { envelope: Envelope::of(contract), ..self }
     }
 
-    /// The reason of the record that a file breaks off in.
-    pub fn damage(&self) -> &'static str {
+    /// Whether it is read as a JSON document, and not line by line.
+    pub fn is_document(&self) -> bool {
+        self.json.is_some()
+    }
+
+    /// The reason of the record that a file breaks off in, if its compression is not damaged.
+    pub fn damage(&self) -> Option<&'static str> {
         self.damage
     }
 

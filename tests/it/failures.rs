@@ -117,7 +117,7 @@ fn several_broken_files_are_told_at_once() {
     tiny.write("extracts/c.csv", "customer_id,ordered\nc1,2026-10-01\n");
     tiny.write("extracts/d.csv", "customer_id,ordered_at\nc1,2026-10-01\n");
     tiny.write("visits/a.csv", "id,at,at\n1,2026-10-01,2026-10-01\n");
-    tiny.write("visits/b.ndjson", "[{\"id\": 1}]\n");
+    tiny.write("visits/b.ndjson", "[[1, \"2026-10-01\"]]\n");
     tiny.write("visits/c.parquet", "id,at\n1,2026-10-01\n");
     tiny.write("visits/d.ndjson", "{\"id\": \"1\", \"at\": \"2026-10-01\"}\n");
     let (status, _, stderr) = told(&tiny.segmill(&["run", "pipelines/tiny.yaml", "--as-of", "2026-11-01"]));
@@ -127,7 +127,7 @@ fn several_broken_files_are_told_at_once() {
         "extracts/b.csv: the header lacks `customer_id`",
         "extracts/c.csv: the header lacks `ordered_at`",
         "visits/a.csv: the header names `at` twice",
-        "visits/b.ndjson is a JSON array",
+        "visits/b.ndjson: no record of it is a JSON object",
         "visits/c.parquet is not readable as Parquet",
     ] {
         assert!(stderr.contains(part), "{part} is missing from\n{stderr}");

@@ -67,6 +67,7 @@ mod memory_limit;
 mod moments_in_parts;
 /// Nested values are read by their paths, lists as columns and as rows, and JSON documents record by record; the same in every format.
 mod nested;
+mod nested_parquet;
 /// Promise 2: nothing that happens at or after the as-of day changes an output.
 mod no_look_ahead;
 /// Promise 3: what a file is, is told from its bytes; none goes astray, none is read in two versions, none is another pipeline's.

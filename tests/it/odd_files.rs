@@ -76,10 +76,10 @@ fn a_file_that_cannot_be_read_refuses_the_run_by_what_it_is() {
         ("a.csv", b"customer_id,\"ordered_at\nc1,2026-10-01\n", "a quote in its header line never closes"),
         ("a.csv.zst", gzip_of_nothing_whole, "breaks off before its first record"),
         ("a.csv.gz", b"\x1f\x8b\x08", "breaks off before its first record"),
-        ("a.ndjson", b"[{\"customer_id\": \"c1\"}]", "a JSON array"),
+        ("a.ndjson", b"[1, [\"c1\"]]", "a JSON array whose elements are no objects"),
         ("a.ndjson", b"{\n\"customer_id\": \"c1\"\n}\n", "JSON over several lines"),
         ("a.ndjson", GOOD.as_bytes(), "it may be CSV"),
-        ("a.ndjson", b"{\"customer_id\": {\"v\": 1}}\n{\"customer_id\": [1]}", "nested values are not read"),
+        ("a.ndjson", b"{\"customer_id\": {\"v\": 1}}\n{\"customer_id\": [1]}", "where the contract has a single value"),
         ("a.parquet", GOOD.as_bytes(), "text, perhaps CSV"),
     ];
     for (file, bytes, named) in cases {

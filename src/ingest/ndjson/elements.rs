@@ -1,29 +1,15 @@
-//! Records of which every element of a list is a row.
+//! What is read of each element of a list, and where the elements are.
 
 use std::ops::Range;
-use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, DictionaryArray, Int32Array, StringArray, UInt32Array};
-use arrow::compute::take;
-use arrow::datatypes::Int32Type;
-use serde::de::IgnoredAny;
-
-use super::super::decoded::Decoded;
-use super::super::nested::json::{Found, Paths, elements};
-use super::super::nested::{INVALID, NOT_A_LIST};
-use super::super::remarks::INVALID_UTF8;
-use super::super::text::{Block, MAX_RECORD_BYTES, Record, TOO_LONG};
-use super::{JsonColumn, Lines, records};
+use super::super::nested::json::{Found, Paths};
 use crate::config::MemberPath;
-
-/// The most that lists of a record may take when every element of another list has them.
-const REPEATED_BYTES: usize = 16 * 1024 * 1024;
 
 /// What of each element is read.
 #[derive(Debug, Clone, Default)]
 pub struct EachLines {
     /// The place of the list among the values of a record.
-    pub(super) list: usize,
+    pub list: usize,
     /// The place of an element's number, if a column has it.
     number: Option<usize>,
     /// The places of what elements have.
@@ -33,17 +19,18 @@ pub struct EachLines {
 
 impl EachLines {
     /// Adds what stands at a path of each element.
-    pub(super) fn add(&mut self, path: &MemberPath, place: usize) {
+    pub fn add(&mut self, path: &MemberPath, place: usize) {
         self.places.push(place);
         self.paths.add(&path.steps, place);
     }
 
     /// The place of an element's number.
-    pub(super) fn number(&mut self, next: impl FnOnce() -> usize) -> usize {
+    pub fn number(&mut self, next: impl FnOnce() -> usize) -> usize {
         *self.number.get_or_insert_with(next)
     }
 
-    fn put<'a>(&self, element: &'a str, number: u64, values: &mut [Found<'a>]) {
+    /// Puts what an element has at its places.
+    pub fn put<'a>(&self, element: &'a str, number: u64, values: &mut [Found<'a>]) {
         self.places.iter().for_each(|place| values[*place] = Found::Null);
         if !self.paths.is_empty() {
             self.paths.find(element, values);
@@ -61,162 +48,4 @@ pub struct Elements {
     pub rows: Vec<(Range<usize>, u64)>,
     /// Records that have no element, and so are no rows.
     pub empty: u64,
-}
-
-/// The rows of a block while they are gathered.
-struct Rows {
-    elements: Elements,
-    /// For every row the record whose values it has.
-    of: Vec<i32>,
-    records: Vec<Record>,
-    unread: Vec<(usize, usize, &'static str)>,
-    bad: Vec<(Record, &'static str)>,
-    /// The values of records, and of elements.
-    shared: Vec<Option<super::JsonValues>>,
-    own: Vec<Option<super::JsonValues>>,
-    /// How many records have values.
-    count: i32,
-}
-
-impl Lines {
-    pub(super) fn decode_each(&self, each: &EachLines, block: &Block) -> (Decoded, Elements) {
-        let found = records(block);
-        let mut rows = Rows {
-            elements: Elements::default(),
-            of: Vec::new(),
-            records: Vec::new(),
-            unread: Vec::new(),
-            bad: Vec::new(),
-            shared: self.builders(|column| !column.is_of_element, found.len(), 0),
-            own: self.builders(|column| column.is_of_element, found.len(), 0),
-            count: 0,
-        };
-        let mut values: Vec<Found<'_>> = vec![Found::Null; self.values];
-        let mut keys = Vec::new();
-        let first = block.json.as_ref().and_then(|json| json.first_element);
-        for (at, record) in found.into_iter().enumerate() {
-            values.fill(Found::Null);
-            let bytes = &block.bytes[record.bytes.clone()];
-            let added = match first {
-                Some(first) => self.element(each, first + at as u64, bytes, &record, &mut values, &mut rows),
-                None => self.line(bytes, &mut keys, &mut values).and_then(|()| self.elements(each, bytes, &record, &mut values, &mut rows)),
-            };
-            if let Err(reason) = added {
-                rows.bad.push((record, reason));
-            }
-        }
-        rows.finish(&self.columns)
-    }
-
-    /// Adds an element that stands alone, because what it lies in is too long for one record.
-    fn element<'a>(
-        &self,
-        each: &EachLines,
-        number: u64,
-        bytes: &'a [u8],
-        record: &Record,
-        values: &mut [Found<'a>],
-        rows: &mut Rows,
-    ) -> Result<(), &'static str> {
-        if bytes.len() > MAX_RECORD_BYTES {
-            return Err(TOO_LONG);
-        }
-        let text = std::str::from_utf8(bytes).map_err(|_| INVALID_UTF8)?;
-        serde_json::from_str::<IgnoredAny>(text).map_err(|_| INVALID)?;
-        if rows.count == 0 {
-            self.share(values, rows);
-        }
-        each.put(text, number, values);
-        rows.elements.rows.push((0..bytes.len(), number));
-        self.add(values, record.clone(), &[], rows);
-        Ok(())
-    }
-
-    /// Adds the elements of a record.
-    fn elements<'a>(
-        &self,
-        each: &EachLines,
-        bytes: &'a [u8],
-        record: &Record,
-        values: &mut [Found<'a>],
-        rows: &mut Rows,
-    ) -> Result<(), &'static str> {
-        let list = match &values[each.list] {
-            Found::Null => "[]",
-            Found::Nested(list) if list.starts_with('[') => list,
-            Found::Bad(reason) => return Err(reason),
-            _ => return Err(NOT_A_LIST),
-        };
-        let Some(mut found) = elements(list).map(Iterator::peekable) else { return Err(NOT_A_LIST) };
-        if found.peek().is_none() {
-            rows.elements.empty += 1;
-            return Ok(());
-        }
-        let lists = self.columns.iter().filter(|column| column.is_list && column.is_needed && !column.is_of_element);
-        let list_bytes: usize = lists.map(|column| if let Found::Nested(text) = column.read(values) { text.len() } else { 0 }).sum();
-        if list_bytes > 0 && elements(list).map_or(0, Iterator::count).saturating_mul(list_bytes) > REPEATED_BYTES {
-            return Err(TOO_LONG);
-        }
-        let unread = self.share(values, rows);
-        let begin = list.as_ptr() as usize - bytes.as_ptr() as usize;
-        let (mut line, mut seen) = (record.line, 0);
-        for (number, (at, element)) in found.enumerate() {
-            each.put(element, number as u64, values);
-            let start = begin + at;
-            line += memchr::memchr_iter(b'\n', &bytes[seen..start]).count() as u64;
-            seen = start;
-            rows.elements.rows.push((start..start + element.len(), number as u64));
-            self.add(values, Record { bytes: record.bytes.clone(), line }, &unread, rows);
-        }
-        Ok(())
-    }
-
-    /// Gathers the values that all elements of a record share: which of them are at fault.
-    fn share(&self, values: &[Found<'_>], rows: &mut Rows) -> Vec<(usize, &'static str)> {
-        rows.count += 1;
-        let put = |(at, (column, builder)): (usize, (&JsonColumn, &mut Option<super::JsonValues>))| {
-            if column.is_of_element { None } else { column.put(values, builder.as_mut()).err().map(|reason| (at, reason)) }
-        };
-        self.columns.iter().zip(&mut rows.shared).enumerate().filter_map(put).collect()
-    }
-
-    /// Adds a row.
-    fn add(&self, values: &[Found<'_>], record: Record, unread: &[(usize, &'static str)], rows: &mut Rows) {
-        let row = rows.of.len();
-        rows.unread.extend(unread.iter().map(|(column, reason)| (row, *column, *reason)));
-        for (at, (column, builder)) in self.columns.iter().zip(&mut rows.own).enumerate().filter(|(_, (column, _))| column.is_of_element) {
-            if let Err(reason) = column.put(values, builder.as_mut()) {
-                rows.unread.push((row, at, reason));
-            }
-        }
-        rows.of.push(rows.count - 1);
-        rows.records.push(record);
-    }
-}
-
-impl Rows {
-    fn finish(mut self, columns: &[JsonColumn]) -> (Decoded, Elements) {
-        let count = self.of.len();
-        let mut arrays: Vec<Option<ArrayRef>> = Vec::with_capacity(columns.len());
-        for (shared, own) in self.shared.iter_mut().zip(&mut self.own) {
-            arrays.push(match (shared, own) {
-                (Some(shared), _) => repeated(&shared.finish(), &self.of),
-                (None, own) => own.as_mut().map(super::JsonValues::finish),
-            });
-        }
-        let decoded = Decoded { columns: arrays, rows: count, unread: self.unread, bad: self.bad, records: Some(self.records) };
-        (decoded, self.elements)
-    }
-}
-
-/// The values of records for each of their rows. Texts stay where they are, so that a long one does not take its length for each row.
-fn repeated(values: &ArrayRef, of: &[i32]) -> Option<ArrayRef> {
-    if let Some(texts) = values.as_any().downcast_ref::<StringArray>() {
-        let is_there = |record: &i32| usize::try_from(*record).is_ok_and(|record| texts.is_valid(record));
-        let keys: Int32Array = of.iter().map(|record| Some(*record).filter(is_there)).collect();
-        let keyed = DictionaryArray::<Int32Type>::try_new(keys, Arc::new(texts.clone())).ok()?;
-        return Some(Arc::new(keyed));
-    }
-    let rows: UInt32Array = of.iter().map(|record| u32::try_from(*record).ok()).collect();
-    take(values, &rows, None).ok()
 }

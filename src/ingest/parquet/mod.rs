@@ -306,10 +306,10 @@ fn split(file: &File, footer: Footer, contract: &Contract) -> Result<Vec<RowGrou
     for (at, name) in names.iter().enumerate() {
         places.entry(name).and_modify(|(_, is_twice)| *is_twice = true).or_insert((at, false));
     }
-    let each = EachList::find(contract, &footer).map_err(|misfit| no_list(file, contract, misfit))?;
+    let each = EachList::find(contract, footer.schema()).map_err(|misfit| no_list(file, contract, misfit))?;
     let (mut positions, mut nested) = (Vec::with_capacity(contract.columns.len()), Vec::with_capacity(contract.columns.len()));
     for column in &contract.columns {
-        let (position, places) = match nested::find(column, |name| places.get(name).map(|(at, _)| *at), each.as_ref(), &footer) {
+        let (position, places) = match nested::find(column, |name| places.get(name).map(|(at, _)| *at), each.as_ref(), footer.schema()) {
             Where::Flat(at) => (Some(at), None),
             Where::Nested(places) => (None, Some(places)),
             Where::Nowhere => (None, None),
@@ -323,8 +323,8 @@ fn split(file: &File, footer: Footer, contract: &Contract) -> Result<Vec<RowGrou
     refuse_missing(file, contract, &is_there, &names)?;
     let is_twice = |name: &&str| places.get(name).is_some_and(|(_, is_twice)| *is_twice);
     let roots = contract.columns.iter().flat_map(|column| &column.ways).filter_map(Way::root);
-    let named = contract.columns.iter().flat_map(|column| &column.names).map(String::as_str);
-    if let Some(twice) = named.chain(roots).find(is_twice) {
+    let plain = contract.columns.iter().flat_map(|column| &column.names).map(String::as_str);
+    if let Some(twice) = plain.chain(roots).find(is_twice) {
         let message = Message::new(format!("{} has two columns called `{twice}`", file.shown));
         return Err(Error::Refused(message.hint("have the file exported with one of them, or with names of their own")));
     }

@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
-use arrow::datatypes::{DataType, FieldRef, Fields};
+use arrow::datatypes::{DataType, FieldRef, Fields, Schema};
 use arrow::error::ArrowError;
 
-use super::Footer;
 use crate::config::Step;
 use crate::ingest::column::ContractColumn;
 use crate::ingest::contract::Contract;
@@ -79,11 +78,11 @@ impl EachList {
     ///
     /// # Errors
     /// Why there is none.
-    pub fn find(contract: &Contract, footer: &Footer) -> Result<Option<Self>, Misfit> {
+    pub fn find(contract: &Contract, schema: &Schema) -> Result<Option<Self>, Misfit> {
         let Some(each) = &contract.each else { return Ok(None) };
-        let (root, first, steps) = begin(footer, &each.path.steps).ok_or(Misfit::Missing)?;
+        let (root, first, steps) = begin(schema, &each.path.steps).ok_or(Misfit::Missing)?;
         let mut leaves = BTreeSet::new();
-        let (held, leaf) = leaves::at(footer.schema().field(root).data_type(), first, steps, &mut leaves)?;
+        let (held, leaf) = leaves::at(schema.field(root).data_type(), first, steps, &mut leaves)?;
         if leaves::inner(held).is_none() || matches!(held, DataType::Map(..)) {
             return Err(Misfit::Shape(super::super::nested::NOT_A_LIST));
         }
@@ -92,40 +91,40 @@ impl EachList {
 }
 
 /// The column in which steps begin, its first leaf, and the steps behind it.
-fn begin<'s>(footer: &Footer, steps: &'s [Step]) -> Option<(usize, usize, &'s [Step])> {
+fn begin<'s>(schema: &Schema, steps: &'s [Step]) -> Option<(usize, usize, &'s [Step])> {
     let (Step::Member(name), rest) = steps.split_first()? else { return None };
-    let root = footer.schema().fields().iter().position(|field| field.name() == name)?;
-    Some((root, first_leaf(footer, root), rest))
+    let root = schema.fields().iter().position(|field| field.name() == name)?;
+    Some((root, first_leaf(schema, root), rest))
 }
 
-fn first_leaf(footer: &Footer, root: usize) -> usize {
-    footer.schema().fields()[..root].iter().map(|field| leaves::count(field.data_type())).sum()
+fn first_leaf(schema: &Schema, root: usize) -> usize {
+    schema.fields()[..root].iter().map(|field| leaves::count(field.data_type())).sum()
 }
 
 /// Finds a column of the contract in a file.
-pub fn find(column: &ContractColumn, position: impl Fn(&str) -> Option<usize>, each: Option<&EachList>, footer: &Footer) -> Where {
+pub fn find(column: &ContractColumn, position: impl Fn(&str) -> Option<usize>, each: Option<&EachList>, schema: &Schema) -> Where {
     let mut places: Vec<NestedPlace> = Vec::new();
     let mut misfit = None;
     for (name, way) in column.names.iter().zip(&column.ways) {
         if let Some(root) = position(name).filter(|_| !way.is_of_element()) {
-            let held = footer.schema().field(root).data_type().clone();
+            let held = schema.field(root).data_type().clone();
             let is_nested = held.is_nested();
             if places.is_empty() && !(is_nested && column.is_list) {
                 return Where::Flat(root);
             }
-            let first = first_leaf(footer, root);
+            let first = first_leaf(schema, root);
             let leaves = if is_nested { (first..first + leaves::count(&held)).collect() } else { BTreeSet::new() };
             places.push(NestedPlace { root: Some(root), steps: Vec::new(), is_of_element: false, leaves, held, name: name.clone() });
             continue;
         }
         let found = match way {
             Way::Named => continue,
-            Way::Path(path) => begin(footer, &path.steps).ok_or(Misfit::Missing).and_then(|(root, first, steps)| {
+            Way::Path(path) => begin(schema, &path.steps).ok_or(Misfit::Missing).and_then(|(root, first, steps)| {
                 let mut leaves = BTreeSet::new();
-                let (held, _) = leaves::at(footer.schema().field(root).data_type(), first, steps, &mut leaves)?;
+                let (held, _) = leaves::at(schema.field(root).data_type(), first, steps, &mut leaves)?;
                 Ok((Some(root), steps.to_vec(), leaves, held.clone()))
             }),
-            Way::Element(path) => each.ok_or(Misfit::Missing).and_then(|each| of_element(footer, each, &path.steps)),
+            Way::Element(path) => each.ok_or(Misfit::Missing).and_then(|each| of_element(schema, each, &path.steps)),
             Way::Number => each.ok_or(Misfit::Missing).map(|each| (None, Vec::new(), BTreeSet::from([each.leaf]), DataType::UInt32)),
         };
         match found {
@@ -150,9 +149,9 @@ pub fn find(column: &ContractColumn, position: impl Fn(&str) -> Option<usize>, e
 
 type Found = (Option<usize>, Vec<Step>, BTreeSet<usize>, DataType);
 
-fn of_element(footer: &Footer, each: &EachList, steps: &[Step]) -> Result<Found, Misfit> {
-    let first = first_leaf(footer, each.root);
-    let (list, first) = leaves::at(footer.schema().field(each.root).data_type(), first, &each.steps, &mut BTreeSet::new())?;
+fn of_element(schema: &Schema, each: &EachList, steps: &[Step]) -> Result<Found, Misfit> {
+    let first = first_leaf(schema, each.root);
+    let (list, first) = leaves::at(schema.field(each.root).data_type(), first, &each.steps, &mut BTreeSet::new())?;
     let element = leaves::inner(list).ok_or(Misfit::Missing)?;
     let mut leaves = BTreeSet::new();
     let (held, _) = leaves::at(element.data_type(), first, steps, &mut leaves)?;

@@ -193,6 +193,9 @@ fn value_of(schema: &Value) -> String {
     if let Some(values) = schema["enum"].as_array() {
         return values.iter().map(|value| format!("`{}`", value.as_str().unwrap())).collect::<Vec<_>>().join(", ");
     }
+    if schema["pattern"].as_str().is_some_and(|pattern| pattern.starts_with("^list")) {
+        return "`list(type)`".to_owned();
+    }
     if let Some(pattern) = schema["pattern"].as_str().filter(|pattern| pattern.starts_with("^decimal")) {
         assert!(pattern.contains('('));
         return "`decimal(precision,scale)`".to_owned();

@@ -8,7 +8,10 @@ use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use proptest::prelude::*;
 use serde_json::Value;
 
+use super::super::MAX_RECORD_BYTES;
+use super::super::json::{Envelope, Splitter};
 use super::*;
+use crate::config::SourceFormat;
 use crate::storage::File;
 
 /// What was found: records with their lines, elements by number, and what is bad.
@@ -34,10 +37,10 @@ fn divide(text: &str, format: SourceFormat, each: Option<&[&str]>) -> Divided {
             match piece {
                 Piece::Block(block) => {
                     let json = block.json.unwrap();
-                    for (at, record) in json.records.iter().enumerate() {
-                        assert!(record.line >= block.first_line);
-                        let bytes = &block.bytes[record.bytes.clone()];
-                        divided.records.push((record.line, std::str::from_utf8(bytes).unwrap().to_owned()));
+                    for (at, (bytes, line)) in json.records.iter().enumerate() {
+                        assert!(*line >= block.first_line);
+                        let bytes = &block.bytes[bytes.clone()];
+                        divided.records.push((*line, std::str::from_utf8(bytes).unwrap().to_owned()));
                         divided.numbers.extend(json.first_element.map(|first| first + at as u64));
                     }
                 }
