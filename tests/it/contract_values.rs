@@ -284,7 +284,7 @@ fn times_without_an_offset_are_in_the_zone_of_their_column() {
     let contract = Contract::new("time_zone: America/New_York\n", &[], &columns);
     // In Berlin the clocks skip from two to three on the first of these days, and go back from three to two on the second.
     let local = ["2025-03-30T02:30:00", "2025-10-26T02:30:00", "2025-03-30T01:59:59", "2025-03-30T02:30:00Z"];
-    let serials = [45_746.104_166_666_664, 45_956.104_166_666_664, 45_746.083_321_759_256, 45_746.5];
+    let serials = [45_746.104_166_666_664, 45_956.104_166_666_664, 45_746.083_321_759_26, 45_746.5];
     let csv: String = (0..4).map(|at| format!("{at},2020-01-01,{0},{0},{0},{1}\n", local[at], serials[at])).collect();
     let read = contract.read("s.csv", format!("k,at,own,berlin,fixed,serial\n{csv}").as_bytes());
     let known = [
@@ -306,6 +306,35 @@ fn times_without_an_offset_are_in_the_zone_of_their_column() {
     ];
     let held = [held, vec![("serial", Arc::new(Float64Array::from(serials[..3].to_vec())) as ArrayRef)]].concat();
     assert_eq!(contract.read("s.parquet", &parquet(held)).rows, known[..3]);
+}
+
+/// What would be no value of the column is null all the same where it is listed, and only there.
+#[test]
+fn numbers_that_a_file_holds_may_be_words_for_none() {
+    let columns = [
+        ("b", "{type: boolean, null_values: [-1, 'NaN']}"),
+        ("i", "{type: integer, null_values: [999.5]}"),
+        ("day", "{type: date, format: '%Y%m%d', null_values: [0]}"),
+        ("serial", "{type: date, format: serial_1900, null_values: [0]}"),
+        ("other", "{type: integer, null_values: []}"),
+    ];
+    let contract = Contract::new("", &[], &columns);
+    let doubles = |values: Vec<f64>| Arc::new(Float64Array::from(values)) as ArrayRef;
+    let held = vec![
+        ("k", texts(&["0", "1"])),
+        ("at", texts(&["2020-01-01"; 2])),
+        ("b", doubles(vec![-1.0, 1.0])),
+        ("i", doubles(vec![999.5, 999.0])),
+        ("day", Arc::new(Int64Array::from(vec![0, 20_251_106]))),
+        ("serial", doubles(vec![0.0, 45_967.0])),
+        ("other", doubles(vec![f64::NAN, 1.0])),
+    ];
+    let csv = "k,at,b,i,day,serial,other\n0,2020-01-01,-1,999.5,0,0,nan\n1,2020-01-01,1,999,20251106,45967,1\n";
+    for (name, bytes, line) in [("s.csv", csv.as_bytes().to_vec(), 2), ("s.parquet", parquet(held), 1)] {
+        let read = contract.read(name, &bytes);
+        assert_eq!(read.rows, [["0", "", "", "", "", ""], ["1", "true", "999", "2025-11-06", "2025-11-06", "1"]], "{name}: {}", read.told);
+        assert_eq!(read.rejected, [format!("{line} value other not-an-integer")], "{name}");
+    }
 }
 
 /// A truth that a file holds as one counts as its word.

@@ -4,6 +4,7 @@ use arrow::array::{ArrayRef, Date32Array, Time64MicrosecondArray, TimestampMicro
 
 use crate::contract_values::{Contract, parquet, texts};
 use crate::meanings_table::folder;
+use crate::support::segmill;
 
 const NEW_YORK: &str = "time_zone: America/New_York\n";
 
@@ -190,4 +191,20 @@ fn parts_are_columns_of_the_contract() {
         "{}",
         read.told
     );
+}
+
+/// The rows of a given/expect case have the moment itself, as its format writes it whole.
+#[test]
+fn a_case_gives_the_moment_as_a_whole() {
+    let columns = [("m", "{type: timestamp, parts: {date: d, time: t, zone: z}, zone: Asia/Tokyo, format: '%d.%m.%Y %H:%M'}")];
+    let contract = Contract::new(NEW_YORK, &[], &columns);
+    contract.write("sql/customers.sql", b"-- A moment.\nselect k as customer_id, cast(m as date) as day from sources.s\n");
+    let case = "- name: a morning in Tokyo is the evening before in New York\n  model: customers\n  as_of: 2026-01-01\n  given:\n    sources.s:\n      - \
+                {k: a, at: '2020-01-01', m: '31.10.2025 08:30'}\n  expect:\n    - {customer_id: a, day: '2025-10-30'}\n";
+    contract.write("tests/models/moments.yaml", case.as_bytes());
+    let output = segmill(contract.folder.path(), &["test", "pipelines/meanings.yaml"]);
+    let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    contract.write("tests/models/moments.yaml", case.replace("2025-10-30", "2025-10-31").as_bytes());
+    assert_ne!(segmill(contract.folder.path(), &["test", "pipelines/meanings.yaml"]).status.code(), Some(0));
 }

@@ -77,7 +77,7 @@ impl Compiler<'_> {
     pub(super) fn markers(&mut self, meaning: &Meaning, defaults: &Defaults<'_>) -> NullMarkers {
         let own = self.column.null_values.as_deref().or(defaults.of_source);
         self.contradictions(own.unwrap_or_default());
-        let mut markers = NullMarkers { nan: own.is_some() && meaning.null_values.contains("nan"), ..NullMarkers::default() };
+        let mut markers = NullMarkers { are_own: own.is_some_and(|own| !own.is_empty()), ..NullMarkers::default() };
         match self.column.column_type.item {
             ColumnType::String => {
                 markers.texts = own.into_iter().flatten().map(|word| word.value.clone()).collect();

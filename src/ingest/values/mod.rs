@@ -46,7 +46,7 @@ impl Meaning {
     pub fn read(&self, array: &ArrayRef) -> Result<Values> {
         let mut values = self.read_any(array)?;
         if self.markers.may_take() {
-            self.markers.take_out(&mut values, array)?;
+            self.markers.take_out(&mut values, array, |text| self.is_null_word(text))?;
         }
         if matches!(self.column_type, ColumnType::Date | ColumnType::Timestamp) {
             self.years.check(&values.array, &self.zone, &mut values.bad);

@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use arrow::array::{Array, ArrayRef, AsArray, Datum, Scalar};
+use arrow::array::{ArrayRef, Datum, Scalar};
 use arrow::compute::kernels::cmp;
-use arrow::compute::{cast, nullif};
-use arrow::datatypes::{DataType, Float64Type};
+use arrow::compute::nullif;
+use arrow::util::display::array_value_to_string;
 
 use super::outcome::Values;
 use crate::error::{Error, Result};
+use crate::number;
 
 /// What a column says of values that stand for none.
 #[derive(Debug, Default)]
@@ -22,8 +23,9 @@ pub struct NullMarkers {
     pub values: Vec<Scalar<ArrayRef>>,
     /// Whether some marker of a boolean column would be read as yes or no, so that markers are looked at first.
     pub are_truths: bool,
-    /// Whether floating-point numbers that are none (NaN) are null: the column or its source has the marker `nan`.
-    pub nan: bool,
+    /// Whether the column or its source has words for no value of its own, which numbers that a file holds as such may be, too: `nan`, or a
+    /// fraction in a column of whole numbers.
+    pub are_own: bool,
 }
 
 impl NullMarkers {
@@ -34,7 +36,7 @@ impl NullMarkers {
 
     /// Whether values that are there may become null.
     pub fn may_take(&self) -> bool {
-        !self.leave_texts() || !self.values.is_empty() || self.are_truths || self.nan
+        !self.leave_texts() || !self.values.is_empty() || self.are_truths || self.are_own
     }
 
     /// A text of a column of text; none where it stands for no value. `replaced` gives what a word stands for.
@@ -46,15 +48,14 @@ impl NullMarkers {
         replaced(text).or_else(|| (!self.texts.contains(text)).then_some(text))
     }
 
-    /// Makes values null that stand for none, in what was read of an array.
+    /// Makes values null that stand for none, in what was read of an array; `is_word` tells words for no value.
     ///
     /// # Errors
     /// [`crate::error::Error::Defect`] when values cannot be compared.
-    pub fn take_out(&self, values: &mut Values, raw: &ArrayRef) -> Result<()> {
-        if self.nan && !values.bad.is_empty() && raw.data_type().is_floating() {
-            let floats = cast(raw, &DataType::Float64).map_err(defect)?;
-            let floats = floats.as_primitive::<Float64Type>();
-            values.bad.retain(|(row, _)| !floats.value(*row).is_nan());
+    pub fn take_out(&self, values: &mut Values, raw: &ArrayRef, is_word: impl Fn(&str) -> bool) -> Result<()> {
+        if self.are_own && raw.data_type().is_numeric() {
+            let is_word = |text: &str| is_word(text) || number::plain(text).is_some_and(|plain| is_word(&plain));
+            values.bad.retain(|(row, _)| !array_value_to_string(raw, *row).is_ok_and(|text| is_word(&text)));
         }
         for marker in &self.values {
             let is_marker = cmp::eq(&values.array, marker as &dyn Datum).map_err(defect)?;

@@ -6,7 +6,7 @@ use crate::number;
 /// A system by which spreadsheets count days. The fraction of a number is the time of day, and all of it is local.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Serial {
-    /// 1 is 1900-01-01, and 60 is 1900-02-29, a day that never was: Excel on Windows, Google Sheets, LibreOffice from March 1900 on.
+    /// 1 is 1900-01-01, and 60 is 1900-02-29, a day that never was: Excel on Windows, and from March 1900 on most others.
     Since1900,
     /// 0 is 1904-01-01: Excel on old Macs.
     Since1904,
