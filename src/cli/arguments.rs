@@ -9,6 +9,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::days::{DaysArguments, day};
 use super::durations::{duration, some_duration};
+use super::looks::{QUERY_TABLES, QueryArguments, ShowArguments};
+use crate::cases::Filters;
 use crate::config::{self, Environment, Project};
 use crate::error::Error;
 use crate::publish;
@@ -45,6 +47,11 @@ pub enum Command {
     Validate(Formatted<ProjectArguments>),
     /// Explain why an identifier leads to its customer
     Explain(Formatted<ExplainArguments>),
+    /// Show the rows of a model, a source or an output: what that needs is computed, and nothing is published
+    Show(ShowArguments),
+    /// Answer a query in SQL over models, sources and publications
+    #[command(after_help = QUERY_TABLES)]
+    Query(QueryArguments),
     /// Run the project's given/expect cases in `tests/models`
     Test(Formatted<TestArguments>),
     /// List the files of a publication, also as JSON, as URLs or as a Redshift load manifest
@@ -109,6 +116,8 @@ impl Command {
             Command::Validate(formatted) => formatted.format.into(),
             Command::Explain(formatted) => formatted.format.into(),
             Command::Test(formatted) => formatted.format.into(),
+            Command::Show(arguments) => arguments.look.format.into(),
+            Command::Query(arguments) => arguments.look.format.into(),
             Command::Outputs(arguments) => arguments.format,
             Command::Clean(formatted) => formatted.format.into(),
             Command::Init(formatted) => formatted.format.into(),
@@ -121,11 +130,14 @@ impl Command {
 /// The variable that says how long a command may take, where `--timeout` does not.
 pub const TIMEOUT_VARIABLE: &str = "SEGMILL_TIMEOUT";
 
+/// The pipeline file of a new project.
+const PIPELINE: &str = "pipelines/customer_segments.yaml";
+
 /// The project and its parameters.
 #[derive(Debug, Clone, Args)]
 pub struct ProjectArguments {
     /// The pipeline file
-    #[arg(default_value = "pipelines/customer_segments.yaml")]
+    #[arg(default_value = PIPELINE)]
     pub pipeline: PathBuf,
     /// Set a parameter to another value than its default
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = name_and_value)]
@@ -171,9 +183,10 @@ pub struct RunArguments {
 /// What `test` takes.
 #[derive(Debug, Clone, Args)]
 pub struct TestArguments {
-    /// The project and its parameters
-    #[command(flatten)]
-    pub project: ProjectArguments,
+    /// The pipeline file, if the first is one that ends in `.yaml` or `.yml` (otherwise that of a new project); then texts: only
+    /// cases are run that have one of them in their model, their name or the name of their file, such as `customers` or `features.orders`
+    #[arg(value_name = "PIPELINE_OR_TEXT")]
+    pub names: Vec<String>,
     /// End the command after this time, such as `90s` or `30m`: it says what was running, and exits with 75
     #[arg(long, value_name = "TIME", value_parser = some_duration, env = TIMEOUT_VARIABLE)]
     pub timeout: Option<Duration>,
@@ -183,7 +196,7 @@ pub struct TestArguments {
 #[derive(Debug, Clone, Args)]
 pub struct PlaceArguments {
     /// The pipeline file that names the destination
-    #[arg(default_value = "pipelines/customer_segments.yaml")]
+    #[arg(default_value = PIPELINE)]
     pub pipeline: PathBuf,
     /// Use this path or URL instead of the pipeline file's destination
     #[arg(long, value_name = "URL")]
@@ -325,6 +338,16 @@ impl PlaceArguments {
         }
         let project = config::load(&self.pipeline, environment)?;
         Ok((publish::destination(self.destination.as_deref(), &project, stores)?, Some(project)))
+    }
+}
+
+impl TestArguments {
+    /// The pipeline file, and the texts that cases must have.
+    pub fn pipeline_and_filters(&self) -> (PathBuf, Filters) {
+        let is_file = |name: &&String| name.ends_with(".yaml") || name.ends_with(".yml");
+        let pipeline = self.names.first().filter(is_file);
+        let filters = self.names.iter().skip(usize::from(pipeline.is_some())).cloned().collect();
+        (pipeline.map_or_else(|| PathBuf::from(PIPELINE), PathBuf::from), Filters::new(filters))
     }
 }
 

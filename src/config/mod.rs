@@ -17,7 +17,7 @@ mod yaml;
 
 pub use check::{AcceptedValues, Change, Check, CheckKind, KINDS, RowBounds, SegmentBounds, Severity, TableColumns};
 pub use column::{Column, ColumnType, Consent, OnError};
-pub use load::{Lost, Model, Project, Read, load, read, read_files, variables};
+pub use load::{Lost, Model, Project, Read, Sibling, load, read, read_files, variables};
 pub use pipeline::{
     Channel, IdentifierType, Identity, Keep, Outputs, Parameter, Pipeline, ReferenceTable, Segment, SegmentSet, SetKind, Standalone,
     TableOutput,
