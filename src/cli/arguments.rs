@@ -1,6 +1,5 @@
 //! The commands and their arguments. The doc comments are the help that `--help` shows.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,7 +8,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::days::{DaysArguments, day};
 use super::durations::{duration, some_duration};
-use super::looks::{QUERY_TABLES, QueryArguments, ShowArguments};
+use super::looks::{QUERY_TABLES, QueryArguments, RowsFormat, ShowArguments};
+use super::project_arguments::PIPELINE;
+pub use super::project_arguments::{ProjectArguments, TIMEOUT_VARIABLE};
 use crate::cases::Filters;
 use crate::config::{self, Environment, Project};
 use crate::error::Error;
@@ -97,6 +98,15 @@ impl From<CommonFormat> for Format {
     }
 }
 
+impl From<RowsFormat> for Format {
+    fn from(format: RowsFormat) -> Self {
+        match format {
+            RowsFormat::Json => Format::Json,
+            RowsFormat::Table | RowsFormat::Csv | RowsFormat::Parquet => Format::Human,
+        }
+    }
+}
+
 /// The arguments of a command, with the form of its result.
 #[derive(Debug, Clone, Args)]
 pub struct Formatted<T: Args> {
@@ -125,23 +135,6 @@ impl Command {
             Command::Schema(_) => Format::Human,
         }
     }
-}
-
-/// The variable that says how long a command may take, where `--timeout` does not.
-pub const TIMEOUT_VARIABLE: &str = "SEGMILL_TIMEOUT";
-
-/// The pipeline file of a new project.
-const PIPELINE: &str = "pipelines/customer_segments.yaml";
-
-/// The project and its parameters.
-#[derive(Debug, Clone, Args)]
-pub struct ProjectArguments {
-    /// The pipeline file
-    #[arg(default_value = PIPELINE)]
-    pub pipeline: PathBuf,
-    /// Set a parameter to another value than its default
-    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = name_and_value)]
-    pub parameters: Vec<(String, String)>,
 }
 
 /// What `run` takes.
@@ -349,18 +342,6 @@ impl TestArguments {
         let filters = self.names.iter().skip(usize::from(pipeline.is_some())).cloned().collect();
         (pipeline.map_or_else(|| PathBuf::from(PIPELINE), PathBuf::from), Filters::new(filters))
     }
-}
-
-impl ProjectArguments {
-    /// The parameters given, the last of a name counting.
-    pub fn overrides(&self) -> BTreeMap<String, String> {
-        self.parameters.iter().cloned().collect()
-    }
-}
-
-fn name_and_value(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').filter(|(name, _)| !name.trim().is_empty()).ok_or("write it as NAME=VALUE")?;
-    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// How much longer than any run or reader takes.

@@ -6,9 +6,9 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use clap::{Args, ValueEnum};
 
-use super::arguments::{Format, ProjectArguments, TIMEOUT_VARIABLE};
 use super::days::day;
 use super::durations::some_duration;
+use super::project_arguments::{ProjectArguments, TIMEOUT_VARIABLE};
 use crate::execute::Sample;
 
 /// What `segmill query --help` says of the tables.
@@ -98,15 +98,6 @@ pub enum RowsFormat {
     Json,
     /// Parquet
     Parquet,
-}
-
-impl From<RowsFormat> for Format {
-    fn from(format: RowsFormat) -> Self {
-        match format {
-            RowsFormat::Json => Format::Json,
-            RowsFormat::Table | RowsFormat::Csv | RowsFormat::Parquet => Format::Human,
-        }
-    }
 }
 
 /// The most rows.

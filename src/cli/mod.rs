@@ -11,6 +11,7 @@ mod init;
 mod look;
 mod looks;
 mod outputs;
+mod project_arguments;
 mod query;
 mod run;
 mod runtimes;

@@ -4,7 +4,7 @@ use datafusion::common::TableReference;
 use serde::Serialize;
 
 use super::prepare::Prepared;
-use super::{Question, Setting};
+use super::question::{Question, Setting};
 use crate::engine::{ColumnPrivacy, answer_schema};
 use crate::error::Result;
 use crate::graph::{PROFILE, SOURCES};

@@ -69,7 +69,7 @@ fn masked(array: &ArrayRef, is_personal: impl Fn(usize) -> bool) -> ArrayRef {
     let cell = |row: usize| {
         let shown =
             || if is_personal(row) { MASK.to_owned() } else { array_value_to_string(array, row).unwrap_or_else(|_| MASK.to_owned()) };
-        array.is_valid(row).then(shown)
+        (array.is_valid(row) && array.data_type() != &DataType::Null).then(shown)
     };
     Arc::new((0..array.len()).map(cell).collect::<StringArray>())
 }

@@ -8,7 +8,7 @@ use datafusion::common::TableReference;
 
 use super::names::{self, Target};
 use super::published::{self, PUBLISHED, PublishedTable};
-use super::{Question, Setting};
+use super::question::{Question, Setting};
 use crate::config::{self, Project};
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::engine::ColumnPrivacy;

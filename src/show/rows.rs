@@ -14,7 +14,7 @@ use super::condition;
 use super::mask::Mask;
 use super::notes;
 use super::prepare::Prepared;
-use super::{Question, Setting, Wanted};
+use super::question::{Question, Setting, Wanted};
 use crate::diagnostic::Diagnostic;
 use crate::engine::{self, Engine, Limits, OrderedBy, Privacy};
 use crate::error::{Error, Result};

@@ -66,8 +66,8 @@ const MODELS: [(&str, &str); 6] = [
     (
         "identity/edges.sql",
         "select 'email' as identifier_type, email as identifier, 'contact' as other_type, contact_id as other, 'crm' as source,\n    \
-         updated_at as first_seen_at, updated_at as last_seen_at\nfrom sources.people\nunion all\n\
-         select 'contact', one, 'contact', other, 'links', seen_at as first_seen_at, seen_at as last_seen_at from sources.links\n",
+         updated_at as first_seen_at, updated_at as last_seen_at, cast(null as timestamptz) as ended_at\nfrom sources.people\nunion all\n\
+         select 'contact', one, 'contact', other, 'links', seen_at as first_seen_at, seen_at as last_seen_at, cast(null as timestamptz) as ended_at from sources.links\n",
     ),
     ("identity/customers.sql", "select identifier_type, identifier, customer_id from resolved.customers\n"),
     (

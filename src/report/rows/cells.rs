@@ -29,7 +29,7 @@ impl<'a> Cells<'a> {
     /// # Errors
     /// [`Error::Defect`] for a value that has no text.
     pub fn text(&self, row: usize) -> Result<Option<String>> {
-        if self.array.is_null(row) {
+        if json::is_null(self.array, row) {
             return Ok(None);
         }
         if self.is_nested {

@@ -35,7 +35,7 @@ pub fn lines(names: &[String], rows: &RecordBatch) -> Result<Vec<u8>> {
 /// # Errors
 /// [`Error::Defect`] for a value that has no text.
 pub fn add(json: &mut String, array: &dyn Array, row: usize) -> Result<()> {
-    if array.is_null(row) {
+    if is_null(array, row) {
         json.push_str("null");
         return Ok(());
     }
@@ -61,6 +61,11 @@ pub fn add(json: &mut String, array: &dyn Array, row: usize) -> Result<()> {
         _ => json.push_str(&string(&text()?)),
     }
     Ok(())
+}
+
+/// Whether a value is null; all values are of a column that has no other.
+pub fn is_null(array: &dyn Array, row: usize) -> bool {
+    array.data_type() == &DataType::Null || array.is_null(row)
 }
 
 fn items(json: &mut String, items: &dyn Array) -> Result<()> {
