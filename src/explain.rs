@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use chrono::NaiveDate;
 use datafusion::common::ScalarValue;
 
 use crate::config::{self, Project};
@@ -16,13 +15,12 @@ use crate::graph::EDGES;
 use crate::identity::{self, Answer, Explained, Resolution, Rules};
 use crate::ingest;
 use crate::job::Request;
-use crate::manifest::Commit;
 use crate::native::IdentityStep;
 use crate::plan::{self, Plan};
 use crate::predecessor::Carried;
-use crate::publish::{self, Publications};
+use crate::publish;
 use crate::sql::{self, Argument};
-use crate::storage::{Location, Stores};
+use crate::storage::Stores;
 
 /// What is asked.
 #[derive(Debug, Clone, Copy)]
@@ -50,20 +48,7 @@ pub async fn identity(request: &Request, stores: &Stores, question: Question<'_>
         let message = Message::new("the project has no identity step");
         return Err(Error::Refused(message.hint(format!("a model `{EDGES}` selects pairs of identifiers that were seen together"))));
     }
-    let published = published(&plan, &destination, request.as_of).await;
-    let mut warnings = Vec::new();
-    let (newest, mut predecessor) = match published {
-        Ok((newest, carried)) => {
-            warnings.extend(carried.warnings);
-            (newest, carried.predecessor)
-        }
-        Err(error) => {
-            let why = error.to_string();
-            let why = why.lines().next().unwrap_or_default();
-            warnings.push(format!("ids are those of a first publication, since what is published cannot be read: {why}"));
-            (None, None)
-        }
-    };
+    let (newest, Carried { warnings, mut predecessor, .. }) = Carried::for_question(&plan, &destination, request.as_of).await;
     let ids_from = predecessor.as_ref().map(|predecessor| predecessor.as_of);
     let engine = Engine::with_text_encoding(request.limits, plan.values.zone.name(), request.text_encoding)?;
     let needed = plan.needed(EDGES, |_| false);
@@ -79,15 +64,6 @@ pub async fn identity(request: &Request, stores: &Stores, question: Question<'_>
     let found = answer(&resolution, question, &spellings(&plan, question.identifier));
     let last_published_on = if found.is_empty() { resolution.last_published_on(question.identifier) } else { None };
     Ok(Answer { as_of: request.as_of, ids_from, warnings, last_published_on, found })
-}
-
-/// The newest publication, and who was who in the one before a day.
-async fn published(plan: &Plan, destination: &Location, as_of: NaiveDate) -> Result<(Option<Commit>, Carried)> {
-    let seen = Publications::read(destination).await?;
-    seen.belong_to(&plan.project.pipeline.name.value)?;
-    let predecessor = seen.before(as_of).await?;
-    let carried = Carried::of(plan, &seen, predecessor.as_ref()).await?;
-    Ok((seen.newest().cloned(), carried))
 }
 
 /// What is known of an identifier in the first spelling in which there is one, or else of the customer with that id.

@@ -46,6 +46,8 @@ pub struct NativeTable {
     pub name: &'static str,
     /// Its columns.
     pub schema: fn() -> SchemaRef,
+    /// Its columns of identifiers, each with the column that names the identifiers' type.
+    pub identifiers: &'static [(&'static str, &'static str)],
 }
 
 /// What a native step reads.
@@ -122,43 +124,105 @@ enum Place {
     Last,
 }
 
-/// Parses every model and puts those that are sound, and the native steps, in an order in which each comes after what it reads. The other
-/// models are problems: SQL that does not parse, tables that do not exist, layers read from right to left, unknown parameters and cycles.
-pub fn build(project: &Project, natives: &[&'static Signature], problems: &mut Vec<Diagnostic>) -> Vec<Vertex> {
-    let has = |table: &str| project.models.iter().any(|model| model.name() == table);
-    let natives: Vec<&'static Signature> =
-        natives.iter().copied().filter(|native| native.reads.iter().all(|input| has(input.table))).collect();
-    let known = known_tables(project, &natives);
-    let mut nodes: Vec<Vertex> = natives.into_iter().map(Vertex::Native).collect();
-    for model in &project.models {
-        if let Some(schema) = &model.schema
-            && !LAYERS.contains(&schema.as_str())
-        {
-            problems.push(
-                Diagnostic::error("unknown-layer", format!("{} is in no layer", model.file.path))
-                    .hint(format!("the folders of `sql/` are {}", list(&LAYERS))),
-            );
-            continue;
+/// What every model of a project reads, as far as its SQL can be parsed, and the native steps of the project.
+#[derive(Debug)]
+pub struct Graph<'p> {
+    project: &'p Project,
+    natives: Vec<&'static Signature>,
+    parsed: Vec<(&'p Model, Result<Sound, Diagnostic>)>,
+}
+
+/// A parsed statement, and what is wrong with it nevertheless.
+type Sound = (Statement, Vec<Diagnostic>);
+
+impl<'p> Graph<'p> {
+    /// Parses every model. A native step belongs to a project that has what the step reads.
+    pub fn of(project: &'p Project, natives: &[&'static Signature]) -> Self {
+        let has = |table: &str| project.models.iter().any(|model| model.name() == table);
+        let natives = natives.iter().copied().filter(|native| native.reads.iter().all(|input| has(input.table))).collect();
+        let parsed = project.models.iter().map(|model| (model, sql::parse(&model.file))).collect();
+        Graph { project, natives, parsed }
+    }
+
+    /// The models and native steps that some tables are made from, their own makers among them.
+    pub fn behind(&self, tables: impl IntoIterator<Item = String>) -> BTreeSet<String> {
+        let mut makers: BTreeMap<String, (String, Vec<String>)> = BTreeMap::new();
+        for (model, parsed) in &self.parsed {
+            let reads = parsed.iter().flat_map(|(statement, _)| sql::tables(&model.file, statement)).map(|table| table.name);
+            makers.insert(model.name(), (model.name(), reads.collect()));
         }
-        match sql::parse(&model.file) {
-            Ok((statement, mut found)) => {
-                let reads = check(project, model, &statement, &known, &mut found);
-                if found.is_empty() {
-                    nodes.push(Vertex::Model(Box::new(ParsedModel { model: model.clone(), statement, reads })));
-                }
-                problems.append(&mut found);
+        for native in &self.natives {
+            let reads: Vec<String> = native.reads.iter().map(|input| input.table.to_owned()).collect();
+            makers.extend(native.makes.iter().map(|table| (table.name.to_owned(), (native.name.to_owned(), reads.clone()))));
+        }
+        let (mut found, mut waiting) = (BTreeSet::new(), tables.into_iter().collect::<Vec<_>>());
+        while let Some(table) = waiting.pop() {
+            // What nothing makes is given.
+            let Some((name, reads)) = makers.get(&table) else { continue };
+            if found.insert(name.clone()) {
+                waiting.extend(reads.iter().cloned());
             }
-            Err(problem) => problems.push(problem),
         }
+        found
     }
-    let profile = project.models.iter().find(|model| model.name() == PROFILE);
-    if profile.is_none() {
-        problems.push(
-            Diagnostic::error("no-profile", "there is no model `customers`")
-                .hint("segment rules read the customer profile, one row a customer: write `sql/customers.sql`"),
-        );
+
+    /// What is wrong with models that are not needed, of which only the layer and the syntax are looked at.
+    pub fn wrong_beside(&self, needed: &BTreeSet<String>) -> Vec<Diagnostic> {
+        let beside = self.parsed.iter().filter(|(model, _)| !needed.contains(&model.name()));
+        let found = beside.flat_map(|(model, parsed)| match (outside_of_layers(model), parsed) {
+            (Some(problem), _) => vec![problem],
+            (None, Ok((_, problems))) => problems.clone(),
+            (None, Err(problem)) => vec![problem.clone()],
+        });
+        found.collect()
     }
-    order(nodes, problems)
+
+    /// Every table that a model may name.
+    pub fn tables(&self) -> BTreeSet<String> {
+        known_tables(self.project, &self.natives).into_keys().collect()
+    }
+
+    /// Puts the models that are sound, and the native steps, in an order in which each comes after what it reads. The other models are
+    /// problems: SQL that does not parse, tables that do not exist, layers read from right to left, unknown parameters and cycles. Models
+    /// that are not needed are passed over; all are needed if none are named.
+    pub fn build(self, needed: Option<&BTreeSet<String>>, problems: &mut Vec<Diagnostic>) -> Vec<Vertex> {
+        let Graph { project, natives, parsed } = self;
+        let is_needed = |name: &str| needed.is_none_or(|needed| needed.contains(name));
+        let known = known_tables(project, &natives);
+        let steps = natives.into_iter().filter(|native| is_needed(native.name));
+        let mut nodes: Vec<Vertex> = steps.map(Vertex::Native).collect();
+        for (model, parsed) in parsed.into_iter().filter(|(model, _)| is_needed(&model.name())) {
+            if let Some(problem) = outside_of_layers(model) {
+                problems.push(problem);
+                continue;
+            }
+            match parsed {
+                Ok((statement, mut found)) => {
+                    let reads = check(project, model, &statement, &known, &mut found);
+                    if found.is_empty() {
+                        nodes.push(Vertex::Model(Box::new(ParsedModel { model: model.clone(), statement, reads })));
+                    }
+                    problems.append(&mut found);
+                }
+                Err(problem) => problems.push(problem),
+            }
+        }
+        let profile = project.models.iter().find(|model| model.name() == PROFILE);
+        if profile.is_none() && is_needed(PROFILE) {
+            problems.push(
+                Diagnostic::error("no-profile", "there is no model `customers`")
+                    .hint("segment rules read the customer profile, one row a customer: write `sql/customers.sql`"),
+            );
+        }
+        order(nodes, problems)
+    }
+}
+
+/// The problem of a model that is in no layer.
+fn outside_of_layers(model: &Model) -> Option<Diagnostic> {
+    model.schema.as_ref().filter(|schema| !LAYERS.contains(&schema.as_str()))?;
+    let problem = Diagnostic::error("unknown-layer", format!("{} is in no layer", model.file.path));
+    Some(problem.hint(format!("the folders of `sql/` are {}", list(&LAYERS))))
 }
 
 /// Checks what one model reads, and gives the names.

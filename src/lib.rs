@@ -4,7 +4,8 @@
 //!
 //! - [`cli`]: one file a command
 //! - [`run`]: the order of the steps of a run; [`job`]: what a run is asked and what it came to
-//! - [`cases`]: the project's own tests; [`explain`]: why an identifier leads to its customer
+//! - [`cases`]: the project's own tests; [`explain`]: why an identifier leads to its customer;
+//!   [`show`]: the rows of one table, or of a query
 //! - [`execute`]: computes the nodes of a plan, for a run, a case or an explanation
 //! - [`plan`]: project and values become the nodes of a run; [`graph`]: which node reads which; [`native`]: the nodes that are not SQL
 //! - [`predecessor`]: what a run builds on of the publication before
@@ -48,6 +49,7 @@ pub mod record;
 pub mod report;
 pub mod run;
 pub mod segments;
+pub mod show;
 pub mod shown;
 pub mod sql;
 pub mod storage;

@@ -1,13 +1,15 @@
 //! What a run builds on: the state tables of the predecessor publication.
 
+use chrono::NaiveDate;
 use futures::StreamExt;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::identity::Rules;
 use crate::manifest::Commit;
 use crate::native::Predecessor;
 use crate::plan::Plan;
 use crate::publish::{IDENTITY_ALIASES, IDENTITY_MAP, Publications};
+use crate::storage::Location;
 
 /// What is carried over from the predecessor publication.
 pub struct Carried {
@@ -52,5 +54,25 @@ impl Carried {
         let predecessor = Predecessor::new(commit.as_of, as_of_micros);
         found.predecessor = Some(predecessor.with(IDENTITY_MAP, map).with(IDENTITY_ALIASES, aliases));
         Ok(found)
+    }
+
+    /// What is carried over for a question about a day, to which nothing is published: the newest commit, and what the day builds on. Where
+    /// what is published cannot be read, ids are those of a first publication, which is a warning.
+    pub async fn for_question(plan: &Plan, destination: &Location, as_of: NaiveDate) -> (Option<Commit>, Self) {
+        let found = async {
+            let seen = Publications::read(destination).await?;
+            seen.belong_to(&plan.project.pipeline.name.value)?;
+            // Only the ids of customers are taken from it.
+            let predecessor = if plan.has_identity_step() { seen.before(as_of).await? } else { None };
+            let carried = Carried::of(plan, &seen, predecessor.as_ref()).await?;
+            Ok::<_, Error>((seen.newest().cloned(), carried))
+        };
+        found.await.unwrap_or_else(|error| {
+            let why = error.to_string();
+            let why = why.lines().next().unwrap_or_default();
+            let warning = format!("ids are those of a first publication, since what is published cannot be read: {why}");
+            let warnings = plan.has_identity_step().then_some(warning).into_iter().collect();
+            (None, Carried { warnings, predecessor: None, hash_id: None })
+        })
     }
 }

@@ -76,7 +76,7 @@ async fn check_and_publish(request: &Request, computed: Computed, progress: &Pro
         as_of: plan.values.as_of,
         run_id: recorder.run_id(),
         segmill_version: env!("CARGO_PKG_VERSION").to_owned(),
-        project_digest: plan.project.digest.clone(),
+        project_digest: plan.digest.clone(),
         parameters: plan.values.shown.clone(),
         fingerprint,
         tables,

@@ -1,6 +1,5 @@
 //! The commands and their arguments. The doc comments are the help that `--help` shows.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,6 +8,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::days::{DaysArguments, day};
 use super::durations::{duration, some_duration};
+use super::looks::{QUERY_TABLES, QueryArguments, RowsFormat, ShowArguments};
+use super::project_arguments::PIPELINE;
+pub use super::project_arguments::{ProjectArguments, TIMEOUT_VARIABLE};
+use crate::cases::Filters;
 use crate::config::{self, Environment, Project};
 use crate::error::Error;
 use crate::publish;
@@ -45,6 +48,11 @@ pub enum Command {
     Validate(Formatted<ProjectArguments>),
     /// Explain why an identifier leads to its customer
     Explain(Formatted<ExplainArguments>),
+    /// Show the rows of a model, a source or an output: what that needs is computed, and nothing is published
+    Show(ShowArguments),
+    /// Answer a query in SQL over models, sources and publications
+    #[command(after_help = QUERY_TABLES)]
+    Query(QueryArguments),
     /// Run the project's given/expect cases in `tests/models`
     Test(Formatted<TestArguments>),
     /// List the files of a publication, also as JSON, as URLs or as a Redshift load manifest
@@ -90,6 +98,15 @@ impl From<CommonFormat> for Format {
     }
 }
 
+impl From<RowsFormat> for Format {
+    fn from(format: RowsFormat) -> Self {
+        match format {
+            RowsFormat::Json => Format::Json,
+            RowsFormat::Table | RowsFormat::Csv | RowsFormat::Parquet => Format::Human,
+        }
+    }
+}
+
 /// The arguments of a command, with the form of its result.
 #[derive(Debug, Clone, Args)]
 pub struct Formatted<T: Args> {
@@ -109,6 +126,8 @@ impl Command {
             Command::Validate(formatted) => formatted.format.into(),
             Command::Explain(formatted) => formatted.format.into(),
             Command::Test(formatted) => formatted.format.into(),
+            Command::Show(arguments) => arguments.look.format.into(),
+            Command::Query(arguments) => arguments.look.format.into(),
             Command::Outputs(arguments) => arguments.format,
             Command::Clean(formatted) => formatted.format.into(),
             Command::Init(formatted) => formatted.format.into(),
@@ -116,20 +135,6 @@ impl Command {
             Command::Schema(_) => Format::Human,
         }
     }
-}
-
-/// The variable that says how long a command may take, where `--timeout` does not.
-pub const TIMEOUT_VARIABLE: &str = "SEGMILL_TIMEOUT";
-
-/// The project and its parameters.
-#[derive(Debug, Clone, Args)]
-pub struct ProjectArguments {
-    /// The pipeline file
-    #[arg(default_value = "pipelines/customer_segments.yaml")]
-    pub pipeline: PathBuf,
-    /// Set a parameter to another value than its default
-    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = name_and_value)]
-    pub parameters: Vec<(String, String)>,
 }
 
 /// What `run` takes.
@@ -171,9 +176,10 @@ pub struct RunArguments {
 /// What `test` takes.
 #[derive(Debug, Clone, Args)]
 pub struct TestArguments {
-    /// The project and its parameters
-    #[command(flatten)]
-    pub project: ProjectArguments,
+    /// The pipeline file, if the first is one that ends in `.yaml` or `.yml` (otherwise that of a new project); then texts: only
+    /// cases are run that have one of them in their model, their name or the name of their file, such as `customers` or `features.orders`
+    #[arg(value_name = "PIPELINE_OR_TEXT")]
+    pub names: Vec<String>,
     /// End the command after this time, such as `90s` or `30m`: it says what was running, and exits with 75
     #[arg(long, value_name = "TIME", value_parser = some_duration, env = TIMEOUT_VARIABLE)]
     pub timeout: Option<Duration>,
@@ -183,7 +189,7 @@ pub struct TestArguments {
 #[derive(Debug, Clone, Args)]
 pub struct PlaceArguments {
     /// The pipeline file that names the destination
-    #[arg(default_value = "pipelines/customer_segments.yaml")]
+    #[arg(default_value = PIPELINE)]
     pub pipeline: PathBuf,
     /// Use this path or URL instead of the pipeline file's destination
     #[arg(long, value_name = "URL")]
@@ -328,16 +334,14 @@ impl PlaceArguments {
     }
 }
 
-impl ProjectArguments {
-    /// The parameters given, the last of a name counting.
-    pub fn overrides(&self) -> BTreeMap<String, String> {
-        self.parameters.iter().cloned().collect()
+impl TestArguments {
+    /// The pipeline file, and the texts that cases must have.
+    pub fn pipeline_and_filters(&self) -> (PathBuf, Filters) {
+        let is_file = |name: &&String| name.ends_with(".yaml") || name.ends_with(".yml");
+        let pipeline = self.names.first().filter(is_file);
+        let filters = self.names.iter().skip(usize::from(pipeline.is_some())).cloned().collect();
+        (pipeline.map_or_else(|| PathBuf::from(PIPELINE), PathBuf::from), Filters::new(filters))
     }
-}
-
-fn name_and_value(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').filter(|(name, _)| !name.trim().is_empty()).ok_or("write it as NAME=VALUE")?;
-    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// How much longer than any run or reader takes.

@@ -8,10 +8,15 @@ mod durations;
 mod explain;
 mod generate;
 mod init;
+mod look;
+mod looks;
 mod outputs;
+mod project_arguments;
+mod query;
 mod run;
 mod runtimes;
 mod schema;
+mod show;
 mod signals;
 mod terminal;
 mod test;
@@ -65,8 +70,10 @@ fn command() -> ExitCode {
     let result = match arguments.command {
         Command::Run(formatted) => run::command(formatted.arguments, environment, &terminal),
         Command::Validate(formatted) => validate::command(&formatted.arguments, &environment, &terminal).map(|()| ExitStatus::Success),
-        Command::Test(formatted) => test::command(&formatted.arguments, &environment, &terminal),
+        Command::Test(formatted) => test::command(formatted.arguments, &environment, &terminal),
         Command::Explain(formatted) => explain::command(formatted.arguments, environment, &terminal).map(|()| ExitStatus::Success),
+        Command::Show(arguments) => show::command(arguments, environment, &terminal).map(|()| ExitStatus::Success),
+        Command::Query(arguments) => query::command(arguments, environment, &terminal).map(|()| ExitStatus::Success),
         Command::Outputs(arguments) => outputs::command(&arguments, environment, &terminal).map(|()| ExitStatus::Success),
         Command::Clean(formatted) => clean::command(&formatted.arguments, environment, &terminal),
         Command::Init(formatted) => init::command(&formatted.arguments, &terminal).map(|()| ExitStatus::Success),

@@ -82,6 +82,31 @@ impl Terminal {
         }
     }
 
+    /// The width of the terminal that standard output is; none if it is something else.
+    pub fn width() -> Option<usize> {
+        let stdout = std::io::stdout();
+        stdout.is_terminal().then(|| terminal_size::terminal_size_of(&stdout).map_or(80, |(width, _)| usize::from(width.0)))
+    }
+
+    /// Prints a message for people, whatever the form of the result: standard output is for that alone.
+    pub fn note(&self, line: &str) {
+        self.write_error(line);
+    }
+
+    /// Prints a part of a result as it is; on a terminal without control characters, if it is text.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when standard output cannot be written to.
+    pub fn print_part(bytes: &[u8], is_text: bool) -> Result<()> {
+        let mut out = std::io::stdout().lock();
+        let text = if is_text && out.is_terminal() { std::str::from_utf8(bytes).ok() } else { None };
+        let written = match text {
+            Some(text) => out.write_all(shown::lines(text).as_bytes()),
+            None => out.write_all(bytes),
+        };
+        written.and_then(|()| out.flush()).map_err(|error| unwritten(&error))
+    }
+
     /// Prints an error in the format that was asked for.
     pub fn fail(&self, error: &Error) {
         // If the message cannot be printed, the exit status still reports the failure.
@@ -102,12 +127,14 @@ impl Terminal {
 /// Writes a whole result to standard output. It is an error when the reader has gone before the end.
 fn written(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush()).map_err(|error| {
-        let why =
-            if error.kind() == std::io::ErrorKind::BrokenPipe { "nobody reads it any more".to_owned() } else { storage::of_system(&error) };
-        let message = Message::new(format!("the result was not written to standard output: {why}"));
-        Error::Unavailable(
-            message.hint("the part that was read is incomplete; free some space, or read the output to its end, and run the command again"),
-        )
-    })
+    writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush()).map_err(|error| unwritten(&error))
+}
+
+fn unwritten(error: &std::io::Error) -> Error {
+    let why =
+        if error.kind() == std::io::ErrorKind::BrokenPipe { "nobody reads it any more".to_owned() } else { storage::of_system(error) };
+    let message = Message::new(format!("the result was not written to standard output: {why}"));
+    Error::Unavailable(
+        message.hint("the part that was read is incomplete; free some space, or read the output to its end, and run the command again"),
+    )
 }

@@ -38,6 +38,24 @@ pub struct Project {
     pub digest: String,
     /// The parts of the pipeline file that were left out because they are wrong; none in a project that is to run.
     pub lost: Lost,
+    /// The other pipelines of the project, which use the same models.
+    pub siblings: Vec<Sibling>,
+}
+
+/// Another pipeline file of the project.
+#[derive(Debug)]
+pub struct Sibling {
+    /// The file, as messages name it.
+    pub path: String,
+    /// What it says; none if it cannot be read.
+    pub pipeline: Option<Pipeline>,
+}
+
+impl Project {
+    /// SHA-256 of the pipeline file and some of the models, in hexadecimal.
+    pub fn digest_of(&self, is_needed: impl Fn(&Model) -> bool) -> String {
+        digest(&self.file, self.models.iter().filter(|model| is_needed(model)))
+    }
 }
 
 /// A SQL model: one file, one table.
@@ -92,9 +110,9 @@ pub struct Read {
 ///
 /// # Errors
 /// [`Error::Project`] when the pipeline file or a folder cannot be read.
-pub fn read(pipeline: &Path, environment: &Environment) -> Result<Read> {
-    let root = root_of(pipeline);
-    let file = Arc::new(SourceFile { path: shown(pipeline), text: read_text(pipeline)? });
+pub fn read(path: &Path, environment: &Environment) -> Result<Read> {
+    let root = root_of(path);
+    let file = Arc::new(SourceFile { path: shown(path), text: read_text(path)? });
     let mut problems = Vec::new();
     let parsed = read_pipeline(&file, environment);
     let is_file_right = parsed.problems.is_empty();
@@ -115,7 +133,26 @@ pub fn read(pipeline: &Path, environment: &Environment) -> Result<Read> {
     }
     let digest = digest(&file, &models);
     let lost = Lost(parsed.lost);
-    Ok(Read { project: Some(Project { root, file, pipeline, models, digest, lost }), problems, is_file_right })
+    let siblings = siblings(path, environment);
+    Ok(Read { project: Some(Project { root, file, pipeline, models, digest, lost, siblings }), problems, is_file_right })
+}
+
+/// The pipeline files beside one in a folder `pipelines`. Other YAML files may lie there too.
+fn siblings(path: &Path, environment: &Environment) -> Vec<Sibling> {
+    let Some(folder) = path.parent().filter(|folder| folder.ends_with("pipelines")) else { return Vec::new() };
+    let own = std::fs::canonicalize(path).ok();
+    let is_other = |other: &PathBuf| {
+        let is_yaml = other.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+        is_yaml && other.file_name() != path.file_name() && std::fs::canonicalize(other).ok() != own
+    };
+    let others = read_folder(folder).unwrap_or_default().into_iter().filter(is_other);
+    let read = |other: PathBuf| {
+        let file = Arc::new(SourceFile { path: shown(&other), text: read_text(&other).ok()? });
+        yaml::top_level(&file, "name")?;
+        let pipeline = yaml::parse_what_is_right::<Pipeline>(&file, environment).value;
+        Some(Sibling { path: file.path.clone(), pipeline })
+    };
+    others.filter_map(read).collect()
 }
 
 fn syntax_of(models: &[Model]) -> Vec<Diagnostic> {
@@ -282,7 +319,7 @@ fn shown(path: &Path) -> String {
     path.strip_prefix("./").unwrap_or(path).display().to_string()
 }
 
-fn digest(pipeline: &SourceFile, models: &[Model]) -> String {
+fn digest<'m>(pipeline: &SourceFile, models: impl IntoIterator<Item = &'m Model>) -> String {
     let mut hash = Sha256::new();
     let mut add = |name: &str, text: &str| {
         for part in [name, text] {

@@ -20,7 +20,7 @@ mod yaml;
 
 pub use check::{AcceptedValues, Change, Check, CheckKind, KINDS, RowBounds, SegmentBounds, Severity, TableColumns};
 pub use column::{Column, ColumnType, Consent, DeclaredType, OnError};
-pub use load::{Lost, Model, Project, Read, load, read, read_files, variables};
+pub use load::{Lost, Model, Project, Read, Sibling, load, read, read_files, variables};
 pub use member_path::{MemberPath, NoPath, Step};
 pub use parts::Parts;
 pub use pipeline::{

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::DataFusionError;
-use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
+use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, Volatility};
 
 /// The columns that an optimised query reads of each table.
 ///
@@ -88,6 +88,43 @@ pub fn reads(plan: &LogicalPlan) -> Result<BTreeMap<String, usize>, DataFusionEr
         Ok(TreeNodeRecursion::Continue)
     })?;
     Ok(reads)
+}
+
+/// Whether a query makes each of its rows from one row of one table, in the order of that table's rows, so that its first rows are known
+/// when the table's first rows are.
+pub fn is_row_by_row(plan: &LogicalPlan) -> bool {
+    let asks_none = |expressions: &[Expr]| {
+        let asks = |part: &Expr| matches!(part, Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_));
+        expressions.iter().all(|expr| !expr.exists(|part| Ok(asks(part))).unwrap_or(true))
+    };
+    match plan {
+        LogicalPlan::TableScan(_) => true,
+        LogicalPlan::SubqueryAlias(node) => is_row_by_row(&node.input),
+        LogicalPlan::Projection(node) => asks_none(&node.expr) && is_row_by_row(&node.input),
+        LogicalPlan::Filter(node) => asks_none(std::slice::from_ref(&node.predicate)) && is_row_by_row(&node.input),
+        _ => false,
+    }
+}
+
+/// Whether what a query makes of rows may depend on which columns of it are read, because rows with equal sort keys are ordered by those.
+///
+/// # Errors
+/// DataFusion's own.
+pub fn breaks_ties(plan: &LogicalPlan) -> Result<bool, DataFusionError> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        found |= matches!(node, LogicalPlan::Window(_) | LogicalPlan::Limit(_) | LogicalPlan::Distinct(Distinct::On(_)));
+        if let LogicalPlan::Aggregate(aggregate) = node {
+            let is_ordered = |expr: &Expr| expr.exists(|part| Ok(is_ordered_aggregate(part))).unwrap_or(true);
+            found |= aggregate.aggr_expr.iter().any(is_ordered);
+        }
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    Ok(found)
+}
+
+fn is_ordered_aggregate(part: &Expr) -> bool {
+    matches!(part, Expr::AggregateFunction(function) if !function.params.order_by.is_empty())
 }
 
 /// The functions that may return different values for the same arguments, such as `random` and `now`. With them the same extracts would not

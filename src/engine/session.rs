@@ -75,6 +75,17 @@ impl Engine {
         })
     }
 
+    /// The same engine with smaller batches, for those who want few rows and want them soon. It must have no tables yet.
+    #[must_use]
+    pub fn with_batches_of(mut self, rows: usize) -> Self {
+        let mut state = self.context.state();
+        let config = state.config().clone().with_batch_size(rows.clamp(1, self.batch_rows()));
+        *state.config_mut() = config;
+        self.context = SessionContext::new_with_state(state);
+        self.state = Arc::new(self.context.state());
+        self
+    }
+
     /// Sets the secret of `identifier_hash`. Unless this is called it hashes without one.
     pub fn hash_with(&self, salt: &str) {
         let _ = self.salt.set(salt.to_owned());

@@ -1,11 +1,12 @@
 //! What an execution reads: sources, the tables that the pipeline file holds, rows that are given in the place of tables, and the predecessor
 //! publication. What a node makes follows from these and the plan alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 
+use super::sample::Sample;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::graph::SOURCES;
@@ -22,6 +23,10 @@ pub struct Inputs {
     pub given: BTreeMap<String, RecordBatch>,
     /// What native steps may read beside tables: the predecessor publication, if there is one to build on.
     pub context: Context,
+    /// Which customers are computed; all of them if there is no sample.
+    pub sample: Option<Sample>,
+    /// Tables that are still there after their last reader.
+    pub kept: BTreeSet<String>,
 }
 
 impl Inputs {

@@ -1,11 +1,13 @@
 //! Executes the nodes of a plan in order: a streamed query becomes a view, another one a materialised table, and a native step runs. A run,
-//! the project's cases and `explain` execute the same nodes with other inputs. A run takes what it reports and keeps through a sink; the others read
+//! the project's cases, `explain`, `show` and `query` execute the same nodes with other inputs. A run takes what it reports and keeps through a sink; the others read
 //! the tables afterwards.
 
 mod failure;
 mod inputs;
+mod sample;
 
 pub use inputs::{Inputs, Source};
+pub use sample::Sample;
 
 use std::collections::BTreeSet;
 
@@ -85,7 +87,9 @@ impl Execution<'_> {
                 if let Some(source) = source_of(table) {
                     sink.source_ended(source).await?;
                 }
-                self.engine.forget(table);
+                if !inputs.kept.contains(table) {
+                    self.engine.forget(table);
+                }
             }
             if let Some(state) = found.and_then(|found| found.state) {
                 sink.keep(state).await?;
@@ -152,6 +156,9 @@ impl Execution<'_> {
             Work::Native(native) => {
                 sink.begin(&node.name);
                 let found = native.run(self.engine, &mut inputs.context).await?;
+                if let Some(sample) = &inputs.sample {
+                    sample.keep(self.engine, native.signature()).await?;
+                }
                 sink.end(found.rows);
                 Ok(Some(found))
             }

@@ -26,7 +26,8 @@ pub async fn find(project: &Project, contracts: &[Arc<Contract>], stores: &Store
     let mut missing = Vec::new();
     let mut refused = Vec::new();
     let mut wrong = Vec::new();
-    for ((name, source), contract) in project.pipeline.sources.iter().zip(contracts) {
+    for contract in contracts {
+        let Some((name, source)) = project.pipeline.sources.get_key_value(&contract.source) else { continue };
         let glob = stores.glob(&source.location.value, &project.root)?;
         let Some(Found { files, markers }) = gather(&mut wrong, glob.files().await)? else { continue };
         let location = glob.digest();

@@ -22,9 +22,13 @@ pub static SIGNATURE: Signature = Signature {
     layer: Some("identity"),
     reads: &[NativeInput { table: EDGES, streamed: true, sorted_by: None }],
     makes: &[
-        NativeTable { name: "resolved.customers", schema: identity::customers_schema },
-        NativeTable { name: "resolved.conflicts", schema: identity::conflicts_schema },
-        NativeTable { name: "resolved.aliases", schema: identity::aliases_schema },
+        NativeTable { name: "resolved.customers", schema: identity::customers_schema, identifiers: &[("identifier", "identifier_type")] },
+        NativeTable {
+            name: "resolved.conflicts",
+            schema: identity::conflicts_schema,
+            identifiers: &[("identifier", "identifier_type"), ("other", "other_type")],
+        },
+        NativeTable { name: "resolved.aliases", schema: identity::aliases_schema, identifiers: &[] },
     ],
 };
 

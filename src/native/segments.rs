@@ -15,7 +15,7 @@ pub static SIGNATURE: Signature = Signature {
     name: MEMBERSHIP,
     layer: None,
     reads: &[NativeInput { table: PROFILE, streamed: false, sorted_by: Some(CUSTOMER_ID) }],
-    makes: &[NativeTable { name: MEMBERSHIP, schema: segments::membership_schema }],
+    makes: &[NativeTable { name: MEMBERSHIP, schema: segments::membership_schema, identifiers: &[] }],
 };
 
 /// Batches of the profile that each thread puts into segments at once.

@@ -6,12 +6,20 @@ use std::sync::Arc;
 use super::models::{Checked, CheckedModels};
 use super::nodes::{Node, Work};
 use super::planned_model::Cost;
+use super::privacy::PersonalColumns;
 use crate::graph::{LAYERS, SEGMENTS, Signature};
 use crate::native::Native;
 
-/// Decides how every node is computed, and after which each table is released.
-pub(super) fn decide(checked: CheckedModels, natives: Vec<Arc<dyn Native>>, published: &BTreeSet<String>) -> Vec<Node> {
-    let CheckedModels { checked, mut reads, .. } = checked;
+/// Decides how every node is computed, and after which each table is released. Which columns are personal is handed on.
+///
+/// For a look at one table, a query whose rows may depend on which of its columns are read is materialised, so that all looks at it agree.
+pub(super) fn decide(
+    checked: CheckedModels,
+    natives: Vec<Arc<dyn Native>>,
+    published: &BTreeSet<String>,
+    is_look: bool,
+) -> (PersonalColumns, Vec<Node>) {
+    let CheckedModels { checked, mut reads, personal, .. } = checked;
     let signatures: Vec<&'static Signature> = natives.iter().map(|native| native.signature()).collect();
     for input in signatures.iter().flat_map(|signature| signature.reads) {
         *reads.entry(input.table.to_owned()).or_default() += 1;
@@ -27,7 +35,8 @@ pub(super) fn decide(checked: CheckedModels, natives: Vec<Arc<dyn Native>>, publ
                 let may_stream =
                     model.parsed.model.schema.as_deref() == Some(LAYERS[0]) || inputs().next().is_some_and(|input| input.streamed);
                 let sorted_by = inputs().find_map(|input| input.sorted_by).map(str::to_owned).into_iter().collect();
-                let is_streamed = may_stream && reads.get(&name) == Some(&1) && !published.contains(&name);
+                let is_split = is_look && model.of_query.breaks_ties;
+                let is_streamed = may_stream && reads.get(&name) == Some(&1) && !published.contains(&name) && !is_split;
                 let (reads, makes) = (model.parsed.reads.clone(), vec![name.clone()]);
                 let work = if is_streamed { Work::Streamed(*model) } else { Work::Materialised { model: *model, sorted_by } };
                 Node { name, work, reads, makes, releases: Vec::new() }
@@ -42,7 +51,7 @@ pub(super) fn decide(checked: CheckedModels, natives: Vec<Arc<dyn Native>>, publ
     }
     materialise_what_would_cost_too_much(&mut nodes);
     release_after_last_reader(&mut nodes, published);
-    nodes
+    (personal, nodes)
 }
 
 /// Nodes that read one another as they stream are planned as one query. Where that would be too large, what is read is materialised.

@@ -3,16 +3,21 @@
 mod decide;
 mod edge_texts;
 mod empty;
+mod look;
 mod models;
+mod needs;
 mod nodes;
 mod outputs;
 mod planned_model;
+mod privacy;
 mod reference;
 mod review;
 mod unused;
 
+pub use look::{QUERY, Query, look};
 pub use nodes::{Node, Plan, Work};
-pub use planned_model::PlannedModel;
+pub use planned_model::{OfQuery, PlannedModel};
+pub use privacy::PersonalColumns;
 pub use reference::{ReferenceTables, reference_tables};
 pub use review::{Reviewed, plan, review};
 pub use unused::unused;

@@ -7,8 +7,9 @@ use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
 
 use super::empty::empty;
-use super::planned_model::{Cost, PlannedModel};
-use crate::config::{Project, Values, span_of};
+use super::planned_model::{Cost, OfQuery, PlannedModel};
+use super::privacy::PersonalColumns;
+use crate::config::Values;
 use crate::diagnostic::Diagnostic;
 use crate::engine::{self, Engine};
 use crate::error::{Error, Result};
@@ -31,6 +32,8 @@ pub(super) struct CheckedModels {
     columns: BTreeMap<String, BTreeSet<String>>,
     /// By table the columns that some model uses in all rows.
     used: BTreeMap<String, BTreeSet<String>>,
+    /// Which columns have personal values.
+    pub(super) personal: PersonalColumns,
 }
 
 impl CheckedModels {
@@ -45,6 +48,11 @@ impl CheckedModels {
     /// A model by its name.
     pub(super) fn model(&self, name: &str) -> Option<&PlannedModel> {
         self.models().find(|model| model.parsed.model.name() == name)
+    }
+
+    /// Whether a native step is among them.
+    pub(super) fn has_step(&self, name: &str) -> bool {
+        self.checked.iter().any(|checked| matches!(checked, Checked::Native(signature) if signature.name == name))
     }
 
     /// Counts what a model reads. A source that turns out not to be read, for a condition that never holds, is read no times.
@@ -72,13 +80,16 @@ pub(super) async fn check_models(
     engine: &Engine,
     vertices: Vec<Vertex>,
     values: &Values,
+    personal: PersonalColumns,
     problems: &mut Vec<Diagnostic>,
 ) -> Result<CheckedModels> {
-    let mut checked = CheckedModels { checked: Vec::new(), reads: BTreeMap::new(), columns: BTreeMap::new(), used: BTreeMap::new() };
+    let mut checked =
+        CheckedModels { checked: Vec::new(), reads: BTreeMap::new(), columns: BTreeMap::new(), used: BTreeMap::new(), personal };
     for vertex in vertices {
         let node = match vertex {
             Vertex::Model(model) => *model,
             Vertex::Native(signature) => {
+                checked.personal.add_native(signature);
                 checked.checked.push(Checked::Native(signature));
                 continue;
             }
@@ -109,40 +120,27 @@ pub(super) async fn check_models(
         let schema = engine::answer_schema(planned.schema().as_arrow());
         let parts = Engine::parts(&planned).map_err(|error| Error::defect(error.to_string()))?;
         let cost = Cost { size: sql::size(&node.statement), parts };
+        let breaks_ties = engine::breaks_ties(&planned).map_err(|error| Error::defect(error.to_string()))?;
+        let order = engine::own_order(&planned);
+        let of_query = OfQuery { is_row_by_row: engine::is_row_by_row(&planned), breaks_ties, order };
         checked.count(&planned, optimized.as_ref()).map_err(|error| Error::defect(error.to_string()))?;
+        checked.personal.add(&name, &planned);
         engine.register(&name, empty(Arc::clone(&schema)))?;
-        checked.checked.push(Checked::Model(Box::new(PlannedModel { parsed: node, schema, cost })));
+        checked.checked.push(Checked::Model(Box::new(PlannedModel { parsed: node, schema, cost, of_query })));
     }
     Ok(checked)
 }
 
-/// What models read of each source. A source that nothing reads is a mistake: its rows could not be accounted for.
-pub(super) fn required_columns(
-    project: &Project,
-    contracts: &[Arc<Contract>],
-    checked: &CheckedModels,
-    problems: &mut Vec<Diagnostic>,
-) -> BTreeMap<String, RequiredColumns> {
+/// What models read of each source that some model reads.
+pub(super) fn required_columns(contracts: &[Arc<Contract>], checked: &CheckedModels) -> BTreeMap<String, RequiredColumns> {
     let mut required = BTreeMap::new();
     for contract in contracts {
         let name = format!("{SOURCES}.{}", contract.source);
-        if let Some(&scans) = checked.reads.get(&name) {
-            let columns = checked.columns.get(&name).cloned().unwrap_or_default();
-            let used = checked.used.get(&name).cloned().unwrap_or_default();
-            let passed_on = columns.difference(&used).cloned().collect();
-            required.insert(contract.source.clone(), RequiredColumns { scans, columns, passed_on });
-            continue;
-        }
-        // A model that could not be checked may be meant to read it.
-        if checked.models().count() < project.models.len() {
-            continue;
-        }
-        let mut problem = Diagnostic::error("unused-source", format!("no model reads `{name}`"))
-            .hint("read it in a staging model, or leave it out, so that every row of every source is accounted for");
-        if let Some(source) = project.pipeline.sources.get(&contract.source) {
-            problem = problem.at(span_of(&project.file, &source.location));
-        }
-        problems.push(problem);
+        let Some(&scans) = checked.reads.get(&name) else { continue };
+        let columns = checked.columns.get(&name).cloned().unwrap_or_default();
+        let used = checked.used.get(&name).cloned().unwrap_or_default();
+        let passed_on = columns.difference(&used).cloned().collect();
+        required.insert(contract.source.clone(), RequiredColumns { scans, columns, passed_on });
     }
     required
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 
 use super::planned_model::PlannedModel;
+use super::privacy::PersonalColumns;
 use crate::config::{Project, Values};
 use crate::diagnostic::Diagnostic;
 use crate::ingest::{Contract, RequiredColumns};
@@ -16,14 +17,18 @@ use crate::segments::Proof;
 pub struct Plan {
     /// The project.
     pub project: Arc<Project>,
+    /// SHA-256 of the pipeline file and the models that it needs, in hexadecimal.
+    pub digest: String,
     /// Its values for this run.
     pub values: Values,
-    /// The sources' contracts, in the order of the pipeline file.
+    /// The contracts of the sources that models read, in the order of the pipeline file.
     pub contracts: Vec<Arc<Contract>>,
     /// By source: how often it is scanned, and the columns that models read of it.
     pub required_columns: BTreeMap<String, RequiredColumns>,
     /// The models and native steps, each after what it reads.
     pub nodes: Vec<Node>,
+    /// Which columns of tables have personal values.
+    pub personal: PersonalColumns,
     /// What was proved of every set of segments.
     pub proofs: Vec<Proof>,
     /// What somebody should look at beside the proofs.
@@ -52,6 +57,11 @@ impl Plan {
             needed.insert(table);
         }
         needed
+    }
+
+    /// Whether it has what makes a table.
+    pub fn makes(&self, table: &str) -> bool {
+        self.maker(table).is_some()
     }
 
     /// Whether it has an identity step.

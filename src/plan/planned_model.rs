@@ -2,7 +2,7 @@
 
 use arrow::datatypes::SchemaRef;
 
-use crate::engine;
+use crate::engine::{self, OrderedBy};
 use crate::graph::ParsedModel;
 use crate::sql;
 
@@ -15,6 +15,19 @@ pub struct PlannedModel {
     pub schema: SchemaRef,
     /// What it comes to by itself.
     pub(super) cost: Cost,
+    /// What its query is like.
+    pub of_query: OfQuery,
+}
+
+/// What a query is like.
+#[derive(Debug, Clone)]
+pub struct OfQuery {
+    /// Whether each row is made from one row of one table, in the order of that table.
+    pub is_row_by_row: bool,
+    /// Whether its rows may depend on which of its columns are read.
+    pub breaks_ties: bool,
+    /// The columns by which the query itself orders its rows, as far as they are columns of the result.
+    pub order: Vec<OrderedBy>,
 }
 
 /// What a model comes to, with the models that are computed where it reads them.

@@ -4,19 +4,21 @@ use std::sync::Arc;
 
 use super::decide::decide;
 use super::empty::{PLANNING, empty};
-use super::models::{check_models, required_columns};
+use super::models::{CheckedModels, check_models, required_columns};
+use super::needs::{self, Needs};
 use super::nodes::Plan;
+use super::privacy::PersonalColumns;
 use super::reference::reference_tables;
-use super::{edge_texts, outputs};
+use super::{edge_texts, outputs, unused};
 use crate::config::{Project, Values, span_of};
 use crate::diagnostic::{Diagnostic, Level, in_order};
 use crate::engine::Engine;
 use crate::error::{Error, Result, gather};
-use crate::graph::{self, EDGES, PROFILE, SOURCES};
+use crate::graph::{EDGES, Graph, PROFILE, SOURCES};
 use crate::identity::{self, Rules};
-use crate::ingest;
+use crate::ingest::{self, Contract};
 use crate::native::{IdentityStep, Native, SIGNATURES, SegmentsStep};
-use crate::segments::{self, Domains};
+use crate::segments::{self, Domains, RuleSet};
 use crate::storage::{PLACES, Stores};
 
 /// Plans a run: parses, orders and type-checks the whole project.
@@ -44,23 +46,16 @@ pub async fn review(project: Arc<Project>, values: Values) -> Result<Reviewed> {
     let mut problems = Vec::new();
     let contracts = ingest::contracts(&project, &values, &mut problems);
     check_places(&project, &mut problems);
-    let vertices = graph::build(&project, &SIGNATURES, &mut problems);
-    let engine = Engine::new(PLANNING, values.zone.name())?;
-    let reference = reference_tables(&project, &values)?;
-    problems.extend(reference.problems);
-    for (name, rows) in reference.tables {
-        engine.register_batches(&name, rows.schema(), vec![rows])?;
-    }
-    for contract in &contracts {
-        engine.register(&format!("{SOURCES}.{}", contract.source), empty(Arc::clone(&contract.schema)))?;
-    }
-    // Also those of steps that the project does not have: what reads them has a problem of its own.
-    for table in SIGNATURES.iter().flat_map(|signature| signature.makes) {
-        engine.register(table.name, empty((table.schema)()))?;
-    }
+    let graph = Graph::of(&project, &SIGNATURES);
+    let Needs { own, orphans } = needs::of(&project, &graph);
+    problems.extend(own.iter().flat_map(|own| graph.wrong_beside(own)));
+    let vertices = graph.build(own.as_ref(), &mut problems);
+    let expected = vertices.len();
+    let engine = planning_engine(&project, &values, &contracts, &mut problems)?;
     let identity_rules = gather(&mut problems, Rules::declared(&project, &values))?;
     let mut warnings = Vec::new();
-    let checked = check_models(&engine, vertices, &values, &mut problems).await?;
+    let personal = PersonalColumns::of(&project.pipeline, &contracts);
+    let checked = check_models(&engine, vertices, &values, personal, &mut problems).await?;
     if let Some(edges) = checked.model(EDGES).filter(|_| !project.lost.touches(&["identity"])) {
         problems.extend(identity::check_edges(&project, &edges.parsed.model.file, &edges.schema));
         problems.extend(edge_texts::undeclared(&project, &edges.parsed, &engine, &values).await);
@@ -82,7 +77,12 @@ pub async fn review(project: Arc<Project>, values: Values) -> Result<Reviewed> {
         }
     }
     outputs::check(&project, &values, &checked, &mut problems).await?;
-    let required_columns = required_columns(&project, &contracts, &checked, &mut problems);
+    let required_columns = required_columns(&contracts, &checked);
+    // A model that could not be checked may be meant to read a source that no other model reads.
+    if checked.checked.len() == expected {
+        warnings.extend(unused::sources(&project, &required_columns));
+    }
+    warnings.extend(unused::orphans(&project, &orphans));
     if !problems.is_empty() || !project.lost.is_empty() {
         // A parameter whose declaration is wrong is there all the same.
         let lost: Vec<String> = project.lost.names(&["parameters"]).iter().map(|name| format!("there is no parameter `${name}`")).collect();
@@ -91,11 +91,42 @@ pub async fn review(project: Arc<Project>, values: Values) -> Result<Reviewed> {
         return Ok(Reviewed { plan: None, problems });
     }
     let published = project.pipeline.outputs.tables.values().map(|output| output.model.value.clone()).collect();
-    let identity = identity_rules.map(|rules| Arc::new(IdentityStep::new(rules)) as Arc<dyn Native>);
-    let natives = identity.into_iter().chain([Arc::new(SegmentsStep::new(rules, domains)) as Arc<dyn Native>]).collect();
-    let nodes = decide(checked, natives, &published);
-    let plan = Plan { project, values, contracts, required_columns, nodes, proofs, warnings };
+    let natives = natives_of(&checked, identity_rules, rules, domains);
+    let digest = own.as_ref().map_or_else(|| project.digest.clone(), |own| project.digest_of(|model| own.contains(&model.name())));
+    let (personal, nodes) = decide(checked, natives, &published, false);
+    let contracts = contracts.into_iter().filter(|contract| required_columns.contains_key(&contract.source)).collect();
+    let plan = Plan { project, digest, values, contracts, required_columns, nodes, personal, proofs, warnings };
     Ok(Reviewed { plan: Some(plan), problems })
+}
+
+/// An engine on which every table that models may read is there without rows.
+pub(super) fn planning_engine(
+    project: &Project,
+    values: &Values,
+    contracts: &[Arc<Contract>],
+    problems: &mut Vec<Diagnostic>,
+) -> Result<Engine> {
+    let engine = Engine::new(PLANNING, values.zone.name())?;
+    let reference = reference_tables(project, values)?;
+    problems.extend(reference.problems);
+    for (name, rows) in reference.tables {
+        engine.register_batches(&name, rows.schema(), vec![rows])?;
+    }
+    for contract in contracts {
+        engine.register(&format!("{SOURCES}.{}", contract.source), empty(Arc::clone(&contract.schema)))?;
+    }
+    // Also those of steps that the project does not have: what reads them has a problem of its own.
+    for table in SIGNATURES.iter().flat_map(|signature| signature.makes) {
+        engine.register(table.name, empty((table.schema)()))?;
+    }
+    Ok(engine)
+}
+
+/// The native steps among what has been checked.
+pub(super) fn natives_of(checked: &CheckedModels, identity: Option<Rules>, rules: Vec<RuleSet>, domains: Domains) -> Vec<Arc<dyn Native>> {
+    let identity = identity.map(|rules| Arc::new(IdentityStep::new(rules)) as Arc<dyn Native>);
+    let natives = identity.into_iter().chain([Arc::new(SegmentsStep::new(rules, domains)) as Arc<dyn Native>]);
+    natives.filter(|native| checked.has_step(native.signature().name)).collect()
 }
 
 /// Tells of locations that name no place. What they say is shown as it was typed, since variables may hold secrets.

@@ -1,8 +1,12 @@
 //! What a project declares and computes, and nothing reads: not wrong, and most often a mistake.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::nodes::Plan;
-use crate::config::key_at;
+use crate::config::{Project, key_at, span_of};
 use crate::diagnostic::{Diagnostic, in_order};
+use crate::graph::SOURCES;
+use crate::ingest::RequiredColumns;
 use crate::sql;
 
 /// A warning for every parameter that no SQL reads, and every model that leads to nothing.
@@ -38,6 +42,30 @@ pub fn unused(plan: &Plan) -> Vec<Diagnostic> {
         );
     }
     in_order(warnings)
+}
+
+/// A warning for every source that no model reads. Its files are not looked at.
+pub(super) fn sources(project: &Project, read: &BTreeMap<String, RequiredColumns>) -> Vec<Diagnostic> {
+    let unread = project.pipeline.sources.iter().filter(|(name, _)| !read.contains_key(*name));
+    let told = unread.map(|(name, source)| {
+        Diagnostic::warning("unused-source", format!("no model reads `{SOURCES}.{name}`"))
+            .at(span_of(&project.file, &source.location))
+            .label("its files are not looked at")
+            .hint("read it in a staging model, or leave it out; `segmill show` shows its rows")
+    });
+    told.collect()
+}
+
+/// A warning for every model that no pipeline of the project needs.
+pub(super) fn orphans(project: &Project, orphans: &BTreeSet<String>) -> Vec<Diagnostic> {
+    let models = project.models.iter().filter(|model| orphans.contains(&model.name()));
+    let told = models.map(|model| {
+        Diagnostic::warning("unused-model", format!("no pipeline needs `{}`", model.name()))
+            .at(sql::whole(&model.file))
+            .label("never computed")
+            .hint("read it in a model that a pipeline needs, publish it under `outputs: tables:`, or take its file away")
+    });
+    told.collect()
 }
 
 /// Whether a text has `$name`, and not only as the beginning of a longer name.

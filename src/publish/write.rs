@@ -150,7 +150,7 @@ fn published(schema: &SchemaRef, batch: &RecordBatch) -> Result<RecordBatch> {
 }
 
 /// A column's type in the words of the pipeline file.
-fn type_name(data_type: &DataType) -> String {
+pub fn type_name(data_type: &DataType) -> String {
     match data_type {
         DataType::Utf8 => "string".to_owned(),
         DataType::Int64 | DataType::Int32 => "integer".to_owned(),

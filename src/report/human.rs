@@ -111,6 +111,10 @@ fn write_identity(text: &mut String, found: &Counts) -> std::fmt::Result {
 
 /// The size of every segment.
 fn write_segments(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
+    // A pipeline without segments need not have customers.
+    if outcome.segments.is_empty() && outcome.customers == 0 {
+        return Ok(());
+    }
     writeln!(text, "\nSegments of {} customers", HumanCount(outcome.customers))?;
     let width = outcome.segments.iter().map(|size| size.segment.len()).max().unwrap_or(0);
     let mut set = None;

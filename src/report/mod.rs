@@ -1,11 +1,13 @@
-//! What people and programs are told: progress while a run works, its summary in lines or as JSON, its errors.
+//! What people and programs are told: progress while a run works, its summary in lines or as JSON, its errors; and rows of tables.
 
 mod human;
 mod identity;
 mod json;
 mod progress;
+mod rows;
 
 pub use human::{error as human_error, outcome as human_outcome, unchanged as human_unchanged, warnings as human_warnings};
 pub use identity::{human as human_identity, json as json_identity};
 pub use json::{error as json_error, outcome as json_outcome, problem as json_problem, unchanged as json_unchanged};
 pub use progress::Progress;
+pub use rows::{RowFormat, RowWriter};

@@ -113,9 +113,9 @@ fn note_inputs(request: &Request, plan: &Plan, extracts: &[Extract], predecessor
     let parameters = plan.values.shown.clone();
     let variables = config::variables(&plan.project, &request.environment);
     let state = predecessor.map(|commit| commit.state.clone()).unwrap_or_default();
-    let fingerprint = manifest::fingerprint(&plan.project.digest, &variables, &parameters, &inputs, &state);
+    let fingerprint = manifest::fingerprint(&plan.digest, &variables, &parameters, &inputs, &state);
     recorder.note(|record| {
-        record.project_digest = Some(plan.project.digest.clone());
+        record.project_digest = Some(plan.digest.clone());
         record.fingerprint = Some(fingerprint.clone());
         record.parameters = parameters;
         record.inputs = inputs;

@@ -9,6 +9,7 @@ mod rule_set;
 pub use assign::{Assigned, Assigner};
 pub use domain::Domains;
 pub use prove::{Proof, prove};
+pub use rule::mismatches;
 pub use rule_set::{CUSTOMER_ID, RuleSet, membership_schema};
 
 use std::sync::Arc;

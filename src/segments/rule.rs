@@ -153,8 +153,8 @@ impl Kind {
     }
 }
 
-/// Comparisons between kinds that do not compare.
-fn mismatches(file: &Arc<SourceFile>, rule: &Expr, schema: &DFSchema) -> Vec<Diagnostic> {
+/// Comparisons in a condition between kinds of values that do not compare.
+pub fn mismatches(file: &Arc<SourceFile>, rule: &Expr, schema: &DFSchema) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     let mut compare = |left: &Expr, right: &Expr| {
         let (Ok(one), Ok(other)) = (left.get_type(schema), right.get_type(schema)) else { return };

@@ -62,6 +62,29 @@ fn the_readme_fits_two_screens_and_shows_the_first_run_as_it_is() {
     }
 }
 
+/// The guide to debugging is followed on what the README's run published.
+#[test]
+fn the_guide_to_debugging_shows_what_is_printed() {
+    let mut guide = document("docs/guides/debugging.md");
+    let (folder, _) = first_run();
+    let destination = folder.path().join("out");
+    let blocks: Vec<_> = guide.blocks().into_iter().filter(|block| block.language == "console").collect();
+    assert!(blocks.len() >= 5);
+    // From the last one on, so that the places of the others stay.
+    for block in blocks.into_iter().rev() {
+        let (command, _) = block.text.split_once('\n').unwrap();
+        let mut arguments = words(command.strip_prefix("$ segmill ").unwrap());
+        arguments.extend(["--destination".to_owned(), destination.to_str().unwrap().to_owned()]);
+        let output = segmill(package(), &arguments.iter().map(String::as_str).collect::<Vec<_>>());
+        let printed = printed(&output).replace(destination.to_str().unwrap(), "out");
+        assert!(output.status.success(), "{command}\n{printed}");
+        if let Err(fresh) = tutorial::shows(&block.text, &format!("{command}\n{printed}")) {
+            guide.text.replace_range(block.range, &fresh);
+        }
+    }
+    hold(&guide.name.clone(), &guide.text);
+}
+
 #[test]
 fn links_lead_somewhere() {
     let mut wrong = Vec::new();

@@ -4,11 +4,12 @@ use crate::support::package;
 use crate::tidy::{read, rust_files};
 
 /// Constants that bound what somebody sends or writes, each with words of its row in `docs/limits.md`.
-const BOUNDS: [(&str, &str); 54] = [
+const BOUNDS: &[(&str, &str)] = &[
     ("cli/arguments.rs MAX_THREADS", "up to 256"),
     ("cli/arguments.rs MAX_MEMORY_BYTES", "1,024 TiB"),
     ("cli/days.rs MAX_DAYS", "40,000"),
     ("cli/durations.rs MAX_DURATION", "36,525 days"),
+    ("cli/query.rs MAX_QUERY_BYTES", "| a query of `segmill query` | 4 MiB |"),
     ("config/load.rs MAX_MODELS", "| SQL models | 2,000 |"),
     ("config/load.rs MAX_TEXT_BYTES", "| 4 MiB each |"),
     ("config/member_path.rs MAX_STEPS", "| steps of a path | 32 |"),
@@ -54,6 +55,7 @@ const BOUNDS: [(&str, &str); 54] = [
     ("sql/bounds.rs MAX_GROUPING_SETS", "| 256 |"),
     ("sql/bounds.rs MAX_JOINS", "| joins among them | 100 |"),
     ("sql/bounds.rs MAX_READS", "| 500 |"),
+    ("show/condition.rs MAX_CONDITION_BYTES", "| a condition of `show --where` | 16 KiB |"),
     ("sql/query.rs MAX_BEHIND", "200 behind one value"),
     ("sql/query.rs MAX_CHAIN", "| 1,000, "),
     ("sql/query.rs MAX_NESTED", "| at least 45 |"),

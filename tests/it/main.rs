@@ -11,6 +11,8 @@ mod breaking_sample;
 mod breaking_store;
 /// Promises 3 and 8: every row is accounted for, a bad one costs only itself, and personal data stay out of sight.
 mod broken_extracts;
+/// The project's cases: one that is wrong keeps no other from being run, and what none covers is told.
+mod case_runs;
 /// The command line: exit codes, help, what is told to whom.
 mod command_line;
 /// Promise 3: what a contract says of values holds in every kind of file: null markers, words, space, zones.
@@ -51,6 +53,8 @@ mod late_extracts;
 mod limits;
 /// Local times that happen twice or never are one moment, in every zone, format and representation.
 mod local_times;
+/// Promise 8 and more: looks at rows print no personal value, publish nothing, and say the same every time.
+mod looks;
 /// Reads the project's documents.
 mod markdown;
 /// Marked values, and whether a text holds one in any form.
@@ -85,6 +89,8 @@ mod output_checks;
 mod ownership;
 /// Promise 7: a Parquet file takes what it declares, which fits or refuses it by name, and its values are right.
 mod parquet_bounds;
+/// Several pipelines over one folder of models: each has those that it needs.
+mod pipelines;
 /// Promises 4 and 5: a publication and what comes of it, on a local disk and through the command line.
 mod publishing;
 /// The two kinds of readers, as the README tells them to read.

@@ -9,7 +9,7 @@ use crate::tokens::{functions_of, tokens_of};
 /// The layers, top first. A module uses modules of its own layer or lower ones.
 pub const LAYERS: [&[&str]; 9] = [
     &["cli"],
-    &["run", "cases", "explain", "generate"],
+    &["run", "cases", "explain", "show", "generate"],
     &["execute", "report"],
     &["job", "predecessor"],
     &["plan", "record"],
@@ -63,6 +63,11 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("too-many-days", "is told by `run --from`"),
     ("one-table", "is told by `outputs`: `publishing` holds it"),
     ("no-such-output", "is told by `outputs`: `publishing` holds it"),
+    ("ambiguous-table", "is told by `show`: `looks` holds it"),
+    ("no-customer-column", "is told by `show`: `looks` holds it"),
+    ("no-identity-step", "is told by `show`: `looks` holds it"),
+    ("no-latest-day", "is told by `show`: `looks` holds it"),
+    ("parquet-on-a-terminal", "needs a terminal"),
     ("newer-publication", "needs a destination that a newer version wrote: `publish/publications.rs` holds it"),
     ("not-a-commit", "needs a destination that somebody else wrote: `publish/publications.rs` holds it"),
     ("another-pipeline", "needs a destination that another pipeline published to: `publishing` holds it"),

@@ -1,17 +1,16 @@
 //! Which columns may be shown: those that do not come from a personal column of the outputs.
 //!
 //! A column of an output is personal when a source marks a column of that name so, or the output lists it under `personal`. What a
-//! check's query makes of such a column is personal too, under whatever name: that is followed through the query's plan. The truth
-//! of a condition and a count of rows say nothing about a person and are not.
+//! check's query makes of such a column is personal too, under whatever name: that is followed through the query's plan
+//! ([`engine::privacy`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arrow::datatypes::DataType;
-use datafusion::common::DFSchema;
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
+use datafusion::common::TableReference;
+use datafusion::logical_expr::LogicalPlan;
 
 use crate::config::Pipeline;
+use crate::engine::{self, ColumnPrivacy, Privacy};
 
 /// The personal columns of the outputs.
 #[derive(Debug, Default)]
@@ -37,64 +36,16 @@ impl Personal {
 
     /// Which columns of a query over outputs are personal.
     pub fn columns(&self, plan: &LogicalPlan) -> Vec<bool> {
-        let width = plan.schema().fields().len();
-        let inputs: Vec<Vec<bool>> = plan.inputs().into_iter().map(|input| self.columns(input)).collect();
-        let found = match plan {
-            LogicalPlan::TableScan(scan) => {
-                scan.projected_schema.fields().iter().map(|field| self.is(scan.table_name.table(), field.name())).collect()
-            }
-            LogicalPlan::Projection(node) => self.of_expressions(&node.expr, node.input.schema(), &inputs[0]),
-            LogicalPlan::Aggregate(node) => {
-                let expressions: Vec<Expr> = node.group_expr.iter().chain(&node.aggr_expr).cloned().collect();
-                self.of_expressions(&expressions, node.input.schema(), &inputs[0])
-            }
-            LogicalPlan::Window(node) => {
-                let windows = self.of_expressions(&node.window_expr, node.input.schema(), &inputs[0]);
-                inputs[0].iter().copied().chain(windows).collect()
-            }
-            LogicalPlan::Union(_) => (0..width).map(|at| inputs.iter().any(|input| input.get(at).copied().unwrap_or(true))).collect(),
-            // Rows are chosen, put in order or put together; the columns stay.
-            LogicalPlan::Join(_)
-            | LogicalPlan::SubqueryAlias(_)
-            | LogicalPlan::Filter(_)
-            | LogicalPlan::Sort(_)
-            | LogicalPlan::Limit(_)
-            | LogicalPlan::Distinct(_)
-            | LogicalPlan::Repartition(_) => inputs.concat(),
-            _ => Vec::new(),
+        let known = |table: &TableReference, column: &str| {
+            if self.is(table.table(), column) { ColumnPrivacy::Personal } else { ColumnPrivacy::Open }
         };
-        // Where it cannot be followed, one personal column makes all of them so.
-        let any = || vec![inputs.iter().flatten().any(|personal| *personal); width];
-        if found.len() == width { found } else { any() }
-    }
-
-    fn of_expressions(&self, expressions: &[Expr], schema: &DFSchema, personal: &[bool]) -> Vec<bool> {
-        expressions.iter().map(|expr| self.of_expression(expr, schema, personal)).collect()
-    }
-
-    fn of_expression(&self, expr: &Expr, schema: &DFSchema, personal: &[bool]) -> bool {
-        let mut found = false;
-        let walked = expr.apply(|part| {
-            match part {
-                Expr::Column(column) => {
-                    found |= schema.maybe_index_of_column(column).is_none_or(|at| personal.get(at).copied().unwrap_or(true));
-                }
-                Expr::ScalarSubquery(query) => found |= self.columns(&query.subquery).contains(&true),
-                Expr::AggregateFunction(function) if function.func.name() == "count" => return Ok(TreeNodeRecursion::Jump),
-                condition if matches!(condition.get_type(schema), Ok(DataType::Boolean)) && !matches!(condition, Expr::Column(_)) => {
-                    return Ok(TreeNodeRecursion::Jump);
-                }
-                _ => {}
-            }
-            Ok(TreeNodeRecursion::Continue)
-        });
-        found || walked.is_err()
+        engine::privacy(plan, &known).into_iter().map(Privacy::may_be_personal).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use arrow::datatypes::{Field, Schema};
+    use arrow::datatypes::{DataType, Field, Schema};
     use datafusion::datasource::empty::EmptyTable;
     use std::sync::Arc;
 

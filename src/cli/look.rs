@@ -1,0 +1,141 @@
+//! What the commands that look at rows have in common: where the rows go, and what is told beside them.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+
+use super::arguments::ProjectArguments;
+use super::deadline::within;
+use super::looks::{Limit, LookArguments, RowsFormat};
+use super::terminal::Terminal;
+use super::text_encoding;
+use crate::clock::Doing;
+use crate::config::Environment;
+use crate::diagnostic::Diagnostic;
+use crate::engine::{Limits, memory_at_hand};
+use crate::error::{Error, Message, Result};
+use crate::report::{RowFormat, RowWriter};
+use crate::show::{self, Question, Seen, Setting, Take, Wanted};
+use crate::storage::{self, Stores};
+
+/// The rows of a table for people where nothing else is asked.
+const ROWS_OF_A_TABLE: u64 = 20;
+/// The width of a table that goes elsewhere than to a terminal.
+const WIDTH: usize = 120;
+
+/// Where and as of when to look.
+///
+/// # Errors
+/// As [`text_encoding::of`].
+pub fn setting(project: ProjectArguments, look: &LookArguments, environment: Environment) -> Result<Setting> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    Ok(Setting {
+        parameters: project.overrides(),
+        pipeline: project.pipeline,
+        as_of: look.as_of,
+        destination: look.destination.clone(),
+        limits: Limits { threads, memory_bytes: memory_at_hand() / 2 },
+        text_encoding: text_encoding::of(&environment)?,
+        environment,
+    })
+}
+
+/// Looks at rows and writes them.
+///
+/// # Errors
+/// As the look fails, or writing does.
+pub fn look(setting: Setting, question: Question, look: LookArguments, terminal: &Terminal) -> Result<()> {
+    let stores = Stores::new(setting.environment.clone());
+    let limit = match look.limit {
+        Some(Limit::Rows(rows)) => Some(rows),
+        Some(Limit::All) => None,
+        None => (look.format == RowsFormat::Table).then_some(ROWS_OF_A_TABLE),
+    };
+    let (timeout, threads) = (look.timeout, setting.limits.threads);
+    let wanted = Wanted { question, limit, sample: look.sample, unmask: look.unmask };
+    let mut target = Target::open(&look)?;
+    let doing = Doing::default();
+    doing.begins("looking at the rows");
+    let seen = within(timeout, threads, &doing, move |runtime| {
+        let seen = runtime.block_on(show::rows(&setting, &wanted, &stores, &mut target))?;
+        target.end(seen.has_more)?;
+        Ok(seen)
+    })?;
+    tell(&seen, terminal);
+    Ok(())
+}
+
+/// What is told beside the rows.
+fn tell(seen: &Seen, terminal: &Terminal) {
+    for note in &seen.notes {
+        terminal.note(&format!("note: {note}"));
+    }
+    if seen.is_masked {
+        terminal.note("note: personal values are masked as ***; `--unmask` shows them");
+    }
+}
+
+/// Where rows go.
+struct Target {
+    writer: Option<RowWriter>,
+    is_text: bool,
+    path: Option<PathBuf>,
+    /// The file, from the first row on: what is wrong with the question leaves an older file as it is.
+    file: Option<File>,
+}
+
+impl Target {
+    /// # Errors
+    /// [`Error::Project`] for Parquet on a terminal.
+    fn open(look: &LookArguments) -> Result<Self> {
+        let format = match look.format {
+            RowsFormat::Table => RowFormat::Table { width: Terminal::width().filter(|_| look.output.is_none()).unwrap_or(WIDTH) },
+            RowsFormat::Csv => RowFormat::Csv,
+            RowsFormat::Json => RowFormat::Json,
+            RowsFormat::Parquet => RowFormat::Parquet,
+        };
+        if look.format == RowsFormat::Parquet && look.output.is_none() && Terminal::width().is_some() {
+            let problem = Diagnostic::error("parquet-on-a-terminal", "Parquet is no text for a terminal");
+            return Err(problem.hint("name a file with `--output`, or redirect the output").into());
+        }
+        let (writer, is_text) = (Some(RowWriter::new(format)), look.format != RowsFormat::Parquet);
+        Ok(Target { writer, is_text, path: look.output.clone(), file: None })
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        match (&mut self.file, &self.path) {
+            _ if bytes.is_empty() => Ok(()),
+            (Some(file), Some(path)) => file.write_all(bytes).map_err(|error| unwritten(path, &error)),
+            _ => Terminal::print_part(bytes, self.is_text),
+        }
+    }
+
+    fn end(&mut self, has_more: bool) -> Result<()> {
+        let Some(writer) = self.writer.take() else { return Ok(()) };
+        self.put(&writer.end(has_more)?)
+    }
+}
+
+impl Take for Target {
+    fn begin(&mut self, schema: &SchemaRef) -> Result<()> {
+        if let Some(path) = &self.path {
+            self.file = Some(File::create(path).map_err(|error| unwritten(path, &error))?);
+        }
+        let bytes = self.writer.as_mut().map(|writer| writer.begin(&Arc::clone(schema))).transpose()?;
+        self.put(&bytes.unwrap_or_default())
+    }
+
+    fn rows(&mut self, rows: &RecordBatch) -> Result<()> {
+        let bytes = self.writer.as_mut().map(|writer| writer.rows(rows)).transpose()?;
+        self.put(&bytes.unwrap_or_default())
+    }
+}
+
+pub fn unwritten(path: &Path, error: &std::io::Error) -> Error {
+    let message = Message::new(format!("{} was not written: {}", path.display(), storage::of_system(error)));
+    Error::Unavailable(message.hint("name another file with `--output`, or free some space"))
+}

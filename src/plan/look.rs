@@ -1,0 +1,98 @@
+//! Plans a look at tables of a project: the nodes that one query needs, and nothing else.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::decide::decide;
+use super::models::{check_models, required_columns};
+use super::nodes::Plan;
+use super::privacy::PersonalColumns;
+use super::review::{natives_of, planning_engine};
+use crate::config::{Freshness, Model, Project, RejectBudget, Values};
+use crate::diagnostic::{Diagnostic, SourceFile, in_order};
+use crate::error::{Error, Result, gather};
+use crate::graph::{self, EDGES, Graph, PROFILE, ParsedModel, Vertex};
+use crate::identity::{self, Rules};
+use crate::ingest::{self, Contract};
+use crate::native::SIGNATURES;
+use crate::segments::{self, Domains};
+use crate::sql;
+
+/// A query over the tables of a project.
+#[derive(Debug, Clone)]
+pub struct Query {
+    /// Its text.
+    pub file: Arc<SourceFile>,
+    /// Tables that are wanted beside those that it reads.
+    pub beside: BTreeSet<String>,
+    /// Tables that it may read and that the project does not make: they are there when it is computed.
+    pub others: Vec<(String, arrow::datatypes::SchemaRef)>,
+}
+
+/// The name of the query's own node. No model has such a name.
+pub const QUERY: &str = "the query";
+
+/// Plans what a query needs. The last node is the query itself. What is wrong with models that it does not need is passed over.
+///
+/// # Errors
+/// [`Error::Project`] with everything that is wrong with the query, and with what it needs.
+pub async fn look(project: Arc<Project>, values: Values, query: Query) -> Result<Plan> {
+    let mut problems = Vec::new();
+    let contracts = ingest::contracts(&project, &values, &mut problems);
+    let graph = Graph::of(&project, &SIGNATURES);
+    let parsed = parse(&project, &graph, &query)?;
+    let needed = graph.behind(parsed.reads.iter().chain(&query.beside).cloned());
+    let mut vertices = graph.build(Some(&needed), &mut problems);
+    vertices.push(Vertex::Model(Box::new(parsed)));
+    let engine = planning_engine(&project, &values, &contracts, &mut problems)?;
+    for (name, schema) in &query.others {
+        engine.register(name, super::empty::empty(Arc::clone(schema)))?;
+    }
+    let identity_rules = gather(&mut problems, Rules::declared(&project, &values))?;
+    let personal = PersonalColumns::of(&project.pipeline, &contracts);
+    let checked = check_models(&engine, vertices, &values, personal, &mut problems).await?;
+    if let Some(edges) = checked.model(EDGES) {
+        problems.extend(identity::check_edges(&project, &edges.parsed.model.file, &edges.schema));
+    }
+    let (mut rules, mut domains) = (Vec::new(), Domains::default());
+    if let Some(profile) = checked.model(PROFILE).filter(|_| checked.has_step(graph::MEMBERSHIP)) {
+        domains = gather(&mut problems, Domains::compile(&project, &values, &engine, &profile.schema))?.unwrap_or_default();
+        rules = gather(&mut problems, segments::compile(&project, &values, &engine, &profile.schema))?.unwrap_or_default();
+    }
+    if !problems.is_empty() {
+        return Err(Error::Project(in_order(problems)));
+    }
+    let required_columns = required_columns(&contracts, &checked);
+    let natives = natives_of(&checked, identity_rules, rules, domains);
+    let (personal, nodes) = decide(checked, natives, &BTreeSet::new(), true);
+    let contracts = contracts.into_iter().filter(|contract| required_columns.contains_key(&contract.source)).map(lenient).collect();
+    let (digest, proofs, warnings) = (project.digest.clone(), Vec::new(), Vec::new());
+    Ok(Plan { project, digest, values, contracts, required_columns, nodes, personal, proofs, warnings })
+}
+
+/// Parses the query, all of whose tables must be known.
+fn parse(project: &Project, graph: &Graph<'_>, query: &Query) -> Result<ParsedModel> {
+    let (statement, mut problems) = sql::parse(&query.file)?;
+    let tables = sql::tables(&query.file, &statement);
+    let known: BTreeSet<String> = graph.tables().into_iter().chain(query.others.iter().map(|(name, _)| name.clone())).collect();
+    let unknown = tables.iter().filter(|table| !known.contains(&table.name));
+    let told: Vec<Diagnostic> = unknown.map(|table| sql::unknown_table(table, known.iter().map(String::as_str))).collect();
+    problems.extend(told);
+    problems.extend(graph::unknown_parameters(project, &query.file, &statement));
+    if !problems.is_empty() {
+        return Err(Error::Project(in_order(problems)));
+    }
+    let model = Model { schema: None, table: QUERY.to_owned(), file: Arc::clone(&query.file) };
+    Ok(ParsedModel { model, statement, reads: tables.into_iter().map(|table| table.name).collect() })
+}
+
+/// A contract that refuses no extract for what is in it, so that a bad extract can be looked at.
+fn lenient(mut contract: Arc<Contract>) -> Arc<Contract> {
+    if let Some(contract) = Arc::get_mut(&mut contract) {
+        contract.reject_budget = RejectBudget { share: 1.0, rows: u64::MAX };
+        contract.freshness = Freshness::default();
+        contract.min_files = contract.min_files.min(1);
+        contract.min_rows = 0;
+    }
+    contract
+}

@@ -1,0 +1,18 @@
+//! A look at the rows of one table, or of a query over the project's tables: what it needs is computed and nothing else, and nothing is
+//! published by it.
+
+mod columns;
+mod condition;
+mod mask;
+mod names;
+mod notes;
+mod prepare;
+mod published;
+mod question;
+mod rows;
+
+pub use columns::{ColumnDescription, columns};
+pub use names::OUTPUTS;
+pub use published::PUBLISHED;
+pub use question::{Question, Setting, Wanted};
+pub use rows::{Seen, Take, rows};
