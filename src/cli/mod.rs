@@ -8,6 +8,7 @@ mod durations;
 mod explain;
 mod generate;
 mod init;
+mod inspect;
 mod outputs;
 mod run;
 mod runtimes;
@@ -67,6 +68,7 @@ fn command() -> ExitCode {
         Command::Validate(formatted) => validate::command(&formatted.arguments, &environment, &terminal).map(|()| ExitStatus::Success),
         Command::Test(formatted) => test::command(&formatted.arguments, &environment, &terminal),
         Command::Explain(formatted) => explain::command(formatted.arguments, environment, &terminal).map(|()| ExitStatus::Success),
+        Command::Inspect(arguments) => inspect::command(arguments, environment, &terminal).map(|()| ExitStatus::Success),
         Command::Outputs(arguments) => outputs::command(&arguments, environment, &terminal).map(|()| ExitStatus::Success),
         Command::Clean(formatted) => clean::command(&formatted.arguments, environment, &terminal),
         Command::Init(formatted) => init::command(&formatted.arguments, &terminal).map(|()| ExitStatus::Success),

@@ -7,6 +7,7 @@ mod footer;
 mod header;
 mod inflate;
 mod pages;
+mod peek;
 mod texts;
 mod thrift;
 
@@ -36,6 +37,7 @@ use crate::storage::File;
 
 pub use batches::Batches;
 pub use damage::is_decoding;
+pub use peek::{Peeked, peek};
 pub use texts::PART_BYTES;
 
 /// Footers fetched at once.
