@@ -11,7 +11,7 @@ use super::words::{self, Operation};
 /// With fewer rows nothing is sure to be a key.
 const FEW_ROWS: usize = 20;
 /// How many columns are tried in pairs.
-const MOST_IN_PAIRS: usize = 10;
+const TRIED_IN_PAIRS: usize = 10;
 
 /// A choice, and what speaks for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub struct Choices {
     pub event_time: Option<Choice>,
     /// Other columns that say when.
     pub other_times: Vec<String>,
+    /// A column that is named like a key and repeats.
+    pub repeats: Option<String>,
     /// Why the files seem to be whole tables.
     pub snapshot: Option<String>,
     /// The words for each operation, if rows are changes.
@@ -55,13 +57,14 @@ pub struct Changes {
 /// Makes the choices.
 pub fn choose(findings: &Findings) -> Choices {
     let mut choices = Choices { changes: changes(findings), ..Choices::default() };
-    keys(findings, &mut choices);
     times(findings, &mut choices);
-    choices.snapshot = if choices.changes.is_none() { snapshot(findings, &choices) } else { None };
-    if choices.snapshot.is_some() && choices.key.is_none() {
+    match snapshot(findings).filter(|_| choices.changes.is_none()) {
         // The table is sent again with each file.
-        let once = findings.columns.iter().find(|column| is_key_like(column) && column.is_filled && column.is_unique_in_each);
-        choices.key = once.map(|column| Choice { columns: vec![column.name.clone()], why: "no value stands twice in a file".to_owned() });
+        Some((key, why)) => {
+            choices.snapshot = Some(why);
+            choices.key = Some(Choice { columns: vec![key], why: "no value stands twice in files of one day".to_owned() });
+        }
+        None => keys(findings, &mut choices),
     }
     choices
 }
@@ -72,11 +75,10 @@ fn is_key_like(column: &Finding) -> bool {
         && matches!(column.column.origin, Origin::Named(_) | Origin::Position(_))
         && !is_free
         && column.guess.clock.is_none()
-        && column.accepted.is_empty()
 }
 
 fn is_named(column: &Finding) -> bool {
-    words::is_id_name(&column.name)
+    words::is_id_name(&column.name) || (column.name == "name" && column.personal.is_none())
 }
 
 fn keys(findings: &Findings, choices: &mut Choices) {
@@ -86,10 +88,11 @@ fn keys(findings: &Findings, choices: &mut Choices) {
         let is_free = |column: &&&Finding| {
             column.name != changes.operation && Some(&column.name) != changes.order.as_ref() && words::order_rank(&column.name) == 0
         };
-        let key = candidates.iter().filter(is_free).find(|column| column.is_filled && is_named(column));
+        let is_after = |column: &Finding| column.column.name().is_some_and(|name| name.starts_with("after."));
+        let key = candidates.iter().filter(is_free).find(|column| (column.is_filled || is_after(column)) && is_named(column));
         choices.key = key.map(|column| Choice {
             columns: vec![column.name.clone()],
-            why: "UNSURE: the first column that is named like a key and has no gaps; several changes may be of one row".to_owned(),
+            why: "UNSURE: the first column that is named like a key".to_owned(),
         });
         return;
     }
@@ -111,7 +114,7 @@ fn keys(findings: &Findings, choices: &mut Choices) {
         let why = sure("value");
         let why = if is_doubtful && !why.starts_with("UNSURE") { format!("UNSURE: {why}, but its name is not that of a key") } else { why };
         choices.other_keys = unique.iter().filter(|column| column.name != best.name).map(|column| column.name.clone()).take(5).collect();
-        if is_named(best) || best.guess.kind == Kind::Text || rows >= FEW_ROWS {
+        if is_named(best) || rows >= FEW_ROWS {
             choices.key = Some(Choice { columns: vec![best.name.clone()], why });
         }
         if is_named(best) {
@@ -125,6 +128,14 @@ fn keys(findings: &Findings, choices: &mut Choices) {
             choices.key = Some(Choice { columns: vec![first, second], why: sure("pair") });
         }
     }
+    if choices.key.is_none()
+        && let Some(column) = candidates.iter().find(|column| is_named(column) && column.is_filled && column.distinct > 1)
+    {
+        let (name, different) = (&column.name, column.distinct);
+        choices.repeats = Some(format!(
+            "`{name}` has {different} values in {rows} rows: if later rows replace earlier ones, `key: [{name}]` keeps the latest of each"
+        ));
+    }
 }
 
 fn place(findings: &Findings, column: &Finding) -> usize {
@@ -133,13 +144,11 @@ fn place(findings: &Findings, column: &Finding) -> usize {
 
 /// Two columns that are named like keys or counts, and together differ in every row.
 fn pair(candidates: &[&Finding], findings: &Findings) -> Option<(String, String)> {
-    let part = |column: &&&Finding| {
-        column.is_filled
-            && (is_named(column)
-                || has_word(&column.name, &["line", "position", "row", "item", "variant", "version", "seq", "zeile", "sku", "product"]))
-    };
-    let dates = findings.columns.iter().filter(|column| column.guess.kind == Kind::Date && column.is_filled && column.parts.is_none());
-    let parts: Vec<&Finding> = candidates.iter().filter(part).copied().chain(dates).take(MOST_IN_PAIRS).collect();
+    let part = |column: &&&Finding| column.is_filled && (is_named(column) || words::is_line_name(&column.name));
+    let is_date =
+        |column: &&Finding| column.guess.kind == Kind::Date && column.is_filled && column.parts.is_none() && column.column.name().is_some();
+    let dates = findings.columns.iter().filter(is_date).filter(|column| !matches!(column.column.origin, Origin::Path(_)));
+    let parts: Vec<&Finding> = candidates.iter().filter(part).copied().chain(dates).take(TRIED_IN_PAIRS).collect();
     for (at, first) in parts.iter().enumerate().filter(|(_, column)| is_named(column)) {
         for second in parts.iter().skip(at + 1).chain(parts[..at].iter()) {
             let rows = first.column.cells.len();
@@ -229,6 +238,8 @@ fn time_rank(column: &Finding) -> i32 {
     rank -= if has_word(&column.name, &BAD) || column.personal.is_some() { 6 } else { 0 };
     rank += i32::from(column.guess.kind == Kind::Timestamp);
     rank += if column.is_filled { 2 } else { -1 };
+    // A file without it would have no rows.
+    rank -= if column.is_optional { 10 } else { 0 };
     rank + i32::from(column.parts.is_some())
 }
 
@@ -255,31 +266,34 @@ fn times(findings: &Findings, choices: &mut Choices) {
     choices.event_time = Some(Choice { columns: vec![best.name.clone()], why });
 }
 
-/// Files of several days that hold mostly the same keys, each once, are whole tables.
-fn snapshot(findings: &Findings, choices: &Choices) -> Option<String> {
-    findings.paths.parts.iter().find(|part| part.day.is_some())?;
-    let is_once =
-        |column: &&Finding| is_key_like(column) && is_named(column) && column.is_filled && column.is_unique_in_each && column.distinct > 1;
-    let key = findings.columns.iter().find(is_once)?;
-    if key.is_unique() {
-        return None;
+/// Files of several days that hold mostly the same keys, each once a day, are whole tables: the key, and what speaks for it.
+fn snapshot(findings: &Findings) -> Option<(String, String)> {
+    let part = findings.paths.parts.iter().find(|part| part.day.is_some())?;
+    for key in findings.columns.iter().filter(|column| is_key_like(column) && is_named(column) && column.is_filled && column.distinct > 1) {
+        let mut days: std::collections::BTreeMap<&str, Vec<&str>> = std::collections::BTreeMap::new();
+        let mut begin = 0;
+        for (place, (_, rows)) in findings.places.iter().zip(&findings.looked) {
+            let end = (begin + rows).min(key.column.cells.len());
+            let cells = key.column.cells.get(begin..end).unwrap_or_default();
+            let day = part.values.get(*place).map(String::as_str).unwrap_or_default();
+            days.entry(day).or_default().extend(cells.iter().flatten().map(String::as_str));
+            begin = end;
+        }
+        let sets: Vec<BTreeSet<&str>> = days.values().map(|keys| keys.iter().copied().collect()).collect();
+        if sets.iter().zip(days.values()).any(|(set, keys)| set.len() < keys.len()) {
+            continue;
+        }
+        let overlaps = sets.windows(2).map(|pair| (pair[0].intersection(&pair[1]).count(), pair[0].len().min(pair[1].len())));
+        let (shared, all) = overlaps.fold((0, 0), |(shared, all), (one, of)| (shared + one, all + of));
+        if all > 0 && shared * 10 >= all * 6 {
+            let why = format!(
+                "files of different days hold the same values of `{}`, each once a day: the whole table seems to be sent each time",
+                key.name
+            );
+            return Some((key.name.clone(), why));
+        }
     }
-    let mut sets: Vec<BTreeSet<&str>> = Vec::new();
-    let mut begin = 0;
-    for (_, rows) in &findings.looked {
-        let cells = key.column.cells.get(begin..(begin + rows).min(key.column.cells.len())).unwrap_or_default();
-        sets.push(cells.iter().flatten().map(String::as_str).collect());
-        begin += rows;
-    }
-    let overlaps = sets.windows(2).map(|pair| (pair[0].intersection(&pair[1]).count(), pair[0].len().min(pair[1].len())));
-    let (shared, all) = overlaps.fold((0, 0), |(shared, all), (one, of)| (shared + one, all + of));
-    let _ = choices;
-    (all > 0 && shared * 10 >= all * 6).then(|| {
-        format!(
-            "files of different days hold the same values of `{}` ({} of {all}), each once: the whole table seems to be sent each time",
-            key.name, shared
-        )
-    })
+    None
 }
 
 fn changes(findings: &Findings) -> Option<Changes> {

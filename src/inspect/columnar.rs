@@ -10,7 +10,7 @@ use super::table::{Column, Format, Held, Origin, Table};
 use crate::ingest::Peeked;
 
 /// How deep values are followed.
-const MOST_DEPTH: usize = 8;
+const FOLLOWED_DEPTH: usize = 8;
 
 /// Makes the table of a Parquet file.
 pub fn table(file: &str, peeked: &Peeked) -> Table {
@@ -103,7 +103,7 @@ fn items(array: &ArrayRef, row: usize) -> Option<ArrayRef> {
 
 /// A nested value as JSON has it.
 fn value(array: &ArrayRef, row: usize, depth: usize) -> Value {
-    if array.is_null(row) || depth > MOST_DEPTH {
+    if array.is_null(row) || depth > FOLLOWED_DEPTH {
         return Value::Null;
     }
     if let Some(items) = items(array, row) {

@@ -52,6 +52,9 @@ struct Reader<'a> {
     pattern: String,
 }
 
+/// The numbers that may be day or month, the year, and whether it is written as in ISO 8601.
+type Day = (Option<(u32, u32)>, u32, bool);
+
 impl<'a> Reader<'a> {
     /// The digits that come next, if there are between one and so many of them.
     fn digits(&mut self, most: usize) -> Option<&'a str> {
@@ -117,8 +120,8 @@ impl<'a> Reader<'a> {
         (text.len() == 2 || (1000..=2999).contains(&year) || year == 9999).then_some(year)
     }
 
-    /// The day: the numbers that may be day or month, the year, and whether it is as in ISO 8601.
-    fn day(&mut self) -> Option<(Option<(u32, u32)>, u32, bool)> {
+    /// The day.
+    fn day(&mut self) -> Option<Day> {
         if self.rest.starts_with(|c: char| c.is_ascii_alphabetic()) {
             // `Nov 1, 2026`
             self.month().then_some(())?;
@@ -157,7 +160,7 @@ impl<'a> Reader<'a> {
     }
 
     /// `1/2/2026` and `1 Nov 2026`: what stands before is a day or a month.
-    fn day_first(&mut self, first: u32) -> Option<(Option<(u32, u32)>, u32, bool)> {
+    fn day_first(&mut self, first: u32) -> Option<Day> {
         if !(1..=31).contains(&first) {
             return None;
         }

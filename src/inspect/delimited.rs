@@ -3,7 +3,7 @@
 use super::dialect;
 use super::layout::{self, Layout};
 use super::records::{Dialect, Record, records};
-use super::table::{Column, CsvKeys, Format, Held, Origin, Table};
+use super::table::{Column, CsvKeys, Format, Held, Origin, Quote, Table};
 
 /// The most rows that are kept of a part.
 const ROWS_OF_PART: usize = 5_000;
@@ -17,10 +17,21 @@ pub fn table(file: &str, parts: &[String], is_whole: bool) -> Table {
     if !is_whole && read.records.len() > 1 && read.records.len() < ROWS_OF_PART {
         read.records.pop();
     }
-    let layout = layout::detect(&read);
+    let mut layout = layout::detect(&read);
     table.notes.extend(found.unsure);
+    let mut free = None;
+    if found.is_single && read.records.iter().any(|record| record.cells.len() > 1) {
+        // Commas within the texts of the one column separate nothing.
+        free = ['\t', '|', '\u{1}', '^'].into_iter().find(|c| !parts.iter().any(|part| part.contains(*c)));
+        read = records(head, &Dialect { delimiter: free.unwrap_or(','), ..found.dialect }, ROWS_OF_PART);
+        layout = layout::detect(&read);
+        table.notes.push("UNSURE: commas in it separate nothing that looks like columns, so it is read as one column".to_owned());
+    }
     table.notes.extend(layout.notes.iter().cloned());
     table.csv = keys(&found.dialect, &layout, &read.records, found.is_single);
+    if found.is_single {
+        table.csv.delimiter = free;
+    }
     if read.is_open && is_whole {
         table.notes.push("a quote is not closed before the end of the file: its record would be rejected".to_owned());
     }
@@ -29,16 +40,21 @@ pub fn table(file: &str, parts: &[String], is_whole: bool) -> Table {
     }
     columns(&mut table, &layout);
     let rows = read.records.get(layout.first_row..).unwrap_or_default();
-    rows.iter().for_each(|record| add(&mut table, &layout, record, found.is_single));
+    for record in rows {
+        add(&mut table, &layout, record, found.is_single);
+    }
     for part in parts.iter().skip(1) {
         // A place in the middle begins within a line, and ends within one.
         let Some((_, whole)) = part.split_once('\n') else { continue };
-        let mut read = records(whole, &found.dialect, ROWS_OF_PART).records;
+        let dialect = Dialect { delimiter: table.csv.delimiter.unwrap_or(found.dialect.delimiter), ..found.dialect };
+        let mut read = records(whole, &dialect, ROWS_OF_PART).records;
         read.pop();
         let fits = read.iter().filter(|record| fields(record, &layout) == layout.width).count();
         // A place within a quoted text of several lines tells nothing.
         if fits * 10 >= read.len() * 9 {
-            read.iter().for_each(|record| add(&mut table, &layout, record, found.is_single));
+            for record in &read {
+                add(&mut table, &layout, record, found.is_single);
+            }
         }
     }
     table
@@ -49,24 +65,30 @@ fn keys(dialect: &Dialect, layout: &Layout, records: &[Record], is_single: bool)
     CsvKeys {
         delimiter: (dialect.delimiter != ',' && !is_single).then_some(dialect.delimiter),
         quote: match dialect.quote {
-            Some('"') => None,
-            Some(_) if !is_quoted => None,
-            other => Some(other),
+            Some('"') => Quote::Plain,
+            Some(_) if !is_quoted => Quote::Plain,
+            Some(other) => Quote::Other(other),
+            None => Quote::None,
         },
         escape: dialect.escape,
         comment: dialect.comment,
         skip_lines: layout.skip_lines,
-        has_header: layout.header.is_some() && !layout.has_row_names,
+        has_header: layout.header.is_some() && !is_by_place(layout),
         skip_after_header: layout.skip_after_header,
         trailing_delimiter: layout.trailing_delimiter,
     }
+}
+
+/// Whether the header does not say which field is which column.
+fn is_by_place(layout: &Layout) -> bool {
+    layout.has_row_names || layout.is_header_long
 }
 
 /// The columns without values yet: named by the header where a name stands there once, by their places otherwise.
 fn columns(table: &mut Table, layout: &Layout) {
     let header = layout.header.clone().unwrap_or_default();
     let shift = usize::from(layout.has_row_names);
-    if layout.has_row_names {
+    if is_by_place(layout) {
         // Without a header line of its own length, columns are told by their places.
         table.csv.skip_lines += 1;
     }
@@ -78,7 +100,7 @@ fn columns(table: &mut Table, layout: &Layout) {
             notes.push("its name stands twice in the header".to_owned());
         }
         let (origin, label) = match name {
-            Some(name) if !is_twice && !layout.has_row_names => (Origin::Named(name), None),
+            Some(name) if !is_twice && !is_by_place(layout) => (Origin::Named(name), None),
             label => (Origin::Position(at), label),
         };
         table.columns.push(Column { origin, label, held: Held::Text, cells: Vec::new(), notes });

@@ -2,8 +2,8 @@
 //!
 //! Every candidate dialect takes the beginning of the file apart, and the one wins whose table is the most plausible. The measure
 //! follows van den Burg, Nazábal and Sutton, "Wrangling messy CSV files by detecting row and type patterns" (Data Mining and Knowledge
-//! Discovery, 2019; CleverCSV): rows that agree in their pattern, times cells that look like values of a type. Three things differ. Rows
-//! agree if they have the same number of fields, counted from the first row that has it, as in DuckDB's `sniff_csv`, so that lines above
+//! Discovery, 2019; the package `clevercsv`): rows that agree in their pattern, times cells that look like values of a type. Three things differ. Rows
+//! agree if they have the same number of fields, counted from the first row that has it, as in `sniff_csv` of `DuckDB`, so that lines above
 //! the header cost little. Their share counts and not their number, so that line ends within quotes do not favour a dialect without
 //! quotes. And quotes that stand where they should not count against a dialect. Characters that often stand within values (space,
 //! colon) must agree much better than those that seldom do.
@@ -65,6 +65,10 @@ pub fn detect(text: &str, is_whole: bool) -> Found {
         None => (text, is_whole),
     };
     let comment = comment(text);
+    if is_quoted_column(text, comment) {
+        return Found { dialect: single(text, comment), is_single: true, unsure: None };
+    }
+    let typed = typed_lines(text, comment);
     let mut best: Vec<(f64, Dialect)> = Vec::new();
     let has_escapes = |quote: char| text.contains(&format!("\\{quote}"));
     let quotes = [Some('"'), Some('\''), None];
@@ -78,7 +82,7 @@ pub fn detect(text: &str, is_whole: bool) -> Found {
                     continue;
                 }
                 let dialect = Dialect { delimiter, quote, escape, comment };
-                let score = score(&records(text, &dialect, LOOK_RECORDS), &dialect, is_whole, belief);
+                let score = score(&records(text, &dialect, LOOK_RECORDS), &dialect, is_whole, belief, typed);
                 best.push((score, dialect));
             }
         }
@@ -118,8 +122,22 @@ fn single(text: &str, comment: Option<char>) -> Dialect {
     Dialect { quote: Some(quote), comment, ..Dialect::PLAIN }
 }
 
-/// How plausible a table is, from 0 to 1.
-fn score(read: &Records, dialect: &Dialect, is_whole: bool, belief: f64) -> f64 {
+/// Whether every line is one quoted field.
+fn is_quoted_column(text: &str, comment: Option<char>) -> bool {
+    let read = records(text, &Dialect { comment, ..Dialect::PLAIN }, LOOK_RECORDS).records;
+    let fits = |record: &&Record| record.cells.len() == 1 && record.quoted[0] && record.flaws == 0;
+    read.len() > 1 && read.iter().skip(1).filter(fits).count() * 10 >= (read.len() - 1) * 9
+}
+
+/// The share of lines, but for the first, that are each a number, day, time or address as a whole.
+fn typed_lines(text: &str, comment: Option<char>) -> f64 {
+    let lines = text.lines().filter(|line| !line.trim().is_empty() && !comment.is_some_and(|sign| line.starts_with(sign)));
+    let looks: Vec<Look> = lines.skip(1).take(LOOK_RECORDS).map(Look::of).collect();
+    super::share(looks.iter().filter(|look| look.is_data()).count(), looks.len())
+}
+
+/// How plausible a table is, from 0 to 1. `typed` is the share of lines that are a value as a whole.
+fn score(read: &Records, dialect: &Dialect, is_whole: bool, belief: f64, typed: f64) -> f64 {
     let mut records = read.records.as_slice();
     // The last one may be cut off.
     if !is_whole && records.len() > 1 {
@@ -138,6 +156,13 @@ fn score(read: &Records, dialect: &Dialect, is_whole: bool, belief: f64) -> f64 
     if agreement < least || (belief < 0.5 && agreeing.len() < 3) {
         return 0.0;
     }
+    // The delimiter stands within values, and not between them.
+    if typed >= 0.9 && (belief < 0.5 || agreement < 1.0 || start > 0) {
+        return 0.0;
+    }
+    if belief < 0.5 && !has_typed_column(&agreeing, width) {
+        return 0.0;
+    }
     // Lines above the header are few; many rows of other lengths in front are none.
     let above = count(start) / count(records.len());
     let flawed = count(records.iter().filter(|record| record.flaws > 0).count()) / count(records.len());
@@ -148,6 +173,11 @@ fn score(read: &Records, dialect: &Dialect, is_whole: bool, belief: f64) -> f64 
     let fields = (count(width) - 1.0) / count(width);
     let agreement = agreement * agreement * (1.0 - above * 0.5) * (1.0 - flawed) * swallowed;
     agreement * fields.sqrt() * types(&agreeing, dialect) * belief * open
+}
+
+/// Whether a column holds values that all look alike and like no text.
+fn has_typed_column(rows: &[&Record], width: usize) -> bool {
+    (0..width).any(|at| rows.iter().skip(1).take(50).all(|row| row.cells.get(at).is_some_and(|cell| Look::of(cell).is_data())))
 }
 
 fn count(number: usize) -> f64 {
@@ -205,7 +235,7 @@ fn comment(text: &str) -> Option<char> {
     for sign in COMMENTS {
         let begins = |line: &&&str| line.starts_with(sign);
         let those: Vec<&&str> = lines.iter().filter(begins).collect();
-        if those.is_empty() || those.len() * 2 > lines.len().max(2) {
+        if those.is_empty() || those.len() == lines.len() || (sign != '#' && those.len() * 2 > lines.len()) {
             continue;
         }
         // A header or a value may begin with it as well: then the line has as many fields as others.

@@ -2,7 +2,7 @@
 
 use super::choices::Choices;
 use super::findings::{Finding, Findings};
-use super::table::{Format, Held, Origin};
+use super::table::{Format, Held, Origin, Quote};
 use super::types::Kind;
 use super::words::Operation;
 use crate::shown;
@@ -36,16 +36,35 @@ impl Draft {
         self.written(false)
     }
 
+    /// The YAML of a source with one of the columns, read from wherever it may be.
+    pub fn plain_column(&self, column: &Finding) -> String {
+        let keys: Vec<String> = self
+            .keys(column)
+            .into_iter()
+            .filter(|key| !["position:", "parts:", "from:"].iter().any(|place| key.starts_with(place)))
+            .collect();
+        let stand_in = format!("{STAND_IN}: {{type: timestamp, required: true}}");
+        format!(
+            "  {}:\n    location: x\n    event_time: {STAND_IN}\n    columns:\n      {stand_in}\n      {}: {{{}}}\n",
+            self.name,
+            column.name,
+            keys.join(", ")
+        )
+    }
+
     fn written(&self, has_comments: bool) -> String {
         let mut out = Writer { text: format!("  {}:\n", self.name), has_comments };
         self.head(&mut out);
         self.rows(&mut out, has_comments);
+        if self.findings.columns.iter().any(|column| !column.accepted.is_empty()) {
+            out.comment(&format!("`accepted` lists what {} sampled rows have; any other value would be at fault", self.findings.rows.0));
+        }
         out.line("columns:", "");
         for column in &self.findings.columns {
             self.column(&mut out, column);
         }
         if !has_comments && self.choices.event_time.is_none() {
-            out.text += &format!("      {STAND_IN}: timestamp\n");
+            out.text += &format!("      {STAND_IN}: {{type: timestamp, required: true}}\n");
         }
         for (list, members) in &self.findings.lists {
             let shown: Vec<&str> = members.iter().map(String::as_str).take(8).collect();
@@ -88,7 +107,11 @@ impl Draft {
         let csv = &self.findings.csv;
         let mut keys = Vec::new();
         keys.extend(csv.delimiter.map(|c| format!("delimiter: {}", character(c))));
-        keys.extend(csv.quote.map(|quote| format!("quote: {}", quote.map_or_else(|| "none".to_owned(), character))));
+        keys.extend(match csv.quote {
+            Quote::Plain => None,
+            Quote::Other(c) => Some(format!("quote: {}", character(c))),
+            Quote::None => Some("quote: none".to_owned()),
+        });
         keys.extend(csv.escape.map(|c| format!("escape: {}", character(c))));
         keys.extend(csv.comment.map(|c| format!("comment: {}", character(c))));
         if csv.skip_lines > 0 {
@@ -114,7 +137,9 @@ impl Draft {
             out.line("kind: snapshot", "");
         }
         if let Some(changes) = &choices.changes {
-            changes.notes.iter().for_each(|note| out.comment(note));
+            for note in &changes.notes {
+                out.comment(note);
+            }
             out.line("kind: changes", "");
             let of = |wanted: Operation| {
                 let words: Vec<String> =
@@ -156,6 +181,7 @@ impl Draft {
                 let others = others(&choices.other_keys);
                 out.line(&format!("key: [{}]", choice.columns.join(", ")), &format!("{}{others}", choice.why));
             }
+            None if choices.repeats.is_some() => out.comment(choices.repeats.as_deref().unwrap_or_default()),
             None => out.comment("no column, and no two that are named like keys, tell rows apart: the source has no `key`"),
         }
     }
@@ -176,7 +202,7 @@ impl Draft {
         out.text += &format!("      {line}\n");
     }
 
-    /// The keys of a column, in order.
+    /// The keys of a column, in order. An event time is `required`, or else the contract would not be valid.
     fn keys(&self, column: &Finding) -> Vec<String> {
         let guess = &column.guess;
         let mut keys = vec![format!("type: {}", guess.kind.key())];
@@ -193,12 +219,12 @@ impl Draft {
             (None, Origin::Path(name)) => keys.push(format!("path: {}", quoted(name))),
         }
         keys.extend(guess.format.as_ref().map(|format| format!("format: {}", quoted(format))));
-        let is_needed =
-            |choice: &Option<super::choices::Choice>| choice.as_ref().is_some_and(|choice| choice.columns.contains(&column.name));
-        if column.is_filled && !column.is_optional && (is_needed(&self.choices.key) || is_needed(&self.choices.event_time)) {
+        let is_in = |choice: &Option<super::choices::Choice>| choice.as_ref().is_some_and(|choice| choice.columns.contains(&column.name));
+        let is_event_time = is_in(&self.choices.event_time);
+        if is_event_time || (is_in(&self.choices.key) && column.is_filled && !column.is_optional) {
             keys.push("required: true".to_owned());
         }
-        if column.is_optional {
+        if column.is_optional && !is_event_time {
             keys.push("optional: true".to_owned());
         }
         if column.is_padded {
@@ -231,16 +257,19 @@ pub fn notes(column: &Finding, rows: usize) -> Vec<String> {
         notes.push(if no.is_empty() {
             "it looks like a permission: say `consent: {no: […]}` with the values that are a no, so that no opt-out is lost".to_owned()
         } else {
-            format!("it looks like a permission: with `consent: {{no: [{}]}}` no opt-out is lost; is that what it says?", list(no))
+            format!(
+                "it looks like a permission: with `consent: {{no: [{}]}}` no opt-out is lost; is that what it says?",
+                no.iter()
+                    .map(|word| if column.guess.kind == Kind::Boolean { word.clone() } else { quoted(word) })
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            )
         });
-    }
-    if !column.accepted.is_empty() {
-        notes.push(format!("no others were seen in {rows} rows; any other would be at fault"));
     }
     match column.faults {
         Some(faults) if faults > 0 => notes.push(format!("{faults} of {rows} sampled rows have a value here that this does not take")),
         None if column.guess.misfits > 0 => {
-            notes.push(format!("about {} of {rows} sampled rows have a value here that this does not take", column.guess.misfits))
+            notes.push(format!("about {} of {rows} sampled rows have a value here that this does not take", column.guess.misfits));
         }
         _ => {}
     }

@@ -12,10 +12,8 @@ pub struct Detected {
     pub encoding: &'static Encoding,
     /// What `encoding` must say; none where the file tells it by itself.
     pub label: Option<String>,
-    /// What a reader should know.
+    /// What a reader should know; it begins with `UNSURE` if nobody could be sure.
     pub note: Option<String>,
-    /// Whether the note says that nobody could be sure.
-    pub is_unsure: bool,
 }
 
 /// Bytes that are looked at to see zeros of UTF-16.
@@ -26,14 +24,14 @@ const FEW_BYTES: usize = 6;
 /// Tells the encoding from some parts of a file, of which the first is its beginning.
 pub fn detect(parts: &[&[u8]]) -> Detected {
     let head = parts.first().copied().unwrap_or_default();
-    let sure = |encoding, label: Option<&str>| Detected { encoding, label: label.map(str::to_owned), note: None, is_unsure: false };
+    let sure = |encoding, label: Option<&str>| Detected { encoding, label: label.map(str::to_owned), note: None };
     if let Some((encoding, _)) = Encoding::for_bom(head) {
         return sure(encoding, None);
     }
     if let Some(encoding) = wide(head) {
         let label = encoding.name().to_lowercase();
         let note = Some("told by its zero bytes, since it has no mark at its beginning".to_owned());
-        return Detected { encoding, label: Some(label), note, is_unsure: false };
+        return Detected { encoding, label: Some(label), note };
     }
     let (mut wide_good, mut bad, mut beyond) = (0, 0, 0);
     for (at, part) in parts.iter().enumerate() {
@@ -66,25 +64,25 @@ fn likely(parts: &[&[u8]], beyond: usize) -> Detected {
     let (encoding, is_likely) = detector.guess_assess(None, false);
     let label = encoding.name().to_lowercase();
     let in_words = parts.iter().map(|part| controls_in_words(part)).sum::<usize>();
-    let (note, is_unsure) = if encoding == encoding_rs::WINDOWS_1252 {
+    let note = if encoding == encoding_rs::WINDOWS_1252 {
         let has_signs = parts.iter().any(|part| part.iter().any(|byte| (0x80..=0x9f).contains(byte)));
         if in_words > 0 && in_words * 3 > beyond {
             let why =
                 "UNSURE: signs stand within words, as in texts of DOS (code page 850) or an old Mac (`macintosh`): compare some names";
-            (why.to_owned(), true)
+            why.to_owned()
         } else if beyond < FEW_BYTES {
-            (format!("UNSURE: only {beyond} bytes are not ASCII, which is too few to tell"), true)
+            format!("UNSURE: only {beyond} bytes are not ASCII, which is too few to tell")
         } else if has_signs {
-            ("it has signs that Latin-1 does not have".to_owned(), false)
+            "it has signs that Latin-1 does not have".to_owned()
         } else {
-            ("Latin-1 (ISO 8859-1) would read the same".to_owned(), false)
+            "Latin-1 (ISO 8859-1) would read the same".to_owned()
         }
     } else if !is_likely || beyond < FEW_BYTES {
-        (format!("UNSURE: {beyond} bytes are not ASCII, and this fits them best; compare some names"), true)
+        format!("UNSURE: {beyond} bytes are not ASCII, and this fits them best; compare some names")
     } else {
-        ("it fits the letters best; compare some names".to_owned(), false)
+        "it fits the letters best; compare some names".to_owned()
     };
-    Detected { encoding, label: Some(label), note: Some(note), is_unsure }
+    Detected { encoding, label: Some(label), note: Some(note) }
 }
 
 /// Bytes from 0x80 to 0x9f right between letters: signs in Windows-1252, letters on old systems.
@@ -133,7 +131,7 @@ mod tests {
 
     fn label(bytes: &[u8]) -> (Option<String>, bool) {
         let found = detect(&[bytes]);
-        (found.label, found.is_unsure)
+        (found.label, found.note.is_some_and(|note| note.starts_with("UNSURE")))
     }
 
     #[test]

@@ -6,10 +6,12 @@ use super::names::{Names, snake};
 use super::paths::Paths;
 use super::table::{Column, CsvKeys, Format, Held, Origin, Table};
 use super::types::{self, Context, Guess, Kind};
-use super::{personal, share, words};
+use super::{names, personal, share, words};
 
 /// The most values of a domain that is drafted.
-const MOST_ACCEPTED: usize = 20;
+const DRAFTED_VALUES: usize = 20;
+/// The most values of a domain whose name does not say that it is one.
+const DRAFTED_VALUES_OF_ANY_NAME: usize = 8;
 /// With fewer rows nothing is said of a domain.
 const LEAST_ROWS_OF_DOMAIN: usize = 30;
 
@@ -34,8 +36,6 @@ pub struct Finding {
     pub is_padded: bool,
     /// How many different values it has.
     pub distinct: usize,
-    /// Whether each file has no value of it twice.
-    pub is_unique_in_each: bool,
     /// Whether no file has a row without a value.
     pub is_filled: bool,
     /// The columns of date, time and zone that it is made of, if it is.
@@ -116,7 +116,7 @@ pub fn join(tables: &[Table], paths: Paths, files: usize, places: Vec<usize>, nu
         day_first: None,
         null_words: null_words.to_vec(),
     };
-    let (joined, absent) = columns(tables);
+    let (joined, absent) = columns(tables, &main.lists);
     // What one column tells of day and month holds for the others of the same file.
     let votes: Vec<bool> = joined.iter().filter_map(|column| types::guess(column, &context).day_first).collect();
     context.day_first = votes.first().copied().filter(|first| votes.iter().all(|vote| vote == first));
@@ -124,23 +124,14 @@ pub fn join(tables: &[Table], paths: Paths, files: usize, places: Vec<usize>, nu
     let rows: Vec<usize> = tables.iter().map(aligned_rows).collect();
     for (at, column) in joined.into_iter().enumerate() {
         let label = column.name().or(column.label.as_deref()).map(str::to_owned);
-        let name = names.give(label.as_deref().and_then(name_of), at);
+        let name = names.give(label.as_deref().and_then(names::of_column), at);
         let missing = &absent[at];
         drift(tables, &column, missing, &context, &mut findings.drift);
-        findings.columns.push(finding(name, column, &rows, !missing.is_empty(), &context));
+        findings.columns.push(finding(name, column, !missing.is_empty(), &context));
     }
     path_columns(&mut findings, &rows, &mut names, &context);
     clocks(&mut findings.columns, &mut names);
     findings
-}
-
-/// The name of a column in a contract: of a path its last members, of an entry its key.
-fn name_of(label: &str) -> Option<String> {
-    let Some((list, rest)) = label.split_once("[key=") else { return snake(label) };
-    let key = rest.split(']').next().unwrap_or_default();
-    let owner = list.rsplit('.').next().unwrap_or_default().trim_end_matches("_params").trim_end_matches("_properties");
-    let is_event = ["event", ""].contains(&owner);
-    snake(&if is_event { key.to_owned() } else { format!("{owner}_{key}") })
 }
 
 /// How many rows of a table have their values side by side.
@@ -156,12 +147,24 @@ fn same(a: &Column, b: &Column) -> bool {
 }
 
 /// The columns of all files, and for each the files that lack it.
-fn columns(tables: &[Table]) -> (Vec<Column>, Vec<Vec<String>>) {
+fn columns(tables: &[Table], lists: &[(String, Vec<String>)]) -> (Vec<Column>, Vec<Vec<String>>) {
     let mut joined: Vec<Column> = Vec::new();
     for column in tables.iter().flat_map(|table| &table.columns) {
         if !joined.iter().any(|known| same(known, column)) {
             joined.push(Column { cells: Vec::new(), ..column.clone() });
         }
+    }
+    // An object that is null in some rows is no column, and neither is a list of records that is empty in some.
+    let paths: Vec<String> = joined.iter().filter_map(|column| column.name().map(str::to_owned)).collect();
+    let is_parent = |name: &str| {
+        let below = |path: &String| path.strip_prefix(name).is_some_and(|rest| rest.starts_with(['.', '[']));
+        paths.iter().any(below) || lists.iter().any(|(list, _)| list == name)
+    };
+    let has_values = |column: &Column| {
+        tables.iter().flat_map(|table| &table.columns).any(|other| same(column, other) && other.cells.iter().any(Option::is_some))
+    };
+    if tables.iter().any(|table| table.format != Format::Csv) {
+        joined.retain(|column| !column.name().is_some_and(is_parent) || has_values(column));
     }
     let mut absent = vec![Vec::new(); joined.len()];
     for table in tables {
@@ -173,7 +176,7 @@ fn columns(tables: &[Table]) -> (Vec<Column>, Vec<Vec<String>>) {
             column.cells.append(&mut cells);
             match found {
                 Some(found) if found.held != column.held && found.cells.iter().any(Option::is_some) => {
-                    column.held = wider(&column.held, &found.held)
+                    column.held = wider(&column.held, &found.held);
                 }
                 Some(_) => {}
                 None if table.rows > 0 && matches!(table.format, Format::Csv | Format::Parquet) => absent.push(table.file.clone()),
@@ -193,24 +196,25 @@ fn wider(a: &Held, b: &Held) -> Held {
     }
 }
 
-fn finding(name: String, column: Column, rows: &[usize], is_optional: bool, context: &Context) -> Finding {
-    let guess = types::guess(&column, context);
+fn finding(name: String, column: Column, is_optional: bool, context: &Context) -> Finding {
+    let mut guess = types::guess(&column, context);
     let label = column.name().or(column.label.as_deref()).unwrap_or_default().to_owned();
     let filled: Vec<&str> = column.cells.iter().flatten().map(String::as_str).collect();
-    let mut personal = personal::by_name(&label).filter(|_| guess.kind != Kind::Boolean && !words::is_consent_name(&label));
+    let is_code =
+        |text: &&str| text.contains(|c: char| c.is_ascii_digit()) && !text.contains(' ') && text.len() <= 40 && !text.contains('@');
+    let are_codes = !filled.is_empty() && filled.iter().filter(|text| is_code(text)).count() * 10 >= filled.len() * 9;
+    let mut personal = personal::by_name(&label)
+        .filter(|what| !(are_codes && what.ends_with("perhaps")))
+        .filter(|_| guess.kind != Kind::Boolean && !words::is_consent_name(&label));
+    if personal.is_none() && personal::by_name(&label).is_some() && are_codes {
+        guess.notes.push("not marked as personal, because its values are codes".to_owned());
+    }
     personal = personal.or_else(|| personal::by_look(filled.iter().copied(), &guess.kind));
     let distinct: BTreeSet<&str> = filled.iter().copied().collect();
-    let mut begin = 0;
-    let mut is_unique_in_each = true;
-    for rows in rows {
-        let part: Vec<&String> = column.cells.get(begin..begin + rows).unwrap_or_default().iter().flatten().collect();
-        is_unique_in_each &= part.iter().collect::<BTreeSet<_>>().len() == part.len();
-        begin += rows;
-    }
     let is_padded = guess.kind == Kind::Text && filled.iter().any(|text| text.trim().len() < text.len());
-    let consent = words::is_consent_name(&label).then(|| {
+    let consent = (words::is_consent_name(&label) && !guess.kind.is_time()).then(|| {
         let no = distinct.iter().filter(|text| words::is_no(text)).map(|text| (*text).to_owned());
-        if guess.kind == Kind::Boolean { vec!["false".to_owned()] } else { no.collect() }
+        if guess.kind == Kind::Boolean { vec!["false".to_owned()] } else { no.map(|text| text.trim().to_owned()).collect() }
     });
     let accepted = if personal.is_none() && guess.kind == Kind::Text && guess.clock.is_none() {
         accepted(&filled, &guess, &label)
@@ -219,21 +223,7 @@ fn finding(name: String, column: Column, rows: &[usize], is_optional: bool, cont
     };
     let (distinct, is_filled) = (distinct.len(), !column.cells.is_empty() && filled.len() == column.cells.len());
     let (faults, parts) = (None, None);
-    Finding {
-        name,
-        guess,
-        personal,
-        consent,
-        accepted,
-        is_optional,
-        is_padded,
-        distinct,
-        is_unique_in_each,
-        is_filled,
-        parts,
-        faults,
-        column,
-    }
+    Finding { name, column, guess, personal, consent, accepted, is_optional, is_padded, distinct, is_filled, parts, faults }
 }
 
 /// The values of a column that has few of them, each seen again and again.
@@ -241,7 +231,7 @@ fn accepted(filled: &[&str], guess: &Guess, label: &str) -> Vec<String> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for text in filled.iter().map(|text| text.trim()).filter(|text| !guess.null_values.iter().any(|null| null == text)) {
         *counts.entry(text).or_default() += 1;
-        if counts.len() > MOST_ACCEPTED {
+        if counts.len() > DRAFTED_VALUES {
             return Vec::new();
         }
     }
@@ -251,7 +241,9 @@ fn accepted(filled: &[&str], guess: &Guess, label: &str) -> Vec<String> {
         && all / counts.len() >= 5
         && counts.values().all(|count| *count >= 2)
         && counts.keys().all(|text| text.chars().count() <= 40 && !text.contains('@'));
-    let is_open = words::is_id_name(label) && !label.to_lowercase().contains("code");
+    let most = if words::is_closed_name(label) { DRAFTED_VALUES } else { DRAFTED_VALUES_OF_ANY_NAME };
+    let is_url = counts.keys().any(|text| text.contains("://") || text.starts_with('/'));
+    let is_open = words::is_open_name(label) || words::is_id_name(label) || is_url || counts.len() > most;
     if is_domain && !is_open { counts.into_keys().map(str::to_owned).collect() } else { Vec::new() }
 }
 
@@ -319,7 +311,7 @@ fn path_columns(findings: &mut Findings, rows: &[usize], names: &mut Names, cont
         let cells = findings.places.iter().zip(rows).flat_map(of_file).collect();
         let column = Column { origin: Origin::Path(part.name.clone()), label: None, held: Held::Text, cells, notes: Vec::new() };
         let name = names.give(snake(&part.name), findings.columns.len());
-        let mut found = finding(name, column, rows, false, context);
+        let mut found = finding(name, column, false, context);
         if let Some(day) = &part.day {
             found.guess.kind = Kind::Date;
             // A part that names its format is a day already.

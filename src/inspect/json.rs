@@ -7,13 +7,13 @@ use super::look::is_email;
 use super::table::{Column, Format, Held, Origin, Table};
 
 /// The most rows that are looked at of a file.
-const MOST_ROWS: usize = 5_000;
+const LOOK_ROWS: usize = 5_000;
 /// The most columns of a table.
-const MOST_COLUMNS: usize = 1_000;
+const MAX_COLUMNS: usize = 1_000;
 /// How deep members are followed.
-const MOST_DEPTH: usize = 8;
+const FOLLOWED_DEPTH: usize = 8;
 /// An object whose rows have more members than this between them is a map with keys of its own, and no record.
-const MOST_MEMBERS: usize = 200;
+const MEMBERS_OF_RECORD: usize = 200;
 
 /// Makes the table of a text of JSON. `parts` are its beginning and some places behind it.
 pub fn table(file: &str, parts: &[String], is_whole: bool) -> Option<Table> {
@@ -24,7 +24,7 @@ pub fn table(file: &str, parts: &[String], is_whole: bool) -> Option<Table> {
             let Some((_, whole)) = part.split_once('\n') else { continue };
             let mut lines: Vec<&str> = whole.lines().collect();
             lines.pop();
-            for line in lines.iter().filter(|line| !line.trim().is_empty()).take(MOST_ROWS) {
+            for line in lines.iter().filter(|line| !line.trim().is_empty()).take(LOOK_ROWS) {
                 match serde_json::from_str(line) {
                     Ok(value @ Value::Object(_)) => rows.push(value),
                     _ => bad += 1,
@@ -48,7 +48,7 @@ pub fn fill(table: &mut Table, rows: &[Value]) {
     for (at, row) in rows.iter().enumerate() {
         if let Value::Object(members) = row {
             for (name, value) in members {
-                found.add(at, name.clone(), value, 0, &maps);
+                found.member(at, "", name, value, 0, &maps);
             }
         }
     }
@@ -74,7 +74,7 @@ fn rows_of(head: &str, is_whole: bool) -> Option<Rows> {
     if !is_whole && lines.len() > 1 {
         lines.pop();
     }
-    let lines: Vec<&str> = lines.into_iter().filter(|line| !line.trim().is_empty()).take(MOST_ROWS).collect();
+    let lines: Vec<&str> = lines.into_iter().filter(|line| !line.trim().is_empty()).take(LOOK_ROWS).collect();
     let is_object = |line: &&&str| line.trim_start().starts_with('{') && line.trim_end().ends_with('}');
     if lines.len() > 1 && lines.iter().filter(is_object).count() * 10 > lines.len() * 8 && serde_json::from_str::<Value>(lines[0]).is_ok() {
         let read: Vec<Option<Value>> = lines.iter().map(|line| serde_json::from_str(line).ok().filter(Value::is_object)).collect();
@@ -84,7 +84,7 @@ fn rows_of(head: &str, is_whole: bool) -> Option<Rows> {
     let completed = if is_whole { text.to_owned() } else { complete(text) };
     let mut values = Vec::new();
     let mut bad = 0;
-    for value in serde_json::Deserializer::from_str(&completed).into_iter::<Value>().take(MOST_ROWS) {
+    for value in serde_json::Deserializer::from_str(&completed).into_iter::<Value>().take(LOOK_ROWS) {
         match value {
             Ok(value) => values.push(value),
             Err(_) => {
@@ -103,8 +103,8 @@ fn rows_of(head: &str, is_whole: bool) -> Option<Rows> {
     }
     match values.as_slice() {
         [Value::Array(items)] => {
-            let rows: Vec<Value> = items.iter().filter(|item| item.is_object()).take(MOST_ROWS).cloned().collect();
-            let others = items.len().min(MOST_ROWS) - rows.len();
+            let rows: Vec<Value> = items.iter().filter(|item| item.is_object()).take(LOOK_ROWS).cloned().collect();
+            let others = items.len().min(LOOK_ROWS) - rows.len();
             Some((Format::Json, rows, None, notes, others + bad))
         }
         [Value::Object(members)] if !is_single_row(text) || members.values().any(is_list_of_records) => {
@@ -114,7 +114,7 @@ fn rows_of(head: &str, is_whole: bool) -> Option<Rows> {
                 // What an API answers: a list, and how to get the next ones.
                 Some((name, Value::Array(items))) if lines.len() > 1 || members.len() <= 6 => {
                     let mut rows = Vec::new();
-                    for item in items.iter().filter(|item| item.is_object()).take(MOST_ROWS) {
+                    for item in items.iter().filter(|item| item.is_object()).take(LOOK_ROWS) {
                         rows.push(Value::Object([(name.clone(), item.clone())].into_iter().collect()));
                     }
                     notes.push(format!("the file is one object, and its rows are the elements of `{name}`"));
@@ -175,17 +175,17 @@ fn maps(rows: &[Value]) -> std::collections::BTreeSet<String> {
     for row in rows {
         count_members(row, "", 0, &mut members);
     }
-    members.into_iter().filter(|(path, names)| !path.is_empty() && names.len() > MOST_MEMBERS).map(|(path, _)| path).collect()
+    members.into_iter().filter(|(path, names)| !path.is_empty() && names.len() > MEMBERS_OF_RECORD).map(|(path, _)| path).collect()
 }
 
 fn count_members<'a>(value: &'a Value, path: &str, depth: usize, members: &mut IndexMap<String, std::collections::BTreeSet<&'a str>>) {
     let Value::Object(object) = value else { return };
-    if depth >= MOST_DEPTH || members.len() > MOST_COLUMNS {
+    if depth >= FOLLOWED_DEPTH || members.len() > MAX_COLUMNS {
         return;
     }
     for (name, inner) in object {
         let known = members.entry(path.to_owned()).or_default();
-        if known.len() <= MOST_MEMBERS {
+        if known.len() <= MEMBERS_OF_RECORD {
             known.insert(name);
         }
         count_members(inner, &join(path, name), depth + 1, members);
@@ -247,12 +247,17 @@ impl Values {
 }
 
 impl Columns {
-    fn add(&mut self, row: usize, path: String, value: &Value, depth: usize, maps: &std::collections::BTreeSet<String>) {
-        if !is_name(path.rsplit('.').next().unwrap_or_default()) {
+    /// Adds a member of an object, if its name may be shown.
+    fn member(&mut self, row: usize, path: &str, name: &str, value: &Value, depth: usize, maps: &std::collections::BTreeSet<String>) {
+        if is_name(name) {
+            self.add(row, join(path, name), value, depth, maps);
+        } else {
             self.hidden += 1;
-            return;
         }
-        if !self.columns.contains_key(&path) && self.columns.len() >= MOST_COLUMNS {
+    }
+
+    fn add(&mut self, row: usize, path: String, value: &Value, depth: usize, maps: &std::collections::BTreeSet<String>) {
+        if !self.columns.contains_key(&path) && self.columns.len() >= MAX_COLUMNS {
             return;
         }
         match value {
@@ -274,9 +279,9 @@ impl Columns {
                 values.truths += 1;
                 values.cells.push((row, truth.to_string()));
             }
-            Value::Object(members) if depth < MOST_DEPTH && !maps.contains(&path) => {
+            Value::Object(members) if depth < FOLLOWED_DEPTH && !maps.contains(&path) => {
                 for (name, inner) in members {
-                    self.add(row, format!("{path}.{name}"), inner, depth + 1, maps);
+                    self.member(row, &path, name, inner, depth + 1, maps);
                 }
             }
             Value::Object(_) => self.columns.entry(path).or_default().others += 1,
@@ -309,7 +314,7 @@ impl Columns {
     fn records(&mut self, row: usize, path: &str, items: &[Value], depth: usize, maps: &std::collections::BTreeSet<String>) {
         let is_entry =
             |item: &Value| item.get("key").is_some_and(Value::is_string) && item.as_object().is_some_and(|entry| entry.len() == 2);
-        if items.iter().all(is_entry) && depth < MOST_DEPTH {
+        if items.iter().all(is_entry) && depth < FOLLOWED_DEPTH {
             for item in items {
                 let (Some(key), Some(members)) = (item["key"].as_str(), item.as_object()) else { continue };
                 let Some((name, inner)) = members.iter().find(|(name, _)| *name != "key") else { continue };
@@ -333,7 +338,7 @@ impl Columns {
         let known = self.lists.entry(path.to_owned()).or_default();
         for item in items.iter().filter_map(Value::as_object) {
             for name in item.keys().filter(|name| is_name(name)) {
-                if known.len() < MOST_MEMBERS {
+                if known.len() < MEMBERS_OF_RECORD {
                     known.insert(name.clone(), ());
                 }
             }

@@ -7,7 +7,7 @@ use super::records::{Record, Records};
 /// How many records after the header are looked at.
 const LOOK_RECORDS: usize = 200;
 /// The most lines above a header.
-const MOST_ABOVE: usize = 50;
+const LINES_ABOVE: usize = 50;
 
 /// Where the table begins, and what stands above it.
 #[derive(Debug, Clone, Default)]
@@ -26,13 +26,15 @@ pub struct Layout {
     pub trailing_delimiter: bool,
     /// Whether rows have a field more in front than the header, as R writes the names of rows.
     pub has_row_names: bool,
+    /// Whether the header has more fields than the rows.
+    pub is_header_long: bool,
     /// What could not be told.
     pub notes: Vec<String>,
 }
 
 /// Finds the layout of a file from its first records.
 pub fn detect(read: &Records) -> Layout {
-    let records = &read.records[..read.records.len().min(LOOK_RECORDS + MOST_ABOVE)];
+    let records = &read.records[..read.records.len().min(LOOK_RECORDS + LINES_ABOVE)];
     let mut layout = Layout { width: width(records).unwrap_or_default(), ..Layout::default() };
     if records.is_empty() {
         return layout;
@@ -42,7 +44,7 @@ pub fn detect(read: &Records) -> Layout {
     first = padded_titles(records, first, &layout);
     let is_trailing = |record: &Record| record.cells.len() == layout.width && record.cells.last().is_some_and(String::is_empty);
     let rows = &records[first..];
-    if layout.width > 1 && !layout.has_row_names && rows.len() > 1 {
+    if layout.width > 1 && !layout.has_row_names && !layout.is_header_long && rows.len() > 1 {
         let table = rows.iter().filter(|record| record.cells.len() == layout.width).count();
         let ending = rows.iter().filter(|record| is_trailing(record)).count();
         layout.trailing_delimiter |= ending == table && rows[1..].iter().any(|record| record.cells.len() == layout.width);
@@ -52,7 +54,8 @@ pub fn detect(read: &Records) -> Layout {
     let columns = if layout.trailing_delimiter { layout.width - 1 } else { layout.width };
     layout.width = columns;
     let below: Vec<&Record> = records[first + 1..].iter().filter(|record| record.cells.len() >= columns).take(LOOK_RECORDS).collect();
-    let (is_header, note) = if layout.has_row_names { (true, None) } else { header(&records[first], &below, columns) };
+    let (is_header, note) =
+        if layout.has_row_names || layout.is_header_long { (true, None) } else { header(&records[first], &below, columns) };
     layout.notes.extend(note);
     layout.first_row = first;
     if is_header {
@@ -69,10 +72,20 @@ pub fn detect(read: &Records) -> Layout {
 fn shorter_header(records: &[Record], first: usize, layout: &mut Layout) -> usize {
     let Some(before) = first.checked_sub(1) else { return first };
     let header = &records[before];
+    let is_named = |record: &Record| !record.cells.iter().any(|cell| Look::of(cell).is_data());
+    let is_long = header.cells.len() > layout.width && header.filled() >= layout.width && layout.width > 1;
+    if is_long && is_named(header) && !is_named(&records[first]) {
+        layout.is_header_long = true;
+        layout.notes.push(format!("UNSURE: the header has {} fields, and the rows have {}", header.cells.len(), layout.width));
+        return before;
+    }
     if header.cells.len() + 1 != layout.width || layout.width < 2 || header.filled() < header.cells.len() {
         return first;
     }
     if header.cells.iter().any(|cell| Look::of(cell).is_data()) || records[first..].len() < 2 {
+        return first;
+    }
+    if !records[first].cells.iter().any(|cell| Look::of(cell).is_data()) {
         return first;
     }
     if records[first..].iter().all(|record| record.cells.last().is_some_and(String::is_empty)) {
@@ -86,16 +99,16 @@ fn shorter_header(records: &[Record], first: usize, layout: &mut Layout) -> usiz
 
 /// Spreadsheets fill up the lines of titles with delimiters.
 fn padded_titles(records: &[Record], first: usize, layout: &Layout) -> usize {
-    if layout.width < 3 || layout.has_row_names {
+    if layout.width < 3 || layout.has_row_names || layout.is_header_long {
         return first;
     }
     let is_title = |record: &Record| record.cells.len() == layout.width && record.filled() <= (layout.width / 2).max(1);
     let mut at = first;
-    while at < records.len().min(first + MOST_ABOVE) && is_title(&records[at]) {
+    while at < records.len().min(first + LINES_ABOVE) && is_title(&records[at]) {
         at += 1;
     }
     let Some(header) = records.get(at).filter(|_| at > first) else { return first };
-    let is_full = header.cells.len() == layout.width && header.filled() + 1 >= layout.width && records.len() > at + 1;
+    let is_full = header.cells.len() == layout.width && header.filled() == layout.width && records.len() > at + 1;
     let is_named = !header.cells.iter().any(|cell| Look::of(cell).is_data());
     if is_full && is_named { at } else { first }
 }
@@ -150,6 +163,9 @@ fn header(first: &Record, below: &[&Record], columns: usize) -> (bool, Option<St
     if has_twice && typed == 0 {
         score -= 0.5;
     }
+    if below.len() < 5 && against == 0 {
+        score += 0.4;
+    }
     match score {
         score if typed > 0 && against == 0 => (score > -2.0, None),
         score if score >= 0.5 => (true, None),
@@ -169,10 +185,11 @@ fn text_votes(cell: &str, look: Look, below: &[&Record], at: usize) -> f64 {
     }
     let values = below.iter().filter_map(|record| record.cells.get(at)).map(|value| value.trim());
     let again = values.clone().filter(|value| value.eq_ignore_ascii_case(cell)).count();
-    if again > 0 {
-        return -1.0;
-    }
     let mut score = 0.0;
+    if again > 0 {
+        // Of few rows that may be chance.
+        return if below.len() < 5 { -0.4 } else { -1.0 };
+    }
     if super::names::is_usual(cell) {
         score += 1.0;
     }

@@ -12,6 +12,8 @@ mod dialect;
 mod draft;
 mod encoding;
 mod findings;
+#[cfg(test)]
+mod hard_cases;
 mod json;
 mod layout;
 mod look;
@@ -104,8 +106,13 @@ pub async fn inspect(question: &Question, stores: &Stores) -> Result<Inspected> 
     let null_words = trial::null_words();
     let (mut groups, mut left_out) = (Vec::new(), Vec::new());
     for location in &question.locations {
-        let glob = stores.glob(location, Path::new(""))?;
-        let files = glob.files().await?.files;
+        let mut glob = stores.glob(location, Path::new(""))?;
+        let mut files = glob.files().await?.files;
+        // A shell hands over names as they are, also those with brackets.
+        if files.is_empty() && location.contains(['[', '?', '*']) && Path::new(location).is_file() {
+            glob = stores.glob(&paths::escaped(location), Path::new(""))?;
+            files = glob.files().await?.files;
+        }
         if files.is_empty() {
             let problem = Diagnostic::error("no-such-extract", format!("no file matches {}", glob.shown()));
             let hint = if glob.is_folder() {
@@ -124,7 +131,13 @@ pub async fn inspect(question: &Question, stores: &Stores) -> Result<Inspected> 
     let groups = alike(groups.into_iter().flatten().collect());
     if groups.is_empty() {
         let message = Message::new("nothing could be told of what was looked at").details(left_out);
-        return Err(Error::Refused(message.hint("export it as CSV, NDJSON, JSON or Parquet, packed by gzip or zstd or not at all")));
+        let is_empty = message.details.iter().all(|why| why.ends_with("it is empty"));
+        let hint = if is_empty {
+            "name a file with rows"
+        } else {
+            "export it as CSV, NDJSON, JSON or Parquet, packed by gzip or zstd or not at all"
+        };
+        return Err(Error::Refused(message.hint(hint)));
     }
     let mut names = names::Names::default();
     let mut drafts = Vec::new();

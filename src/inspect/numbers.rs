@@ -62,14 +62,14 @@ pub fn look(text: &str) -> Option<Look> {
     }
     let mut signs = 0;
     let minus = |c: char| matches!(c, '-' | '+' | '\u{2212}');
-    let mut trimmed = rest.trim_start_matches(minus);
+    let mut trimmed = rest.strip_prefix(minus).unwrap_or(rest);
     signs += usize::from(trimmed.len() < rest.len());
     rest = trimmed.trim_start();
     if let Some((sign, after)) = CURRENCIES.iter().find_map(|sign| Some((*sign, rest.strip_prefix(*sign)?))) {
         let bare = after.trim_start();
         found.currency = Some((sign, if bare.len() < after.len() { " " } else { "" }, true));
         rest = bare;
-        trimmed = rest.trim_start_matches(minus);
+        trimmed = rest.strip_prefix(minus).unwrap_or(rest);
         signs += usize::from(trimmed.len() < rest.len());
         rest = trimmed;
     } else if let Some((sign, before)) = CURRENCIES.iter().find_map(|sign| Some((*sign, rest.strip_suffix(*sign)?))) {

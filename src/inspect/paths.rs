@@ -74,7 +74,15 @@ pub fn name_of(files: &[String]) -> Option<String> {
         let bare: Vec<&str> = words.into_iter().filter(|word| word.chars().filter(char::is_ascii_digit).count() < 3).collect();
         snake(&bare.join("_"))
     };
-    let stem = if is_counted { None } else { named(stem) };
+    let differs = |file: &String| {
+        let other = file.rsplit('/').next().unwrap_or(file);
+        named(other.split('.').next().unwrap_or(other)) != named(stem)
+    };
+    let stem = if is_counted || (parts.last().is_some_and(|folder| named(folder).is_some()) && files.iter().any(differs)) {
+        None
+    } else {
+        named(stem)
+    };
     stem.or_else(|| parts.iter().rev().find_map(|part| named(part).filter(|_| !part.ends_with(':'))))
 }
 
@@ -162,7 +170,7 @@ fn common(values: &[&str]) -> String {
 }
 
 /// A text in which wildcards stand for themselves.
-fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     text.chars().map(|c| if matches!(c, '*' | '?' | '[') { format!("[{c}]") } else { c.to_string() }).collect()
 }
 

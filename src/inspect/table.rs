@@ -57,13 +57,25 @@ impl Column {
     }
 }
 
+/// What stands around fields.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Quote {
+    /// The double quote.
+    #[default]
+    Plain,
+    /// Another character.
+    Other(char),
+    /// Nothing.
+    None,
+}
+
 /// How a CSV file is written, as far as it is not plain.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CsvKeys {
     /// The delimiter, if it is no comma.
     pub delimiter: Option<char>,
-    /// The quote, if it is not `"`; the inner one is none where there are no quotes.
-    pub quote: Option<Option<char>>,
+    /// The quote.
+    pub quote: Quote,
     /// The escape.
     pub escape: Option<char>,
     /// What comments begin with.
@@ -129,13 +141,13 @@ impl Format {
 
     /// Whether files of this name are read in this format without being told.
     pub fn is_told_by(self, name: &str) -> bool {
-        match (SourceFormat::from_name(name), self) {
+        matches!(
+            (SourceFormat::from_name(name), self),
             (Some(SourceFormat::Csv), Format::Csv)
-            | (Some(SourceFormat::Ndjson), Format::Ndjson)
-            | (Some(SourceFormat::Parquet), Format::Parquet)
-            | (None, Format::Csv | Format::Ndjson | Format::Parquet) => true,
-            _ => false,
-        }
+                | (Some(SourceFormat::Ndjson), Format::Ndjson)
+                | (Some(SourceFormat::Parquet), Format::Parquet)
+                | (None, Format::Csv | Format::Ndjson | Format::Parquet)
+        )
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::draft::{Draft, notes};
 use super::share;
-use super::table::{Format, Origin};
+use super::table::{Format, Origin, Quote};
 use crate::diagnostic::counted;
 use crate::shown;
 
@@ -67,12 +67,11 @@ fn written(draft: &Draft) -> String {
     let mut parts = vec![found.format.key().to_owned()];
     if found.format == Format::Csv {
         parts.extend(found.csv.delimiter.map(|c| format!("fields separated by {}", super::dialect::shown(c))));
-        parts.extend(
-            found
-                .csv
-                .quote
-                .map(|quote| quote.map_or_else(|| "no quotes".to_owned(), |c| format!("quoted by {}", super::dialect::shown(c)))),
-        );
+        parts.extend(match found.csv.quote {
+            Quote::Plain => None,
+            Quote::Other(c) => Some(format!("quoted by {}", super::dialect::shown(c))),
+            Quote::None => Some("no quotes".to_owned()),
+        });
         parts.extend(found.csv.comment.map(|c| format!("comments after {}", super::dialect::shown(c))));
         if found.csv.skip_lines > 0 {
             parts.push(format!("{} above the header", counted(found.csv.skip_lines as u64, "line")));
@@ -149,7 +148,7 @@ pub fn json(draft: &Draft) -> Value {
         "format": found.format.key(),
         "encoding": found.encoding,
         "csv": (found.format == Format::Csv).then(|| json!({
-            "delimiter": csv.delimiter.unwrap_or(','), "quote": csv.quote.unwrap_or(Some('"')), "escape": csv.escape, "comment": csv.comment,
+            "delimiter": csv.delimiter.unwrap_or(','), "quote": match csv.quote { Quote::Plain => Some('"'), Quote::Other(c) => Some(c), Quote::None => None }, "escape": csv.escape, "comment": csv.comment,
             "skip_lines": csv.skip_lines, "header": csv.has_header, "skip_after_header": csv.skip_after_header,
             "trailing_delimiter": csv.trailing_delimiter,
         })),

@@ -26,14 +26,51 @@ pub fn pipeline_of(sources: &str) -> String {
 
 fn parse(sources: &str) -> Option<(Pipeline, Arc<SourceFile>)> {
     let file = Arc::new(SourceFile { path: "draft".to_owned(), text: pipeline_of(sources) });
-    let Parsed { value, .. } = config::parse_what_is_right::<Pipeline>(&file, &Environment::new());
-    Some((value?, file))
+    let Parsed { value, problems, .. } = config::parse_what_is_right::<Pipeline>(&file, &Environment::new());
+    problems.is_empty().then_some((value?, file))
 }
 
 /// Fills in how many values and rows the draft would reject, and whether rows are of the day in their file's path.
 pub fn run(draft: &mut Draft, zone: &Arc<Zone>) {
-    let Some((pipeline, file)) = parse(&draft.plain()) else { return };
-    let Some(source) = pipeline.sources.get(&draft.name) else { return };
+    let whole = contract_of(&draft.plain(), &draft.name, zone);
+    let rows = draft.findings.columns.iter().map(|column| column.column.cells.len()).max().unwrap_or_default();
+    let mut is_rejected = vec![false; rows];
+    let (mut days, mut is_known) = (None, true);
+    let event_time = draft.choices.event_time.as_ref().map(|choice| choice.columns.join(""));
+    let key = draft.choices.key.as_ref().map(|choice| choice.columns.clone()).unwrap_or_default();
+    for at in 0..draft.findings.columns.len() {
+        let column = &draft.findings.columns[at];
+        // What a path says is not read from text.
+        let Some(array) = array_of(column) else { continue };
+        // A column by itself can be tried even if something else in the draft cannot.
+        let alone = if whole.is_some() { None } else { contract_of(&draft.plain_column(column), &draft.name, zone) };
+        let compiled =
+            whole.as_ref().or(alone.as_ref()).and_then(|contract| contract.columns.iter().find(|compiled| compiled.name == column.name));
+        let Some((typed, faults)) = compiled.and_then(|compiled| compiled.read(&array).ok()) else {
+            is_known &= column.guess.misfits == 0;
+            continue;
+        };
+        let is_event_time = event_time.as_deref() == Some(&column.name);
+        if is_event_time || key.contains(&column.name) {
+            let lost = (0..typed.len()).filter(|row| typed.is_null(*row));
+            for row in lost.chain(faults.iter().map(|(row, _)| *row)) {
+                is_rejected[row] = true;
+            }
+        }
+        if is_event_time {
+            days = Some(days_of(&typed, zone));
+        }
+        draft.findings.columns[at].faults = Some(faults.len());
+    }
+    let rejected = is_rejected.iter().filter(|rejected| **rejected).count() + draft.findings.rows.1;
+    draft.rejected = is_known.then_some(rejected);
+    draft.day_in_path = days.and_then(|days| day_in_path(draft, &days));
+}
+
+/// The contract that a source has in YAML; none where it says what is not known.
+fn contract_of(yaml: &str, name: &str, zone: &Arc<Zone>) -> Option<Contract> {
+    let (pipeline, file) = parse(yaml)?;
+    let source = pipeline.sources.get(name)?;
     // The day of the run is after every event that can be.
     let as_of = NaiveDate::from_ymd_opt(2200, 1, 1).unwrap_or_default();
     let values = Values {
@@ -43,34 +80,15 @@ pub fn run(draft: &mut Draft, zone: &Arc<Zone>) {
         parameters: std::collections::BTreeMap::new(),
         shown: std::collections::BTreeMap::new(),
     };
-    let Ok(contract) = Contract::new(&file, (&draft.name, source), &pipeline.null_values, &values) else { return };
-    let rows = draft.findings.columns.iter().map(|column| column.column.cells.len()).max().unwrap_or_default();
-    let mut is_rejected = vec![false; rows];
-    let mut days = None;
-    let event_time = draft.choices.event_time.as_ref().map(|choice| choice.columns.join(""));
-    for column in &mut draft.findings.columns {
-        let Some(compiled) = contract.columns.iter().find(|compiled| compiled.name == column.name) else { continue };
-        let Some(array) = array_of(column) else { continue };
-        let Ok((typed, faults)) = compiled.read(&array) else { continue };
-        column.faults = Some(faults.len());
-        if compiled.costs_row {
-            faults.iter().for_each(|(row, _)| is_rejected[*row] = true);
-        }
-        if event_time.as_deref() == Some(&column.name) {
-            (0..typed.len()).filter(|row| typed.is_null(*row)).for_each(|row| is_rejected[row] = true);
-            days = Some(days_of(&typed, zone));
-        }
-    }
-    draft.rejected = Some(is_rejected.iter().filter(|rejected| **rejected).count() + draft.findings.rows.1);
-    draft.day_in_path = days.and_then(|days| day_in_path(draft, &days));
+    Contract::new(&file, (name, source), &pipeline.null_values, &values).ok()
 }
 
 /// The values of a column as its file has them, as far as a trial needs them to be.
 fn array_of(column: &Finding) -> Option<ArrayRef> {
-    if matches!(column.guess.kind, super::types::Kind::List(_)) {
+    if matches!(column.guess.kind, super::types::Kind::List(_)) || matches!(column.column.origin, super::table::Origin::Path(_)) {
         return None;
     }
-    Some(Arc::new(StringArray::from_iter(column.column.cells.iter().map(Option::as_deref))))
+    Some(Arc::new(column.column.cells.iter().map(Option::as_deref).collect::<StringArray>()))
 }
 
 /// The local day of each value.

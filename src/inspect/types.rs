@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::look::{self, Look};
 use super::table::{Column, Held};
 use super::words::{self, TRUTHS};
-use super::{dates, numbers};
+use super::{dates, names, numbers};
 
 /// Values of which fewer than this share are of a type are texts.
 const LEAST_SHARE: f64 = 0.9;
@@ -52,6 +52,7 @@ impl Kind {
             Kind::Integer => "integer".to_owned(),
             Kind::Decimal(whole, scale) => {
                 // Room for amounts that were not among those sampled.
+                let scale = scale.max(&2);
                 let precision = (whole.max(&10) + scale + usize::from(*whole > 8) * 2).min(38);
                 format!("decimal({precision},{})", scale.min(&precision))
             }
@@ -128,7 +129,7 @@ impl Guess {
 
 /// Chooses a type for a column.
 pub fn guess(column: &Column, context: &Context) -> Guess {
-    let name = column.name().or(column.label.as_deref()).unwrap_or_default().to_owned();
+    let name = column.name().or(column.label.as_deref()).and_then(names::of_column).unwrap_or_default();
     let is_null = |text: &str| context.null_words.iter().any(|word| word.eq_ignore_ascii_case(text));
     let texts: Vec<&str> = column.cells.iter().flatten().map(|text| text.trim()).filter(|text| !text.is_empty()).collect();
     let values: Vec<&str> = texts.iter().copied().filter(|text| !is_null(text)).collect();
@@ -189,7 +190,7 @@ fn of_texts(values: &[&str], name: &str, context: &Context) -> Guess {
     let rest: Vec<&str> = values.iter().copied().filter(|text| !markers.iter().any(|marker| marker.eq_ignore_ascii_case(text))).collect();
     if share(best, rest.len()) < LEAST_SHARE {
         let mut guess = Guess::of(Kind::Text, values.len());
-        if share(best, values.len()) >= 0.5 {
+        if share(best, values.len()) >= 0.5 && !words::is_id_name(name) {
             let what = if best == numbers {
                 "numbers"
             } else if best == days {
@@ -200,6 +201,9 @@ fn of_texts(values: &[&str], name: &str, context: &Context) -> Guess {
             guess.notes.push(format!("UNSURE: {best} of {} values are {what}, and the others are not", values.len()));
         }
         return guess;
+    }
+    if best == numbers && best < rest.len() && words::is_id_name(name) {
+        return Guess::of(Kind::Text, values.len()).note("most values are digits, and some have letters");
     }
     let mut guess = match best {
         _ if best == numbers => number(&rest, name, context, true),
@@ -280,8 +284,26 @@ fn number(values: &[&str], name: &str, context: &Context, is_text: bool) -> Gues
     if wholes.iter().any(|text| digits(text) > 18) {
         return Guess::of(Kind::Text, values.len()).note("digits of more than 64 bits");
     }
+    if is_text && wholes.iter().any(|text| text.starts_with('+') && digits(text) > 6) {
+        return Guess::of(Kind::Text, values.len()).note("digits with a plus sign in front, as of phone numbers");
+    }
     if all_whole {
         return whole(values, name);
+    }
+    let numeric = values.iter().filter(|text| numbers::look(text).is_some() || Look::of(text) == Look::Whole).count();
+    if numeric == wholes.len() {
+        let mut guess = whole(&wholes, name);
+        guess.filled = values.len();
+        guess.misfits = values.len() - wholes.len();
+        return guess;
+    }
+    let has_zero = |text: &&str| text.strip_suffix(".0").is_some_and(|whole| Look::of(whole) == Look::Whole);
+    if values.iter().all(|text| has_zero(text) || Look::of(text) == Look::Whole) {
+        let guess = Guess::of(Kind::Integer, values.len());
+        return if is_text { guess.note("whole numbers, some with `.0` behind them") } else { guess };
+    }
+    if words::is_id_name(name) {
+        return Guess::of(Kind::Text, values.len()).note("numbers with a fraction, under the name of an identifier");
     }
     let looks: Vec<numbers::Look> = values.iter().filter_map(|text| numbers::look(text)).collect();
     let Some(style) = numbers::style(&looks, context.likes_comma && is_text) else { return Guess::of(Kind::Text, values.len()) };

@@ -206,6 +206,89 @@ pub fn is_id_name(name: &str) -> bool {
     words(name).last().is_some_and(|last| LAST.contains(&last.as_str()) || last.ends_with("nummer") || last.ends_with("nr"))
 }
 
+/// Whether a name is that of one of few values.
+pub fn is_closed_name(name: &str) -> bool {
+    const ANY: [&str; 26] = [
+        "status",
+        "type",
+        "kind",
+        "channel",
+        "event",
+        "op",
+        "operation",
+        "reason",
+        "gender",
+        "tier",
+        "level",
+        "platform",
+        "device",
+        "currency",
+        "state",
+        "event_name",
+        "event_type",
+        "method",
+        "priority",
+        "stage",
+        "plan",
+        "role",
+        "salutation",
+        "anrede",
+        "typ",
+        "kanal",
+    ];
+    has_word(name, &ANY)
+}
+
+/// Whether a name is that of values to which others are added every day.
+pub fn is_open_name(name: &str) -> bool {
+    const ANY: [&str; 34] = [
+        "city",
+        "ort",
+        "town",
+        "country",
+        "land",
+        "region",
+        "campaign",
+        "kampagne",
+        "product",
+        "produkt",
+        "item",
+        "page",
+        "url",
+        "path",
+        "name",
+        "title",
+        "language",
+        "referrer",
+        "referer",
+        "company",
+        "firma",
+        "brand",
+        "store",
+        "shop",
+        "filiale",
+        "subject",
+        "description",
+        "comment",
+        "text",
+        "term",
+        "location",
+        "keyword",
+        "version",
+        "agent",
+    ];
+    has_word(name, &ANY)
+}
+
+/// Whether a name is that of a place within something, such as a line of an order.
+pub fn is_line_name(name: &str) -> bool {
+    const ANY: [&str; 14] = [
+        "line", "lineitem", "position", "row", "item", "variant", "version", "seq", "zeile", "sku", "product", "artikel", "question",
+        "index",
+    ];
+    has_word(name, &ANY)
+}
+
 /// Whether a name is that of a truth.
 pub fn is_truth_name(name: &str) -> bool {
     const FIRST: [&str; 8] = ["is", "has", "was", "can", "may", "should", "ist", "hat"];
