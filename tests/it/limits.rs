@@ -4,7 +4,7 @@ use crate::support::package;
 use crate::tidy::{read, rust_files};
 
 /// Constants that bound what somebody sends or writes, each with words of its row in `docs/limits.md`.
-const BOUNDS: [(&str, &str); 53] = [
+const BOUNDS: [(&str, &str); 57] = [
     ("cli/arguments.rs MAX_THREADS", "up to 256"),
     ("cli/arguments.rs MAX_MEMORY_BYTES", "1,024 TiB"),
     ("cli/days.rs MAX_DAYS", "40,000"),
@@ -31,6 +31,10 @@ const BOUNDS: [(&str, &str); 53] = [
     ("ingest/parquet/footer.rs MAX_FOOTER_BYTES", "footer of a Parquet file | 256 MiB"),
     ("ingest/parquet/footer.rs MAX_NESTING", "| 64 levels |"),
     ("ingest/parquet/footer.rs MAX_ROW_GROUPS", "| 32,767 |"),
+    ("ingest/parquet/peek.rs MAX_PEEK_BYTES", "64 MiB of each of three row groups"),
+    ("inspect/json.rs MAX_COLUMNS", "1,000 paths"),
+    ("inspect/mod.rs MAX_FILES", "12 files of each source"),
+    ("inspect/sample.rs MAX_HEAD_BYTES", "the first 1 MiB of a text"),
     ("ingest/refused_files.rs MAX_FILES", "2,000 files"),
     ("ingest/text.rs MAX_RECORD_BYTES", "a line of NDJSON | 1 MiB |"),
     ("ingest/unpack.rs MAX_WINDOW_LOG", "| 2 GiB (`--long=31`)"),
