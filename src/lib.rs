@@ -37,6 +37,7 @@ pub mod generate;
 pub mod graph;
 pub mod identity;
 pub mod ingest;
+pub mod inspect;
 pub mod job;
 pub mod local_time;
 pub mod manifest;

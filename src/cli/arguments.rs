@@ -55,6 +55,8 @@ pub enum Command {
     Query(QueryArguments),
     /// Run the project's given/expect cases in `tests/models`
     Test(Formatted<TestArguments>),
+    /// Draft a contract from files: look at some of them, and print a source for the pipeline file
+    Inspect(InspectArguments),
     /// List the files of a publication, also as JSON, as URLs or as a Redshift load manifest
     Outputs(OutputsArguments),
     /// List or remove files that no publication needs any more; repair or adopt a destination
@@ -107,6 +109,26 @@ impl From<RowsFormat> for Format {
     }
 }
 
+/// The forms of a draft.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DraftFormat {
+    /// YAML on standard output, and what was found in lines for people on standard error
+    Human,
+    /// YAML alone
+    Yaml,
+    /// One JSON document
+    Json,
+}
+
+impl From<DraftFormat> for Format {
+    fn from(format: DraftFormat) -> Self {
+        match format {
+            DraftFormat::Human | DraftFormat::Yaml => Format::Human,
+            DraftFormat::Json => Format::Json,
+        }
+    }
+}
+
 /// The arguments of a command, with the form of its result.
 #[derive(Debug, Clone, Args)]
 pub struct Formatted<T: Args> {
@@ -128,6 +150,7 @@ impl Command {
             Command::Test(formatted) => formatted.format.into(),
             Command::Show(arguments) => arguments.look.format.into(),
             Command::Query(arguments) => arguments.look.format.into(),
+            Command::Inspect(arguments) => arguments.format.into(),
             Command::Outputs(arguments) => arguments.format,
             Command::Clean(formatted) => formatted.format.into(),
             Command::Init(formatted) => formatted.format.into(),
@@ -214,6 +237,23 @@ pub struct OutputsArguments {
     /// The form of the list
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub format: Format,
+}
+
+/// What `inspect` takes.
+#[derive(Debug, Clone, Args)]
+pub struct InspectArguments {
+    /// Paths, URLs or globs in quotes. Files that are alike become one source
+    #[arg(required = true, value_name = "FILE-OR-GLOB")]
+    pub files: Vec<String>,
+    /// The name of the source [default: from the names of the files]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// The form of the result
+    #[arg(long, value_enum, default_value_t = DraftFormat::Human)]
+    pub format: DraftFormat,
+    /// The zone of times that say none, as the pipeline's `time_zone`
+    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    pub time_zone: String,
 }
 
 /// What `clean` takes.

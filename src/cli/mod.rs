@@ -8,6 +8,7 @@ mod durations;
 mod explain;
 mod generate;
 mod init;
+mod inspect;
 mod look;
 mod looks;
 mod outputs;
@@ -74,6 +75,7 @@ fn command() -> ExitCode {
         Command::Explain(formatted) => explain::command(formatted.arguments, environment, &terminal).map(|()| ExitStatus::Success),
         Command::Show(arguments) => show::command(arguments, environment, &terminal).map(|()| ExitStatus::Success),
         Command::Query(arguments) => query::command(arguments, environment, &terminal).map(|()| ExitStatus::Success),
+        Command::Inspect(arguments) => inspect::command(arguments, environment, &terminal).map(|()| ExitStatus::Success),
         Command::Outputs(arguments) => outputs::command(&arguments, environment, &terminal).map(|()| ExitStatus::Success),
         Command::Clean(formatted) => clean::command(&formatted.arguments, environment, &terminal),
         Command::Init(formatted) => init::command(&formatted.arguments, &terminal).map(|()| ExitStatus::Success),

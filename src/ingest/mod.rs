@@ -36,9 +36,11 @@ pub use deduplicate::latest_of;
 use deduplicate::superseded;
 pub use extract::{Extract, inputs};
 pub use find::{find, locations, not_there_yet, stale_rows};
-pub use parquet::is_decoding;
+pub use format::{Packing, foreign, packing};
+pub use parquet::{Peeked, is_decoding, peek};
 pub use refused_files::with_others;
 pub use rejects::Reject;
+pub use unpack::Unpacker;
 
 pub use crate::manifest::{Ledger, Overrun, RejectCount, Scope};
 use table::SourceTable;

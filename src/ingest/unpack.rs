@@ -20,7 +20,12 @@ pub enum Unpacker {
     /// What is not packed.
     Plain,
     /// gzip: the member that is being read.
-    Gzip { member: Box<flate2::write::GzDecoder<Vec<u8>>>, padded: bool },
+    Gzip {
+        /// Unpacks it.
+        member: Box<flate2::write::GzDecoder<Vec<u8>>>,
+        /// Whether the padding has begun.
+        padded: bool,
+    },
     /// Zstandard.
     Zstd(Box<Zstd>),
 }

@@ -43,6 +43,8 @@ mod identity_history;
 mod identity_operator;
 /// Which file of the source imports which.
 mod imports;
+/// Contracts drafted from files: right where that can be told, unsure where not, and never with a personal value.
+mod inspect;
 /// Each source is judged as soon as it can be, and no other failure hides what is wrong with it.
 mod judging;
 /// A source with a key has one row of each, without holding rows for it.

@@ -9,7 +9,7 @@ use crate::tokens::{functions_of, tokens_of};
 /// The layers, top first. A module uses modules of its own layer or lower ones.
 pub const LAYERS: [&[&str]; 9] = [
     &["cli"],
-    &["run", "cases", "explain", "show", "generate"],
+    &["run", "cases", "explain", "show", "generate", "inspect"],
     &["execute", "report"],
     &["job", "predecessor"],
     &["plan", "record"],

@@ -9,6 +9,7 @@ mod inflate;
 mod leaf;
 mod nested;
 mod pages;
+mod peek;
 mod texts;
 mod thrift;
 
@@ -43,6 +44,7 @@ use nested::{EachList, Nested, Where};
 
 pub use batches::{Batches, RowPlace};
 pub use damage::is_decoding;
+pub use peek::{Peeked, peek};
 pub use texts::PART_BYTES;
 
 /// Footers fetched at once.

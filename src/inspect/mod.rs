@@ -1,0 +1,213 @@
+//! Drafts contracts from files: looks at some of each file, and writes what the pipeline file could say of it, with what is not sure.
+//!
+//! A file becomes a table of sampled values (`delimited`, `json`, `columnar`), the tables of a source are joined (`findings`), and key,
+//! event time and kind are chosen (`choices`). The draft (`draft`) is then tried on the sampled values as a contract (`trial`). Few bytes
+//! are read, at the same places each time, so the same files give the same draft. Values of personal columns are never shown.
+
+mod choices;
+mod columnar;
+mod dates;
+mod delimited;
+mod dialect;
+mod draft;
+mod encoding;
+mod findings;
+#[cfg(test)]
+mod hard_cases;
+mod json;
+mod layout;
+mod look;
+mod look_at;
+mod names;
+mod numbers;
+mod paths;
+mod personal;
+mod records;
+mod sample;
+mod table;
+mod tell;
+mod trial;
+mod types;
+mod words;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::diagnostic::Diagnostic;
+use crate::error::{Error, Message, Result};
+use crate::local_time::Zone;
+use crate::shown;
+use crate::storage::{File, Stores};
+use draft::Draft;
+use table::Table;
+
+/// The most files of a source that are looked at.
+const MAX_FILES: usize = 12;
+
+/// What to look at.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// Paths, URLs and globs.
+    pub locations: Vec<String>,
+    /// What the source is to be called.
+    pub name: Option<String>,
+    /// The zone in which times without an offset are.
+    pub time_zone: String,
+}
+
+/// The sources that were drafted.
+#[derive(Debug)]
+pub struct Inspected {
+    drafts: Vec<Draft>,
+    /// Files of which nothing could be told, and why.
+    left_out: Vec<String>,
+}
+
+impl Inspected {
+    /// The YAML to paste into a pipeline file.
+    pub fn yaml(&self) -> String {
+        let sources: Vec<String> = self.drafts.iter().map(Draft::yaml).collect();
+        format!("sources:\n{}", sources.join("\n"))
+    }
+
+    /// What was found, in lines for people.
+    pub fn human(&self) -> String {
+        let mut parts: Vec<String> = self.drafts.iter().map(tell::human).collect();
+        if !self.left_out.is_empty() {
+            parts.push(format!("left out:\n  {}", self.left_out.join("\n  ")));
+        }
+        parts.join("\n\n")
+    }
+
+    /// What was found, for programs.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "status": "drafted", "exit_code": 0, "sources": self.drafts.iter().map(tell::json).collect::<Vec<_>>(), "left_out": self.left_out,
+        })
+    }
+}
+
+/// A part of a whole, from 0 to 1.
+fn share(part: usize, whole: usize) -> f64 {
+    let number = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+    if whole == 0 { 0.0 } else { number(part) / number(whole) }
+}
+
+/// Looks at files, and drafts a source for those that are alike.
+///
+/// # Errors
+/// [`Error::Project`] when a location has no meaning or no files; [`Error::Refused`] when nothing could be told of any file; otherwise as
+/// reading the store fails.
+pub async fn inspect(question: &Question, stores: &Stores) -> Result<Inspected> {
+    let Some(zone) = Zone::named(&question.time_zone).map(Arc::new) else {
+        let problem = Diagnostic::error("unknown-time-zone", format!("`{}` is not a time zone", shown::name(&question.time_zone)));
+        return Err(problem.hint("use an IANA name, such as `Europe/Berlin` or `UTC`").into());
+    };
+    let null_words = trial::null_words();
+    let (mut groups, mut left_out) = (Vec::new(), Vec::new());
+    for location in &question.locations {
+        let mut glob = stores.glob(location, Path::new(""))?;
+        let mut files = glob.files().await?.files;
+        // A shell hands over names as they are, also those with brackets.
+        if files.is_empty() && location.contains(['[', '?', '*']) && Path::new(location).is_file() {
+            glob = stores.glob(&paths::escaped(location), Path::new(""))?;
+            files = glob.files().await?.files;
+        }
+        if files.is_empty() {
+            let problem = Diagnostic::error("no-such-extract", format!("no file matches {}", glob.shown()));
+            let hint = if glob.is_folder() {
+                "this is a folder: name its files, such as `folder/*.csv`"
+            } else {
+                "correct the path; `[`, `?` and `*` are wildcards"
+            };
+            return Err(problem.hint(hint).into());
+        }
+        groups.push(look(&files, &mut left_out).await?.map(|tables| Group {
+            typed: vec![location.clone()],
+            files: files.iter().map(|file| file.shown.clone()).collect(),
+            tables,
+        }));
+    }
+    let groups = alike(groups.into_iter().flatten().collect());
+    if groups.is_empty() {
+        let message = Message::new("nothing could be told of what was looked at").details(left_out);
+        let is_empty = message.details.iter().all(|why| why.ends_with("it is empty"));
+        let hint = if is_empty {
+            "name a file with rows"
+        } else {
+            "export it as CSV, NDJSON, JSON or Parquet, packed by gzip or zstd or not at all"
+        };
+        return Err(Error::Refused(message.hint(hint)));
+    }
+    let mut names = names::Names::default();
+    let mut drafts = Vec::new();
+    for group in groups {
+        let wanted = question.name.as_deref().map_or_else(|| paths::name_of(&group.files), names::snake);
+        let name = names.give(wanted.or_else(|| Some("source".to_owned())), 0);
+        drafts.push(drafted(name, group, &null_words, &zone));
+    }
+    Ok(Inspected { drafts, left_out })
+}
+
+/// Files that are one source.
+struct Group {
+    typed: Vec<String>,
+    files: Vec<String>,
+    tables: Vec<(usize, Table)>,
+}
+
+/// Looks at some of the files of a location; none where nothing could be told of any.
+async fn look(files: &[File], left_out: &mut Vec<String>) -> Result<Option<Vec<(usize, Table)>>> {
+    let count = files.len().min(MAX_FILES);
+    let places = (0..count).map(|at| if count < 2 { 0 } else { at * (files.len() - 1) / (count - 1) });
+    let mut tables = Vec::new();
+    for place in places {
+        match look_at::file(&files[place], count).await? {
+            Ok(table) => tables.push((place, table)),
+            Err(why) => left_out.push(format!("{}: {why}", files[place].shown)),
+        }
+    }
+    Ok((!tables.is_empty()).then_some(tables))
+}
+
+/// Joins groups whose files have mostly the same columns, as a shell makes many arguments of one glob.
+fn alike(groups: Vec<Group>) -> Vec<Group> {
+    let mut joined: Vec<Group> = Vec::new();
+    for group in groups {
+        match joined.iter_mut().find(|known| is_alike(known, &group)) {
+            Some(known) => {
+                let before = known.files.len();
+                known.typed.extend(group.typed);
+                known.files.extend(group.files);
+                known.tables.extend(group.tables.into_iter().map(|(place, table)| (place + before, table)));
+            }
+            None => joined.push(group),
+        }
+    }
+    joined
+}
+
+fn is_alike(a: &Group, b: &Group) -> bool {
+    let names = |group: &Group| {
+        let columns = group.tables.iter().flat_map(|(_, table)| &table.columns);
+        columns.map(|column| column.origin.clone()).collect::<std::collections::BTreeSet<_>>()
+    };
+    let (left, right) = (names(a), names(b));
+    let formats = |group: &Group| group.tables.first().map(|(_, table)| table.format);
+    let both = left.intersection(&right).count();
+    formats(a) == formats(b) && both * 2 >= left.len().max(right.len()) && both > 0
+}
+
+fn drafted(name: String, group: Group, null_words: &[String], zone: &Arc<Zone>) -> Draft {
+    let typed = if let [one] = group.typed.as_slice() { Some(one.as_str()) } else { None };
+    let paths = paths::read(&group.files, typed);
+    let (places, tables): (Vec<usize>, Vec<Table>) = group.tables.into_iter().unzip();
+    let mut findings = findings::join(&tables, paths, group.files.len(), places, null_words);
+    if findings.rows.0 == 0 {
+        findings.notes.push("UNSURE: there are no rows, so no type could be told".to_owned());
+    }
+    let choices = choices::choose(&findings);
+    let mut draft = Draft { name, findings, choices, day_in_path: None, rejected: None };
+    trial::run(&mut draft, zone);
+    draft
+}
