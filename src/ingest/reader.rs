@@ -19,7 +19,7 @@ use super::parquet::{Batches, RowGroup};
 use super::plain::plain;
 use super::remarks::{DAMAGED, no_header, withheld};
 use super::scan::{Scan, Sink, Unit, unreadable};
-use super::text::{Blocks, Piece};
+use super::text::{Blocks, Division, Piece};
 use super::text_file::{Settled, TextFile};
 use super::whole_rows::WholeRows;
 use crate::config::SourceFormat;
@@ -121,7 +121,7 @@ impl<'a> Reading<'a> {
 
     async fn blocks(&mut self, file: &File, format: SourceFormat, sink: &Sink) -> Result<bool> {
         let scan = self.scan;
-        let mut blocks = Blocks::open(file, format).within(scan.held.another());
+        let mut blocks = Blocks::open(file, Division::of(format)).within(scan.held.another());
         let mut text: Option<Arc<TextFile>> = None;
         let mut settling: VecDeque<Settling> = VecDeque::new();
         loop {

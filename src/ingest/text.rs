@@ -1,5 +1,6 @@
 //! Divides text extracts into blocks of whole records: ranged reads, decompression, and the line numbers of records.
 
+mod division;
 mod long;
 
 use std::ops::Range;
@@ -7,11 +8,11 @@ use std::ops::Range;
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
+pub use self::division::Division;
 use self::long::Long;
 use super::csv::records::{self, Scanned};
 use super::format::{self, HEAD_BYTES};
 use super::unpack::{PIECE_BYTES, Unpacker};
-use crate::config::SourceFormat;
 use crate::engine::{Reservation, failed};
 use crate::error::{Error, Result};
 use crate::storage::File;
@@ -69,7 +70,7 @@ pub enum Piece {
 /// Reads a text file piece by piece. Every byte is read a bounded number of times, wherever quotes are.
 pub struct Blocks {
     file: File,
-    is_csv: bool,
+    division: Division,
     fetch: Fetch,
     unpacker: Option<Unpacker>,
     /// Where it counts what unpacking takes.
@@ -107,10 +108,10 @@ enum Cut {
 
 impl Blocks {
     /// Begins to read a file.
-    pub fn open(file: &File, format: SourceFormat) -> Self {
+    pub fn open(file: &File, division: Division) -> Self {
         Blocks {
             file: file.clone(),
-            is_csv: format == SourceFormat::Csv,
+            division,
             fetch: Fetch { file: file.clone(), next: 0, end: file.meta.size, ahead: None },
             unpacker: None,
             memory: None,
@@ -192,7 +193,7 @@ impl Blocks {
     /// # Errors
     /// As reading the store fails.
     pub async fn first_bytes(file: &File) -> Result<Vec<u8>> {
-        let mut blocks = Blocks::open(file, SourceFormat::Ndjson);
+        let mut blocks = Blocks::open(file, Division::Lines);
         blocks.fetch.end = blocks.fetch.end.min(LOOK_BYTES);
         blocks.look().await
     }
@@ -216,13 +217,9 @@ impl Blocks {
     /// What comes next. Blocks end where they would whatever the sizes of the fetches, so that rows fall into the same blocks every time.
     fn cut(&self) -> Cut {
         let window = &self.pending[..self.pending.len().min(BLOCK_BYTES)];
-        let Scanned { last_end, open_quote } = if self.is_csv {
-            records::scan(window)
-        } else {
-            Scanned { last_end: memchr::memrchr(b'\n', window).map(|at| at + 1), open_quote: None }
-        };
+        let Scanned { last_end, open_quote } = self.division.scan(window);
         if self.pending.len() > BLOCK_BYTES {
-            let splits = |end: usize| self.is_csv && window[end - 1] == b'\r' && self.pending[end] == b'\n';
+            let splits = |end: usize| self.division.is_csv() && window[end - 1] == b'\r' && self.pending[end] == b'\n';
             return last_end.map_or(Cut::Long, |end| Cut::Block(end + usize::from(end == window.len() && splits(end))));
         }
         match (last_end, open_quote) {
@@ -240,7 +237,7 @@ impl Blocks {
         self.pending.truncate(end);
         let bytes = std::mem::replace(&mut self.pending, rest);
         let first_line = self.line;
-        let lone_returns = if self.is_csv { records::lone_returns(&bytes).count() as u64 } else { 0 };
+        let lone_returns = if self.division.is_csv() { records::lone_returns(&bytes).count() as u64 } else { 0 };
         self.line += memchr::memchr_iter(b'\n', &bytes).count() as u64 + lone_returns;
         self.offset += bytes.len() as u64;
         Block { bytes, first_line, has_lone_returns: lone_returns > 0 }
@@ -257,7 +254,7 @@ impl Blocks {
 
     /// Goes over a record that is too long, without holding it.
     async fn long_record(&mut self) -> Result<Option<Piece>> {
-        let mut long = Long::begin(self.is_csv, self.offset, self.line);
+        let mut long = Long::begin(self.division, self.offset, self.line);
         loop {
             if let Some(end) = long.feed(&self.pending) {
                 self.pending.drain(..end);
@@ -381,6 +378,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::ingest::csv::Dialect;
 
     type Lines<T> = Vec<(u64, T)>;
 
@@ -391,7 +389,7 @@ mod tests {
             let (store, path) = (Arc::new(InMemory::new()) as Arc<dyn ObjectStore>, Path::from("a.csv"));
             store.put(&path, PutPayload::from(text.to_owned())).await.unwrap();
             let meta = store.head(&path).await.unwrap();
-            let mut blocks = Blocks::open(&File { store, meta, shown: String::new(), is_local: false }, SourceFormat::Csv);
+            let mut blocks = Blocks::open(&File { store, meta, shown: String::new(), is_local: false }, Division::Csv(Dialect::default()));
             let (mut whole, mut bad) = (Vec::new(), Vec::new());
             while let Some(piece) = blocks.next().await.unwrap() {
                 match piece {

@@ -1,5 +1,6 @@
 //! CSV extracts (RFC 4180): columns are found by the header's names. A record that does not parse is rejected alone.
 
+mod dialect;
 mod fields;
 pub mod records;
 
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use arrow::array::ArrayRef;
 use arrow::array::builder::StringBuilder;
 
+pub use self::dialect::Dialect;
 use self::fields::Fields;
 use self::records::{Standing, records};
 use super::column::ContractColumn;

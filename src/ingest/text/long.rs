@@ -1,5 +1,6 @@
 //! A record that is too long for memory: finds its end, and the place to continue from if a quote in it never closes.
 
+use super::Division;
 use crate::ingest::csv::records::{Machine, Mark};
 
 /// Such a record, while it is gone over.
@@ -21,9 +22,9 @@ pub struct Long {
 
 impl Long {
     /// Begins at the beginning of a record.
-    pub fn begin(is_csv: bool, offset: u64, line: u64) -> Self {
+    pub fn begin(division: Division, offset: u64, line: u64) -> Self {
         Long {
-            machine: is_csv.then(Machine::default),
+            machine: division.is_csv().then(Machine::default),
             offset,
             line,
             after_return: false,
