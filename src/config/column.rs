@@ -33,6 +33,10 @@ pub struct Column {
     #[serde(default, deserialize_with = "one_or_several")]
     #[schemars(with = "Names")]
     pub from: Vec<Text>,
+    /// The column's place in CSV files, from 1, instead of its name: where the header has no cell for it, has the name twice, or is missing.
+    #[serde(default)]
+    #[schemars(range(min = 1))]
+    pub position: Option<Spanned<u64>>,
     /// Whether a row is rejected if it has no value in this column, or one that breaks the contract.
     #[serde(default)]
     pub required: bool,
@@ -291,6 +295,7 @@ impl Column {
             column_type,
             description: None,
             from: Vec::new(),
+            position: None,
             required: false,
             on_error: None,
             optional: false,

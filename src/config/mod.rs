@@ -2,6 +2,7 @@
 
 mod check;
 mod column;
+mod csv;
 mod load;
 mod pipeline;
 mod profile;
@@ -17,6 +18,7 @@ mod yaml;
 
 pub use check::{AcceptedValues, Change, Check, CheckKind, KINDS, RowBounds, SegmentBounds, Severity, TableColumns};
 pub use column::{Column, ColumnType, Consent, OnError};
+pub use csv::Csv;
 pub use load::{Lost, Model, Project, Read, load, read, read_files, variables};
 pub use pipeline::{
     Channel, IdentifierType, Identity, Keep, Outputs, Parameter, Pipeline, ReferenceTable, Segment, SegmentSet, SetKind, Standalone,

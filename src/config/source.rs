@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::column::{Column, columns, columns_schema};
+use super::csv::Csv;
 use super::spanned::Spanned;
 
 /// An extract that another system writes, and its contract.
@@ -20,6 +21,13 @@ pub struct Source {
     /// The format of the files. By default it is recognised by the ending of a file's name, or else by the file's first bytes.
     #[serde(default)]
     pub format: Option<SourceFormat>,
+    /// The encoding of text files by its name on the web, such as `windows-1252`, `shift_jis` or `utf-16le`. By default it is UTF-8. A file
+    /// that begins with a byte order mark of UTF-8 or UTF-16 is read as that.
+    #[serde(default)]
+    pub encoding: Option<Spanned<String>>,
+    /// How CSV files are written, if not with commas, double quotes and a header in the first line.
+    #[serde(default)]
+    pub csv: Option<Csv>,
     /// The column that says when a row's event happened. Rows on or after the as-of day are out of window.
     pub event_time: Spanned<String>,
     /// The columns that identify a row. Of several rows with the same key, the latest by event time is kept.
@@ -75,7 +83,7 @@ pub struct Freshness {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SourceFormat {
-    /// Comma-separated values with a header line (RFC 4180).
+    /// Values separated by commas, or as `csv` says, with a header line (RFC 4180).
     Csv,
     /// One JSON object a line.
     Ndjson,

@@ -27,6 +27,8 @@ pub struct ContractColumn {
     pub name: String,
     /// Its names in the files: the first that a file has counts.
     pub names: Vec<String>,
+    /// Its place in CSV files, from 0, if it has one instead of a name.
+    pub position: Option<usize>,
     /// The first of them as messages have it.
     shown: String,
     /// Whether a row without a value is rejected.
@@ -95,6 +97,7 @@ impl ContractColumn {
         ContractColumn {
             name: name.to_owned(),
             names: if column.from.is_empty() { vec![name.to_owned()] } else { column.from.iter().map(|name| name.value.clone()).collect() },
+            position: column.position.as_ref().and_then(|position| usize::try_from(position.value).ok()?.checked_sub(1)),
             shown: column.from.first().map_or(name, Text::shown).to_owned(),
             required: column.required,
             costs_row: column.required || column.on_error.as_ref().is_some_and(|on_error| on_error.value == OnError::Reject),
@@ -145,6 +148,11 @@ impl ContractColumn {
         read.is_some_and(
             |value| if self.accepted.is_empty() { self.column_type != ColumnType::String } else { self.accepted.contains(&value) },
         )
+    }
+
+    /// Whether it can be told from a text whether it is a value of the column.
+    pub fn tells_values(&self) -> bool {
+        self.column_type != ColumnType::String || !self.accepted.is_empty()
     }
 
     /// Whether values of this type in a file can break the contract, so that they must be read even where no model reads them.

@@ -7,8 +7,11 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, new_null_array};
 use arrow::compute::filter;
 use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef, TimestampMicrosecondType};
 use chrono::NaiveDate;
+use encoding_rs::Encoding;
 
 use super::column::{self, Answer, ContractColumn};
+use super::csv::CsvSettings;
+use super::encoding;
 use crate::config::{Column, ColumnType, Freshness, OnError, RejectBudget, Source, UnknownColumns, Values, span_of};
 use crate::diagnostic::{Diagnostic, SourceFile, list};
 use crate::error::{Error, Message, Result};
@@ -29,6 +32,10 @@ pub struct Contract {
     pub event_time: usize,
     /// The columns that name a row; none when rows have no key.
     pub key: Vec<usize>,
+    /// How its CSV files are written.
+    pub csv: CsvSettings,
+    /// The encoding of its text files, if it is not UTF-8.
+    pub encoding: Option<&'static Encoding>,
     /// How many rows may be rejected.
     pub reject_budget: RejectBudget,
     /// What to do with columns that are not named here.
@@ -117,6 +124,8 @@ impl Contract {
         }
         let is_time = |at: &usize| matches!(columns[*at].column_type, ColumnType::Timestamp | ColumnType::Date);
         problems.extend(event_time.filter(is_time).and_then(|at| unplaced(file, source, at)));
+        let csv = CsvSettings::new(file, (name, source), &mut problems);
+        let encoding = encoding::of_source(file, source, &mut problems);
         for &at in key.iter().chain(&event_time) {
             columns[at].costs_row = true;
         }
@@ -133,6 +142,8 @@ impl Contract {
             schema: Arc::new(Schema::new(fields)),
             event_time: event_time.unwrap_or_default(),
             key,
+            csv,
+            encoding,
             reject_budget: source.reject_budget,
             unknown_columns: source.unknown_columns,
             freshness: source.freshness,

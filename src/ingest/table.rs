@@ -85,6 +85,9 @@ impl SourceTable {
         let columnar: Vec<_> = extract.files.iter().filter(|(_, format)| is_parquet(format)).map(|(file, _)| file.clone()).collect();
         let footers = engine.reservation();
         let groups = parquet::row_groups(&columnar, &extract.contract, Some(&footers)).await?;
+        for group in groups.iter().filter(|group| group.index == 0) {
+            group.read_as(&extract.contract).for_each(|(column, name)| collector.read_as(&group.file.shown, name, column));
+        }
         let rows: u64 = groups.iter().map(parquet::RowGroup::rows).fold(0, u64::saturating_add);
         let text = extract.files.iter().filter(|(_, format)| !is_parquet(format)).map(|(file, format)| Unit::Text(file.clone(), *format));
         let known = (columnar.len() == extract.files.len()).then_some(rows);

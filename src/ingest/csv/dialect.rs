@@ -3,7 +3,7 @@
 /// The characters of a CSV text. No two of them are the same, and none is a line end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dialect {
-    delimiter: Delimiter,
+    pub(super) delimiter: Delimiter,
     /// What stands around fields; none where no character does.
     pub quote: Option<u8>,
     /// What makes the next character a part of the field.
@@ -14,7 +14,7 @@ pub struct Dialect {
 
 /// The character between two fields, in UTF-8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Delimiter {
+pub(super) struct Delimiter {
     bytes: [u8; 4],
     length: u8,
 }

@@ -24,6 +24,7 @@ use super::column::ContractColumn;
 use super::contract::Contract;
 use super::extract::of_file;
 use super::format;
+use super::names;
 use super::text::Blocks;
 use damage::{DAMAGED, damaged, unharmed};
 
@@ -98,6 +99,13 @@ impl RowGroup {
         u64::try_from(self.footer.metadata().row_group(self.index).num_rows()).unwrap_or_default()
     }
 
+    /// Columns of the contract that the file names in another case, each with the file's name.
+    pub fn read_as<'a>(&'a self, contract: &'a Contract) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let fields = self.footer.schema().fields();
+        let named = contract.columns.iter().zip(self.positions.iter()).filter_map(|(column, at)| Some((column, fields[(*at)?].name())));
+        named.filter(|(column, name)| !column.names.contains(name)).map(|(column, name)| (column.name.as_str(), name.as_str()))
+    }
+
     /// The bytes of the file that columns of the contract take, as it says.
     pub fn bytes_of(&self, columns: &[usize]) -> u64 {
         let mut leaves: Vec<usize> = columns.iter().filter_map(|&column| self.footer.leaf_of(self.positions[column]?)).collect();
@@ -156,8 +164,9 @@ pub async fn row_groups(files: &[File], contract: &Contract, memory: Option<&Res
 
 /// What a file is that is no Parquet, told from its first bytes.
 async fn instead(file: &File) -> Option<Error> {
-    let head = Blocks::first_bytes(file).await.ok().filter(|head| !head.is_empty() && format::of_head(head) != SourceFormat::Parquet)?;
-    let what = match (format::foreign(&head), format::of_head(&head)) {
+    let looked = Blocks::first_bytes(file, None).await.ok();
+    let (head, foreign) = looked.filter(|(head, _)| !head.is_empty() && format::of_head(head) != SourceFormat::Parquet)?;
+    let what = match (foreign, format::of_head(&head)) {
         (Some((what, _)), _) => what,
         (None, SourceFormat::Ndjson) => "text that looks like NDJSON",
         (None, _) => "text, perhaps CSV",
@@ -240,7 +249,7 @@ fn split(file: &File, footer: Footer, contract: &Contract) -> Result<Vec<RowGrou
     for (at, name) in names.iter().enumerate() {
         places.entry(name).and_modify(|(_, is_twice)| *is_twice = true).or_insert((at, false));
     }
-    let positions: Vec<_> = contract.columns.iter().map(|column| column.find(|name| places.get(name).map(|(at, _)| *at))).collect();
+    let names::Found { places: positions, alike } = names::find(&contract.columns, &names, &file.shown, |_| true)?;
     let path_into = |name: &&String| {
         let root = name.split_once('.').and_then(|(root, _)| places.get(root));
         root.is_some_and(|(at, _)| fields[*at].data_type().is_nested())
@@ -256,7 +265,9 @@ fn split(file: &File, footer: Footer, contract: &Contract) -> Result<Vec<RowGrou
         let message = Message::new(format!("{} has two columns called `{twice}`", file.shown));
         return Err(Error::Refused(message.hint("have the file exported with one of them, or with names of their own")));
     }
-    contract.refuse_unknown(&file.shown, &names)?;
+    let read_as: Vec<usize> = alike.iter().filter_map(|column| positions[*column]).collect();
+    let others: Vec<&str> = names.iter().enumerate().filter(|(at, _)| !read_as.contains(at)).map(|(_, name)| *name).collect();
+    contract.refuse_unknown(&file.shown, &others)?;
     refuse_misfits(file, &footer, contract, &positions)?;
     let (file, footer, positions) = (Arc::new(file.clone()), Arc::new(footer), Arc::new(positions));
     let mut first_row = 1_u64;

@@ -1,6 +1,7 @@
 //! How a text is divided into records.
 
 use crate::config::SourceFormat;
+use crate::ingest::contract::Contract;
 use crate::ingest::csv::Dialect;
 use crate::ingest::csv::records::{self, Scanned};
 
@@ -14,10 +15,10 @@ pub enum Division {
 }
 
 impl Division {
-    /// That of a text format.
-    pub fn of(format: SourceFormat) -> Self {
+    /// That of files of a text format.
+    pub fn of(format: SourceFormat, contract: &Contract) -> Self {
         match format {
-            SourceFormat::Csv => Division::Csv(Dialect::default()),
+            SourceFormat::Csv => Division::Csv(contract.csv.dialect),
             SourceFormat::Ndjson | SourceFormat::Parquet => Division::Lines,
         }
     }
@@ -30,7 +31,7 @@ impl Division {
     /// Looks for the end of the last record of a text that begins with one.
     pub fn scan(self, text: &[u8]) -> Scanned {
         match self {
-            Division::Csv(_) => records::scan(text),
+            Division::Csv(dialect) => records::scan(text, &dialect),
             Division::Lines => Scanned { last_end: memchr::memrchr(b'\n', text).map(|at| at + 1), open_quote: None },
         }
     }
