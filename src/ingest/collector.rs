@@ -67,8 +67,8 @@ struct Totals {
     /// How many rows of the pieces were rejected, and how many values of each column.
     rejected: BTreeMap<Option<String>, u64>,
     deduplicated: u64,
-    /// By a file's name and the column that it is read as, the first file that has this name instead of the column's.
-    read_as: BTreeMap<(String, String), String>,
+    /// What is said of files, each with the first file of which it is.
+    said: BTreeMap<String, String>,
     /// Whether nothing is counted any more.
     is_closed: bool,
 }
@@ -99,10 +99,10 @@ impl Collector {
         self.rows_seen.fetch_add(rows, Relaxed);
     }
 
-    /// Reports that a file names a column in another case.
-    pub fn read_as(&self, file: &str, name: &str, column: &str) {
+    /// Reports something of a file, which is told of the first such file alone.
+    pub fn remark(&self, file: &str, said: String) {
         let mut totals = self.totals();
-        let first = totals.read_as.entry((name.to_owned(), column.to_owned())).or_insert_with(|| file.to_owned());
+        let first = totals.said.entry(said).or_insert_with(|| file.to_owned());
         if file < first.as_str() {
             file.clone_into(first);
         }
@@ -238,13 +238,11 @@ impl Collector {
         tally.rejects.read(&self.scratch, part.part).map_err(|error| self.unwritten(error))
     }
 
-    /// What the rejects say of their files, and which columns are named otherwise there.
+    /// What the rejects say of their files, and what else there is to say of them.
     pub fn remarks(&self) -> Vec<String> {
         let totals = self.totals();
         let mut seen = BTreeSet::new();
-        let renamed = totals.read_as.iter();
-        let mut remarks: Vec<String> =
-            renamed.map(|((name, column), file)| remarks::read_as(&self.contract.source, file, name, column)).collect();
+        let mut remarks: Vec<String> = totals.said.iter().map(|(said, file)| format!("{}: {file} {said}", self.contract.source)).collect();
         for rejects in rejecting(&totals) {
             let mut firsts: Vec<(u64, &'static str)> = rejects.firsts.iter().map(|(reason, line)| (*line, *reason)).collect();
             firsts.sort_unstable();

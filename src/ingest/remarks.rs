@@ -75,9 +75,9 @@ pub fn remark(source: &str, file: &str, line: u64, reason: &str) -> Option<Strin
     Some(format!("{source}: {file} {said}"))
 }
 
-/// That a file names a column in another case.
-pub fn read_as(source: &str, file: &str, name: &str, column: &str) -> String {
-    format!("{source}: {file} has `{}`, which is read as `{column}`", crate::shown::column(name))
+/// What is said of a file that names a column in another case.
+pub fn read_as(name: &str, column: &str) -> String {
+    format!("has `{}`, which is read as `{column}`", crate::shown::column(name))
 }
 
 /// Refuses a CSV file whose first record is none.

@@ -174,11 +174,12 @@ impl Blocks {
                 match self.cut() {
                     Cut::Block(end) => return Ok(Some(Piece::Block(self.take(end)))),
                     Cut::Unclosed(opening) => return Ok(Some(self.unclosed(opening))),
-                    Cut::Long => match self.long_record().await? {
-                        Some(piece) => return Ok(Some(piece)),
-                        // It was a comment, or what a damaged file breaks off in.
-                        None => {}
-                    },
+                    // Otherwise it was a comment, or what a damaged file breaks off in.
+                    Cut::Long => {
+                        if let Some(piece) = self.long_record().await? {
+                            return Ok(Some(piece));
+                        }
+                    }
                     Cut::Broken => {
                         let bytes = self.pending.len();
                         self.broken = Some((self.line, bytes as u64));

@@ -12,7 +12,7 @@ use super::decoded::Decoded;
 use super::held::Codes;
 use super::ndjson::{self, Lines};
 use super::rejects::Reject;
-use super::remarks::{INVALID_ENCODING, INVALID_UTF8};
+use super::remarks::{self, INVALID_ENCODING, INVALID_UTF8};
 use super::scan::{Scan, unreadable};
 use super::text::{Block, Blocks, Record};
 use crate::config::SourceFormat;
@@ -46,8 +46,9 @@ impl TextFile {
             let opening = Opening { shown: &file.shown, contract: &scan.contract, needed: &needed, head: blocks.head() };
             let Some((header, length)) = opening.header(&block.bytes)? else { return Ok(None) };
             for (column, name) in &header.alike {
-                scan.collector.read_as(&file.shown, name, &scan.contract.columns[*column].name);
+                scan.collector.remark(&file.shown, remarks::read_as(name, &scan.contract.columns[*column].name));
             }
+            header.advice.iter().for_each(|advice| scan.collector.remark(&file.shown, advice.clone()));
             leave_off(block, length);
             TextLines::Csv(header)
         } else {

@@ -85,8 +85,8 @@ fn columns_are_found_by_their_places() {
     let cases = [
         ("", ["position: 2", "position: 1"], "x,x,at\n1,2,\n", row("2", "1")),
         ("", ["position: 3", ""], "b,a,\n1,2,3\n", row("3", "1")),
-        ("csv: {header: false}", ["position: 3", "position: 1"], "1,2,3\n", row("3", "1")),
-        ("csv: {header: false}", ["position: 2", "position: 2"], "1,2,3\n", row("2", "2")),
+        ("csv: {header: false}", ["position: 4", "position: 1"], "1,2,,3\n", row("3", "1")),
+        ("csv: {header: false}", ["position: 2", "position: 2"], "1,2,\n", row("2", "2")),
     ];
     for (settings, columns, text, expected) in cases {
         let outcome = read_with(settings, columns, "extract.csv", text.as_bytes()).unwrap();
@@ -123,7 +123,7 @@ fn what_an_encoding_does_not_have_is_rejected_and_not_replaced() {
 #[test]
 fn a_file_that_cannot_be_read_is_refused_with_the_setting_that_would_read_it() {
     let wide = |unit: fn(u16) -> [u8; 2]| "a,b\n1,2\n".encode_utf16().flat_map(unit).collect::<Vec<u8>>();
-    let cases: [(&str, &[u8], &str); 24] = [
+    let cases: [(&str, &[u8], &str); 23] = [
         ("", b"a;b\n1;2\n", "the first line has 1 `;` and no `,`: say `csv: {delimiter: ';'}`"),
         ("", b"a\tb\n1\t2\n", "csv: {delimiter: \"\\t\"}"),
         ("", b"a|b\n1|2\n", "csv: {delimiter: '|'}"),
@@ -141,7 +141,6 @@ fn a_file_that_cannot_be_read_is_refused_with_the_setting_that_would_read_it() {
         ("", b"x,y,2026-01-01\nz,y,2026-01-02\n", "csv: {header: false}"),
         ("", b"x;y;2026-01-01\nz;y;2026-01-02\n", "csv: {delimiter: ';', header: false}"),
         ("csv: {header: false}", b"a,b\n1,2\n", "leave `header: false` out"),
-        ("", b"a,b\n1,2,\n3,4,\n", "csv: {trailing_delimiter: true}"),
         ("", b"caf\xe9,a,b\n1,2,3\n", "encoding: windows-1252"),
         ("", b"\x83J\x83^,a,b\n1,2,3\n", "encoding: shift_jis"),
         ("", &wide(u16::to_le_bytes), "encoding: utf-16le"),
@@ -172,6 +171,11 @@ fn names_in_another_case_are_told() {
         told["warnings"].as_array().unwrap().iter().filter_map(Value::as_str).filter(|text| text.contains("read as")).collect();
     assert_eq!(said.len(), 2, "{told}");
     assert!(said[0].contains("more.csv has `CUSTOMER_ID`, which is read as `customer_id`"), "{said:?}");
+    // Where every record is rejected, the reason is told with it.
+    tiny.write("extracts/orders.csv", "customer_id,ordered_at\nc1,2026-10-01,\nc2,2026-10-01,\n");
+    let output = tiny.segmill(&["run", "pipelines/tiny.yaml", "--as-of", "2026-11-01"]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(3) && told.contains("say `csv: {trailing_delimiter: true}`"), "{told}");
     // Two of them are one too many.
     tiny.write("extracts/orders.csv", "CUSTOMER_ID,Customer_Id,ordered_at\nc1,c2,2026-10-01\n");
     let output = tiny.segmill(&["run", "pipelines/tiny.yaml", "--as-of", "2026-11-01"]);

@@ -232,7 +232,7 @@ pub fn of_encoding(line: &[u8], declared: Option<&'static Encoding>) -> String {
     }
 }
 
-/// What to do about a file whose first records all have one field more than the header: an empty one behind the last delimiter.
+/// What is said of a file whose first records all have one field more than the header: an empty one behind the last delimiter.
 pub fn of_first_records(text: &[u8], width: usize, settings: &CsvSettings) -> Option<String> {
     if settings.trailing_delimiter {
         return None;
@@ -245,5 +245,6 @@ pub fn of_first_records(text: &[u8], width: usize, settings: &CsvSettings) -> Op
         seen += 1;
     }
     let advised = CsvSettings { trailing_delimiter: true, ..*settings };
-    (seen > 1).then(|| format!("say `{}`", written(&advised, settings)))
+    let what = "has one field more in every record than in its header, an empty one behind the last delimiter";
+    (seen > 1).then(|| format!("{what}: say `{}`", written(&advised, settings)))
 }

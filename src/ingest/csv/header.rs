@@ -47,11 +47,8 @@ impl Opening<'_> {
         if !self.settings().has_header {
             return self.by_places(block).map(|header| Some((header, 0)));
         }
-        let header = self.by_names(&block[first.start..first.end])?;
-        if let Some(advice) = advice::of_first_records(&block[first.next..], header.names.len(), self.settings()) {
-            let message = self.refused("every record has one field more than the header, an empty one behind the last delimiter");
-            return Err(Error::Refused(message.hint(advice)));
-        }
+        let mut header = self.by_names(&block[first.start..first.end])?;
+        header.advice = advice::of_first_records(&block[first.next..], header.names.len(), self.settings());
         Ok(Some((header, first.next)))
     }
 
@@ -151,7 +148,7 @@ impl Opening<'_> {
             }))
         };
         let decoded = places.iter().zip(self.needed).map(decode).collect();
-        Header { names, decoded, wanted, declared, alike, settings: *self.settings() }
+        Header { names, decoded, wanted, declared, alike, advice: None, settings: *self.settings() }
     }
 
     /// Refuses a header that names a column of the contract twice.

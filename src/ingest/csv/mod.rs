@@ -38,6 +38,8 @@ pub struct Header {
     declared: Vec<Vec<usize>>,
     /// Columns of the contract that the file names in another case, each with the file's name.
     pub alike: Vec<(usize, String)>,
+    /// What the file's first records say of its settings.
+    pub advice: Option<String>,
     settings: CsvSettings,
 }
 
@@ -174,7 +176,15 @@ mod tests {
     fn header(width: usize, settings: CsvSettings) -> Header {
         let names = vec![String::new(); width];
         let places: Vec<Option<usize>> = (0..width).map(Some).collect();
-        Header { names, decoded: places.clone(), wanted: places, declared: vec![Vec::new(); width], alike: Vec::new(), settings }
+        Header {
+            names,
+            decoded: places.clone(),
+            wanted: places,
+            declared: vec![Vec::new(); width],
+            alike: Vec::new(),
+            advice: None,
+            settings,
+        }
     }
 
     /// The line of every record, with what is wrong with it.

@@ -56,17 +56,31 @@ pub struct Machine {
     after_return: bool,
     /// How many bytes of a delimiter have been seen.
     matched: usize,
+    /// The bytes that may end a field without quotes, or are more than a part of it.
+    special: [u8; 4],
 }
 
 impl Machine {
     /// A machine at the beginning of a record.
     pub fn of(dialect: &Dialect) -> Self {
-        Machine { dialect: *dialect, state: State::default(), after_return: false, matched: 0 }
+        let delimiter = dialect.delimiter()[0];
+        let special = [b'\n', b'\r', delimiter, dialect.escape_outside().unwrap_or(delimiter)];
+        Machine { dialect: *dialect, state: State::default(), after_return: false, matched: 0, special }
     }
 
     /// Takes a byte.
     #[inline]
     pub fn step(&mut self, byte: u8) -> Mark {
+        let is_plain = match self.state {
+            State::Plain => self.matched == 0 && !self.special.contains(&byte),
+            State::Quoted => Some(byte) != self.dialect.quote && Some(byte) != self.dialect.escape,
+            _ => false,
+        };
+        if is_plain { Mark::Text } else { self.change(byte) }
+    }
+
+    /// Takes a byte that may be more than a part of a field.
+    fn change(&mut self, byte: u8) -> Mark {
         let after_return = std::mem::take(&mut self.after_return);
         let is = |wanted: Option<u8>| wanted == Some(byte);
         let (state, mark) = match self.state {
