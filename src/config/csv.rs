@@ -25,7 +25,8 @@ pub struct Csv {
     /// How many lines of each file stand before the header, or before the first record if there is no header.
     #[serde(default)]
     pub skip_lines: u64,
-    /// Whether a header names the columns, as it does by default. Without one, columns are found by their `position`, or else in the contract's order.
+    /// Whether a header names the columns, as it does by default. Without one, columns are found by their `position`, or else in the
+    /// contract's order.
     #[serde(default)]
     pub header: Option<Spanned<bool>>,
     /// How many records after the header are no rows, such as the second header of a survey. A record in quotes may have several lines.

@@ -157,11 +157,11 @@ impl Opening<'_> {
         for name in names {
             *seen.entry(name).or_default() += 1;
         }
-        let named = |(column, place): (&ContractColumn, &Option<usize>)| {
+        let standing_twice = |(column, place): (&ContractColumn, &Option<usize>)| {
             let name = names[(*place).filter(|_| column.position.is_none())?];
             (seen[name] > 1).then_some(name)
         };
-        let Some(twice) = self.contract.columns.iter().zip(places).find_map(named) else { return Ok(()) };
+        let Some(twice) = self.contract.columns.iter().zip(places).find_map(standing_twice) else { return Ok(()) };
         let what = if is_header {
             format!("the header names `{}` twice", outside::column(twice))
         } else {
