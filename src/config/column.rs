@@ -42,6 +42,10 @@ pub struct Column {
     /// Where the column holds JSON texts: the path of the value within such a text, such as `a.b[0]`, or `$` for the whole.
     #[serde(default)]
     pub json: Option<Spanned<String>>,
+    /// The column's place in CSV files, from 1, instead of its name: where the header has no cell for it, has the name twice, or is missing.
+    #[serde(default)]
+    #[schemars(range(min = 1))]
+    pub position: Option<Spanned<u64>>,
     /// Whether a row is rejected if it has no value in this column, or one that breaks the contract.
     #[serde(default)]
     pub required: bool,
@@ -391,6 +395,7 @@ impl Column {
             description: None,
             from: Vec::new(),
             json: None,
+            position: None,
             required: false,
             on_error: None,
             optional: false,

@@ -2,6 +2,7 @@
 
 mod check;
 mod column;
+mod csv;
 mod load;
 mod member_path;
 mod names;
@@ -20,6 +21,7 @@ mod yaml;
 
 pub use check::{AcceptedValues, Change, Check, CheckKind, KINDS, RowBounds, SegmentBounds, Severity, TableColumns};
 pub use column::{Column, ColumnType, Consent, DeclaredType, OnError};
+pub use csv::Csv;
 pub use load::{Lost, Model, Project, Read, Sibling, load, read, read_files, variables};
 pub use member_path::{MemberPath, NoPath, Step};
 pub use parts::Parts;

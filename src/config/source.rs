@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::column::{Column, columns, columns_schema};
+use super::csv::Csv;
 use super::spanned::{Literal, Spanned};
 
 /// An extract that another system writes, and its contract.
@@ -20,6 +21,13 @@ pub struct Source {
     /// The format of the files. By default it is recognised by the ending of a file's name, or else by the file's first bytes.
     #[serde(default)]
     pub format: Option<SourceFormat>,
+    /// The encoding of text files by its name on the web, such as `windows-1252`, `shift_jis` or `utf-16le`. By default it is UTF-8. A file
+    /// that begins with a byte order mark of UTF-8 or UTF-16 is read as that.
+    #[serde(default)]
+    pub encoding: Option<Spanned<String>>,
+    /// How CSV files are written, if not with commas, double quotes and a header in the first line.
+    #[serde(default)]
+    pub csv: Option<Csv>,
     /// The path of a list in each record, such as `items`: each of its elements is a row, which has the columns of its record, too. In a JSON
     /// document that is one object, it names the member that holds the records.
     #[serde(default)]
@@ -102,7 +110,7 @@ pub struct Freshness {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SourceFormat {
-    /// Comma-separated values with a header line (RFC 4180).
+    /// Values separated by commas, or as `csv` says, with a header line (RFC 4180).
     Csv,
     /// One JSON object a line.
     Ndjson,

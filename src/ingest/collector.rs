@@ -76,6 +76,8 @@ struct Totals {
     /// How many rows of the pieces were rejected, and how many values of each column.
     rejected: BTreeMap<Option<String>, u64>,
     deduplicated: u64,
+    /// What is said of files, each with the first file of which it is.
+    said: BTreeMap<String, String>,
     /// Whether nothing is counted any more.
     is_closed: bool,
 }
@@ -104,6 +106,15 @@ impl Collector {
     /// Reports progress. Rows are counted only when their piece has been read to its end.
     pub fn see(&self, rows: u64) {
         self.rows_seen.fetch_add(rows, Relaxed);
+    }
+
+    /// Reports something of a file, which is told of the first such file alone.
+    pub fn remark(&self, file: &str, said: String) {
+        let mut totals = self.totals();
+        let first = totals.said.entry(said).or_insert_with(|| file.to_owned());
+        if file < first.as_str() {
+            file.clone_into(first);
+        }
     }
 
     /// Adds rejects to the tally of a piece, in order of row.
@@ -236,11 +247,11 @@ impl Collector {
         tally.rejects.read(&self.scratch, part.part).map_err(|error| self.unwritten(error))
     }
 
-    /// What the rejects say of their files.
+    /// What the rejects say of their files, and what else there is to say of them.
     pub fn remarks(&self) -> Vec<String> {
         let totals = self.totals();
         let mut seen = BTreeSet::new();
-        let mut remarks = Vec::new();
+        let mut remarks: Vec<String> = totals.said.iter().map(|(said, file)| format!("{}: {file} {said}", self.contract.source)).collect();
         for rejects in rejecting(&totals) {
             let mut firsts: Vec<(u64, &'static str)> = rejects.firsts.iter().map(|(reason, line)| (*line, *reason)).collect();
             firsts.sort_unstable();

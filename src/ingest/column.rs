@@ -36,6 +36,8 @@ pub struct ContractColumn {
     pub names: Vec<String>,
     /// For each of them, where in a record it leads.
     pub ways: Vec<Way>,
+    /// Its place in CSV files, from 0, if it has one instead of a name.
+    pub position: Option<usize>,
     /// The first of them as messages have it.
     shown: String,
     /// Whether a row without a value is rejected.
@@ -131,6 +133,7 @@ impl ContractColumn {
             name: name.to_owned(),
             names: if from.is_empty() { vec![name.to_owned()] } else { from.iter().map(|name| name.value.clone()).collect() },
             ways,
+            position: column.position.as_ref().and_then(|position| usize::try_from(position.value).ok()?.checked_sub(1)),
             shown: from.first().map_or(name, Text::shown).to_owned(),
             required: column.required,
             costs_row: column.required || column.on_error.as_ref().is_some_and(|on_error| on_error.value == OnError::Reject),
@@ -189,6 +192,11 @@ impl ContractColumn {
         read.is_some_and(
             |value| if self.accepted.is_empty() { self.column_type != ColumnType::String } else { self.accepted.contains(&value) },
         )
+    }
+
+    /// Whether it can be told from a text whether it is a value of the column.
+    pub fn tells_values(&self) -> bool {
+        self.column_type != ColumnType::String || !self.accepted.is_empty()
     }
 
     /// Whether values of this type in a file can break the contract, so that they must be read even where no model reads them.

@@ -7,8 +7,11 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, new_null_array};
 use arrow::compute::filter;
 use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef, TimestampMicrosecondType};
 use chrono::NaiveDate;
+use encoding_rs::Encoding;
 
 use super::column::{self, Answer, ContractColumn, Defaults};
+use super::csv::CsvSettings;
+use super::encoding;
 use super::moments::Moments;
 use super::repeats::Repeats;
 use super::ways::{self, Each, Way};
@@ -38,6 +41,10 @@ pub struct Contract {
     pub key: Vec<usize>,
     /// The columns that repeat the row above where they are blank.
     pub repeats: Option<Repeats>,
+    /// How its CSV files are written.
+    pub csv: CsvSettings,
+    /// The encoding of its text files, if it is not UTF-8.
+    pub encoding: Option<&'static Encoding>,
     /// How many rows may be rejected.
     pub reject_budget: RejectBudget,
     /// What to do with columns that are not named here.
@@ -134,6 +141,8 @@ impl Contract {
         }
         let is_time = |at: &usize| matches!(columns[*at].column_type, ColumnType::Timestamp | ColumnType::Date);
         problems.extend(event_time.filter(is_time).and_then(|at| unplaced(file, source, at)));
+        let csv = CsvSettings::new(file, (name, source), &mut problems);
+        let encoding = encoding::of_source(file, source, &mut problems);
         for &at in key.iter().chain(&event_time) {
             columns[at].costs_row = true;
         }
@@ -156,6 +165,8 @@ impl Contract {
             event_time: event_time.unwrap_or_default(),
             key,
             repeats,
+            csv,
+            encoding,
             reject_budget: source.reject_budget,
             unknown_columns: source.unknown_columns,
             freshness: source.freshness,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use encoding_rs::Encoding;
 use futures::StreamExt;
 
 use super::collector::Collector;
@@ -39,7 +40,7 @@ pub async fn find(project: &Project, contracts: &[Arc<Contract>], stores: &Store
             missing.push(format!("{name}: {why}"));
             continue;
         }
-        let looked = futures::stream::iter(files).map(|file| with_format(source.format, file)).buffered(FILES_AT_ONCE);
+        let looked = futures::stream::iter(files).map(|file| with_format(source.format, contract.encoding, file)).buffered(FILES_AT_ONCE);
         let mut files = Vec::new();
         for file in looked.collect::<Vec<_>>().await {
             match file {
@@ -145,13 +146,13 @@ fn stale(what: &str, newest_micros: i64, contract: &Contract, allowed: u32) -> O
 }
 
 /// A file with its format: as declared, as its name tells, or else as its first bytes tell.
-async fn with_format(declared: Option<SourceFormat>, file: File) -> Result<(File, SourceFormat)> {
+async fn with_format(declared: Option<SourceFormat>, encoding: Option<&'static Encoding>, file: File) -> Result<(File, SourceFormat)> {
     if let Some(format) = declared.or_else(|| SourceFormat::from_name(file.meta.location.as_ref())) {
         return Ok((file, format));
     }
-    let head = text::Blocks::first_bytes(&file).await?;
+    let (head, foreign) = text::Blocks::first_bytes(&file, encoding).await?;
     let format = format::of_head(&head);
-    match format::foreign(&head) {
+    match foreign {
         Some(what) if format != SourceFormat::Parquet => Err(of_file(&file)(format::refused(&file.shown, what))),
         _ => Ok((file, format)),
     }

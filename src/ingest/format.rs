@@ -1,5 +1,7 @@
 //! Recognises what a file is by its first bytes, and not by its name.
 
+use encoding_rs::Encoding;
+
 use crate::config::SourceFormat;
 use crate::error::{Error, Message};
 
@@ -27,11 +29,11 @@ pub fn packing(head: &[u8]) -> Packing {
 }
 
 const UNPACK: &str = "unpack it and deliver the files in it, as they are or packed by gzip or zstd";
-const AS_TEXT: &str = "export it as CSV (UTF-8, separated by commas), NDJSON or Parquet";
-const AS_UTF8: &str = "save it as UTF-8";
+const AS_TEXT: &str = "export it as CSV, NDJSON or Parquet";
+const AS_UTF8: &str = "save it as UTF-8 or UTF-16";
 
 /// First bytes that no text has, with what such a file is and what to do about it.
-const FOREIGN: [(&[u8], &str, &str); 22] = [
+const FOREIGN: [(&[u8], &str, &str); 20] = [
     (b"PK\x03\x04", "a zip archive", UNPACK),
     (b"PK\x05\x06", "an empty zip archive", UNPACK),
     (b"BZh", "packed by bzip2", UNPACK),
@@ -52,12 +54,13 @@ const FOREIGN: [(&[u8], &str, &str); 22] = [
     (b"FEA1", "a Feather file", AS_TEXT),
     (b"\xff\xfe\0\0", "text in UTF-32", AS_UTF8),
     (b"\0\0\xfe\xff", "text in UTF-32", AS_UTF8),
-    (b"\xff\xfe", "text in UTF-16", AS_UTF8),
-    (b"\xfe\xff", "text in UTF-16", AS_UTF8),
 ];
 
-/// What a file is that can be no text in UTF-8, and what to do about it; none when it may be one.
-pub fn foreign(head: &[u8]) -> Option<(&'static str, &'static str)> {
+/// What a file is that is no text which can be read, and what to do about it.
+pub type Foreign = (&'static str, &'static str);
+
+/// What a file is that can be no text in UTF-8, or in the encoding that is given; none when it may be one.
+pub fn foreign(head: &[u8], encoding: Option<&'static Encoding>) -> Option<Foreign> {
     if head.starts_with(b"PAR1") || head.starts_with(b"PARE") {
         return Some(("a Parquet file", "name it with the ending .parquet, or say `format: parquet` for the source"));
     }
@@ -71,17 +74,21 @@ pub fn foreign(head: &[u8]) -> Option<(&'static str, &'static str)> {
     if head.get(257..262) == Some(b"ustar") {
         return Some(("a tar archive", UNPACK));
     }
-    zeros(head)
+    if encoding.is_some_and(super::encoding::is_wide) { None } else { zeros(head) }
 }
 
 /// A text has no zero bytes; one in UTF-16 has them in every other place, or nearly so.
-fn zeros(head: &[u8]) -> Option<(&'static str, &'static str)> {
+fn zeros(head: &[u8]) -> Option<Foreign> {
     let line = &head[..memchr::memchr2(b'\n', b'\r', head).unwrap_or(head.len())];
     memchr::memchr(0, line)?;
     let zeros_at = |odd: usize| line.iter().skip(odd).step_by(2).filter(|byte| **byte == 0).count();
     let (even, odd) = (zeros_at(0), zeros_at(1));
     let is_wide = even.abs_diff(odd) * 3 > line.len();
-    Some(if is_wide { ("text in UTF-16", AS_UTF8) } else { ("no text: it has zero bytes in its first line", AS_TEXT) })
+    Some(match is_wide {
+        false => ("no text: it has zero bytes in its first line", AS_TEXT),
+        true if odd > even => ("text in UTF-16 without a byte order mark", "say `encoding: utf-16le`"),
+        true => ("text in UTF-16 without a byte order mark", "say `encoding: utf-16be`"),
+    })
 }
 
 fn is_bzip2(head: &[u8]) -> bool {
@@ -92,8 +99,8 @@ fn contains(head: &[u8], part: &[u8]) -> bool {
     memchr::memmem::find(head, part).is_some()
 }
 
-/// Refuses a file that is no text in UTF-8.
-pub fn refused(shown: &str, (what, todo): (&str, &str)) -> Error {
+/// Refuses a file that is no text.
+pub fn refused(shown: &str, (what, todo): Foreign) -> Error {
     Error::Refused(Message::new(format!("{shown} is {what}")).hint(todo))
 }
 
@@ -126,19 +133,8 @@ pub fn guess(head: &[u8], read_as: SourceFormat) -> Option<String> {
         (b'{' | b'[', SourceFormat::Csv) => {
             Some("it looks like JSON: one object a line is read with `format: ndjson`, and any other with `format: json`".to_owned())
         }
-        _ => other_delimiter(text),
+        _ => None,
     }
-}
-
-/// The character that seems to separate the first line's fields, when that is no comma.
-fn other_delimiter(text: &[u8]) -> Option<String> {
-    let line = &text[..memchr::memchr2(b'\n', b'\r', text).unwrap_or(text.len())];
-    let count = |wanted: u8| memchr::memchr_iter(wanted, line).count();
-    let names = [(b';', "`;`"), (b'\t', "tabs"), (b'|', "`|`"), (b'^', "`^`"), (1, "the control character 0x01")];
-    let (delimiter, name) = names.into_iter().max_by_key(|(delimiter, _)| count(*delimiter))?;
-    (count(delimiter) > count(b',')).then(|| {
-        format!("its first line has {} {name} and {} commas: it must be separated by commas for now", count(delimiter), count(b','))
-    })
 }
 
 /// Says so when a column that a file lacks stands in its path, as Hive and Spark write `dt=2025-11-03/part-0.parquet`.
@@ -151,9 +147,8 @@ pub fn key_in_path(shown: &str, missing: &[&str]) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn wide(text: &str, big: bool, mark: bool) -> Vec<u8> {
-        let units = mark.then_some(0xfeff).into_iter().chain(text.encode_utf16());
-        units.flat_map(|unit| if big { unit.to_be_bytes() } else { unit.to_le_bytes() }).collect()
+    fn wide(text: &str, big: bool) -> Vec<u8> {
+        text.encode_utf16().flat_map(|unit| if big { unit.to_be_bytes() } else { unit.to_le_bytes() }).collect()
     }
 
     #[test]
@@ -164,13 +159,12 @@ mod tests {
             (b"PAR1\x15\x04".to_vec(), "a Parquet file"),
             (b"BZh91AY&SY".to_vec(), "bzip2"),
             (b"\xfd7zXZ\0\0".to_vec(), "xz"),
-            (wide("id;at\r\n", false, true), "UTF-16"),
-            (wide("id;at\r\n", true, true), "UTF-16"),
-            (wide("id;at\r\n", false, false), "UTF-16"),
-            (wide("Größe,at\r\n", true, false), "UTF-16"),
+            (b"\xff\xfe\0\0i\0\0\0".to_vec(), "UTF-32"),
+            (wide("id;at\r\n", false), "UTF-16"),
+            (wide("Größe,at\r\n", true), "UTF-16"),
             (b"id,at\0\n".to_vec(), "zero bytes"),
         ] {
-            let (what, _) = foreign(&head).unwrap();
+            let (what, _) = foreign(&head, None).unwrap();
             assert!(what.contains(named), "{what}");
         }
     }
@@ -178,15 +172,13 @@ mod tests {
     #[test]
     fn texts_are_no_archives() {
         for text in ["id,at\n", "BZhappy,at\n", "", "ORCHID,at\n", "PKW,at\n", "7zip,at\n", "\u{feff}id\n", "id\n\0"] {
-            assert_eq!(foreign(text.as_bytes()), None, "{text}");
+            assert_eq!(foreign(text.as_bytes(), None), None, "{text}");
         }
     }
 
     #[test]
-    fn a_guess_tells_the_delimiter_or_the_format() {
+    fn a_guess_tells_the_format() {
         for (text, read_as, part) in [
-            ("id;at;x\n1;2;3", SourceFormat::Csv, "2 `;` and 0 commas"),
-            ("id\tat\n", SourceFormat::Csv, "1 tabs"),
             ("<!DOCTYPE html>", SourceFormat::Csv, "HTML"),
             ("[{\"a\": 1}]", SourceFormat::Ndjson, "JSON array"),
             ("{\"a\": 1}", SourceFormat::Csv, "JSON"),

@@ -122,8 +122,9 @@ impl<'a> Reading<'a> {
 
     async fn blocks(&mut self, file: &File, format: SourceFormat, sink: &Sink) -> Result<bool> {
         let scan = self.scan;
-        let mut blocks = Blocks::open(file, format).within(scan.held.another()).for_rows(&scan.contract);
+        let mut blocks = Blocks::of_source(file, format, &scan.contract).within(scan.held.another());
         let mut text: Option<Arc<TextFile>> = None;
+        let mut to_skip = if format == SourceFormat::Csv { scan.contract.csv.skip_after_header } else { 0 };
         let mut settling: VecDeque<Settling> = VecDeque::new();
         // Where a row repeats the one above, blocks are looked at one after the other.
         let blocks_ahead = if scan.contract.repeats.is_some() { 0 } else { scan.blocks_at_once };
@@ -134,14 +135,18 @@ impl<'a> Reading<'a> {
             match piece {
                 Some(Piece::Block(mut block)) => {
                     if text.is_none() {
-                        text = TextFile::open(scan, file, format, &mut block)?.map(Arc::new);
+                        text = TextFile::open(scan, file, format, &blocks, &mut block)?.map(Arc::new);
                     }
                     let Some(text) = text.clone() else { continue };
+                    if to_skip > 0 {
+                        to_skip -= text.skip(&mut block, to_skip);
+                    }
                     settling.push_back(Settling::Block(tokio::spawn(async move { text.settle(block) })));
                 }
-                Some(Piece::Bad { reason, .. }) if text.is_none() && format == SourceFormat::Csv => {
+                Some(Piece::Bad { reason, .. }) if text.is_none() && format == SourceFormat::Csv && scan.contract.csv.has_header => {
                     return Err(no_header(file, reason));
                 }
+                Some(Piece::Bad { .. }) if to_skip > 0 => to_skip -= 1,
                 // It waits for its turn, so that rejects stay in order.
                 Some(Piece::Bad { line, bytes, reason }) => settling.push_back(Settling::Bad { line, bytes, reason }),
                 None => {}
@@ -215,8 +220,9 @@ impl<'a> Reading<'a> {
     /// Handles the end of a text file: the file may be damaged, or may not be of its format at all.
     fn settle_end(&mut self, file: &File, format: SourceFormat, blocks: &Blocks, text: Option<&TextFile>) -> Result<()> {
         let has_records = text.is_some_and(|text| text.has_records.load(Relaxed));
-        // A header alone is an empty extract.
-        let is_recognised = has_records || (format == SourceFormat::Csv && text.is_some());
+        // A header alone is an empty extract, and so is nothing where there is no header.
+        let is_csv = format == SourceFormat::Csv;
+        let is_recognised = has_records || (is_csv && (text.is_some() || !self.scan.contract.csv.has_header));
         match blocks.breaks_off() {
             Some(_) if !has_records => {
                 let message = Message::new(format!("{} is damaged, and breaks off before its first record", file.shown));

@@ -19,6 +19,8 @@ const MAX_SHOWN_BYTES: usize = 1024;
 pub const DAMAGED: &str = "damaged-compression";
 /// The reason of a record that is no UTF-8.
 pub const INVALID_UTF8: &str = "invalid-utf8";
+/// The reason of a record that has bytes which the encoding of its file does not have.
+pub const INVALID_ENCODING: &str = "invalid-encoding";
 
 /// What is kept of a record whose values cannot be assigned to columns.
 pub fn withheld(what: &str) -> String {
@@ -30,6 +32,11 @@ pub fn withheld(what: &str) -> String {
 /// record with as many fields as it should have may be shifted all the same.
 pub fn shown(contract: &Contract, name: &str, value: impl Into<Value>) -> Option<Value> {
     let columns: Vec<&ContractColumn> = contract.columns.iter().filter(|column| column.names.iter().any(|known| known == name)).collect();
+    shown_of(contract, &columns, value)
+}
+
+/// As [`shown`], of a value of some columns.
+pub fn shown_of(contract: &Contract, columns: &[&ContractColumn], value: impl Into<Value>) -> Option<Value> {
     if columns.is_empty() {
         return None;
     }
@@ -50,7 +57,7 @@ pub fn shown(contract: &Contract, name: &str, value: impl Into<Value>) -> Option
 
 /// Whether a reason says something of the file, and not of one record alone.
 pub fn is_said(reason: &str) -> bool {
-    [DAMAGED, UNCLOSED_QUOTE, UNCLOSED_JSON, INVALID_UTF8].contains(&reason)
+    [DAMAGED, UNCLOSED_QUOTE, UNCLOSED_JSON, INVALID_UTF8, INVALID_ENCODING].contains(&reason)
 }
 
 /// What the first record of a file that was rejected for a reason says of the file.
@@ -59,7 +66,12 @@ pub fn remark(source: &str, file: &str, line: u64, reason: &str) -> Option<Strin
         DAMAGED => format!("is damaged from line {line} on; what follows could not be read"),
         UNCLOSED_QUOTE => format!("has a quote that never closes in the record at line {line}; what follows was read line by line"),
         UNCLOSED_JSON => format!("is no whole JSON document: what begins at line {line} never closes; what follows could not be read"),
-        INVALID_UTF8 => format!("has text that is not in UTF-8, first at line {line}; it may be in Windows-1252 or Latin-1"),
+        INVALID_UTF8 => {
+            format!(
+                "has text that is not in UTF-8, first at line {line}; if it is in Windows-1252 or Latin-1, say `encoding: windows-1252`"
+            )
+        }
+        INVALID_ENCODING => format!("has bytes that are no text in its encoding, first at line {line}; is its `encoding` right?"),
         _ => return None,
     };
     Some(format!("{source}: {file} {said}"))
@@ -68,6 +80,11 @@ pub fn remark(source: &str, file: &str, line: u64, reason: &str) -> Option<Strin
 /// What is said of records that have no element, where elements are rows.
 pub fn without_rows(source: &str, each: &str, records: u64) -> String {
     format!("{source}: {} without an element in `{each}`, of which no row comes", counted(records, "record"))
+}
+
+/// What is said of a file that names a column in another case.
+pub fn read_as(name: &str, column: &str) -> String {
+    format!("has `{}`, which is read as `{column}`", crate::shown::column(name))
 }
 
 /// Refuses a CSV file whose first record is none.

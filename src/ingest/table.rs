@@ -24,6 +24,7 @@ use super::deduplicate::{MAX_PIECES, PlacedRows, Superseded, placed_schema};
 use super::extract::Extract;
 use super::held::HeldCodes;
 use super::parquet;
+use super::remarks;
 use super::scan::{Scan, Unit, carried};
 use crate::config::SourceFormat;
 use crate::engine::{CODE, Dictionary, Engine, Reservation, Work, estimated};
@@ -85,6 +86,9 @@ impl SourceTable {
         let columnar: Vec<_> = extract.files.iter().filter(|(_, format)| is_parquet(format)).map(|(file, _)| file.clone()).collect();
         let footers = engine.reservation();
         let groups = parquet::row_groups(&columnar, &extract.contract, Some(&footers)).await?;
+        for group in groups.iter().filter(|group| group.index == 0) {
+            group.read_as(&extract.contract).for_each(|(column, name)| collector.remark(&group.file.shown, remarks::read_as(name, column)));
+        }
         let rows: u64 = groups.iter().map(parquet::RowGroup::rows).fold(0, u64::saturating_add);
         let text = extract.files.iter().filter(|(_, format)| !is_parquet(format)).map(|(file, format)| Unit::Text(file.clone(), *format));
         // How many elements are rows nobody knows before they are read.

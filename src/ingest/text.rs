@@ -1,19 +1,24 @@
 //! Divides text extracts into blocks of whole records: ranged reads, decompression, and the line numbers of records.
 
+mod division;
 mod document;
+mod fetch;
 mod json;
 mod long;
 
 use std::ops::Range;
 
 use bytes::Bytes;
-use tokio::task::JoinHandle;
+use encoding_rs::Encoding;
 
+pub use self::division::Division;
+use self::fetch::Fetch;
 use self::json::{Envelope, Splitter};
 use self::long::Long;
 use super::contract::Contract;
 use super::csv::records::{self, Scanned};
-use super::format::{self, HEAD_BYTES};
+use super::encoding::{self, Transcoder};
+use super::format::{self, Foreign, HEAD_BYTES};
 use super::unpack::{PIECE_BYTES, Unpacker};
 use crate::config::SourceFormat;
 use crate::engine::{Reservation, failed};
@@ -22,8 +27,6 @@ use crate::storage::File;
 
 pub use self::json::{JsonRecords, UNCLOSED as UNCLOSED_JSON};
 
-/// Bytes fetched at once; the next are fetched while these are decoded.
-const FETCH_BYTES: u64 = 4 * 1024 * 1024;
 /// The longest record; a longer one is at fault.
 pub const MAX_RECORD_BYTES: usize = 1024 * 1024;
 /// Bytes of text in a block: the longest record fits into one, with its line end.
@@ -78,15 +81,21 @@ pub enum Piece {
 pub struct Blocks {
     file: File,
     format: SourceFormat,
-    is_csv: bool,
+    division: Division,
     /// How a JSON document is divided, if it is one.
     json: Option<Splitter>,
     /// What lies around the list whose elements are rows.
     envelope: Option<Envelope>,
     /// Why what breaks off does so.
     damage: Option<&'static str>,
+    /// The encoding that the contract says, if it is not UTF-8.
+    declared: Option<&'static Encoding>,
     fetch: Fetch,
     unpacker: Option<Unpacker>,
+    /// For a text that is not in UTF-8.
+    transcoder: Option<Transcoder>,
+    /// Lines at the beginning that are left out.
+    lines_to_skip: u64,
     /// Where it counts what unpacking takes.
     memory: Option<Reservation>,
     fetched: Bytes,
@@ -122,15 +131,18 @@ enum Cut {
 
 impl Blocks {
     /// Begins to read a file.
-    pub fn open(file: &File, format: SourceFormat) -> Self {
+    pub fn open(file: &File, division: Division) -> Self {
         Blocks {
             file: file.clone(),
-            format,
-            is_csv: format == SourceFormat::Csv,
+            format: if division.is_csv() { SourceFormat::Csv } else { SourceFormat::Ndjson },
+            division,
             json: None,
             envelope: None,
             damage: None,
-            fetch: Fetch { file: file.clone(), next: 0, end: file.meta.size, ahead: None },
+            declared: None,
+            transcoder: None,
+            lines_to_skip: 0,
+            fetch: Fetch::from(file, 0),
             unpacker: None,
             memory: None,
             fetched: Bytes::new(),
@@ -146,14 +158,16 @@ impl Blocks {
         }
     }
 
+    /// Begins to read a file as the contract of its source says.
+    pub fn of_source(file: &File, format: SourceFormat, contract: &Contract) -> Self {
+        let lines_to_skip = if format == SourceFormat::Csv { contract.csv.skip_lines } else { 0 };
+        let (declared, envelope) = (contract.encoding, Envelope::of(contract));
+        Blocks { format, declared, envelope, lines_to_skip, ..Blocks::open(file, Division::of(format, contract)) }
+    }
+
     /// Counts what unpacking takes as a part of what is held.
     pub fn within(self, memory: Reservation) -> Self {
         Blocks { memory: Some(memory), ..self }
-    }
-
-    /// Knows the list whose elements are rows, if a contract has one.
-    pub fn for_rows(self, contract: &Contract) -> Self {
-        Blocks { envelope: Envelope::of(contract), ..self }
     }
 
     /// Whether it is read as a JSON document, and not line by line.
@@ -172,13 +186,13 @@ impl Blocks {
     /// [`Error::Refused`] when the file is no text in UTF-8; otherwise as reading the store fails.
     pub async fn next(&mut self) -> Result<Option<Piece>> {
         if self.head.is_none() {
-            let head = self.look().await?;
-            if let Some(what) = format::foreign(&head) {
+            if let Some(what) = self.begin().await? {
                 return Err(format::refused(&self.file.shown, what));
             }
             self.leave_off_mark();
             self.json = Splitter::of(&self.pending, self.format, self.file.meta.location.as_ref());
             self.head = Some(self.pending[..self.pending.len().min(HEAD_BYTES)].to_vec());
+            self.skip_lines().await?;
         }
         if self.json.is_some() {
             return self.next_of_json().await;
@@ -193,7 +207,12 @@ impl Blocks {
                 match self.cut() {
                     Cut::Block(end) => return Ok(Some(Piece::Block(self.take(end)))),
                     Cut::Unclosed(opening) => return Ok(Some(self.unclosed(opening))),
-                    Cut::Long => return self.long_record().await,
+                    // Otherwise it was a comment, or what a damaged file breaks off in.
+                    Cut::Long => {
+                        if let Some(piece) = self.long_record().await? {
+                            return Ok(Some(piece));
+                        }
+                    }
                     Cut::Broken => {
                         let bytes = self.pending.len();
                         self.broken = Some((self.line, bytes as u64));
@@ -225,42 +244,85 @@ impl Blocks {
         self.head.as_deref().unwrap_or_default()
     }
 
-    /// The first bytes of a file's text, unpacked.
+    /// Whether it is not in UTF-8, and is turned into that.
+    pub fn is_transcoded(&self) -> bool {
+        self.transcoder.is_some()
+    }
+
+    /// The first bytes of a file's text, unpacked and in UTF-8 if it is in the encoding that is declared, with what the file is if it is no
+    /// text.
     ///
     /// # Errors
     /// As reading the store fails.
-    pub async fn first_bytes(file: &File) -> Result<Vec<u8>> {
-        let mut blocks = Blocks::open(file, SourceFormat::Ndjson);
-        blocks.fetch.end = blocks.fetch.end.min(LOOK_BYTES);
-        blocks.look().await
+    pub async fn first_bytes(file: &File, declared: Option<&'static Encoding>) -> Result<(Vec<u8>, Option<Foreign>)> {
+        let mut blocks = Blocks { declared, ..Blocks::open(file, Division::Lines) };
+        blocks.fetch.end_at(LOOK_BYTES);
+        let foreign = blocks.begin().await?;
+        blocks.pending.truncate(HEAD_BYTES);
+        Ok((blocks.pending, foreign))
     }
 
-    async fn look(&mut self) -> Result<Vec<u8>> {
+    /// Looks at the first bytes, and begins to decode them if they are not in UTF-8. What the file is if it is no text.
+    async fn begin(&mut self) -> Result<Option<Foreign>> {
         while self.pending.len() < HEAD_BYTES && !self.ended {
             self.fill().await?;
         }
-        Ok(self.pending[..self.pending.len().min(HEAD_BYTES)].to_vec())
+        let head = &self.pending[..self.pending.len().min(HEAD_BYTES)];
+        let encoding = encoding::of_text(head, self.declared);
+        let foreign = format::foreign(head, encoding);
+        if let Some(encoding) = encoding.filter(|_| foreign.is_none()) {
+            let mut transcoder = Transcoder::new(encoding);
+            std::mem::swap(&mut transcoder.input, &mut self.pending);
+            transcoder.decode(self.ended, &mut self.pending);
+            self.transcoder = Some(transcoder);
+        }
+        Ok(foreign)
+    }
+
+    /// Leaves out the lines before the header, which are no records, whatever quotes they have.
+    async fn skip_lines(&mut self) -> Result<()> {
+        while self.lines_to_skip > 0 {
+            let end = memchr::memchr2(b'\n', b'\r', &self.pending);
+            match end {
+                // A line feed may follow a carriage return.
+                Some(end) if self.pending[end] == b'\n' || end + 1 < self.pending.len() || self.ended => {
+                    let is_pair = self.pending[end] == b'\r' && self.pending.get(end + 1) == Some(&b'\n');
+                    self.leave_off(end + 1 + usize::from(is_pair));
+                    (self.line, self.lines_to_skip) = (self.line + 1, self.lines_to_skip - 1);
+                }
+                Some(_) => self.fill().await?,
+                None => {
+                    self.leave_off(self.pending.len());
+                    if self.ended {
+                        return Ok(());
+                    }
+                    self.fill().await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves out the first bytes of what is pending.
+    fn leave_off(&mut self, bytes: usize) {
+        self.pending.drain(..bytes);
+        self.offset += bytes as u64;
     }
 
     /// Some programs open a UTF-8 file with a mark that is no part of its text.
     fn leave_off_mark(&mut self) {
         const MARK: &[u8] = b"\xef\xbb\xbf";
         if self.pending.starts_with(MARK) {
-            self.pending.drain(..MARK.len());
-            self.offset += MARK.len() as u64;
+            self.leave_off(MARK.len());
         }
     }
 
     /// What comes next. Blocks end where they would whatever the sizes of the fetches, so that rows fall into the same blocks every time.
     fn cut(&self) -> Cut {
         let window = &self.pending[..self.pending.len().min(BLOCK_BYTES)];
-        let Scanned { last_end, open_quote } = if self.is_csv {
-            records::scan(window)
-        } else {
-            Scanned { last_end: memchr::memrchr(b'\n', window).map(|at| at + 1), open_quote: None }
-        };
+        let Scanned { last_end, open_quote } = self.division.scan(window);
         if self.pending.len() > BLOCK_BYTES {
-            let splits = |end: usize| self.is_csv && window[end - 1] == b'\r' && self.pending[end] == b'\n';
+            let splits = |end: usize| self.division.is_csv() && window[end - 1] == b'\r' && self.pending[end] == b'\n';
             return last_end.map_or(Cut::Long, |end| Cut::Block(end + usize::from(end == window.len() && splits(end))));
         }
         match (last_end, open_quote) {
@@ -278,7 +340,7 @@ impl Blocks {
         self.pending.truncate(end);
         let bytes = std::mem::replace(&mut self.pending, rest);
         let first_line = self.line;
-        let lone_returns = if self.is_csv { records::lone_returns(&bytes).count() as u64 } else { 0 };
+        let lone_returns = if self.division.is_csv() { records::lone_returns(&bytes).count() as u64 } else { 0 };
         self.line += memchr::memchr_iter(b'\n', &bytes).count() as u64 + lone_returns;
         self.offset += bytes.len() as u64;
         Block { bytes, first_line, has_lone_returns: lone_returns > 0, json: None }
@@ -295,7 +357,7 @@ impl Blocks {
 
     /// Goes over a record that is too long, without holding it.
     async fn long_record(&mut self) -> Result<Option<Piece>> {
-        let mut long = Long::begin(self.is_csv, self.offset, self.line);
+        let mut long = Long::begin(self.division, self.offset, self.line);
         loop {
             if let Some(end) = long.feed(&self.pending) {
                 self.pending.drain(..end);
@@ -309,6 +371,9 @@ impl Blocks {
         }
         let (begin, line) = (self.offset, self.line);
         (self.offset, self.line) = long.end();
+        if long.is_comment() {
+            return Ok(None);
+        }
         if self.damaged && !long.is_whole() {
             self.broken = Some((line, self.offset - begin));
             return Ok(None);
@@ -324,10 +389,12 @@ impl Blocks {
 
     /// Goes back to a place of the text. A file has one quote that never closes at most, so this happens once.
     fn read_again(&mut self, (offset, line): (u64, u64)) {
-        let is_plain = matches!(self.unpacker, Some(Unpacker::Plain));
-        self.fetch = Fetch { file: self.file.clone(), next: if is_plain { offset } else { 0 }, end: self.file.meta.size, ahead: None };
+        // The place is one of the text, which then is also one of the file.
+        let is_plain = matches!(self.unpacker, Some(Unpacker::Plain)) && self.transcoder.is_none();
+        self.fetch = Fetch::from(&self.file, if is_plain { offset } else { 0 });
         self.skip = if is_plain { 0 } else { offset };
         self.unpacker = is_plain.then_some(Unpacker::Plain);
+        self.transcoder = self.transcoder.as_ref().map(Transcoder::again);
         self.fetched = Bytes::new();
         self.pending.clear();
         (self.offset, self.line, self.ended) = (offset, line, false);
@@ -343,7 +410,8 @@ impl Blocks {
                 }
                 None => {
                     self.file.is_unchanged().await?;
-                    let finished = self.unpacker.as_mut().map_or(Ok(()), |unpacker| unpacker.finish(&mut self.pending));
+                    let out = self.transcoder.as_mut().map_or(&mut self.pending, |transcoder| &mut transcoder.input);
+                    let finished = self.unpacker.as_mut().map_or(Ok(()), |unpacker| unpacker.finish(out));
                     self.end(finished.is_err());
                     return Ok(());
                 }
@@ -356,9 +424,13 @@ impl Blocks {
                 unpacker.insert(started.map_err(|error| Error::defect(format!("a decoder did not start: {error}")))?)
             }
         };
-        if unpacker.feed(&mut self.fetched, &mut self.pending).is_err() {
+        let out = self.transcoder.as_mut().map_or(&mut self.pending, |transcoder| &mut transcoder.input);
+        if unpacker.feed(&mut self.fetched, out).is_err() {
             self.file.is_unchanged().await?;
             self.end(true);
+        }
+        if let Some(transcoder) = &mut self.transcoder {
+            transcoder.decode(self.ended, &mut self.pending);
         }
         let held_bytes = self.unpacker.as_ref().map_or(0, Unpacker::held_bytes);
         if let Some(memory) = self.memory.as_ref().filter(|_| held_bytes > 0) {
@@ -368,6 +440,7 @@ impl Blocks {
         Ok(())
     }
 
+    /// Leaves out what was read before.
     fn leave_off_read(&mut self) {
         let again = usize::try_from(self.skip).unwrap_or(usize::MAX).min(self.pending.len());
         if again > 0 {
@@ -379,33 +452,10 @@ impl Blocks {
     fn end(&mut self, damaged: bool) {
         self.ended = true;
         self.damaged = damaged;
-        self.leave_off_read();
-    }
-}
-
-/// Fetches a file range by range, one range ahead.
-struct Fetch {
-    file: File,
-    next: u64,
-    end: u64,
-    ahead: Option<JoinHandle<Result<Bytes>>>,
-}
-
-impl Fetch {
-    async fn next(&mut self) -> Result<Option<Bytes>> {
-        let Some(ahead) = self.ahead.take().or_else(|| self.start()) else { return Ok(None) };
-        self.ahead = self.start();
-        ahead.await.map_err(|_| Error::defect("a read did not finish"))?.map(Some)
-    }
-
-    fn start(&mut self) -> Option<JoinHandle<Result<Bytes>>> {
-        if self.next >= self.end {
-            return None;
+        if let Some(transcoder) = &mut self.transcoder {
+            transcoder.decode(true, &mut self.pending);
         }
-        let range = self.next..(self.next + FETCH_BYTES).min(self.end);
-        self.next = range.end;
-        let file = self.file.clone();
-        Some(tokio::spawn(async move { file.read(range).await }))
+        self.leave_off_read();
     }
 }
 
@@ -419,6 +469,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::ingest::csv::Dialect;
 
     type Lines<T> = Vec<(u64, T)>;
 
@@ -429,14 +480,16 @@ mod tests {
             let (store, path) = (Arc::new(InMemory::new()) as Arc<dyn ObjectStore>, Path::from("a.csv"));
             store.put(&path, PutPayload::from(text.to_owned())).await.unwrap();
             let meta = store.head(&path).await.unwrap();
-            let mut blocks = Blocks::open(&File { store, meta, shown: String::new(), is_local: false }, SourceFormat::Csv);
+            let mut blocks = Blocks::open(&File { store, meta, shown: String::new(), is_local: false }, Division::Csv(Dialect::default()));
             let (mut whole, mut bad) = (Vec::new(), Vec::new());
             while let Some(piece) = blocks.next().await.unwrap() {
                 match piece {
                     Piece::Bad { line, reason, .. } => bad.push((line, reason)),
                     Piece::Block(block) => {
                         let text = |found: records::Standing| String::from_utf8(block.bytes[found.start..found.end].to_vec()).unwrap();
-                        whole.extend(records::records(&block.bytes).map(|found| (block.first_line + found.line, text(found))));
+                        whole.extend(
+                            records::records(&block.bytes, &Dialect::default()).map(|found| (block.first_line + found.line, text(found))),
+                        );
                     }
                 }
             }
@@ -457,7 +510,7 @@ mod tests {
             let filler = row.repeat(BLOCK_BYTES / row.len() - 24);
             // The tail begins before the end of the first block, and goes on behind it.
             let text = format!("{filler}{}{tail}{}", "y".repeat(BLOCK_BYTES - filler.len() - before), row.repeat(24));
-            let expected: Vec<_> = records::records(text.as_bytes()).collect();
+            let expected: Vec<_> = records::records(text.as_bytes(), &Dialect::default()).collect();
             let (found, bad) = by_blocks(&text);
             let whole = if expected.last().is_some_and(|last| last.in_quotes) { expected.len() - 1 } else { expected.len() };
             let shown = |found: &records::Standing| (found.line + 1, text[found.start..found.end].to_owned());

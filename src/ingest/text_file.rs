@@ -7,15 +7,16 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use arrow::array::RecordBatch;
 
 use super::contract::Fault;
-use super::csv::records::Standing;
-use super::csv::{self, Header};
+use super::csv::records::{Standing, line_ends};
+use super::csv::{Header, Opening};
 use super::decoded::Decoded;
 use super::held::Codes;
 use super::ndjson::{self, Elements, Lines};
 use super::rejects::Reject;
+use super::remarks::{self, INVALID_ENCODING, INVALID_UTF8};
 use super::repeats::RowAbove;
 use super::scan::{Scan, unreadable};
-use super::text::{Block, Record};
+use super::text::{Block, Blocks, Record};
 use crate::config::SourceFormat;
 use crate::error::Result;
 use crate::storage::File;
@@ -26,6 +27,8 @@ pub(super) struct TextFile {
     file: File,
     lines: TextLines,
     above: RowAbove,
+    /// Whether it is not in UTF-8.
+    is_transcoded: bool,
     /// Whether a record was found in it, good or bad; in NDJSON, one that is a JSON object.
     pub(super) has_records: AtomicBool,
     /// Whether one of them is no object with nested values.
@@ -40,19 +43,32 @@ enum TextLines {
 
 impl TextFile {
     /// Takes the header, if the format has one, from the first block; none when that has no record yet.
-    pub(super) fn open(scan: &Arc<Scan>, file: &File, format: SourceFormat, block: &mut Block) -> Result<Option<Self>> {
+    pub(super) fn open(scan: &Arc<Scan>, file: &File, format: SourceFormat, blocks: &Blocks, block: &mut Block) -> Result<Option<Self>> {
         let needed = scan.contract.needed(&scan.projection);
         let lines = if format == SourceFormat::Csv {
-            let Some(first) = csv::records::records(&block.bytes).next() else { return Ok(None) };
-            let header = Header::parse(&block.bytes[first.start..first.end], &scan.contract, &needed, &file.shown)?;
-            block.first_line += csv::records::line_ends(&block.bytes[..first.next]);
-            block.bytes.drain(..first.next);
+            let opening = Opening { shown: &file.shown, contract: &scan.contract, needed: &needed, head: blocks.head() };
+            let Some((header, length)) = opening.header(&block.bytes)? else { return Ok(None) };
+            for (column, name) in &header.alike {
+                scan.collector.remark(&file.shown, remarks::read_as(name, &scan.contract.columns[*column].name));
+            }
+            header.advice.iter().for_each(|advice| scan.collector.remark(&file.shown, advice.clone()));
+            leave_off(block, length);
             TextLines::Csv(header)
         } else {
             TextLines::Ndjson(Lines::new(&scan.contract, &needed))
         };
         let (above, has_records, has_flat_records) = Default::default();
-        Ok(Some(TextFile { scan: Arc::clone(scan), file: file.clone(), lines, above, has_records, has_flat_records }))
+        let is_transcoded = blocks.is_transcoded();
+        Ok(Some(TextFile { scan: Arc::clone(scan), file: file.clone(), lines, above, is_transcoded, has_records, has_flat_records }))
+    }
+
+    /// Leaves out the first records of a block: so many, or all that there are. How many they were.
+    pub(super) fn skip(&self, block: &mut Block, count: u64) -> u64 {
+        let TextLines::Csv(header) = &self.lines else { return 0 };
+        let wanted = usize::try_from(count).unwrap_or(usize::MAX);
+        let (skipped, end) = header.records(&block.bytes).take(wanted).fold((0, 0), |(skipped, _), record| (skipped + 1, record.next));
+        leave_off(block, end);
+        skipped
     }
 
     /// The records of a block, and where the elements stand that are rows, if not the records themselves are.
@@ -66,7 +82,7 @@ impl TextFile {
     fn records(&self, block: &Block) -> Vec<Record> {
         let standing = |found: Standing| Record { bytes: found.start..found.end, line: block.first_line + found.line };
         match &self.lines {
-            TextLines::Csv(_) => csv::records::records(&block.bytes).map(standing).collect(),
+            TextLines::Csv(header) => header.records(&block.bytes).map(standing).collect(),
             TextLines::Ndjson(_) => ndjson::records(block),
         }
     }
@@ -84,6 +100,10 @@ impl TextFile {
     pub(super) fn settle(&self, block: Block) -> Result<Settled> {
         let scan = &self.scan;
         let (mut decoded, elements) = self.decode(&block)?;
+        if self.is_transcoded {
+            let is_invalid = |(_, reason): &&mut (Record, &'static str)| *reason == INVALID_UTF8;
+            decoded.bad.iter_mut().filter(is_invalid).for_each(|(_, reason)| *reason = INVALID_ENCODING);
+        }
         if let Some(repeats) = &scan.contract.repeats {
             self.above.fill(repeats, &mut decoded.columns, decoded.rows)?;
         }
@@ -134,6 +154,12 @@ impl TextFile {
         }
         bad.try_for_each(|record| take(unreadable(record)))
     }
+}
+
+/// Leaves out the first bytes of a block.
+fn leave_off(block: &mut Block, length: usize) {
+    block.first_line += line_ends(&block.bytes[..length]);
+    block.bytes.drain(..length);
 }
 
 /// A block that was looked at.

@@ -37,7 +37,7 @@ fn text(file: &str, sample: &sample::Sample) -> Result<Table, String> {
     let parts: Vec<&[u8]> = std::iter::once(&sample.head).chain(&sample.places).map(Vec::as_slice).collect();
     let detected = encoding::detect(&parts);
     let is_wide = detected.encoding.name().starts_with("UTF-16");
-    if !is_wide && let Some((what, todo)) = foreign(&sample.head) {
+    if !is_wide && let Some((what, todo)) = foreign(&sample.head, None) {
         return Err(format!("it is {what}; {todo}"));
     }
     let decoded: Vec<String> = parts.iter().map(|part| encoding::decode(part, detected.encoding)).collect();

@@ -198,9 +198,9 @@ fn headers_of_very_many_columns_are_linear() {
     assert_eq!(outcome.kept, [[Some("1".to_owned()), Some("2".to_owned())]]);
     twice("columns", |columns| ("extract.csv".to_owned(), wide(columns)), 80_000);
     // Columns that are named alike or not at all, and more than fit a record.
-    let alike = |columns: usize| format!("a,b{}\n1,2\n", ",x".repeat(columns)).into_bytes();
+    let alike = |columns: usize| format!("b,a{}\n1,2\n", ",a".repeat(columns)).into_bytes();
     let error = read("extract.csv", &alike(400_000)).unwrap_err().to_string();
-    assert!(error.contains("names `x` twice"), "{error}");
+    assert!(error.contains("names `a` twice"), "{error}");
     let outcome = read("extract.csv", format!("a,b{}\n1,2{}\n", ",".repeat(400_000), ",".repeat(400_000)).as_bytes()).unwrap();
     assert_eq!(outcome.kept.len(), 1);
     twice("columns named alike", |columns| ("extract.csv".to_owned(), alike(columns)), 200_000);

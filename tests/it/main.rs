@@ -21,6 +21,8 @@ mod contract_values;
 mod costs;
 /// Promise 4: a publication whose files are gone is told and repaired, and a clean at any moment of a run harms nothing.
 mod damage;
+/// CSV files in every dialect and encoding are read as their settings say, and refused with the settings that would read them.
+mod dialects;
 /// Promise 8: personal values planted in every kind of failure are in nothing that it says or leaves.
 mod discretion;
 /// Documents say what is true: their examples are run, their links lead somewhere, their tables are those of the program.

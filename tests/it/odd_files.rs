@@ -55,23 +55,22 @@ fn run(tiny: &Tiny) -> (i32, Value, String) {
 fn a_file_that_cannot_be_read_refuses_the_run_by_what_it_is() {
     let parquet = parquet_of(3);
     let gzip_of_nothing_whole = &zstd::encode_all(GOOD.repeat(50).as_bytes(), 3).unwrap()[..12];
-    let cases: [(&str, &[u8], &str); 25] = [
+    let cases: [(&str, &[u8], &str); 24] = [
         ("a.csv.zip", b"PK\x03\x04\x14\0\0\0\0\0small.csv", "is a zip archive"),
         ("a.csv", b"PK\x03\x04\x14\0\x06\0[Content_Types].xml", "is an Excel workbook (.xlsx)"),
         ("a.csv", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0\0", "is an Excel workbook (.xls)"),
         ("a.csv.bz2", b"BZh91AY&SY\0\0", "is packed by bzip2"),
         ("a.csv.xz", b"\xfd7zXZ\0\0\x04", "is packed by xz"),
-        ("a.csv", &wide("customer_id,ordered_at\n"), "is text in UTF-16"),
-        ("a.csv", &wide("customer_id,ordered_at\n")[2..], "is text in UTF-16"),
+        ("a.csv", &wide("customer_id,ordered_at\n")[2..], "say `encoding: utf-16le`"),
         ("a.csv", b"\xff\xfe\0\0c\0\0\0", "is text in UTF-32"),
         ("a.csv", &parquet, "is a Parquet file"),
         ("a.csv", b"customer_id,ordered_at\0\0\n", "zero bytes"),
-        ("a.csv", b"customer_id;ordered_at;city\nc1;2026-10-01;Bath\n", "2 `;` and 0 commas"),
-        ("a.csv", b"customer_id\tordered_at\nc1\t2026-10-01\n", "1 tabs and 0 commas"),
+        ("a.csv", b"customer_id;ordered_at;city\nc1;2026-10-01;Bath\n", "2 `;` and no `,`: say `csv: {delimiter: ';'}`"),
+        ("a.csv", b"customer_id\tordered_at\nc1\t2026-10-01\n", "1 tab and no `,`: say `csv: {delimiter: \\\"\\\\t\\\"}`"),
         ("a.csv", b"<!DOCTYPE html><html>503</html>", "an HTML page"),
         ("a.csv", b"<?xml version=\"1.0\"?><Error/>", "an XML document"),
         ("a.csv", b"{\"customer_id\": \"c1\"}\n", "looks like JSON"),
-        ("a.csv", b"customer_id,\xffordered_at\n", "no text in UTF-8"),
+        ("a.csv", b"customer_id,\xffordered_at\n", "say `encoding: windows-1252`"),
         ("a.csv", b"\n\r\n\n", "it has no header line"),
         ("a.csv", b"customer_id,\"ordered_at\nc1,2026-10-01\n", "a quote in its header line never closes"),
         ("a.csv.zst", gzip_of_nothing_whole, "breaks off before its first record"),
@@ -116,6 +115,8 @@ fn a_file_is_read_by_what_it_is_and_not_by_its_name() {
         ("a.csv", GOOD.replacen('\n', "\r", 1).into_bytes()),
         ("a.csv", [b"\xef\xbb\xbf".as_slice(), GOOD.replace("customer_id", "\"customer_id\"").as_bytes()].concat()),
         ("part-00000", GOOD.as_bytes().to_vec()),
+        ("a.csv", wide(GOOD)),
+        ("part-00000", wide(GOOD)),
         ("part-00000", gzip(GOOD)),
         ("part-00000", b" {\"customer_id\": \"c1\", \"ordered_at\": \"2026-10-01\"}\n".to_vec()),
         ("part-00000", parquet_of(1)),

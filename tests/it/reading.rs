@@ -53,9 +53,18 @@ impl Outcome {
 
 /// Reads some bytes as an extract of a name.
 pub fn read(name: &str, bytes: &[u8]) -> Result<Outcome, Error> {
+    read_from(store_of(name, bytes))
+}
+
+/// Reads some bytes as an extract of a name, with settings of its source and more keys of the columns `a` and `b`, in the flow style of YAML.
+pub fn read_with(settings: &str, columns: [&str; 2], name: &str, bytes: &[u8]) -> Result<Outcome, Error> {
+    block_on(ingest(&plan_of(settings, columns), store_of(name, bytes)))
+}
+
+fn store_of(name: &str, bytes: &[u8]) -> Arc<dyn ObjectStore> {
     let store = InMemory::new();
     block_on(store.put(&name.into(), PutPayload::from(bytes.to_vec()))).unwrap();
-    read_from(Arc::new(store))
+    Arc::new(store)
 }
 
 /// Reads the extract of a store, on one thread.
@@ -102,27 +111,37 @@ async fn ingest(plan: &Plan, store: Arc<dyn ObjectStore>) -> Result<Outcome, Err
 
 fn plan() -> &'static Plan {
     static PLAN: OnceLock<Plan> = OnceLock::new();
-    PLAN.get_or_init(|| {
-        let folder = tempfile::tempdir().unwrap();
-        let write = |path: &str, text: &str| {
-            let path = folder.path().join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        };
-        write("pipelines/reading.yaml", PIPELINE);
-        write("sql/customers.sql", "-- A customer.\nselect distinct a as customer_id, b from sources.extract\n");
-        let project = config::load(&folder.path().join("pipelines/reading.yaml"), &Environment::new()).unwrap();
-        let values = config::bind(&project, "2030-01-01".parse().unwrap(), &BTreeMap::new()).unwrap();
-        let mut plan = block_on(plan::plan(Arc::new(project), values)).unwrap();
-        // No project may do without an event time; what is tried here is bytes of two columns.
-        let contract = Arc::get_mut(&mut plan.contracts[0]).unwrap();
-        let at = contract.event_time;
-        let column = &mut contract.columns[at];
-        (column.required, column.optional, column.costs_row) = (false, true, false);
-        let fields = contract.schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
-        contract.schema = Arc::new(arrow::datatypes::Schema::new(fields.collect::<Vec<_>>()));
-        plan
-    })
+    PLAN.get_or_init(|| plan_of("", [""; 2]))
+}
+
+/// The plan of a source with more settings, and with more keys of the columns `a` and `b`.
+fn plan_of(settings: &str, columns: [&str; 2]) -> Plan {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| {
+        let path = folder.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    let mut pipeline = PIPELINE.to_owned();
+    for (name, keys) in ["a", "b"].iter().zip(columns).filter(|(_, keys)| !keys.is_empty()) {
+        pipeline = pipeline.replace(&format!("      {name}: {{"), &format!("      {name}: {{{keys}, "));
+    }
+    if !settings.is_empty() {
+        pipeline = pipeline.replace("    event_time: at\n", &format!("    event_time: at\n    <<: {{{settings}}}\n"));
+    }
+    write("pipelines/reading.yaml", &pipeline);
+    write("sql/customers.sql", "-- A customer.\nselect distinct a as customer_id, b from sources.extract\n");
+    let project = config::load(&folder.path().join("pipelines/reading.yaml"), &Environment::new()).unwrap();
+    let values = config::bind(&project, "2030-01-01".parse().unwrap(), &BTreeMap::new()).unwrap();
+    let mut plan = block_on(plan::plan(Arc::new(project), values)).unwrap();
+    // No project may do without an event time; what is tried here is bytes of two columns.
+    let contract = Arc::get_mut(&mut plan.contracts[0]).unwrap();
+    let at = contract.event_time;
+    let column = &mut contract.columns[at];
+    (column.required, column.optional, column.costs_row) = (false, true, false);
+    let fields = contract.schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
+    contract.schema = Arc::new(arrow::datatypes::Schema::new(fields.collect::<Vec<_>>()));
+    plan
 }
 
 /// Replaces an extract of a store after its first read, after its second, and so on: each time its reader must see it.

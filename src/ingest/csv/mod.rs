@@ -1,111 +1,49 @@
-//! CSV extracts (RFC 4180): columns are found by the header's names. A record that does not parse is rejected alone.
+//! CSV extracts: columns are found by the header's names, or by their places. A record that does not parse is rejected alone.
 
+mod advice;
+mod dialect;
+mod escapes;
 mod fields;
+mod header;
 pub mod records;
+mod settings;
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::array::builder::StringBuilder;
 
+pub use self::dialect::Dialect;
 use self::fields::Fields;
+pub use self::header::Opening;
 use self::records::{Standing, records};
+pub use self::settings::CsvSettings;
 use super::column::ContractColumn;
 use super::contract::Contract;
 use super::decoded::Decoded;
-use super::format;
 use super::text::{Block, MAX_RECORD_BYTES, Record, TOO_LONG, UNCLOSED_QUOTE};
-use crate::config::SourceFormat;
-use crate::diagnostic::list;
-use crate::error::{Error, Message, Result};
-use crate::shown as outside;
+use crate::error::{Error, Result};
 
 /// The names of a CSV file's columns, in order.
 #[derive(Debug, Clone)]
 pub struct Header {
-    /// All of the file's columns.
+    /// All of the file's columns, by the names that are kept of rejected records.
     pub names: Vec<String>,
     /// For every column of the contract its place among those that are decoded, if it is.
     decoded: Vec<Option<usize>>,
     /// For every column of the file its place among those that are decoded, if it is.
     wanted: Vec<Option<usize>>,
+    /// For every column of the file the columns of the contract that it is or may be.
+    declared: Vec<Vec<usize>>,
+    /// Columns of the contract that the file names in another case, each with the file's name.
+    pub alike: Vec<(usize, String)>,
+    /// What the file's first records say of its settings.
+    pub advice: Option<String>,
+    settings: CsvSettings,
 }
 
 impl Header {
-    /// Reads the header line and finds in it the contract's columns, of which those are decoded that are needed.
-    ///
-    /// # Errors
-    /// [`Error::Refused`] when the line does not parse, names a column twice or lacks one that must be there.
-    pub fn parse(line: &[u8], contract: &Contract, needed: &[bool], shown: &str) -> Result<Self> {
-        let refused = |what: String| Error::Refused(Message::new(format!("{shown}: {what}")));
-        let fields = fields(line).ok_or_else(|| {
-            let message = Message::new(format!("{shown}: the header line is no text in UTF-8"));
-            Error::Refused(message.hint("save the file as UTF-8; it may be in Windows-1252 or Latin-1, or be no text at all"))
-        })?;
-        let names: Vec<String> = fields.into_iter().map(|name| name.trim().to_owned()).collect();
-        // The line may contain personal data instead of names, so it is not repeated.
-        let mut places: HashMap<&str, usize> = HashMap::with_capacity(names.len());
-        let mut twice = None;
-        for (at, name) in names.iter().enumerate() {
-            // Spreadsheets leave columns without a name behind, which are ignored.
-            let first = *places.entry(name).or_insert(at);
-            if first < at && !name.is_empty() {
-                twice = twice.or(Some(name));
-            }
-        }
-        let found = contract.columns.iter().filter(|column| column.names.iter().any(|name| places.contains_key(name.as_str()))).count();
-        if found == 0 {
-            let wanted: Vec<&str> = contract.columns.iter().map(ContractColumn::in_files).collect();
-            let message = Message::new(format!("{shown}: the first line names none of the contract's columns"));
-            let mut message = message.detail(format!("they are {}", list(&wanted)));
-            message.details.extend(format::guess(line, SourceFormat::Csv));
-            return Err(Error::Refused(
-                message.hint("does the file have a header line? If its columns are named otherwise, say so with `from`"),
-            ));
-        }
-        // A first row may have a word that is a column's name, too.
-        let is_header = found * 2 >= contract.columns.len();
-        if let Some(twice) = twice {
-            return Err(refused(if is_header {
-                format!("the header names `{}` twice", outside::column(twice))
-            } else {
-                "the header names a column twice".to_owned()
-            }));
-        }
-        let mut positions = Vec::new();
-        let mut missing = Vec::new();
-        for column in &contract.columns {
-            let position = column.find(|wanted| places.get(wanted).copied());
-            if position.is_none() && !column.optional {
-                missing.push(column.in_files());
-            }
-            positions.push(position);
-        }
-        if !missing.is_empty() {
-            let there = names.iter().map(String::as_str).collect::<Vec<_>>();
-            let mut message = Message::new(format!("{shown}: the header lacks {}", list(&missing)));
-            message.details.extend(is_header.then(|| format!("it has {}", list(&outside::names(&there)))));
-            message.details.extend(format::key_in_path(shown, &missing));
-            return Err(Error::Refused(
-                message.hint("correct `from` in the contract, or say `optional: true` where a file may lack the column"),
-            ));
-        }
-        contract.refuse_unknown(shown, &names.iter().map(String::as_str).collect::<Vec<_>>())?;
-        let mut wanted = vec![None; names.len()];
-        let mut count = 0;
-        let decode = |(position, needed): (Option<usize>, &bool)| {
-            let place = &mut wanted[position.filter(|_| *needed)?];
-            Some(*place.get_or_insert_with(|| {
-                count += 1;
-                count - 1
-            }))
-        };
-        let decoded = positions.into_iter().zip(needed).map(decode).collect();
-        Ok(Header { names, decoded, wanted })
-    }
-
     /// Decodes a block: all at once if it is clean, and record by record if it is not.
     ///
     /// # Errors
@@ -119,14 +57,17 @@ impl Header {
         let mut good = Vec::with_capacity(block.bytes.len() + 1);
         let mut kept = Vec::new();
         let mut bad = Vec::new();
-        for standing in records(&block.bytes) {
+        for standing in self.records(&block.bytes) {
             let bytes = &block.bytes[standing.start..standing.end];
             let record = Record { bytes: standing.start..standing.end, line: block.first_line + standing.line };
-            match fault(bytes, &standing, self.names.len()) {
+            match self.fault(bytes, &standing) {
                 Some(reason) => bad.push((record, reason)),
                 None => {
+                    if !good.is_empty() {
+                        // A carriage return that is escaped would take a line feed alone with it.
+                        good.extend_from_slice(if self.settings.dialect.escape_outside().is_some() { b"\r\n" } else { b"\n" });
+                    }
                     good.extend_from_slice(bytes);
-                    good.push(b'\n');
                     kept.push(record);
                 }
             }
@@ -147,7 +88,7 @@ impl Header {
         let lines = (memchr::memchr_iter(b'\n', bytes).count() + 1).min(bytes.len() / self.wanted.len().max(1) + 1);
         let count = self.wanted.iter().flatten().count();
         let mut columns: Vec<_> = (0..count).map(|_| StringBuilder::with_capacity(lines, bytes.len() / self.wanted.len())).collect();
-        let mut fields = Fields::of(text);
+        let mut fields = Fields::of(text, &self.settings.dialect, self.settings.trailing_delimiter);
         let mut rows = 0;
         while fields.next_record() {
             let begin = fields.at();
@@ -171,16 +112,44 @@ impl Header {
     /// A record as a JSON object of the columns that the contract names, the values of personal ones left out. None of its values when the
     /// record has not as many fields as the header: then none can be trusted to be its column's.
     pub fn masked(&self, record: &[u8], contract: &Contract) -> String {
-        let fields = fields(record).unwrap_or_default();
+        let mut fields = fields(record, &self.settings.dialect).unwrap_or_default();
+        if self.settings.trailing_delimiter && fields.len() == self.names.len() + 1 {
+            fields.pop_if(|last| last.is_empty());
+        }
         if fields.len() != self.names.len() {
-            let count = records(record).next().map_or(0, |standing| standing.fields);
+            let count = self.records(record).next().map_or(0, |standing| standing.fields);
             return super::remarks::withheld(&format!("{count} fields, {} bytes", record.len()));
         }
-        let declared = self.names.iter().zip(fields).filter_map(|(name, value)| {
-            let shown = super::remarks::shown(contract, name, value.as_str())?;
-            Some((name.clone(), shown))
+        let declared = self.names.iter().zip(&self.declared).zip(fields).filter_map(|((name, declared), value)| {
+            let columns: Vec<&ContractColumn> = declared.iter().map(|column| &contract.columns[*column]).collect();
+            Some((name.clone(), super::remarks::shown_of(contract, &columns, value.as_str())?))
         });
         serde_json::Value::Object(declared.collect()).to_string()
+    }
+
+    /// The records of a block.
+    pub fn records<'a>(&'a self, bytes: &'a [u8]) -> impl Iterator<Item = Standing> + 'a {
+        records(bytes, &self.settings.dialect)
+    }
+
+    /// What is wrong with a record, if something is.
+    fn fault(&self, record: &[u8], standing: &Standing) -> Option<&'static str> {
+        let width = self.wanted.len();
+        if record.len() > MAX_RECORD_BYTES {
+            return Some(TOO_LONG);
+        }
+        if std::str::from_utf8(record).is_err() {
+            return Some(super::remarks::INVALID_UTF8);
+        }
+        if standing.in_quotes {
+            return Some(UNCLOSED_QUOTE);
+        }
+        let is_trailed = self.settings.trailing_delimiter && standing.ends_in_delimiter && standing.fields == width + 1;
+        match (standing.fields - usize::from(is_trailed)).cmp(&width) {
+            Ordering::Equal => None,
+            Ordering::Less => Some("too-few-fields"),
+            Ordering::Greater => Some("too-many-fields"),
+        }
     }
 }
 
@@ -189,28 +158,10 @@ fn without_line_end(record: &[u8]) -> &[u8] {
     record.strip_suffix(b"\r").unwrap_or(record)
 }
 
-/// What is wrong with a record, if something is.
-fn fault(record: &[u8], standing: &Standing, width: usize) -> Option<&'static str> {
-    if record.len() > MAX_RECORD_BYTES {
-        return Some(TOO_LONG);
-    }
-    if std::str::from_utf8(record).is_err() {
-        return Some(super::remarks::INVALID_UTF8);
-    }
-    if standing.in_quotes {
-        return Some(UNCLOSED_QUOTE);
-    }
-    match standing.fields.cmp(&width) {
-        Ordering::Equal => None,
-        Ordering::Less => Some("too-few-fields"),
-        Ordering::Greater => Some("too-many-fields"),
-    }
-}
-
 /// The fields of one record; none when it is no text.
-fn fields(record: &[u8]) -> Option<Vec<String>> {
-    let count = records(record).next()?.fields;
-    let mut fields = Fields::of(std::str::from_utf8(record).ok()?);
+fn fields(record: &[u8], dialect: &Dialect) -> Option<Vec<String>> {
+    let count = records(record, dialect).next()?.fields;
+    let mut fields = Fields::of(std::str::from_utf8(record).ok()?, dialect, false);
     (1..=count).map(|place| fields.next_field(place == count).map(str::to_owned)).collect()
 }
 
@@ -221,10 +172,25 @@ mod tests {
 
     use super::*;
 
+    /// A header of so many columns, all of which are decoded.
+    fn header(width: usize, settings: CsvSettings) -> Header {
+        let names = vec![String::new(); width];
+        let places: Vec<Option<usize>> = (0..width).map(Some).collect();
+        Header {
+            names,
+            decoded: places.clone(),
+            wanted: places,
+            declared: vec![Vec::new(); width],
+            alike: Vec::new(),
+            advice: None,
+            settings,
+        }
+    }
+
     /// The line of every record, with what is wrong with it.
     fn lines_and_faults(text: &str, width: usize) -> Vec<(u64, Option<&'static str>)> {
-        let bytes = text.as_bytes();
-        records(bytes).map(|found| (found.line + 2, fault(&bytes[found.start..found.end], &found, width))).collect()
+        let (bytes, header) = (text.as_bytes(), header(width, CsvSettings::default()));
+        header.records(bytes).map(|found| (found.line + 2, header.fault(&bytes[found.start..found.end], &found))).collect()
     }
 
     #[test]
@@ -239,30 +205,103 @@ mod tests {
     }
 
     fn split(text: &str, width: usize) -> Option<Vec<Vec<String>>> {
-        let names = vec![String::new(); width];
-        let places: Vec<Option<usize>> = (0..width).map(Some).collect();
-        let (columns, rows) = Header { names, decoded: places.clone(), wanted: places }.split(text.as_bytes())?;
+        let (columns, rows) = header(width, CsvSettings::default()).split(text.as_bytes())?;
         let value = |row: usize| columns.iter().map(|column| column.as_string::<i32>().value(row).to_owned()).collect();
         Some((0..rows).map(value).collect())
+    }
+
+    fn settings(delimiter: char, quote: Option<u8>, escape: Option<u8>) -> CsvSettings {
+        CsvSettings { dialect: Dialect { quote, escape, ..Dialect::of(delimiter) }, ..CsvSettings::default() }
+    }
+
+    fn values(columns: &[ArrayRef], rows: usize) -> Vec<Vec<String>> {
+        let value = |row: usize| columns.iter().map(|column| column.as_string::<i32>().value(row).to_owned()).collect();
+        (0..rows).map(value).collect()
     }
 
     proptest! {
         #[test]
         fn fields_are_those_that_were_written(
-            written in (1..4_usize).prop_flat_map(|width| prop::collection::vec(prop::collection::vec("[a,\"\r\n é]{0,4}", width), 1..6)),
-            all_quoted: bool,
+            written in (1..4_usize).prop_flat_map(|width| prop::collection::vec(prop::collection::vec("[a,;\"'\r\n é\t]{0,4}", width), 1..6)),
+            all_quoted: bool, delimiter in prop::sample::select(b",;\t|".to_vec()), quote in prop::sample::select(b"\"'".to_vec()),
         ) {
             let style = if all_quoted { csv::QuoteStyle::Always } else { csv::QuoteStyle::Necessary };
-            let mut writer = csv::WriterBuilder::new().quote_style(style).from_writer(Vec::new());
+            let mut writer = csv::WriterBuilder::new().quote_style(style).delimiter(delimiter).quote(quote).from_writer(Vec::new());
             for record in &written {
                 writer.write_record(record).unwrap();
             }
             let text = String::from_utf8(writer.into_inner().unwrap()).unwrap();
             let width = written[0].len();
-            prop_assert_eq!(split(&text, width), Some(written.clone()));
-            prop_assert_eq!(split(&text, width + 1), None);
-            prop_assert_eq!(lines_and_faults(&text, width).len(), written.len());
+            let settings = settings(char::from(delimiter), Some(quote), None);
+            let split = |width: usize| header(width, settings).split(text.as_bytes()).map(|(columns, rows)| values(&columns, rows));
+            prop_assert_eq!(split(width), Some(written.clone()));
+            prop_assert_eq!(split(width + 1), None);
         }
+
+        /// What is written with escape characters, by the rules that MySQL and Python follow, is read as it was.
+        #[test]
+        fn escaped_fields_are_those_that_were_escaped(
+            written in (1..4_usize).prop_flat_map(|width| prop::collection::vec(prop::collection::vec("(\r\n|[a§,\"\n é\\\\]){1,5}", width), 1..6)),
+            has_quotes: bool, delimiter in prop::sample::select(vec![',', '§']),
+        ) {
+            let mut text = String::new();
+            for record in &written {
+                let field = |field: &String| {
+                    let escaped = |c: char| match c {
+                        '\\' | '"' => format!("\\{c}"),
+                        _ if !has_quotes && (c == delimiter || matches!(c, '\r' | '\n')) => format!("\\{c}"),
+                        _ => c.to_string(),
+                    };
+                    let field: String = field.chars().map(escaped).collect();
+                    if has_quotes { format!("\"{field}\"") } else { field }
+                };
+                text += &record.iter().map(field).collect::<Vec<_>>().join(&delimiter.to_string());
+                text.push('\n');
+            }
+            let settings = settings(delimiter, has_quotes.then_some(b'"'), Some(b'\\'));
+            let found = header(written[0].len(), settings).decode(&block(&text)).unwrap();
+            let columns: Vec<ArrayRef> = found.columns.into_iter().flatten().collect();
+            prop_assert_eq!(values(&columns, found.rows), written);
+        }
+
+        /// In every dialect each record of any text is one row or one reject, and rows that are split together are those that are split singly.
+        #[test]
+        fn every_record_is_a_row_or_a_reject(
+            text in "(\r\n|[a,§\"#\\\\\n\r]){0,30}", dialect in records::tests::dialects(), trailing_delimiter: bool, width in 1..4_usize,
+        ) {
+            let header = header(width, CsvSettings { dialect, trailing_delimiter, ..CsvSettings::default() });
+            let found = header.decode(&block(&text)).unwrap();
+            prop_assert_eq!(found.rows + found.bad.len(), header.records(text.as_bytes()).count());
+            let columns: Vec<ArrayRef> = found.columns.into_iter().flatten().collect();
+            let mut rows = values(&columns, found.rows).into_iter();
+            for record in header.records(text.as_bytes()).map(|record| &text[record.start..record.end]) {
+                let single = fields(record.as_bytes(), &dialect);
+                if let Some(single) = single.filter(|fields| fields.len() == width && !trailing_delimiter) {
+                    prop_assert_eq!(Some(single), rows.next());
+                }
+            }
+        }
+    }
+
+    fn block(text: &str) -> Block {
+        let has_lone_returns = records::lone_returns(text.as_bytes()).next().is_some();
+        Block { bytes: text.as_bytes().to_vec(), first_line: 1, has_lone_returns, json: None }
+    }
+
+    #[test]
+    fn a_record_may_end_with_a_delimiter_if_the_settings_say_so() {
+        let trailed = header(2, CsvSettings { trailing_delimiter: true, ..CsvSettings::default() });
+        let found = trailed.decode(&block("a,b,\nc,\"d\"\ne,\"f\",\r\ng,,\nh,i,\"\"\nj,\nk,l,")).unwrap();
+        let columns: Vec<ArrayRef> = found.columns.into_iter().flatten().collect();
+        assert_eq!(values(&columns, found.rows), [["a", "b"], ["c", "d"], ["e", "f"], ["g", ""], ["j", ""], ["k", "l"]]);
+        assert_eq!(found.bad.iter().map(|(record, reason)| (record.line, *reason)).collect::<Vec<_>>(), [(5, "too-many-fields")]);
+    }
+
+    #[test]
+    fn backslashes_stand_for_what_their_writers_mean() {
+        let read = |text: &str, quote| fields(text.as_bytes(), &settings(',', quote, Some(b'\\')).dialect).unwrap();
+        assert_eq!(read(r#""C:\new","a\"b",\N,x\"y,c:\\d"#, Some(b'"')), [r"C:\new", "a\"b", r"\N", "x\"y", r"c:\d"]);
+        assert_eq!(read("\\N,a\\tb\\,c,\\\\n,\\\"", None), [r"\N", "a\tb,c", r"\n", "\""]);
     }
 
     #[test]

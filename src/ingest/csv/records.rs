@@ -1,22 +1,34 @@
 //! Where the records of a CSV text begin and end (RFC 4180, and as Python's `csv` module reads what RFC 4180 leaves open).
 //!
-//! - A line ends with LF, CR or both. A record ends with a line, unless it is in quotes there; blank lines are no records.
-//! - A quote opens at a field's beginning and nowhere else. It closes with the next quote that is not doubled; what stands between that one
-//!   and the field's end belongs to the field.
+//! - A line ends with LF, CR or both. A record ends with a line, unless it is in quotes there; blank lines are no records, nor are lines
+//!   that begin with the comment character where a record would.
+//! - A quote opens at a field's beginning and nowhere else. It closes with the next quote that is neither doubled nor escaped; what stands
+//!   between that one and the field's end belongs to the field.
+//! - Within quotes, and anywhere if the dialect has no quotes, the character after the escape character neither closes nor ends anything.
 //! - A quote that never closes, up to the end of the file, makes its record bad, and reading goes on with the line after it. Whatever quotes
-//!   follow it in the file are doubled, or one of them would have closed it; so none of them is left open at the end of a line, and the file
-//!   has no second such quote.
+//!   follow it in the file are doubled or escaped, or one of them would have closed it; so none of them is left open at the end of a line,
+//!   and the file has no second such quote.
 //!
-//! [`Machine`] is this for one byte after the other; [`scan`] is the same for a whole text, and looks at quotes and line ends alone.
+//! [`Machine`] is this for one byte after the other; [`scan`] is the same for a whole text, and looks at special characters alone.
+
+use super::Dialect;
 
 /// Where in a record a byte stands.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum State {
     #[default]
+    RecordStart,
     FieldStart,
     Plain,
+    /// Behind an escape character outside of quotes.
+    Escaped,
+    /// Behind a CR that is escaped, with whose LF it is one line end.
+    EscapedReturn,
     Quoted,
+    /// Behind an escape character within quotes.
+    EscapedInQuotes,
     QuoteInQuoted,
+    Comment,
 }
 
 /// What a byte is.
@@ -26,55 +38,118 @@ pub enum Mark {
     Text,
     /// The opening quote of a field.
     Opening,
-    /// A comma between two fields.
-    Comma,
-    /// The end of a record: LF or CR.
+    /// The last byte of what separates two fields.
+    Delimiter,
+    /// A part of a comment.
+    Comment,
+    /// The end of a record or of a comment: LF or CR.
     End,
     /// The LF of a line end that its CR began.
     SecondOfEnd,
 }
 
 /// Reads a text byte by byte.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Clone)]
 pub struct Machine {
+    dialect: Dialect,
     state: State,
     after_return: bool,
+    /// How many bytes of a delimiter have been seen.
+    matched: usize,
+    /// The bytes that may end a field without quotes, or are more than a part of it.
+    special: [u8; 4],
 }
 
 impl Machine {
+    /// A machine at the beginning of a record.
+    pub fn of(dialect: &Dialect) -> Self {
+        let delimiter = dialect.delimiter()[0];
+        let special = [b'\n', b'\r', delimiter, dialect.escape_outside().unwrap_or(delimiter)];
+        Machine { dialect: *dialect, state: State::default(), after_return: false, matched: 0, special }
+    }
+
     /// Takes a byte.
     #[inline]
     pub fn step(&mut self, byte: u8) -> Mark {
-        let after_return = std::mem::take(&mut self.after_return);
-        let (state, mark) = match (self.state, byte) {
-            (State::Quoted, b'"') => (State::QuoteInQuoted, Mark::Text),
-            (State::Quoted, _) | (State::QuoteInQuoted, b'"') => (State::Quoted, Mark::Text),
-            (State::FieldStart, b'"') => (State::Quoted, Mark::Opening),
-            (State::FieldStart, b'\n') if after_return => (State::FieldStart, Mark::SecondOfEnd),
-            (_, b'\n' | b'\r') => {
-                self.after_return = byte == b'\r';
-                (State::FieldStart, Mark::End)
-            }
-            (_, b',') => (State::FieldStart, Mark::Comma),
-            _ => (State::Plain, Mark::Text),
+        let is_plain = match self.state {
+            State::Plain => self.matched == 0 && !self.special.contains(&byte),
+            State::Quoted => Some(byte) != self.dialect.quote && Some(byte) != self.dialect.escape,
+            _ => false,
         };
+        if is_plain { Mark::Text } else { self.change(byte) }
+    }
+
+    /// Takes a byte that may be more than a part of a field.
+    fn change(&mut self, byte: u8) -> Mark {
+        let after_return = std::mem::take(&mut self.after_return);
+        let is = |wanted: Option<u8>| wanted == Some(byte);
+        let (state, mark) = match self.state {
+            State::Quoted if is(self.dialect.quote) => (State::QuoteInQuoted, Mark::Text),
+            State::Quoted if is(self.dialect.escape) => (State::EscapedInQuotes, Mark::Text),
+            State::Quoted | State::EscapedInQuotes => (State::Quoted, Mark::Text),
+            State::QuoteInQuoted if is(self.dialect.quote) => (State::Quoted, Mark::Text),
+            State::Escaped => (if byte == b'\r' { State::EscapedReturn } else { State::Plain }, Mark::Text),
+            State::EscapedReturn if byte == b'\n' => (State::Plain, Mark::Text),
+            State::RecordStart if byte == b'\n' && after_return => (State::RecordStart, Mark::SecondOfEnd),
+            _ if matches!(byte, b'\n' | b'\r') => {
+                self.after_return = byte == b'\r';
+                (State::RecordStart, Mark::End)
+            }
+            State::Comment => (State::Comment, Mark::Comment),
+            State::RecordStart if is(self.dialect.comment) => (State::Comment, Mark::Comment),
+            State::RecordStart | State::FieldStart if is(self.dialect.quote) => (State::Quoted, Mark::Opening),
+            _ if is(self.dialect.escape_outside()) => (State::Escaped, Mark::Text),
+            _ => return self.outside(byte),
+        };
+        self.matched = 0;
         self.state = state;
         mark
     }
 
-    /// Takes bytes of which none is a quote or a line end.
+    /// Takes a byte that is a part of a field or of a delimiter.
+    #[inline]
+    fn outside(&mut self, byte: u8) -> Mark {
+        let delimiter = self.dialect.delimiter();
+        self.matched = match self.matched {
+            matched if delimiter[matched] == byte => matched + 1,
+            // The first byte of a character is none of its others.
+            _ => usize::from(delimiter[0] == byte),
+        };
+        if self.matched == delimiter.len() {
+            (self.matched, self.state) = (0, State::FieldStart);
+            return Mark::Delimiter;
+        }
+        self.state = State::Plain;
+        Mark::Text
+    }
+
+    /// Whether [`Machine::skip`] takes many bytes as quickly as a few.
+    pub fn is_quick(&self) -> bool {
+        self.dialect.escape.is_none() && self.dialect.comment.is_none()
+    }
+
+    /// Takes bytes of which none is a quote or a line end, behind the beginning of a text.
     pub fn skip(&mut self, plain: &[u8]) {
-        if let Some(last) = plain.last() {
-            self.after_return = false;
+        let skipped = if self.is_quick() { plain.len().saturating_sub(self.dialect.delimiter().len()) } else { 0 };
+        if skipped > 0 {
+            (self.after_return, self.matched) = (false, 0);
             if self.state != State::Quoted {
-                self.state = if *last == b',' { State::FieldStart } else { State::Plain };
+                self.state = State::Plain;
             }
+        }
+        for &byte in &plain[skipped..] {
+            self.step(byte);
         }
     }
 
     /// Whether the text may not end here, because a quote is open.
     pub fn is_in_quotes(&self) -> bool {
-        self.state == State::Quoted
+        matches!(self.state, State::Quoted | State::EscapedInQuotes)
+    }
+
+    /// Whether it is in a line that is no record.
+    pub fn is_in_comment(&self) -> bool {
+        self.state == State::Comment
     }
 }
 
@@ -87,39 +162,84 @@ pub struct Scanned {
     pub open_quote: Option<usize>,
 }
 
+/// What the bytes behind it are not read as usual for.
+enum Special {
+    Quote(usize),
+    Escape(usize),
+    Comment(usize),
+}
+
 /// Looks for the last record end of a text, and whether a quote is open at its end.
-pub fn scan(bytes: &[u8]) -> Scanned {
+pub fn scan(bytes: &[u8], dialect: &Dialect) -> Scanned {
     let mut scanned = Scanned::default();
     let mut start = 0;
     loop {
-        let opening = next_opening(bytes, start);
-        let outside = &bytes[start..opening.unwrap_or(bytes.len())];
-        if let Some(end) = memchr::memrchr2(b'\n', b'\r', outside) {
+        let special = next_special(bytes, start, dialect);
+        let end = match special {
+            None => bytes.len(),
+            Some(Special::Quote(at) | Special::Escape(at) | Special::Comment(at)) => at,
+        };
+        if let Some(end) = memchr::memrchr2(b'\n', b'\r', &bytes[start..end]) {
             scanned.last_end = Some(start + end + 1);
         }
-        let Some(opening) = opening else { return scanned };
-        match closing(bytes, opening) {
-            Some(closing) => start = closing + 1,
-            None => return Scanned { open_quote: Some(opening), ..scanned },
-        }
+        start = match special {
+            None => return scanned,
+            Some(Special::Quote(opening)) => match closing(bytes, opening, dialect) {
+                Some(closing) => closing + 1,
+                None => return Scanned { open_quote: Some(opening), ..scanned },
+            },
+            Some(Special::Escape(at)) => (at + 1 + escaped_bytes(&bytes[at + 1..])).min(bytes.len()),
+            Some(Special::Comment(at)) => match memchr::memchr2(b'\n', b'\r', &bytes[at..]) {
+                Some(length) => at + length,
+                None => return scanned,
+            },
+        };
     }
 }
 
-/// The next quote that opens a field, when none is open at the start.
-fn next_opening(bytes: &[u8], start: usize) -> Option<usize> {
-    let opens = |at: &usize| *at == 0 || matches!(bytes[at - 1], b',' | b'\n' | b'\r');
-    memchr::memchr_iter(b'"', &bytes[start..]).map(|at| start + at).find(opens)
+/// How many of the bytes behind an escape character are escaped, of which there may be none.
+pub fn escaped_bytes(behind: &[u8]) -> usize {
+    if behind.starts_with(b"\r\n") { 2 } else { 1 }
+}
+
+/// The next quote that opens a field, escape character that counts, or comment, when none of them has begun at the start. What stands
+/// before the start is not the end of a record, unless nothing does.
+fn next_special(bytes: &[u8], start: usize, dialect: &Dialect) -> Option<Special> {
+    let is_line_end = |at: usize| matches!(bytes[at], b'\n' | b'\r');
+    let begins_record = |at: usize| at == 0 || (at > start && is_line_end(at - 1));
+    let opens = |at: usize| at == 0 || is_line_end(at - 1) || bytes[..at].ends_with(dialect.delimiter());
+    let special = |at: usize| match Some(bytes[at]) {
+        byte if byte == dialect.comment => begins_record(at).then_some(Special::Comment(at)),
+        byte if byte == dialect.quote => opens(at).then_some(Special::Quote(at)),
+        _ => Some(Special::Escape(at)),
+    };
+    let rest = &bytes[start..];
+    match (dialect.quote.or(dialect.escape), dialect.comment) {
+        (Some(one), Some(other)) => memchr::memchr2_iter(one, other, rest).find_map(|at| special(start + at)),
+        (Some(one), None) | (None, Some(one)) => memchr::memchr_iter(one, rest).find_map(|at| special(start + at)),
+        (None, None) => None,
+    }
 }
 
 /// The quote that closes one.
-fn closing(bytes: &[u8], opening: usize) -> Option<usize> {
+fn closing(bytes: &[u8], opening: usize, dialect: &Dialect) -> Option<usize> {
     let mut at = opening + 1;
     loop {
-        at += memchr::memchr(b'"', bytes.get(at..)?)?;
-        if bytes.get(at + 1) != Some(&b'"') {
+        at += next_in_quotes(bytes.get(at..)?, dialect)?;
+        let is_escape = Some(bytes[at]) == dialect.escape;
+        if !is_escape && bytes.get(at + 1) != dialect.quote.as_ref() {
             return Some(at);
         }
         at += 2;
+    }
+}
+
+/// The next quote or escape character of a text that begins within quotes.
+#[inline]
+pub fn next_in_quotes(bytes: &[u8], dialect: &Dialect) -> Option<usize> {
+    match dialect.escape {
+        Some(escape) => memchr::memchr2(dialect.quote?, escape, bytes),
+        None => memchr::memchr(dialect.quote?, bytes),
     }
 }
 
@@ -146,18 +266,21 @@ pub struct Standing {
     pub line: u64,
     /// How many fields it has.
     pub fields: usize,
+    /// Whether the last of them is empty and has no quotes.
+    pub ends_in_delimiter: bool,
     /// Whether a quote is open at its end, which then is that of the text.
     pub in_quotes: bool,
 }
 
-/// The records of a text that begins with one, in one pass; blank lines are left out.
-pub fn records(bytes: &[u8]) -> Records<'_> {
-    Records { bytes, at: 0, line: 0 }
+/// The records of a text that begins with one, in one pass; blank lines and comments are left out.
+pub fn records<'a>(bytes: &'a [u8], dialect: &'a Dialect) -> Records<'a> {
+    Records { bytes, dialect, at: 0, line: 0 }
 }
 
 /// Goes over the records of a text.
 pub struct Records<'a> {
     bytes: &'a [u8],
+    dialect: &'a Dialect,
     at: usize,
     line: u64,
 }
@@ -167,24 +290,26 @@ impl Iterator for Records<'_> {
 
     fn next(&mut self) -> Option<Standing> {
         while self.at < self.bytes.len() {
-            let mut record = Standing { start: self.at, end: self.bytes.len(), next: 0, line: self.line, fields: 1, in_quotes: false };
-            let (mut machine, mut after_return, mut ended) = (Machine::default(), false, false);
+            let (start, line) = (self.at, self.line);
+            let (mut machine, mut after_return, mut ended) = (Machine::of(self.dialect), false, false);
+            let (mut end, mut fields, mut last) = (self.bytes.len(), 1, Mark::Text);
             while let Some(&byte) = self.bytes.get(self.at).filter(|_| !ended) {
                 // Within quotes too a CR and its LF are one line end.
                 self.line += u64::from(byte == b'\r' || (byte == b'\n' && !after_return));
                 after_return = byte == b'\r';
                 match machine.step(byte) {
-                    Mark::Comma => record.fields += 1,
-                    Mark::End => (record.end, ended) = (self.at, true),
-                    Mark::Text | Mark::Opening | Mark::SecondOfEnd => {}
+                    Mark::End => (end, ended) = (self.at, true),
+                    mark => {
+                        fields += usize::from(mark == Mark::Delimiter);
+                        last = mark;
+                    }
                 }
                 self.at += 1;
             }
             self.at += usize::from(ended && after_return && self.bytes.get(self.at) == Some(&b'\n'));
-            record.next = self.at;
-            record.in_quotes = machine.is_in_quotes();
-            if record.end > record.start {
-                return Some(record);
+            if end > start && last != Mark::Comment {
+                let (ends_in_delimiter, in_quotes) = (last == Mark::Delimiter, machine.is_in_quotes());
+                return Some(Standing { start, end, next: self.at, line, fields, ends_in_delimiter, in_quotes });
             }
         }
         None
@@ -192,14 +317,36 @@ impl Iterator for Records<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
+    const PLAIN: Dialect = Dialect::of(',');
+
     fn texts(text: &str) -> Vec<(&str, u64, usize)> {
-        records(text.as_bytes()).map(|record| (&text[record.start..record.end], record.line, record.fields)).collect()
+        texts_of(text, &PLAIN)
     }
+
+    fn texts_of<'a>(text: &'a str, dialect: &Dialect) -> Vec<(&'a str, u64, usize)> {
+        records(text.as_bytes(), dialect).map(|record| (&text[record.start..record.end], record.line, record.fields)).collect()
+    }
+
+    /// Dialects whose special characters are among those of [`TEXT`].
+    pub fn dialects() -> impl Strategy<Value = Dialect> {
+        let delimiter = prop::sample::select(vec![',', '§', '\t']);
+        let quote = prop::sample::select(vec![Some(b'"'), Some(b'\''), None]);
+        let escape = prop::sample::select(vec![None, Some(b'\\')]);
+        let comment = prop::sample::select(vec![None, Some(b'#')]);
+        (delimiter, quote, escape, comment).prop_map(|(delimiter, quote, escape, comment)| Dialect {
+            quote,
+            escape,
+            comment,
+            ..Dialect::of(delimiter)
+        })
+    }
+
+    const TEXT: &str = "(\r\n|[a,§Â\t\"'#\\\\\n\r]){0,24}";
 
     #[test]
     fn lines_end_in_every_way() {
@@ -213,32 +360,66 @@ mod tests {
         assert_eq!(texts("a\"b,\"c,\"\"\n\"d,e\nf"), [("a\"b,\"c,\"\"\n\"d,e", 0, 3), ("f", 2, 1)]);
     }
 
+    #[test]
+    fn comments_and_escapes_end_no_records() {
+        let comments = Dialect { comment: Some(b'#'), ..PLAIN };
+        assert_eq!(texts_of("# it's \"x\na,#b\r\n#\n\"x\n# y\",2\n#", &comments), [("a,#b", 1, 2), ("\"x\n# y\",2", 3, 2)]);
+        let escapes = Dialect { escape: Some(b'\\'), ..PLAIN };
+        assert_eq!(texts_of("\"a\\\"\n\",b\nc", &escapes), [("\"a\\\"\n\",b", 0, 2), ("c", 2, 1)]);
+        let no_quotes = Dialect { quote: None, ..escapes };
+        assert_eq!(texts_of("\"a\\,b,c\\\nd\ne\\\r\nf", &no_quotes), [("\"a\\,b,c\\\nd", 0, 2), ("e\\\r\nf", 2, 1)]);
+    }
+
+    #[test]
+    fn a_delimiter_may_have_several_bytes() {
+        assert_eq!(texts_of("Â§\"b§\nc\"§d\n§", &Dialect::of('§')), [("Â§\"b§\nc\"§d", 0, 3), ("§", 2, 2)]);
+    }
+
     proptest! {
         #[test]
-        fn a_scan_is_the_machine(text in "[a,\"\n\r]{0,24}") {
+        fn a_scan_is_the_machine(text in TEXT, dialect in dialects()) {
             let bytes = text.as_bytes();
-            let mut machine = Machine::default();
+            let mut machine = Machine::of(&dialect);
             let mut expected = Scanned::default();
             let mut opened = 0;
             for (at, &byte) in bytes.iter().enumerate() {
                 match machine.step(byte) {
                     Mark::Opening => opened = at,
                     Mark::End | Mark::SecondOfEnd => expected.last_end = Some(at + 1),
-                    Mark::Text | Mark::Comma => {}
+                    Mark::Text | Mark::Delimiter | Mark::Comment => {}
                 }
             }
             expected.open_quote = machine.is_in_quotes().then_some(opened);
-            prop_assert_eq!(scan(bytes), expected);
-            prop_assert_eq!(records(bytes).last().is_some_and(|record| record.in_quotes), machine.is_in_quotes());
+            prop_assert_eq!(scan(bytes, &dialect), expected);
+            prop_assert_eq!(records(bytes, &dialect).last().is_some_and(|record| record.in_quotes), machine.is_in_quotes());
         }
 
         #[test]
-        fn no_quote_is_left_open_after_one_that_never_closes(text in "[a,\"\n]{0,24}") {
-            let Some(opening) = scan(text.as_bytes()).open_quote else { return Ok(()) };
+        fn skipping_is_stepping(text in TEXT, dialect in dialects()) {
+            let (mut one, mut other) = (Machine::of(&dialect), Machine::of(&dialect));
+            let is_special = |byte: u8| Some(byte) == dialect.quote || matches!(byte, b'\n' | b'\r');
+            for run in text.as_bytes().chunk_by(|one, other| is_special(*one) == is_special(*other)) {
+                if is_special(run[0]) {
+                    run.iter().for_each(|byte| {
+                        other.step(*byte);
+                    });
+                } else {
+                    other.skip(run);
+                }
+                run.iter().for_each(|byte| {
+                    one.step(*byte);
+                });
+                prop_assert_eq!((one.state, one.is_in_quotes()), (other.state, other.is_in_quotes()));
+            }
+        }
+
+        #[test]
+        fn no_quote_is_left_open_after_one_that_never_closes(text in "[a,\"#\\\\\n]{0,24}", dialect in dialects()) {
+            let Some(opening) = scan(text.as_bytes(), &dialect).open_quote else { return Ok(()) };
             let Some(end) = text[opening..].find('\n') else { return Ok(()) };
             let rest = &text.as_bytes()[opening + end + 1..];
-            prop_assert_eq!(scan(rest).open_quote, None);
-            for record in records(rest) {
+            prop_assert_eq!(scan(rest, &dialect).open_quote, None);
+            for record in records(rest, &dialect) {
                 prop_assert_eq!(line_ends(&rest[record.start..record.end]), 0);
             }
         }

@@ -27,6 +27,7 @@ use super::column::ContractColumn;
 use super::contract::Contract;
 use super::extract::of_file;
 use super::format;
+use super::names;
 use super::nested::NESTED;
 use super::nested::leaves::Misfit;
 use super::text::Blocks;
@@ -109,6 +110,13 @@ impl RowGroup {
         u64::try_from(self.footer.metadata().row_group(self.index).num_rows()).unwrap_or_default()
     }
 
+    /// Columns of the contract that the file names in another case, each with the file's name.
+    pub fn read_as<'a>(&'a self, contract: &'a Contract) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let fields = self.footer.schema().fields();
+        let named = contract.columns.iter().zip(self.positions.iter()).filter_map(|(column, at)| Some((column, fields[(*at)?].name())));
+        named.filter(|(column, name)| !column.names.contains(name)).map(|(column, name)| (column.name.as_str(), name.as_str()))
+    }
+
     /// The bytes of the file that columns of the contract take, as it says.
     pub fn bytes_of(&self, columns: &[usize]) -> u64 {
         let mut leaves: Vec<usize> = columns.iter().filter_map(|&column| self.footer.leaf_of(self.positions[column]?)).collect();
@@ -182,8 +190,9 @@ pub async fn row_groups(files: &[File], contract: &Contract, memory: Option<&Res
 
 /// What a file is that is no Parquet, told from its first bytes.
 async fn instead(file: &File) -> Option<Error> {
-    let head = Blocks::first_bytes(file).await.ok().filter(|head| !head.is_empty() && format::of_head(head) != SourceFormat::Parquet)?;
-    let what = match (format::foreign(&head), format::of_head(&head)) {
+    let looked = Blocks::first_bytes(file, None).await.ok();
+    let (head, foreign) = looked.filter(|(head, _)| !head.is_empty() && format::of_head(head) != SourceFormat::Parquet)?;
+    let what = match (foreign, format::of_head(&head)) {
         (Some((what, _)), _) => what,
         (None, SourceFormat::Ndjson) => "text that looks like NDJSON",
         (None, _) => "text, perhaps CSV",
@@ -310,8 +319,12 @@ fn split(file: &File, footer: Footer, contract: &Contract) -> Result<Vec<RowGrou
     }
     let each = EachList::find(contract, footer.schema()).map_err(|misfit| no_list(file, contract, misfit))?;
     let (mut positions, mut nested) = (Vec::with_capacity(contract.columns.len()), Vec::with_capacity(contract.columns.len()));
-    for column in &contract.columns {
-        let (position, places) = match nested::find(column, |name| places.get(name).map(|(at, _)| *at), each.as_ref(), footer.schema()) {
+    let of_file = |column: &ContractColumn| !column.ways.iter().any(Way::is_of_element);
+    let names::Found { places: found, alike } = names::find(&contract.columns, &names, &file.shown, of_file)?;
+    for (at, column) in contract.columns.iter().enumerate() {
+        let in_another_case = found[at].filter(|_| alike.contains(&at));
+        let position = |name: &str| places.get(name).map(|(at, _)| *at).or(in_another_case);
+        let (position, places) = match nested::find(column, position, each.as_ref(), footer.schema()) {
             Where::Flat(at) => (Some(at), None),
             Where::Nested(places) => (None, Some(places)),
             Where::Nowhere => (None, None),
@@ -330,7 +343,9 @@ fn split(file: &File, footer: Footer, contract: &Contract) -> Result<Vec<RowGrou
         let message = Message::new(format!("{} has two columns called `{twice}`", file.shown));
         return Err(Error::Refused(message.hint("have the file exported with one of them, or with names of their own")));
     }
-    contract.refuse_unknown(&file.shown, &names)?;
+    let read_as: Vec<usize> = alike.iter().filter_map(|column| positions[*column]).collect();
+    let others: Vec<&str> = names.iter().enumerate().filter(|(at, _)| !read_as.contains(at)).map(|(_, name)| *name).collect();
+    contract.refuse_unknown(&file.shown, &others)?;
     refuse_misfits(file, &footer, contract, &positions, &nested)?;
     let (file, footer, positions, nested) = (Arc::new(file.clone()), Arc::new(footer), Arc::new(positions), Arc::new(nested));
     let mut first_row = 1_u64;

@@ -1,11 +1,14 @@
 //! A record that is too long for memory: finds its end, and the place to continue from if a quote in it never closes.
 
+use super::Division;
 use crate::ingest::csv::records::{Machine, Mark};
 
 /// Such a record, while it is gone over.
 pub struct Long {
     /// How quotes stand; none where lines are records.
     machine: Option<Machine>,
+    /// The quote, if there is one.
+    quote: Option<u8>,
     /// The place behind what has been seen.
     offset: u64,
     line: u64,
@@ -13,6 +16,8 @@ pub struct Long {
     /// Whether the record has ended with a carriage return, which a line feed may follow.
     returned: bool,
     whole: bool,
+    /// Whether it is a comment, and no record.
+    is_comment: bool,
     /// Whether a quote has been opened, and no line has ended since.
     on_line_of_quote: bool,
     /// The place and the line behind the line on which the last quote opened.
@@ -21,14 +26,16 @@ pub struct Long {
 
 impl Long {
     /// Begins at the beginning of a record.
-    pub fn begin(is_csv: bool, offset: u64, line: u64) -> Self {
+    pub fn begin(division: Division, offset: u64, line: u64) -> Self {
         Long {
-            machine: is_csv.then(Machine::default),
+            machine: if let Division::Csv(dialect) = &division { Some(Machine::of(dialect)) } else { None },
+            quote: if let Division::Csv(dialect) = &division { dialect.quote } else { None },
             offset,
             line,
             after_return: false,
             returned: false,
             whole: false,
+            is_comment: false,
             on_line_of_quote: false,
             after_quote: None,
         }
@@ -40,13 +47,14 @@ impl Long {
         let mut at = 0;
         let mut end = None;
         while at < text.len() && end.is_none() {
-            let plain = memchr::memchr3(b'"', b'\n', b'\r', &text[at..]).unwrap_or(text.len() - at);
+            let plain = memchr::memchr3(self.quote.unwrap_or(b'\n'), b'\n', b'\r', &text[at..]).unwrap_or(text.len() - at);
             if self.returned {
                 // The record has ended; a line feed here is a part of its line end.
                 end = Some(at + usize::from(text[at] == b'\n'));
             } else if plain > 0 {
                 self.end_line_of_quote(at as u64);
                 machine.skip(&text[at..at + plain]);
+                self.is_comment |= machine.is_in_comment();
                 self.after_return = false;
                 at += plain;
             } else {
@@ -93,6 +101,11 @@ impl Long {
         self.line += u64::from(self.whole);
         self.offset += end.unwrap_or(text.len()) as u64;
         end
+    }
+
+    /// Whether it is a comment.
+    pub fn is_comment(&self) -> bool {
+        self.is_comment
     }
 
     /// Whether its line end has been seen.
