@@ -182,9 +182,10 @@ impl<'a> Checker<'a> {
         // Values from the environment may be secrets, so messages show the text of the file instead.
         let told = format!("`{text}`");
         if is_type(first) {
-            let is_wrong = match first["format"] == DECLARED_TYPE {
-                true => resolved.parse::<DeclaredType>().is_err(),
-                false => resolved.parse::<ColumnType>().is_err(),
+            let is_wrong = if first["format"] == DECLARED_TYPE {
+                resolved.parse::<DeclaredType>().is_err()
+            } else {
+                resolved.parse::<ColumnType>().is_err()
             };
             if is_wrong {
                 let problem = Diagnostic::error("unknown-type", format!("{told} is not a type"));

@@ -63,7 +63,7 @@ impl Place {
         let array = Arc::clone(records.columns().get(at).ok_or_else(misfit)?);
         let rows = match (self.rows, records.nulls()) {
             (rows, None) => rows,
-            (Some(rows), Some(nulls)) => Some(rows.into_iter().map(|row| row.filter(|row| nulls.is_valid(*row as usize))).collect()),
+            (Some(rows), Some(nulls)) => Some(rows.into_iter().map(|row| row.filter(|row| nulls.is_valid(index(*row)))).collect()),
             (None, Some(nulls)) => Some(nulls.iter().enumerate().map(|(row, is_there)| is_there.then_some(row as u64)).collect()),
         };
         Ok(Place { array, rows, faults: self.faults })
@@ -118,7 +118,7 @@ impl Place {
 
     fn row(&self, row: usize) -> Option<usize> {
         match &self.rows {
-            Some(rows) => rows[row].map(|row| row as usize),
+            Some(rows) => rows[row].map(index),
             None => Some(row),
         }
     }
@@ -171,7 +171,7 @@ pub struct Lists {
 impl Lists {
     /// The lists of an array; none when it has none.
     pub fn of(array: &ArrayRef) -> Option<Self> {
-        let pairs = |offsets: &[i32]| offsets.windows(2).map(|pair| (pair[0] as usize, pair[1] as usize)).collect();
+        let pairs = |offsets: &[i32]| offsets.windows(2).map(|pair| (index(pair[0]), index(pair[1]))).collect();
         let (values, ranges) = match array.data_type() {
             DataType::List(_) => (Arc::clone(array.as_list::<i32>().values()), pairs(array.as_list::<i32>().value_offsets())),
             DataType::LargeList(_) => {
@@ -243,6 +243,14 @@ impl Elements {
     pub fn of_rows(&self, rows: &ArrayRef, first: usize, count: usize) -> Result<ArrayRef, ArrowError> {
         take(rows, &UInt32Array::from(self.parents[first..first + count].to_vec()), None)
     }
+}
+
+/// A place in an array.
+fn index<T>(place: T) -> usize
+where
+    usize: TryFrom<T>,
+{
+    usize::try_from(place).unwrap_or_default()
 }
 
 fn misfit() -> ArrowError {

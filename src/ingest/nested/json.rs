@@ -177,7 +177,9 @@ impl<'a> Walker<'a> {
             let value = self.value();
             if let Some((last, others)) = paths.places.split_last() {
                 let read = Found::of(value);
-                others.iter().for_each(|place| found[*place] = read.clone());
+                for place in others {
+                    found[*place] = read.clone();
+                }
                 found[*last] = read;
             }
             if !paths.is_leaf() {

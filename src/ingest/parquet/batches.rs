@@ -214,7 +214,7 @@ impl Batches {
     /// Counts what the nested values of a batch take, of which nobody knows before how many a row has.
     fn hold_nested(&self, batch: &RecordBatch) -> Result<()> {
         let nested = batch.columns().iter().filter(|array| array.data_type().is_nested());
-        let bytes: usize = nested.map(|array| array.get_array_memory_size()).sum();
+        let bytes: usize = nested.map(Array::get_array_memory_size).sum();
         let held = if bytes == 0 { Ok(()) } else { self.nested_memory.reach(bytes) };
         held.map_err(|error| failed(&format!("nested values of row group {} of {}", self.group.index + 1, self.file.shown), &error))
     }
