@@ -119,7 +119,12 @@ pub async fn run(project: &Arc<Project>, filters: &Filters, text_encoding: TextE
 
 impl Outcome {
     fn is_empty(&self) -> bool {
-        self.results.is_empty() && self.skipped.is_empty() && self.problems.is_empty() && self.failures.is_empty()
+        self.is_without_results() && self.skipped.is_empty() && self.problems.is_empty()
+    }
+
+    /// Whether no case was run.
+    pub fn is_without_results(&self) -> bool {
+        self.results.is_empty() && self.failures.is_empty()
     }
 
     /// How many cases did not come out as they should.

@@ -30,6 +30,9 @@ pub fn command(arguments: TestArguments, environment: &Environment, terminal: &T
     let watched = doing.clone();
     let run = move |runtime: &Handle| runtime.block_on(cases::run(&project, &filters, text_encoding, &watched));
     let outcome = within(arguments.timeout, 2, &doing, run)?;
+    if outcome.is_without_results() && !outcome.problems.is_empty() {
+        return Err(Error::Project(in_order(outcome.problems)));
+    }
     let status = if outcome.passed() { ExitStatus::Success } else { ExitStatus::Project };
     terminal.give(|| lines(&outcome), || document(&outcome, status))?;
     if !outcome.problems.is_empty() {

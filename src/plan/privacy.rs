@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion::common::TableReference;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{LogicalPlan, UNNAMED_TABLE};
 
 use crate::config::Pipeline;
 use crate::engine::{self, ColumnPrivacy, Privacy};
-use crate::graph::{EDGES, SOURCES, Signature};
+use crate::graph::{EDGES, REFERENCE, SOURCES, Signature};
 use crate::ingest::Contract;
 
 /// The columns of identifiers of the edges, each with the column of its type.
@@ -82,9 +82,14 @@ impl PersonalColumns {
         self.names.contains(column)
     }
 
-    /// What is known of a column of a table. A table that is not known has no personal columns.
+    /// What is known of a column of a table. A table that nothing is known of is personal, unless the pipeline file holds it or the query
+    /// itself makes it.
     pub fn column(&self, table: &TableReference, column: &str) -> ColumnPrivacy {
-        let known = self.tables.get(&table.to_string()).and_then(|columns| columns.get(column));
-        known.cloned().unwrap_or(ColumnPrivacy::Open)
+        let is_own = table.schema().is_none_or(|schema| schema == REFERENCE) && table.table() != UNNAMED_TABLE;
+        match self.tables.get(&table.to_string()) {
+            Some(columns) => columns.get(column).cloned().unwrap_or(ColumnPrivacy::Open),
+            None if is_own => ColumnPrivacy::Open,
+            None => ColumnPrivacy::Personal,
+        }
     }
 }

@@ -4,6 +4,7 @@ use datafusion::common::TableReference;
 use serde::Serialize;
 
 use super::prepare::Prepared;
+use super::published::PUBLISHED;
 use super::question::{Question, Setting};
 use crate::engine::{ColumnPrivacy, answer_schema};
 use crate::error::Result;
@@ -36,11 +37,10 @@ pub async fn columns(setting: &Setting, question: &Question, stores: &Stores) ->
     let table = prepared.target.as_ref().map(|target| target.table.as_str());
     let reference = TableReference::parse_str(crate::plan::QUERY);
     let described = schema.fields().iter().map(|field| {
-        let privacy = prepared.plan.personal.column(&reference, field.name());
-        let privacy = match (privacy, table) {
+        let privacy = match table {
             // A published table is not among the plan's own.
-            (ColumnPrivacy::Open, Some(table)) => prepared.privacy_of(&TableReference::parse_str(table), field.name()),
-            (privacy, _) => privacy,
+            Some(table) if table.starts_with(PUBLISHED) => prepared.privacy_of(&TableReference::parse_str(table), field.name()),
+            _ => prepared.plan.personal.column(&reference, field.name()),
         };
         ColumnDescription {
             column: field.name().clone(),

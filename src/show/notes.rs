@@ -1,6 +1,7 @@
 //! What a look tells of the sources that it has read: a source that a run would refuse is shown all the same.
 
 use crate::config::{Project, RejectBudget};
+use crate::diagnostic::counted;
 use crate::execute::Source;
 use crate::manifest::{Ledger, Overrun};
 
@@ -15,16 +16,18 @@ fn of_source(project: &Project, source: &Source) -> Option<String> {
     let (ledger, collector) = (source.ledger(), &source.collector);
     if let Some((rows, first)) = collector.lost_answers() {
         return Some(format!(
-            "sources.{name}: `run` would refuse it, since {rows} rows that may say no cannot be read; the first is {first}"
+            "sources.{name}: `run` would refuse it, since {} that may say no cannot be read; the first is {first}",
+            counted(rows, "row")
         ));
     }
     if ledger.rejects.is_empty() {
         return None;
     }
-    let so_far = if collector.is_complete() { "" } else { " of what was read of it" };
+    let so_far = if collector.is_complete() { "" } else { ", of what was read of it" };
     let reasons: Vec<String> = ledger.rejects.iter().take(3).map(ToString::to_string).collect();
-    let rejected =
-        format!("{} rows and {} values{so_far} were rejected: {}", ledger.rows_rejected, ledger.values_rejected, reasons.join(", "));
+    let counts = [(ledger.rows_rejected, "row"), (ledger.values_rejected, "value")];
+    let counts: Vec<String> = counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| counted(count, what)).collect();
+    let rejected = format!("{} rejected{so_far}: {}", counts.join(" and "), reasons.join(", "));
     let over = overruns(&ledger, declared.reject_budget, collector.is_complete());
     Some(match over.first() {
         Some(_) => format!("sources.{name}: {rejected}; that is over its budget, and `run` would refuse it"),

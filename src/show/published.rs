@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use async_trait::async_trait;
 use chrono::NaiveDate;
+use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::ScalarValue;
 use datafusion::error::DataFusionError;
-use datafusion::logical_expr::{Expr, cast, lit};
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType, cast, lit};
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{DataFrame, ParquetReadOptions, ident};
 use futures::{StreamExt, TryStreamExt};
 use url::Url;
@@ -64,7 +67,7 @@ impl PublishedTable {
             });
         }
         let all = all.ok_or_else(|| Error::defect(format!("`{}` has no days", self.name())))?;
-        engine.register(&self.name(), all.into_view())
+        engine.register(&self.name(), Arc::new(Whole(all.into_view())))
     }
 
     /// The rows of a day in the columns of the newest. A column that the day did not have is null.
@@ -80,6 +83,35 @@ impl PublishedTable {
             });
         }
         frame.select(columns)
+    }
+}
+
+/// A view that queries see as a table of its own name, by which it is known which of its columns are personal.
+#[derive(Debug)]
+struct Whole(Arc<dyn TableProvider>);
+
+#[async_trait]
+impl TableProvider for Whole {
+    fn schema(&self) -> SchemaRef {
+        self.0.schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>, DataFusionError> {
+        self.0.supports_filters_pushdown(filters)
+    }
+
+    async fn scan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+        self.0.scan(session, projection, filters, limit).await
     }
 }
 
