@@ -133,7 +133,7 @@ fn is_quoted_column(text: &str, comment: Option<char>) -> bool {
 fn typed_lines(text: &str, comment: Option<char>) -> f64 {
     let lines = text.lines().filter(|line| !line.trim().is_empty() && !comment.is_some_and(|sign| line.starts_with(sign)));
     let looks: Vec<Look> = lines.skip(1).take(LOOK_RECORDS).map(Look::of).collect();
-    super::share(looks.iter().filter(|look| look.is_data()).count(), looks.len())
+    super::share::share(looks.iter().filter(|look| look.is_data()).count(), looks.len())
 }
 
 /// How plausible a table is, from 0 to 1. `typed` is the share of lines that are a value as a whole.

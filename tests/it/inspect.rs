@@ -3,6 +3,7 @@ use std::process::Output;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::markdown::document;
 use crate::support::{package, segmill};
 use crate::tiny::{PIPELINE, Tiny};
 
@@ -264,7 +265,16 @@ fn files_that_differ_are_told() {
         ("b.csv", b"id,amount,at,extra\n4,x,2026-01-01,1\n5,y,2026-01-02,2\n6,z,2026-01-03,3\n"),
     ]);
     let found = source(&folder, "*.csv");
-    let drift = found["drift"].to_string();
-    assert!(drift.contains("`extra` is not in a.csv") && drift.contains("in a.csv `amount` looks like integer"), "{drift}");
+    let told = found["differences"].to_string();
+    assert!(told.contains("`extra` is not in a.csv") && told.contains("in a.csv `amount` looks like integer"), "{told}");
     assert_eq!(column(&found, "extra")["optional"], true);
+}
+
+/// The guide shows the draft of the file that it shows.
+#[test]
+fn the_guide_shows_what_is_drafted() {
+    let blocks = document("docs/guides/drafting.md").blocks();
+    let of = |language: &str| blocks.iter().find(|block| block.language == language).unwrap().text.clone();
+    let folder = folder(&[("extracts/umsatz.csv", of("csv").as_bytes())]);
+    assert_eq!(yaml(&inspect(&folder, &["extracts/umsatz.csv"])).trim(), of("text").trim());
 }
