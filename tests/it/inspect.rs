@@ -145,7 +145,7 @@ fn what_cannot_be_drafted_is_told_by_name() {
         ("blank.csv", b" \n\n"),
         ("archive.zip", b"PK\x03\x04\x14\0\0\0\x08\0abc"),
         ("page.html", b"<!DOCTYPE html><html></html>"),
-        ("noise.bin", &(0..4000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect::<Vec<u8>>()),
+        ("noise.bin", &(0..4000_u32).map(|n| u8::try_from(n.wrapping_mul(2_654_435_761) >> 24).unwrap()).collect::<Vec<u8>>()),
     ]);
     for (file, told) in [
         ("empty.csv", "empty.csv: it is empty"),
