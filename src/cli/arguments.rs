@@ -55,7 +55,7 @@ pub enum Command {
     Query(QueryArguments),
     /// Run the project's given/expect cases in `tests/models`
     Test(Formatted<TestArguments>),
-    /// Draft a contract from files: look at some of them, and print a source for the pipeline file
+    /// Draft a contract from files: a source for the pipeline file
     Inspect(InspectArguments),
     /// List the files of a publication, also as JSON, as URLs or as a Redshift load manifest
     Outputs(OutputsArguments),

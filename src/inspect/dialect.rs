@@ -3,7 +3,7 @@
 //! Every candidate dialect takes the beginning of the file apart, and the one wins whose table is the most plausible. The measure
 //! follows van den Burg, Nazábal and Sutton, "Wrangling messy CSV files by detecting row and type patterns" (Data Mining and Knowledge
 //! Discovery, 2019; the package `clevercsv`): rows that agree in their pattern, times cells that look like values of a type. Three things differ. Rows
-//! agree if they have the same number of fields, counted from the first row that has it, as in `sniff_csv` of `DuckDB`, so that lines above
+//! agree if they have the same number of fields, counted from the first row that has it, as in `sniff_csv` of DuckDB, so that lines above
 //! the header cost little. Their share counts and not their number, so that line ends within quotes do not favour a dialect without
 //! quotes. And quotes that stand where they should not count against a dialect. Characters that often stand within values (space,
 //! colon) must agree much better than those that seldom do.
@@ -133,7 +133,7 @@ fn is_quoted_column(text: &str, comment: Option<char>) -> bool {
 fn typed_lines(text: &str, comment: Option<char>) -> f64 {
     let lines = text.lines().filter(|line| !line.trim().is_empty() && !comment.is_some_and(|sign| line.starts_with(sign)));
     let looks: Vec<Look> = lines.skip(1).take(LOOK_RECORDS).map(Look::of).collect();
-    super::share(looks.iter().filter(|look| look.is_data()).count(), looks.len())
+    super::share::share(looks.iter().filter(|look| look.is_data()).count(), looks.len())
 }
 
 /// How plausible a table is, from 0 to 1. `typed` is the share of lines that are a value as a whole.

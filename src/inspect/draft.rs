@@ -84,8 +84,8 @@ impl Draft {
         for note in &found.notes {
             out.comment(note);
         }
-        for note in &found.drift {
-            out.comment(&format!("DRIFT: {note}"));
+        for note in &found.differences {
+            out.comment(&format!("FILES DIFFER: {note}"));
         }
         out.line(&format!("location: {}", quoted(&found.paths.location)), "");
         if !found.is_format_told || found.each.is_some() || found.format == Format::Json {

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::names::{Names, snake};
 use super::paths::Paths;
+use super::share::share;
 use super::table::{Column, CsvKeys, Format, Held, Origin, Table};
 use super::types::{self, Context, Guess, Kind};
-use super::{names, personal, share, words};
+use super::{names, personal, words};
 
 /// The most values of a domain that is drafted.
 const DRAFTED_VALUES: usize = 20;
@@ -87,7 +88,7 @@ pub struct Findings {
     /// What a reader should know of the files.
     pub notes: Vec<String>,
     /// What differs from file to file.
-    pub drift: Vec<String>,
+    pub differences: Vec<String>,
 }
 
 /// Joins the tables of a source's files. `all` is every file's path, `places` says which of them the tables are of.
@@ -107,7 +108,7 @@ pub fn join(tables: &[Table], paths: Paths, files: usize, places: Vec<usize>, nu
         lists: main.lists.clone(),
         rows: (tables.iter().map(|table| table.rows).sum(), tables.iter().map(|table| table.ragged).sum()),
         notes: Vec::new(),
-        drift: Vec::new(),
+        differences: Vec::new(),
         paths,
     };
     notes_and_dialects(tables, &main, &mut findings);
@@ -126,7 +127,7 @@ pub fn join(tables: &[Table], paths: Paths, files: usize, places: Vec<usize>, nu
         let label = column.name().or(column.label.as_deref()).map(str::to_owned);
         let name = names.give(label.as_deref().and_then(names::of_column), at);
         let missing = &absent[at];
-        drift(tables, &column, missing, &context, &mut findings.drift);
+        differences(tables, &column, missing, &context, &mut findings.differences);
         findings.columns.push(finding(name, column, !missing.is_empty(), &context));
     }
     path_columns(&mut findings, &rows, &mut names, &context);
@@ -255,15 +256,15 @@ fn notes_and_dialects(tables: &[Table], main: &Table, findings: &mut Findings) {
             findings.notes.push(told);
         }
         if table.rows > 0 && table.format != main.format {
-            findings.drift.push(format!("{} is {}, and {} is {}", table.file, table.format.key(), main.file, main.format.key()));
+            findings.differences.push(format!("{} is {}, and {} is {}", table.file, table.format.key(), main.file, main.format.key()));
         } else if table.rows > 0 && table.format == Format::Csv && (&table.csv, &table.encoding) != (&main.csv, &main.encoding) {
-            findings.drift.push(format!("{} is written in another dialect or encoding than {}", table.file, main.file));
+            findings.differences.push(format!("{} is written in another dialect or encoding than {}", table.file, main.file));
         }
     }
 }
 
 /// What a column is in files where it differs.
-fn drift(tables: &[Table], column: &Column, absent: &[String], context: &Context, told: &mut Vec<String>) {
+fn differences(tables: &[Table], column: &Column, absent: &[String], context: &Context, told: &mut Vec<String>) {
     let name = crate::shown::column(column.name().or(column.label.as_deref()).unwrap_or("a column")).into_owned();
     if !absent.is_empty() {
         let listed: Vec<&str> = absent.iter().take(3).map(String::as_str).collect();

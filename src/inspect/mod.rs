@@ -24,6 +24,7 @@ mod paths;
 mod personal;
 mod records;
 mod sample;
+mod share;
 mod table;
 mod tell;
 mod trial;
@@ -85,12 +86,6 @@ impl Inspected {
             "status": "drafted", "exit_code": 0, "sources": self.drafts.iter().map(tell::json).collect::<Vec<_>>(), "left_out": self.left_out,
         })
     }
-}
-
-/// A part of a whole, from 0 to 1.
-fn share(part: usize, whole: usize) -> f64 {
-    let number = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
-    if whole == 0 { 0.0 } else { number(part) / number(whole) }
 }
 
 /// Looks at files, and drafts a source for those that are alike.

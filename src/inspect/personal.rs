@@ -86,44 +86,46 @@ const STREETS: [&str; 26] = [
 /// The share of values by whose look a column is personal.
 const LEAST_SHARE: f64 = 0.3;
 
+/// Words at the end of names that are about something personal, and hold nothing of it.
+const NO_PERSON: [&str; 34] = [
+    "product",
+    "campaign",
+    "company",
+    "event",
+    "file",
+    "category",
+    "template",
+    "segment",
+    "store",
+    "shop",
+    "brand",
+    "list",
+    "item",
+    "domain",
+    "host",
+    "city",
+    "country",
+    "status",
+    "type",
+    "count",
+    "template_name",
+    "subject",
+    "hash",
+    "verified",
+    "opt",
+    "optin",
+    "consent",
+    "subscribed",
+    "device",
+    "sent",
+    "opened",
+    "source",
+    "firma",
+    "browser",
+];
+
 /// What a column's name says that it holds; none if it says nothing of a person.
 pub fn by_name(name: &str) -> Option<&'static str> {
-    const NO_PERSON: [&str; 34] = [
-        "product",
-        "campaign",
-        "company",
-        "event",
-        "file",
-        "category",
-        "template",
-        "segment",
-        "store",
-        "shop",
-        "brand",
-        "list",
-        "item",
-        "domain",
-        "host",
-        "city",
-        "country",
-        "status",
-        "type",
-        "count",
-        "template_name",
-        "subject",
-        "hash",
-        "verified",
-        "opt",
-        "optin",
-        "consent",
-        "subscribed",
-        "device",
-        "sent",
-        "opened",
-        "source",
-        "firma",
-        "browser",
-    ];
     let last = words(name).last().cloned().unwrap_or_default();
     let found = NAMES.iter().find(|(_, these)| has_word(name, &these.split(' ').collect::<Vec<_>>()));
     if let Some((what, _)) = found {
@@ -166,7 +168,7 @@ pub fn by_name(name: &str) -> Option<&'static str> {
 /// What the values of a column look like; none if they look like nothing of a person.
 pub fn by_look<'a>(values: impl Iterator<Item = &'a str> + Clone, kind: &Kind) -> Option<&'static str> {
     let all = values.clone().count();
-    let share = |wanted: &dyn Fn(&str) -> bool| super::share(values.clone().filter(|text| wanted(text)).count(), all);
+    let share = |wanted: &dyn Fn(&str) -> bool| super::share::share(values.clone().filter(|text| wanted(text)).count(), all);
     if all == 0 {
         return None;
     }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::draft::{Draft, notes};
-use super::share;
+use super::share::share;
 use super::table::{Format, Origin, Quote};
 use crate::diagnostic::counted;
 use crate::shown;
@@ -51,11 +51,11 @@ pub fn human(draft: &Draft) -> String {
         lines.push("  not sure of".to_owned());
         lines.extend(unsure.iter().map(|(of, what)| format!("    {of}: {what}")));
     }
-    if !found.drift.is_empty() {
+    if !found.differences.is_empty() {
         lines.push("  files differ".to_owned());
-        lines.extend(found.drift.iter().take(20).map(|what| format!("    {what}")));
-        if found.drift.len() > 20 {
-            lines.push(format!("    and {} more", found.drift.len() - 20));
+        lines.extend(found.differences.iter().take(20).map(|what| format!("    {what}")));
+        if found.differences.len() > 20 {
+            lines.push(format!("    and {} more", found.differences.len() - 20));
         }
     }
     lines.join("\n")
@@ -161,7 +161,7 @@ pub fn json(draft: &Draft) -> Value {
         "rejected_rows": draft.rejected,
         "columns": columns,
         "unsure": unsure(draft).into_iter().map(|(of, what)| json!({ "of": of, "what": what })).collect::<Vec<_>>(),
-        "drift": found.drift,
+        "differences": found.differences,
         "notes": found.notes,
         "yaml": draft.yaml(),
     })

@@ -167,7 +167,7 @@ fn list(item: &Held, values: &[&str], name: &str, context: &Context) -> Guess {
 }
 
 fn share(part: usize, whole: usize) -> f64 {
-    super::share(part, whole)
+    super::share::share(part, whole)
 }
 
 fn of_texts(values: &[&str], name: &str, context: &Context) -> Guess {

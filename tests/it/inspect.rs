@@ -3,6 +3,7 @@ use std::process::Output;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::markdown::document;
 use crate::support::{package, segmill};
 use crate::tiny::{PIPELINE, Tiny};
 
@@ -144,7 +145,7 @@ fn what_cannot_be_drafted_is_told_by_name() {
         ("blank.csv", b" \n\n"),
         ("archive.zip", b"PK\x03\x04\x14\0\0\0\x08\0abc"),
         ("page.html", b"<!DOCTYPE html><html></html>"),
-        ("noise.bin", &(0..4000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect::<Vec<u8>>()),
+        ("noise.bin", &(0..4000_u32).map(|n| u8::try_from(n.wrapping_mul(2_654_435_761) >> 24).unwrap()).collect::<Vec<u8>>()),
     ]);
     for (file, told) in [
         ("empty.csv", "empty.csv: it is empty"),
@@ -264,7 +265,16 @@ fn files_that_differ_are_told() {
         ("b.csv", b"id,amount,at,extra\n4,x,2026-01-01,1\n5,y,2026-01-02,2\n6,z,2026-01-03,3\n"),
     ]);
     let found = source(&folder, "*.csv");
-    let drift = found["drift"].to_string();
-    assert!(drift.contains("`extra` is not in a.csv") && drift.contains("in a.csv `amount` looks like integer"), "{drift}");
+    let told = found["differences"].to_string();
+    assert!(told.contains("`extra` is not in a.csv") && told.contains("in a.csv `amount` looks like integer"), "{told}");
     assert_eq!(column(&found, "extra")["optional"], true);
+}
+
+/// The guide shows the draft of the file that it shows.
+#[test]
+fn the_guide_shows_what_is_drafted() {
+    let blocks = document("docs/guides/drafting.md").blocks();
+    let of = |language: &str| blocks.iter().find(|block| block.language == language).unwrap().text.clone();
+    let folder = folder(&[("extracts/umsatz.csv", of("csv").as_bytes())]);
+    assert_eq!(yaml(&inspect(&folder, &["extracts/umsatz.csv"])).trim(), of("text").trim());
 }

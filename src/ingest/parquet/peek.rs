@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::reader::{ChunkReader, Length};
 use tokio::runtime::Handle;
 
 use super::damage::{damaged, unharmed};
-use super::{footer, with_our_types};
+use super::footer;
 use crate::error::Result;
 use crate::storage::File;
 
@@ -40,17 +40,18 @@ pub struct Peeked {
 /// [`crate::error::Error::Refused`] when the file is damaged; also as reading the store fails.
 pub async fn peek(file: &File, rows: usize) -> Result<Peeked> {
     let footer = footer::read(file, None).await?;
-    let footer = Arc::new(unharmed(|| with_our_types(&footer)).map_err(|why| damaged(file, why))?);
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let footer = unharmed(|| ArrowReaderMetadata::try_new(Arc::clone(&footer), options.clone())).map_err(|why| damaged(file, why))?;
     let groups = footer.metadata().num_row_groups();
     let mut picked = vec![0, groups / 2, groups.saturating_sub(1)];
     picked.retain(|group| *group < groups);
     picked.dedup();
     let (mut batches, mut is_partial) = (Vec::new(), false);
     for group in picked {
-        let (pieces, footer) = (Pieces::of(file), Arc::clone(&footer));
+        let (pieces, footer) = (Pieces::of(file), footer.clone());
         let read = tokio::task::spawn_blocking(move || {
             unharmed(|| {
-                let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(pieces, footer.arrow.clone());
+                let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(pieces, footer.clone());
                 let reader = reader.with_row_groups(vec![group]).with_limit(rows).with_batch_size(rows.max(1)).build()?;
                 reader.map(|batch| batch.map_err(ParquetError::from)).collect::<ParquetResult<Vec<RecordBatch>>>()
             })
