@@ -33,6 +33,10 @@ pub struct Column {
     #[serde(default, deserialize_with = "one_or_several")]
     #[schemars(with = "Names")]
     pub from: Vec<Text>,
+    /// The part of a file's path that is the value, instead of a column of the file: a folder such as `region=eu`, or a named part of the
+    /// location. It is the same for all rows of a file. A column of the same name in the file is not read.
+    #[serde(default)]
+    pub path: Option<Spanned<String>>,
     /// Whether a row is rejected if it has no value in this column, or one that breaks the contract.
     #[serde(default)]
     pub required: bool,
@@ -291,6 +295,7 @@ impl Column {
             column_type,
             description: None,
             from: Vec::new(),
+            path: None,
             required: false,
             on_error: None,
             optional: false,

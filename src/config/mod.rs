@@ -2,6 +2,7 @@
 
 mod check;
 mod column;
+mod kind;
 mod load;
 mod pipeline;
 mod profile;
@@ -17,6 +18,7 @@ mod yaml;
 
 pub use check::{AcceptedValues, Change, Check, CheckKind, KINDS, RowBounds, SegmentBounds, Severity, TableColumns};
 pub use column::{Column, ColumnType, Consent, OnError};
+pub use kind::{Changes, SourceKind};
 pub use load::{Lost, Model, Project, Read, load, read, read_files, variables};
 pub use pipeline::{
     Channel, IdentifierType, Identity, Keep, Outputs, Parameter, Pipeline, ReferenceTable, Segment, SegmentSet, SetKind, Standalone,
@@ -28,4 +30,4 @@ pub use source::{Freshness, RejectBudget, Source, SourceFormat, UnknownColumns};
 pub use spanned::{Literal, Spanned, Text};
 pub use values::{AS_OF, NULL_VALUES, Values, bind, bind_what_is_right, parse_scalar, parse_scalars};
 pub use variables::Environment;
-pub use yaml::{Parsed, Part, key_at, key_span, parse, parse_what_is_right, placed, span_of, span_of_part, span_within, typed};
+pub use yaml::{Parsed, Part, key_at, key_span, keys_of, parse, parse_what_is_right, placed, span_of, span_of_part, span_within, typed};

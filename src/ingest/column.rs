@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Datum, DictionaryArray, Scalar};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Datum, DictionaryArray, Scalar, StringArray};
 use arrow::compute::kernels::cmp;
 use arrow::compute::{cast, nullif};
 use arrow::datatypes::{DataType, Int32Type};
@@ -109,6 +109,31 @@ impl ContractColumn {
             max: scalar(max),
             pattern,
         }
+    }
+
+    /// Says that its value is in the path of a file and in no column of it. A day is written as the path has it, unless the contract says
+    /// otherwise.
+    pub fn is_in_path(&mut self, day: Option<Pattern>) {
+        self.names.clear();
+        self.optional = true;
+        if matches!(self.column_type, ColumnType::Date | ColumnType::Timestamp) {
+            self.meaning.format = self.meaning.format.take().or(day.map(Format::Pattern));
+        }
+    }
+
+    /// Reads one text, without the rules that its value may break.
+    ///
+    /// # Errors
+    /// As values are read.
+    pub fn read_value(&self, text: Option<&str>) -> Result<(ArrayRef, Vec<(usize, &'static str)>)> {
+        let texts: ArrayRef = Arc::new(StringArray::from(vec![text]));
+        let values = self.meaning.read(&texts)?;
+        Ok((values.array, values.bad))
+    }
+
+    /// A value that the pipeline file names, as it is shown; none when it is none of the column's.
+    pub fn read_word(&self, text: &str) -> Option<String> {
+        self.meaning.read_text(text)
     }
 
     /// The first of its names that a file has.

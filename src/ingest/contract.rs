@@ -8,13 +8,17 @@ use arrow::compute::filter;
 use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef, TimestampMicrosecondType};
 use chrono::NaiveDate;
 
+use super::changes::{Applied, Changes, Operation};
 use super::column::{self, Answer, ContractColumn};
-use crate::config::{Column, ColumnType, Freshness, OnError, RejectBudget, Source, UnknownColumns, Values, span_of};
+use super::in_path::InPath;
+use super::kinds;
+use crate::config::{Column, ColumnType, Freshness, OnError, RejectBudget, Source, SourceKind, UnknownColumns, Values, span_of};
 use crate::diagnostic::{Diagnostic, SourceFile, list};
 use crate::error::{Error, Message, Result};
 use crate::local_time::Zone;
 use crate::manifest::Scope;
 use crate::shown;
+use crate::storage::File;
 
 /// A source's contract, compiled for one run.
 #[derive(Debug)]
@@ -25,10 +29,16 @@ pub struct Contract {
     pub columns: Vec<ContractColumn>,
     /// The columns as the engine sees them.
     pub schema: SchemaRef,
-    /// The column that says when the row's event happened.
-    pub event_time: usize,
+    /// What its rows are.
+    pub kind: SourceKind,
+    /// The column that says when the row's event happened; a snapshot may have none.
+    pub event_time: Option<usize>,
     /// The columns that name a row; none when rows have no key.
     pub key: Vec<usize>,
+    /// How changes are read, if its rows are changes.
+    pub changes: Option<Changes>,
+    /// What is taken from the paths of files.
+    pub in_path: InPath,
     /// How many rows may be rejected.
     pub reject_budget: RejectBudget,
     /// What to do with columns that are not named here.
@@ -46,6 +56,9 @@ pub struct Contract {
     /// The zone that days are counted in.
     pub zone: Arc<Zone>,
 }
+
+/// The reason of a row that happened on another day than its file is of.
+const OUTSIDE_PATH_DAY: &str = "outside-path-day";
 
 /// Why a row or one of its values is not kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,14 +117,18 @@ impl Contract {
             }
             found
         };
-        let event_time = position(&source.event_time, "event time");
+        let event_time = source.event_time.as_ref().and_then(|name| position(name, "event time"));
         let key: Vec<_> = source.key.iter().filter_map(|name| position(name, "key column")).collect();
-        if let Some(column) = event_time.map(|at| &columns[at])
+        let kind = source.kind.as_ref().map_or(SourceKind::Events, |kind| kind.value);
+        problems.extend(kinds::misfits(file, name, source));
+        let in_path = InPath::new(file, source, &mut columns, &mut problems);
+        let changes = Changes::new(file, source, (event_time, &key), &mut columns, &mut problems);
+        if let Some((column, written)) = event_time.map(|at| &columns[at]).zip(source.event_time.as_ref())
             && !matches!(column.column_type, ColumnType::Timestamp | ColumnType::Date)
         {
             problems.push(
                 Diagnostic::error("event-time-type", format!("the event time `{}` is a {}", column.name, column.column_type))
-                    .at(span_of(file, &source.event_time))
+                    .at(span_of(file, written))
                     .hint("it must be a timestamp or a date, so that what happened at or after the as-of day can be left out"),
             );
         }
@@ -124,18 +141,21 @@ impl Contract {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let fields: Vec<_> = columns.iter().map(|column| Field::new(&column.name, column.data_type.clone(), !column.required)).collect();
+        let schema = schema_of(&columns, changes.as_ref());
         let epoch = chrono::NaiveDate::default();
         let days = i32::try_from((values.as_of - epoch).num_days()).unwrap_or(i32::MAX);
         Ok(Contract {
             source: name.to_owned(),
             columns,
-            schema: Arc::new(Schema::new(fields)),
-            event_time: event_time.unwrap_or_default(),
+            schema,
+            kind,
+            event_time,
             key,
+            changes,
+            in_path,
             reject_budget: source.reject_budget,
             unknown_columns: source.unknown_columns,
-            freshness: source.freshness,
+            freshness: source.freshness.clone(),
             min_files: source.min_files,
             min_rows: source.min_rows,
             as_of_day: values.as_of,
@@ -157,7 +177,9 @@ impl Contract {
         if self.unknown_columns == UnknownColumns::Ignore {
             return Ok(());
         }
-        let known: HashSet<&str> = self.columns.iter().flat_map(|column| &column.names).map(String::as_str).collect();
+        // A column of the name of one that is in the path is known, and not read.
+        let in_path = self.in_path.columns().map(|(at, _)| self.columns[at].name.as_str());
+        let known: HashSet<&str> = self.columns.iter().flat_map(|column| &column.names).map(String::as_str).chain(in_path).collect();
         let unknown: Vec<&str> = names.iter().filter(|name| !known.contains(**name)).copied().collect();
         if unknown.is_empty() {
             return Ok(());
@@ -169,9 +191,52 @@ impl Contract {
     /// For every column whether it must be decoded from text, when some are asked for.
     pub fn needed(&self, projection: &[usize]) -> Vec<bool> {
         let needed = |(at, column): (usize, &ContractColumn)| {
-            projection.contains(&at) || at == self.event_time || column.can_fail(&DataType::Utf8, true, None)
+            projection.contains(&at) || self.always_reads(at) || column.can_fail(&DataType::Utf8, true, None)
         };
         self.columns.iter().enumerate().map(needed).collect()
+    }
+
+    /// The as-of day, counted from 1970-01-01.
+    pub fn day_number(&self) -> i32 {
+        self.as_of.1
+    }
+
+    /// Whether a column is read whatever is asked for, because without it nobody could say which rows are kept.
+    pub fn always_reads(&self, column: usize) -> bool {
+        self.event_time == Some(column) || self.changes.as_ref().is_some_and(|changes| changes.always_reads(column))
+    }
+
+    /// The columns that no two rows have alike once superseded rows are left out.
+    pub fn unique(&self) -> Vec<usize> {
+        let moment = self.event_time.filter(|time| self.has_history() && !self.key.contains(time));
+        self.key.iter().copied().chain(moment).collect()
+    }
+
+    /// Whether all changes of a key are kept that are not before a deletion.
+    pub fn has_history(&self) -> bool {
+        self.changes.as_ref().is_some_and(|changes| changes.has_history)
+    }
+
+    /// Reads and checks a batch of a file, as [`Contract::check`]: with what the file's path says.
+    ///
+    /// # Errors
+    /// As [`Contract::check`].
+    pub fn check_of(
+        &self,
+        file: &File,
+        raw: &[Option<ArrayRef>],
+        rows: usize,
+        unread: &[(usize, usize, &'static str)],
+        projection: &[usize],
+    ) -> Result<Checked> {
+        if self.in_path.is_empty() {
+            return self.check(raw, rows, unread, projection);
+        }
+        let mut raw = raw.to_vec();
+        self.in_path.fill(&file.parts, &mut raw, rows);
+        // All rows of a file of snapshots are of what the snapshot shows, whenever that happened.
+        let day = if self.kind == SourceKind::Snapshot { None } else { self.in_path.day_of(&self.columns, file, &self.zone)? };
+        self.check_within(day.map(|day| day.day), &raw, rows, unread, projection)
     }
 
     /// Reads and checks a batch.
@@ -189,6 +254,18 @@ impl Contract {
         unread: &[(usize, usize, &'static str)],
         projection: &[usize],
     ) -> Result<Checked> {
+        self.check_within(None, raw, rows, unread, projection)
+    }
+
+    /// As [`Contract::check`], where every event must be of a day.
+    fn check_within(
+        &self,
+        file_day: Option<i32>,
+        raw: &[Option<ArrayRef>],
+        rows: usize,
+        unread: &[(usize, usize, &'static str)],
+        projection: &[usize],
+    ) -> Result<Checked> {
         let scope = |column: usize| if self.columns[column].costs_row { Scope::Row } else { Scope::Value };
         let fault = |column, (row, reason)| Fault { row, column, reason, scope: scope(column), may_be_no: false };
         let mut faults: Vec<Fault> = unread.iter().map(|(row, column, reason)| fault(*column, (*row, *reason))).collect();
@@ -200,14 +277,25 @@ impl Contract {
                 typed
             }));
         }
-        let out_of_window = typed[self.event_time].as_ref().and_then(|array| self.out_of_window(array));
+        let times = self.event_time.and_then(|at| typed[at].clone());
+        let out_of_window = times.as_ref().and_then(|array| self.out_of_window(array));
+        if let (Some(day), Some(times), Some(column)) = (file_day, &times, self.event_time) {
+            let outside = self.outside(day, times);
+            faults.extend(outside.into_iter().map(|row| fault(column, (row, OUTSIDE_PATH_DAY))));
+        }
+        let applied = self.changes.as_ref().map(|changes| (changes, changes.found(&self.columns, &self.key, &typed)));
+        if let Some((changes, Applied { operations, bad })) = &applied {
+            faults.extend(bad.iter().map(|(row, column, reason)| fault(*column, (*row, *reason))));
+            faults.retain(|fault| !changes.spares(operations.get(fault.row).copied().flatten(), fault.column));
+        }
         if !faults.is_empty() {
             self.settle(&mut faults, out_of_window.as_ref(), &mut typed)?;
+            self.doubt_operations(applied.as_ref().map_or(&[], |(_, applied)| &applied.operations), &mut faults);
         }
         let array = |&at: &usize| typed[at].clone().unwrap_or_else(|| new_null_array(&self.columns[at].data_type, rows));
         let arrays = projection.iter().map(array);
         let keep = kept_rows(rows, out_of_window.as_ref(), &faults);
-        let newest_micros = match (typed[self.event_time].as_ref(), &keep) {
+        let newest_micros = match (times.as_ref(), &keep) {
             (Some(times), Some(keep)) => self.newest(&filter(times, keep).map_err(defect)?),
             (Some(times), None) => self.newest(times),
             (None, _) => None,
@@ -252,6 +340,31 @@ impl Contract {
         })
     }
 
+    /// A deletion that is not applied, or perhaps one, leaves an older yes standing.
+    fn doubt_operations(&self, operations: &[Option<Operation>], faults: &mut [Fault]) {
+        let carries_consent = self.carries_consent();
+        for fault in faults.iter_mut().filter(|fault| fault.scope == Scope::Row) {
+            let operation = operations.get(fault.row);
+            fault.may_be_no |= carries_consent && operation.is_some_and(|operation| matches!(operation, None | Some(Operation::Delete)));
+        }
+    }
+
+    /// The rows that happened on another day than their file is of.
+    fn outside(&self, day: i32, event_time: &ArrayRef) -> Vec<usize> {
+        let is_outside: Box<dyn Fn(usize) -> bool> = match event_time.data_type() {
+            DataType::Date32 => {
+                let days = event_time.as_primitive::<Date32Type>();
+                Box::new(|row| days.value(row) != day)
+            }
+            _ => {
+                let moments = event_time.as_primitive::<TimestampMicrosecondType>();
+                let of_day = self.zone.first_moment(day)..self.zone.first_moment(day.saturating_add(1));
+                Box::new(move |row| !of_day.contains(&moments.value(row)))
+            }
+        };
+        (0..event_time.len()).filter(|&row| event_time.is_valid(row) && is_outside(row)).collect()
+    }
+
     /// Whether the source says of somebody that they must not be written to.
     pub fn carries_consent(&self) -> bool {
         self.columns.iter().any(ContractColumn::is_consent)
@@ -285,15 +398,24 @@ impl Contract {
     }
 }
 
+/// The columns as the engine sees them. A row that deletes may lack anything but what names it.
+fn schema_of(columns: &[ContractColumn], changes: Option<&Changes>) -> SchemaRef {
+    let may_miss = |at: usize| changes.is_some_and(|changes| !changes.always_reads(at));
+    let field =
+        |(at, column): (usize, &ContractColumn)| Field::new(&column.name, column.data_type.clone(), !column.required || may_miss(at));
+    Arc::new(Schema::new(columns.iter().enumerate().map(field).collect::<Vec<_>>()))
+}
+
 /// The problem of an event time that may be missing: such a row would be neither before nor after the as-of day.
 fn unplaced(file: &Arc<SourceFile>, source: &Source, event_time: usize) -> Option<Diagnostic> {
     let (name, column) = source.columns.get_index(event_time)?;
+    let written = source.event_time.as_ref()?;
     if column.required && !column.optional {
         return None;
     }
     let what = if column.optional { "may be missing from a file" } else { "is not `required`" };
     let problem = Diagnostic::error("event-time-optional", format!("the event time `{name}` {what}"));
-    let problem = problem.at(span_of(file, &source.event_time)).label("a row without one has no place in time");
+    let problem = problem.at(span_of(file, written)).label("a row without one has no place in time");
     Some(problem.hint(format!("declare `{name}` with `required: true` and without `optional: true`")))
 }
 

@@ -51,6 +51,13 @@ impl Lines {
             let roots = column.names.iter().filter_map(|name| name.split_once('.')).map(|(root, _)| place(root)).collect();
             columns.push(JsonColumn { places, roots, numbers: column.json_numbers(), is_needed: *needed });
         }
+        // A member of the name of a column that is in the path is known, and not read.
+        for (at, _) in contract.in_path.columns() {
+            let name = &contract.columns[at].name;
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
         Lines { names, columns, refuse_unknown: contract.unknown_columns == UnknownColumns::Refuse }
     }
 

@@ -391,7 +391,8 @@ mod tests {
             let (store, path) = (Arc::new(InMemory::new()) as Arc<dyn ObjectStore>, Path::from("a.csv"));
             store.put(&path, PutPayload::from(text.to_owned())).await.unwrap();
             let meta = store.head(&path).await.unwrap();
-            let mut blocks = Blocks::open(&File { store, meta, shown: String::new(), is_local: false }, SourceFormat::Csv);
+            let mut blocks =
+                Blocks::open(&File { store, meta, shown: String::new(), is_local: false, parts: Arc::default() }, SourceFormat::Csv);
             let (mut whole, mut bad) = (Vec::new(), Vec::new());
             while let Some(piece) = blocks.next().await.unwrap() {
                 match piece {

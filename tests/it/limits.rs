@@ -4,7 +4,7 @@ use crate::support::package;
 use crate::tidy::{read, rust_files};
 
 /// Constants that bound what somebody sends or writes, each with words of its row in `docs/limits.md`.
-const BOUNDS: [(&str, &str); 53] = [
+const BOUNDS: [(&str, &str); 55] = [
     ("cli/arguments.rs MAX_THREADS", "up to 256"),
     ("cli/arguments.rs MAX_MEMORY_BYTES", "1,024 TiB"),
     ("cli/days.rs MAX_DAYS", "40,000"),
@@ -31,6 +31,7 @@ const BOUNDS: [(&str, &str); 53] = [
     ("ingest/parquet/footer.rs MAX_FOOTER_BYTES", "footer of a Parquet file | 256 MiB"),
     ("ingest/parquet/footer.rs MAX_NESTING", "| 64 levels |"),
     ("ingest/parquet/footer.rs MAX_ROW_GROUPS", "| 32,767 |"),
+    ("ingest/path_match.rs MAX_DAY_BYTES", "a day or moment in a path | 64 bytes"),
     ("ingest/refused_files.rs MAX_FILES", "2,000 files"),
     ("ingest/text.rs MAX_RECORD_BYTES", "a line of NDJSON | 1 MiB |"),
     ("ingest/unpack.rs MAX_WINDOW_LOG", "| 2 GiB (`--long=31`)"),
@@ -58,6 +59,7 @@ const BOUNDS: [(&str, &str); 53] = [
     ("sql/query.rs MAX_NESTED", "| at least 45 |"),
     ("sql/query.rs MAX_TEXT_BYTES", "a text in SQL"),
     ("storage/glob.rs MAX_FILES", "| files of a source | 100,000 |"),
+    ("storage/named_parts.rs MAX_PARTS", "| named parts of a location | 32 |"),
 ];
 
 /// Those that bound what Segmill itself shows, tries or computes with.

@@ -11,12 +11,16 @@ mod breaking_sample;
 mod breaking_store;
 /// Promises 3 and 8: every row is accounted for, a bad one costs only itself, and personal data stay out of sight.
 mod broken_extracts;
+/// Promise 3: of changes what each key was counts, whatever the order, the split and the words of the changes; held to a plain account.
+mod changes;
 /// The command line: exit codes, help, what is told to whom.
 mod command_line;
 /// Promise 7: what is small and would cost much is refused in little time and memory, at its place.
 mod costs;
 /// Promise 4: a publication whose files are gone is told and repaired, and a clean at any moment of a run harms nothing.
 mod damage;
+/// Reads a source of dated files in memory, for the modules about paths, snapshots and changes.
+mod dated;
 /// Promise 8: personal values planted in every kind of failure are in nothing that it says or leaves.
 mod discretion;
 /// Documents say what is true: their examples are run, their links lead somewhere, their tables are those of the program.
@@ -78,6 +82,8 @@ mod output_checks;
 mod ownership;
 /// Promise 7: a Parquet file takes what it declares, which fits or refuses it by name, and its values are right.
 mod parquet_bounds;
+/// What the path of a file says: values of columns, and the day that bounds its events.
+mod paths;
 /// Promises 4 and 5: a publication and what comes of it, on a local disk and through the command line.
 mod publishing;
 /// The two kinds of readers, as the README tells them to read.
@@ -108,6 +114,8 @@ mod schema;
 mod secrets;
 /// Servers that tests start: stores, and a proxy that makes requests go wrong.
 mod servers;
+/// Promise 2: of daily snapshots the newest before the as-of day counts; the CRM of the sample as snapshots and as changes.
+mod snapshots;
 /// The SQL of the shipped project can be read without a guide.
 mod sql_style;
 /// Promise 4 on every kind of store: one suite for all, races, kills, faults.

@@ -55,9 +55,10 @@ impl Header {
                 twice = twice.or(Some(name));
             }
         }
-        let found = contract.columns.iter().filter(|column| column.names.iter().any(|name| places.contains_key(name.as_str()))).count();
+        let in_files = || contract.columns.iter().filter(|column| !column.names.is_empty());
+        let found = in_files().filter(|column| column.names.iter().any(|name| places.contains_key(name.as_str()))).count();
         if found == 0 {
-            let wanted: Vec<&str> = contract.columns.iter().map(ContractColumn::in_files).collect();
+            let wanted: Vec<&str> = in_files().map(ContractColumn::in_files).collect();
             let message = Message::new(format!("{shown}: the first line names none of the contract's columns"));
             let mut message = message.detail(format!("they are {}", list(&wanted)));
             message.details.extend(format::guess(line, SourceFormat::Csv));
@@ -66,7 +67,7 @@ impl Header {
             ));
         }
         // A first row may have a word that is a column's name, too.
-        let is_header = found * 2 >= contract.columns.len();
+        let is_header = found * 2 >= in_files().count();
         if let Some(twice) = twice {
             return Err(refused(if is_header {
                 format!("the header names `{}` twice", outside::column(twice))

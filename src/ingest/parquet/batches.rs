@@ -56,7 +56,7 @@ impl Batches {
         let needed = |(position, column): (usize, &ContractColumn)| {
             let at = group.positions[position]?;
             let field = group.footer.schema().field(at);
-            let wanted = projection.contains(&position) || position == contract.event_time;
+            let wanted = projection.contains(&position) || contract.always_reads(position);
             (wanted || column.can_fail(field.data_type(), group.may_have_nulls(at), group.range_of(at))).then_some(at)
         };
         let needed = contract.columns.iter().enumerate().map(needed).collect();

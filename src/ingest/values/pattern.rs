@@ -82,6 +82,11 @@ impl Pattern {
         pattern.reads_its_own().then_some(pattern).ok_or("it does not say which day, or which half of it, is meant")
     }
 
+    /// How many slashes are in what it writes.
+    pub fn slashes(&self) -> usize {
+        sample().map_or(0, |sample| sample.format_with_items(self.items.iter()).to_string().matches('/').count())
+    }
+
     /// Whether the pattern has a time of day.
     fn has_time(&self) -> bool {
         self.has_hour
