@@ -46,6 +46,10 @@ pub struct Column {
     #[serde(default)]
     #[schemars(range(min = 1))]
     pub position: Option<Spanned<u64>>,
+    /// The part of a file's path that is the value, instead of a column of the file: a folder such as `region=eu`, or a named part of the
+    /// location. It is the same for all rows of a file. A column of the same name in the file is not read.
+    #[serde(default)]
+    pub path: Option<Spanned<String>>,
     /// Whether a row is rejected if it has no value in this column, or one that breaks the contract.
     #[serde(default)]
     pub required: bool,
@@ -396,6 +400,7 @@ impl Column {
             from: Vec::new(),
             json: None,
             position: None,
+            path: None,
             required: false,
             on_error: None,
             optional: false,

@@ -3,6 +3,7 @@
 mod check;
 mod column;
 mod csv;
+mod kind;
 mod load;
 mod member_path;
 mod names;
@@ -22,6 +23,7 @@ mod yaml;
 pub use check::{AcceptedValues, Change, Check, CheckKind, KINDS, RowBounds, SegmentBounds, Severity, TableColumns};
 pub use column::{Column, ColumnType, Consent, DeclaredType, OnError};
 pub use csv::Csv;
+pub use kind::{Changes, SourceKind};
 pub use load::{Lost, Model, Project, Read, Sibling, load, read, read_files, variables};
 pub use member_path::{MemberPath, NoPath, Step};
 pub use parts::Parts;
@@ -35,4 +37,6 @@ pub use source::{BlankRepeats, Freshness, RejectBudget, Source, SourceFormat, Un
 pub use spanned::{Literal, Spanned, Text};
 pub use values::{AS_OF, NULL_VALUES, Values, bind, bind_what_is_right, parse_scalar, parse_scalars};
 pub use variables::Environment;
-pub use yaml::{Parsed, Part, key_at, key_span, parse, parse_what_is_right, placed, span_of, span_of_part, span_within, text_at, typed};
+pub use yaml::{
+    Parsed, Part, key_at, key_span, keys_of, parse, parse_what_is_right, placed, span_of, span_of_part, span_within, text_at, typed,
+};

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::column::{Column, columns, columns_schema};
 use super::csv::Csv;
+use super::kind::{Changes, SourceKind};
 use super::spanned::{Literal, Spanned};
 
 /// An extract that another system writes, and its contract.
@@ -16,7 +17,8 @@ pub struct Source {
     #[serde(default)]
     pub description: Option<String>,
     /// The path or URL of the files, with the wildcards `*`, `?`, `[…]` and `**` (`[*]` stands for the character itself): a local path, `file://`, `s3://`,
-    /// `gs://`, `az://` or `http(s)://`.
+    /// `gs://`, `az://` or `http(s)://`. `{name}` is a wildcard within a folder or file name that gives its part of the path a name, and
+    /// `{name:%Y%m%d}` one for a day or moment that is written so; a column reads it by `path: name`.
     pub location: Spanned<String>,
     /// The format of the files. By default it is recognised by the ending of a file's name, or else by the file's first bytes.
     #[serde(default)]
@@ -32,8 +34,20 @@ pub struct Source {
     /// document that is one object, it names the member that holds the records.
     #[serde(default)]
     pub each: Option<Spanned<String>>,
-    /// The column that says when a row's event happened. Rows on or after the as-of day are out of window.
-    pub event_time: Spanned<String>,
+    /// What the rows are: `events` (the default), the `snapshot` of a table, or the `changes` of one.
+    #[serde(default)]
+    pub kind: Option<Spanned<SourceKind>>,
+    /// The part of a file's path that says its day: a folder such as `dt=2026-11-01`, or a named part of the location. Of a snapshot it is the
+    /// day that the snapshot is of. Otherwise it says that every row of the file happened on that day: a row of another day is rejected, and
+    /// files of the as-of day or later are left unopened and counted.
+    #[serde(default)]
+    pub day_in_path: Option<Spanned<String>>,
+    /// How the changes of a table are written. Needed by `kind: changes`.
+    #[serde(default)]
+    pub changes: Option<Spanned<Changes>>,
+    /// The column that says when a row's event happened. Rows on or after the as-of day are out of window. Only a snapshot may do without.
+    #[serde(default)]
+    pub event_time: Option<Spanned<String>>,
     /// Columns of CSV files that are blank where they would repeat the row above, as in the order lines of shop systems.
     #[serde(default)]
     pub blank_repeats: Option<BlankRepeats>,
@@ -95,15 +109,18 @@ pub enum UnknownColumns {
 
 /// How old the newest row or file of an extract may be, in days before the as-of day. Days are counted from the as-of day and not from
 /// today, so that a backfill of an old day needs the extracts of that day.
-#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Freshness {
-    /// The age of the newest row before the as-of day.
+    /// The age of the newest row before the as-of day. Where a snapshot has no event time, its day counts.
     #[serde(default)]
     pub newest_row_days: Option<u32>,
     /// The age of the newest file, by its time of last change.
     #[serde(default)]
     pub newest_file_days: Option<u32>,
+    /// The age of the snapshot that is read, by the day in its path. A snapshot of the day before the as-of day has the age 1.
+    #[serde(default)]
+    pub newest_snapshot_days: Option<Spanned<u32>>,
 }
 
 /// The format of an extract's files.

@@ -157,6 +157,17 @@ pub fn text_at(file: &Arc<SourceFile>, keys: &[&str], item: usize, part: Range<u
     find().map_or_else(|| key_at(file, keys), |bytes| Span { file: Arc::clone(file), bytes })
 }
 
+/// The keys of a mapping in a file, by the keys down to it.
+pub fn keys_of(file: &Arc<SourceFile>, keys: &[&str]) -> Vec<String> {
+    let root = tree::read(&file.text).ok().flatten();
+    let mut node = root.as_deref();
+    for key in keys {
+        node = node.and_then(|node| node.entries()?.iter().find(|entry| entry.key == *key)).map(|entry| entry.value.as_ref());
+    }
+    let entries = node.and_then(tree::Node::entries).unwrap_or_default();
+    entries.iter().map(|entry| entry.key.clone()).collect()
+}
+
 /// A part of a list or mapping.
 #[derive(Debug, Clone, Copy)]
 pub enum Part<'a> {

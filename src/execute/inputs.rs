@@ -72,7 +72,8 @@ impl Source {
 
     /// What became of the rows that have been read.
     pub fn ledger(&self) -> Ledger {
-        Ledger { files_skipped: self.extract.markers, ..self.collector.ledger(self.extract.files.len()) }
+        let Extract { markers, unopened, snapshot, ref files, .. } = self.extract;
+        Ledger { files_skipped: markers, files_unopened: unopened, snapshot_day: snapshot, ..self.collector.ledger(files.len()) }
     }
 
     /// Makes it readable by SQL; how many rows there are, if they had to be read for that.

@@ -78,6 +78,8 @@ struct Totals {
     deduplicated: u64,
     /// What is said of files, each with the first file of which it is.
     said: BTreeMap<String, String>,
+    /// How many of these delete a key.
+    deleted: u64,
     /// Whether nothing is counted any more.
     is_closed: bool,
 }
@@ -207,9 +209,11 @@ impl Collector {
         totals.pieces.iter().flatten().map(|tally| tally.kept).sum::<u64>() - totals.deduplicated
     }
 
-    /// Counts rows as duplicates that were counted as kept.
-    pub fn deduplicate(&self, rows: u64) {
-        self.totals().deduplicated += rows;
+    /// Counts rows as duplicates that were counted as kept; of these, so many that delete a key.
+    pub fn deduplicate(&self, rows: u64, deleted: u64) {
+        let mut totals = self.totals();
+        totals.deduplicated += rows;
+        totals.deleted += deleted;
     }
 
     /// Stores the error with which reading failed, because the engine does not hand it on unchanged.
@@ -282,10 +286,13 @@ impl Collector {
             source: self.contract.source.clone(),
             files: files as u64,
             files_skipped: 0,
+            files_unopened: 0,
+            snapshot_day: None,
             rows_read: of(|tally| tally.read),
             rows_kept: of(|tally| tally.kept) - totals.deduplicated,
             rows_rejected,
             rows_deduplicated: totals.deduplicated,
+            rows_deleted: totals.deleted,
             rows_out_of_window: of(|tally| tally.out_of_window),
             values_rejected: totals.rejected.values().sum::<u64>() - rows_rejected,
             records_without_rows: of(|tally| tally.without_rows),

@@ -1,11 +1,12 @@
 //! One column of a contract: its names in files, what its values mean, and what they must be.
 
+mod formats;
 mod settings;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Datum, DictionaryArray, Scalar};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Datum, DictionaryArray, Scalar, StringArray};
 use arrow::compute::kernels::cmp;
 use arrow::compute::{cast, nullif};
 use arrow::datatypes::{DataType, Int32Type};
@@ -13,13 +14,9 @@ use datafusion::common::ScalarValue;
 use regex::Regex;
 
 use super::nested::json::Paths;
-use super::values::{
-    EpochUnit, Format, JsonNumbers, Meaning, NullMarkers, Part, Pattern, Serial, WrittenNumber, Years, keyed_text, part_fits,
-};
+use super::values::{Format, JsonNumbers, Meaning, NullMarkers, Part, Pattern, Years, keyed_text, part_fits};
 use super::ways::Way;
-use crate::config::{
-    Column, ColumnType, DeclaredType, MemberPath, OnError, Spanned, Step, Text, Values, parse_scalar, span_of, span_within,
-};
+use crate::config::{Column, ColumnType, DeclaredType, OnError, Spanned, Text, Values};
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::error::{Error, Result};
 use crate::local_time::{Time, Zone};
@@ -151,6 +148,31 @@ impl ContractColumn {
             data_type,
             part: None,
         }
+    }
+
+    /// Says that its value is in the path of a file and in no column of it. A day is written as the path has it, unless the contract says
+    /// otherwise.
+    pub fn is_in_path(&mut self, day: Option<Pattern>) {
+        self.names.clear();
+        self.optional = true;
+        if matches!(self.column_type, ColumnType::Date | ColumnType::Timestamp) {
+            self.meaning.format = self.meaning.format.take().or(day.map(Format::Pattern));
+        }
+    }
+
+    /// Reads one text, without the rules that its value may break.
+    ///
+    /// # Errors
+    /// As values are read.
+    pub fn read_value(&self, text: Option<&str>) -> Result<(ArrayRef, Vec<(usize, &'static str)>)> {
+        let texts: ArrayRef = Arc::new(StringArray::from(vec![text]));
+        let values = self.meaning.read(&texts)?;
+        Ok((values.array, values.bad))
+    }
+
+    /// A value that the pipeline file names, as it is shown; none when it is none of the column's.
+    pub fn read_word(&self, text: &str) -> Option<String> {
+        self.meaning.read_text(text)
     }
 
     /// The first of its names that a file has.
@@ -375,131 +397,6 @@ struct Compiler<'a> {
     /// The zone of times without an offset.
     zone: Arc<Zone>,
     problems: &'a mut Vec<Diagnostic>,
-}
-
-impl Compiler<'_> {
-    fn format(&mut self) -> Option<Format> {
-        let written = self.column.format.as_ref()?;
-        let mut why = None;
-        let format = match self.column.column_type.item {
-            // `%s` counts seconds, too, and is no part of a date.
-            ColumnType::Date | ColumnType::Timestamp => match (EpochUnit::named(&written.value), Serial::named(&written.value)) {
-                (Some(unit), _) => Some(Format::Epoch(unit)),
-                (_, Some(serial)) => Some(Format::Serial(serial)),
-                _ => Pattern::new(&written.value).map_err(|wrong| why = Some(wrong)).map(Format::Pattern).ok(),
-            },
-            ColumnType::Integer | ColumnType::Decimal { .. } | ColumnType::Double => {
-                WrittenNumber::of(&written.value).map_err(|wrong| why = Some(wrong)).map(Format::Number).ok()
-            }
-            ColumnType::String | ColumnType::Boolean => None,
-        };
-        if format.is_none() {
-            let hint = match self.column.column_type.item {
-                ColumnType::Date => "write the parts as in `%d/%m/%Y`, or how a number counts: `epoch_s` and the like, or `serial_1900`",
-                ColumnType::Timestamp => {
-                    "write the parts as in `%d/%m/%Y %H:%M:%S`, or how a number counts: `epoch_s` and the like, or `serial_1900`"
-                }
-                ColumnType::Boolean => "leave it out, and name the extract's words under `values`, such as `{ja: true, nein: false}`",
-                ColumnType::String => "leave it out: only dates, timestamps and numbers have formats",
-                _ => "write 1234.56 as the extract does, as in `1.234,56`, `€ 1.234,56`, `(1,234.56)`, `1234.56-` or `1234.56%`",
-            };
-            let what = format!("`{}` is no format of a {}", written.shown(), self.column.column_type);
-            let mut problem = Diagnostic::error("invalid-format", what).at(span_of(self.file, written)).hint(hint);
-            if let Some(why) = why {
-                problem = problem.label(why);
-            }
-            self.problems.push(problem);
-        }
-        format
-    }
-
-    fn bound(&mut self, bound: Option<&Spanned<String>>) -> Option<ScalarValue> {
-        let bound = bound?;
-        let ordered = !matches!(self.column.column_type.item, ColumnType::String | ColumnType::Boolean);
-        let value = parse_scalar(&bound.value, self.column.column_type.item, &self.zone).filter(|_| ordered);
-        if value.is_none() {
-            let what = format!("`{}` cannot bound the {} `{}`", bound.shown(), self.column.column_type, self.name);
-            let hint = if ordered { "write a value of the column's type" } else { "use `accepted` or `pattern` for texts" };
-            self.problems.push(Diagnostic::error("invalid-bound", what).at(span_of(self.file, bound)).hint(hint));
-        }
-        value
-    }
-
-    /// Reports replacement values that are not of the column's type.
-    fn check_words(&mut self, meaning: &Meaning) {
-        for value in self.column.values.values() {
-            if meaning.read_text(&value.value).is_none() {
-                let what = format!("`{}` is no {}, as the column `{}` is", value.shown(), self.column.column_type, self.name);
-                self.problems.push(Diagnostic::error("invalid-value", what).at(span_of(self.file, value)).label("cannot stand for a word"));
-            }
-        }
-    }
-
-    /// The values that are a no, as they are shown.
-    fn consent(&mut self, meaning: &Meaning) -> Option<BTreeSet<String>> {
-        let written = &self.column.consent.as_ref()?.no;
-        let mut no = BTreeSet::new();
-        // Of a text that nobody knows, a no in other letters or words would be taken for a yes.
-        if self.column.column_type.item == ColumnType::String && self.column.accepted.is_empty() {
-            let what = format!("`{}` has values that are an opt-out, and its other values are not listed", self.name);
-            let mut problem = Diagnostic::error("consent-values", what).label("would not be read as an opt-out in any other spelling");
-            if let Some(first) = written.first() {
-                problem = problem.at(span_of(self.file, first));
-            }
-            self.problems
-                .push(problem.hint("list all values under `accepted`; a value that is not listed then counts as a possible opt-out"));
-        }
-        for value in written {
-            let Some(read) = meaning.read_text(&value.value) else {
-                let what = format!("`{}` is no {}, as the column `{}` is", value.shown(), self.column.column_type, self.name);
-                self.problems.push(Diagnostic::error("invalid-value", what).at(span_of(self.file, value)).label("can be no value of it"));
-                continue;
-            };
-            no.insert(read);
-        }
-        Some(no)
-    }
-
-    /// What of JSON texts is read.
-    fn json(&mut self) -> Option<Paths> {
-        let written = self.column.json.as_ref()?;
-        let mut paths = Paths::default();
-        let path = MemberPath::of_json(&written.value).map(|path| (path.steps.contains(&Step::Number), path));
-        match path {
-            Ok((false, path)) => paths.add(&path.steps, 0),
-            Ok((true, _)) => {
-                let problem = Diagnostic::error("invalid-path", format!("`{}` leads to no value of a JSON text", written.shown()));
-                let problem = problem.at(span_of(self.file, written)).label("`[#]` is the place of an element under `each`");
-                self.problems.push(problem);
-            }
-            Err(wrong) => {
-                let problem = Diagnostic::error("invalid-path", format!("`{}` is no path", written.shown())).label(wrong.why);
-                let problem = problem.at(span_within(self.file, written, wrong.part));
-                self.problems
-                    .push(problem.hint("write the members of the JSON text down to the value, as in `a.b[0]`, or `$` for all of it"));
-            }
-        }
-        Some(paths)
-    }
-
-    fn pattern(&mut self) -> Option<Regex> {
-        let written = self.column.pattern.as_ref()?;
-        let built = regex::RegexBuilder::new(&format!("^(?:{})$", written.value)).size_limit(MAX_PATTERN_BYTES).build();
-        let problem = match built {
-            Ok(regex) if self.column.column_type.item == ColumnType::String => return Some(regex),
-            Ok(_) => {
-                Diagnostic::error("invalid-pattern", format!("a {} has no pattern", self.column.column_type)).hint("use `min` and `max`")
-            }
-            Err(error) => {
-                let why = error.to_string();
-                let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-                let why = if written.is_given() { "look at the variable" } else { &why };
-                Diagnostic::error("invalid-pattern", format!("`{}` is no regular expression: {why}", written.shown()))
-            }
-        };
-        self.problems.push(problem.at(span_of(self.file, written)));
-        None
-    }
 }
 
 fn true_rows(mask: &BooleanArray) -> impl Iterator<Item = usize> {

@@ -1,26 +1,30 @@
 //! The contract of a source. Whole batches are cast and validated at once; rows are looked at one by one only where they break it.
 
+mod compile;
+
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, new_null_array};
 use arrow::compute::filter;
-use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Date32Type, SchemaRef, TimestampMicrosecondType};
 use chrono::NaiveDate;
 use encoding_rs::Encoding;
 
-use super::column::{self, Answer, ContractColumn, Defaults};
+use super::changes::{Applied, Changes, Operation};
+use super::column::{self, Answer, ContractColumn};
 use super::csv::CsvSettings;
-use super::encoding;
+use super::in_path::InPath;
 use super::moments::Moments;
 use super::repeats::Repeats;
-use super::ways::{self, Each, Way};
-use crate::config::{Column, ColumnType, Freshness, OnError, RejectBudget, Source, UnknownColumns, Values, key_at, span_of};
-use crate::diagnostic::{Diagnostic, SourceFile, list};
+use super::ways::{Each, Way};
+use crate::config::{Freshness, RejectBudget, SourceKind, UnknownColumns};
+use crate::diagnostic::list;
 use crate::error::{Error, Message, Result};
 use crate::local_time::Zone;
 use crate::manifest::Scope;
 use crate::shown;
+use crate::storage::File;
 
 /// A source's contract, compiled for one run.
 #[derive(Debug)]
@@ -35,10 +39,16 @@ pub struct Contract {
     pub schema: SchemaRef,
     /// The columns that are put together from several of the files.
     moments: Moments,
-    /// The column that says when the row's event happened.
-    pub event_time: usize,
+    /// What its rows are.
+    pub kind: SourceKind,
+    /// The column that says when the row's event happened; a snapshot may have none.
+    pub event_time: Option<usize>,
     /// The columns that name a row; none when rows have no key.
     pub key: Vec<usize>,
+    /// How changes are read, if its rows are changes.
+    pub changes: Option<Changes>,
+    /// What is taken from the paths of files.
+    pub in_path: InPath,
     /// The columns that repeat the row above where they are blank.
     pub repeats: Option<Repeats>,
     /// How its CSV files are written.
@@ -62,6 +72,9 @@ pub struct Contract {
     /// The zone that days are counted in.
     pub zone: Arc<Zone>,
 }
+
+/// The reason of a row that happened on another day than its file is of.
+const OUTSIDE_PATH_DAY: &str = "outside-path-day";
 
 /// Why a row or one of its values is not kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,90 +107,6 @@ pub struct Checked {
 }
 
 impl Contract {
-    /// Compiles the contract of a source for a run.
-    ///
-    /// # Errors
-    /// Everything in it that has no meaning: names of no column, formats, bounds and patterns that do not parse, an event time that is no
-    /// time.
-    pub fn new(
-        file: &Arc<SourceFile>,
-        (name, source): (&str, &Source),
-        null_values: &[String],
-        values: &Values,
-    ) -> Result<Self, Vec<Diagnostic>> {
-        let mut problems = Vec::new();
-        let defaults = Defaults {
-            null_values: Arc::new(null_values.iter().map(|word| word.trim().to_lowercase()).collect()),
-            of_source: source.null_values.as_deref(),
-            trim: source.trim,
-        };
-        let each = ways::each(file, name, source, &mut problems);
-        let compile = |(column_name, column): (&String, &Column)| {
-            let ways = ways::ways(file, (name, source), (column_name, column), each.as_ref(), &mut problems);
-            ContractColumn::new(file, (column_name, column), ways, &defaults, values, &mut problems)
-        };
-        let mut columns: Vec<_> = source.columns.iter().map(compile).collect();
-        let mut position = |name: &crate::config::Spanned<String>, role: &str| {
-            let found = source.columns.get_index_of(&name.value);
-            if found.is_none() {
-                problems.push(
-                    Diagnostic::error("unknown-column", format!("the {role} `{}` is not a column of this source", name.shown()))
-                        .at(span_of(file, name))
-                        .did_you_mean(&name.value, source.columns.keys().map(String::as_str)),
-                );
-            }
-            found
-        };
-        let event_time = position(&source.event_time, "event time");
-        let key: Vec<_> = source.key.iter().filter_map(|name| position(name, "key column")).collect();
-        if let Some(column) = event_time.map(|at| &columns[at])
-            && !matches!(column.column_type, ColumnType::Timestamp | ColumnType::Date)
-        {
-            problems.push(
-                Diagnostic::error("event-time-type", format!("the event time `{}` is a {}", column.name, column.column_type))
-                    .at(span_of(file, &source.event_time))
-                    .hint("it must be a timestamp or a date, so that what happened at or after the as-of day can be left out"),
-            );
-        }
-        let is_time = |at: &usize| matches!(columns[*at].column_type, ColumnType::Timestamp | ColumnType::Date);
-        problems.extend(event_time.filter(is_time).and_then(|at| unplaced(file, source, at)));
-        let csv = CsvSettings::new(file, (name, source), &mut problems);
-        let encoding = encoding::of_source(file, source, &mut problems);
-        for &at in key.iter().chain(&event_time) {
-            columns[at].costs_row = true;
-        }
-        problems.extend(columns.iter().zip(source.columns.values()).filter_map(|(compiled, column)| contradiction(file, compiled, column)));
-        let fields: Vec<_> = columns.iter().map(|column| Field::new(&column.name, column.data_type.clone(), !column.required)).collect();
-        let moments = Moments::compile(file, (name, source), each.as_ref(), &mut columns, values, &mut problems);
-        let repeats = Repeats::new(file, source, &moments, &mut problems);
-        problems.extend(lists_that_may_not_be(file, name, source));
-        if !problems.is_empty() {
-            return Err(problems);
-        }
-        let epoch = chrono::NaiveDate::default();
-        let days = i32::try_from((values.as_of - epoch).num_days()).unwrap_or(i32::MAX);
-        Ok(Contract {
-            source: name.to_owned(),
-            columns,
-            each,
-            schema: Arc::new(Schema::new(fields)),
-            moments,
-            event_time: event_time.unwrap_or_default(),
-            key,
-            repeats,
-            csv,
-            encoding,
-            reject_budget: source.reject_budget,
-            unknown_columns: source.unknown_columns,
-            freshness: source.freshness,
-            min_files: source.min_files,
-            min_rows: source.min_rows,
-            as_of_day: values.as_of,
-            as_of: (values.as_of_micros, days),
-            zone: Arc::clone(&values.zone),
-        })
-    }
-
     /// How many columns SQL sees: the first of all columns.
     pub fn width(&self) -> usize {
         self.schema.fields().len()
@@ -196,9 +125,12 @@ impl Contract {
         if self.unknown_columns == UnknownColumns::Ignore {
             return Ok(());
         }
+        // A column of the name of one that is in the path is known, and not read.
+        let in_path = self.in_path.columns().map(|(at, _)| self.columns[at].name.as_str());
         let roots = self.columns.iter().flat_map(|column| &column.ways).filter_map(Way::root);
         let roots = roots.chain(self.each.iter().filter_map(|each| each.path.root()));
-        let known: HashSet<&str> = self.columns.iter().flat_map(|column| &column.names).map(String::as_str).chain(roots).collect();
+        let known: HashSet<&str> =
+            self.columns.iter().flat_map(|column| &column.names).map(String::as_str).chain(roots).chain(in_path).collect();
         let unknown: Vec<&str> = names.iter().filter(|name| !known.contains(**name)).copied().collect();
         if unknown.is_empty() {
             return Ok(());
@@ -211,9 +143,52 @@ impl Contract {
     pub fn needed(&self, projection: &[usize]) -> Vec<bool> {
         let needed = |(at, column): (usize, &ContractColumn)| {
             let is_repeated = || self.repeats.as_ref().is_some_and(|repeats| repeats.places().any(|place| place == at));
-            projection.contains(&at) || at == self.event_time || is_repeated() || column.can_fail(&DataType::Utf8, true, None)
+            projection.contains(&at) || self.always_reads(at) || is_repeated() || column.can_fail(&DataType::Utf8, true, None)
         };
         self.columns.iter().enumerate().map(needed).collect()
+    }
+
+    /// The as-of day, counted from 1970-01-01.
+    pub fn day_number(&self) -> i32 {
+        self.as_of.1
+    }
+
+    /// Whether a column is read whatever is asked for, because without it nobody could say which rows are kept.
+    pub fn always_reads(&self, column: usize) -> bool {
+        self.event_time == Some(column) || self.changes.as_ref().is_some_and(|changes| changes.always_reads(column))
+    }
+
+    /// The columns that no two rows have alike once superseded rows are left out.
+    pub fn unique(&self) -> Vec<usize> {
+        let moment = self.event_time.filter(|time| self.has_history() && !self.key.contains(time));
+        self.key.iter().copied().chain(moment).collect()
+    }
+
+    /// Whether all changes of a key are kept that are not before a deletion.
+    pub fn has_history(&self) -> bool {
+        self.changes.as_ref().is_some_and(|changes| changes.has_history)
+    }
+
+    /// Reads and checks a batch of a file, as [`Contract::check`]: with what the file's path says.
+    ///
+    /// # Errors
+    /// As [`Contract::check`].
+    pub fn check_of(
+        &self,
+        file: &File,
+        raw: &[Option<ArrayRef>],
+        rows: usize,
+        unread: &[(usize, usize, &'static str)],
+        projection: &[usize],
+    ) -> Result<Checked> {
+        if self.in_path.is_empty() {
+            return self.check(raw, rows, unread, projection);
+        }
+        let mut raw = raw.to_vec();
+        self.in_path.fill(&file.parts, &mut raw, rows);
+        // All rows of a file of snapshots are of what the snapshot shows, whenever that happened.
+        let day = if self.kind == SourceKind::Snapshot { None } else { self.in_path.day_of(&self.columns, file, &self.zone)? };
+        self.check_within(day.map(|day| day.day), &raw, rows, unread, projection)
     }
 
     /// Reads and checks a batch.
@@ -226,6 +201,18 @@ impl Contract {
     /// [`Error::Defect`] when arrays do not fit together.
     pub fn check(
         &self,
+        raw: &[Option<ArrayRef>],
+        rows: usize,
+        unread: &[(usize, usize, &'static str)],
+        projection: &[usize],
+    ) -> Result<Checked> {
+        self.check_within(None, raw, rows, unread, projection)
+    }
+
+    /// As [`Contract::check`], where every event must be of a day.
+    fn check_within(
+        &self,
+        file_day: Option<i32>,
         raw: &[Option<ArrayRef>],
         rows: usize,
         unread: &[(usize, usize, &'static str)],
@@ -246,14 +233,25 @@ impl Contract {
                 typed
             }));
         }
-        let out_of_window = typed[self.event_time].as_ref().and_then(|array| self.out_of_window(array));
+        let times = self.event_time.and_then(|at| typed[at].clone());
+        let out_of_window = times.as_ref().and_then(|array| self.out_of_window(array));
+        if let (Some(day), Some(times), Some(column)) = (file_day, &times, self.event_time) {
+            let outside = self.outside(day, times);
+            faults.extend(outside.into_iter().map(|row| fault(column, (row, OUTSIDE_PATH_DAY))));
+        }
+        let applied = self.changes.as_ref().map(|changes| (changes, changes.found(&self.columns, &self.key, &typed)));
+        if let Some((changes, Applied { operations, bad })) = &applied {
+            faults.extend(bad.iter().map(|(row, column, reason)| fault(*column, (*row, *reason))));
+            faults.retain(|fault| !changes.spares(operations.get(fault.row).copied().flatten(), fault.column));
+        }
         if !faults.is_empty() {
             self.settle(&mut faults, out_of_window.as_ref(), &mut typed)?;
+            self.doubt_operations(applied.as_ref().map_or(&[], |(_, applied)| &applied.operations), &mut faults);
         }
         let array = |&at: &usize| typed[at].clone().unwrap_or_else(|| new_null_array(&self.columns[at].data_type, rows));
         let arrays = projection.iter().map(array);
         let keep = kept_rows(rows, out_of_window.as_ref(), &faults);
-        let newest_micros = match (typed[self.event_time].as_ref(), &keep) {
+        let newest_micros = match (times.as_ref(), &keep) {
             (Some(times), Some(keep)) => self.newest(&filter(times, keep).map_err(defect)?),
             (Some(times), None) => self.newest(times),
             (None, _) => None,
@@ -298,6 +296,31 @@ impl Contract {
         })
     }
 
+    /// A deletion that is not applied, or perhaps one, leaves an older yes standing.
+    fn doubt_operations(&self, operations: &[Option<Operation>], faults: &mut [Fault]) {
+        let carries_consent = self.carries_consent();
+        for fault in faults.iter_mut().filter(|fault| fault.scope == Scope::Row) {
+            let operation = operations.get(fault.row);
+            fault.may_be_no |= carries_consent && operation.is_some_and(|operation| matches!(operation, None | Some(Operation::Delete)));
+        }
+    }
+
+    /// The rows that happened on another day than their file is of.
+    fn outside(&self, day: i32, event_time: &ArrayRef) -> Vec<usize> {
+        let is_outside: Box<dyn Fn(usize) -> bool> = match event_time.data_type() {
+            DataType::Date32 => {
+                let days = event_time.as_primitive::<Date32Type>();
+                Box::new(|row| days.value(row) != day)
+            }
+            _ => {
+                let moments = event_time.as_primitive::<TimestampMicrosecondType>();
+                let of_day = self.zone.first_moment(day)..self.zone.first_moment(day.saturating_add(1));
+                Box::new(move |row| !of_day.contains(&moments.value(row)))
+            }
+        };
+        (0..event_time.len()).filter(|&row| event_time.is_valid(row) && is_outside(row)).collect()
+    }
+
     /// Whether the source says of somebody that they must not be written to.
     pub fn carries_consent(&self) -> bool {
         self.columns.iter().any(ContractColumn::is_consent)
@@ -331,45 +354,7 @@ impl Contract {
     }
 }
 
-/// The problem of an event time that may be missing: such a row would be neither before nor after the as-of day.
-fn unplaced(file: &Arc<SourceFile>, source: &Source, event_time: usize) -> Option<Diagnostic> {
-    let (name, column) = source.columns.get_index(event_time)?;
-    if column.required && !column.optional {
-        return None;
-    }
-    let what = if column.optional { "may be missing from a file" } else { "is not `required`" };
-    let problem = Diagnostic::error("event-time-optional", format!("the event time `{name}` {what}"));
-    let problem = problem.at(span_of(file, &source.event_time)).label("a row without one has no place in time");
-    Some(problem.hint(format!("declare `{name}` with `required: true` and without `optional: true`")))
-}
-
-/// The problems of lists where one value must be: in the key, the event time and a consent.
-fn lists_that_may_not_be(file: &Arc<SourceFile>, name: &str, source: &Source) -> Vec<Diagnostic> {
-    let is_list = |of: &str| source.columns.get(of).is_some_and(|column| column.column_type.is_list);
-    let listed = |of: &crate::config::Spanned<String>, role: &str| {
-        is_list(&of.value).then(|| {
-            let problem = Diagnostic::error("list-column", format!("`{}` is a list, and cannot be {role}", of.shown()));
-            problem.at(span_of(file, of)).hint("take one value, by a path such as `tags[0]`, or make every element a row with `each`")
-        })
-    };
-    let mut problems: Vec<Diagnostic> = source.key.iter().filter_map(|key| listed(key, "part of a key")).collect();
-    problems.extend(listed(&source.event_time, "the event time"));
-    for (column, _) in source.columns.iter().filter(|(_, column)| column.column_type.is_list && column.consent.is_some()) {
-        let place = key_at(file, &["sources", name, "columns", column, "consent"]);
-        let problem = Diagnostic::error("list-column", format!("`{column}` is a list, and cannot be a consent")).at(place);
-        problems.push(problem.hint("take one value, by a path such as `consents[purpose=email].value`"));
-    }
-    problems
-}
-
-/// The problem of a column that must reject the row and is declared not to.
-fn contradiction(file: &Arc<SourceFile>, compiled: &ContractColumn, column: &Column) -> Option<Diagnostic> {
-    let on_error = column.on_error.as_ref().filter(|on_error| on_error.value == OnError::Null && compiled.costs_row)?;
-    let what = format!("`{}` is required, of the key or the event time, so a bad value cannot become null", compiled.name);
-    let problem = Diagnostic::error("on-error", what).at(span_of(file, on_error)).label("costs the row all the same");
-    Some(problem.hint("leave `on_error` out, or `required` and `key`"))
-}
-
+/// The columns as the engine sees them. A row that deletes may lack anything but what names it.
 /// Which rows are neither out of window nor at fault; none when all are kept.
 fn kept_rows(rows: usize, out_of_window: Option<&BooleanArray>, faults: &[Fault]) -> Option<BooleanArray> {
     if out_of_window.is_none() && faults.iter().all(|fault| fault.scope == Scope::Value) {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use chrono::NaiveDate;
+
 use super::contract::Contract;
 use crate::config::SourceFormat;
 use crate::error::{Error, Message};
@@ -22,6 +24,10 @@ pub struct Extract {
     pub markers: u64,
     /// A digest of the location.
     pub location: String,
+    /// How many files match the location and are left unopened, because of the day in their paths.
+    pub unopened: u64,
+    /// The day of the snapshot that is read.
+    pub snapshot: Option<NaiveDate>,
 }
 
 impl Extract {

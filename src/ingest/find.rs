@@ -8,6 +8,7 @@ use futures::StreamExt;
 
 use super::collector::Collector;
 use super::contract::Contract;
+use super::counting::{self, Counting};
 use super::extract::{Extract, FILES_AT_ONCE, of_file};
 use super::{format, refused_files, text};
 use crate::config::{Project, Source, SourceFormat, span_of};
@@ -36,7 +37,14 @@ pub async fn find(project: &Project, contracts: &[Arc<Contract>], stores: &Store
             wrong.push(never_matched(project, name, source, &glob));
             continue;
         }
-        if let Some(why) = missing_or_stale(contract, &files, &glob.shown()) {
+        let Counting { files, unopened, snapshot } = match counting::of(contract, &glob, files) {
+            Ok(counting) => counting,
+            Err(found) => {
+                refused.extend(found);
+                continue;
+            }
+        };
+        if let Some(why) = missing_or_stale(contract, &files, unopened, &glob.shown()).or_else(|| counting::stale(contract, snapshot)) {
             missing.push(format!("{name}: {why}"));
             continue;
         }
@@ -50,7 +58,7 @@ pub async fn find(project: &Project, contracts: &[Arc<Contract>], stores: &Store
                 Err(other) => return Err(other),
             }
         }
-        extracts.push(Extract { contract: Arc::clone(contract), files, markers, location });
+        extracts.push(Extract { contract: Arc::clone(contract), files, markers, location, unopened, snapshot });
     }
     if !wrong.is_empty() {
         return Err(Error::Project(wrong));
@@ -67,7 +75,7 @@ pub fn locations(extracts: &[Extract], before: Option<&Commit>) -> BTreeMap<Stri
     let of = |extract: &Extract| {
         let source = &extract.contract.source;
         let had = before.and_then(|before| before.locations.get(source).cloned());
-        let location = if extract.files.is_empty() { had } else { Some(extract.location.clone()) };
+        let location = if extract.files.is_empty() && extract.unopened == 0 { had } else { Some(extract.location.clone()) };
         Some((source.clone(), location?))
     };
     extracts.iter().filter_map(of).collect()
@@ -116,8 +124,9 @@ pub fn not_there_yet(which: Vec<String>) -> Error {
 }
 
 /// Why the run must wait for files of a source; none when it need not.
-fn missing_or_stale(contract: &Contract, files: &[File], location: &str) -> Option<String> {
+fn missing_or_stale(contract: &Contract, files: &[File], unopened: u64, location: &str) -> Option<String> {
     match files.len() as u64 {
+        count if count < contract.min_files && unopened > 0 => return Some(counting::too_few(contract, count, unopened, location)),
         0 if contract.min_files > 0 => return Some(format!("no file matches {location}")),
         count if count < contract.min_files => {
             return Some(format!("{count} files match {location}, and there must be {}", contract.min_files));
@@ -126,23 +135,19 @@ fn missing_or_stale(contract: &Contract, files: &[File], location: &str) -> Opti
     }
     let allowed = contract.freshness.newest_file_days?;
     let newest = files.iter().map(|file| file.meta.last_modified.timestamp_micros()).max()?;
-    stale("the newest file", newest, contract, allowed)
+    counting::too_old("the newest file", newest, contract, allowed)
 }
 
 /// Why the run must wait for newer rows of a source that has been read; none when it need not.
-pub fn stale_rows(contract: &Contract, collector: &Collector) -> Option<String> {
+pub fn stale_rows(extract: &Extract, collector: &Collector) -> Option<String> {
+    let contract = &extract.contract;
     let allowed = contract.freshness.newest_row_days?;
-    let Some(micros) = collector.newest_micros() else {
+    // Rows without a time of their own are as old as their snapshot.
+    let snapshot = extract.snapshot.filter(|_| contract.event_time.is_none()).map(|day| contract.zone.first_moment_of(day));
+    let Some(micros) = snapshot.or_else(|| collector.newest_micros()) else {
         return Some(format!("{}: there is no row before {}", contract.source, contract.as_of_day));
     };
-    stale("the newest row", micros, contract, allowed).map(|why| format!("{}: {why}", contract.source))
-}
-
-/// Why the newest row or file of an extract is too old; its time is in microseconds since 1970. Days are counted in the pipeline's zone.
-fn stale(what: &str, newest_micros: i64, contract: &Contract, allowed: u32) -> Option<String> {
-    let newest = arrow::datatypes::Date32Type::to_naive_date_opt(contract.zone.day_of(newest_micros)?)?;
-    let age = (contract.as_of_day - newest).num_days();
-    (age > i64::from(allowed)).then(|| format!("{what} is of {newest}, {age} days before {}; it may be {allowed}", contract.as_of_day))
+    counting::too_old("the newest row", micros, contract, allowed).map(|why| format!("{}: {why}", contract.source))
 }
 
 /// A file with its format: as declared, as its name tells, or else as its first bytes tell.

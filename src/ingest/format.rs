@@ -140,7 +140,7 @@ pub fn guess(head: &[u8], read_as: SourceFormat) -> Option<String> {
 /// Says so when a column that a file lacks stands in its path, as Hive and Spark write `dt=2025-11-03/part-0.parquet`.
 pub fn key_in_path(shown: &str, missing: &[&str]) -> Option<String> {
     let key = shown.split('/').filter_map(|part| part.split_once('=')).map(|(key, _)| key).find(|key| missing.contains(key))?;
-    Some(format!("`{key}` stands in the file's path, and columns are not read from there"))
+    Some(format!("`{key}` stands in the file's path: say `path: {key}` for the column to read it from there"))
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! Reads extracts: finds the files, reads each row once, applies the contract, and gives kept and rejected rows.
 
+mod changes;
 mod collector;
 mod column;
 mod contract;
+mod counting;
 mod csv;
 mod decoded;
 mod deduplicate;
@@ -11,12 +13,15 @@ mod extract;
 mod find;
 mod format;
 mod held;
+mod in_path;
+mod kinds;
 mod moments;
 mod names;
 mod ndjson;
 mod nested;
 mod nested_column;
 mod parquet;
+mod path_match;
 mod plain;
 mod reader;
 mod refused_files;
@@ -92,7 +97,7 @@ pub async fn register(
     let (mut rows, mut is_key) = (None, false);
     if !contract.key.is_empty() {
         let superseded = superseded(engine, contract, &table, seed_of(extract)).await.map_err(failed)?;
-        collector.deduplicate(superseded.rows());
+        collector.deduplicate(superseded.rows(), superseded.deleted());
         (rows, is_key) = (Some(collector.rows_kept()), superseded.is_key());
         table = table.without(Arc::new(superseded));
     }
@@ -107,7 +112,7 @@ pub async fn register(
         rows = Some(keep(engine, name, contract, &columns, table).await.map_err(failed)?);
     }
     if is_key {
-        engine.declare_key(name, contract.key.iter().map(|&at| contract.columns[at].name.clone()).collect());
+        engine.declare_key(name, contract.unique().iter().map(|&at| contract.columns[at].name.clone()).collect());
     }
     Ok(rows)
 }

@@ -55,6 +55,10 @@ impl Lines {
         contract.each.iter().filter_map(|each| each.path.root()).for_each(|root| {
             name(root);
         });
+        // A member of the name of a column that is in the path is known, and not read.
+        contract.in_path.columns().for_each(|(at, _)| {
+            name(&contract.columns[at].name);
+        });
         let mut values = names.len();
         let mut next = || {
             values += 1;

@@ -80,12 +80,13 @@ impl<'a> Reading<'a> {
         self.codes = scan.projection.iter().zip(scan.schema.fields()).map(codes).collect();
         let asked: Vec<usize> =
             scan.projection.iter().zip(&self.codes).filter(|(_, codes)| codes.need_texts()).map(|(at, _)| *at).collect();
+        let group_file = Arc::clone(&group.file);
         let mut row = 0;
         let mut whole = WholeRows::of(&group);
         let mut batches = Batches::open(group.clone(), &scan.contract, &asked, scan.batch_rows, scan.held.another()).await?;
         scan.work.count_read(batches.bytes());
         while let Some((columns, rows)) = batches.next()? {
-            let checked = scan.contract.check(&columns, rows, &batches.unread(), &asked)?;
+            let checked = scan.contract.check_of(&group_file, &columns, rows, &batches.unread(), &asked)?;
             let faults: Vec<Fault> = checked.faults.iter().map(|fault| Fault { row: row + fault.row, ..*fault }).collect();
             let kept = self.settle(rows as u64, checked)?;
             for of_row in faults.chunk_by(|one, two| one.row == two.row) {
@@ -104,8 +105,7 @@ impl<'a> Reading<'a> {
         self.tally.count_without_rows(batches.without_rows());
         // Its memory is released before the codes are stored.
         drop(batches);
-        let file = Arc::clone(&group.file);
-        file.is_unchanged().await?;
+        group_file.is_unchanged().await?;
         for (&column, codes) in scan.projection.iter().zip(self.codes.drain(..)) {
             scan.held.hold(piece, column, codes).map_err(|error| scan.failed(&error))?;
         }

@@ -480,7 +480,8 @@ mod tests {
             let (store, path) = (Arc::new(InMemory::new()) as Arc<dyn ObjectStore>, Path::from("a.csv"));
             store.put(&path, PutPayload::from(text.to_owned())).await.unwrap();
             let meta = store.head(&path).await.unwrap();
-            let mut blocks = Blocks::open(&File { store, meta, shown: String::new(), is_local: false }, Division::Csv(Dialect::default()));
+            let file = File { store, meta, shown: String::new(), is_local: false, parts: Arc::default() };
+            let mut blocks = Blocks::open(&file, Division::Csv(Dialect::default()));
             let (mut whole, mut bad) = (Vec::new(), Vec::new());
             while let Some(piece) = blocks.next().await.unwrap() {
                 match piece {

@@ -115,7 +115,7 @@ impl TextFile {
         if without_rows > 0 || decoded.rows > ndjson::nested_rows(&decoded.unread) || !decoded.bad.is_empty() {
             self.has_flat_records.store(true, Relaxed);
         }
-        let checked = scan.contract.check(&decoded.columns, decoded.rows, &decoded.unread, &scan.projection)?;
+        let checked = scan.contract.check_of(&self.file, &decoded.columns, decoded.rows, &decoded.unread, &scan.projection)?;
         let read = (decoded.rows + decoded.bad.len()) as u64;
         let rejected = (!checked.faults.is_empty() || !decoded.bad.is_empty()).then(|| Rejected {
             // The places of rows are computed only when a row breaks the contract.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
 use crate::config::RejectBudget;
@@ -55,6 +56,12 @@ pub struct Ledger {
     /// Markers of other programs beside them, which are not read.
     #[serde(default)]
     pub files_skipped: u64,
+    /// Files that were left unopened because of the day in their paths: later ones, and those of other snapshots.
+    #[serde(default)]
+    pub files_unopened: u64,
+    /// The day of the snapshot that was read; none where the source has no snapshots.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot_day: Option<NaiveDate>,
     /// Rows in them.
     pub rows_read: u64,
     /// Rows that went on to the models.
@@ -63,6 +70,9 @@ pub struct Ledger {
     pub rows_rejected: u64,
     /// Rows whose key a kept row has.
     pub rows_deduplicated: u64,
+    /// How many of these are deletions that count: a key's newest change or, where changes are kept as a history, its newest deletion.
+    #[serde(default)]
+    pub rows_deleted: u64,
     /// Rows whose event happened at or after the as-of day.
     pub rows_out_of_window: u64,
     /// Values that broke the contract and became null, in rows that went on.

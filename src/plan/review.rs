@@ -131,7 +131,7 @@ pub(super) fn natives_of(checked: &CheckedModels, identity: Option<Rules>, rules
 
 /// Tells of locations that name no place. What they say is shown as it was typed, since variables may hold secrets.
 fn check_places(project: &Project, problems: &mut Vec<Diagnostic>) {
-    let sources = project.pipeline.sources.values().map(|source| (&source.location, Stores::unfit(&source.location.value)));
+    let sources = project.pipeline.sources.values().map(|source| (&source.location, Stores::unfit_to_read(&source.location.value)));
     let destination = &project.pipeline.outputs.destination;
     for (place, why) in sources.chain([(destination, Stores::unfit_to_write(&destination.value))]) {
         if let Some(why) = why {

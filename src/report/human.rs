@@ -86,7 +86,32 @@ fn write_sources(text: &mut String, sources: &[Ledger]) -> std::fmt::Result {
             source.source
         )?;
     }
+    sources.iter().try_for_each(|source| write_days(text, source))?;
     write_rejects(text, sources)
+}
+
+/// Which snapshot was read of a source, how many files were left unopened, and how many keys were deleted.
+fn write_days(text: &mut String, source: &Ledger) -> std::fmt::Result {
+    let unopened = match source.files_unopened {
+        0 => None,
+        1 => Some(("1 file".to_owned(), "is")),
+        many => Some((format!("{} files", HumanCount(many)), "are")),
+    };
+    match (source.snapshot_day, unopened) {
+        (Some(day), Some((files, are))) => {
+            writeln!(text, "  {}: the snapshot of {day}; {files} of other days {are} left unopened", source.source)?;
+        }
+        (Some(day), None) => writeln!(text, "  {}: the snapshot of {day}", source.source)?,
+        (None, Some((files, are))) => {
+            writeln!(text, "  {}: {files} of the as-of day or later {are} left unopened", source.source)?;
+        }
+        (None, None) => {}
+    }
+    if source.rows_deleted > 0 {
+        let rows = if source.rows_deleted == 1 { "1 says" } else { &format!("{} say", HumanCount(source.rows_deleted)) };
+        writeln!(text, "  {}: of the duplicates, {rows} that a key was deleted", source.source)?;
+    }
+    Ok(())
 }
 
 /// How many identifiers and customers there are.

@@ -229,7 +229,7 @@ async fn judgement(engine: &Engine, source: &Source) -> Result<Judgement> {
         warnings.push(format!("{}: every row is of the as-of day or later; is the unit or zone of its event time right?", contract.source));
     }
     warnings.extend(remarks);
-    Ok(Judgement { ledger, refused, stale: ingest::stale_rows(contract, collector), warnings })
+    Ok(Judgement { ledger, refused, stale: ingest::stale_rows(&source.extract, collector), warnings })
 }
 
 /// What speaks against the rows of a source: that it is over its budget, and answers that are lost.

@@ -10,8 +10,9 @@ use sha2::{Digest, Sha256};
 
 use super::local::{self, Hidden};
 use super::markers::{Found, Markers};
+use super::named_parts::{self, NamedPart, Token};
 use super::place::{Part, invalid};
-use super::{File, Location, failure};
+use super::{File, Location, PathParts, failure};
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Message, Result};
 
@@ -46,11 +47,21 @@ pub struct Glob {
     max_depth: Option<usize>,
     /// The location as it is written.
     typed: String,
+    /// The named parts, and the pieces of the location from the folder on.
+    named: Vec<NamedPart>,
+    tokens: Vec<Token>,
+    /// How many folders lead to the project's folder, of which a relative location says nothing.
+    untyped: usize,
 }
 
 impl Glob {
-    pub(super) fn new(text: &str, place: Location, parts: &[Part]) -> Result<Self> {
+    /// `parts` have stand-ins for the named ones.
+    pub(super) fn new(text: &str, place: Location, parts: &[Part], named: Vec<NamedPart>) -> Result<Self> {
         let typed = text.to_owned();
+        let untyped = parts.iter().take_while(|part| !part.is_typed).count();
+        let stood_in = parts;
+        let parts: Vec<Part> = parts.iter().map(|part| part.with_wildcards(&named)).collect();
+        let parts: Vec<Part> = parts.into_iter().flat_map(Part::split).collect();
         let has_wildcard = |part: &Part| part.is_typed && part.text.contains(WILDCARDS);
         let escaped = |part: &Part| if part.is_typed { part.text.clone() } else { glob::Pattern::escape(&part.text) };
         let written = parts.iter().map(escaped).collect::<Vec<_>>().join("/");
@@ -59,15 +70,51 @@ impl Glob {
             invalid(text, &why)
         })?;
         let Some(first) = parts.iter().position(has_wildcard) else {
-            return Ok(Glob { place, pattern, wildcard: None, below: String::new(), max_depth: None, typed });
+            return Ok(Glob {
+                place,
+                pattern,
+                wildcard: None,
+                below: String::new(),
+                max_depth: None,
+                typed,
+                named,
+                tokens: Vec::new(),
+                untyped,
+            });
         };
+        let components: Vec<&str> = stood_in[first..].iter().map(|part| part.text.as_str()).collect();
+        let tokens = named_parts::tokens(&components);
         let folder = parts[..first].iter().map(|part| part.text.as_str()).collect::<Vec<_>>().join("/");
         let before: usize = parts[..first].iter().map(|part| escaped(part).len() + 1).sum();
         let wildcard = before + parts[first].text.find(WILDCARDS).unwrap_or_default();
         let any_depth = parts[first..].iter().any(|part| part.text == "**");
         let max_depth = (!any_depth).then_some(parts.len() - first);
         let below = parts[first..].iter().map(escaped).collect::<Vec<_>>().join("/");
-        Ok(Glob { place: Location { path: folder, ..place }, pattern, wildcard: Some(wildcard), below, max_depth, typed })
+        let place = Location { path: folder, ..place };
+        Ok(Glob { place, pattern, wildcard: Some(wildcard), below, max_depth, typed, named, tokens, untyped })
+    }
+
+    /// The named parts of the location.
+    pub fn named_parts(&self) -> &[NamedPart] {
+        &self.named
+    }
+
+    /// The pieces of the location, from the folder of its first wildcard on.
+    pub fn tokens(&self) -> &[Token] {
+        &self.tokens
+    }
+
+    /// The part of a file's path that these pieces match.
+    pub fn below<'a>(&self, file: &'a File) -> &'a str {
+        let path = file.meta.location.as_ref();
+        path.strip_prefix(self.place.path.as_str()).unwrap_or(path).trim_start_matches('/')
+    }
+
+    /// The folders of a file's path that the location says, or its wildcards stand for.
+    pub fn folders<'a>(&self, file: &'a File) -> impl Iterator<Item = &'a str> {
+        let path = file.meta.location.as_ref();
+        let folders = path.rsplit_once('/').map_or("", |(folders, _)| folders);
+        folders.split('/').skip(self.untyped)
     }
 
     /// The files, in order of path. Markers that other programs leave beside their files match no wildcard; they are counted.
@@ -179,7 +226,13 @@ impl Glob {
     }
 
     fn file(&self, meta: ObjectMeta) -> File {
-        File { store: Arc::clone(&self.place.store), shown: self.place.shown(&meta.location), meta, is_local: self.place.is_local() }
+        File {
+            store: Arc::clone(&self.place.store),
+            shown: self.place.shown(&meta.location),
+            meta,
+            is_local: self.place.is_local(),
+            parts: PathParts::default(),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod failure;
 mod glob;
 mod local;
 mod markers;
+mod named_parts;
 mod open;
 mod pinned;
 mod place;
@@ -19,10 +20,12 @@ pub use failure::{broken, failure, failure_within, of_system};
 pub use glob::Glob;
 pub use local::{Hidden, Walked, upload_of};
 pub use markers::Found;
+pub use named_parts::{NamedPart, Token, may_have_key, take_out as named_parts_of};
 pub use open::{READ_ONLY, Stores};
 pub use place::PLACES;
 pub use plain::{NoFile, read as read_plain, refuse_odd, why as why_no_file};
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -81,7 +84,12 @@ pub struct File {
     pub shown: String,
     /// Whether it is on a local disk, where a file may be written to while somebody reads it.
     pub is_local: bool,
+    /// What its path says, as far as a contract asks for it.
+    pub parts: PathParts,
 }
+
+/// Parts of a path by name, each with its text; none where the path says that there is no value.
+pub type PathParts = Arc<BTreeMap<String, Option<String>>>;
 
 /// How a file of a store is replaced by another in one step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,6 +11,7 @@ use url::Url;
 
 use super::address::{Address, Remote};
 use super::client::client;
+use super::named_parts;
 use super::place::{Part, invalid, local_parts};
 use super::uploads::{Uploads, Watched};
 use super::{Glob, Location, Written};
@@ -55,8 +56,10 @@ impl Stores {
     /// # Errors
     /// As [`Stores::open`]; and when its wildcards make no sense.
     pub fn glob(&self, text: &str, root: &Path) -> Result<Glob> {
-        let (place, parts) = self.opened(text, root)?;
-        Glob::new(text, place, &parts)
+        let (stood_in, named) = named_parts::take_out(text).map_err(|why| invalid(text, &why))?;
+        let (mut place, parts) = self.opened(&stood_in, root)?;
+        place.path = named_parts::with_wildcards(&place.path, &named);
+        Glob::new(text, place, &parts, named)
     }
 
     /// Says that no program provides stores in this process, so that locations of such stores are refused.
@@ -70,6 +73,11 @@ impl Stores {
             Ok(Address::Remote(remote)) if remote.scheme == MEMORY && IS_COMMAND_LINE.load(Ordering::Relaxed) => Some(UNKNOWN.to_owned()),
             other => other.err(),
         }
+    }
+
+    /// As [`Stores::unfit`], of a place to read from, whose parts may have names.
+    pub fn unfit_to_read(text: &str) -> Option<String> {
+        named_parts::take_out(text).map_or_else(Some, |(text, _)| Self::unfit(&text))
     }
 
     /// As [`Stores::unfit`], of a place to write to.

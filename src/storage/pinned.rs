@@ -105,7 +105,7 @@ mod tests {
         let path = Path::from("a.csv");
         store.put(&path, PutPayload::from("first")).await.unwrap();
         let meta = store.head(&path).await.unwrap();
-        File { store, meta, shown: "a.csv".into(), is_local }
+        File { store, meta, shown: "a.csv".into(), is_local, parts: Arc::default() }
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::named_parts::{self, NamedPart};
 use crate::diagnostic::Diagnostic;
 use crate::error::Error;
 
@@ -23,6 +24,18 @@ pub(super) struct Part {
 impl Part {
     pub(super) fn typed(text: &str) -> Self {
         Part { text: text.to_owned(), is_typed: true }
+    }
+
+    /// The part with wildcards in the place of stand-ins for named parts.
+    pub(super) fn with_wildcards(&self, named: &[NamedPart]) -> Self {
+        let text = if self.is_typed { named_parts::with_wildcards(&self.text, named) } else { self.text.clone() };
+        Part { text, is_typed: self.is_typed }
+    }
+
+    /// The parts that it is made of, where a named part is over several folders.
+    pub(super) fn split(self) -> Vec<Self> {
+        let part = |text: &str| Part { text: text.to_owned(), is_typed: self.is_typed };
+        self.text.split('/').map(part).collect()
     }
 }
 

@@ -37,6 +37,7 @@ const BOUNDS: &[(&str, &str)] = &[
     ("inspect/json.rs MAX_COLUMNS", "1,000 paths"),
     ("inspect/mod.rs MAX_FILES", "12 files of each source"),
     ("inspect/sample.rs MAX_HEAD_BYTES", "the first 1 MiB of a text"),
+    ("ingest/path_match.rs MAX_DAY_BYTES", "a day or moment in a path | 64 bytes"),
     ("ingest/refused_files.rs MAX_FILES", "2,000 files"),
     ("ingest/text.rs MAX_RECORD_BYTES", "a line of NDJSON | 1 MiB |"),
     ("ingest/unpack.rs MAX_WINDOW_LOG", "| 2 GiB (`--long=31`)"),
@@ -65,6 +66,7 @@ const BOUNDS: &[(&str, &str)] = &[
     ("sql/query.rs MAX_NESTED", "| at least 45 |"),
     ("sql/query.rs MAX_TEXT_BYTES", "a text in SQL"),
     ("storage/glob.rs MAX_FILES", "| files of a source | 100,000 |"),
+    ("storage/named_parts.rs MAX_PARTS", "| named parts of a location | 32 |"),
 ];
 
 /// Those that bound what Segmill itself shows, tries or computes with.

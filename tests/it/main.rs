@@ -13,6 +13,8 @@ mod breaking_store;
 mod broken_extracts;
 /// The project's cases: one that is wrong keeps no other from being run, and what none covers is told.
 mod case_runs;
+/// Promise 3: of changes what each key was counts, whatever the order, the split and the words of the changes; held to a plain account.
+mod changes;
 /// The command line: exit codes, help, what is told to whom.
 mod command_line;
 /// Promise 3: what a contract says of values holds in every kind of file: null markers, words, space, zones.
@@ -21,6 +23,8 @@ mod contract_values;
 mod costs;
 /// Promise 4: a publication whose files are gone is told and repaired, and a clean at any moment of a run harms nothing.
 mod damage;
+/// Reads a source of dated files in memory, for the modules about paths, snapshots and changes.
+mod dated;
 /// CSV files in every dialect and encoding are read as their settings say, and refused with the settings that would read them.
 mod dialects;
 /// Promise 8: personal values planted in every kind of failure are in nothing that it says or leaves.
@@ -93,6 +97,8 @@ mod output_checks;
 mod ownership;
 /// Promise 7: a Parquet file takes what it declares, which fits or refuses it by name, and its values are right.
 mod parquet_bounds;
+/// What the path of a file says: values of columns, and the day that bounds its events.
+mod paths;
 /// Several pipelines over one folder of models: each has those that it needs.
 mod pipelines;
 /// Promises 4 and 5: a publication and what comes of it, on a local disk and through the command line.
@@ -125,6 +131,8 @@ mod schema;
 mod secrets;
 /// Servers that tests start: stores, and a proxy that makes requests go wrong.
 mod servers;
+/// Promise 2: of daily snapshots the newest before the as-of day counts; the CRM of the sample as snapshots and as changes.
+mod snapshots;
 /// The SQL of the shipped project can be read without a guide.
 mod sql_style;
 /// Promise 4 on every kind of store: one suite for all, races, kills, faults.

@@ -70,9 +70,9 @@ fn copied(tiny: &Tiny, to: &Path) {
     }
 }
 
-/// As a location names it where `[`, `?` and `*` are wildcards.
+/// As a location names it where `[`, `?` and `*` are wildcards, and `{` begins a named part.
 fn escaped(name: &str) -> String {
-    name.chars().map(|c| if "[?*".contains(c) { format!("[{c}]") } else { c.to_string() }).collect()
+    name.chars().map(|c| if "[?*{".contains(c) { format!("[{c}]") } else { c.to_string() }).collect()
 }
 
 /// A YAML text of anything.
@@ -133,7 +133,7 @@ fn extracts_may_lie_in_folders_and_files_of_any_name() {
         ] {
             // What begins with one of these matches a wildcard only where the location says so.
             let is_marker = name.starts_with(['_', '.']) && location.starts_with("in/*");
-            let is_url_with_wildcards = location.starts_with("file:") && name.contains(['[', '?', '*']);
+            let is_url_with_wildcards = location.starts_with("file:") && name.contains(['[', '?', '*', '{']);
             if is_marker || is_url_with_wildcards {
                 continue;
             }

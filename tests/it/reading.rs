@@ -136,7 +136,7 @@ fn plan_of(settings: &str, columns: [&str; 2]) -> Plan {
     let mut plan = block_on(plan::plan(Arc::new(project), values)).unwrap();
     // No project may do without an event time; what is tried here is bytes of two columns.
     let contract = Arc::get_mut(&mut plan.contracts[0]).unwrap();
-    let at = contract.event_time;
+    let at = contract.event_time.unwrap();
     let column = &mut contract.columns[at];
     (column.required, column.optional, column.costs_row) = (false, true, false);
     let fields = contract.schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));

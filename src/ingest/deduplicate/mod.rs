@@ -4,13 +4,16 @@
 //! Rows are not held for that. A first scan gives a fingerprint of each key, with the row's time and place; only where several rows of a
 //! key are equally late are their values looked at, by scans of their own.
 
+mod deleted;
 mod fingerprints;
+mod keys;
+mod measure;
 mod places;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt64Array};
-use arrow::compute::{cast, filter_record_batch};
+use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt64Array};
+use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt64Type};
 use arrow::row::{RowConverter, SortField};
 use datafusion::common::ScalarValue;
@@ -23,10 +26,13 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 use std::hash::Hasher as _;
 use tokio::task::JoinSet;
 
+use super::changes::Operation;
 use super::column::Answer;
 use super::contract::Contract;
 use crate::engine::Engine;
 use fingerprints::{Entry, Fingerprints, Keep};
+use keys::Keys;
+use measure::Measure;
 use places::{Answers, Places};
 
 pub use places::{MAX_PIECES, Place, Superseded};
@@ -72,17 +78,16 @@ pub async fn superseded(engine: &Engine, contract: &Arc<Contract>, rows: &dyn Pl
     if contract.key.is_empty() {
         return Ok(found);
     }
-    let scan = Scans { engine, contract, rows, seed };
-    let Latest { tied, is_key } = scan.latest(&mut found).await?;
-    found.is_key = is_key;
-    if tied.count() == 0 {
-        return Ok(found);
+    let scan = Scans { engine, contract, rows, unique: contract.unique(), seed };
+    let Latest { tied, deletes } = scan.latest(&mut found).await?;
+    if tied.count() > 0 {
+        // Rows that are equal are one, and it does not matter which.
+        let differing = scan.unlike(Arc::new(tied), &mut found).await?;
+        if differing.count() > 0 {
+            scan.decide(Arc::new(differing), &mut found).await?;
+        }
     }
-    // Rows that are equal are one, and it does not matter which.
-    let differing = scan.unlike(Arc::new(tied), &mut found).await?;
-    if differing.count() > 0 {
-        scan.decide(Arc::new(differing), &mut found).await?;
-    }
+    scan.delete(deletes, &mut found).await?;
     Ok(found)
 }
 
@@ -110,11 +115,37 @@ pub async fn latest_of(engine: &Engine, contract: &Arc<Contract>, rows: RecordBa
     superseded.applied(engine.dictionary(), &all, Place::of(0, 0), rows)
 }
 
-/// What the first scan finds.
+/// What the first scans find.
 struct Latest {
     /// The rows that are the latest of their key, where these are several.
     tied: Places,
-    is_key: bool,
+    /// The rows that delete their key.
+    deletes: Places,
+}
+
+/// What one scan finds of all rows, or of some, beside the rows that are left out.
+#[derive(Default)]
+struct Seen {
+    deletes: Places,
+    befores: Places,
+    /// What these take more.
+    bytes: usize,
+    /// Whether a row has no key.
+    has_nameless: bool,
+}
+
+impl Seen {
+    fn note(&mut self, keys: &[Option<u128>], places: &UInt64Array, operation: impl Fn(usize) -> Option<Operation>) {
+        for (row, key) in keys.iter().enumerate() {
+            let place = Place(places.value(row));
+            self.has_nameless |= key.is_none();
+            self.bytes += match operation(row) {
+                Some(Operation::Delete) => self.deletes.insert(place),
+                Some(Operation::Before) => self.befores.insert(place),
+                Some(Operation::Set) | None => 0,
+            };
+        }
+    }
 }
 
 /// Scans of a source that find out which rows stay.
@@ -122,6 +153,8 @@ struct Scans<'a> {
     engine: &'a Engine,
     contract: &'a Arc<Contract>,
     rows: &'a dyn PlacedRows,
+    /// The columns that no two rows shall have alike.
+    unique: Vec<usize>,
     seed: [u8; 16],
 }
 
@@ -146,50 +179,80 @@ impl Scans<'_> {
         Ok(())
     }
 
-    /// Drops the rows of a key that are not its latest.
+    /// Drops the rows of a key that are not its latest, by one measure after the other as long as several rows are equal in those before.
     async fn latest(&self, found: &mut Superseded) -> Result<Latest> {
-        let time = self.contract.event_time;
-        let mut columns = self.contract.key.clone();
-        columns.push(time);
+        let (mut tied, mut deletes) = (None, Places::default());
+        for (number, measure) in Measure::all(self.contract).into_iter().enumerate() {
+            let (still_tied, seen) = self.greatest(measure, tied.map(Arc::new), found).await?;
+            if number == 0 {
+                found.is_key = !seen.has_nameless;
+                deletes = seen.deletes;
+            }
+            let is_decided = still_tied.count() == 0;
+            tied = Some(still_tied);
+            if is_decided {
+                break;
+            }
+        }
+        Ok(Latest { tied: tied.unwrap_or_default(), deletes })
+    }
+
+    /// Of the rows of a key, all or some, drops those that are less than the greatest by a measure; the others of which there are several.
+    async fn greatest(&self, measure: Measure, among: Option<Arc<Places>>, found: &mut Superseded) -> Result<(Places, Seen)> {
+        let is_first = among.is_none();
+        let changes = self.contract.changes.as_ref().filter(|_| is_first);
+        let of_measure = measure.column().map(|_| self.unique.len());
+        let of_operation = changes.map(|_| self.unique.len() + of_measure.iter().count());
+        let columns: Vec<usize> =
+            self.unique.iter().copied().chain(measure.column()).chain(changes.map(|changes| changes.operation)).collect();
         let fingerprints = Arc::new(Fingerprints::new(self.engine, Keep::Greatest));
-        let keys = Keys::of(self.contract, self.seed)?;
-        let nameless = Arc::new(Mutex::new(false));
-        let (adding, some_nameless) = (Arc::clone(&fingerprints), Arc::clone(&nameless));
+        let keys = Keys::of(self.contract, self.unique.clone(), self.seed)?;
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let (adding, seeing, contract) = (Arc::clone(&fingerprints), Arc::clone(&seen), Arc::clone(self.contract));
         self.each(&columns, move |batch, places| {
-            let of_rows = keys.of_batch(batch)?;
-            let times = micros(batch.column(batch.num_columns() - 2))?;
-            let entry = |(row, key): (usize, Option<u128>)| {
-                Some(Entry { key: key?, detail: in_order(times.is_valid(row).then(|| times.value(row))), place: Place(places.value(row)) })
+            let some = among.as_ref().map(|among| at_places(batch, places, among)).transpose()?;
+            let (batch, places) = match &some {
+                Some(Some((batch, places))) => (batch, places),
+                Some(None) => return Ok(()),
+                None => (batch, places),
             };
-            let entries: Vec<Entry> = of_rows.into_iter().enumerate().filter_map(entry).collect();
-            if entries.len() < batch.num_rows() {
-                *some_nameless.lock().unwrap_or_else(PoisonError::into_inner) = true;
+            let of_rows = keys.of_batch(batch)?;
+            let numbers = measure.numbers(&contract, of_measure.map(|at| batch.column(at)), batch.num_rows())?;
+            let operations = of_operation.zip(contract.changes.as_ref()).map(|(at, changes)| changes.operations(batch.column(at)));
+            let operation = |row: usize| operations.as_ref().and_then(|operations| operations.get(row).copied().flatten());
+            let entry = |(row, key): (usize, &Option<u128>)| {
+                let is_change = operation(row) != Some(Operation::Before);
+                key.filter(|_| is_change).map(|key| Entry { key, detail: numbers[row], place: Place(places.value(row)) })
+            };
+            let entries: Vec<Entry> = of_rows.iter().enumerate().filter_map(entry).collect();
+            if entries.len() < batch.num_rows() || operations.is_some() {
+                seeing.lock().unwrap_or_else(PoisonError::into_inner).note(&of_rows, places, operation);
             }
             adding.add(&entries)
         })
         .await?;
         // Only the latest of a key are left, so several are equally late.
         let mut tied = Places::default();
-        let held = self.engine.reservation();
+        let held = found.held.get_or_insert_with(|| self.engine.reservation());
         let earlier =
             only(fingerprints)?.repeated(|of_key| held.grow(of_key.iter().map(|entry| tied.insert(entry.place)).sum::<usize>()))?;
         held.grow(found.dropped.join(earlier))?;
-        found.held = Some(held);
-        let is_key = !*nameless.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(Latest { tied, is_key })
+        let mut seen = std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner));
+        held.grow(seen.bytes + found.dropped.join(std::mem::take(&mut seen.befores)))?;
+        Ok((tied, seen))
     }
 
     /// Of rows that are equally late, drops all but one of those that are equal; the rows that are left of keys of which there are several.
     async fn unlike(&self, tied: Arc<Places>, found: &mut Superseded) -> Result<Places> {
         let fingerprints = Arc::new(Fingerprints::new(self.engine, Keep::OneOfEach));
-        let keys = Keys::of(self.contract, self.seed)?;
+        let keys = Keys::of(self.contract, self.unique.clone(), self.seed)?;
         let columns: Vec<usize> = (0..self.contract.width()).collect();
-        let (count, contract) = (columns.len(), Arc::clone(self.contract));
+        let (count, unique) = (columns.len(), self.unique.clone());
         let values = converter(&placed_schema(self.contract, &columns)?, count)?;
         let (adding, seed) = (Arc::clone(&fingerprints), self.seed);
         self.each(&columns, move |batch, places| {
             let Some((batch, places)) = at_places(batch, places, &tied)? else { return Ok(()) };
-            let of_rows = keys.of_batch(&batch.project(&contract.key)?)?;
+            let of_rows = keys.of_batch(&batch.project(&unique)?)?;
             let rows = values.convert_columns(&batch.columns()[..count])?;
             let detail = |row: usize| {
                 let mut hasher = SipHasher13::new_with_key(&seed);
@@ -214,15 +277,15 @@ impl Scans<'_> {
     async fn decide(&self, differing: Arc<Places>, found: &mut Superseded) -> Result<()> {
         const ROWS: &str = "segmill equally late rows";
         let columns: Vec<usize> = (0..self.contract.width()).collect();
-        let keys = Keys::of(self.contract, self.seed)?;
+        let keys = Keys::of(self.contract, self.unique.clone(), self.seed)?;
         let placed = placed_schema(self.contract, &columns)?;
         let with_keys = KEY.map(|name| Arc::new(Field::new(name, DataType::UInt64, false)));
         let schema = Arc::new(Schema::new(placed.fields().iter().cloned().chain(with_keys).collect::<Vec<_>>()));
         let table = self.engine.empty_table(Arc::clone(&schema));
-        let (filling, contract) = (Arc::clone(&table), Arc::clone(self.contract));
+        let (filling, unique) = (Arc::clone(&table), self.unique.clone());
         self.each(&columns, move |batch, places| {
             let Some((batch, _)) = at_places(batch, places, &differing)? else { return Ok(()) };
-            let of_rows = keys.of_batch(&batch.project(&contract.key)?)?;
+            let of_rows = keys.of_batch(&batch.project(&unique)?)?;
             let half = |high: bool| {
                 let of = |key: &Option<u128>| key.map_or(0, |key| if high { upper(key) } else { lower(key) });
                 Arc::new(of_rows.iter().map(of).collect::<UInt64Array>()) as ArrayRef
@@ -311,55 +374,6 @@ impl<'a> Deciding<'a> {
     }
 }
 
-/// Finds the fingerprints of keys.
-struct Keys {
-    contract: Arc<Contract>,
-    /// For those parts of the key that are no text.
-    converter: RowConverter,
-    seed: [u8; 16],
-}
-
-impl Keys {
-    fn of(contract: &Arc<Contract>, seed: [u8; 16]) -> Result<Self> {
-        let parts = contract.schema.project(&contract.key)?;
-        let others = parts.fields().iter().filter(|part| part.data_type() != &DataType::Utf8);
-        let converter = RowConverter::new(others.map(|part| SortField::new(part.data_type().clone())).collect())?;
-        Ok(Keys { contract: Arc::clone(contract), converter, seed })
-    }
-
-    /// For each row of a batch, of which the first columns are those of the key, its fingerprint; none for a row that is like no other,
-    /// because a part of its key is missing or a word for no value: words for no value are equal, and their rows are not.
-    fn of_batch(&self, batch: &RecordBatch) -> Result<Vec<Option<u128>>> {
-        let parts = &batch.columns()[..self.contract.key.len()];
-        let columns = self.contract.key.iter().map(|&at| &self.contract.columns[at]);
-        // Only in texts words for no value are left.
-        let texts: Vec<_> = columns.zip(parts).filter_map(|(column, part)| Some((column, part.as_string_opt::<i32>()?))).collect();
-        let others: Vec<ArrayRef> = parts.iter().filter(|part| part.data_type() != &DataType::Utf8).cloned().collect();
-        let rows = (!others.is_empty()).then(|| self.converter.convert_columns(&others)).transpose()?;
-        let has_gaps = parts.iter().any(|part| part.null_count() > 0);
-        let fingerprint = |row: usize| {
-            if has_gaps && parts.iter().any(|part| part.is_null(row)) {
-                return None;
-            }
-            let mut hasher = SipHasher13::new_with_key(&self.seed);
-            for (column, texts) in &texts {
-                let text = texts.value(row);
-                if column.is_null_word(text) {
-                    return None;
-                }
-                // With its length, so that what ends one text does not begin the next.
-                hasher.write_usize(text.len());
-                hasher.write(text.as_bytes());
-            }
-            if let Some(rows) = &rows {
-                hasher.write(rows.row(row).as_ref());
-            }
-            Some(hasher.finish128().as_u128())
-        };
-        Ok((0..batch.num_rows()).map(fingerprint).collect())
-    }
-}
-
 /// The rows of a batch that are at some places, with these; none when there are none.
 fn at_places(batch: &RecordBatch, places: &UInt64Array, wanted: &Places) -> Result<Option<(RecordBatch, UInt64Array)>> {
     let keep: arrow::array::BooleanArray = places.values().iter().map(|place| Some(wanted.has(Place(*place)))).collect();
@@ -375,17 +389,6 @@ fn at_places(batch: &RecordBatch, places: &UInt64Array, wanted: &Places) -> Resu
 fn converter(schema: &SchemaRef, columns: usize) -> Result<RowConverter> {
     let fields = schema.fields().iter().take(columns).map(|field| SortField::new(field.data_type().clone()));
     Ok(RowConverter::new(fields.collect())?)
-}
-
-/// Moments, or days, as numbers in their order.
-fn micros(times: &ArrayRef) -> Result<arrow::array::Int64Array> {
-    let days = if times.data_type() == &DataType::Date32 { cast(times, &DataType::Int32)? } else { Arc::clone(times) };
-    Ok(cast(&days, &DataType::Int64)?.as_primitive::<arrow::datatypes::Int64Type>().clone())
-}
-
-/// A number as one without sign that keeps its order; none comes first.
-fn in_order(number: Option<i64>) -> u64 {
-    number.map_or(0, |number| number.cast_unsigned() ^ (1 << 63))
 }
 
 fn upper(key: u128) -> u64 {

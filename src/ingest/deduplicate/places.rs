@@ -75,6 +75,17 @@ impl Places {
         more
     }
 
+    /// Takes away the places of another set.
+    pub fn take_away(&mut self, other: &Places) {
+        for (piece, own) in &mut self.pieces {
+            let Some(bits) = other.pieces.get(piece) else { continue };
+            for (own, other) in own.iter_mut().zip(bits) {
+                self.count -= u64::from((*own & other).count_ones());
+                *own &= !other;
+            }
+        }
+    }
+
     /// How many places there are.
     pub fn count(&self) -> u64 {
         self.count
@@ -96,6 +107,8 @@ pub struct Superseded {
     pub(super) answers: BTreeMap<usize, (Vec<Place>, ArrayRef)>,
     /// Whether the key tells all rows apart that are left.
     pub(super) is_key: bool,
+    /// How many of the rows that are left out are deletions that count: see [`crate::manifest::Ledger`].
+    pub(super) deleted: u64,
     /// What all that takes of the memory of a run.
     pub(super) held: Option<Reservation>,
 }
@@ -110,6 +123,11 @@ impl Superseded {
     /// How many rows are left out.
     pub fn rows(&self) -> u64 {
         self.dropped.count()
+    }
+
+    /// How many of these delete a key.
+    pub fn deleted(&self) -> u64 {
+        self.deleted
     }
 
     /// The rows of a batch that are kept, with their answers. `columns` are the columns of the contract that the batch has.

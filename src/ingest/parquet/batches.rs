@@ -81,12 +81,12 @@ impl Batches {
         let needed = |(position, column): (usize, &ContractColumn)| {
             let at = group.positions[position]?;
             let field = group.footer.schema().field(at);
-            let wanted = projection.contains(&position) || position == contract.event_time;
+            let wanted = projection.contains(&position) || contract.always_reads(position);
             (wanted || column.can_fail(field.data_type(), group.may_have_nulls(at), group.range_of(at))).then_some(at)
         };
         let needed = contract.columns.iter().enumerate().map(needed).collect();
         let wanted = |(position, column): (usize, &ContractColumn)| {
-            let is_asked = projection.contains(&position) || position == contract.event_time;
+            let is_asked = projection.contains(&position) || contract.always_reads(position);
             group.nested.columns[position].as_ref().is_some_and(|nested| is_asked || nested.can_fail(column))
         };
         let wanted = contract.columns.iter().enumerate().map(wanted).collect();

@@ -95,6 +95,11 @@ impl Pattern {
         self.has_zone || self.is_utc()
     }
 
+    /// How many slashes are in what it writes.
+    pub fn slashes(&self) -> usize {
+        sample().map_or(0, |sample| sample.format_with_items(self.items.iter()).to_string().matches('/').count())
+    }
+
     /// Whether the pattern has a time of day.
     pub fn has_time(&self) -> bool {
         self.has_hour

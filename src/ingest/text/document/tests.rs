@@ -29,7 +29,7 @@ fn divide(text: &str, format: SourceFormat, each: Option<&[&str]>) -> Divided {
         let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
         store.put(&Path::from("a.json"), PutPayload::from(text.as_bytes().to_vec())).await.unwrap();
         let meta = store.head(&Path::from("a.json")).await.unwrap();
-        let file = File { store, meta, shown: String::new(), is_local: false };
+        let file = File { store, meta, shown: String::new(), is_local: false, parts: Arc::default() };
         let mut blocks = Blocks { format, ..Blocks::open(&file, super::super::Division::Lines) };
         blocks.envelope =
             each.map(|members| Envelope { members: members.iter().map(|name| (*name).to_owned()).collect(), outside: Vec::new() });
