@@ -180,6 +180,11 @@ impl ContractColumn {
         self.names.iter().find_map(|name| position(name))
     }
 
+    /// Whether files have it, and not their paths.
+    pub fn is_in_files(&self) -> bool {
+        !self.names.is_empty()
+    }
+
     /// The name to use in messages about files.
     pub fn in_files(&self) -> &str {
         &self.shown

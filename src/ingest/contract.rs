@@ -112,6 +112,16 @@ impl Contract {
         self.schema.fields().len()
     }
 
+    /// For every column its place in CSV files without a header: the one that it says, or else its turn among the columns of the files.
+    pub fn places(&self) -> Vec<Option<usize>> {
+        let mut turns = 0..;
+        let place = |column: &ContractColumn| {
+            let turn = if column.is_in_files() { turns.next() } else { None };
+            turn.map(|turn| column.position.unwrap_or(turn))
+        };
+        self.columns.iter().map(place).collect()
+    }
+
     /// Whether any column holds personal data.
     pub fn has_personal(&self) -> bool {
         self.columns.iter().any(|column| column.personal)

@@ -187,8 +187,9 @@ fn without_header(head: &[u8], lines: &[usize], contract: &Contract) -> Option<A
         let line = &head[record.start..record.end];
         let fields = fields(line, &dialect)?;
         let mut tells = false;
-        for (at, column) in contract.columns.iter().enumerate() {
-            let text = fields.get(column.position.unwrap_or(at))?;
+        for (column, place) in contract.columns.iter().zip(contract.places()) {
+            let Some(place) = place else { continue };
+            let text = fields.get(place)?;
             let (is_closed, is_told) = (column.is_closed(text), column.tells_values());
             if is_told && !is_closed && !text.is_empty() {
                 return None;

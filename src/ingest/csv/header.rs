@@ -97,13 +97,9 @@ impl Opening<'_> {
         let (contract, settings) = (self.contract, self.settings());
         let width = width(block, settings);
         self.refuse_header(block)?;
-        let places: Vec<Option<usize>> = contract
-            .columns
-            .iter()
-            .enumerate()
-            .map(|(at, column)| Some(column.position.unwrap_or(at)).filter(|place| *place < width))
-            .collect();
-        if let Some((column, _)) = contract.columns.iter().zip(&places).find(|(column, place)| place.is_none() && !column.optional) {
+        let places: Vec<Option<usize>> = contract.places().into_iter().map(|place| place.filter(|place| *place < width)).collect();
+        let is_missing = |(column, place): &(&ContractColumn, &Option<usize>)| place.is_none() && column.is_in_files() && !column.optional;
+        if let Some((column, _)) = contract.columns.iter().zip(&places).find(is_missing) {
             return Err(self.too_far(column, width));
         }
         let unknown = (0..width).filter(|place| !places.contains(&Some(*place))).map(|place| format!("position {}", place + 1));
@@ -116,11 +112,11 @@ impl Opening<'_> {
     fn refuse_header(&self, block: &[u8]) -> Result<()> {
         let (columns, dialect) = (&self.contract.columns, &self.settings().dialect);
         let first = records(block, dialect).next().and_then(|first| fields(&block[first.start..first.end], dialect)).unwrap_or_default();
-        let is_named = |(at, column): &(usize, &ContractColumn)| {
-            let cell = first.get(column.position.unwrap_or(*at));
+        let is_named = |(column, place): &(&ContractColumn, Option<usize>)| {
+            let cell = place.and_then(|place| first.get(place));
             cell.is_some_and(|cell| column.names.iter().any(|name| names::fold(name) == names::fold(cell)))
         };
-        let named = columns.iter().enumerate().filter(is_named).count();
+        let named = columns.iter().zip(self.contract.places()).filter(is_named).count();
         if named == 0 || named * 2 < columns.len() {
             return Ok(());
         }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Dialect;
-use crate::config::{Csv, Source, SourceFormat, Spanned, key_at, span_of};
+use crate::config::{Csv, Source, SourceFormat, Spanned, key_at, key_span, span_of};
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::shown as outside;
 
@@ -61,7 +61,12 @@ fn positions(file: &Arc<SourceFile>, (name, source): (&str, &Source), problems: 
     let is_csv = source.format.is_none_or(|format| format == SourceFormat::Csv);
     let problem = |what: String| Diagnostic::error("column-position", what);
     let mut in_order: HashMap<u64, &str> = HashMap::new();
-    for (at, (column, declared)) in (1..).zip(&source.columns) {
+    for (at, (column, declared)) in (1..).zip(source.columns.iter().filter(|(_, declared)| declared.path.is_none())) {
+        if let Some(parts) = declared.parts.as_ref().filter(|_| !has_header) {
+            let what = format!("`{column}` has parts, which are found by their names, and files without a header have none");
+            let hint = "have the file exported with a header, or read the parts as texts and put them together in SQL";
+            problems.push(problem(what).at(key_span(file, "parts", parts)).hint(hint));
+        }
         if !has_header && !declared.from.is_empty() {
             let problem = problem(format!("`{column}` is found by a name, and files without a header have none"));
             let problem = problem.at(key_at(file, &["sources", name, "columns", column, "from"]));
