@@ -39,6 +39,8 @@ mod ending;
 mod errors;
 /// Sums and arithmetic that do not wrap, ties that do not show, and what is refused.
 mod exact_sql;
+/// The contracts of `examples/contracts` give the rows that the programs which wrote their extracts meant.
+mod example_contracts;
 /// Promise 6: every failure is told where it belongs, at once, to whom it concerns, and a result that nobody gets is one.
 mod failures;
 /// Promise 1 for any SQL: generated queries give the same on any number of threads, and sums are exact.
