@@ -20,7 +20,7 @@ use crate::manifest::Commit;
 use crate::native::IdentityStep;
 use crate::plan::{self, Plan};
 use crate::predecessor::Carried;
-use crate::publish::{self, Publications};
+use crate::publish::{self, IDENTITY_MAP, Publications};
 use crate::sql::{self, Argument};
 use crate::storage::{Location, Stores};
 
@@ -64,7 +64,7 @@ pub async fn identity(request: &Request, stores: &Stores, question: Question<'_>
             (None, None)
         }
     };
-    let ids_from = predecessor.as_ref().map(|predecessor| predecessor.as_of);
+    let ids_from = predecessor.as_ref().filter(|predecessor| predecessor.has(IDENTITY_MAP)).map(|predecessor| predecessor.as_of);
     let engine = Engine::with_text_encoding(request.limits, plan.values.zone.name(), request.text_encoding)?;
     let needed = plan.needed(EDGES, |_| false);
     // Extracts that are late are told from those of a wrong location by what is published.

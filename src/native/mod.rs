@@ -7,7 +7,7 @@ mod step;
 
 pub use identity::{IdentityStep, SIGNATURE as IDENTITY_SIGNATURE};
 pub use segments::SegmentsStep;
-pub use step::{Context, Findings, Found, MakeState, Native, Predecessor};
+pub use step::{Context, Findings, Found, MakeState, Native, Predecessor, Rows};
 
 use crate::graph::Signature;
 

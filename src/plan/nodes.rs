@@ -59,6 +59,11 @@ impl Plan {
         IDENTITY_SIGNATURE.makes.iter().any(|table| self.maker(table.name).is_some())
     }
 
+    /// Whether a run takes anything from the predecessor publication: the ids of customers, or who was in which segment.
+    pub fn builds_on_predecessor(&self) -> bool {
+        self.has_identity_step() || !self.project.pipeline.segments.is_empty()
+    }
+
     /// What somebody should look at although the project runs.
     pub fn warnings(&self) -> impl Iterator<Item = &Diagnostic> {
         self.proofs.iter().flat_map(|proof| &proof.problems).chain(&self.warnings)

@@ -92,7 +92,7 @@ pub async fn review(project: Arc<Project>, values: Values) -> Result<Reviewed> {
     }
     let published = project.pipeline.outputs.tables.values().map(|output| output.model.value.clone()).collect();
     let identity = identity_rules.map(|rules| Arc::new(IdentityStep::new(rules)) as Arc<dyn Native>);
-    let natives = identity.into_iter().chain([Arc::new(SegmentsStep::new(rules, domains)) as Arc<dyn Native>]).collect();
+    let natives = identity.into_iter().chain([Arc::new(SegmentsStep::new(rules, domains, values.as_of)) as Arc<dyn Native>]).collect();
     let nodes = decide(checked, natives, &published);
     let plan = Plan { project, values, contracts, required_columns, nodes, proofs, warnings };
     Ok(Reviewed { plan: Some(plan), problems })

@@ -116,7 +116,9 @@ fn write_segments(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
     let mut set = None;
     for size in &outcome.segments {
         if set != Some(&size.segment_set) {
-            writeln!(text, "  {}", size.segment_set)?;
+            let avoided = outcome.avoided.iter().find(|avoided| avoided.segment_set == size.segment_set).map_or(0, |of| of.changes);
+            let avoided = if avoided > 0 { format!("  ({} avoided)", counted(avoided, "change")) } else { String::new() };
+            writeln!(text, "  {}{avoided}", size.segment_set)?;
             set = Some(&size.segment_set);
         }
         let (share, bar) = (share(size.customers, outcome.customers), bar(size.customers, outcome.customers));

@@ -26,6 +26,7 @@ pub fn outcome(outcome: &Outcome) -> Value {
         "customers": outcome.customers,
         "identity": outcome.identity,
         "segments": outcome.segments,
+        "avoided_changes": outcome.avoided,
         "outputs": commit.tables.iter().map(table).collect::<Vec<_>>(),
         "warnings": outcome.warnings,
         "checks": outcome.published.check_results,

@@ -4,7 +4,7 @@ use crate::support::package;
 use crate::tidy::{read, rust_files};
 
 /// Constants that bound what somebody sends or writes, each with words of its row in `docs/limits.md`.
-const BOUNDS: [(&str, &str); 53] = [
+const BOUNDS: [(&str, &str); 54] = [
     ("cli/arguments.rs MAX_THREADS", "up to 256"),
     ("cli/arguments.rs MAX_MEMORY_BYTES", "1,024 TiB"),
     ("cli/days.rs MAX_DAYS", "40,000"),
@@ -43,6 +43,7 @@ const BOUNDS: [(&str, &str); 53] = [
     ("publish/publications.rs MAX_COMMIT_BYTES", "| a commit | 64 MiB |"),
     ("record/run_record.rs MAX_BYTES", "16 MiB for its times"),
     ("segments/domain.rs MAX_ACCEPTED", "under `accepted` | 2,000 |"),
+    ("segments/memory/names.rs MAX_FORMER_SEGMENTS", "| 10,000 |"),
     ("segments/mod.rs MAX_SEGMENTS", "| 300 |"),
     ("segments/prove/cells.rs MOST_CELLS", "262,144"),
     ("segments/prove/prover.rs MOST_ANSWERS", "4,194,304"),
