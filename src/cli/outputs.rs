@@ -71,6 +71,9 @@ fn lines(destination: &Location, commit: &Commit, tables: &Tables<'_>, supersede
     if let Some(base) = &commit.predecessor {
         text += &format!("built on the publication as of {}, number {}\n", base.as_of, base.number);
     }
+    if commit.predecessor.is_none() && commit.publications.range(..commit.as_of).next().is_none() {
+        text += "built on no earlier day\n";
+    }
     if let Some(why) = superseded {
         text += &format!("built on a superseded predecessor: {why}; `segmill run --chain` brings it up to date\n");
     }

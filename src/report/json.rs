@@ -17,6 +17,7 @@ pub fn outcome(outcome: &Outcome) -> Value {
         "pipeline": outcome.pipeline,
         "as_of": commit.as_of,
         "number": commit.number,
+        "predecessor": commit.predecessor.as_ref().map(|base| json!({ "as_of": base.as_of, "number": base.number, "run_id": base.run_id })),
         "run_id": commit.run_id,
         "commit": outcome.published.commit_shown,
         "segmill_version": commit.segmill_version,

@@ -216,7 +216,12 @@ fn is_calm(
             }
         }
     }
-    for change in changes.iter().filter(|change| change.from.is_some() && change.into.is_none()) {
+    // Who is gone is forgotten, and new when it comes back.
+    for change in changes.iter().filter(|change| change.event.as_deref() == Some("gone")) {
+        left.retain(|member, _| member.0 != change.id);
+    }
+    let stayed = changes.iter().filter(|change| change.event.as_deref() != Some("gone"));
+    for change in stayed.filter(|change| change.from.is_some() && change.into.is_none()) {
         left.insert((change.id.clone(), change.set.clone(), change.from.clone().unwrap()), day);
     }
     Ok(())
