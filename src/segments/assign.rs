@@ -240,7 +240,8 @@ impl InSet {
             let own = range[0]..range[1];
             for ((position, held_by), stay) in decided.members[own.clone()].iter().zip(&stays[own]) {
                 // A row without a customer is refused in the end.
-                members[*position].add(ids.is_valid(row).then(|| ids.value(row)).unwrap_or_default(), stay, *held_by);
+                let id = if ids.is_valid(row) { ids.value(row) } else { "" };
+                members[*position].add(id, stay, *held_by);
             }
         }
         let members = members.into_iter().map(|members| if members.is_empty() { Vec::new() } else { vec![members] }).collect();

@@ -71,13 +71,13 @@ impl Members {
     }
 
     fn batch(mut self, names: &Names, number: u32) -> Result<RecordBatch> {
-        let (rows, named) = (self.len(), names.named(number));
+        let (rows, of) = (self.len(), names.named(number));
         let constant = |text: &str| Arc::new(StringArray::from(vec![text; rows])) as ArrayRef;
         let previous = self.previous.iter().map(|previous| previous.map(|number| names.named(number).segment.as_str()));
         let columns = vec![
             Arc::new(self.ids.finish()) as ArrayRef,
-            constant(&named.set),
-            constant(&named.segment),
+            constant(&of.set),
+            constant(&of.segment),
             days(self.since.iter().copied().map(Some)),
             Arc::new(previous.collect::<StringArray>()),
             Arc::new(Int64Array::from_iter_values(self.entered.iter().copied().map(i64::from))),

@@ -59,14 +59,14 @@ pub struct Decided {
 /// Decides a set for the customers of a batch.
 pub fn decide(set: &RuleSet, at: usize, time: Time<'_>, conditions: &Conditions, people: &People<'_>, rows: usize) -> Decided {
     let mut decided = Decided { withheld: vec![0; set.rules.len()], ..Decided::default() };
-    let decider = Decider { set, at, names: time.names, day: time.day, conditions };
+    let of_set = Decider { set, at, names: time.names, day: time.day, conditions };
     for row in 0..rows {
         decided.starts.push(decided.members.len());
         let stays = people.stays(row);
         let is_known = people.is_known(row);
         match set.kind {
-            SetKind::Exclusive | SetKind::Partition => decider.single(row, stays, is_known, &mut decided),
-            SetKind::Overlapping => decider.each(row, stays, is_known, &mut decided),
+            SetKind::Exclusive | SetKind::Partition => of_set.single(row, stays, is_known, &mut decided),
+            SetKind::Overlapping => of_set.each(row, stays, is_known, &mut decided),
         }
     }
     decided.starts.push(decided.members.len());

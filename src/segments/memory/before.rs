@@ -132,7 +132,8 @@ impl Reader {
             }
             last = id;
         }
-        self.last = last.to_owned();
+        let last = last.to_owned();
+        self.last = last;
         Ok(Some(batch))
     }
 }

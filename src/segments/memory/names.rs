@@ -88,7 +88,7 @@ impl Names {
         if let Some(number) = at.and_then(|at| self.segments[at].get(segment)) {
             return Ok(*number);
         }
-        let set = at.map_or(set, |at| &self.ours.get(self.firsts[at] as usize).map_or(set, |named| named.set.as_str()));
+        let set = at.map_or(set, |at| self.ours.get(self.firsts[at] as usize).map_or(set, |named| named.set.as_str()));
         let mut former = self.former.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(number) = former.get(&(set.to_owned(), segment.to_owned())) {
             return Ok(*number);

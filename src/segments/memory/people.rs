@@ -290,11 +290,11 @@ pub fn tell_gone(changes: &mut Changes, names: &Names, id: &str, stays: &[Stay])
     let mut stays: Vec<&Stay> = current(stays).collect();
     stays.sort_by_key(|stay| names.named(stay.segment));
     for stay in stays {
-        let named = names.named(stay.segment);
+        let segment = names.named(stay.segment);
         changes.add(&Change {
             customer_id: id,
-            segment_set: &named.set,
-            from: Some(&named.segment),
+            segment_set: &segment.set,
+            from: Some(&segment.segment),
             from_since: stay.since,
             identity_event: Some(GONE),
             ..Change::default()
