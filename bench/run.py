@@ -224,7 +224,10 @@ def disagreements(one: Contender, other: Contender) -> Iterator[str]:
     db = duckdb.connect()
     for name, key in project.KEYS.items():
         for contender, view in ((one, "one"), (other, "other")):
-            db.read_parquet([str(file) for file in contender.published(contender.out, name)]).create_view(view, replace=True)
+            rows = db.read_parquet([str(file) for file in contender.published(contender.out, name)])
+            # Only Segmill remembers who was in a segment before: of memberships the others have the key alone.
+            rows = rows.project(", ".join(key)) if name == "segment_membership" else rows
+            rows.create_view(view, replace=True)
         columns = [db.execute(f"select column_name, column_type from (describe {view})").fetchall() for view in ("one", "other")]
         if columns[0] != columns[1]:
             names = [" ".join(map(str, column)) for column in sorted(set(columns[0]) ^ set(columns[1]))]

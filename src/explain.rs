@@ -15,10 +15,10 @@ use crate::graph::EDGES;
 use crate::identity::{self, Answer, Explained, Resolution, Rules};
 use crate::ingest;
 use crate::job::Request;
-use crate::native::IdentityStep;
+use crate::native::{IDENTITY_SIGNATURE, IdentityStep};
 use crate::plan::{self, Plan};
 use crate::predecessor::Carried;
-use crate::publish;
+use crate::publish::{self, IDENTITY_MAP};
 use crate::sql::{self, Argument};
 use crate::storage::Stores;
 
@@ -48,8 +48,9 @@ pub async fn identity(request: &Request, stores: &Stores, question: Question<'_>
         let message = Message::new("the project has no identity step");
         return Err(Error::Refused(message.hint(format!("a model `{EDGES}` selects pairs of identifiers that were seen together"))));
     }
-    let (newest, Carried { warnings, mut predecessor, .. }) = Carried::for_question(&plan, &destination, request.as_of).await;
-    let ids_from = predecessor.as_ref().map(|predecessor| predecessor.as_of);
+    let ids = IDENTITY_SIGNATURE.makes.iter().map(|table| table.name.to_owned()).collect();
+    let (newest, Carried { warnings, mut predecessor, .. }) = Carried::for_question(&plan, &destination, request.as_of, &ids).await;
+    let ids_from = predecessor.as_ref().filter(|predecessor| predecessor.has(IDENTITY_MAP)).map(|predecessor| predecessor.as_of);
     let engine = Engine::with_text_encoding(request.limits, plan.values.zone.name(), request.text_encoding)?;
     let needed = plan.needed(EDGES, |_| false);
     // Extracts that are late are told from those of a wrong location by what is published.

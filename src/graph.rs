@@ -20,6 +20,8 @@ pub const REFERENCE: &str = "reference";
 pub const PROFILE: &str = "customers";
 /// Who is in which segment: made from the segment rules, after the profile.
 pub const MEMBERSHIP: &str = "segment_membership";
+/// Who has entered or left a segment since the predecessor publication: made with the memberships.
+pub const CHANGES: &str = "segment_changes";
 /// What the pipeline file says of every segment.
 pub const SEGMENTS: &str = "segments";
 
@@ -356,7 +358,7 @@ fn known_tables(project: &Project, natives: &[&'static Signature]) -> BTreeMap<S
         native.makes.iter().map(move |table| (table.name.to_owned(), place))
     });
     // Memberships and what is said of the segments may be named although there is no profile yet, which is a problem of its own.
-    let always = [(SEGMENTS.to_owned(), Place::Given), (MEMBERSHIP.to_owned(), Place::Membership)];
+    let always = [(SEGMENTS.to_owned(), Place::Given), (MEMBERSHIP.to_owned(), Place::Membership), (CHANGES.to_owned(), Place::Membership)];
     sources.chain(reference).chain(models).chain(always).chain(of_natives).collect()
 }
 

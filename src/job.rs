@@ -11,7 +11,7 @@ use crate::identity;
 use crate::manifest::Commit;
 use crate::publish::Published;
 use crate::record::Step;
-use crate::segments::SegmentSize;
+use crate::segments::{Avoided, SegmentSize};
 
 /// What a run was asked to do.
 #[derive(Debug, Clone)]
@@ -45,6 +45,8 @@ pub struct Outcome {
     pub published: Published,
     /// The segments with their sizes, by set, in order of the pipeline file.
     pub segments: Vec<SegmentSize>,
+    /// How many changes the memory of segments has avoided: those that the rules alone would have made, by set.
+    pub avoided: Vec<Avoided>,
     /// How many customers there are.
     pub customers: u64,
     /// What the identity step found, where the project has one.

@@ -1,14 +1,17 @@
 //! What a run builds on: the state tables of the predecessor publication.
 
+use std::collections::BTreeSet;
+
 use chrono::NaiveDate;
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 
 use crate::error::{Error, Result};
+use crate::graph::Signature;
 use crate::identity::Rules;
 use crate::manifest::Commit;
-use crate::native::Predecessor;
+use crate::native::{IDENTITY_SIGNATURE, Predecessor, Rows, SEGMENTS_SIGNATURE};
 use crate::plan::Plan;
-use crate::publish::{IDENTITY_ALIASES, IDENTITY_MAP, Publications};
+use crate::publish::{IDENTITY_ALIASES, IDENTITY_MAP, Publications, SEGMENT_STAYS};
 use crate::storage::Location;
 
 /// What is carried over from the predecessor publication.
@@ -25,54 +28,96 @@ impl Carried {
     /// What the commit of the predecessor publication carries over.
     ///
     /// # Errors
-    /// As reading from the store fails; [`crate::error::Error::Project`] when the predecessor's files are damaged.
-    pub async fn of(plan: &Plan, seen: &Publications, predecessor: Option<&Commit>) -> Result<Self> {
+    /// As reading from the store fails; [`Error::Project`] when the predecessor's files are damaged.
+    pub async fn of(plan: &Plan, seen: &Publications, commit: Option<&Commit>) -> Result<Self> {
+        Self::for_steps(plan, seen, commit, (plan.has_identity_step(), plan.has_memory())).await
+    }
+
+    /// What is carried over for the identity step and for the segments step, if they are computed.
+    async fn for_steps(plan: &Plan, seen: &Publications, commit: Option<&Commit>, (ids, memory): (bool, bool)) -> Result<Self> {
         let mut found = Carried { warnings: Vec::new(), predecessor: None, hash_id: None };
-        if !plan.has_identity_step() {
-            return Ok(found);
+        if plan.has_identity_step() {
+            found.hash_id = Some(Rules::declared(&plan.project, &plan.values)?.hash_id());
         }
-        let hash_id = Rules::declared(&plan.project, &plan.values)?.hash_id();
-        found.hash_id = Some(hash_id.clone());
-        let Some(commit) = predecessor else { return Ok(found) };
+        let Some(commit) = commit else { return Ok(found) };
+        let mut predecessor = Predecessor::new(commit.as_of, plan.values.zone.first_moment_of(commit.as_of));
+        if ids {
+            predecessor = found.add_identity(predecessor, seen, commit).await?;
+        }
+        if memory {
+            if commit.state.contains_key(SEGMENT_STAYS) {
+                let rows = || later(seen, commit, SEGMENT_STAYS);
+                predecessor = predecessor.with(SEGMENT_STAYS, rows()).with_again(SEGMENT_STAYS, rows());
+            } else {
+                found.warnings.push(format!(
+                    "the publication as of {} keeps no memory of segments, so that of this one begins anew: nobody is told to have entered or left",
+                    commit.as_of
+                ));
+            }
+        }
+        found.predecessor = Some(predecessor);
+        Ok(found)
+    }
+
+    /// Adds the map of identifiers and the ids that have ended, if they can be built on.
+    async fn add_identity(&mut self, predecessor: Predecessor, seen: &Publications, commit: &Commit) -> Result<Predecessor> {
         let Some(map) = seen.state(commit, IDENTITY_MAP).await? else {
-            found.warnings.push(format!(
+            self.warnings.push(format!(
                 "the publication as of {} keeps no map of identifiers, so ids begin anew, and aliases from before are forgotten",
                 commit.as_of
             ));
-            return Ok(found);
+            return Ok(predecessor);
         };
-        if commit.identity_hash_id.as_deref() != Some(hash_id.as_str()) {
-            found.warnings.push(format!(
+        if commit.identity_hash_id != self.hash_id {
+            self.warnings.push(format!(
                 "`salt` of `identity` is not what it was as of {}, so ids begin anew: those of personal identifiers are others now, and no alias \
                  leads from the old ones to them",
                 commit.as_of
             ));
-            return Ok(found);
+            return Ok(predecessor);
         }
         let aliases = seen.state(commit, IDENTITY_ALIASES).await?.unwrap_or_else(|| futures::stream::empty().boxed());
-        let as_of_micros = plan.values.zone.first_moment_of(commit.as_of);
-        let predecessor = Predecessor::new(commit.as_of, as_of_micros);
-        found.predecessor = Some(predecessor.with(IDENTITY_MAP, map).with(IDENTITY_ALIASES, aliases));
-        Ok(found)
+        Ok(predecessor.with(IDENTITY_MAP, map).with(IDENTITY_ALIASES, aliases))
     }
 
-    /// What is carried over for a question about a day, to which nothing is published: the newest commit, and what the day builds on. Where
-    /// what is published cannot be read, ids are those of a first publication, which is a warning.
-    pub async fn for_question(plan: &Plan, destination: &Location, as_of: NaiveDate) -> (Option<Commit>, Self) {
+    /// What is carried over for a question about a day, to which nothing is published: the newest commit, and what the day builds on, as far
+    /// as the tables that are computed need it. Where what is published cannot be read, the day is that of a first publication, which is a
+    /// warning.
+    pub async fn for_question(
+        plan: &Plan,
+        destination: &Location,
+        as_of: NaiveDate,
+        computed: &BTreeSet<String>,
+    ) -> (Option<Commit>, Self) {
+        let makes_any = |signature: &Signature| signature.makes.iter().any(|table| computed.contains(table.name));
+        let ids = plan.has_identity_step() && makes_any(&IDENTITY_SIGNATURE);
+        let memory = plan.has_memory() && makes_any(&SEGMENTS_SIGNATURE);
+        let is_first = match (ids, memory) {
+            (true, false) => "ids are those of a first publication",
+            (false, true) => "who is in which segment is not remembered",
+            _ => "ids and segments are those of a first publication",
+        };
         let found = async {
             let seen = Publications::read(destination).await?;
             seen.belong_to(&plan.project.pipeline.name.value)?;
-            // Only the ids of customers are taken from it.
-            let predecessor = if plan.has_identity_step() { seen.before(as_of).await? } else { None };
-            let carried = Carried::of(plan, &seen, predecessor.as_ref()).await?;
+            let predecessor = if ids || memory { seen.before(as_of).await? } else { None };
+            let carried = Self::for_steps(plan, &seen, predecessor.as_ref(), (ids, memory)).await?;
             Ok::<_, Error>((seen.newest().cloned(), carried))
         };
         found.await.unwrap_or_else(|error| {
             let why = error.to_string();
             let why = why.lines().next().unwrap_or_default();
-            let warning = format!("ids are those of a first publication, since what is published cannot be read: {why}");
-            let warnings = plan.has_identity_step().then_some(warning).into_iter().collect();
+            let warning = format!("{is_first}, since what is published cannot be read: {why}");
+            let warnings = (ids || memory).then_some(warning).into_iter().collect();
             (None, Carried { warnings, predecessor: None, hash_id: None })
         })
     }
+}
+
+/// The rows of a state table, which is opened when the first of them is asked for.
+fn later(seen: &Publications, commit: &Commit, name: &'static str) -> Rows {
+    let (seen, commit) = (seen.clone(), commit.clone());
+    let opened =
+        async move { Ok::<_, Error>(seen.state(&commit, name).await?.unwrap_or_else(|| futures::stream::empty().boxed())) };
+    futures::stream::once(opened).try_flatten().boxed()
 }

@@ -1,5 +1,6 @@
 //! The order of the steps of a run, readable top to bottom: what a row passes from its extract to its publication.
 
+mod chain;
 mod compute;
 mod judge;
 mod prepare;
@@ -13,12 +14,20 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::job::{Done, Outcome, Request};
 use crate::manifest::{self, Commit};
+use crate::publish::Publications;
 use crate::record::Recorder;
 use crate::report::Progress;
-use crate::storage::Stores;
+use crate::storage::{Location, Stores};
+pub use chain::first_superseded;
 use compute::Computed;
 use prepare::Prepared;
 use steps::Steps;
+
+/// How long a run that has published may look at the days that build on it.
+const LOOKS_AT_CHAIN: Duration = Duration::from_secs(30);
+
+/// The most days that a warning names.
+const DAYS_SHOWN: usize = 5;
 
 /// How long a run that has failed may still speak to a store, which may be what failed it.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -55,11 +64,13 @@ async fn attempt(request: &Request, stores: &Stores, progress: &Progress, record
 }
 
 async fn check_and_publish(request: &Request, computed: Computed, progress: &Progress, recorder: &Recorder) -> Result<Outcome> {
-    let Computed { plan, staging, fingerprint, hash_id, locations, judged, identity, segments, customers, warnings } = computed;
+    let Computed { plan, staging, fingerprint, base, hash_id, locations, judged, identity, segments, avoided, customers, warnings } =
+        computed;
     // Checks read the files: an engine of their own has all the memory that the models held.
     let engine = Engine::with_text_encoding(request.limits, plan.values.zone.name(), request.text_encoding)?;
     engine.hash_with(plan.project.pipeline.identity.salt.as_deref().unwrap_or_default());
     let mut steps = Steps::new(recorder, progress, &engine, request.timings);
+    let destination = staging.destination().clone();
     steps.begin("check outputs");
     let staged = staging.finish().with_parameters(plan.values.parameters.clone());
     let report = staged.check(&engine, &plan.project.pipeline).await?;
@@ -81,6 +92,8 @@ async fn check_and_publish(request: &Request, computed: Computed, progress: &Pro
         fingerprint,
         tables,
         state: BTreeMap::new(),
+        predecessor: base,
+        given_parameters: request.parameters.clone(),
         identity_hash_id: hash_id,
         sources: judged,
         publications: BTreeMap::new(),
@@ -89,6 +102,8 @@ async fn check_and_publish(request: &Request, computed: Computed, progress: &Pro
     };
     let published = checked.publish(commit).await?;
     steps.end(None);
+    let mut warnings = warnings;
+    warnings.extend(note_superseded(&destination, &published.commit, recorder).await);
 
     Ok(Outcome {
         pipeline: plan.project.pipeline.name.value.clone(),
@@ -96,8 +111,28 @@ async fn check_and_publish(request: &Request, computed: Computed, progress: &Pro
         identity,
         warnings,
         segments,
+        avoided,
         published,
         steps: recorder.steps(),
         elapsed_ms: recorder.elapsed_ms(),
     })
+}
+
+/// Notes which days are built on a superseded predecessor now, and warns of them. It is known to the record alone if that cannot be read:
+/// what is published stays published.
+async fn note_superseded(destination: &Location, commit: &Commit, recorder: &Recorder) -> Option<String> {
+    commit.predecessor.as_ref().map(|_| ()).or_else(|| (commit.publications.len() > 1).then_some(()))?;
+    let read = async { Publications::read(destination).await?.chain(None).await };
+    let chain = tokio::time::timeout(LOOKS_AT_CHAIN, read).await.ok()?.ok()?;
+    let superseded = chain.superseded();
+    if superseded.is_empty() {
+        return None;
+    }
+    let days: Vec<String> = superseded.keys().map(ToString::to_string).collect();
+    recorder.note(|record| record.superseded = superseded.into_iter().map(|(day, why)| (day, why.to_string())).collect());
+    let more = days.len().saturating_sub(DAYS_SHOWN);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let shown = days.iter().take(DAYS_SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let (are, them) = if days.len() == 1 { ("is", "it") } else { ("are", "them") };
+    Some(format!("{shown}{more} {are} built on a superseded predecessor: `segmill run --chain` brings {them} up to date"))
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, RecordBatch, StringArray};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{Date32Type, SchemaRef};
+use chrono::NaiveDate;
 use datafusion::error::DataFusionError;
 use futures::StreamExt;
 
-use super::case::{Case, Row, check_columns, day};
-use crate::config::{Part, span_of_part};
+use super::case::{Case, Remembered, Row, check_columns, day};
+use crate::config::{Part, Spanned, span_of_part};
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::engine::{self, Engine, Limits, TextEncoding};
 use crate::error::{Error, Result};
@@ -19,7 +20,8 @@ use crate::identity::{self, Rules};
 use crate::ingest;
 use crate::native::Predecessor;
 use crate::plan::{Node, Plan};
-use crate::publish::IDENTITY_MAP;
+use crate::publish::{IDENTITY_MAP, SEGMENT_STAYS};
+use crate::segments::memory::{self, Remains};
 
 /// Cases are small.
 const LIMITS: Limits = Limits { threads: 2, memory_bytes: 256 * 1024 * 1024 };
@@ -52,6 +54,8 @@ impl<'a> Bench<'a> {
         let mut inputs = Inputs::of(self.plan)?;
         inputs.context.has_partial_rows = true;
         inputs.context.predecessor = self.predecessor()?;
+        let merged = self.case.published.as_ref().map(|published| published.merged.clone()).unwrap_or_default();
+        inputs.context.merged = merged.into_iter().collect();
         for contract in &self.plan.contracts {
             let table = format!("{SOURCES}.{}", contract.source);
             if needed.contains(&table) {
@@ -75,15 +79,47 @@ impl<'a> Bench<'a> {
     fn predecessor(&self) -> Result<Option<Predecessor>> {
         let Some(published) = &self.case.published else { return Ok(None) };
         let as_of = day(self.file, &published.as_of)?;
-        let identifiers: Vec<(String, String, String)> = published
-            .identifiers
-            .iter()
-            .map(|known| (known.identifier_type.clone(), known.identifier.clone(), known.customer_id.clone()))
-            .collect();
-        let rules = Rules::declared(&self.plan.project, &self.plan.values)?;
-        let map = identity::map_of(&rules, Date32Type::from_naive_date(as_of), &identifiers)?;
-        let rows = futures::stream::iter([Ok(map)]).boxed();
-        Ok(Some(Predecessor::new(as_of, self.plan.values.zone.first_moment_of(as_of)).with(IDENTITY_MAP, rows)))
+        let mut predecessor = Predecessor::new(as_of, self.plan.values.zone.first_moment_of(as_of));
+        let rows = |rows: RecordBatch| futures::stream::iter([Ok(rows)]).boxed();
+        if let Some(identifiers) = &published.identifiers {
+            let identifiers: Vec<(String, String, String)> = identifiers
+                .iter()
+                .map(|known| (known.identifier_type.clone(), known.identifier.clone(), known.customer_id.clone()))
+                .collect();
+            let rules = Rules::declared(&self.plan.project, &self.plan.values)?;
+            let map = identity::map_of(&rules, Date32Type::from_naive_date(as_of), &identifiers)?;
+            predecessor = predecessor.with(IDENTITY_MAP, rows(map));
+        }
+        if let Some(memberships) = &published.memberships {
+            let stays = self.stays(as_of, memberships)?;
+            predecessor = predecessor.with(SEGMENT_STAYS, rows(stays.clone())).with_again(SEGMENT_STAYS, rows(stays));
+        }
+        Ok(Some(predecessor))
+    }
+
+    /// Who was in which segment, as the publication would keep it.
+    fn stays(&self, as_of: NaiveDate, memberships: &[Remembered]) -> Result<RecordBatch> {
+        let number = |day: NaiveDate| Date32Type::from_naive_date(day);
+        let written = |day_written: &Option<Spanned<String>>| -> Result<Option<i32>> {
+            day_written.as_ref().map(|written| day(self.file, written).map(number)).transpose()
+        };
+        let mut rows = Vec::new();
+        for of in memberships {
+            let segment = of.segment_set.clone().zip(of.segment.clone());
+            let (since, left_on) = (written(&of.member_since)?, written(&of.left_on)?);
+            let since = since.or_else(|| (segment.is_some() && left_on.is_none()).then(|| number(as_of)));
+            let entered = i64::from(of.times_entered.unwrap_or(u32::from(segment.is_some())));
+            rows.push(Remains {
+                customer_id: of.customer_id.clone(),
+                segment,
+                since,
+                left_on,
+                entered,
+                previous: of.previous_segment.clone(),
+            });
+        }
+        rows.sort_by(|one, other| (&one.customer_id, &one.segment).cmp(&(&other.customer_id, &other.segment)));
+        memory::state_batch(&rows)
     }
 
     /// The given rows of a source after its contract: cast, checked, within the window, without duplicates.

@@ -33,7 +33,7 @@ pub(super) struct Case {
     #[serde(default)]
     #[schemars(with = "IndexMap<String, Vec<IndexMap<String, Option<Literal>>>>")]
     pub(super) given: Option<Spanned<IndexMap<String, Vec<Row>>>>,
-    /// What was published before, for the ids that customers keep.
+    /// What was published before, for the ids that customers keep and the segments that they were in.
     #[serde(default)]
     pub(super) published: Option<Published>,
     /// The rows that must come out, in any order.
@@ -47,8 +47,48 @@ pub(super) struct Case {
 pub(super) struct Published {
     /// The day that it was as of.
     pub(super) as_of: Spanned<String>,
-    /// Its identifiers, each with the customer that it led to.
-    pub(super) identifiers: Vec<Known>,
+    /// Its identifiers, each with the customer that it led to. Without any, ids begin anew.
+    #[serde(default)]
+    #[schemars(with = "Vec<Known>")]
+    pub(super) identifiers: Option<Vec<Known>>,
+    /// Who was in which segment. Without any, nothing is remembered: nobody has entered or left.
+    #[serde(default)]
+    #[schemars(with = "Vec<Remembered>")]
+    pub(super) memberships: Option<Vec<Remembered>>,
+    /// The ids that have become aliases since, each with the id that stayed.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Literal>")]
+    pub(super) merged: BTreeMap<String, String>,
+}
+
+/// What is remembered of a customer and a segment.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Remembered {
+    /// The customer's id.
+    #[schemars(with = "Literal")]
+    pub(super) customer_id: String,
+    /// The set. A customer who was there and in no segment has neither set nor segment.
+    #[serde(default)]
+    pub(super) segment_set: Option<String>,
+    /// The segment.
+    #[serde(default)]
+    pub(super) segment: Option<String>,
+    /// The as-of day on which the customer entered, of who was a member. By default that is the publication's day, unless there is a day
+    /// on which the customer left.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub(super) member_since: Option<Spanned<String>>,
+    /// The as-of day on which the stay before that ended.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub(super) left_on: Option<Spanned<String>>,
+    /// How often the customer had entered; once by default.
+    #[serde(default)]
+    pub(super) times_entered: Option<u32>,
+    /// The segment of the set in which the customer was before this stay.
+    #[serde(default)]
+    pub(super) previous_segment: Option<String>,
 }
 
 /// An identifier of a customer who was published.

@@ -179,7 +179,7 @@ pub struct RunArguments {
     #[arg(long, hide = true)]
     pub profile: bool,
     /// Write the run's record to this local file, too, even if the run fails
-    #[arg(long, value_name = "FILE", conflicts_with = "from")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["from", "chain"])]
     pub record: Option<PathBuf>,
     /// Publish to this path or URL instead of the pipeline file's destination
     #[arg(long, value_name = "URL")]

@@ -17,14 +17,18 @@ pub fn day(text: &str) -> Result<NaiveDate, String> {
 #[derive(Debug, Clone, Args)]
 pub struct DaysArguments {
     /// The as-of day: nothing that happened on it or later counts
-    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day, required_unless_present = "from", conflicts_with = "from")]
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day, required_unless_present_any = ["from", "chain"], conflicts_with_all = ["from", "chain"])]
     pub as_of: Option<NaiveDate>,
     /// Publish several days in order, from this one on. Days that are published and unchanged are skipped
-    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day, requires = "to")]
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
     pub from: Option<NaiveDate>,
     /// The last of these days; with `--every`, the last step that is not after it
-    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day, requires = "from")]
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
     pub to: Option<NaiveDate>,
+    /// Publish again, in order, every published day that is built on a superseded predecessor, each with the parameters that it was
+    /// published with; with `--from` and `--to`, only those of these days
+    #[arg(long, conflicts_with = "every")]
+    pub chain: bool,
     /// The step from one day to the next
     #[arg(long, value_enum, default_value_t = Every::Day, requires = "from")]
     pub every: Every,
@@ -44,14 +48,22 @@ pub enum Every {
 impl DaysArguments {
     /// Whether several days were asked for.
     pub fn is_backfill(&self) -> bool {
-        self.from.is_some()
+        self.from.is_some() || self.to.is_some()
+    }
+
+    /// Whether a published day is one of those that `--chain` is for.
+    pub fn is_in_chain(&self, day: NaiveDate) -> bool {
+        self.from.is_none_or(|from| from <= day) && self.to.is_none_or(|to| day <= to)
     }
 
     /// The days in order, at least one.
     ///
     /// # Errors
-    /// [`Error::Project`] when the last comes before the first.
+    /// [`Error::Project`] when the last comes before the first, or only one of them is there.
     pub fn days(&self) -> Result<Vec<NaiveDate>> {
+        if self.from.is_some() != self.to.is_some() {
+            return Err(Error::argument("no-days", "`--from` and `--to` are the first and the last day: name both"));
+        }
         let (Some(from), Some(to)) = (self.from, self.to) else { return Ok(self.as_of.into_iter().collect()) };
         // Every day is counted from the first one, so that a short month does not shift the days after it.
         let nth = |n: u32| match self.every {
@@ -76,7 +88,7 @@ mod tests {
 
     fn days(from: &str, to: &str, every: Every) -> Vec<String> {
         let day = |text: &str| Some(text.parse().unwrap());
-        let arguments = DaysArguments { as_of: None, from: day(from), to: day(to), every };
+        let arguments = DaysArguments { as_of: None, from: day(from), to: day(to), chain: false, every };
         arguments.days().unwrap_or_default().iter().map(ToString::to_string).collect()
     }
 

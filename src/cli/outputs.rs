@@ -10,13 +10,13 @@ use crate::config::Environment;
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
 use crate::manifest::{Commit, DataFile, Table};
-use crate::publish::{self, Publications, damage, load_manifests};
+use crate::publish::{self, Publications, Superseded, damage, load_manifests};
 use crate::storage::{Location, Stores};
 
 /// Runs the command.
 pub fn command(arguments: &OutputsArguments, environment: Environment, terminal: &Terminal) -> Result<()> {
     let destination = arguments.place.open(&environment, &Stores::new(environment.clone()))?;
-    let found = runtimes::working(1)?.block_on(find(&destination, arguments))?;
+    let (found, superseded) = runtimes::working(1)?.block_on(find(&destination, arguments))?;
     let tables = wanted(&found, arguments.table.as_deref())?;
     match terminal.format() {
         Format::Urls => Terminal::print(&tables.iter().map(|(_, table)| load_manifests::urls(&destination, table)).collect::<String>()),
@@ -27,11 +27,15 @@ pub fn command(arguments: &OutputsArguments, environment: Environment, terminal:
                 _ => Err(Error::argument("one-table", "a load manifest is of one table: name it with `--table`")),
             }
         }
-        Format::Human | Format::Json => terminal.give(|| lines(&destination, &found, &tables), || document(&destination, &found, &tables)),
+        Format::Human | Format::Json => {
+            let why = superseded.as_ref().map(ToString::to_string);
+            terminal
+                .give(|| lines(&destination, &found, &tables, why.as_deref()), || document(&destination, &found, &tables, why.as_deref()))
+        }
     }
 }
 
-async fn find(destination: &Location, arguments: &OutputsArguments) -> Result<Commit> {
+async fn find(destination: &Location, arguments: &OutputsArguments) -> Result<(Commit, Option<Superseded>)> {
     let known = Publications::read(destination).await?;
     let found = match arguments.as_of {
         Some(day) => known.of(day).await?,
@@ -44,7 +48,8 @@ async fn find(destination: &Location, arguments: &OutputsArguments) -> Result<Co
         return Err(Diagnostic::error("not-published", what).hint(format!("`segmill run --as-of {day}` publishes it")).into());
     };
     damage::whole(destination, &commit).await?;
-    Ok(commit)
+    let superseded = known.chain(Some(commit.as_of)).await?.superseded().remove(&commit.as_of);
+    Ok((commit, superseded))
 }
 
 type Tables<'a> = Vec<(&'a String, &'a Table)>;
@@ -61,8 +66,17 @@ fn wanted<'a>(commit: &'a Commit, table: Option<&str>) -> Result<Tables<'a>> {
     }
 }
 
-fn lines(destination: &Location, commit: &Commit, tables: &Tables<'_>) -> String {
+fn lines(destination: &Location, commit: &Commit, tables: &Tables<'_>, superseded: Option<&str>) -> String {
     let mut text = format!("{} as of {}, number {}\n", commit.pipeline, commit.as_of, commit.number);
+    if let Some(base) = &commit.predecessor {
+        text += &format!("built on the publication as of {}, number {}\n", base.as_of, base.number);
+    }
+    if commit.predecessor.is_none() && commit.publications.range(..commit.as_of).next().is_none() {
+        text += "built on no earlier day\n";
+    }
+    if let Some(why) = superseded {
+        text += &format!("built on a superseded predecessor: {why}; `segmill run --chain` brings it up to date\n");
+    }
     for (_, table) in tables {
         for file in &table.files {
             let (rows, bytes) = (HumanCount(file.rows).to_string(), HumanBytes(file.bytes).to_string());
@@ -72,7 +86,7 @@ fn lines(destination: &Location, commit: &Commit, tables: &Tables<'_>) -> String
     text
 }
 
-fn document(destination: &Location, commit: &Commit, tables: &Tables<'_>) -> Value {
+fn document(destination: &Location, commit: &Commit, tables: &Tables<'_>, superseded: Option<&str>) -> Value {
     let url = |path: &String| destination.url(&destination.join(path));
     let file = |file: &DataFile| json!({ "url": url(&file.path), "bytes": file.bytes, "rows": file.rows, "sha256": file.sha256 });
     let table = |(name, table): &(&String, &Table)| {
@@ -94,6 +108,8 @@ fn document(destination: &Location, commit: &Commit, tables: &Tables<'_>) -> Val
         "number": commit.number,
         "run_id": commit.run_id,
         "commit": publish::commit_shown(destination, commit.number),
+        "predecessor": commit.predecessor.as_ref().map(|base| json!({ "as_of": base.as_of, "number": base.number, "run_id": base.run_id })),
+        "superseded_predecessor": superseded,
         "tables": tables.iter().map(table).collect::<Vec<_>>(),
     })
 }

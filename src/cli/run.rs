@@ -4,11 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::NaiveDate;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
 use super::arguments::{MAX_THREADS, RunArguments};
+use super::days::DaysArguments;
 use super::deadline::Deadline;
 use super::runtimes;
 use super::signals::Signals;
@@ -51,11 +53,11 @@ pub fn command(arguments: RunArguments, environment: Environment, terminal: &Ter
     engine::watch_memory(limits.memory_bytes);
     let runtime = runtimes::working(limits.threads)?;
     let mut job = Job::new(&environment, arguments.timeout, terminal)?;
-    let days = arguments.days.days()?;
+    let days = if arguments.days.chain { Vec::new() } else { arguments.days.days()? };
     let request = Request {
         parameters: arguments.project.overrides(),
         pipeline: arguments.project.pipeline,
-        as_of: days[0],
+        as_of: days.first().copied().unwrap_or_default(),
         destination: arguments.destination,
         force: arguments.force,
         limits,
@@ -63,7 +65,9 @@ pub fn command(arguments: RunArguments, environment: Environment, terminal: &Ter
         timings: arguments.timings,
         environment,
     };
-    let result = if arguments.days.is_backfill() {
+    let result = if arguments.days.chain {
+        bring_up_to_date(&runtime, &mut job, &request, &arguments.days, terminal)
+    } else if arguments.days.is_backfill() {
         backfill(&runtime, &mut job, &request, &days, terminal)
     } else {
         job.run(&runtime, &request, arguments.record).and_then(|done| tell(&done, terminal))
@@ -81,28 +85,27 @@ fn tell(done: &Done, terminal: &Terminal) -> Result<ExitStatus> {
     Ok(ExitStatus::Success)
 }
 
-/// Publishes one day after another, so that each day finds the days before it published. When a day fails because of its own data, the
-/// next day is tried; a failure that would repeat on every day ends the command. Days that are already published are skipped.
-fn backfill(runtime: &Runtime, job: &mut Job, request: &Request, days: &[chrono::NaiveDate], terminal: &Terminal) -> Result<ExitStatus> {
-    let mut told: Vec<Value> = Vec::new();
-    let mut lines = Vec::new();
-    let mut status = ExitStatus::Success;
-    for day in days {
-        let result = job.run(runtime, &Request { as_of: *day, ..request.clone() }, None);
-        let line = match &result {
+/// The runs of a command that is for several days.
+#[derive(Default)]
+struct Told {
+    runs: Vec<Value>,
+    status: Option<ExitStatus>,
+}
+
+impl Told {
+    /// Says how a day went; whether a failure would repeat on every day.
+    fn day(&mut self, day: NaiveDate, result: &Result<Done>, terminal: &Terminal) -> bool {
+        terminal.say(&match result {
             Ok(Done::Published(outcome)) => {
                 let published = format!("{day}  published as number {}", outcome.published.commit.number);
                 let warnings = report::human_warnings(outcome);
-                std::iter::once(published)
-                    .chain(warnings.into_iter().map(|warning| format!("            {warning}")))
-                    .collect::<Vec<_>>()
-                    .join("\n")
+                let warnings = warnings.into_iter().map(|warning| format!("            {warning}"));
+                std::iter::once(published).chain(warnings).collect::<Vec<_>>().join("\n")
             }
             Ok(Done::Unchanged(unchanged)) => format!("{day}  unchanged since number {}", unchanged.commit.number),
             Err(error) => format!("{day}  {}", report::human_error(error, false)),
-        };
-        terminal.say(&line);
-        told.push(match &result {
+        });
+        self.runs.push(match result {
             Ok(Done::Published(outcome)) => report::json_outcome(outcome),
             Ok(Done::Unchanged(unchanged)) => report::json_unchanged(unchanged),
             Err(error) => {
@@ -111,33 +114,69 @@ fn backfill(runtime: &Runtime, job: &mut Job, request: &Request, days: &[chrono:
                 told
             }
         });
-        if let Err(error) = &result {
-            if status == ExitStatus::Success {
-                status = error.exit_status();
-            }
-            if !matches!(error, Error::Refused(_) | Error::Late(_) | Error::Conflict(_)) && !publish::concerns_one_day(error) {
-                let left = days.len() - told.len();
-                lines.push(format!("{left} of {} days were not tried; run the same command again to continue", days.len()));
-                break;
-            }
+        let Err(error) = result else { return false };
+        self.status.get_or_insert(error.exit_status());
+        !matches!(error, Error::Refused(_) | Error::Late(_) | Error::Conflict(_)) && !publish::concerns_one_day(error)
+    }
+
+    /// Says how the command went, when some days were not tried.
+    fn end(self, not_tried: usize, terminal: &Terminal) -> Result<ExitStatus> {
+        let days = self.runs.len() + not_tried;
+        let count = |status: &str| self.runs.iter().filter(|told| told["status"] == status).count();
+        let (published, unchanged) = (count("published"), count("unchanged"));
+        let failed = self.runs.len() - published - unchanged;
+        let status = self.status.unwrap_or(ExitStatus::Success);
+        let mut lines = vec![format!("{days} days: {published} published, {unchanged} unchanged, {failed} failed")];
+        if not_tried > 0 {
+            lines.push(format!("{not_tried} of {days} days were not tried; run the same command again to continue"));
+        }
+        let summary = json!({
+            "status": if failed == 0 { "done" } else { "failed" },
+            "exit_code": status as u8,
+            "days": days,
+            "published": published,
+            "unchanged": unchanged,
+            "failed": failed,
+            "not_tried": not_tried,
+            "runs": self.runs,
+        });
+        terminal.tell(|| lines.join("\n"), || summary)?;
+        Ok(status)
+    }
+}
+
+/// Publishes one day after another, so that each day finds the days before it published. When a day fails because of its own data, the
+/// next day is tried; a failure that would repeat on every day ends the command. Days that are already published are skipped.
+fn backfill(runtime: &Runtime, job: &mut Job, request: &Request, days: &[NaiveDate], terminal: &Terminal) -> Result<ExitStatus> {
+    let mut told = Told::default();
+    for day in days {
+        let result = job.run(runtime, &Request { as_of: *day, ..request.clone() }, None);
+        if told.day(*day, &result, terminal) {
+            break;
         }
     }
-    let count = |status: &str| told.iter().filter(|told| told["status"] == status).count();
-    let (published, unchanged) = (count("published"), count("unchanged"));
-    let failed = told.len() - published - unchanged;
-    lines.insert(0, format!("{} days: {published} published, {unchanged} unchanged, {failed} failed", days.len()));
-    let summary = json!({
-        "status": if failed == 0 { "done" } else { "failed" },
-        "exit_code": status as u8,
-        "days": days.len(),
-        "published": published,
-        "unchanged": unchanged,
-        "failed": failed,
-        "not_tried": days.len() - told.len(),
-        "runs": told,
-    });
-    terminal.tell(|| lines.join("\n"), || summary)?;
-    Ok(status)
+    let not_tried = days.len() - told.runs.len();
+    told.end(not_tried, terminal)
+}
+
+/// Publishes, in order, the days that are built on a superseded predecessor. A day that fails ends the command: those after it are built
+/// on it.
+fn bring_up_to_date(runtime: &Runtime, job: &mut Job, request: &Request, asked: &DaysArguments, terminal: &Terminal) -> Result<ExitStatus> {
+    let mut told = Told::default();
+    let mut last: Option<NaiveDate> = None;
+    loop {
+        let is_asked = |day: NaiveDate| asked.is_in_chain(day) && last.is_none_or(|last| last < day);
+        let found = runtime.block_on(run::first_superseded(request, &job.stores, is_asked))?;
+        let Some((superseded, left)) = found else { return told.end(0, terminal) };
+        let mut parameters = superseded.given_parameters;
+        parameters.extend(request.parameters.clone());
+        let result = job.run(runtime, &Request { as_of: superseded.as_of, parameters, ..request.clone() }, None);
+        told.day(superseded.as_of, &result, terminal);
+        if result.is_err() {
+            return told.end(left - 1, terminal);
+        }
+        last = Some(superseded.as_of);
+    }
 }
 
 /// What the runs of one command share.

@@ -216,7 +216,12 @@ pub struct SegmentSet {
     #[serde(default)]
     #[schemars(extend("propertyNames" = names_of::<Channel>()))]
     pub permissions: IndexMap<Channel, Spanned<String>>,
-    /// The segments. In an exclusive set, a customer is in the first segment whose rule matches.
+    /// Names that the set had in earlier publications, whose memberships are continued.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub formerly: Vec<Spanned<String>>,
+    /// The segments. In an exclusive set, a customer is in the first segment whose rule matches, unless the memory of an earlier
+    /// publication keeps the customer in another one.
     pub segments: Vec<Segment>,
 }
 
@@ -240,6 +245,23 @@ pub struct Segment {
     pub name: Spanned<String>,
     /// A SQL boolean expression over the customer profile.
     pub when: Spanned<String>,
+    /// A SQL boolean expression over the customer profile, wider than `when`: who is a member remains one while it holds.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub stay: Option<Spanned<String>>,
+    /// For how many days, from the as-of day on which a customer entered, the customer stays a member whatever the rules say.
+    /// Permissions win at once all the same.
+    #[serde(default)]
+    #[schemars(with = "Option<u32>", range(min = 1, max = 36525))]
+    pub minimum_stay_days: Option<Spanned<u32>>,
+    /// For how many days, from the as-of day on which a customer left, the customer cannot enter again.
+    #[serde(default)]
+    #[schemars(with = "Option<u32>", range(min = 1, max = 36525))]
+    pub cooldown_days: Option<Spanned<u32>>,
+    /// Names that the segment had in earlier publications: its members then are members now, and nobody moves because of the name.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub formerly: Vec<Spanned<String>>,
     /// What these customers are like.
     pub description: String,
     /// What to do with them.

@@ -12,7 +12,7 @@ use datafusion::prelude::{DataFrame, ident};
 use futures::StreamExt;
 
 use super::Engine;
-use super::materialised_table::MaterialisedExec;
+use super::materialised_table::{MaterialisedExec, MaterialisedTable};
 
 impl Engine {
     /// As [`Engine::materialise`], in the order of some columns: ascending, nulls last.
@@ -23,6 +23,16 @@ impl Engine {
         let rows = self.materialise(name, sorted(frame, columns)?).await?;
         self.sorted.lock().unwrap_or_else(PoisonError::into_inner).insert(TableReference::parse_str(name).to_string(), columns.to_vec());
         Ok(rows)
+    }
+
+    /// Registers a materialised table whose rows are in the order of some columns: ascending, nulls last.
+    ///
+    /// # Errors
+    /// As [`Engine::register`].
+    pub fn register_in_order(&self, name: &str, table: Arc<MaterialisedTable>, columns: &[String]) -> crate::error::Result<()> {
+        self.register_materialised(name, table)?;
+        self.sorted.lock().unwrap_or_else(PoisonError::into_inner).insert(TableReference::parse_str(name).to_string(), columns.to_vec());
+        Ok(())
     }
 
     /// The rows of a table in the order of some columns: ascending, nulls last. A table that was materialised in this order is only read.

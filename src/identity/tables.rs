@@ -187,6 +187,17 @@ impl Resolution {
         aliases_batch(self.aliases.iter().filter(|alias| alias.is_living))
     }
 
+    /// The ids that have ended with a merge since what was published before, each with the id that stayed, in order.
+    pub fn merged_now(&self) -> Vec<(String, String)> {
+        let now = self.aliases.iter().filter(|alias| alias.is_living && alias.merged_at == self.rules.as_of_micros);
+        now.map(|alias| (alias.alias.clone(), alias.customer.clone())).collect()
+    }
+
+    /// The customers who were a part of another one in what was published before.
+    pub fn split_now(&self) -> BTreeSet<String> {
+        self.splits.iter().map(|split| self.id(split.root).into_owned()).collect()
+    }
+
     /// What may be published of an identifier. A blank is nobody's, and a blank it stays.
     fn published(&self, (kind, text): &(u8, String)) -> String {
         match self.rules.types.get(usize::from(*kind)) {

@@ -37,6 +37,12 @@ pub struct Commit {
     /// The state that the next publication starts from, by name: files that are no output. It was called `kept`.
     #[serde(default, alias = "kept", skip_serializing_if = "BTreeMap::is_empty")]
     pub state: BTreeMap<String, DataFile>,
+    /// The publication that it builds on; none for the first one, and in old commits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predecessor: Option<Base>,
+    /// The parameters that were given for the run, where they differ from their defaults.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub given_parameters: BTreeMap<String, String>,
     /// A value that is equal when identifiers were hashed with the same salt; none where the project has no identity step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity_hash_id: Option<String>,
@@ -62,6 +68,28 @@ impl Commit {
     /// Every file that the publication needs: those of its tables and of its state.
     pub fn files(&self) -> impl Iterator<Item = &DataFile> {
         self.tables.values().flat_map(|table| &table.files).chain(self.state.values())
+    }
+}
+
+/// The publication that another one builds on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Base {
+    /// The day that it is as of.
+    pub as_of: NaiveDate,
+    /// Its number.
+    pub number: u64,
+    /// The run that made it.
+    pub run_id: String,
+    /// SHA-256 of each of the files of its state, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub state: BTreeMap<String, String>,
+}
+
+impl Base {
+    /// What a publication is to those that build on it.
+    pub fn of(commit: &Commit) -> Self {
+        let state = commit.state.iter().map(|(name, file)| (name.clone(), file.sha256.clone())).collect();
+        Base { as_of: commit.as_of, number: commit.number, run_id: commit.run_id.clone(), state }
     }
 }
 

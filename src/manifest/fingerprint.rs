@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::commit::DataFile;
+use super::commit::Base;
 
 /// A file that was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,13 +22,13 @@ pub struct Input {
 
 /// SHA-256 of all that a run's outputs depend on. With an equal one a run would write the same again: the version of
 /// Segmill, the project, the variables that its pipeline file reads, the parameters (the as-of day among them), the
-/// version of every input, and the state of the predecessor publication.
+/// version of every input, and the day and the state of the predecessor publication.
 pub fn fingerprint(
     project_digest: &str,
     variables: &BTreeMap<&str, &str>,
     parameters: &BTreeMap<String, String>,
     inputs: &[Input],
-    state: &BTreeMap<String, DataFile>,
+    predecessor: Option<&Base>,
 ) -> String {
     let mut hash = Sha256::new();
     let mut add = |text: &str| {
@@ -51,9 +51,13 @@ pub fn fingerprint(
             add(text);
         }
     }
-    for (name, file) in state {
-        add(name);
-        add(&file.sha256);
+    if let Some(base) = predecessor.filter(|base| !base.state.is_empty()) {
+        // The changes say since which day they are.
+        add(&base.as_of.to_string());
+        for (name, digest) in &base.state {
+            add(name);
+            add(digest);
+        }
     }
     format!("{:x}", hash.finalize())
 }

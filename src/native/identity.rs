@@ -5,6 +5,8 @@ use std::fmt;
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use datafusion::error::DataFusionError;
+use futures::StreamExt;
+use futures::stream::BoxStream;
 
 use super::step::{Context, Findings, Found, Native, Predecessor, outward};
 use crate::engine::{self, Engine};
@@ -49,7 +51,7 @@ impl IdentityStep {
     /// As [`Native::run`].
     pub async fn resolve(&self, engine: &Engine, predecessor: Option<&mut Predecessor>) -> Result<Resolution, DataFusionError> {
         let edges = engine.context().table(EDGES).await?.into_unoptimized_plan();
-        let before = predecessor.map(|predecessor| Before {
+        let before = predecessor.filter(|predecessor| predecessor.has(IDENTITY_MAP)).map(|predecessor| Before {
             as_of_micros: predecessor.as_of_micros,
             map: predecessor.take(IDENTITY_MAP),
             aliases: predecessor.take(IDENTITY_ALIASES),
@@ -75,9 +77,16 @@ impl Native for IdentityStep {
         let resolution = self.resolve(engine, context.predecessor.as_mut()).await?;
         let rows = resolution.register(engine, RESOLVED).map_err(outward)?;
         let counts = resolution.counts();
+        context.merged.extend(resolution.merged_now());
+        context.merged.sort();
+        context.split = resolution.split_now();
         let state = move |engine: &Engine| state_of(resolution, engine);
         Ok(Found { rows, findings: Findings::Identity(counts), state: Some(Box::new(state)) })
     }
+}
+
+fn as_stream(rows: Vec<RecordBatch>) -> BoxStream<'static, Result<RecordBatch, DataFusionError>> {
+    futures::stream::iter(rows.into_iter().map(Ok)).boxed()
 }
 
 /// The tables from which the next publication gives every customer the id that it has in this one.
@@ -93,9 +102,9 @@ fn state_of(resolution: Resolution, engine: &Engine) -> Result<Vec<StateTable>> 
             name: IDENTITY_MAP,
             schema: identity::map_schema(),
             key: &["customer_id", "identifier_key"],
-            rows: map,
+            rows: as_stream(map),
             memory: Some(memory),
         },
-        StateTable { name: IDENTITY_ALIASES, schema: aliases_schema, key: &["alias_id"], rows: vec![aliases], memory: None },
+        StateTable { name: IDENTITY_ALIASES, schema: aliases_schema, key: &["alias_id"], rows: as_stream(vec![aliases]), memory: None },
     ])
 }

@@ -6,8 +6,8 @@ mod segments;
 mod step;
 
 pub use identity::{IdentityStep, SIGNATURE as IDENTITY_SIGNATURE};
-pub use segments::SegmentsStep;
-pub use step::{Context, Findings, Found, MakeState, Native, Predecessor};
+pub use segments::{SIGNATURE as SEGMENTS_SIGNATURE, SegmentsStep};
+pub use step::{Context, Findings, Found, MakeState, Native, Predecessor, Rows};
 
 use crate::graph::Signature;
 

@@ -1,6 +1,6 @@
 //! What every native step has in common: its inputs, the tables that it makes, and what it found.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use arrow::array::RecordBatch;
@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::graph::Signature;
 use crate::identity::Counts;
 use crate::publish::StateTable;
-use crate::segments::SegmentSize;
+use crate::segments::{Avoided, SegmentSize};
 
 /// A native step.
 #[async_trait::async_trait]
@@ -34,6 +34,10 @@ pub trait Native: fmt::Debug + Send + Sync {
 pub struct Context {
     /// The predecessor publication, if there is one to build on.
     pub predecessor: Option<Predecessor>,
+    /// The ids that have become aliases of others since then, each with the id that stayed, in order.
+    pub merged: Vec<(String, String)>,
+    /// Customers of today who were a part of another one then.
+    pub split: BTreeSet<String>,
     /// Whether rows are given of which only some columns were written, as in a case: the others are null whatever their declared domain.
     pub has_partial_rows: bool,
 }
@@ -62,6 +66,8 @@ pub enum Findings {
         sizes: Vec<SegmentSize>,
         /// How many customers there are.
         customers: u64,
+        /// How many changes the memory has avoided, by set in order.
+        avoided: Vec<Avoided>,
     },
 }
 
@@ -72,6 +78,8 @@ pub struct Predecessor {
     /// That day's first moment, in microseconds since 1970.
     pub as_of_micros: i64,
     tables: BTreeMap<&'static str, Rows>,
+    /// Those that are read a second time.
+    again: BTreeMap<&'static str, Rows>,
 }
 
 /// The rows of a state table, in their order.
@@ -80,7 +88,7 @@ pub type Rows = BoxStream<'static, Result<RecordBatch>>;
 impl Predecessor {
     /// A publication without state tables.
     pub fn new(as_of: NaiveDate, as_of_micros: i64) -> Self {
-        Predecessor { as_of, as_of_micros, tables: BTreeMap::new() }
+        Predecessor { as_of, as_of_micros, tables: BTreeMap::new(), again: BTreeMap::new() }
     }
 
     /// Adds a state table.
@@ -88,6 +96,23 @@ impl Predecessor {
     pub fn with(mut self, name: &'static str, rows: Rows) -> Self {
         self.tables.insert(name, rows);
         self
+    }
+
+    /// Adds the rows of a state table for a second reading.
+    #[must_use]
+    pub fn with_again(mut self, name: &'static str, rows: Rows) -> Self {
+        self.again.insert(name, rows);
+        self
+    }
+
+    /// Whether the publication has a state table of a name that was not taken.
+    pub fn has(&self, name: &str) -> bool {
+        self.tables.contains_key(name)
+    }
+
+    /// The rows of a state table for the second reading.
+    pub fn again(&mut self, name: &str) -> Rows {
+        self.again.remove(name).unwrap_or_else(|| futures::stream::empty().boxed())
     }
 
     /// The rows of a state table, which can be taken once; no rows if the publication has none of that name.

@@ -63,7 +63,7 @@ pub async fn look(project: Arc<Project>, values: Values, query: Query) -> Result
         return Err(Error::Project(in_order(problems)));
     }
     let required_columns = required_columns(&contracts, &checked);
-    let natives = natives_of(&checked, identity_rules, rules, domains);
+    let natives = natives_of(&checked, identity_rules, rules, domains, values.as_of);
     let (personal, nodes) = decide(checked, natives, &BTreeSet::new(), true);
     let contracts = contracts.into_iter().filter(|contract| required_columns.contains_key(&contract.source)).map(lenient).collect();
     let (digest, proofs, warnings) = (project.digest.clone(), Vec::new(), Vec::new());

@@ -9,6 +9,7 @@ use super::planned_model::PlannedModel;
 use super::privacy::PersonalColumns;
 use crate::config::{Project, Values};
 use crate::diagnostic::Diagnostic;
+use crate::graph::MEMBERSHIP;
 use crate::ingest::{Contract, RequiredColumns};
 use crate::native::{IDENTITY_SIGNATURE, Native};
 use crate::segments::Proof;
@@ -67,6 +68,16 @@ impl Plan {
     /// Whether it has an identity step.
     pub fn has_identity_step(&self) -> bool {
         IDENTITY_SIGNATURE.makes.iter().any(|table| self.maker(table.name).is_some())
+    }
+
+    /// Whether it puts customers into segments, of which it remembers who was in which.
+    pub fn has_memory(&self) -> bool {
+        !self.project.pipeline.segments.is_empty() && self.makes(MEMBERSHIP)
+    }
+
+    /// Whether anything is taken from the predecessor publication: the ids of customers, or who was in which segment.
+    pub fn builds_on_predecessor(&self) -> bool {
+        self.has_identity_step() || self.has_memory()
     }
 
     /// What somebody should look at although the project runs.

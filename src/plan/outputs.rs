@@ -10,7 +10,7 @@ use crate::config::{Model, Project, Spanned, Values, placed, span_of};
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::graph::{self, MEMBERSHIP, PROFILE};
+use crate::graph::{self, CHANGES, MEMBERSHIP, PROFILE};
 use crate::publish;
 use crate::segments;
 use crate::sql;
@@ -18,7 +18,7 @@ use crate::sql;
 /// Checks that outputs name models and columns, and that checks are queries over outputs.
 pub async fn check(project: &Project, values: &Values, checked: &CheckedModels, problems: &mut Vec<Diagnostic>) -> Result<()> {
     let engine = Engine::new(PLANNING, values.zone.name())?;
-    let membership = segments::membership_schema();
+    let native = BTreeMap::from([(MEMBERSHIP, segments::membership_schema()), (CHANGES, segments::memory::changes_schema())]);
     let mut outputs = BTreeMap::new();
     for (name, output) in &project.pipeline.outputs.tables {
         if let Some(why) = publish::unfit_name(name) {
@@ -26,11 +26,12 @@ pub async fn check(project: &Project, values: &Values, checked: &CheckedModels, 
             problems.push(problem.at(span_of(&project.file, &output.model)).label("of this output").hint("give it another name"));
         }
         let model = checked.model(&output.model.value).map(|model| &model.schema);
-        let schema = model.or((output.model.value == MEMBERSHIP).then_some(&membership));
+        let schema = model.or_else(|| native.get(output.model.value.as_str()));
         let Some(schema) = schema else {
             // A model that is there but wrong, and a profile that is not there, have been told already.
             if output.model.value != PROFILE && project.models.iter().all(|model| model.name() != output.model.value) {
-                let names: Vec<String> = project.models.iter().map(Model::name).chain([MEMBERSHIP.to_owned()]).collect();
+                let names: Vec<String> =
+                    project.models.iter().map(Model::name).chain(native.keys().map(|name| (*name).to_owned())).collect();
                 problems.push(
                     Diagnostic::error("unknown-model", format!("the output `{name}` names no model: `{}`", output.model.shown()))
                         .at(span_of(&project.file, &output.model))

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use chrono::NaiveDate;
+
 use super::decide::decide;
 use super::empty::{PLANNING, empty};
 use super::models::{CheckedModels, check_models, required_columns};
@@ -91,7 +93,7 @@ pub async fn review(project: Arc<Project>, values: Values) -> Result<Reviewed> {
         return Ok(Reviewed { plan: None, problems });
     }
     let published = project.pipeline.outputs.tables.values().map(|output| output.model.value.clone()).collect();
-    let natives = natives_of(&checked, identity_rules, rules, domains);
+    let natives = natives_of(&checked, identity_rules, rules, domains, values.as_of);
     let digest = own.as_ref().map_or_else(|| project.digest.clone(), |own| project.digest_of(|model| own.contains(&model.name())));
     let (personal, nodes) = decide(checked, natives, &published, false);
     let contracts = contracts.into_iter().filter(|contract| required_columns.contains_key(&contract.source)).collect();
@@ -123,9 +125,15 @@ pub(super) fn planning_engine(
 }
 
 /// The native steps among what has been checked.
-pub(super) fn natives_of(checked: &CheckedModels, identity: Option<Rules>, rules: Vec<RuleSet>, domains: Domains) -> Vec<Arc<dyn Native>> {
+pub(super) fn natives_of(
+    checked: &CheckedModels,
+    identity: Option<Rules>,
+    rules: Vec<RuleSet>,
+    domains: Domains,
+    as_of: NaiveDate,
+) -> Vec<Arc<dyn Native>> {
     let identity = identity.map(|rules| Arc::new(IdentityStep::new(rules)) as Arc<dyn Native>);
-    let natives = identity.into_iter().chain([Arc::new(SegmentsStep::new(rules, domains)) as Arc<dyn Native>]);
+    let natives = identity.into_iter().chain([Arc::new(SegmentsStep::new(rules, domains, as_of)) as Arc<dyn Native>]);
     natives.filter(|native| checked.has_step(native.signature().name)).collect()
 }
 

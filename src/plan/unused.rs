@@ -14,7 +14,9 @@ pub fn unused(plan: &Plan) -> Vec<Diagnostic> {
     let pipeline = &plan.project.pipeline;
     let models = plan.project.models.iter().map(|model| model.file.text.as_str());
     let sets = pipeline.segments.values();
-    let rules = sets.flat_map(|set| set.segments.iter().map(|segment| &segment.when).chain(set.permissions.values()));
+    let rules = sets.flat_map(|set| {
+        set.segments.iter().flat_map(|segment| std::iter::once(&segment.when).chain(&segment.stay)).chain(set.permissions.values())
+    });
     let checks = pipeline.checks.iter().filter_map(|check| check.sql.as_ref());
     let conditions = rules.chain(&pipeline.profile.always).chain(checks).map(|condition| condition.value.as_str());
     let texts: Vec<&str> = models.chain(conditions).collect();

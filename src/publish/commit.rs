@@ -102,6 +102,8 @@ pub async fn withdraw(destination: &Location, run_id: &str, pipeline: &str, days
             publications,
             withdrawn: gone.clone(),
             state: BTreeMap::new(),
+            predecessor: None,
+            given_parameters: BTreeMap::new(),
             identity_hash_id: None,
             ..newest.clone()
         };

@@ -17,6 +17,9 @@ pub const IDENTITY_MAP: &str = "identity_map";
 /// See [`IDENTITY_MAP`].
 pub const IDENTITY_ALIASES: &str = "identity_aliases";
 
+/// The state table of the segments step: who was in which segment since when.
+pub const SEGMENT_STAYS: &str = "segment_stays";
+
 /// The folder of the files that runs write.
 pub const RUNS: &str = "runs";
 
@@ -45,7 +48,7 @@ pub fn unfit_name(table: &str) -> Option<&'static str> {
 }
 
 /// The state tables that publications may have.
-pub const STATE_TABLES: [&str; 2] = [IDENTITY_MAP, IDENTITY_ALIASES];
+pub const STATE_TABLES: [&str; 3] = [IDENTITY_MAP, IDENTITY_ALIASES, SEGMENT_STAYS];
 
 /// Where a run writes a state table, from the destination.
 pub fn state_path(run_id: &str, name: &str) -> String {

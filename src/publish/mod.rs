@@ -19,6 +19,7 @@
 //! cleans/CLEAN_ID.json               the record of a clean: what it has removed
 //! ```
 
+mod chain;
 mod check;
 pub mod clean;
 mod commit;
@@ -35,9 +36,10 @@ mod staging;
 mod state;
 mod write;
 
+pub use chain::{Chain, Superseded};
 pub use check::{CheckOutcome, CheckReport, CheckResult, Output, problems as check_problems};
 pub use destination::{destination, refuse_found_outputs, refuse_own_outputs, typed_destination};
-pub use layout::{IDENTITY_ALIASES, IDENTITY_MAP, REJECTED, commit_shown, unfit_name};
+pub use layout::{IDENTITY_ALIASES, IDENTITY_MAP, REJECTED, SEGMENT_STAYS, commit_shown, unfit_name};
 pub use pending::settle;
 pub use publications::Publications;
 pub use staging::{Checked, Published, Rows, Staged, Staging};

@@ -259,6 +259,8 @@ mod tests {
             fingerprint: String::new(),
             tables: BTreeMap::new(),
             state: BTreeMap::new(),
+            predecessor: None,
+            given_parameters: BTreeMap::new(),
             identity_hash_id: None,
             sources: Vec::new(),
             publications,

@@ -119,6 +119,11 @@ impl Staging {
         rows
     }
 
+    /// Where the tables are written.
+    pub fn destination(&self) -> &Location {
+        &self.destination
+    }
+
     /// Where a staged table is, for people.
     pub fn shown(&self, table: &str) -> Option<String> {
         let file = self.tables.get(table)?.files.first()?;

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use datafusion::error::DataFusionError;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 use object_store::buffered::BufReader;
 use parquet::arrow::ParquetRecordBatchStreamBuilder;
@@ -36,28 +37,28 @@ pub struct StateTable {
     /// The columns in whose order its rows come, and that tell them apart.
     pub key: &'static [&'static str],
     /// Its rows.
-    pub rows: Vec<RecordBatch>,
+    pub rows: BoxStream<'static, Result<RecordBatch, DataFusionError>>,
     /// The memory that they take, until they are written.
     pub memory: Option<Reservation>,
 }
 
 impl Staging {
-    /// Writes a state table for the next publication.
+    /// Writes a state table for the next publication; how many rows it has.
     ///
     /// # Errors
     /// As writing to the store fails.
-    pub async fn write_state(&mut self, table: StateTable) -> Result<()> {
+    pub async fn write_state(&mut self, table: StateTable) -> Result<u64> {
         let path = state_path(&self.run_id, table.name);
         let location = self.destination.join(&path);
         let shown = self.destination.shown(&location);
-        let rows = RecordBatchStreamAdapter::new(table.schema, stream::iter(table.rows.into_iter().map(Ok)));
+        let rows = RecordBatchStreamAdapter::new(table.schema, table.rows);
         let columns = table.key.iter().map(|column| (*column).to_owned()).collect();
         let key = write::Key { columns, may_be_told: vec![false; table.key.len()] };
         let store = Arc::clone(&self.destination.store);
         let written = write::parquet(store, location, &shown, table.name, &key, Box::pin(rows)).await?;
-        let written = DataFile { path, bytes: written.bytes, rows: written.rows, sha256: written.sha256 };
+        let (count, written) = (written.rows, DataFile { path, bytes: written.bytes, rows: written.rows, sha256: written.sha256 });
         self.state.insert(table.name.to_owned(), written);
-        Ok(())
+        Ok(count)
     }
 }
 

@@ -64,6 +64,8 @@ impl Recorder {
             parameters: BTreeMap::new(),
             fingerprint: None,
             inputs: Vec::new(),
+            predecessor: None,
+            superseded: BTreeMap::new(),
             files: BTreeSet::new(),
             sources: Vec::new(),
             identity: None,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::Operator;
 use crate::identity::Counts;
-use crate::manifest::{Input, Ledger};
+use crate::manifest::{Base, Input, Ledger};
 use crate::publish::CheckResult;
 use crate::storage::Location;
 
@@ -64,6 +64,12 @@ pub struct RunRecord {
     pub fingerprint: Option<String>,
     /// The files of the extracts.
     pub inputs: Vec<Input>,
+    /// The publication that it builds on; none for the first one.
+    #[serde(default)]
+    pub predecessor: Option<Base>,
+    /// The published days that are built on a superseded predecessor now that the run has published, each with the reason.
+    #[serde(default)]
+    pub superseded: BTreeMap<NaiveDate, String>,
     /// All that the run may write at its destination beside this record, from there: what `clean` knows to be the run's.
     #[serde(default)]
     pub files: BTreeSet<String>,

@@ -145,7 +145,9 @@ fn write_segments(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
     let mut set = None;
     for size in &outcome.segments {
         if set != Some(&size.segment_set) {
-            writeln!(text, "  {}", size.segment_set)?;
+            let avoided = outcome.avoided.iter().find(|avoided| avoided.segment_set == size.segment_set).map_or(0, |of| of.changes);
+            let avoided = if avoided > 0 { format!("  ({} avoided)", counted(avoided, "change")) } else { String::new() };
+            writeln!(text, "  {}{avoided}", size.segment_set)?;
             set = Some(&size.segment_set);
         }
         let (share, bar) = (share(size.customers, outcome.customers), bar(size.customers, outcome.customers));
@@ -210,7 +212,14 @@ fn write_rejects(text: &mut String, sources: &[Ledger]) -> std::fmt::Result {
 }
 
 fn write_published(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
-    writeln!(text, "\nPublished as number {}: {}", outcome.published.commit.number, outcome.published.commit_shown)
+    let commit = &outcome.published.commit;
+    let is_first = || commit.publications.range(..commit.as_of).next().is_none();
+    let built_on = match &commit.predecessor {
+        Some(base) => format!(", built on {}", base.as_of),
+        None if is_first() => ", built on no earlier day".to_owned(),
+        None => String::new(),
+    };
+    writeln!(text, "\nPublished as number {}{built_on}: {}", commit.number, outcome.published.commit_shown)
 }
 
 /// The steps in order with what each cost, and the operators of the slowest.

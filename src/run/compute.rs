@@ -11,13 +11,14 @@ use crate::execute::{Execution, Inputs, Source};
 use crate::identity;
 use crate::ingest::Ledger;
 use crate::job::Request;
+use crate::manifest::Base;
 use crate::native::Context;
 use crate::plan::Plan;
 use crate::predecessor::Carried;
 use crate::publish::{self, REJECTED, Rows, Staging};
 use crate::record::Recorder;
 use crate::report::Progress;
-use crate::segments::SegmentSize;
+use crate::segments::{Avoided, SegmentSize};
 use crate::shown;
 use crate::storage::Location;
 
@@ -32,6 +33,8 @@ pub struct Computed {
     pub staging: Staging,
     /// A digest of all that the outputs depend on.
     pub fingerprint: String,
+    /// The publication that it builds on.
+    pub base: Option<Base>,
     /// What tells whether identifiers are hashed as before; none for a project without identity step.
     pub hash_id: Option<String>,
     /// By source, a digest of the location at which it has had files.
@@ -42,6 +45,8 @@ pub struct Computed {
     pub identity: Option<identity::Counts>,
     /// The segments with their sizes, by set, in order of the pipeline file.
     pub segments: Vec<SegmentSize>,
+    /// How many changes the memory of segments has avoided, by set.
+    pub avoided: Vec<Avoided>,
     /// How many customers there are.
     pub customers: u64,
     /// What somebody should look at.
@@ -55,6 +60,7 @@ impl Prepared {
     /// Every kind of [`crate::error::Error`].
     pub async fn compute(self, request: &Request, progress: &Progress, recorder: &Recorder) -> Result<Computed> {
         let Prepared { plan, destination, published, extracts, predecessor, fingerprint, locations } = self;
+        let base = predecessor.as_ref().filter(|_| plan.builds_on_predecessor()).map(Base::of);
         let Carried { mut warnings, predecessor, hash_id } = Carried::of(&plan, &published, predecessor.as_ref()).await?;
         engine::expect_to_read(extracts.iter().flat_map(|extract| &extract.files).map(|(file, _)| file.meta.size).sum());
         let engine = Engine::with_text_encoding(request.limits, plan.values.zone.name(), request.text_encoding)?;
@@ -71,7 +77,7 @@ impl Prepared {
         let mut sink = RunSink::new(&engine, &inputs.sources, &mut steps, &mut staging);
         let execution = Execution { plan: &plan, engine: &engine, needed: None, scene: String::new() };
         let executed = execution.run(&mut inputs, &mut sink).await;
-        let RunSink { judge, identity, segments, customers, .. } = sink;
+        let RunSink { judge, identity, segments, avoided, customers, .. } = sink;
         let judged = judge.conclude(executed, &mut staging, recorder).await?;
         write_outputs(&execution, &inputs, &mut staging, &mut steps).await?;
 
@@ -79,7 +85,7 @@ impl Prepared {
         warnings.extend(judged.warnings);
         warnings.extend(plan.warnings().map(|warning| shown::without_given(&warning.to_string()).into_owned()));
         let judged = judged.ledgers;
-        Ok(Computed { plan, staging, fingerprint, hash_id, locations, judged, identity, segments, customers, warnings })
+        Ok(Computed { plan, staging, fingerprint, base, hash_id, locations, judged, identity, segments, avoided, customers, warnings })
     }
 }
 

@@ -9,7 +9,7 @@ use crate::config;
 use crate::error::Result;
 use crate::ingest::{self, Extract};
 use crate::job::{Request, Unchanged};
-use crate::manifest::{self, Commit, Input};
+use crate::manifest::{self, Base, Commit, Input};
 use crate::plan::{self, Plan};
 use crate::publish::marker::{self, Marker};
 use crate::publish::{self, Publications};
@@ -51,11 +51,12 @@ impl Prepared {
         publish::refuse_found_outputs(&destination, &plan.project, &extracts)?;
         let locations = ingest::locations(&extracts, published.newest());
         let predecessor = match published.before(request.as_of).await {
-            // Only the ids of customers are taken from it.
-            Err(error) if publish::concerns_one_day(&error) && !plan.has_identity_step() => None,
+            // Nothing is taken from it.
+            Err(error) if publish::concerns_one_day(&error) && !plan.builds_on_predecessor() => None,
             predecessor => predecessor?,
         };
-        let fingerprint = note_inputs(request, &plan, &extracts, predecessor.as_ref(), recorder);
+        let base = predecessor.as_ref().filter(|_| plan.builds_on_predecessor()).map(Base::of);
+        let fingerprint = note_inputs(request, &plan, &extracts, base.as_ref(), recorder);
         Ok(Prepared { plan, destination, published, extracts, predecessor, fingerprint, locations })
     }
 
@@ -67,12 +68,29 @@ impl Prepared {
         if request.force {
             return Ok(None);
         }
-        let Some(commit) = self.published.of(request.as_of).await?.filter(|commit| commit.fingerprint == self.fingerprint) else {
+        let Some(commit) = self.published.of(request.as_of).await? else { return Ok(None) };
+        // What it was built on may have been withdrawn since, because it is older than what is kept.
+        let is_same = commit.fingerprint == self.fingerprint
+            || self.withdrawn_base(&commit).is_some_and(|base| commit.fingerprint == self.fingerprint_on(request, Some(base)));
+        if !is_same {
             return Ok(None);
-        };
+        }
         publish::damage::whole(&self.destination, &commit).await?;
         let commit_shown = publish::commit_shown(&self.destination, commit.number);
         Ok(Some(Unchanged { run_id: recorder.run_id(), commit, commit_shown }))
+    }
+
+    /// What a publication was built on, if that day is not published any more, and no later one has come before the publication's own.
+    pub fn withdrawn_base<'a>(&self, commit: &'a Commit) -> Option<&'a Base> {
+        let base = commit.predecessor.as_ref()?;
+        let nearest = self.predecessor.as_ref().map(|predecessor| predecessor.as_of);
+        (nearest < Some(base.as_of)).then_some(base)
+    }
+
+    fn fingerprint_on(&self, request: &Request, base: Option<&Base>) -> String {
+        let inputs: Vec<Input> = self.extracts.iter().flat_map(ingest::inputs).collect();
+        let variables = config::variables(&self.plan.project, &request.environment);
+        manifest::fingerprint(&self.plan.digest, &variables, &self.plan.values.shown, &inputs, base)
     }
 
     /// Takes from the record of the newest run how long each step may take.
@@ -108,17 +126,17 @@ async fn plan_for(request: &Request, stores: &Stores, recorder: &Recorder) -> Re
 }
 
 /// Writes down what the outputs will depend on; its digest.
-fn note_inputs(request: &Request, plan: &Plan, extracts: &[Extract], predecessor: Option<&Commit>, recorder: &Recorder) -> String {
+fn note_inputs(request: &Request, plan: &Plan, extracts: &[Extract], base: Option<&Base>, recorder: &Recorder) -> String {
     let inputs: Vec<Input> = extracts.iter().flat_map(ingest::inputs).collect();
     let parameters = plan.values.shown.clone();
     let variables = config::variables(&plan.project, &request.environment);
-    let state = predecessor.map(|commit| commit.state.clone()).unwrap_or_default();
-    let fingerprint = manifest::fingerprint(&plan.digest, &variables, &parameters, &inputs, &state);
+    let fingerprint = manifest::fingerprint(&plan.digest, &variables, &parameters, &inputs, base);
     recorder.note(|record| {
         record.project_digest = Some(plan.digest.clone());
         record.fingerprint = Some(fingerprint.clone());
         record.parameters = parameters;
         record.inputs = inputs;
+        record.predecessor = base.cloned();
     });
     fingerprint
 }

@@ -8,7 +8,7 @@ use crate::execute::{Sink, Source};
 use crate::identity;
 use crate::native::{Findings, MakeState};
 use crate::publish::Staging;
-use crate::segments::SegmentSize;
+use crate::segments::{Avoided, SegmentSize};
 
 /// The sink of a run.
 pub struct RunSink<'a, 'e> {
@@ -23,13 +23,15 @@ pub struct RunSink<'a, 'e> {
     pub segments: Vec<SegmentSize>,
     /// How many customers there are.
     pub customers: u64,
+    /// How many changes the memory has avoided, by set.
+    pub avoided: Vec<Avoided>,
 }
 
 impl<'a, 'e> RunSink<'a, 'e> {
     /// Nothing has been executed.
     pub fn new(engine: &'e Engine, sources: &[Source], steps: &'a mut Steps<'e>, staging: &'a mut Staging) -> Self {
         let judge = Judge::new(engine, sources);
-        RunSink { engine, steps, staging, judge, identity: None, segments: Vec::new(), customers: 0 }
+        RunSink { engine, steps, staging, judge, identity: None, segments: Vec::new(), customers: 0, avoided: Vec::new() }
     }
 }
 
@@ -52,7 +54,9 @@ impl Sink for RunSink<'_, '_> {
                 self.steps.recorder.note(|record| record.identity = Some(counts.clone()));
                 self.identity = Some(counts.clone());
             }
-            Findings::Segments { sizes, customers } => (self.segments, self.customers) = (sizes.clone(), *customers),
+            Findings::Segments { sizes, customers, avoided } => {
+                (self.segments, self.customers, self.avoided) = (sizes.clone(), *customers, avoided.clone());
+            }
         }
     }
 
@@ -60,8 +64,7 @@ impl Sink for RunSink<'_, '_> {
         self.steps.begin("write state");
         let mut rows = 0;
         for table in make_state(self.engine)? {
-            rows += table.rows.iter().map(|batch| batch.num_rows() as u64).sum::<u64>();
-            self.staging.write_state(table).await?;
+            rows += self.staging.write_state(table).await?;
         }
         self.steps.end(Some(rows));
         Ok(())

@@ -1,105 +1,192 @@
-//! Assigns customers to segments: evaluates the rules over the profile, a few batches at a time, so that it is never in memory as a whole.
+//! Assigns customers to segments: evaluates the rules over the profile beside what is remembered, a few batches at a time, so that neither is
+//! ever in memory as a whole.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray};
-use arrow::compute::{and, and_not, filter, or, prep_null_mask_filter};
+use arrow::compute::{and, cast, prep_null_mask_filter};
 use arrow::datatypes::DataType;
 use datafusion::physical_expr::PhysicalExpr;
 
+use super::assigned::{Assigned, Members};
+use super::decide::{Conditions, Decided, decide};
 use super::domain::{Domains, Verification};
+use super::memory::{Assignment, Before, NamedSet, Names, People, Settled, Time, tell_gone};
+use super::memory::{Changes, Reader};
 use super::rule::of_columns;
-use super::rule_set::{CUSTOMER_ID, RuleSet, membership_schema};
+use super::rule_set::{CUSTOMER_ID, RuleSet};
 use crate::config::SetKind;
 use crate::engine::parallel;
 use crate::error::{Error, Message, Result};
 use crate::graph::PROFILE;
 use crate::sql;
 
-/// The members of all segments, and how many customers were withheld because a channel may not reach them.
-#[derive(Debug)]
-pub struct Assigned {
-    /// The members of each segment, in order of set, segment (by priority) and customer.
-    pub(super) members: Vec<Members>,
-    /// How many customers each segment withholds because its channel may not reach them, by set and segment in order.
-    pub(super) withheld: Vec<Vec<u64>>,
-    /// How many customers there are.
-    pub customers: u64,
-}
-
-/// The members of one segment.
-#[derive(Debug)]
-pub(super) struct Members {
-    pub(super) segment_set: String,
-    pub(super) segment: String,
-    /// In order.
-    pub(super) customer_ids: Vec<ArrayRef>,
-}
-
-impl Assigned {
-    /// The memberships, batch by batch, each of one segment. Memory is released as the batches are taken.
-    pub fn into_memberships(self) -> impl Iterator<Item = Result<RecordBatch>> {
-        self.members.into_iter().flat_map(|Members { segment_set, segment, customer_ids }| {
-            let some = customer_ids.into_iter().filter(|ids| !ids.is_empty());
-            some.map(move |ids| membership(&segment_set, &segment, &ids))
-        })
-    }
-}
-
 /// Assigns customers to segments batch by batch, and verifies the declared domains of the profile.
 #[derive(Debug)]
 pub struct Assigner<'a> {
     sets: &'a [RuleSet],
+    names: &'a Names,
+    single: Vec<bool>,
+    day: i32,
+    before: Option<Before>,
     verification: Verification<'a>,
     threads: usize,
     found: Vec<InSet>,
+    /// The last customer so far.
+    last: Option<String>,
+    /// Of the customers with whom others have become one, those that were there.
+    heirs: BTreeSet<String>,
     /// The memory that the members take.
     bytes: usize,
     nameless: usize,
     customers: u64,
 }
 
-/// The members of the segments of one set, among some customers.
+/// Rows of the profile, with the rows of the state up to the last of their customers.
+#[derive(Debug)]
+pub struct Pair {
+    profile: RecordBatch,
+    ids: StringArray,
+    state: RecordBatch,
+}
+
+/// What is known after some customers were assigned, beside who is in which segment.
 #[derive(Debug, Default)]
+pub struct Told {
+    /// Who has entered, left or moved.
+    pub changes: Vec<RecordBatch>,
+    /// What the next publication is told.
+    pub state: Vec<RecordBatch>,
+}
+
+/// The members of the segments of one set, among some customers.
+#[derive(Debug)]
 struct InSet {
     /// The members of each segment, in order.
-    members: Vec<Vec<ArrayRef>>,
+    members: Vec<Vec<Members>>,
     /// How many customers each segment withholds because its channel may not reach them.
     lost: Vec<u64>,
-    /// How many customers no rule matches.
     left_out: usize,
-    /// How often a rule matches a customer whom an earlier one matches.
     claimed: usize,
+    avoided: u64,
+}
+
+/// What a batch has come to.
+struct Done {
+    sets: Vec<InSet>,
+    settled: Settled,
+}
+
+/// The names of the segments of some sets.
+pub fn names(sets: &[RuleSet]) -> Names {
+    let named = |set: &'_ RuleSet| -> Vec<(String, Vec<String>)> {
+        set.rules.iter().zip(&set.stability).map(|((segment, _), of)| (segment.clone(), of.formerly.clone())).collect()
+    };
+    let segments: Vec<Vec<(String, Vec<String>)>> = sets.iter().map(named).collect();
+    let declared: Vec<NamedSet<'_>> = sets
+        .iter()
+        .zip(&segments)
+        .map(|(set, segments)| NamedSet {
+            name: &set.name,
+            formerly: &set.formerly,
+            segments: segments.iter().map(|(name, formerly)| (name.as_str(), formerly.as_slice())).collect(),
+        })
+        .collect();
+    Names::new(&declared)
+}
+
+impl Pair {
+    /// Rows of the profile beside those of the state.
+    ///
+    /// # Errors
+    /// As reading the state fails.
+    pub async fn of(profile: RecordBatch, state: &mut Reader) -> Result<Self> {
+        let ids = cast(customer_ids(&profile)?, &DataType::Utf8).map_err(defect)?.as_string::<i32>().clone();
+        // Rows without a customer come last.
+        let last = ids.len().checked_sub(ids.null_count() + 1).map_or("", |last| ids.value(last));
+        let state = state.up_to(last).await?;
+        Ok(Pair { profile, ids, state })
+    }
 }
 
 impl<'a> Assigner<'a> {
-    /// An assigner to which no customer has been added.
-    pub fn new(sets: &'a [RuleSet], domains: &'a Domains, threads: usize) -> Self {
+    /// An assigner to which no customer has been added, for an as-of day.
+    pub fn new(sets: &'a [RuleSet], names: &'a Names, domains: &'a Domains, threads: usize, day: i32, before: Option<Before>) -> Self {
         let found = sets.iter().map(|set| InSet::new(set.rules.len())).collect();
-        Assigner { sets, verification: domains.verification(), threads, found, bytes: 0, nameless: 0, customers: 0 }
+        Assigner {
+            sets,
+            names,
+            single: sets.iter().map(RuleSet::is_single).collect(),
+            day,
+            before,
+            verification: domains.verification(),
+            threads,
+            found,
+            last: None,
+            heirs: BTreeSet::new(),
+            bytes: 0,
+            nameless: 0,
+            customers: 0,
+        }
     }
 
     /// Assigns the next customers. They must come in order of customer.
     ///
     /// # Errors
     /// [`Error::Refused`] when a rule fails on a row.
-    pub fn add(&mut self, profile: &[RecordBatch]) -> Result<()> {
-        for batch in profile {
-            self.verification.add(batch)?;
-            self.nameless += customer_ids(batch)?.null_count();
-            self.customers += batch.num_rows() as u64;
+    pub fn add(&mut self, pairs: Vec<Pair>) -> Result<Told> {
+        let mut lasts = Vec::with_capacity(pairs.len());
+        for Pair { profile, ids, .. } in &pairs {
+            self.verification.add(profile)?;
+            self.nameless += ids.null_count();
+            self.customers += profile.num_rows() as u64;
+            let last = ids.iter().flatten().next_back().map(str::to_owned);
+            lasts.push(std::mem::replace(&mut self.last, last));
         }
-        let mut parts: Vec<(&RecordBatch, Result<Vec<InSet>>)> = profile.iter().map(|batch| (batch, Ok(Vec::new()))).collect();
-        let sets = self.sets;
-        parallel(&mut parts, self.threads, |(batch, found)| *found = sets.iter().map(|set| in_set(set, batch)).collect());
-        for (_, found) in parts {
+        let (sets, time) = (self.sets, self.time());
+        let mut parts: Vec<_> = pairs.into_iter().zip(lasts).map(|pair| (pair, None)).collect();
+        parallel(&mut parts, self.threads, |((pair, last), done)| *done = Some(assign(sets, time, pair, last.as_deref())));
+        let mut told = Told::default();
+        for (_, done) in parts {
+            let done = done.unwrap_or_else(|| Err(Error::defect("a batch of the profile was passed over")));
             // A rule may fail on values outside the declared domains. Then the values are reported, and not the rule.
-            let found = found.or_else(|error| self.verification.finish().and(Err(error)))?;
-            let members = found.iter().flat_map(|set| &set.members).flatten();
-            self.bytes += members.map(Array::get_array_memory_size).sum::<usize>();
-            self.found.iter_mut().zip(found).for_each(|(all, more)| all.add(more));
+            let Done { sets, settled } = done.or_else(|error| self.verification.finish().and(Err(error)))?;
+            self.bytes += sets.iter().flat_map(|set| set.members.iter().flatten()).map(Members::bytes).sum::<usize>();
+            self.found.iter_mut().zip(sets).for_each(|(all, more)| all.add(more));
+            self.heirs.extend(settled.heirs);
+            told.changes.extend(settled.changes);
+            told.state.push(settled.state);
         }
-        Ok(())
+        Ok(told)
+    }
+
+    /// Takes rows of the state that are left after the last customer.
+    ///
+    /// # Errors
+    /// As [`Assigner::add`].
+    pub fn add_rest(&mut self, state: &RecordBatch) -> Result<Option<RecordBatch>> {
+        let people = People::meet(self.time(), StringArray::from(Vec::<&str>::new()), None, state)?;
+        let nobody = Assignment { starts: vec![0], members: Vec::new() };
+        Ok(people.settle(&self.sets.iter().map(|_| nobody.clone()).collect::<Vec<_>>())?.changes)
+    }
+
+    /// Tells of those who have become one with somebody who is not there.
+    ///
+    /// # Errors
+    /// [`Error::Defect`] alone.
+    pub fn add_lost(&mut self) -> Result<Option<RecordBatch>> {
+        let Some(before) = &self.before else { return Ok(None) };
+        let mut changes = Changes::since(before.as_of);
+        let lost: std::collections::BTreeMap<_, _> = before.ended.iter().filter(|(heir, _)| !self.heirs.contains(*heir)).collect();
+        for ended in lost.into_values().flatten() {
+            tell_gone(&mut changes, self.names, &ended.id, &ended.stays);
+        }
+        changes.finish()
+    }
+
+    fn time(&self) -> Time<'_> {
+        Time { names: self.names, single: &self.single, day: self.day, before: self.before.as_ref() }
     }
 
     /// The memory that the members take so far, in bytes.
@@ -118,9 +205,9 @@ impl<'a> Assigner<'a> {
             let what = format!("{} rows of the profile `{PROFILE}` have no `{CUSTOMER_ID}`", self.nameless);
             return Err(Error::Refused(Message::new(what).hint("leave customers without a number out of the profile, or give them one")));
         }
-        let mut assigned = Vec::new();
-        let mut withheld = Vec::new();
-        for (set, InSet { members, lost, left_out, claimed }) in self.sets.iter().zip(self.found) {
+        let mut assigned = Assigned { customers: self.customers, ..Assigned::default() };
+        for (at, (set, found)) in self.sets.iter().zip(self.found).enumerate() {
+            let InSet { members, lost, left_out, claimed, avoided } = found;
             if set.kind == SetKind::Partition && claimed > 0 {
                 let what = format!("rules of the partition `{}` match customers that another one matches, {claimed} times", set.name);
                 let hint = "narrow the rules, or make the set `kind: exclusive`, where the first rule that matches wins";
@@ -132,18 +219,34 @@ impl<'a> Assigner<'a> {
                     Message::new(what).hint("add a last segment with `when: \"true\"`, or rules for the missing cases"),
                 ));
             }
-            withheld.push(lost);
-            for ((segment, _), customer_ids) in set.rules.iter().zip(members) {
-                assigned.push(Members { segment_set: set.name.clone(), segment: segment.clone(), customer_ids });
-            }
+            assigned.withheld.push(lost);
+            assigned.avoided.push((set.name.clone(), avoided).into());
+            let numbered = members.into_iter().enumerate().map(|(segment, members)| (self.names.of_position(at, segment), members));
+            assigned.members.extend(numbered);
         }
-        Ok(Assigned { members: assigned, withheld, customers: self.customers })
+        Ok(assigned)
     }
 }
 
 impl InSet {
     fn new(segments: usize) -> Self {
-        InSet { members: vec![Vec::new(); segments], lost: vec![0; segments], left_out: 0, claimed: 0 }
+        InSet { members: (0..segments).map(|_| Vec::new()).collect(), lost: vec![0; segments], left_out: 0, claimed: 0, avoided: 0 }
+    }
+
+    /// The members that were decided, each with what is remembered of it.
+    fn of(segments: usize, ids: &StringArray, decided: Decided, stays: &[super::memory::Stay]) -> Self {
+        let mut members: Vec<Members> = (0..segments).map(|_| Members::default()).collect();
+        for (row, range) in decided.starts.windows(2).enumerate() {
+            let own = range[0]..range[1];
+            for ((position, held_by), stay) in decided.members[own.clone()].iter().zip(&stays[own]) {
+                // A row without a customer is refused in the end.
+                let id = if ids.is_valid(row) { ids.value(row) } else { "" };
+                members[*position].add(id, stay, *held_by);
+            }
+        }
+        let members = members.into_iter().map(|members| if members.is_empty() { Vec::new() } else { vec![members] }).collect();
+        let Decided { withheld: lost, left_out, claimed, avoided, .. } = decided;
+        InSet { members, lost, left_out, claimed, avoided }
     }
 
     fn add(&mut self, more: InSet) {
@@ -151,34 +254,43 @@ impl InSet {
         self.lost.iter_mut().zip(more.lost).for_each(|(all, more)| *all += more);
         self.left_out += more.left_out;
         self.claimed += more.claimed;
+        self.avoided += more.avoided;
     }
 }
 
-fn in_set(set: &RuleSet, batch: &RecordBatch) -> Result<InSet> {
-    let mut found = InSet::new(set.rules.len());
-    let mut taken = BooleanArray::from(vec![false; batch.num_rows()]);
+/// Assigns the customers of a batch.
+fn assign(sets: &[RuleSet], time: Time<'_>, pair: &Pair, last: Option<&str>) -> Result<Done> {
+    let people = People::meet(time, pair.ids.clone(), last, &pair.state)?;
+    let mut decisions = Vec::with_capacity(sets.len());
+    for (at, set) in sets.iter().enumerate() {
+        let conditions = conditions(set, &pair.profile)?;
+        decisions.push(decide(set, at, time, &conditions, &people, pair.profile.num_rows()));
+    }
+    let assigned: Vec<Assignment> = decisions
+        .iter()
+        .enumerate()
+        .map(|(at, decided)| Assignment {
+            starts: decided.starts.clone(),
+            members: decided.members.iter().map(|(position, _)| time.names.of_position(at, *position)).collect(),
+        })
+        .collect();
+    let settled = people.settle(&assigned)?;
+    let decided = sets.iter().zip(decisions).zip(&settled.members);
+    let sets = decided.map(|((set, decided), stays)| InSet::of(set.rules.len(), &pair.ids, decided, stays)).collect();
+    Ok(Done { sets, settled })
+}
+
+/// What the conditions of a set say of the rows of a batch.
+fn conditions(set: &RuleSet, batch: &RecordBatch) -> Result<Conditions> {
+    let mut found = Conditions { matched: Vec::new(), permitted: Vec::new(), stays: Vec::new() };
     for (position, (segment, rule)) in set.rules.iter().enumerate() {
         let place = set.places.get(position).map_or("", String::as_str);
-        let matched = matches(set, (segment, place), rule, batch)?;
-        let mine = match set.kind {
-            SetKind::Exclusive => and_not(&matched, &taken).map_err(defect)?,
-            SetKind::Partition | SetKind::Overlapping => matched.clone(),
-        };
-        found.claimed += and(&matched, &taken).map_err(defect)?.true_count();
-        taken = or(&taken, &matched).map_err(defect)?;
-        let mine = match &set.permissions[position] {
-            Some(permission) => {
-                let reached = and(&mine, &matches(set, (segment, place), permission, batch)?).map_err(defect)?;
-                found.lost[position] += (mine.true_count() - reached.true_count()) as u64;
-                reached
-            }
-            None => mine,
-        };
-        if mine.true_count() > 0 {
-            found.members[position].push(filter(customer_ids(batch)?, &mine).map_err(defect)?);
-        }
+        found.matched.push(matches(set, (segment, place), rule, batch)?);
+        let permission = set.permissions[position].as_ref();
+        found.permitted.push(permission.map(|permission| matches(set, (segment, place), permission, batch)).transpose()?);
+        let stay = set.stability[position].stay.as_ref();
+        found.stays.push(stay.map(|(stay, place)| matches(set, (segment, place), stay, batch)).transpose()?);
     }
-    found.left_out += batch.num_rows() - taken.true_count();
     Ok(found)
 }
 
@@ -196,13 +308,6 @@ fn matches(set: &RuleSet, (segment, place): (&str, &str), rule: &Arc<dyn Physica
 
 fn customer_ids(batch: &RecordBatch) -> Result<&ArrayRef> {
     batch.column_by_name(CUSTOMER_ID).ok_or_else(|| Error::defect("the profile lost its customer_id"))
-}
-
-fn membership(set: &str, segment: &str, ids: &ArrayRef) -> Result<RecordBatch> {
-    let rows = ids.len();
-    let ids = arrow::compute::cast(ids, &DataType::Utf8).map_err(defect)?;
-    let constant = |text: &str| Arc::new(StringArray::from(vec![text; rows])) as ArrayRef;
-    RecordBatch::try_new(membership_schema(), vec![ids, constant(set), constant(segment)]).map_err(defect)
 }
 
 fn defect(error: arrow::error::ArrowError) -> Error {

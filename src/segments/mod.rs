@@ -1,16 +1,21 @@
 //! Segments: rules over the customer profile are compiled, proved, and evaluated to find the members of each segment.
 
 mod assign;
+mod assigned;
+mod decide;
 mod domain;
+pub mod memory;
 mod prove;
 mod rule;
 mod rule_set;
+mod stability;
 
-pub use assign::{Assigned, Assigner};
+pub use assign::{Assigner, Pair, Told, names};
+pub use assigned::{Assigned, Avoided};
 pub use domain::Domains;
 pub use prove::{Proof, prove};
 pub use rule::mismatches;
-pub use rule_set::{CUSTOMER_ID, RuleSet, membership_schema};
+pub use rule_set::{CUSTOMER_ID, RuleSet, Stability, membership_schema};
 
 use std::sync::Arc;
 
@@ -126,7 +131,16 @@ pub fn compile(project: &Project, values: &Values, engine: &Engine, profile: &Sc
             }
         }
         let places = declared.segments.iter().map(|segment| span_of(&project.file, &segment.when).to_string()).collect();
-        sets.push(RuleSet { name: set.clone(), kind: declared.kind.value, rules, permissions, places });
+        let mut stability = Vec::new();
+        for segment in &declared.segments {
+            match stability::compile(project, declared, segment, |text| rule::compile(engine, &schema, &values.parameters, text)) {
+                Ok(compiled) => stability.push(compiled),
+                Err(found) => problems.extend(found),
+            }
+        }
+        problems.extend(stability::former_names(project, set));
+        let formerly = declared.formerly.iter().map(|name| name.value.clone()).collect();
+        sets.push(RuleSet { name: set.clone(), kind: declared.kind.value, formerly, rules, permissions, stability, places });
     }
     if problems.is_empty() { Ok(sets) } else { Err(Error::Project(problems)) }
 }
@@ -145,7 +159,7 @@ pub fn sizes(sets: &[RuleSet], assigned: &Assigned) -> Vec<SegmentSize> {
         sizes.extend(counted.map(|(segment, &withheld)| SegmentSize { segment_set: set.name.clone(), segment, customers: 0, withheld }));
     }
     for (size, members) in sizes.iter_mut().zip(&assigned.members) {
-        size.customers = members.customer_ids.iter().map(|ids| ids.len() as u64).sum();
+        size.customers = members.1.iter().map(|members| members.len() as u64).sum();
     }
     sizes
 }

@@ -17,19 +17,52 @@ pub struct RuleSet {
     pub name: String,
     /// How its segments relate.
     pub kind: SetKind,
+    /// The names that the set had before.
+    pub formerly: Vec<String>,
     /// Its segments with their rules, in order of priority.
     pub rules: Vec<(String, Arc<dyn PhysicalExpr>)>,
     /// The condition under which a customer may be reached through each segment's channel, in the same order.
     pub permissions: Vec<Option<Arc<dyn PhysicalExpr>>>,
+    /// What keeps customers in each segment, or out of it, beside its rule, in the same order.
+    pub stability: Vec<Stability>,
     /// The place of each rule, such as `pipelines/customer_segments.yaml:12:15`, in the same order.
     pub places: Vec<String>,
 }
 
-/// The columns of the memberships: `customer_id`, `segment_set`, `segment`.
+/// What keeps customers in a segment, or out of it, beside its rule.
+#[derive(Debug, Default)]
+pub struct Stability {
+    /// The condition while which a member remains one, and its place.
+    pub stay: Option<(Arc<dyn PhysicalExpr>, String)>,
+    /// For how many days who has entered remains a member.
+    pub minimum_stay_days: Option<i32>,
+    /// For how many days who has left cannot enter.
+    pub cooldown_days: Option<i32>,
+    /// The names that the segment had before.
+    pub formerly: Vec<String>,
+}
+
+impl RuleSet {
+    /// Whether anything but the rules keeps customers in its segments, or out of them.
+    pub fn has_stability(&self) -> bool {
+        self.stability.iter().any(|of| of.stay.is_some() || of.minimum_stay_days.is_some() || of.cooldown_days.is_some())
+    }
+
+    /// Whether a customer is in one of its segments at most.
+    pub fn is_single(&self) -> bool {
+        self.kind != SetKind::Overlapping
+    }
+}
+
+/// The columns of the memberships.
 pub fn membership_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![
         Field::new(CUSTOMER_ID, DataType::Utf8, false),
         Field::new("segment_set", DataType::Utf8, false),
         Field::new("segment", DataType::Utf8, false),
+        Field::new("member_since", DataType::Date32, false),
+        Field::new("previous_segment", DataType::Utf8, true),
+        Field::new("times_entered", DataType::Int64, false),
+        Field::new("held_by", DataType::Utf8, false),
     ]))
 }

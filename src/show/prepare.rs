@@ -13,8 +13,8 @@ use crate::config::{self, Project};
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::engine::ColumnPrivacy;
 use crate::error::{Error, Result};
-use crate::graph::{REFERENCE, SOURCES};
-use crate::native::IDENTITY_SIGNATURE;
+use crate::graph::{REFERENCE, SOURCES, Signature};
+use crate::native::{IDENTITY_SIGNATURE, SEGMENTS_SIGNATURE};
 use crate::plan::{self, Plan, PlannedModel, QUERY, Query, Work};
 use crate::publish::{self, Publications, REJECTED};
 use crate::sql;
@@ -105,8 +105,17 @@ impl Prepared {
 
     /// Whether the tables come after the identity step.
     pub fn is_after_identity(&self) -> bool {
+        self.needs_any_of(&IDENTITY_SIGNATURE)
+    }
+
+    /// Whether the tables come after customers are put into segments.
+    pub fn is_after_segments(&self) -> bool {
+        self.needs_any_of(&SEGMENTS_SIGNATURE)
+    }
+
+    fn needs_any_of(&self, step: &Signature) -> bool {
         let needed = self.needed();
-        IDENTITY_SIGNATURE.makes.iter().any(|table| needed.contains(table.name))
+        step.makes.iter().any(|table| needed.contains(table.name))
     }
 
     /// What is known of a column of a table that the query reads.

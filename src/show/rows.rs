@@ -120,12 +120,12 @@ pub async fn rows(setting: &Setting, wanted: &Wanted, stores: &Stores, take: &mu
 async fn inputs(prepared: &Prepared, wanted: &Wanted, engine: &Engine, stores: &Stores, notes: &mut Vec<String>) -> Result<Inputs> {
     let plan = &prepared.plan;
     let mut inputs = Inputs { sample: wanted.sample, kept: [ALIASES.to_owned()].into(), ..Inputs::of(plan)? };
-    if plan.contracts.is_empty() && !prepared.is_after_identity() {
+    let needed = prepared.needed();
+    if plan.contracts.is_empty() && !prepared.is_after_identity() && !prepared.is_after_segments() {
         return Ok(inputs);
     }
-    let (newest, carried) = Carried::for_question(plan, &prepared.destination, plan.values.as_of).await;
+    let (newest, carried) = Carried::for_question(plan, &prepared.destination, plan.values.as_of, &needed).await;
     notes.extend(carried.warnings);
-    let needed = prepared.needed();
     let read = |source: &Source| needed.contains(&source.table());
     let extracts = ingest::find(&plan.project, &plan.contracts, stores, newest.as_ref()).await?;
     inputs.sources = extracts.into_iter().map(|extract| Source::new(engine, extract)).filter(read).collect();

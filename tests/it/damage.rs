@@ -16,6 +16,7 @@ use crate::readers::{listed, resolved};
 use crate::tiny::{Tiny, orders};
 
 const OTHER_DAY: &str = "2026-12-24";
+const EARLIER_DAY: &str = "2026-10-20";
 
 /// A publication of the day, with what is then done to its files; and a note as a run leaves that died while it published.
 fn damaged(is_noted: bool, harm: impl Fn(&Tiny, &Value)) -> Tiny {
@@ -41,6 +42,9 @@ fn file_of<'a>(commit: &'a Value, table: &str) -> &'a str {
 
 type Harm = fn(&Tiny, &Value);
 
+/// The harm that takes what the next day is built on, of which there is no copy.
+const STATE_TOO: &str = "all of the run's files are gone";
+
 /// Ways in which a live publication loses something, and whether that can be put back.
 const HARMS: [(&str, Harm, bool); 5] = [
     (
@@ -61,9 +65,9 @@ const HARMS: [(&str, Harm, bool); 5] = [
         false,
     ),
     (
-        "all of the run's files are gone",
+        STATE_TOO,
         |tiny, commit| std::fs::remove_dir_all(tiny.folder.path().join("out/runs").join(commit["run_id"].as_str().unwrap())).unwrap(),
-        true,
+        false,
     ),
     (
         "the commit is gone, and another day's is the newest",
@@ -87,10 +91,16 @@ fn a_publication_whose_files_are_gone_is_told_as_damage_and_keeps_no_other_day_b
             }
             let (status, told) = command(&tiny, "clean", &["--remove", "--grace", "0s"]);
             assert_eq!((status, &told["status"], &told["damaged"][0]["as_of"]), (2, &"damaged".into(), &DAY.into()), "{harm}: {told}");
-            let (status, other) = command(&tiny, "run", &["--as-of", OTHER_DAY]);
-            assert_eq!((status, &other["status"]), (0, &"published".into()), "{harm}: {other}");
-            let (status, outputs) = command(&tiny, "outputs", &[]);
-            assert_eq!((status, &outputs["as_of"]), (0, &OTHER_DAY.into()), "{harm}: {outputs}");
+            // A later day waits only where what it would be built on is gone.
+            let (status, later) = command(&tiny, "run", &["--as-of", OTHER_DAY]);
+            let waits = harm == STATE_TOO;
+            assert_eq!((status, code(&later) == "damaged-publication"), if waits { (2, true) } else { (0, false) }, "{harm}: {later}");
+            let other_day = if waits { EARLIER_DAY } else { OTHER_DAY };
+            let (status, other) = command(&tiny, "run", &["--as-of", other_day]);
+            let expected = if waits { "published" } else { "unchanged" };
+            assert_eq!((status, &other["status"]), (0, &expected.into()), "{harm}: {other}");
+            let (status, outputs) = command(&tiny, "outputs", &["--as-of", other_day]);
+            assert_eq!((status, &outputs["as_of"]), (0, &other_day.into()), "{harm}: {outputs}");
         }
     }
 }

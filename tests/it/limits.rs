@@ -50,6 +50,7 @@ const BOUNDS: &[(&str, &str)] = &[
     ("publish/publications.rs MAX_COMMIT_BYTES", "| a commit | 64 MiB |"),
     ("record/run_record.rs MAX_BYTES", "16 MiB for its times"),
     ("segments/domain.rs MAX_ACCEPTED", "under `accepted` | 2,000 |"),
+    ("segments/memory/names.rs MAX_FORMER_SEGMENTS", "| 10,000 |"),
     ("segments/mod.rs MAX_SEGMENTS", "| 300 |"),
     ("segments/prove/cells.rs MOST_CELLS", "262,144"),
     ("segments/prove/prover.rs MOST_ANSWERS", "4,194,304"),

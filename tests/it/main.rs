@@ -131,6 +131,10 @@ mod scans;
 mod schema;
 /// Promise 8: what the environment gives, a store is sent or answers, and a terminal obeys is in nothing that is said or left.
 mod secrets;
+/// Promise 1 over twelve months of real orders: the chain of publications, the history view, names and stability.
+mod segment_history;
+/// Random histories of customers who come, go and become one: what the memory of segments tells is what happened.
+mod segment_memory;
 /// Servers that tests start: stores, and a proxy that makes requests go wrong.
 mod servers;
 /// Promise 2: of daily snapshots the newest before the as-of day counts; the CRM of the sample as snapshots and as changes.

@@ -181,6 +181,8 @@ async fn large_table(stores: &Stores, place: &Place, tiny: &Tiny) {
         fingerprint: String::new(),
         tables,
         state: BTreeMap::new(),
+        predecessor: None,
+        given_parameters: std::collections::BTreeMap::new(),
         identity_hash_id: None,
         sources: Vec::new(),
         publications: BTreeMap::new(),

@@ -11,8 +11,15 @@ use tempfile::TempDir;
 /// The day after the last order of the sample.
 pub const SAMPLE_AS_OF: &str = "2011-12-10";
 /// The outputs whose bytes must not depend on how the extracts are cut up.
-pub const OUTPUTS: [&str; 6] =
-    ["customers", "segment_membership", "segment_summary", "identity_conflicts", "identity_aliases", "unmatched_opt_outs"];
+pub const OUTPUTS: [&str; 7] = [
+    "customers",
+    "segment_membership",
+    "segment_changes",
+    "segment_summary",
+    "identity_conflicts",
+    "identity_aliases",
+    "unmatched_opt_outs",
+];
 
 /// The folder of the package.
 pub fn package() -> &'static Path {

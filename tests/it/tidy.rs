@@ -72,6 +72,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("not-a-commit", "needs a destination that somebody else wrote: `publish/publications.rs` holds it"),
     ("another-pipeline", "needs a destination that another pipeline published to: `publishing` holds it"),
     ("unfit-map", "needs a map that another version wrote"),
+    ("unfit-memory", "needs a memory of segments that another version wrote"),
+    ("too-many-former-segments", "needs thousands of segments of earlier days"),
     ("blank-salt", "needs a variable without a value: `identity_cases` holds it"),
     ("blank-identifier", "needs a blank on the command line: `identity_cases` holds it"),
     ("damaged-publication", "needs a publication whose files somebody has changed: `identity_cases` holds it"),

@@ -7,6 +7,7 @@ use object_store::ObjectMeta;
 use object_store::path::Path;
 use serde::Serialize;
 
+use super::super::chain::Chain;
 use super::super::damage::{self, Damage};
 use super::super::layout::{PENDING, commit_path};
 use super::super::publications::Publications;
@@ -132,7 +133,12 @@ pub async fn find(destination: &Location, request: &CleanRequest) -> Result<Foun
         ours.add_commit(commit);
     }
     let live = known.by_day();
-    let let_go = request.keep.map(|keep| keep::let_go(&live.keys().copied().collect(), keep)).unwrap_or_default();
+    let mut let_go = request.keep.map(|keep| keep::let_go(&live.keys().copied().collect(), keep)).unwrap_or_default();
+    // What a publication is built on stays as long as it, so that it can be made again.
+    let kept: BTreeSet<NaiveDate> = live.keys().filter(|day| !let_go.contains(day)).copied().collect();
+    for needed in Chain::of(&live, &commits).needed_by(kept.iter()) {
+        let_go.remove(&needed);
+    }
     let look = Look {
         destination,
         request,

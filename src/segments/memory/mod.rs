@@ -1,0 +1,14 @@
+//! The memory of segments: who was in which segment since when, as the predecessor publication tells it, what has changed since, and what the
+//! next publication is told.
+
+mod before;
+mod changes;
+mod names;
+mod people;
+mod stay;
+
+pub use before::{Before, Ended, Reader, Remains, state_batch};
+pub use changes::{Changes, changes_schema};
+pub use names::{NamedSet, Names};
+pub use people::{Assignment, People, Settled, Time, tell_gone};
+pub use stay::{Stay, days, numbered_schema, state_schema, told};
