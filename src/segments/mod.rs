@@ -9,6 +9,7 @@ mod prove;
 mod rule;
 mod rule_set;
 mod stability;
+pub mod why;
 
 pub use assign::{Assigner, Pair, Told, names};
 pub use assigned::{Assigned, Avoided};

@@ -275,7 +275,7 @@ fn other_text(constants: &[String]) -> String {
 }
 
 /// A value and those beside it: the next ones of its type, and those one unit away.
-fn neighbours(value: &ScalarValue) -> Vec<ScalarValue> {
+pub fn neighbours(value: &ScalarValue) -> Vec<ScalarValue> {
     match value {
         ScalarValue::Decimal128(Some(digits), precision, scale) => {
             let unit = 10_i128.saturating_pow(scale.unsigned_abs().into());

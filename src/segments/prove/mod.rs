@@ -27,7 +27,9 @@ use crate::config::{Project, Values};
 use crate::diagnostic::Diagnostic;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+pub(super) use cells::neighbours;
 use findings::Unproved;
+pub(super) use finite::{from_whole, listed, whole};
 use prover::Prover;
 
 /// The result of proving a set.

@@ -1,0 +1,20 @@
+//! Why a rule holds for a customer or does not: its conditions one by one, and the smallest change that would turn it.
+//!
+//! Every condition is parsed, typed and evaluated by the engine as the whole rule is, so what is told of a rule cannot differ from
+//! what a run makes of it. A change is only told after the rule was evaluated with it.
+
+mod candidates;
+mod change;
+mod condition;
+mod row;
+mod search;
+#[cfg(test)]
+mod tests;
+mod verdict;
+mod words;
+
+pub use change::{By, Change, Turn};
+pub use condition::{Condition, Parts, ReadValue};
+pub use row::Customer;
+pub use verdict::Verdict;
+pub use words::value as shown_value;
