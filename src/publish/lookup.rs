@@ -3,6 +3,7 @@
 //! Every file has, for each row group and each page, the least and the greatest value of its columns. In a table that is sorted by the
 //! column, one page of each column is read, however large the table is.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,6 +41,23 @@ pub struct Found {
     pub bytes_read: u64,
     /// Rows of which the column was looked at.
     pub rows_looked_at: u64,
+    /// For each column, in how many rows of the file it has no value, where the file says so.
+    pub nulls: BTreeMap<String, u64>,
+    /// How many rows the file has.
+    pub rows_of_file: u64,
+}
+
+impl Found {
+    /// Adds what was found in another file of the table.
+    pub fn add(&mut self, other: Found) {
+        self.rows.extend(other.rows);
+        self.bytes_read += other.bytes_read;
+        self.rows_looked_at += other.rows_looked_at;
+        self.rows_of_file += other.rows_of_file;
+        for (column, nulls) in other.nulls {
+            *self.nulls.entry(column).or_default() += nulls;
+        }
+    }
 }
 
 impl Publications {
@@ -86,6 +104,7 @@ async fn found(mut reader: Reader, column: &str, text: &str) -> ParquetResult<Fo
     }
     let selection = RowSelection::from(selectors);
     let rows_looked_at = selection.row_count() as u64;
+    let (nulls, rows_of_file) = counts(metadata.metadata());
     let wanted = Scalar::new(Arc::new(StringArray::from(vec![text])) as ArrayRef);
     let is_wanted = move |batch: RecordBatch| -> Result<BooleanArray, arrow::error::ArrowError> {
         let texts = arrow::compute::cast(batch.column(0), &arrow::datatypes::DataType::Utf8)?;
@@ -97,7 +116,18 @@ async fn found(mut reader: Reader, column: &str, text: &str) -> ParquetResult<Fo
         .with_row_filter(RowFilter::new(vec![Box::new(ArrowPredicateFn::new(mask, is_wanted))]));
     let rows: Vec<RecordBatch> = builder.build()?.try_collect().await?;
     let rows = rows.into_iter().filter(|batch| batch.num_rows() > 0).collect();
-    Ok(Found { rows, bytes_read: bytes_read.load(Ordering::Relaxed), rows_looked_at })
+    Ok(Found { rows, bytes_read: bytes_read.load(Ordering::Relaxed), rows_looked_at, nulls, rows_of_file })
+}
+
+/// How often each column has no value, by its statistics, and the number of rows.
+fn counts(metadata: &ParquetMetaData) -> (BTreeMap<String, u64>, u64) {
+    let leaves = metadata.file_metadata().schema_descr().columns();
+    let nulls = leaves.iter().enumerate().filter_map(|(at, leaf)| {
+        let groups = metadata.row_groups().iter();
+        let nulls = groups.map(|group| group.column(at).statistics().and_then(Statistics::null_count_opt)).sum::<Option<u64>>();
+        Some((leaf.name().to_owned(), nulls?))
+    });
+    (nulls.collect(), u64::try_from(metadata.file_metadata().num_rows()).unwrap_or_default())
 }
 
 /// Whether a row group can hold a text in a column, by the least and the greatest that it has.

@@ -38,7 +38,7 @@ mod state;
 mod write;
 
 pub use chain::{Chain, Superseded};
-pub use check::{CheckOutcome, CheckReport, CheckResult, Output, problems as check_problems};
+pub use check::{CheckOutcome, CheckReport, CheckResult, Output, Personal, problems as check_problems};
 pub use destination::{destination, refuse_found_outputs, refuse_own_outputs, typed_destination};
 pub use layout::{IDENTITY_ALIASES, IDENTITY_MAP, REJECTED, SEGMENT_STAYS, commit_shown, unfit_name};
 pub use lookup::Found;
@@ -46,6 +46,7 @@ pub use pending::settle;
 pub use publications::Publications;
 pub use staging::{Checked, Published, Rows, Staged, Staging};
 pub use state::StateTable;
+pub use write::MASK;
 
 use crate::error::Error;
 

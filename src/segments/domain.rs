@@ -21,7 +21,7 @@ use crate::sql;
 const MAX_ACCEPTED: usize = 2_000;
 
 /// The declarations about the profile.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Domains {
     columns: Vec<ColumnDomain>,
     always: Vec<Always>,
@@ -40,7 +40,7 @@ pub(super) struct ColumnDomain {
 }
 
 /// A condition that is true for every customer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Always {
     pub text: String,
     /// The condition as messages show it.
@@ -99,6 +99,12 @@ impl Domains {
     #[cfg(test)]
     pub(super) fn of(columns: Vec<ColumnDomain>) -> Self {
         Domains { columns, always: Vec::new() }
+    }
+
+    /// These declarations and others.
+    pub(super) fn and(&self, more: Vec<ColumnDomain>) -> Self {
+        let columns = self.columns.iter().cloned().chain(more).collect();
+        Domains { columns, always: self.always.clone() }
     }
 
     pub(super) fn column(&self, name: &str) -> Option<&ColumnDomain> {

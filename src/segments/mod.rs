@@ -4,6 +4,7 @@ mod assign;
 mod assigned;
 mod decide;
 mod domain;
+mod earlier;
 pub mod memory;
 mod prove;
 mod rule;
@@ -14,6 +15,7 @@ pub mod why;
 pub use assign::{Assigner, Pair, Told, names};
 pub use assigned::{Assigned, Avoided};
 pub use domain::Domains;
+pub use earlier::{column as column_of_set, readable};
 pub use prove::{Proof, prove};
 pub use rule_set::{CUSTOMER_ID, RuleSet, Stability, membership_schema};
 
@@ -23,7 +25,7 @@ use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::DFSchema;
 
-use crate::config::{Pipeline, Project, Values, placed, span_of};
+use crate::config::{Pipeline, Project, Spanned, Values, placed, span_of};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -98,8 +100,14 @@ pub fn compile(project: &Project, values: &Values, engine: &Engine, profile: &Sc
                 .hint("a row of the profile is a customer, named by `customer_id`"),
         );
     }
-    let schema = DFSchema::try_from(profile.as_ref().clone()).map_err(|error| Error::defect(error.to_string()))?;
     for (set, declared) in &project.pipeline.segments {
+        let readable = readable(profile, &project.pipeline.segments, set);
+        let schema = DFSchema::try_from(readable.as_ref().clone()).map_err(|error| Error::defect(error.to_string()))?;
+        let compile = |rule: &Spanned<String>| match earlier::problem(engine, project, profile, set, rule) {
+            Some(problem) => Err(vec![problem]),
+            None => rule::compile(engine, &schema, &values.parameters, &rule.value)
+                .map_err(|found| found.into_iter().map(|problem| placed(&project.file, rule, problem)).collect()),
+        };
         let mut rules = Vec::new();
         for segment in &declared.segments {
             let name = &segment.name.value;
@@ -108,11 +116,9 @@ pub fn compile(project: &Project, values: &Values, engine: &Engine, profile: &Sc
                     Diagnostic::error("duplicate-segment", format!("the set `{set}` has two segments `{}`", segment.name.shown()));
                 problems.push(problem.at(span_of(&project.file, &segment.name)).label("the second one"));
             }
-            match rule::compile(engine, &schema, &values.parameters, &segment.when.value) {
+            match compile(&segment.when) {
                 Ok(compiled) => rules.push((name.clone(), compiled)),
-                Err(found) => {
-                    problems.extend(found.into_iter().map(|problem| placed(&project.file, &segment.when, problem)));
-                }
+                Err(found) => problems.extend(found),
             }
         }
         let mut permissions = Vec::new();
@@ -121,11 +127,10 @@ pub fn compile(project: &Project, values: &Values, engine: &Engine, profile: &Sc
                 permissions.push(None);
                 continue;
             };
-            match rule::compile(engine, &schema, &values.parameters, &permission.value) {
+            match compile(permission) {
                 Ok(compiled) => permissions.push(Some(compiled)),
                 Err(found) => {
-                    let found = found.into_iter().map(|problem| placed(&project.file, permission, problem));
-                    let found: Vec<Diagnostic> = found.filter(|problem| !problems.contains(problem)).collect();
+                    let found: Vec<Diagnostic> = found.into_iter().filter(|problem| !problems.contains(problem)).collect();
                     problems.extend(found);
                 }
             }

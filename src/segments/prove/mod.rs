@@ -22,6 +22,7 @@ use datafusion::common::DFSchema;
 use datafusion::error::DataFusionError;
 
 use super::domain::Domains;
+use super::earlier;
 use super::rule::{self, AS_OF_COLUMN};
 use crate::config::{Project, Values};
 use crate::diagnostic::Diagnostic;
@@ -48,16 +49,19 @@ pub struct Proof {
 /// # Errors
 /// [`Error::Defect`] when the profile's columns are no schema. What is wrong with a set is in its proof.
 pub fn prove(project: &Project, values: &Values, engine: &Engine, profile: &SchemaRef, domains: &Domains) -> Result<Vec<Proof>> {
-    let fields = profile.fields().iter().map(|field| field.as_ref().clone());
-    let fields: Vec<Field> = fields.chain([Field::new(AS_OF_COLUMN, DataType::Date32, false)]).collect();
-    let schema = DFSchema::try_from(Schema::new(fields)).map_err(|error| Error::defect(error.to_string()))?;
-    let open = |text: &str| rule::of_any_day(engine, &schema, &values.parameters, text);
     let mut proofs = Vec::new();
-    for (name, set) in &project.pipeline.segments {
+    let sets = &project.pipeline.segments;
+    for (name, set) in sets {
+        let readable = earlier::readable(profile, sets, name);
+        let fields = readable.fields().iter().map(|field| field.as_ref().clone());
+        let fields: Vec<Field> = fields.chain([Field::new(AS_OF_COLUMN, DataType::Date32, false)]).collect();
+        let schema = DFSchema::try_from(Schema::new(fields)).map_err(|error| Error::defect(error.to_string()))?;
+        let open = |text: &str| rule::of_any_day(engine, &schema, &values.parameters, text);
+        let domains = domains.with_sets_before(profile, sets, name);
         let opened = || -> Result<Prover<'_>, DataFusionError> {
             let rules = set.segments.iter().map(|segment| open(&segment.when.value)).collect::<Result<_, _>>()?;
             let always = domains.always().map(open).collect::<Result<_, _>>()?;
-            Ok(Prover { engine, schema: &schema, domains, rules, always })
+            Ok(Prover { engine, schema: &schema, domains: &domains, rules, always })
         };
         proofs.push(match opened() {
             Ok(prover) => {

@@ -1,0 +1,317 @@
+//! Why a customer is in segments, or is not: read from a publication, of which only what concerns the customer is read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray, new_null_array};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::error::DataFusionError;
+
+use super::identity::{Question, identity};
+use crate::config::{self, Project, SegmentSet, SetKind, Values};
+use crate::diagnostic::Diagnostic;
+use crate::engine::Engine;
+use crate::error::{Error, Message, Result};
+use crate::graph::{MEMBERSHIP, PROFILE};
+use crate::job::Request;
+use crate::manifest::Commit;
+use crate::plan::{self, Plan};
+use crate::publish::{self, Found, IDENTITY_ALIASES, Personal, Publications};
+use crate::segments::why::{Answer, Customer, ExplainedSet, Membership, Named, Remembered, Standing, explain_set, segment_of};
+use crate::segments::{CUSTOMER_ID, Domains, column_of_set, readable};
+use crate::storage::Stores;
+
+/// Whose segments are asked for.
+#[derive(Debug, Clone, Copy)]
+pub enum Who<'a> {
+    /// The customer with an id, or with one that has become its alias.
+    Customer(&'a str),
+    /// The customer that an identifier leads to.
+    Identity(Question<'a>),
+}
+
+/// What is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// Whose segments.
+    pub who: Who<'a>,
+    /// The set, if only one is meant.
+    pub set: Option<&'a str>,
+    /// The segment, if only one is meant.
+    pub segment: Option<&'a str>,
+}
+
+/// Explains the segments of a customer as they were published for a day.
+///
+/// # Errors
+/// [`Error::Project`] for a set or segment that there is not, a day that is not published, and a project that does not publish the profile;
+/// otherwise as reading from the store fails.
+pub async fn customer(request: &Request, stores: &Stores, asked: Asked<'_>) -> Result<Answer> {
+    let project = Arc::new(config::load(&request.pipeline, &request.environment)?);
+    let chosen = chosen(&project, asked)?;
+    let destination = publish::destination(request.destination.as_deref(), &project, stores)?;
+    let seen = Publications::read(&destination).await?;
+    seen.belong_to(&project.pipeline.name.value)?;
+    let Some(commit) = seen.of(request.as_of).await? else {
+        let what = format!("nothing as of {} is published in {}", request.as_of, destination.shown(&destination.folder()));
+        let hint = format!("`segmill run --as-of {}` publishes it", request.as_of);
+        return Err(Diagnostic::error("not-published", what).hint(hint).into());
+    };
+    let values = values(&project, request, &commit)?;
+    let plan = plan::plan(Arc::clone(&project), values).await?;
+    let mut answer = Answer {
+        customer_id: String::new(),
+        as_of: request.as_of,
+        number: commit.number,
+        named: Named::Id,
+        warnings: warnings(&plan, &commit),
+        sets: None,
+        memberships: None,
+        personal: BTreeSet::new(),
+        unknown: BTreeMap::new(),
+        reasons: BTreeMap::new(),
+        customers: 0,
+    };
+    answer.customer_id = match asked.who {
+        Who::Customer(id) => id.to_owned(),
+        Who::Identity(question) => match by_identity(request, stores, question).await? {
+            Some(id) => id,
+            None => return Ok(Answer { customer_id: question.identifier.to_owned(), named: Named::Computed, ..answer }),
+        },
+    };
+    if let Who::Identity(_) = asked.who {
+        answer.named = Named::Computed;
+    }
+    let published = Published { seen: &seen, commit: &commit, project: &project };
+    let Some((table, row)) = published.profile(&mut answer).await? else { return Ok(answer) };
+    answer.personal = personal(&project, table, &row.schema());
+    answer.memberships = published.memberships(&answer.customer_id).await?;
+    let schema = plan.maker(PROFILE).and_then(|node| node.model().map(|model| Arc::clone(&model.schema)));
+    let schema = schema.ok_or_else(|| Error::defect("a project has no profile"))?;
+    let row = as_planned(&row, &schema, &mut answer.warnings)?;
+    answer.reasons = reasons(&row);
+    answer.sets = Some(explain(&plan, &schema, row, &chosen, asked.segment)?);
+    let told = disagreements(&answer);
+    answer.warnings.extend(told);
+    Ok(answer)
+}
+
+/// The sets that are asked for, by name.
+fn chosen<'a>(project: &'a Project, asked: Asked<'_>) -> Result<Vec<&'a str>> {
+    let sets = &project.pipeline.segments;
+    let names = || sets.keys().map(String::as_str);
+    if let Some(set) = asked.set.filter(|set| !sets.contains_key(*set)) {
+        let what = format!("there is no set of segments `{}`", crate::shown::name(set));
+        return Err(Diagnostic::error("unknown-segment-set", what).did_you_mean(set, names()).into());
+    }
+    let of_set = |name: &&str| asked.set.is_none_or(|set| set == *name);
+    let Some(segment) = asked.segment else { return Ok(names().filter(of_set).collect()) };
+    let has = |name: &&str| sets[*name].segments.iter().any(|known| known.name.value == segment);
+    let chosen: Vec<&str> = names().filter(of_set).filter(has).collect();
+    if chosen.is_empty() {
+        let known: BTreeSet<&str> =
+            names().filter(of_set).flat_map(|name| &sets[name].segments).map(|segment| segment.name.value.as_str()).collect();
+        let of = asked.set.map(|set| format!(" in the set `{set}`")).unwrap_or_default();
+        let what = format!("there is no segment `{}`{of}", crate::shown::name(segment));
+        return Err(Diagnostic::error("unknown-segment", what).did_you_mean(segment, known).into());
+    }
+    Ok(chosen)
+}
+
+/// The values of the publication's parameters, unless others are given. A value that the environment gave is as it gives it now.
+fn values(project: &Project, request: &Request, commit: &Commit) -> Result<Values> {
+    let declared = &project.pipeline.parameters;
+    let published = commit.parameters.iter().filter(|(name, _)| declared.get(*name).is_some_and(|declared| !declared.default.is_given()));
+    let mut overrides: BTreeMap<String, String> = published.map(|(name, value)| (name.clone(), value.clone())).collect();
+    overrides.extend(request.parameters.clone());
+    config::bind(project, request.as_of, &overrides)
+}
+
+fn warnings(plan: &Plan, commit: &Commit) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if plan.project.digest != commit.project_digest {
+        warnings.push(format!(
+            "the project has been edited since number {} was published: the rules are explained as they are now, on the values that were published",
+            commit.number
+        ));
+    }
+    warnings
+}
+
+async fn by_identity(request: &Request, stores: &Stores, question: Question<'_>) -> Result<Option<String>> {
+    let found = identity(request, stores, question).await?.found;
+    let customers: BTreeSet<String> = found.into_iter().filter_map(|explained| explained.customer_id).collect();
+    if customers.len() > 1 {
+        let what = format!("this identifier leads to {} customers, under different types", customers.len());
+        return Err(Diagnostic::error("several-customers", what).hint("name its type with `--type`").into());
+    }
+    Ok(customers.into_iter().next())
+}
+
+/// A publication, of which one customer is read.
+struct Published<'a> {
+    seen: &'a Publications,
+    commit: &'a Commit,
+    project: &'a Project,
+}
+
+impl<'a> Published<'a> {
+    /// The output that publishes a model.
+    fn output_of(&self, model: &str) -> Option<&'a str> {
+        let outputs = &self.project.pipeline.outputs.tables;
+        let mut names = outputs.iter().filter(|(_, output)| output.model.value == model).map(|(name, _)| name.as_str());
+        names.find(|name| self.commit.tables.contains_key(*name))
+    }
+
+    async fn rows(&self, output: &str, column: &str, text: &str) -> Result<Found> {
+        let mut all = Found::default();
+        for file in self.commit.tables.get(output).into_iter().flat_map(|table| &table.files) {
+            let found = self.seen.find(self.commit, file, column, text).await?;
+            all.add(found);
+        }
+        Ok(all)
+    }
+
+    /// The output with the profile and the customer's row of it, found under the id or the one that the id has become an alias of.
+    async fn profile(&self, answer: &mut Answer) -> Result<Option<(&'a str, RecordBatch)>> {
+        let Some(output) = self.output_of(PROFILE) else {
+            let what = format!("no output of the publication as of {} is the profile `{PROFILE}`", self.commit.as_of);
+            let hint = format!(
+                "publish it: `{PROFILE}: {{model: {PROFILE}, sort: [{CUSTOMER_ID}]}}` under `outputs: tables`, and run the day again"
+            );
+            return Err(Diagnostic::error("unpublished-profile", what).hint(hint).into());
+        };
+        let mut found = self.rows(output, CUSTOMER_ID, &answer.customer_id).await?;
+        if found.rows.is_empty()
+            && let Some(customer) = self.alias(&answer.customer_id).await?
+        {
+            found = self.rows(output, CUSTOMER_ID, &customer).await?;
+            answer.named = Named::Alias(std::mem::replace(&mut answer.customer_id, customer));
+        }
+        answer.customers = found.rows_of_file;
+        answer.unknown = found.nulls;
+        Ok(found.rows.into_iter().next().map(|rows| (output, rows.slice(0, 1))))
+    }
+
+    /// The customer that an id has become an alias of.
+    async fn alias(&self, id: &str) -> Result<Option<String>> {
+        let Some(file) = self.commit.state.get(IDENTITY_ALIASES) else { return Ok(None) };
+        let found = self.seen.find(self.commit, file, "alias_id", id).await?;
+        Ok(found.rows.first().and_then(|rows| text(rows, CUSTOMER_ID)))
+    }
+
+    /// What was published of the customer's memberships.
+    async fn memberships(&self, customer: &str) -> Result<Option<Vec<Membership>>> {
+        let Some(output) = self.output_of(MEMBERSHIP) else { return Ok(None) };
+        let mut memberships = Vec::new();
+        for rows in self.rows(output, CUSTOMER_ID, customer).await?.rows {
+            for at in 0..rows.num_rows() {
+                let row = rows.slice(at, 1);
+                let (segment_set, segment) = (text(&row, "segment_set"), text(&row, "segment"));
+                let schema = row.schema();
+                let others = schema.fields().iter().zip(row.columns());
+                let others = others.filter(|(field, _)| ![CUSTOMER_ID, "segment_set", "segment"].contains(&field.name().as_str()));
+                let others = others.filter_map(|(field, array)| Some((field.name().clone(), ScalarValue::try_from_array(array, 0).ok()?)));
+                let (segment_set, segment) = (segment_set.unwrap_or_default(), segment.unwrap_or_default());
+                memberships.push(Membership { segment_set, segment, others: others.collect() });
+            }
+        }
+        Ok(Some(memberships))
+    }
+}
+
+/// The first text of a column.
+fn text(rows: &RecordBatch, column: &str) -> Option<String> {
+    let texts = cast(rows.column_by_name(column)?, &DataType::Utf8).ok()?;
+    texts.as_string::<i32>().iter().next().flatten().map(str::to_owned)
+}
+
+fn personal(project: &Project, table: &str, schema: &SchemaRef) -> BTreeSet<String> {
+    let personal = Personal::of(&project.pipeline);
+    schema.fields().iter().map(|field| field.name()).filter(|column| personal.is(table, column)).cloned().collect()
+}
+
+/// A published row with the columns and types that rules are compiled for.
+fn as_planned(row: &RecordBatch, schema: &SchemaRef, warnings: &mut Vec<String>) -> Result<RecordBatch> {
+    let mut missing = Vec::new();
+    let columns = schema.fields().iter().map(|field| match row.column_by_name(field.name()) {
+        Some(column) => cast(column, field.data_type()).map_err(|error| Error::defect(crate::sql::discreet(&error.into()))),
+        None => {
+            missing.push(field.name().as_str());
+            Ok(new_null_array(field.data_type(), 1))
+        }
+    });
+    let columns = columns.collect::<Result<Vec<ArrayRef>>>()?;
+    if !missing.is_empty() {
+        warnings.push(format!("the publication has no column {}: it counts as not known", missing.join(", ")));
+    }
+    let fields: Vec<_> = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|error| Error::defect(error.to_string()))
+}
+
+/// Why the customer may not be reached, by channel: what the profile has in columns such as `no_email_reason`.
+fn reasons(row: &RecordBatch) -> BTreeMap<String, String> {
+    let channels = ["email", "sms", "post", "web"];
+    channels.into_iter().filter_map(|channel| Some((channel.to_owned(), text(row, &format!("no_{channel}_reason"))?))).collect()
+}
+
+/// Explains the chosen sets. All of them are looked at in order, because later ones may read earlier ones.
+fn explain(plan: &Plan, profile: &SchemaRef, mut row: RecordBatch, chosen: &[&str], segment: Option<&str>) -> Result<Vec<ExplainedSet>> {
+    let engine = Engine::new(crate::engine::Limits { threads: 1, memory_bytes: 1 << 28 }, plan.values.zone.name())?;
+    engine.hash_with(plan.project.pipeline.identity.salt.as_deref().unwrap_or_default());
+    let declared = Domains::compile(&plan.project, &plan.values, &engine, profile)?;
+    let sets = &plan.project.pipeline.segments;
+    let mut explained = Vec::new();
+    for (name, set) in sets {
+        let columns = readable(profile, sets, name);
+        let schema = DFSchema::try_from(columns.as_ref().clone()).map_err(|error| Error::defect(error.to_string()))?;
+        let domains = declared.with_sets_before(profile, sets, name);
+        let parameters = &plan.values.parameters;
+        let customer = Customer { engine: &engine, schema: &schema, parameters, domains: &domains, row: &row };
+        let failed = |error: DataFusionError| {
+            Error::Refused(Message::new(format!("a rule of the set `{name}` cannot be explained: {}", crate::sql::discreet(&error))))
+        };
+        let remembered: &[Remembered] = &[];
+        if chosen.contains(&name.as_str()) {
+            explained.push(explain_set(&customer, name, set, remembered, segment).map_err(failed)?);
+        }
+        if is_read_later(profile, name, set) {
+            let segment = segment_of(&customer, set, remembered).map_err(failed)?;
+            row = with_segment(&row, name, segment)?;
+        }
+    }
+    Ok(explained)
+}
+
+/// Whether rules of later sets may read a set.
+fn is_read_later(profile: &SchemaRef, name: &str, set: &SegmentSet) -> bool {
+    set.kind.value != SetKind::Overlapping && profile.column_with_name(name).is_none()
+}
+
+/// The row with the column of a set, which rules of later sets may read.
+fn with_segment(row: &RecordBatch, name: &str, segment: Option<&str>) -> Result<RecordBatch> {
+    let fields = row.schema().fields().iter().map(|field| field.as_ref().clone()).chain([column_of_set(name)]).collect::<Vec<_>>();
+    let columns = row.columns().iter().cloned().chain([Arc::new(StringArray::from(vec![segment])) as ArrayRef]).collect();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|error| Error::defect(error.to_string()))
+}
+
+/// Where the publication says otherwise than the rules do.
+fn disagreements(answer: &Answer) -> Vec<String> {
+    let mut told = Vec::new();
+    for set in answer.sets.iter().flatten() {
+        for segment in &set.segments {
+            let published = answer.membership(&set.name, &segment.name).is_some();
+            let is_member = segment.standing == Standing::Member;
+            if published != is_member && answer.memberships.is_some() {
+                let (says, do_not) = if published { ("has", "do not") } else { ("does not have", "would") };
+                told.push(format!(
+                    "the publication {says} the customer in `{}` of `{}`, and the rules on the published values {do_not}",
+                    segment.name, set.name
+                ));
+            }
+        }
+    }
+    told
+}

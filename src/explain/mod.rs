@@ -1,0 +1,7 @@
+//! Explains to people what a publication says of one customer: why an identifier leads to its customer, and why a customer is in a segment.
+
+mod customer;
+mod identity;
+
+pub use customer::{Asked, Who, customer};
+pub use identity::{Question, identity};
