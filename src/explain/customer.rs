@@ -3,24 +3,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray, new_null_array};
+use arrow::array::{ArrayRef, AsArray, RecordBatch, new_null_array};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::DataFusionError;
 
 use super::identity::{Question, identity};
-use crate::config::{self, Project, SegmentSet, SetKind, Values};
+use super::memory::{self, Memory};
+use crate::config::{self, Project, Values};
 use crate::diagnostic::Diagnostic;
-use crate::engine::Engine;
+use crate::engine::{Engine, Limits};
 use crate::error::{Error, Message, Result};
-use crate::graph::{MEMBERSHIP, PROFILE};
+use crate::graph::{CHANGES, MEMBERSHIP, PROFILE};
 use crate::job::Request;
 use crate::manifest::Commit;
 use crate::plan::{self, Plan};
 use crate::publish::{self, Found, IDENTITY_ALIASES, Personal, Publications};
 use crate::segments::why::{Answer, Customer, ExplainedSet, Membership, Named, Remembered, Standing, explain_set, segment_of};
-use crate::segments::{CUSTOMER_ID, Domains, column_of_set, readable};
+use crate::segments::{CUSTOMER_ID, Domains, gives_column, readable, with_column};
 use crate::storage::Stores;
 
 /// Whose segments are asked for.
@@ -46,98 +47,164 @@ pub struct Asked<'a> {
 /// Explains the segments of a customer as they were published for a day.
 ///
 /// # Errors
-/// [`Error::Project`] for a set or segment that there is not, a day that is not published, and a project that does not publish the profile;
-/// otherwise as reading from the store fails.
+/// As [`Explainer::open`] and [`Explainer::explain`].
 pub async fn customer(request: &Request, stores: &Stores, asked: Asked<'_>) -> Result<Answer> {
-    let project = Arc::new(config::load(&request.pipeline, &request.environment)?);
-    let chosen = chosen(&project, asked)?;
-    let destination = publish::destination(request.destination.as_deref(), &project, stores)?;
-    let seen = Publications::read(&destination).await?;
-    seen.belong_to(&project.pipeline.name.value)?;
-    let Some(commit) = seen.of(request.as_of).await? else {
-        let what = format!("nothing as of {} is published in {}", request.as_of, destination.shown(&destination.folder()));
-        let hint = format!("`segmill run --as-of {}` publishes it", request.as_of);
-        return Err(Diagnostic::error("not-published", what).hint(hint).into());
-    };
-    let values = values(&project, request, &commit)?;
-    let plan = plan::plan(Arc::clone(&project), values).await?;
-    let mut answer = Answer {
-        customer_id: String::new(),
-        as_of: request.as_of,
-        number: commit.number,
-        named: Named::Id,
-        warnings: warnings(&plan, &commit),
-        sets: None,
-        memberships: None,
-        personal: BTreeSet::new(),
-        unknown: BTreeMap::new(),
-        reasons: BTreeMap::new(),
-        customers: 0,
-    };
-    answer.customer_id = match asked.who {
-        Who::Customer(id) => id.to_owned(),
-        Who::Identity(question) => match by_identity(request, stores, question).await? {
-            Some(id) => id,
-            None => return Ok(Answer { customer_id: question.identifier.to_owned(), named: Named::Computed, ..answer }),
-        },
-    };
-    if let Who::Identity(_) = asked.who {
-        answer.named = Named::Computed;
+    Explainer::open(request, stores, asked.set, asked.segment).await?.explain(asked.who).await
+}
+
+/// A publication and the rules of its project, to explain customers with.
+pub struct Explainer<'a> {
+    request: &'a Request,
+    stores: &'a Stores,
+    seen: Publications,
+    commit: Commit,
+    plan: Plan,
+    engine: Engine,
+    /// The columns of the profile as rules are compiled for them.
+    profile: SchemaRef,
+    declared: Domains,
+    set: Option<&'a str>,
+    segment: Option<&'a str>,
+}
+
+impl<'a> Explainer<'a> {
+    /// Opens the publication of the day, to explain all segments, those of a set, or one.
+    ///
+    /// # Errors
+    /// [`Error::Project`] for a set or segment that there is not, and a day that is not published; otherwise as reading from the store fails.
+    pub async fn open(request: &'a Request, stores: &'a Stores, set: Option<&'a str>, segment: Option<&'a str>) -> Result<Self> {
+        let project = Arc::new(config::load(&request.pipeline, &request.environment)?);
+        chosen(&project, set, segment)?;
+        let destination = publish::destination(request.destination.as_deref(), &project, stores)?;
+        let seen = Publications::read(&destination).await?;
+        seen.belong_to(&project.pipeline.name.value)?;
+        let Some(commit) = seen.of(request.as_of).await? else {
+            let what = format!("nothing as of {} is published in {}", request.as_of, destination.shown(&destination.folder()));
+            let hint = format!("`segmill run --as-of {}` publishes it", request.as_of);
+            return Err(Diagnostic::error("not-published", what).hint(hint).into());
+        };
+        let values = values(&project, request, &commit)?;
+        let plan = plan::plan(project, values).await?;
+        let engine = Engine::new(Limits { threads: 1, ..request.limits }, plan.values.zone.name())?;
+        engine.hash_with(plan.project.pipeline.identity.salt.as_deref().unwrap_or_default());
+        let profile = plan.maker(PROFILE).and_then(|node| node.model().map(|model| Arc::clone(&model.schema)));
+        let profile = profile.ok_or_else(|| Error::defect("a project has no profile"))?;
+        let declared = Domains::compile(&plan.project, &plan.values, &engine, &profile)?;
+        Ok(Explainer { request, stores, seen, commit, plan, engine, profile, declared, set, segment })
     }
-    let published = Published { seen: &seen, commit: &commit, project: &project };
-    let Some((table, row)) = published.profile(&mut answer).await? else { return Ok(answer) };
-    answer.personal = personal(&project, table, &row.schema());
-    answer.memberships = published.memberships(&answer.customer_id).await?;
-    let schema = plan.maker(PROFILE).and_then(|node| node.model().map(|model| Arc::clone(&model.schema)));
-    let schema = schema.ok_or_else(|| Error::defect("a project has no profile"))?;
-    let row = as_planned(&row, &schema, &mut answer.warnings)?;
-    answer.reasons = reasons(&row);
-    answer.sets = Some(explain(&plan, &schema, row, &chosen, asked.segment)?);
-    let told = disagreements(&answer);
-    answer.warnings.extend(told);
-    Ok(answer)
+
+    /// Explains the segments of a customer.
+    ///
+    /// # Errors
+    /// [`Error::Project`] for a project that does not publish the profile; otherwise as reading from the store fails.
+    pub async fn explain(&self, who: Who<'_>) -> Result<Answer> {
+        let project = &self.plan.project;
+        let mut answer = Answer::of_nobody(self.request.as_of, self.commit.number);
+        if project.digest != self.commit.project_digest {
+            answer.warnings.push(format!(
+                "the project has been edited since number {} was published: its rules are explained as they are now, on the values that were \
+                 published",
+                self.commit.number
+            ));
+        }
+        (answer.customer_id, answer.named) = match who {
+            Who::Customer(id) => (id.to_owned(), Named::Id),
+            Who::Identity(question) => match by_identity(self.request, self.stores, question).await? {
+                Some(id) => (id, Named::Computed),
+                None => return Ok(Answer { customer_id: question.identifier.to_owned(), named: Named::Computed, ..answer }),
+            },
+        };
+        let published = Published { seen: &self.seen, commit: &self.commit, project };
+        let Some((table, row)) = published.profile(&mut answer).await? else { return Ok(answer) };
+        answer.personal = personal(project, table, &row.schema());
+        answer.memberships = published.memberships(&answer.customer_id).await?;
+        answer.changes = published.changes(&answer.customer_id).await?;
+        let memory = self.memory(&mut answer).await?;
+        let row = as_planned(&row, &self.profile, &mut answer.warnings)?;
+        answer.reasons = reasons(&row);
+        answer.sets = Some(self.sets(row, &memory)?);
+        let told = disagreements(&answer);
+        answer.warnings.extend(told);
+        Ok(answer)
+    }
+
+    /// What the predecessor remembers. If that cannot be read, the rules are explained without it.
+    async fn memory(&self, answer: &mut Answer) -> Result<Memory> {
+        let sets = &self.plan.project.pipeline.segments;
+        answer.predecessor = self.commit.predecessor.as_ref().map(|base| base.as_of);
+        let memory = memory::of_predecessor(&self.seen, &self.commit, sets, &answer.customer_id).await;
+        match memory {
+            Ok(Some(memory)) => return Ok(memory),
+            Ok(None) => {}
+            Err(error) if publish::concerns_one_day(&error) => {}
+            Err(error) => return Err(error),
+        }
+        if let Some(as_of) = answer.predecessor.take() {
+            answer.warnings.push(format!(
+                "the publication as of {as_of}, on which this one was built, is not there any more, so its memory is left out"
+            ));
+        }
+        Ok(Memory::new())
+    }
+
+    /// Explains the chosen sets. All of them are looked at in order, because later ones may read earlier ones.
+    fn sets(&self, mut row: RecordBatch, memory: &Memory) -> Result<Vec<ExplainedSet>> {
+        let Explainer { plan, engine, profile, declared, set, segment, .. } = self;
+        let chosen = chosen(&plan.project, *set, *segment)?;
+        let sets = &plan.project.pipeline.segments;
+        let mut explained = Vec::new();
+        for (name, set) in sets {
+            let columns = readable(profile, sets, name);
+            let schema = DFSchema::try_from(columns.as_ref().clone()).map_err(|error| Error::defect(error.to_string()))?;
+            let domains = declared.with_sets_before(profile, sets, name);
+            let customer = Customer { engine, schema: &schema, parameters: &plan.values.parameters, domains: &domains, row: &row };
+            let failed = |error: DataFusionError| {
+                Error::Refused(Message::new(format!("a rule of the set `{name}` cannot be explained: {}", crate::sql::discreet(&error))))
+            };
+            let remembered: &[Remembered] = memory.get(name).map_or(&[], Vec::as_slice);
+            if chosen.contains(&name.as_str()) {
+                explained.push(explain_set(&customer, name, set, remembered, *segment).map_err(failed)?);
+            }
+            if gives_column(profile, sets, name) {
+                let segment = segment_of(&customer, set, remembered).map_err(failed)?;
+                let names: Vec<&str> = segment.into_iter().collect();
+                let segments = [segment.map(|_| 0)];
+                row = with_column(&row, name, &names, &segments).map_err(|error| Error::defect(error.to_string()))?;
+            }
+        }
+        Ok(explained)
+    }
 }
 
 /// The sets that are asked for, by name.
-fn chosen<'a>(project: &'a Project, asked: Asked<'_>) -> Result<Vec<&'a str>> {
+fn chosen<'a>(project: &'a Project, set: Option<&str>, segment: Option<&str>) -> Result<Vec<&'a str>> {
     let sets = &project.pipeline.segments;
     let names = || sets.keys().map(String::as_str);
-    if let Some(set) = asked.set.filter(|set| !sets.contains_key(*set)) {
+    if let Some(set) = set.filter(|set| !sets.contains_key(*set)) {
         let what = format!("there is no set of segments `{}`", crate::shown::name(set));
-        return Err(Diagnostic::error("unknown-segment-set", what).did_you_mean(set, names()).into());
+        return Err(Diagnostic::error("unknown-segment", what).did_you_mean(set, names()).into());
     }
-    let of_set = |name: &&str| asked.set.is_none_or(|set| set == *name);
-    let Some(segment) = asked.segment else { return Ok(names().filter(of_set).collect()) };
+    let of_set = |name: &&str| set.is_none_or(|set| set == *name);
+    let Some(segment) = segment else { return Ok(names().filter(of_set).collect()) };
     let has = |name: &&str| sets[*name].segments.iter().any(|known| known.name.value == segment);
     let chosen: Vec<&str> = names().filter(of_set).filter(has).collect();
     if chosen.is_empty() {
         let known: BTreeSet<&str> =
             names().filter(of_set).flat_map(|name| &sets[name].segments).map(|segment| segment.name.value.as_str()).collect();
-        let of = asked.set.map(|set| format!(" in the set `{set}`")).unwrap_or_default();
+        let of = set.map(|set| format!(" in the set `{set}`")).unwrap_or_default();
         let what = format!("there is no segment `{}`{of}", crate::shown::name(segment));
         return Err(Diagnostic::error("unknown-segment", what).did_you_mean(segment, known).into());
     }
     Ok(chosen)
 }
 
-/// The values of the publication's parameters, unless others are given. A value that the environment gave is as it gives it now.
+/// The values of the parameters that the publication was made with, unless others are given.
 fn values(project: &Project, request: &Request, commit: &Commit) -> Result<Values> {
     let declared = &project.pipeline.parameters;
-    let published = commit.parameters.iter().filter(|(name, _)| declared.get(*name).is_some_and(|declared| !declared.default.is_given()));
-    let mut overrides: BTreeMap<String, String> = published.map(|(name, value)| (name.clone(), value.clone())).collect();
+    let given = commit.given_parameters.iter().filter(|(name, _)| declared.contains_key(*name));
+    let mut overrides: BTreeMap<String, String> = given.map(|(name, value)| (name.clone(), value.clone())).collect();
     overrides.extend(request.parameters.clone());
     config::bind(project, request.as_of, &overrides)
-}
-
-fn warnings(plan: &Plan, commit: &Commit) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if plan.project.digest != commit.project_digest {
-        warnings.push(format!(
-            "the project has been edited since number {} was published: the rules are explained as they are now, on the values that were published",
-            commit.number
-        ));
-    }
-    warnings
 }
 
 async fn by_identity(request: &Request, stores: &Stores, question: Question<'_>) -> Result<Option<String>> {
@@ -205,20 +272,33 @@ impl<'a> Published<'a> {
     /// What was published of the customer's memberships.
     async fn memberships(&self, customer: &str) -> Result<Option<Vec<Membership>>> {
         let Some(output) = self.output_of(MEMBERSHIP) else { return Ok(None) };
-        let mut memberships = Vec::new();
-        for rows in self.rows(output, CUSTOMER_ID, customer).await?.rows {
-            for at in 0..rows.num_rows() {
-                let row = rows.slice(at, 1);
-                let (segment_set, segment) = (text(&row, "segment_set"), text(&row, "segment"));
-                let schema = row.schema();
-                let others = schema.fields().iter().zip(row.columns());
-                let others = others.filter(|(field, _)| ![CUSTOMER_ID, "segment_set", "segment"].contains(&field.name().as_str()));
-                let others = others.filter_map(|(field, array)| Some((field.name().clone(), ScalarValue::try_from_array(array, 0).ok()?)));
-                let (segment_set, segment) = (segment_set.unwrap_or_default(), segment.unwrap_or_default());
-                memberships.push(Membership { segment_set, segment, others: others.collect() });
-            }
-        }
-        Ok(Some(memberships))
+        let rows = self.rows(output, CUSTOMER_ID, customer).await?.rows;
+        Ok(Some(each(&rows).map(|row| membership(&row)).collect()))
+    }
+
+    /// What was published of the customer's changes since the predecessor publication.
+    async fn changes(&self, customer: &str) -> Result<Vec<Membership>> {
+        let Some(output) = self.output_of(CHANGES) else { return Ok(Vec::new()) };
+        let rows = self.rows(output, CUSTOMER_ID, customer).await?.rows;
+        Ok(each(&rows).map(|row| membership(&row)).collect())
+    }
+}
+
+/// Rows one by one.
+fn each(rows: &[RecordBatch]) -> impl Iterator<Item = RecordBatch> {
+    rows.iter().flat_map(|rows| (0..rows.num_rows()).map(|at| rows.slice(at, 1)))
+}
+
+/// A row of a table about customers and segments.
+fn membership(row: &RecordBatch) -> Membership {
+    let schema = row.schema();
+    let others = schema.fields().iter().zip(row.columns());
+    let others = others.filter(|(field, _)| ![CUSTOMER_ID, "segment_set", "segment"].contains(&field.name().as_str()));
+    let others = others.filter_map(|(field, array)| Some((field.name().clone(), ScalarValue::try_from_array(array, 0).ok()?)));
+    Membership {
+        segment_set: text(row, "segment_set").unwrap_or_default(),
+        segment: text(row, "segment").unwrap_or_default(),
+        others: others.collect(),
     }
 }
 
@@ -255,46 +335,6 @@ fn as_planned(row: &RecordBatch, schema: &SchemaRef, warnings: &mut Vec<String>)
 fn reasons(row: &RecordBatch) -> BTreeMap<String, String> {
     let channels = ["email", "sms", "post", "web"];
     channels.into_iter().filter_map(|channel| Some((channel.to_owned(), text(row, &format!("no_{channel}_reason"))?))).collect()
-}
-
-/// Explains the chosen sets. All of them are looked at in order, because later ones may read earlier ones.
-fn explain(plan: &Plan, profile: &SchemaRef, mut row: RecordBatch, chosen: &[&str], segment: Option<&str>) -> Result<Vec<ExplainedSet>> {
-    let engine = Engine::new(crate::engine::Limits { threads: 1, memory_bytes: 1 << 28 }, plan.values.zone.name())?;
-    engine.hash_with(plan.project.pipeline.identity.salt.as_deref().unwrap_or_default());
-    let declared = Domains::compile(&plan.project, &plan.values, &engine, profile)?;
-    let sets = &plan.project.pipeline.segments;
-    let mut explained = Vec::new();
-    for (name, set) in sets {
-        let columns = readable(profile, sets, name);
-        let schema = DFSchema::try_from(columns.as_ref().clone()).map_err(|error| Error::defect(error.to_string()))?;
-        let domains = declared.with_sets_before(profile, sets, name);
-        let parameters = &plan.values.parameters;
-        let customer = Customer { engine: &engine, schema: &schema, parameters, domains: &domains, row: &row };
-        let failed = |error: DataFusionError| {
-            Error::Refused(Message::new(format!("a rule of the set `{name}` cannot be explained: {}", crate::sql::discreet(&error))))
-        };
-        let remembered: &[Remembered] = &[];
-        if chosen.contains(&name.as_str()) {
-            explained.push(explain_set(&customer, name, set, remembered, segment).map_err(failed)?);
-        }
-        if is_read_later(profile, name, set) {
-            let segment = segment_of(&customer, set, remembered).map_err(failed)?;
-            row = with_segment(&row, name, segment)?;
-        }
-    }
-    Ok(explained)
-}
-
-/// Whether rules of later sets may read a set.
-fn is_read_later(profile: &SchemaRef, name: &str, set: &SegmentSet) -> bool {
-    set.kind.value != SetKind::Overlapping && profile.column_with_name(name).is_none()
-}
-
-/// The row with the column of a set, which rules of later sets may read.
-fn with_segment(row: &RecordBatch, name: &str, segment: Option<&str>) -> Result<RecordBatch> {
-    let fields = row.schema().fields().iter().map(|field| field.as_ref().clone()).chain([column_of_set(name)]).collect::<Vec<_>>();
-    let columns = row.columns().iter().cloned().chain([Arc::new(StringArray::from(vec![segment])) as ArrayRef]).collect();
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|error| Error::defect(error.to_string()))
 }
 
 /// Where the publication says otherwise than the rules do.

@@ -2,6 +2,7 @@
 
 mod customer;
 mod identity;
+mod memory;
 
-pub use customer::{Asked, Who, customer};
+pub use customer::{Asked, Explainer, Who, customer};
 pub use identity::{Question, identity};

@@ -7,7 +7,8 @@ use crate::diagnostic::counted;
 use crate::identity::shown;
 use crate::publish::MASK;
 use crate::segments::why::{
-    Answer, By, Change, Condition, ExplainedSegment, ExplainedSet, HeldBy, Named, Parts, ReadValue, Standing, Turn, Verdict, shown_value,
+    Answer, By, Change, Condition, ExplainedSegment, ExplainedSet, HeldBy, Membership, Named, Parts, ReadValue, Standing, Turn, Verdict,
+    shown_value,
 };
 
 /// The widest column of conditions beside which values stand.
@@ -44,6 +45,7 @@ pub fn json(answer: &Answer, unmasked: bool) -> Value {
         "found_by": named_by,
         "alias": alias,
         "customers": answer.customers,
+        "predecessor_as_of": answer.predecessor,
         "segment_sets": answer.sets.iter().flatten().map(|set| document.set(set)).collect::<Vec<_>>(),
         "warnings": answer.warnings,
     })
@@ -95,12 +97,29 @@ impl Lines<'_> {
     }
 
     fn set(&self, set: &ExplainedSet) -> String {
-        let mut text = format!("{} ({})\n", shown(&set.name), set.kind);
+        let mut text = format!("{} ({}{})\n", shown(&set.name), set.kind, self.before(set));
         let widest = set.segments.iter().map(|segment| shown(&segment.name).chars().count()).max().unwrap_or_default();
         for segment in &set.segments {
             text += &self.segment(set, segment, widest);
         }
         text
+    }
+
+    /// What has changed since the predecessor publication.
+    fn before(&self, set: &ExplainedSet) -> String {
+        let of_set = self.answer.changes.iter().filter(|change| change.segment_set == set.name);
+        let plain = |value: &ScalarValue| shown(shown_value(value).trim_matches('\''));
+        let told: Vec<String> = of_set
+            .map(|change| {
+                let other = |name: &str| change.others.iter().find(|(other, value)| other == name && !value.is_null());
+                let part =
+                    |before: &str, name: &str| other(name).map(|(_, value)| format!(" {before} {}", plain(value))).unwrap_or_default();
+                let what = other("change").map(|(_, value)| plain(value)).unwrap_or_default();
+                format!("{what}{}{}{}", part("from", "from_segment"), part("to", "to_segment"), part("because of", "cause"))
+            })
+            .collect();
+        let since = self.answer.predecessor.map(|day| format!("since {day}: ")).unwrap_or_default();
+        if told.is_empty() { String::new() } else { format!("; {since}{}", told.join(", ")) }
     }
 
     fn segment(&self, set: &ExplainedSet, segment: &ExplainedSegment, widest: usize) -> String {
@@ -114,8 +133,7 @@ impl Lines<'_> {
                 text += &format!("      a member remains one while\n{}", self.tree(stay, "      "));
             }
             if let Some(permission) = &segment.permission {
-                text +=
-                    &format!("      may be reached by {}{}\n{}", segment.channel, self.reason(segment), self.tree(permission, "      "));
+                text += &format!("      {}\n{}", self.reached(segment, permission), self.tree(permission, "      "));
             }
         } else if !segment.is_searched {
             text += &self.tree(&segment.rule, "      ");
@@ -179,11 +197,14 @@ impl Lines<'_> {
         format!("{} is not known{of}", shown(column))
     }
 
-    fn reason(&self, segment: &ExplainedSegment) -> String {
-        match self.answer.reasons.get(&segment.channel) {
-            Some(reason) if segment.standing == Standing::Withheld => format!(" (no: {})", shown(reason)),
-            _ => String::new(),
+    /// Whether the customer may be reached, and why not.
+    fn reached(&self, segment: &ExplainedSegment, permission: &Condition) -> String {
+        let channel = &segment.channel;
+        if permission.verdict == Verdict::Yes {
+            return format!("may be reached by {channel}");
         }
+        let reason = self.answer.reasons.get(channel).map(|reason| format!(": {}", shown(reason))).unwrap_or_default();
+        format!("may not be reached by {channel}{reason}")
     }
 
     /// A rule as a tree, the value beside each condition.
@@ -339,16 +360,14 @@ impl Document<'_> {
             "segment_set": shown(&set.name),
             "kind": set.kind.to_string(),
             "segment": set.segment.as_deref().map(shown),
+            "changes": self.answer.changes.iter().filter(|change| change.segment_set == set.name).map(others_of).collect::<Vec<_>>(),
             "segments": set.segments.iter().map(|segment| self.segment(set, segment)).collect::<Vec<_>>(),
         })
     }
 
     fn segment(&self, set: &ExplainedSet, segment: &ExplainedSegment) -> Value {
         let membership = self.answer.membership(&set.name, &segment.name);
-        let published = membership.map(|membership| {
-            let others = membership.others.iter().map(|(name, value)| (name.clone(), value_of(value)));
-            Value::Object(others.collect())
-        });
+        let published = membership.map(others_of);
         json!({
             "segment": shown(&segment.name),
             "description": segment.description,
@@ -402,6 +421,11 @@ impl Document<'_> {
         };
         json!({ "columns": turn.changes.iter().map(change).collect::<Vec<_>>(), "is_smallest": turn.is_smallest })
     }
+}
+
+/// The columns of a published row, without those that say whose it is and of which segment.
+fn others_of(row: &Membership) -> Value {
+    Value::Object(row.others.iter().map(|(name, value)| (name.clone(), value_of(value))).collect())
 }
 
 /// A value as JSON: whole numbers and truths as they are, and everything else as text, so that no digit is lost.

@@ -3,7 +3,9 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::error::ArrowError;
 use datafusion::common::ScalarValue;
 use datafusion::sql::sqlparser::ast::{Expr, Visit, Visitor};
 use indexmap::IndexMap;
@@ -21,7 +23,7 @@ pub fn readable(profile: &Schema, sets: &IndexMap<String, SegmentSet>, set: &str
 }
 
 /// The column of a set that later sets read.
-pub fn column(set: &str) -> Field {
+fn column(set: &str) -> Field {
     Field::new(set, DataType::Utf8, true)
 }
 
@@ -52,7 +54,32 @@ fn earlier<'a>(
     set: &'a str,
 ) -> impl Iterator<Item = (&'a String, &'a SegmentSet)> {
     let before = sets.iter().take_while(move |(name, _)| *name != set);
-    before.filter(|(name, set)| set.kind.value != SetKind::Overlapping && profile.column_with_name(name).is_none())
+    before.filter(|(name, _)| gives_column(profile, sets, name))
+}
+
+/// Whether later sets read a set as a column: a customer has one segment of it, and a later rule may name it.
+pub fn gives_column(profile: &Schema, sets: &IndexMap<String, SegmentSet>, set: &str) -> bool {
+    let is_single = sets.get(set).is_some_and(|set| set.kind.value != SetKind::Overlapping);
+    let is_named = |rule: &Spanned<String>| rule.value.to_ascii_lowercase().contains(&set.to_ascii_lowercase());
+    let mut later = sets.iter().skip_while(|(name, _)| *name != set).skip(1).flat_map(|(_, later)| rules_of(later));
+    is_single && profile.column_with_name(set).is_none() && later.any(is_named)
+}
+
+/// All conditions of a set.
+fn rules_of(set: &SegmentSet) -> impl Iterator<Item = &Spanned<String>> {
+    let of_segments = set.segments.iter().flat_map(|segment| std::iter::once(&segment.when).chain(&segment.stay));
+    of_segments.chain(set.permissions.values())
+}
+
+/// Rows with the column of a set, given the segment of each row: its position in the set, or none for a customer who is withheld.
+///
+/// # Errors
+/// Arrow's own.
+pub fn with_column(rows: &RecordBatch, set: &str, names: &[&str], segments: &[Option<usize>]) -> Result<RecordBatch, ArrowError> {
+    let fields = rows.schema().fields().iter().cloned().chain([Arc::new(column(set))]).collect::<Vec<_>>();
+    let texts: StringArray = segments.iter().map(|at| at.and_then(|at| names.get(at).copied())).collect();
+    let columns = rows.columns().iter().cloned().chain([Arc::new(texts) as ArrayRef]).collect();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
 }
 
 /// What is wrong with the way in which a rule of a set reads other sets.
@@ -69,7 +96,7 @@ pub(super) fn problem(engine: &Engine, project: &Project, profile: &Schema, set:
         let (code, what, label, hint) = if is_column {
             let what = format!("`{name}` is both a column of the profile and a set that comes before");
             let hint = "give the column or the set another name, so that it is plain which of them is meant";
-            (at < own && kind != SetKind::Overlapping).then_some(("ambiguous-column", what, "one or the other", hint))?
+            (at < own && kind != SetKind::Overlapping).then_some(("column-and-set", what, "one or the other", hint))?
         } else if at == own {
             let hint = "a rule may read the sets before its own; who was a member the day before is what `stay` is for";
             ("unreadable-set", format!("this rule of `{set}` reads the set `{name}` itself"), "its own set", hint)

@@ -15,7 +15,7 @@ pub mod why;
 pub use assign::{Assigner, Pair, Told, names};
 pub use assigned::{Assigned, Avoided};
 pub use domain::Domains;
-pub use earlier::{column as column_of_set, readable};
+pub use earlier::{gives_column, readable, with_column};
 pub use prove::{Proof, prove};
 pub use rule_set::{CUSTOMER_ID, RuleSet, Stability, membership_schema};
 
@@ -89,17 +89,7 @@ pub fn compile(project: &Project, values: &Values, engine: &Engine, profile: &Sc
             return Err(problem.label("too many in this set, or by then").hint("make many alike a column of `sql/customers.sql`").into());
         }
     }
-    if profile
-        .column_with_name(CUSTOMER_ID)
-        .is_none_or(|(_, field)| field.data_type() != &DataType::Utf8 && field.data_type() != &DataType::Utf8View)
-    {
-        problems.push(
-            Diagnostic::error("no-customer-id", format!("the profile `{PROFILE}` has no text column `{CUSTOMER_ID}`"))
-                .at(profile_model(project))
-                .label("this model's columns")
-                .hint("a row of the profile is a customer, named by `customer_id`"),
-        );
-    }
+    problems.extend(without_customer_id(project, profile));
     for (set, declared) in &project.pipeline.segments {
         let readable = readable(profile, &project.pipeline.segments, set);
         let schema = DFSchema::try_from(readable.as_ref().clone()).map_err(|error| Error::defect(error.to_string()))?;
@@ -138,16 +128,37 @@ pub fn compile(project: &Project, values: &Values, engine: &Engine, profile: &Sc
         let places = declared.segments.iter().map(|segment| span_of(&project.file, &segment.when).to_string()).collect();
         let mut stability = Vec::new();
         for segment in &declared.segments {
-            match stability::compile(project, declared, segment, |text| rule::compile(engine, &schema, &values.parameters, text)) {
+            let misread = segment.stay.as_ref().and_then(|stay| earlier::problem(engine, project, profile, set, stay));
+            let compiled = stability::compile(project, declared, segment, |text| rule::compile(engine, &schema, &values.parameters, text));
+            match misread.map_or(compiled, |problem| Err(vec![problem])) {
                 Ok(compiled) => stability.push(compiled),
                 Err(found) => problems.extend(found),
             }
         }
         problems.extend(stability::former_names(project, set));
-        let formerly = declared.formerly.iter().map(|name| name.value.clone()).collect();
-        sets.push(RuleSet { name: set.clone(), kind: declared.kind.value, formerly, rules, permissions, stability, places });
+        sets.push(RuleSet {
+            name: set.clone(),
+            kind: declared.kind.value,
+            formerly: declared.formerly.iter().map(|name| name.value.clone()).collect(),
+            rules,
+            permissions,
+            stability,
+            places,
+            is_read_later: earlier::gives_column(profile, &project.pipeline.segments, set),
+        });
     }
     if problems.is_empty() { Ok(sets) } else { Err(Error::Project(problems)) }
+}
+
+/// The problem of a profile whose rows name no customer.
+fn without_customer_id(project: &Project, profile: &SchemaRef) -> Option<Diagnostic> {
+    let is_text = |data_type: &DataType| matches!(data_type, DataType::Utf8 | DataType::Utf8View);
+    if profile.column_with_name(CUSTOMER_ID).is_some_and(|(_, field)| is_text(field.data_type())) {
+        return None;
+    }
+    let problem = Diagnostic::error("no-customer-id", format!("the profile `{PROFILE}` has no text column `{CUSTOMER_ID}`"));
+    let problem = problem.at(profile_model(project)).label("this model's columns");
+    Some(problem.hint("a row of the profile is a customer, named by `customer_id`"))
 }
 
 /// The place of the profile's model, or of the pipeline file if there is no such model.

@@ -29,6 +29,8 @@ mod ending;
 mod errors;
 /// Sums and arithmetic that do not wrap, ties that do not show, and what is refused.
 mod exact_sql;
+/// Why a customer is in a segment or is not: as published, and so that the change that is told does what it says.
+mod explain_segments;
 /// Promise 6: every failure is told where it belongs, at once, to whom it concerns, and a result that nobody gets is one.
 mod failures;
 /// Promise 1 for any SQL: generated queries give the same on any number of threads, and sums are exact.

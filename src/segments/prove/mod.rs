@@ -12,6 +12,7 @@ mod cells;
 mod findings;
 mod finite;
 mod prover;
+mod stability;
 mod tell;
 mod terms;
 #[cfg(test)]
@@ -24,7 +25,7 @@ use datafusion::error::DataFusionError;
 use super::domain::Domains;
 use super::earlier;
 use super::rule::{self, AS_OF_COLUMN};
-use crate::config::{Project, Values};
+use crate::config::{Project, SetKind, Values};
 use crate::diagnostic::Diagnostic;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -66,7 +67,13 @@ pub fn prove(project: &Project, values: &Values, engine: &Engine, profile: &Sche
         proofs.push(match opened() {
             Ok(prover) => {
                 let (findings, unproved) = prover.examine(set.kind.value);
-                let problems = tell::problems(project, set, name, &prover, &findings, unproved.as_ref());
+                let mut problems = tell::problems(project, set, name, &prover, &findings, unproved.as_ref());
+                problems.extend(stability::problems(project, set, &prover, &open));
+                if set.kind.value == SetKind::Overlapping {
+                    let dropped = (0..prover.rules.len()).map(|rule| (rule, prover.drops_unknown(rule)));
+                    let dropped = dropped.filter(|(_, columns)| !columns.is_empty());
+                    problems.extend(dropped.map(|(rule, columns)| tell::drops_unknown(project, &set.segments[rule], &columns)));
+                }
                 Proof { segment_set: name.clone(), cells: unproved.is_none().then_some(findings.cells), problems }
             }
             Err(error) => {

@@ -24,6 +24,10 @@ pub struct Answer {
     pub sets: Option<Vec<ExplainedSet>>,
     /// What the publication says of the customer's memberships; none if it does not say.
     pub memberships: Option<Vec<Membership>>,
+    /// What the publication says of changes since its predecessor: the segment is none, and the other columns say from where to where.
+    pub changes: Vec<Membership>,
+    /// The day of the predecessor publication, if its memory was read.
+    pub predecessor: Option<NaiveDate>,
     /// The columns whose values are personal.
     pub personal: BTreeSet<String>,
     /// For how many customers each column has no value, of those that have one that is not known for this customer.
@@ -59,6 +63,25 @@ pub struct Membership {
 }
 
 impl Answer {
+    /// An answer about nobody in the publication of a day.
+    pub fn of_nobody(as_of: NaiveDate, number: u64) -> Self {
+        Answer {
+            customer_id: String::new(),
+            as_of,
+            number,
+            named: Named::Id,
+            warnings: Vec::new(),
+            sets: None,
+            memberships: None,
+            changes: Vec::new(),
+            predecessor: None,
+            personal: BTreeSet::new(),
+            unknown: BTreeMap::new(),
+            reasons: BTreeMap::new(),
+            customers: 0,
+        }
+    }
+
     /// What the publication says of a segment, if the customer is in it.
     pub fn membership(&self, set: &str, segment: &str) -> Option<&Membership> {
         self.memberships.iter().flatten().find(|membership| membership.segment_set == set && membership.segment == segment)

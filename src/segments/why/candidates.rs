@@ -70,9 +70,7 @@ struct Uses {
 /// # Errors
 /// DataFusion's own, when a condition cannot be planned.
 pub fn choices(customer: &Customer<'_>, conditions: &[Expr]) -> Result<Vec<Choices>, DataFusionError> {
-    let mut columns: Vec<String> = conditions.iter().flat_map(Expr::column_refs).map(|column| column.name().to_owned()).collect();
-    columns.sort();
-    columns.dedup();
+    let columns = in_order(conditions);
     let parts = truths(customer, conditions);
     let mut uses: Vec<Uses> = columns.iter().map(|column| Uses::of(customer, column, &parts)).collect();
     // What is compared with another column may have to go where that one's own constants are.
@@ -82,6 +80,23 @@ pub fn choices(customer: &Customer<'_>, conditions: &[Expr]) -> Result<Vec<Choic
         uses[at].constants.extend(more);
     }
     columns.iter().zip(&uses).map(|(column, uses)| Choices::of(customer, column, uses, &parts)).collect()
+}
+
+/// The columns of some conditions, in the order in which they are first read.
+fn in_order(conditions: &[Expr]) -> Vec<String> {
+    let mut columns: Vec<String> = Vec::new();
+    for condition in conditions {
+        let walked = condition.apply(|part| {
+            if let Expr::Column(column) = part
+                && !columns.iter().any(|known| known == column.name())
+            {
+                columns.push(column.name().to_owned());
+            }
+            Ok(TreeNodeRecursion::Continue)
+        });
+        debug_assert!(walked.is_ok());
+    }
+    columns
 }
 
 /// Every part of some conditions that is a condition itself.
@@ -312,7 +327,10 @@ fn candidate(own: &ScalarValue, value: ScalarValue, uses: &Uses) -> Candidate {
         Some(text) if text.ends_with('\u{0}') => format!("a text after '{}'", crate::shown::name(text.trim_end_matches('\u{0}'))),
         _ => words::value(&value),
     };
-    Candidate { distance: distance(own, &value), shown, value }
+    // From nothing, what a condition names is as near as anything.
+    let is_named = || uses.constants.iter().any(|constant| constant.cast_to(&value.data_type()).is_ok_and(|constant| constant == value));
+    let distance = if own.is_null() && is_named() { 0.0 } else { distance(own, &value) };
+    Candidate { distance, shown, value }
 }
 
 /// How far two values are apart, in proportion to the customer's own, so that columns can be compared. A value that is not known any more comes last, since nobody can bring it about.

@@ -213,6 +213,20 @@ impl<'a> Whole<'a> {
         }
     }
 
+    /// What holds a customer who is chosen for a segment.
+    fn held_by(&self, at: usize, verdict: Verdict) -> HeldBy {
+        let is_first = || {
+            let earlier = &self.candidates[..at];
+            !self.is_single() || earlier.iter().all(|earlier| self.customer.verdict(&earlier.when) != Verdict::Yes)
+        };
+        match (self.candidates[at].remembered.stays_until, verdict) {
+            (Some(_), Verdict::Yes) if is_first() => HeldBy::Rule,
+            (Some(_), _) => HeldBy::MinimumStay,
+            (None, Verdict::Yes) => HeldBy::Rule,
+            (None, _) => HeldBy::Stay,
+        }
+    }
+
     fn segment(&self, at: usize, winner: Option<usize>, is_searched: bool) -> Result<ExplainedSegment, DataFusionError> {
         let candidate = &self.candidates[at];
         let declared = candidate.declared;
@@ -231,12 +245,7 @@ impl<'a> Whole<'a> {
             (false, _, Verdict::Unknown) => Standing::Unknown,
             (false, ..) => Standing::No,
         };
-        let held_by = match (standing, rule.verdict) {
-            (Standing::Member | Standing::Withheld, _) if candidate.remembered.stays_until.is_some() => Some(HeldBy::MinimumStay),
-            (Standing::Member | Standing::Withheld, Verdict::Yes) => Some(HeldBy::Rule),
-            (Standing::Member | Standing::Withheld, _) => Some(HeldBy::Stay),
-            _ => None,
-        };
+        let held_by = matches!(standing, Standing::Member | Standing::Withheld).then(|| self.held_by(at, rule.verdict));
         let decided = candidate.permission.iter().fold(self.chosen(at), |all, one| all.and(Expr::IsTrue(Box::new(one.clone()))));
         let wanted = if standing == Standing::Member { Expr::Not(Box::new(decided)) } else { decided };
         let turns = if is_searched { Turn::smallest(self.customer, &wanted, &self.always, MOST_TURNS) } else { Vec::new() };
