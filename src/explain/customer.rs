@@ -9,17 +9,18 @@ use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::DataFusionError;
 
-use super::identity::{Question, identity};
+use super::identity::{Question, check, identity, spellings};
 use super::memory::{self, Memory};
 use crate::config::{self, Project, Values};
 use crate::diagnostic::Diagnostic;
 use crate::engine::{Engine, Limits};
 use crate::error::{Error, Message, Result};
 use crate::graph::{CHANGES, MEMBERSHIP, PROFILE};
+use crate::identity::Rules;
 use crate::job::Request;
 use crate::manifest::Commit;
 use crate::plan::{self, Plan};
-use crate::publish::{self, Found, IDENTITY_ALIASES, Personal, Publications};
+use crate::publish::{self, Found, IDENTITY_ALIASES, IDENTITY_MAP, Personal, Publications};
 use crate::segments::why::{Answer, Customer, ExplainedSet, Membership, Named, Remembered, Standing, explain_set, segment_of};
 use crate::segments::{CUSTOMER_ID, Domains, gives_column, readable, with_column};
 use crate::storage::Stores;
@@ -109,10 +110,11 @@ impl<'a> Explainer<'a> {
         }
         (answer.customer_id, answer.named) = match who {
             Who::Customer(id) => (id.to_owned(), Named::Id),
-            Who::Identity(question) => match by_identity(self.request, self.stores, question).await? {
-                Some(id) => (id, Named::Computed),
-                None => return Ok(Answer { customer_id: question.identifier.to_owned(), named: Named::Computed, ..answer }),
-            },
+            Who::Identity(question) => {
+                let (id, named) = self.by_identity(question).await?;
+                let Some(id) = id else { return Ok(Answer { customer_id: question.identifier.to_owned(), named, ..answer }) };
+                (id, named)
+            }
         };
         let published = Published { seen: &self.seen, commit: &self.commit, project };
         let Some((table, row)) = published.profile(&mut answer).await? else { return Ok(answer) };
@@ -126,6 +128,37 @@ impl<'a> Explainer<'a> {
         let told = disagreements(&answer);
         answer.warnings.extend(told);
         Ok(answer)
+    }
+
+    /// The customer that an identifier leads to: by the hashes that the publication keeps, or else by computing who is who.
+    async fn by_identity(&self, question: Question<'_>) -> Result<(Option<String>, Named)> {
+        check(&self.plan.project, question)?;
+        if let Some(id) = self.published_customer(question).await? {
+            return Ok((Some(id), Named::Published));
+        }
+        let found = identity(self.request, self.stores, question).await?.found;
+        Ok((only(found.into_iter().filter_map(|explained| explained.customer_id).collect())?, Named::Computed))
+    }
+
+    /// The customer of an identifier by the publication's map, if the project allows that and the map is one of the same secret.
+    async fn published_customer(&self, question: Question<'_>) -> Result<Option<String>> {
+        let project = &self.plan.project;
+        let Some(file) = self.commit.state.get(IDENTITY_MAP).filter(|_| project.pipeline.identity.lookup) else { return Ok(None) };
+        let rules = Rules::declared(project, &self.plan.values)?;
+        if self.commit.identity_hash_id.as_deref() != Some(rules.hash_id().as_str()) {
+            return Ok(None);
+        }
+        for spelling in spellings(&self.plan, question.identifier) {
+            let keys = rules.keys_of(question.identifier_type, &spelling);
+            let rows = self.seen.find_hashes(&self.commit, file, "identifier_key", keys).await?.rows;
+            // Others are those of days before, of customers of whom nothing is left.
+            let is_todays = |row: &RecordBatch| memory::day(row, "last_published_on") == Some(self.commit.as_of);
+            let customers: BTreeSet<String> = each(&rows).filter(is_todays).filter_map(|row| text(&row, CUSTOMER_ID)).collect();
+            if let Some(id) = only(customers)? {
+                return Ok(Some(id));
+            }
+        }
+        Ok(None)
     }
 
     /// What the predecessor remembers. If that cannot be read, the rules are explained without it.
@@ -207,9 +240,8 @@ fn values(project: &Project, request: &Request, commit: &Commit) -> Result<Value
     config::bind(project, request.as_of, &overrides)
 }
 
-async fn by_identity(request: &Request, stores: &Stores, question: Question<'_>) -> Result<Option<String>> {
-    let found = identity(request, stores, question).await?.found;
-    let customers: BTreeSet<String> = found.into_iter().filter_map(|explained| explained.customer_id).collect();
+/// The only customer of some; none where there is none.
+fn only(customers: BTreeSet<String>) -> Result<Option<String>> {
     if customers.len() > 1 {
         let what = format!("this identifier leads to {} customers, under different types", customers.len());
         return Err(Diagnostic::error("several-customers", what).hint("name its type with `--type`").into());

@@ -76,7 +76,8 @@ fn text(row: &RecordBatch, column: &str) -> Option<String> {
     texts.as_string::<i32>().iter().next().flatten().map(str::to_owned)
 }
 
-fn day(row: &RecordBatch, column: &str) -> Option<NaiveDate> {
+/// The day in a column of a row.
+pub fn day(row: &RecordBatch, column: &str) -> Option<NaiveDate> {
     let days = row.column_by_name(column)?.as_primitive_opt::<Date32Type>()?;
     if days.is_null(0) { None } else { Date32Type::to_naive_date_opt(days.value(0)) }
 }

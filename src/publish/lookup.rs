@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow::array::{ArrayRef, BooleanArray, RecordBatch, Scalar, StringArray};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, Scalar, StringArray};
 use arrow::compute::kernels::cmp;
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -18,6 +18,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::{ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, RowFilter, RowSelection, RowSelector};
 use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
+use parquet::data_type::ByteArray;
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
@@ -66,6 +67,18 @@ impl Publications {
     /// # Errors
     /// As the store fails; [`crate::error::Error::Project`] when the file is not what the commit says.
     pub async fn find(&self, commit: &Commit, file: &DataFile, column: &str, text: &str) -> Result<Found> {
+        self.find_any(commit, file, column, &Wanted::Text(text.to_owned())).await
+    }
+
+    /// The rows of a file of a publication that have one of some hashes in a column. The whole column is read, because hashes have no order.
+    ///
+    /// # Errors
+    /// As [`Publications::find`].
+    pub async fn find_hashes(&self, commit: &Commit, file: &DataFile, column: &str, hashes: Vec<[u8; 16]>) -> Result<Found> {
+        self.find_any(commit, file, column, &Wanted::Hashes(hashes)).await
+    }
+
+    async fn find_any(&self, commit: &Commit, file: &DataFile, column: &str, wanted: &Wanted) -> Result<Found> {
         let path = self.destination.join(&file.path);
         let shown = self.destination.shown(&path);
         let damaged = damage::of_file(commit, &shown);
@@ -78,7 +91,7 @@ impl Publications {
             return Err(damage::told(&self.destination, damaged).await?);
         }
         let reader = Reader { store: Arc::clone(&self.destination.store), path, size, bytes_read: Arc::default() };
-        found(reader, column, text).await.map_err(|error| match error {
+        found(reader, column, wanted).await.map_err(|error| match error {
             ParquetError::External(cause) => match cause.downcast::<object_store::Error>() {
                 Ok(error) => storage::failure("read", &shown, *error),
                 Err(cause) => storage::broken("read", &shown, &*cause),
@@ -88,7 +101,31 @@ impl Publications {
     }
 }
 
-async fn found(mut reader: Reader, column: &str, text: &str) -> ParquetResult<Found> {
+/// What a column is searched for.
+#[derive(Debug, Clone)]
+enum Wanted {
+    Text(String),
+    Hashes(Vec<[u8; 16]>),
+}
+
+impl Wanted {
+    /// Which values of a column are wanted.
+    fn among(&self, column: &ArrayRef) -> Result<BooleanArray, arrow::error::ArrowError> {
+        match self {
+            Wanted::Text(text) => {
+                let wanted = Scalar::new(Arc::new(StringArray::from(vec![text.as_str()])) as ArrayRef);
+                cmp::eq(&arrow::compute::cast(column, &arrow::datatypes::DataType::Utf8)?, &wanted)
+            }
+            Wanted::Hashes(hashes) => {
+                let column = column.as_fixed_size_binary_opt();
+                let column = column.ok_or_else(|| arrow::error::ArrowError::CastError("a column has no hashes".to_owned()))?;
+                Ok(column.iter().map(|value| Some(value.is_some_and(|value| hashes.iter().any(|hash| value == hash.as_slice())))).collect())
+            }
+        }
+    }
+}
+
+async fn found(mut reader: Reader, column: &str, wanted: &Wanted) -> ParquetResult<Found> {
     let bytes_read = Arc::clone(&reader.bytes_read);
     let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
     let metadata = ArrowReaderMetadata::load_async(&mut reader, options).await?;
@@ -96,20 +133,23 @@ async fn found(mut reader: Reader, column: &str, text: &str) -> ParquetResult<Fo
     let at = schema.columns().iter().position(|leaf| leaf.name() == column);
     let at = at.ok_or_else(|| ParquetError::General("a column is not there".to_owned()))?;
     let mask = ProjectionMask::leaves(schema, [at]);
-    let groups: Vec<usize> =
-        (0..metadata.metadata().num_row_groups()).filter(|group| may_hold(metadata.metadata(), *group, at, text)).collect();
+    let held = |group: &usize| match wanted {
+        Wanted::Text(text) => may_hold(metadata.metadata(), *group, at, text),
+        Wanted::Hashes(_) => true,
+    };
+    let groups: Vec<usize> = (0..metadata.metadata().num_row_groups()).filter(held).collect();
     let mut selectors = Vec::new();
     for &group in &groups {
-        selectors.extend(pages(metadata.metadata(), group, at, text));
+        match wanted {
+            Wanted::Text(text) => selectors.extend(pages(metadata.metadata(), group, at, text)),
+            Wanted::Hashes(_) => selectors.push(RowSelector::select(rows_of(metadata.metadata(), group))),
+        }
     }
     let selection = RowSelection::from(selectors);
     let rows_looked_at = selection.row_count() as u64;
     let (nulls, rows_of_file) = counts(metadata.metadata());
-    let wanted = Scalar::new(Arc::new(StringArray::from(vec![text])) as ArrayRef);
-    let is_wanted = move |batch: RecordBatch| -> Result<BooleanArray, arrow::error::ArrowError> {
-        let texts = arrow::compute::cast(batch.column(0), &arrow::datatypes::DataType::Utf8)?;
-        cmp::eq(&texts, &wanted)
-    };
+    let wanted = wanted.clone();
+    let is_wanted = move |batch: RecordBatch| wanted.among(batch.column(0));
     let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, metadata)
         .with_row_groups(groups)
         .with_row_selection(selection)
@@ -133,7 +173,7 @@ fn counts(metadata: &ParquetMetaData) -> (BTreeMap<String, u64>, u64) {
 /// Whether a row group can hold a text in a column, by the least and the greatest that it has.
 fn may_hold(metadata: &ParquetMetaData, group: usize, column: usize, text: &str) -> bool {
     let Some(Statistics::ByteArray(known)) = metadata.row_group(group).column(column).statistics() else { return true };
-    let (least, greatest) = (known.min_opt().map(|value| value.data()), known.max_opt().map(|value| value.data()));
+    let (least, greatest) = (known.min_opt().map(ByteArray::data), known.max_opt().map(ByteArray::data));
     lies_between(least, greatest, text)
 }
 
@@ -141,9 +181,13 @@ fn lies_between(least: Option<&[u8]>, greatest: Option<&[u8]>, text: &str) -> bo
     least.is_none_or(|least| least <= text.as_bytes()) && greatest.is_none_or(|greatest| text.as_bytes() <= greatest)
 }
 
+fn rows_of(metadata: &ParquetMetaData, group: usize) -> usize {
+    usize::try_from(metadata.row_group(group).num_rows()).unwrap_or_default()
+}
+
 /// The rows of the pages of a row group that can hold a text.
 fn pages(metadata: &ParquetMetaData, group: usize, column: usize, text: &str) -> Vec<RowSelector> {
-    let rows = usize::try_from(metadata.row_group(group).num_rows()).unwrap_or_default();
+    let rows = rows_of(metadata, group);
     let index = metadata.column_index().and_then(|groups| groups.get(group)?.get(column));
     let places = metadata.offset_index().and_then(|groups| groups.get(group)?.get(column));
     let (Some(ColumnIndexMetaData::BYTE_ARRAY(index)), Some(places)) = (index, places) else { return vec![RowSelector::select(rows)] };
@@ -192,7 +236,7 @@ impl AsyncFileReader for Reader {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{AsArray, Int64Array};
+    use arrow::array::Int64Array;
     use arrow::datatypes::{DataType, Field, Schema};
     use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
     use object_store::memory::InMemory;
@@ -208,8 +252,9 @@ mod tests {
         let mut fields = vec![Field::new("customer_id", DataType::Utf8, false)];
         fields.extend((0..5).map(|at| Field::new(format!("noise_{at}"), DataType::Int64, false)));
         let schema = Arc::new(Schema::new(fields));
-        let numbers =
-            |at: i64| (0..CUSTOMERS).map(|row| row.wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as i64).rotate_left(at as u32)).collect();
+        let noise =
+            |at: i64, row: i64| row.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(at * 1_442_695_040_888_963).rotate_left(29);
+        let numbers = |at: i64| (0..CUSTOMERS).map(|row| noise(at, row)).collect();
         let mut columns: Vec<ArrayRef> = vec![Arc::new((0..CUSTOMERS).map(|row| Some(format!("c{row:07}"))).collect::<StringArray>())];
         columns.extend((0..5).map(|at| Arc::new(Int64Array::from_iter_values::<Vec<i64>>(numbers(at))) as ArrayRef));
         let batch = RecordBatch::try_new(Arc::clone(&schema), columns).unwrap();
@@ -219,7 +264,7 @@ mod tests {
         let written = write::parquet(Arc::clone(&store), path.clone(), "customers", "customers", &key, rows).await.unwrap();
         for row in [0, 1, 131_071, 131_072, 234_567, CUSTOMERS - 1] {
             let reader = Reader { store: Arc::clone(&store), path: path.clone(), size: written.bytes, bytes_read: Arc::default() };
-            let found = found(reader, "customer_id", &format!("c{row:07}")).await.unwrap();
+            let found = found(reader, "customer_id", &Wanted::Text(format!("c{row:07}"))).await.unwrap();
             assert_eq!(found.rows.len(), 1, "{row}");
             assert_eq!(found.rows[0].num_rows(), 1);
             let same = batch.slice(usize::try_from(row).unwrap(), 1);
@@ -229,7 +274,7 @@ mod tests {
         }
         for nobody in ["", "c", "c0234567x", "zzz"] {
             let reader = Reader { store: Arc::clone(&store), path: path.clone(), size: written.bytes, bytes_read: Arc::default() };
-            assert!(found(reader, "customer_id", nobody).await.unwrap().rows.is_empty());
+            assert!(found(reader, "customer_id", &Wanted::Text(nobody.to_owned())).await.unwrap().rows.is_empty());
         }
     }
 }

@@ -182,7 +182,7 @@ impl Lines<'_> {
         let mut columns: Vec<&str> = Vec::new();
         for leaf in rule.leaves().into_iter().filter(|leaf| leaf.verdict == Verdict::Unknown) {
             if let Parts::One { values, .. } = &leaf.parts {
-                columns.extend(values.iter().filter(|read| read.value.is_null()).map(|read| read.name.as_str()));
+                columns.extend(values.iter().filter(|read| read.scalar.is_null()).map(|read| read.name.as_str()));
             }
         }
         columns.sort_unstable();
@@ -226,7 +226,7 @@ impl Lines<'_> {
     fn said(&self, condition: &Condition) -> String {
         let Parts::One { values, parameters, turn } = &condition.parts else { return String::new() };
         let mut said: Vec<String> = values.iter().map(|read| self.value(read)).collect();
-        said.extend(parameters.iter().map(|read| format!("${} is {}", read.name, shown_value(&read.value))));
+        said.extend(parameters.iter().map(|read| format!("${} is {}", read.name, shown_value(&read.scalar))));
         if condition.verdict == Verdict::Fails {
             said.push("cannot be evaluated for these values".to_owned());
         }
@@ -239,9 +239,9 @@ impl Lines<'_> {
 
     fn value(&self, read: &ReadValue) -> String {
         match () {
-            () if read.value.is_null() => self.not_known(&read.name),
+            () if read.scalar.is_null() => self.not_known(&read.name),
             () if self.is_masked(&read.name) => format!("{} is {MASK}", shown(&read.name)),
-            () => format!("{} is {}", shown(&read.name), shown_value(&read.value)),
+            () => format!("{} is {}", shown(&read.name), shown_value(&read.scalar)),
         }
     }
 
@@ -396,10 +396,10 @@ impl Document<'_> {
             Parts::Not(part) => document["not"] = self.condition(part),
             Parts::One { values, parameters, turn } => {
                 document["values"] = Value::Object(values.iter().map(|read| (read.name.clone(), self.value(read))).collect());
-                document["parameters"] = Value::Object(parameters.iter().map(|read| (read.name.clone(), value_of(&read.value))).collect());
+                document["parameters"] = Value::Object(parameters.iter().map(|read| (read.name.clone(), value_of(&read.scalar))).collect());
                 document["missed_by"] = json!(turn.as_ref().map(|turn| self.turn(turn)));
                 if condition.verdict == Verdict::Unknown {
-                    let nulls = values.iter().filter(|read| read.value.is_null());
+                    let nulls = values.iter().filter(|read| read.scalar.is_null());
                     let counts = nulls.filter_map(|read| Some((read.name.clone(), json!(self.answer.unknown.get(&read.name)?))));
                     document["customers_not_known"] = Value::Object(counts.collect());
                 }
@@ -409,7 +409,7 @@ impl Document<'_> {
     }
 
     fn value(&self, read: &ReadValue) -> Value {
-        if self.is_masked(&read.name) && !read.value.is_null() { json!(MASK) } else { value_of(&read.value) }
+        if self.is_masked(&read.name) && !read.scalar.is_null() { json!(MASK) } else { value_of(&read.scalar) }
     }
 
     fn turn(&self, turn: &Turn) -> Value {

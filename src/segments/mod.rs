@@ -25,7 +25,7 @@ use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::DFSchema;
 
-use crate::config::{Pipeline, Project, Spanned, Values, placed, span_of};
+use crate::config::{Pipeline, Project, Segment, SegmentSet, Spanned, Values, placed, span_of};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -100,14 +100,8 @@ pub fn compile(project: &Project, values: &Values, engine: &Engine, profile: &Sc
         };
         let mut rules = Vec::new();
         for segment in &declared.segments {
-            let name = &segment.name.value;
-            if rules.iter().any(|(known, _)| known == name) {
-                let problem =
-                    Diagnostic::error("duplicate-segment", format!("the set `{set}` has two segments `{}`", segment.name.shown()));
-                problems.push(problem.at(span_of(&project.file, &segment.name)).label("the second one"));
-            }
             match compile(&segment.when) {
-                Ok(compiled) => rules.push((name.clone(), compiled)),
+                Ok(compiled) => rules.push((segment.name.value.clone(), compiled)),
                 Err(found) => problems.extend(found),
             }
         }
@@ -135,6 +129,7 @@ pub fn compile(project: &Project, values: &Values, engine: &Engine, profile: &Sc
                 Err(found) => problems.extend(found),
             }
         }
+        problems.extend(duplicates(project, set, declared));
         problems.extend(stability::former_names(project, set));
         sets.push(RuleSet {
             name: set.clone(),
@@ -148,6 +143,17 @@ pub fn compile(project: &Project, values: &Values, engine: &Engine, profile: &Sc
         });
     }
     if problems.is_empty() { Ok(sets) } else { Err(Error::Project(problems)) }
+}
+
+/// The problems of segments that have the name of an earlier one of their set.
+fn duplicates(project: &Project, set: &str, declared: &SegmentSet) -> Vec<Diagnostic> {
+    let earlier = |at: usize| declared.segments[..at].iter();
+    let is_known = |(at, segment): &(usize, &Segment)| earlier(*at).any(|known| known.name.value == segment.name.value);
+    let problem = |(_, segment): (usize, &Segment)| {
+        let problem = Diagnostic::error("duplicate-segment", format!("the set `{set}` has two segments `{}`", segment.name.shown()));
+        problem.at(span_of(&project.file, &segment.name)).label("the second one")
+    };
+    declared.segments.iter().enumerate().filter(is_known).map(problem).collect()
 }
 
 /// The problem of a profile whose rows name no customer.

@@ -13,8 +13,7 @@ use crate::support::{SAMPLE_AS_OF, default_sample, number_of, package, rows_of_p
 use crate::tiny::{PIPELINE, Tiny};
 
 /// Another set of the tiny project, whose rules read the set before it.
-const LATER: &str = "\
-  care:
+const LATER: &str = r"  care:
     kind: overlapping
     permissions: {email: orders < 100}
     segments:
@@ -113,6 +112,7 @@ fn a_customer_of_the_sample_is_explained_with_values_thresholds_and_changes() {
 
     let by_identity = [&["--identity", id, "--segments", "--set", "lifecycle"], &asked[2..]].concat();
     let by_identity = explained(package(), &by_identity);
+    assert_eq!(by_identity["found_by"], "published_identifiers");
     assert_eq!((&by_identity["customer_id"], by_identity["segment_sets"].as_array().unwrap().len()), (&Value::from(id.as_str()), 1));
 }
 
@@ -180,4 +180,29 @@ fn personal_values_are_masked_unless_they_are_asked_for() {
         let told = String::from_utf8(tiny.segmill(&[&asked[..], &["--unmask"]].concat()).stdout).unwrap();
         assert!(!told.contains("•••") && told.contains("1 more"), "{told}");
     }
+}
+
+#[test]
+fn what_is_remembered_is_a_reason_too() {
+    let tiny = Tiny::new();
+    let buyers = "when: orders >= edition, stay: orders >= edition - 1, minimum_stay_days: 10,";
+    tiny.write("pipelines/tiny.yaml", &PIPELINE.replace("when: orders > 1,", buyers));
+    let held_by = |day: &str, edition: &str| {
+        let run = tiny.segmill(&["run", "pipelines/tiny.yaml", "--as-of", day, "--param", &format!("edition={edition}")]);
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+        let answer = explained(tiny.folder.path(), &["pipelines/tiny.yaml", "--customer", "c001", "--as-of", day]);
+        assert_eq!(answer["warnings"], Value::Array(Vec::new()));
+        let buyers = segment(&answer, "value", "buyers").clone();
+        assert_eq!(buyers["held_by"], buyers["published"]["held_by"], "{buyers:#}");
+        assert_eq!(buyers["published"]["member_since"], "2026-11-01");
+        (buyers["standing"].as_str().unwrap().to_owned(), buyers["held_by"].as_str().unwrap().to_owned(), buyers)
+    };
+    let member = |(standing, held_by, _): &(String, String, Value)| (standing == "member").then(|| held_by.clone());
+    assert_eq!(member(&held_by("2026-11-01", "2")).as_deref(), Some("rule"));
+    let kept = held_by("2026-11-05", "9");
+    assert_eq!((member(&kept).as_deref(), &kept.2["stays_until"]), (Some("minimum_stay"), &Value::from("2026-11-11")));
+    let stays = held_by("2026-11-20", "3");
+    assert_eq!((member(&stays).as_deref(), &stays.2["stay"]["verdict"]), (Some("stay"), &Value::from("yes")));
+    let changes = &stays.2["changes"][0]["columns"][0];
+    assert_eq!((&changes["column"], &changes["to"]), (&Value::from("edition"), &Value::from(4)), "{changes:#}");
 }

@@ -4,7 +4,7 @@
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::Expr;
 
-use super::findings::Gap;
+use super::findings::{Count, Gap};
 use super::prover::Prover;
 use crate::config::{Project, SegmentSet, SetKind, span_of};
 use crate::diagnostic::Diagnostic;
@@ -50,7 +50,10 @@ pub fn problems(
 /// Customers for whom one condition holds and another does not.
 fn never_without(prover: &Prover<'_>, one: &Expr, other: &Expr) -> Option<Gap> {
     let (one, other) = (Box::new(one.clone()), Box::new(other.clone()));
-    gap_of(prover, Expr::IsNotTrue(one).or(Expr::IsTrue(other))).unwrap_or_default()
+    match gap_of(prover, Expr::IsNotTrue(one).or(Expr::IsTrue(other))) {
+        Looked::Gap(gap) => Some(gap),
+        Looked::Covered | Looked::Unproved => None,
+    }
 }
 
 /// Customers who are in a segment by its rule, and whom no later rule without a cooldown matches. Where that cannot be proved, a later rule
@@ -63,17 +66,29 @@ fn without_another(prover: &Prover<'_>, set: &SegmentSet, at: usize) -> Option<G
     let rule = |at: usize| Box::new(prover.rules[at].clone());
     let elsewhere = (0..at).map(|earlier| Expr::IsTrue(rule(earlier))).chain(later.iter().map(|later| Expr::IsTrue(rule(*later))));
     let covered = elsewhere.fold(Expr::IsNotTrue(rule(at)), Expr::or);
-    let unproved = || Some(Gap { certain: false, examples: Vec::new(), count: super::findings::Count::default() });
-    gap_of(prover, covered).unwrap_or_else(unproved)
+    match gap_of(prover, covered) {
+        Looked::Gap(gap) => Some(gap),
+        Looked::Covered => None,
+        Looked::Unproved => Some(Gap { certain: false, examples: Vec::new(), count: Count::default() }),
+    }
 }
 
-/// Customers for whom a condition does not hold; nothing at all when that cannot be proved.
-fn gap_of(prover: &Prover<'_>, condition: Expr) -> Option<Option<Gap>> {
+/// What was found of a condition that ought to hold for everybody.
+enum Looked {
+    /// There are customers for whom it does not hold.
+    Gap(Gap),
+    /// It holds for everybody.
+    Covered,
+    /// That cannot be proved.
+    Unproved,
+}
+
+fn gap_of(prover: &Prover<'_>, condition: Expr) -> Looked {
     let Prover { engine, schema, domains, always, .. } = prover;
     let asked = Prover { engine, schema, domains, rules: vec![condition], always: always.clone() };
     match asked.examine(SetKind::Exclusive) {
-        (findings, None) => Some(findings.gap),
-        (_, Some(_)) => None,
+        (findings, None) => findings.gap.map_or(Looked::Covered, Looked::Gap),
+        (_, Some(_)) => Looked::Unproved,
     }
 }
 

@@ -143,7 +143,9 @@ impl Uses {
                 }
                 Expr::InList(InList { expr, list, .. }) => {
                     uses.compared(customer, column, expr, &list.iter().collect::<Vec<_>>());
-                    list.iter().for_each(|item| uses.compared(customer, column, item, &[expr]));
+                    for item in list {
+                        uses.compared(customer, column, item, &[expr]);
+                    }
                 }
                 Expr::Like(Like { expr, pattern, .. }) | Expr::SimilarTo(Like { expr, pattern, .. }) => {
                     uses.is_within |= !is_itself(expr, column);
@@ -154,10 +156,10 @@ impl Uses {
                     }
                 }
                 Expr::IsNull(inner) | Expr::IsNotNull(inner) => {
-                    uses.is_within |= !is_itself(inner, column) && !is_condition(customer, inner)
+                    uses.is_within |= !is_itself(inner, column) && !is_condition(customer, inner);
                 }
                 Expr::Column(_) => {}
-                other => uses.is_within |= other.column_refs().iter().any(|read| read.name() == column) && !is_logic(customer, other),
+                other => uses.is_within |= reads(other, column) && !is_logic(customer, other),
             }
         }
         uses
@@ -330,7 +332,7 @@ fn candidate(own: &ScalarValue, value: ScalarValue, uses: &Uses) -> Candidate {
     // From nothing, what a condition names is as near as anything.
     let is_named = || uses.constants.iter().any(|constant| constant.cast_to(&value.data_type()).is_ok_and(|constant| constant == value));
     let distance = if own.is_null() && is_named() { 0.0 } else { distance(own, &value) };
-    Candidate { distance, shown, value }
+    Candidate { value, shown, distance }
 }
 
 /// How far two values are apart, in proportion to the customer's own, so that columns can be compared. A value that is not known any more comes last, since nobody can bring it about.

@@ -50,7 +50,7 @@ pub struct ReadValue {
     /// The column or parameter.
     pub name: String,
     /// Its value.
-    pub value: ScalarValue,
+    pub scalar: ScalarValue,
 }
 
 impl Condition {
@@ -101,12 +101,12 @@ impl Condition {
 fn one(customer: &Customer<'_>, parsed: &ast::Expr, typed: &Expr, (verdict, is_wanted): (Verdict, bool)) -> Parts {
     let mut columns: Vec<&str> = typed.column_refs().iter().map(|column| column.name()).collect();
     columns.sort_unstable();
-    let values = columns.into_iter().filter_map(|name| Some(ReadValue { name: name.to_owned(), value: customer.value(name)? }));
+    let values = columns.into_iter().filter_map(|name| Some(ReadValue { name: name.to_owned(), scalar: customer.value(name)? }));
     let mut parameters: Vec<String> = sql::placeholders(parsed).into_iter().map(|(name, _)| name).collect();
     parameters.sort();
     parameters.dedup();
     let parameters =
-        parameters.into_iter().filter_map(|name| customer.parameters.get(&name).map(|value| ReadValue { name, value: value.clone() }));
+        parameters.into_iter().filter_map(|name| customer.parameters.get(&name).map(|value| ReadValue { name, scalar: value.clone() }));
     let serves = verdict == if is_wanted { Verdict::Yes } else { Verdict::No };
     let wanted = if is_wanted { typed.clone() } else { Expr::IsFalse(Box::new(typed.clone())) };
     let turn = if serves { None } else { Turn::smallest(customer, &wanted, &[], 1).into_iter().next() };

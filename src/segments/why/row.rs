@@ -89,21 +89,16 @@ impl Variations {
     pub fn holding(&self, engine: &Engine, conditions: &[Expr], rows: &[Vec<ScalarValue>]) -> Result<Vec<bool>, DataFusionError> {
         let mut holding = vec![true; rows.len()];
         for answers in self.answers(engine, conditions, rows)? {
-            holding.iter_mut().zip(answers).for_each(|(holds, answer)| *holds &= answer == Some(Some(true)));
+            holding.iter_mut().zip(answers).for_each(|(holds, answer)| *holds &= answer == Verdict::Yes);
         }
         Ok(holding)
     }
 
-    /// The answers to each condition, for each row; none where a condition fails.
+    /// The answers to each condition, for each row.
     ///
     /// # Errors
     /// DataFusion's own, when a condition cannot be planned.
-    pub fn answers(
-        &self,
-        engine: &Engine,
-        conditions: &[Expr],
-        rows: &[Vec<ScalarValue>],
-    ) -> Result<Vec<Vec<Option<Option<bool>>>>, DataFusionError> {
+    pub fn answers(&self, engine: &Engine, conditions: &[Expr], rows: &[Vec<ScalarValue>]) -> Result<Vec<Vec<Verdict>>, DataFusionError> {
         if rows.is_empty() {
             return Ok(vec![Vec::new(); conditions.len()]);
         }
@@ -113,12 +108,14 @@ impl Variations {
             let asked = |batch: &RecordBatch| {
                 let answer = physical.evaluate(batch)?.into_array(batch.num_rows())?;
                 let answer = answer.as_boolean_opt().ok_or_else(|| DataFusionError::Plan("no condition".to_owned()))?;
-                Ok::<_, DataFusionError>(answer.iter().collect::<Vec<_>>())
+                Ok::<_, DataFusionError>(answer.iter().map(Verdict::of).collect::<Vec<_>>())
             };
             Ok(match asked(&batch) {
-                Ok(answers) => answers.into_iter().map(Some).collect(),
+                Ok(answers) => answers,
                 // It fails on some of them, so each is asked by itself.
-                Err(_) => (0..rows.len()).map(|at| asked(&batch.slice(at, 1)).ok().and_then(|one| one.first().copied())).collect(),
+                Err(_) => (0..rows.len())
+                    .map(|at| asked(&batch.slice(at, 1)).ok().and_then(|one| one.first().copied()).unwrap_or(Verdict::Fails))
+                    .collect(),
             })
         });
         answers.collect()

@@ -92,8 +92,8 @@ fn ways(choices: &[Choices], changed: usize, budget: &mut usize) -> Option<Vec<W
         let mut longer = Vec::new();
         for way in &ways {
             let from = way.last().map_or(0, |(column, _)| column + 1);
-            for column in from..choices.len().saturating_sub(left) {
-                for value in 0..choices[column].others.len() {
+            for (column, choice) in choices.iter().enumerate().take(choices.len().saturating_sub(left)).skip(from) {
+                for value in 0..choice.others.len() {
                     if longer.len() >= *budget {
                         return None;
                     }

@@ -79,11 +79,11 @@ impl World {
     }
 
     /// The verdict as a run has it.
-    fn evaluated(&self, row: &RecordBatch, text: &str) -> Option<Option<bool>> {
+    fn evaluated(&self, row: &RecordBatch, text: &str) -> Verdict {
         let compiled = rule::compile(&self.engine, &self.schema, &self.parameters, text).unwrap_or_else(|why| panic!("{text}: {why:?}"));
-        let answer = compiled.evaluate(row).and_then(|value| value.into_array(1)).ok()?;
+        let Ok(answer) = compiled.evaluate(row).and_then(|value| value.into_array(1)) else { return Verdict::Fails };
         let answer = answer.as_boolean();
-        Some(answer.is_valid(0).then(|| answer.value(0)))
+        Verdict::of(answer.is_valid(0).then(|| answer.value(0)))
     }
 
     fn typed(&self, text: &str) -> Expr {
@@ -207,7 +207,7 @@ fn the_smallest_change_is_told_in_the_units_of_the_rule() {
         let told: Vec<Vec<String>> = turns.iter().map(told).collect();
         assert_eq!(told, expected, "{condition}");
         for turn in &turns {
-            assert_eq!(world.evaluated(&changed(&row, turn), condition), Some(Some(true)), "{condition}: {turn:?}");
+            assert_eq!(world.evaluated(&changed(&row, turn), condition), Verdict::Yes, "{condition}: {turn:?}");
         }
     }
 }
@@ -222,7 +222,7 @@ fn a_condition_that_is_missed_says_by_how_much_and_one_that_holds_does_not() {
     let leaves = condition.leaves();
     let of = |leaf: &Condition| {
         let Parts::One { values, parameters, turn } = &leaf.parts else { panic!("no leaf") };
-        let names = |read: &[ReadValue]| read.iter().map(|read| format!("{} {}", read.name, shown_value(&read.value))).collect::<Vec<_>>();
+        let names = |read: &[ReadValue]| read.iter().map(|read| format!("{} {}", read.name, shown_value(&read.scalar))).collect::<Vec<_>>();
         let turn = turn.as_ref().map(|turn| told(turn));
         (leaf.written.clone(), leaf.verdict, names(values), names(parameters), turn.unwrap_or_default())
     };
@@ -254,7 +254,7 @@ fn leaf() -> impl Strategy<Value = String> {
     let text = prop_oneof![Just("Leeds"), Just("York"), Just("Bath"), Just("")].boxed();
     let compared = prop_oneof![Just("="), Just("<>"), Just("<"), Just("<="), Just(">"), Just(">="), Just("is distinct from")].boxed();
     let column = prop_oneof![Just("a"), Just("b"), Just("score"), Just("small")].boxed();
-    let test = prop_oneof![Just("is null"), Just("is not null")].boxed();
+    let null_test = prop_oneof![Just("is null"), Just("is not null")].boxed();
     prop_oneof![
         (column.clone(), compared.clone(), number.clone()).prop_map(|(column, op, number)| format!("({column} {op} {number})")),
         (column.clone(), compared.clone(), column.clone()).prop_map(|(one, op, other)| format!("({one} {op} {other})")),
@@ -277,7 +277,7 @@ fn leaf() -> impl Strategy<Value = String> {
         Just("member".to_owned()),
         Just("consent".to_owned()),
         Just("consent is not true".to_owned()),
-        (column.clone(), test).prop_map(|(column, test)| format!("{column} {test}")),
+        (column.clone(), null_test).prop_map(|(column, is_null)| format!("{column} {is_null}")),
         (column.clone(), column, compared, number).prop_map(|(one, other, op, number)| format!("({one} + {other} {op} {number})")),
         Just("upper(city) = 'YORK'".to_owned()),
         Just("coalesce(consent, false)".to_owned()),
@@ -368,13 +368,13 @@ proptest! {
         let world = world();
         let condition = Condition::of_rule(&world.customer(&row), &text).unwrap();
         let evaluated = world.evaluated(&row, &text);
-        prop_assert_eq!(condition.verdict, evaluated.map_or(Verdict::Fails, Verdict::of), "{}", text);
+        prop_assert_eq!(condition.verdict, evaluated, "{}", text);
         assert_parts_agree(&condition);
-        let matches = evaluated == Some(Some(true));
+        let matches = evaluated == Verdict::Yes;
         let wanted = if matches { format!("({text}) is not true") } else { text.clone() };
         for turn in world.turns(&row, &wanted) {
             let turned = world.evaluated(&changed(&row, &turn), &text);
-            prop_assert_ne!(turned == Some(Some(true)), matches, "{} after {:?}", text, turn);
+            prop_assert_ne!(turned == Verdict::Yes, matches, "{} after {:?}", text, turn);
         }
     }
 
@@ -384,7 +384,7 @@ proptest! {
     fn nothing_smaller_turns_the_answer(text in small_rule(), row in a_row()) {
         let world = world();
         let own = ["score", "stage", "member", "a"].map(|name| world.customer(&row).value(name).unwrap());
-        let matches = world.evaluated(&row, &text) == Some(Some(true));
+        let matches = world.evaluated(&row, &text) == Verdict::Yes;
         let wanted = if matches { format!("({text}) is not true") } else { text.clone() };
         let found = world.turns(&row, &wanted);
         let mut fewest: Option<usize> = None;
