@@ -117,6 +117,12 @@ impl Domains {
         Domains { columns, always: Vec::new() }
     }
 
+    /// The same declarations without the lists of accepted values.
+    pub(super) fn without_lists(&self) -> Self {
+        let columns = self.columns.iter().map(|column| ColumnDomain { accepted: Vec::new(), ..column.clone() }).collect();
+        Domains { columns, always: self.always.clone() }
+    }
+
     /// The conditions that are true for every customer, as messages show them.
     pub(super) fn always_shown(&self) -> impl Iterator<Item = &str> {
         self.always.iter().map(|always| always.shown.as_str())

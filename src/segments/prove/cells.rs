@@ -188,16 +188,12 @@ impl Grid {
 }
 
 impl Axis {
-    /// Whether what holds for some classes holds for most values: for more than half of them where they are listed, for false and not for
-    /// true, for all texts but a few, or for the smallest and the greatest numbers.
+    /// Whether what holds for some classes holds for most values: for false and not for true, for all texts but a few, or for the smallest
+    /// and the greatest numbers.
     fn holds_for_most(&self, holds: impl Fn(usize) -> bool) -> bool {
-        let known = || self.classes.iter().enumerate().filter(|(_, class)| !class.value.is_null());
         if self.field.data_type() == &DataType::Boolean {
-            return known().all(|(at, class)| holds(at) == (class.value == ScalarValue::from(false)));
-        }
-        if let Some(all) = known().map(|(_, class)| class.values).sum::<Option<u64>>() {
-            let held = known().filter(|(at, _)| holds(*at)).filter_map(|(_, class)| class.values).sum::<u64>();
-            return held.saturating_mul(2) > all;
+            let mut known = self.classes.iter().enumerate().filter(|(_, class)| !class.value.is_null());
+            return known.all(|(at, class)| holds(at) == (class.value == ScalarValue::from(false)));
         }
         holds(self.last) && (is_text(self.field.data_type()) || holds(0))
     }

@@ -89,7 +89,11 @@ impl Prover<'_> {
     /// Where that cannot be found out there are none.
     pub fn drops_unknown(&self, rule: usize) -> Vec<String> {
         let asked = || -> Result<Vec<String>, NoGrid> {
-            let abstraction = self.abstracted(&[rule], false)?;
+            // A rule that lists most of the accepted values asks for them; one that excludes some would match any other text.
+            let domains = self.domains.without_lists();
+            let (rules, always) = (self.rules.clone(), self.always.clone());
+            let open = Prover { engine: self.engine, schema: self.schema, domains: &domains, rules, always };
+            let abstraction = open.abstracted(&[rule], false)?;
             let grid = Grid::new(self.engine, &abstraction.terms)?;
             let Some(condition) = abstraction.rules.first() else { return Ok(Vec::new()) };
             let matched = grid.ask(self.engine, condition)?;
