@@ -1,7 +1,7 @@
 //! Finds rows of a published file by the value of one column, reading only the pages that can hold it.
 //!
 //! Every file has, for each row group and each page, the least and the greatest value of its columns. In a table that is sorted by the
-//! column, one page of each column is read, however large the table is.
+//! column, one page of each column and its dictionary are read, however large the table is.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -269,7 +269,8 @@ mod tests {
             assert_eq!(found.rows[0].num_rows(), 1);
             let same = batch.slice(usize::try_from(row).unwrap(), 1);
             assert_eq!(found.rows[0].column(3).as_primitive::<arrow::datatypes::Int64Type>(), same.column(3).as_primitive());
-            assert!(found.bytes_read < written.bytes / 10, "{} of {} bytes were read", found.bytes_read, written.bytes);
+            // The dictionaries of one row group of four, and a page of each column: noise makes large dictionaries.
+            assert!(found.bytes_read < written.bytes / 3, "{} of {} bytes were read", found.bytes_read, written.bytes);
             assert!(found.rows_looked_at <= 40_000, "{}", found.rows_looked_at);
         }
         for nobody in ["", "c", "c0234567x", "zzz"] {
