@@ -46,7 +46,8 @@ pub enum Command {
     Run(Formatted<RunArguments>),
     /// Report everything that is wrong with the project, without reading data
     Validate(Formatted<ProjectArguments>),
-    /// Explain why an identifier leads to its customer
+    /// Explain why a customer is in a segment or is not, or why an identifier leads to its customer
+    #[command(override_usage = "segmill explain [OPTIONS] --as-of DAY (--customer ID | --identity IDENTIFIER) [PIPELINE]")]
     Explain(Formatted<ExplainArguments>),
     /// Show the rows of a model, a source or an output: what that needs is computed, and nothing is published
     Show(ShowArguments),
@@ -286,9 +287,22 @@ pub struct ExplainArguments {
     /// The as-of day: nothing that happened on it or later counts
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
     pub as_of: NaiveDate,
-    /// An identifier, such as a contact number, an e-mail address, a phone number or a visitor; or a customer's id or alias
+    /// A customer's id or alias: explain the segments of this customer, as they were published for the day
+    #[arg(long, value_name = "ID", required_unless_present = "identity", conflicts_with = "identity")]
+    pub customer: Option<String>,
+    /// An identifier, such as a contact number, an e-mail address, a phone number or a visitor; or a customer's id or alias:
+    /// explain why it leads to its customer
     #[arg(long, value_name = "IDENTIFIER")]
-    pub identity: String,
+    pub identity: Option<String>,
+    /// With `--identity`: explain the segments of the customer that it leads to
+    #[arg(long, conflicts_with = "customer")]
+    pub segments: bool,
+    /// Explain only this set of segments
+    #[arg(long, value_name = "SET")]
+    pub set: Option<String>,
+    /// Explain only this segment, and in an exclusive set those above it
+    #[arg(long, value_name = "NAME")]
+    pub segment: Option<String>,
     /// Use this path or URL instead of the pipeline file's destination. Ids follow the publication before the day there
     #[arg(long, value_name = "URL")]
     pub destination: Option<String>,

@@ -1,4 +1,4 @@
-//! `segmill explain`: why an identifier leads to its customer.
+//! `segmill explain`: why a customer is in a segment or is not, and why an identifier leads to its customer.
 
 use tokio::runtime::Handle;
 
@@ -10,9 +10,11 @@ use crate::clock::Doing;
 use crate::config::Environment;
 use crate::engine::{Limits, memory_at_hand};
 use crate::error::Result;
-use crate::explain::{self, Question};
+use crate::explain::{self, Asked, Question, Who};
+use crate::identity;
 use crate::job::Request;
 use crate::report;
+use crate::segments::why;
 use crate::storage::Stores;
 
 /// Runs the command.
@@ -21,9 +23,9 @@ pub fn command(arguments: ExplainArguments, environment: Environment, terminal: 
     let stores = Stores::new(environment.clone());
     let request = Request {
         parameters: arguments.project.overrides(),
-        pipeline: arguments.project.pipeline,
+        pipeline: arguments.project.pipeline.clone(),
         as_of: arguments.as_of,
-        destination: arguments.destination,
+        destination: arguments.destination.clone(),
         text_encoding: text_encoding::of(&environment)?,
         timings: false,
         force: false,
@@ -32,12 +34,27 @@ pub fn command(arguments: ExplainArguments, environment: Environment, terminal: 
     };
     let unmask = arguments.unmask;
     let doing = Doing::default();
-    doing.begins("finding who is who");
+    let ExplainArguments { customer, identity, identifier_type, set, segment, segments, limit, timeout, .. } = arguments;
+    let asks_for_segments = customer.is_some() || segments || set.is_some() || segment.is_some();
+    doing.begins(if customer.is_some() { "reading the publication" } else { "finding who is who" });
     let asked = move |runtime: &Handle| {
-        let question =
-            Question { identifier: &arguments.identity, identifier_type: arguments.identifier_type.as_deref(), most: arguments.limit };
-        runtime.block_on(explain::identity(&request, &stores, question))
+        let identifier = identity.unwrap_or_default();
+        let question = Question { identifier: &identifier, identifier_type: identifier_type.as_deref(), most: limit };
+        if !asks_for_segments {
+            return runtime.block_on(explain::identity(&request, &stores, question)).map(Answer::Identity);
+        }
+        let who = customer.as_deref().map_or(Who::Identity(question), Who::Customer);
+        let asked = Asked { who, set: set.as_deref(), segment: segment.as_deref() };
+        runtime.block_on(explain::customer(&request, &stores, asked)).map(Box::new).map(Answer::Segments)
     };
-    let answer = within(arguments.timeout, threads, &doing, asked)?;
-    terminal.give(|| report::human_identity(&answer, unmask), || report::json_identity(&answer, unmask))
+    match within(timeout, threads, &doing, asked)? {
+        Answer::Identity(answer) => terminal.give(|| report::human_identity(&answer, unmask), || report::json_identity(&answer, unmask)),
+        Answer::Segments(answer) => terminal.give(|| report::human_segments(&answer, unmask), || report::json_segments(&answer, unmask)),
+    }
+}
+
+/// What was asked, answered.
+enum Answer {
+    Identity(identity::Answer),
+    Segments(Box<why::Answer>),
 }

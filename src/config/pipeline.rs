@@ -95,7 +95,7 @@ pub struct ReferenceTable {
 }
 
 /// What the identity step is told of identifiers.
-#[derive(Default, Deserialize, JsonSchema)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Identity {
     /// The types of identifiers, the one that names customers first. A name has letters, digits, `_`, `-` and `.`.
@@ -112,6 +112,14 @@ pub struct Identity {
     /// and those of personal identifiers are others.
     #[serde(default, deserialize_with = "blank_if_null")]
     pub salt: Option<String>,
+    /// Whether `explain --identity` may look an identifier up among the keyed hashes that a publication keeps of identifiers, to find the
+    /// customer's segments. If not, it computes who is who.
+    #[serde(default = "yes")]
+    pub lookup: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A text that is there though a variable gives nothing for it, which is not the same as leaving it out.
@@ -119,12 +127,24 @@ fn blank_if_null<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Op
     Option::<String>::deserialize(deserializer).map(|text| Some(text.unwrap_or_default()))
 }
 
+impl Default for Identity {
+    fn default() -> Self {
+        Identity { types: IndexMap::default(), trust: Vec::new(), salt: None, lookup: true }
+    }
+}
+
 /// The salt is a secret.
 impl std::fmt::Debug for Identity {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Identity { types, trust, salt } = self;
+        let Identity { types, trust, salt, lookup } = self;
         let salted = salt.is_some();
-        formatter.debug_struct("Identity").field("types", types).field("trust", trust).field("salted", &salted).finish()
+        formatter
+            .debug_struct("Identity")
+            .field("types", types)
+            .field("trust", trust)
+            .field("salted", &salted)
+            .field("lookup", lookup)
+            .finish()
     }
 }
 

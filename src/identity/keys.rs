@@ -91,6 +91,13 @@ impl Rules {
     pub fn hash_id(&self) -> String {
         Hash::of(self).id()
     }
+
+    /// What stands for an identifier in the map of a publication: under a type, or under each that is declared.
+    pub fn keys_of(&self, identifier_type: Option<&str>, text: &str) -> Vec<[u8; KEY_BYTES]> {
+        let hash = Hash::of(self);
+        let types = self.types.iter().map(|rule| rule.name.as_str()).filter(|name| identifier_type.is_none_or(|asked| asked == *name));
+        types.map(|name| hash.key(name, text).to_be_bytes()).collect()
+    }
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "a part of a hash is wanted")]

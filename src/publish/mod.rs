@@ -28,6 +28,7 @@ mod destination;
 mod folders;
 mod layout;
 pub mod load_manifests;
+mod lookup;
 pub mod marker;
 mod objects;
 mod pending;
@@ -37,14 +38,15 @@ mod state;
 mod write;
 
 pub use chain::{Chain, Superseded};
-pub use check::{CheckOutcome, CheckReport, CheckResult, Output, problems as check_problems};
+pub use check::{CheckOutcome, CheckReport, CheckResult, Output, Personal, problems as check_problems};
 pub use destination::{destination, refuse_found_outputs, refuse_own_outputs, typed_destination};
 pub use layout::{IDENTITY_ALIASES, IDENTITY_MAP, REJECTED, SEGMENT_STAYS, commit_shown, unfit_name};
+pub use lookup::Found;
 pub use pending::settle;
 pub use publications::Publications;
 pub use staging::{Checked, Published, Rows, Staged, Staging};
 pub use state::StateTable;
-pub use write::type_name;
+pub use write::{MASK, type_name};
 
 use crate::error::Error;
 

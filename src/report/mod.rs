@@ -5,9 +5,11 @@ mod identity;
 mod json;
 mod progress;
 mod rows;
+mod segments;
 
 pub use human::{error as human_error, outcome as human_outcome, unchanged as human_unchanged, warnings as human_warnings};
 pub use identity::{human as human_identity, json as json_identity};
 pub use json::{error as json_error, outcome as json_outcome, problem as json_problem, unchanged as json_unchanged};
 pub use progress::Progress;
 pub use rows::{RowFormat, RowWriter};
+pub use segments::{human as human_segments, json as json_segments};

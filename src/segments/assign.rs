@@ -12,6 +12,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use super::assigned::{Assigned, Members};
 use super::decide::{Conditions, Decided, decide};
 use super::domain::{Domains, Verification};
+use super::earlier::with_column;
 use super::memory::{Assignment, Before, NamedSet, Names, People, Settled, Time, tell_gone};
 use super::memory::{Changes, Reader};
 use super::rule::of_columns;
@@ -262,9 +263,13 @@ impl InSet {
 fn assign(sets: &[RuleSet], time: Time<'_>, pair: &Pair, last: Option<&str>) -> Result<Done> {
     let people = People::meet(time, pair.ids.clone(), last, &pair.state)?;
     let mut decisions = Vec::with_capacity(sets.len());
+    let mut rows = pair.profile.clone();
     for (at, set) in sets.iter().enumerate() {
-        let conditions = conditions(set, &pair.profile)?;
-        decisions.push(decide(set, at, time, &conditions, &people, pair.profile.num_rows()));
+        let decided = decide(set, at, time, &conditions(set, &rows)?, &people, rows.num_rows());
+        if set.is_read_later {
+            rows = with_segments(set, &rows, &decided)?;
+        }
+        decisions.push(decided);
     }
     let assigned: Vec<Assignment> = decisions
         .iter()
@@ -278,6 +283,14 @@ fn assign(sets: &[RuleSet], time: Time<'_>, pair: &Pair, last: Option<&str>) -> 
     let decided = sets.iter().zip(decisions).zip(&settled.members);
     let sets = decided.map(|((set, decided), stays)| InSet::of(set.rules.len(), &pair.ids, decided, stays)).collect();
     Ok(Done { sets, settled })
+}
+
+/// Rows with the segment of each in a set as a column, for the rules of later sets.
+fn with_segments(set: &RuleSet, rows: &RecordBatch, decided: &Decided) -> Result<RecordBatch> {
+    let names: Vec<&str> = set.rules.iter().map(|(segment, _)| segment.as_str()).collect();
+    let first = |range: &[usize]| decided.members[range[0]..range[1]].first().map(|(position, _)| *position);
+    let segments: Vec<Option<usize>> = decided.starts.windows(2).map(first).collect();
+    with_column(rows, &set.name, &names, &segments).map_err(defect)
 }
 
 /// What the conditions of a set say of the rows of a batch.

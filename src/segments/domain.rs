@@ -21,7 +21,7 @@ use crate::sql;
 const MAX_ACCEPTED: usize = 2_000;
 
 /// The declarations about the profile.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Domains {
     columns: Vec<ColumnDomain>,
     always: Vec<Always>,
@@ -40,7 +40,7 @@ pub(super) struct ColumnDomain {
 }
 
 /// A condition that is true for every customer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Always {
     pub text: String,
     /// The condition as messages show it.
@@ -101,6 +101,12 @@ impl Domains {
         Domains { columns, always: Vec::new() }
     }
 
+    /// These declarations and others.
+    pub(super) fn and(&self, more: Vec<ColumnDomain>) -> Self {
+        let columns = self.columns.iter().cloned().chain(more).collect();
+        Domains { columns, always: self.always.clone() }
+    }
+
     pub(super) fn column(&self, name: &str) -> Option<&ColumnDomain> {
         self.columns.iter().find(|column| column.name == name)
     }
@@ -109,6 +115,12 @@ impl Domains {
     pub(super) fn only(&self, names: &[&str]) -> Self {
         let columns = self.columns.iter().filter(|column| names.contains(&column.name.as_str())).cloned().collect();
         Domains { columns, always: Vec::new() }
+    }
+
+    /// The same declarations without the lists of accepted values.
+    pub(super) fn without_lists(&self) -> Self {
+        let columns = self.columns.iter().map(|column| ColumnDomain { accepted: Vec::new(), ..column.clone() }).collect();
+        Domains { columns, always: self.always.clone() }
     }
 
     /// The conditions that are true for every customer, as messages show them.

@@ -4,15 +4,18 @@ mod assign;
 mod assigned;
 mod decide;
 mod domain;
+mod earlier;
 pub mod memory;
 mod prove;
 mod rule;
 mod rule_set;
 mod stability;
+pub mod why;
 
 pub use assign::{Assigner, Pair, Told, names};
 pub use assigned::{Assigned, Avoided};
 pub use domain::Domains;
+pub use earlier::{gives_column, readable, with_column};
 pub use prove::{Proof, prove};
 pub use rule::mismatches;
 pub use rule_set::{CUSTOMER_ID, RuleSet, Stability, membership_schema};
@@ -23,7 +26,7 @@ use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::DFSchema;
 
-use crate::config::{Pipeline, Project, Values, placed, span_of};
+use crate::config::{Pipeline, Project, Segment, SegmentSet, Spanned, Values, placed, span_of};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -87,32 +90,20 @@ pub fn compile(project: &Project, values: &Values, engine: &Engine, profile: &Sc
             return Err(problem.label("too many in this set, or by then").hint("make many alike a column of `sql/customers.sql`").into());
         }
     }
-    if profile
-        .column_with_name(CUSTOMER_ID)
-        .is_none_or(|(_, field)| field.data_type() != &DataType::Utf8 && field.data_type() != &DataType::Utf8View)
-    {
-        problems.push(
-            Diagnostic::error("no-customer-id", format!("the profile `{PROFILE}` has no text column `{CUSTOMER_ID}`"))
-                .at(profile_model(project))
-                .label("this model's columns")
-                .hint("a row of the profile is a customer, named by `customer_id`"),
-        );
-    }
-    let schema = DFSchema::try_from(profile.as_ref().clone()).map_err(|error| Error::defect(error.to_string()))?;
+    problems.extend(without_customer_id(project, profile));
     for (set, declared) in &project.pipeline.segments {
+        let readable = readable(profile, &project.pipeline.segments, set);
+        let schema = DFSchema::try_from(readable.as_ref().clone()).map_err(|error| Error::defect(error.to_string()))?;
+        let compile = |rule: &Spanned<String>| match earlier::problem(engine, project, profile, set, rule) {
+            Some(problem) => Err(vec![problem]),
+            None => rule::compile(engine, &schema, &values.parameters, &rule.value)
+                .map_err(|found| found.into_iter().map(|problem| placed(&project.file, rule, problem)).collect()),
+        };
         let mut rules = Vec::new();
         for segment in &declared.segments {
-            let name = &segment.name.value;
-            if rules.iter().any(|(known, _)| known == name) {
-                let problem =
-                    Diagnostic::error("duplicate-segment", format!("the set `{set}` has two segments `{}`", segment.name.shown()));
-                problems.push(problem.at(span_of(&project.file, &segment.name)).label("the second one"));
-            }
-            match rule::compile(engine, &schema, &values.parameters, &segment.when.value) {
-                Ok(compiled) => rules.push((name.clone(), compiled)),
-                Err(found) => {
-                    problems.extend(found.into_iter().map(|problem| placed(&project.file, &segment.when, problem)));
-                }
+            match compile(&segment.when) {
+                Ok(compiled) => rules.push((segment.name.value.clone(), compiled)),
+                Err(found) => problems.extend(found),
             }
         }
         let mut permissions = Vec::new();
@@ -121,11 +112,10 @@ pub fn compile(project: &Project, values: &Values, engine: &Engine, profile: &Sc
                 permissions.push(None);
                 continue;
             };
-            match rule::compile(engine, &schema, &values.parameters, &permission.value) {
+            match compile(permission) {
                 Ok(compiled) => permissions.push(Some(compiled)),
                 Err(found) => {
-                    let found = found.into_iter().map(|problem| placed(&project.file, permission, problem));
-                    let found: Vec<Diagnostic> = found.filter(|problem| !problems.contains(problem)).collect();
+                    let found: Vec<Diagnostic> = found.into_iter().filter(|problem| !problems.contains(problem)).collect();
                     problems.extend(found);
                 }
             }
@@ -133,16 +123,49 @@ pub fn compile(project: &Project, values: &Values, engine: &Engine, profile: &Sc
         let places = declared.segments.iter().map(|segment| span_of(&project.file, &segment.when).to_string()).collect();
         let mut stability = Vec::new();
         for segment in &declared.segments {
-            match stability::compile(project, declared, segment, |text| rule::compile(engine, &schema, &values.parameters, text)) {
+            let misread = segment.stay.as_ref().and_then(|stay| earlier::problem(engine, project, profile, set, stay));
+            let compiled = stability::compile(project, declared, segment, |text| rule::compile(engine, &schema, &values.parameters, text));
+            match misread.map_or(compiled, |problem| Err(vec![problem])) {
                 Ok(compiled) => stability.push(compiled),
                 Err(found) => problems.extend(found),
             }
         }
+        problems.extend(duplicates(project, set, declared));
         problems.extend(stability::former_names(project, set));
-        let formerly = declared.formerly.iter().map(|name| name.value.clone()).collect();
-        sets.push(RuleSet { name: set.clone(), kind: declared.kind.value, formerly, rules, permissions, stability, places });
+        sets.push(RuleSet {
+            name: set.clone(),
+            kind: declared.kind.value,
+            formerly: declared.formerly.iter().map(|name| name.value.clone()).collect(),
+            rules,
+            permissions,
+            stability,
+            places,
+            is_read_later: earlier::gives_column(profile, &project.pipeline.segments, set),
+        });
     }
     if problems.is_empty() { Ok(sets) } else { Err(Error::Project(problems)) }
+}
+
+/// The problems of segments that have the name of an earlier one of their set.
+fn duplicates(project: &Project, set: &str, declared: &SegmentSet) -> Vec<Diagnostic> {
+    let earlier = |at: usize| declared.segments[..at].iter();
+    let is_known = |(at, segment): &(usize, &Segment)| earlier(*at).any(|known| known.name.value == segment.name.value);
+    let problem = |(_, segment): (usize, &Segment)| {
+        let problem = Diagnostic::error("duplicate-segment", format!("the set `{set}` has two segments `{}`", segment.name.shown()));
+        problem.at(span_of(&project.file, &segment.name)).label("the second one")
+    };
+    declared.segments.iter().enumerate().filter(is_known).map(problem).collect()
+}
+
+/// The problem of a profile whose rows name no customer.
+fn without_customer_id(project: &Project, profile: &SchemaRef) -> Option<Diagnostic> {
+    let is_text = |data_type: &DataType| matches!(data_type, DataType::Utf8 | DataType::Utf8View);
+    if profile.column_with_name(CUSTOMER_ID).is_some_and(|(_, field)| is_text(field.data_type())) {
+        return None;
+    }
+    let problem = Diagnostic::error("no-customer-id", format!("the profile `{PROFILE}` has no text column `{CUSTOMER_ID}`"));
+    let problem = problem.at(profile_model(project)).label("this model's columns");
+    Some(problem.hint("a row of the profile is a customer, named by `customer_id`"))
 }
 
 /// The place of the profile's model, or of the pipeline file if there is no such model.

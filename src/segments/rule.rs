@@ -33,21 +33,7 @@ pub fn compile(
 ) -> Result<Arc<dyn PhysicalExpr>, Vec<Diagnostic>> {
     let file = Arc::new(SourceFile { path: "rule".to_owned(), text: text.to_owned() });
     let whole = || Span { file: Arc::clone(&file), bytes: 0..text.len() };
-    if let Some(problem) = sql::too_deep(&file) {
-        return Err(vec![problem]);
-    }
-    if text.len() > MAX_RULE_BYTES {
-        let problem = Diagnostic::error("sql-too-costly", format!("a rule is longer than {} KiB", MAX_RULE_BYTES / 1024));
-        return Err(vec![
-            problem.at(Span { file: Arc::clone(&file), bytes: 0..1 }).hint("make what it looks for a column of `sql/customers.sql`"),
-        ]);
-    }
-    let parsed = engine.parse_rule(text).map_err(|error| vec![sql::rule_syntax(&file, &error)])?;
-    refuse_unknown_parameters(&file, &parsed, parameters)?;
-    if matches!(parsed.visit(&mut Subqueries), ControlFlow::Break(())) {
-        let problem = Diagnostic::error("rule-subquery", "a rule looks at one customer and cannot query a table");
-        return Err(vec![problem.at(whole()).hint("make it a column of `sql/customers.sql`, and use that")]);
-    }
+    let parsed = parse(engine, &file, parameters)?;
     let logical = engine.rule(parsed, parameters, schema).map_err(|error| sql::problems(&file, &error))?;
     let mut problems = Vec::new();
     if logical.exists(|part| Ok(matches!(part, Expr::AggregateFunction(_) | Expr::WindowFunction(_)))).unwrap_or(false) {
@@ -70,6 +56,28 @@ pub fn compile(
         }
         Err(error) => Err(sql::problems(&file, &error)),
     }
+}
+
+/// Parses a rule that is short enough, reads no table, and names parameters that there are.
+fn parse(engine: &Engine, file: &Arc<SourceFile>, parameters: &BTreeMap<String, ScalarValue>) -> Result<ast::Expr, Vec<Diagnostic>> {
+    let text = &file.text;
+    if let Some(problem) = sql::too_deep(file) {
+        return Err(vec![problem]);
+    }
+    if text.len() > MAX_RULE_BYTES {
+        let problem = Diagnostic::error("sql-too-costly", format!("a rule is longer than {} KiB", MAX_RULE_BYTES / 1024));
+        return Err(vec![
+            problem.at(Span { file: Arc::clone(file), bytes: 0..1 }).hint("make what it looks for a column of `sql/customers.sql`"),
+        ]);
+    }
+    let parsed = engine.parse_rule(text).map_err(|error| vec![sql::rule_syntax(file, &error)])?;
+    refuse_unknown_parameters(file, &parsed, parameters)?;
+    if matches!(parsed.visit(&mut Subqueries), ControlFlow::Break(())) {
+        let problem = Diagnostic::error("rule-subquery", "a rule looks at one customer and cannot query a table");
+        let whole = Span { file: Arc::clone(file), bytes: 0..text.len() };
+        return Err(vec![problem.at(whole).hint("make it a column of `sql/customers.sql`, and use that")]);
+    }
+    Ok(parsed)
 }
 
 /// Compiles a valid rule to an expression in which the column [`AS_OF_COLUMN`] stands for the as-of day, so that it holds for any day.

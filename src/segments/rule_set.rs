@@ -27,6 +27,8 @@ pub struct RuleSet {
     pub stability: Vec<Stability>,
     /// The place of each rule, such as `pipelines/customer_segments.yaml:12:15`, in the same order.
     pub places: Vec<String>,
+    /// Whether rules of later sets read which segment of this one a customer is in.
+    pub is_read_later: bool,
 }
 
 /// What keeps customers in a segment, or out of it, beside its rule.

@@ -71,7 +71,7 @@ const BOUNDS: &[(&str, &str)] = &[
 ];
 
 /// Those that bound what Segmill itself shows, tries or computes with.
-const OTHERS: [&str; 18] = [
+const OTHERS: [&str; 23] = [
     "engine/exact/double.rs MOST_SHIFT",
     "identity/rules.rs MOST_SHOWN",
     "identity/tables.rs MOST_INTERVALS",
@@ -90,6 +90,11 @@ const OTHERS: [&str; 18] = [
     "storage/client.rs MAX_RETRIES",
     "storage/client.rs MAX_TRY",
     "storage/profile.rs MAX_BYTES",
+    "segments/why/candidates.rs MOST_CLASSES",
+    "segments/why/search.rs MOST_ROWS",
+    "segments/why/search.rs MOST_STEPS",
+    "segments/why/search.rs MOST_WAYS",
+    "segments/why/set.rs MOST_TURNS",
 ];
 
 /// The constants of the source that are called limits, each with its file.

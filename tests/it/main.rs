@@ -41,6 +41,8 @@ mod errors;
 mod exact_sql;
 /// The contracts of `examples/contracts` give the rows that the programs which wrote their extracts meant.
 mod example_contracts;
+/// Why a customer is in a segment or is not: as published, and so that the change that is told does what it says.
+mod explain_segments;
 /// Promise 6: every failure is told where it belongs, at once, to whom it concerns, and a result that nobody gets is one.
 mod failures;
 /// Promise 1 for any SQL: generated queries give the same on any number of threads, and sums are exact.

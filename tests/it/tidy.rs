@@ -71,6 +71,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("newer-publication", "needs a destination that a newer version wrote: `publish/publications.rs` holds it"),
     ("not-a-commit", "needs a destination that somebody else wrote: `publish/publications.rs` holds it"),
     ("another-pipeline", "needs a destination that another pipeline published to: `publishing` holds it"),
+    ("unpublished-profile", "needs a publication: `explain_segments` holds it"),
+    ("several-customers", "needs extracts with an identifier of two types"),
     ("unfit-map", "needs a map that another version wrote"),
     ("unfit-memory", "needs a memory of segments that another version wrote"),
     ("too-many-former-segments", "needs thousands of segments of earlier days"),

@@ -8,6 +8,7 @@ mod personal;
 mod review;
 
 pub use outcome::{CheckOutcome, CheckResult};
+pub use personal::Personal;
 pub use review::{Output, problems};
 
 use std::collections::BTreeMap;
@@ -25,7 +26,6 @@ use crate::error::{Error, Message, Result};
 use crate::storage::{self, Below};
 use checker::Checker;
 use outcome::EARLIER;
-pub(super) use personal::Personal;
 
 /// All tables of a run, and the results of their checks.
 pub struct CheckReport {

@@ -42,6 +42,10 @@ struct Axis {
     /// How many cells lie between two neighbouring classes.
     stride: usize,
     known: bool,
+    /// The class of the greatest value that was tried, or of the text that stands for all others.
+    last: usize,
+    /// Whether it is a column of the profile, and not something that conditions make of columns.
+    is_column: bool,
 }
 
 /// All combinations of the classes of some terms. Terms whose values are not known vary fastest.
@@ -85,7 +89,9 @@ impl Grid {
         let mut axes = Vec::new();
         for term in terms {
             let field = Field::new(&term.name, term.data_type.clone(), term.nullable);
-            axes.push(Axis { name: term.name.clone(), field, classes: classes(engine, term)?, stride: 1, known: term.is_known() });
+            let (classes, last) = classes(engine, term)?;
+            let is_column = matches!(term.origin, Origin::Declared(_) | Origin::Column);
+            axes.push(Axis { name: term.name.clone(), field, classes, stride: 1, known: term.is_known(), last, is_column });
         }
         // A stable sort: terms stay in the order in which the rules name them.
         axes.sort_by_key(|axis| !axis.known);
@@ -124,6 +130,19 @@ impl Grid {
             answers.extend((0..answer.len()).map(|row| answer.is_valid(row) && answer.value(row)));
         }
         Ok(answers)
+    }
+
+    /// The columns whose null makes a condition unknown in some cell, while it would match if the column had any value but a few.
+    pub fn dropped(&self, possible: &[bool], matched: &[bool], unknown: &[bool]) -> Vec<String> {
+        let drops = |axis: &&Axis| {
+            let Some(null) = axis.classes.iter().position(|class| class.value.is_null()) else { return false };
+            let is_dropped = |cell: usize| {
+                let with = |class: usize| matched[cell - null * axis.stride + class * axis.stride];
+                possible[cell] && unknown[cell] && axis.class_of(cell) == null && axis.holds_for_most(with)
+            };
+            axis.is_column && (0..self.cells).any(is_dropped)
+        };
+        self.axes.iter().filter(drops).map(|axis| axis.name.clone()).collect()
     }
 
     /// Whether customers like this exist as far as is declared, whatever the unknown terms.
@@ -169,14 +188,26 @@ impl Grid {
 }
 
 impl Axis {
+    /// Whether what holds for some classes holds for most values: for false and not for true, for all texts but a few, or for the smallest
+    /// and the greatest numbers.
+    fn holds_for_most(&self, holds: impl Fn(usize) -> bool) -> bool {
+        if self.field.data_type() == &DataType::Boolean {
+            let mut known = self.classes.iter().enumerate().filter(|(_, class)| !class.value.is_null());
+            return known.all(|(at, class)| holds(at) == (class.value == ScalarValue::from(false)));
+        }
+        holds(self.last) && (is_text(self.field.data_type()) || holds(0))
+    }
+
     fn class_of(&self, cell: usize) -> usize {
         cell / self.stride % self.classes.len()
     }
 }
 
 /// The values of a term, grouped into classes that no condition distinguishes.
-fn classes(engine: &Engine, term: &Term) -> Result<Vec<Class>, DataFusionError> {
+/// The class of the last value that is not null comes with them.
+fn classes(engine: &Engine, term: &Term) -> Result<(Vec<Class>, usize), DataFusionError> {
     let (mut values, finite) = candidates(term)?;
+    let mut last = 0;
     if term.nullable {
         values.push(ScalarValue::try_from(&term.data_type)?);
     }
@@ -194,6 +225,9 @@ fn classes(engine: &Engine, term: &Term) -> Result<Vec<Class>, DataFusionError> 
     for (row, value) in values.into_iter().enumerate() {
         let answer: Vec<Option<bool>> = answers.iter().map(|answer| answer.is_valid(row).then(|| answer.value(row))).collect();
         let (is_null, single) = (value.is_null(), finite.then_some(1));
+        if !is_null {
+            last = known.get(&answer).copied().unwrap_or(classes.len());
+        }
         // Null is a class of its own, because an example should name it.
         if let (Some(&at), false, false) = (known.get(&answer), term.every_value, is_null) {
             let class: &mut Class = &mut classes[at];
@@ -210,7 +244,7 @@ fn classes(engine: &Engine, term: &Term) -> Result<Vec<Class>, DataFusionError> 
         };
         classes.push(Class { label: label(term, &value), value, certain, values: single });
     }
-    Ok(classes)
+    Ok((classes, last))
 }
 
 /// The values of a term, or some of each interval between its constants, and whether these are all values.
@@ -275,7 +309,7 @@ fn other_text(constants: &[String]) -> String {
 }
 
 /// A value and those beside it: the next ones of its type, and those one unit away.
-fn neighbours(value: &ScalarValue) -> Vec<ScalarValue> {
+pub fn neighbours(value: &ScalarValue) -> Vec<ScalarValue> {
     match value {
         ScalarValue::Decimal128(Some(digits), precision, scale) => {
             let unit = 10_i128.saturating_pow(scale.unsigned_abs().into());

@@ -12,6 +12,7 @@ mod cells;
 mod findings;
 mod finite;
 mod prover;
+mod stability;
 mod tell;
 mod terms;
 #[cfg(test)]
@@ -22,12 +23,15 @@ use datafusion::common::DFSchema;
 use datafusion::error::DataFusionError;
 
 use super::domain::Domains;
+use super::earlier;
 use super::rule::{self, AS_OF_COLUMN};
-use crate::config::{Project, Values};
+use crate::config::{Project, SetKind, Values};
 use crate::diagnostic::Diagnostic;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+pub(super) use cells::neighbours;
 use findings::Unproved;
+pub(super) use finite::{from_whole, listed, whole};
 use prover::Prover;
 
 /// The result of proving a set.
@@ -46,21 +50,30 @@ pub struct Proof {
 /// # Errors
 /// [`Error::Defect`] when the profile's columns are no schema. What is wrong with a set is in its proof.
 pub fn prove(project: &Project, values: &Values, engine: &Engine, profile: &SchemaRef, domains: &Domains) -> Result<Vec<Proof>> {
-    let fields = profile.fields().iter().map(|field| field.as_ref().clone());
-    let fields: Vec<Field> = fields.chain([Field::new(AS_OF_COLUMN, DataType::Date32, false)]).collect();
-    let schema = DFSchema::try_from(Schema::new(fields)).map_err(|error| Error::defect(error.to_string()))?;
-    let open = |text: &str| rule::of_any_day(engine, &schema, &values.parameters, text);
     let mut proofs = Vec::new();
-    for (name, set) in &project.pipeline.segments {
+    let sets = &project.pipeline.segments;
+    for (name, set) in sets {
+        let readable = earlier::readable(profile, sets, name);
+        let fields = readable.fields().iter().map(|field| field.as_ref().clone());
+        let fields: Vec<Field> = fields.chain([Field::new(AS_OF_COLUMN, DataType::Date32, false)]).collect();
+        let schema = DFSchema::try_from(Schema::new(fields)).map_err(|error| Error::defect(error.to_string()))?;
+        let open = |text: &str| rule::of_any_day(engine, &schema, &values.parameters, text);
+        let domains = domains.with_sets_before(profile, sets, name);
         let opened = || -> Result<Prover<'_>, DataFusionError> {
             let rules = set.segments.iter().map(|segment| open(&segment.when.value)).collect::<Result<_, _>>()?;
             let always = domains.always().map(open).collect::<Result<_, _>>()?;
-            Ok(Prover { engine, schema: &schema, domains, rules, always })
+            Ok(Prover { engine, schema: &schema, domains: &domains, rules, always })
         };
         proofs.push(match opened() {
             Ok(prover) => {
                 let (findings, unproved) = prover.examine(set.kind.value);
-                let problems = tell::problems(project, set, name, &prover, &findings, unproved.as_ref());
+                let mut problems = tell::problems(project, set, name, &prover, &findings, unproved.as_ref());
+                problems.extend(stability::problems(project, set, &prover, &open));
+                if set.kind.value == SetKind::Overlapping {
+                    let dropped = (0..prover.rules.len()).map(|rule| (rule, prover.drops_unknown(rule)));
+                    let dropped = dropped.filter(|(_, columns)| !columns.is_empty());
+                    problems.extend(dropped.map(|(rule, columns)| tell::drops_unknown(project, &set.segments[rule], &columns)));
+                }
                 Proof { segment_set: name.clone(), cells: unproved.is_none().then_some(findings.cells), problems }
             }
             Err(error) => {

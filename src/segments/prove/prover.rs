@@ -85,6 +85,28 @@ impl Prover<'_> {
         with_less.together(&[0], SetKind::Overlapping).is_ok_and(|findings| !findings.never.is_empty())
     }
 
+    /// The columns whose null keeps customers out of a rule that says nothing of it, although they would be in it with almost any value.
+    /// Where that cannot be found out there are none.
+    pub fn drops_unknown(&self, rule: usize) -> Vec<String> {
+        let asked = || -> Result<Vec<String>, NoGrid> {
+            // A rule that lists most of the accepted values asks for them; one that excludes some would match any other text.
+            let domains = self.domains.without_lists();
+            let (rules, always) = (self.rules.clone(), self.always.clone());
+            let open = Prover { engine: self.engine, schema: self.schema, domains: &domains, rules, always };
+            let abstraction = open.abstracted(&[rule], false)?;
+            let grid = Grid::new(self.engine, &abstraction.terms)?;
+            let Some(condition) = abstraction.rules.first() else { return Ok(Vec::new()) };
+            let matched = grid.ask(self.engine, condition)?;
+            let unknown = grid.ask(self.engine, &Expr::IsUnknown(Box::new(condition.clone())))?;
+            let mut possible = vec![true; grid.cells];
+            for always in &abstraction.always {
+                possible.iter_mut().zip(grid.ask(self.engine, always)?).for_each(|(possible, holds)| *possible &= holds);
+            }
+            Ok(grid.dropped(&possible, &matched, &unknown))
+        };
+        asked().unwrap_or_default()
+    }
+
     /// What can be found of some of the rules at a time.
     fn in_parts(&self, kind: SetKind, parts: Vec<Vec<usize>>) -> (Findings, Option<Unproved>) {
         let mut found = Findings::default();

@@ -52,6 +52,21 @@ pub fn unproved(project: &Project, set: &SegmentSet, name: &str, why: &Unproved)
     }
 }
 
+/// The warning that a rule leaves out customers of whom something is not known, and does not say so.
+pub fn drops_unknown(project: &Project, segment: &Segment, columns: &[String]) -> Diagnostic {
+    let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+    let (column, is) = (columns.first().copied().unwrap_or_default(), if columns.len() == 1 { "is" } else { "are" });
+    let what =
+        format!("the rule of `{}` leaves out customers whose {} {is} not known, and does not say so", segment.name.shown(), list(&columns));
+    Diagnostic::warning("unknown-left-out", what)
+        .at(span_of(&project.file, &segment.when))
+        .label("unknown for them, so it does not match")
+        .hint(format!(
+            "add `or {column} is null` if they belong to it, or `and {column} is not null` if they do not; \
+             or say under `profile: columns:` that `{column}` is `required`"
+        ))
+}
+
 struct Teller<'a> {
     project: &'a Project,
     set: &'a SegmentSet,

@@ -76,7 +76,7 @@ fn answer(resolution: &Resolution, question: Question<'_>, spellings: &[String])
 }
 
 /// Refuses what cannot be an identifier.
-fn check(project: &Project, question: Question<'_>) -> Result<()> {
+pub(super) fn check(project: &Project, question: Question<'_>) -> Result<()> {
     if identity::is_blank(question.identifier) {
         return Err(Diagnostic::error("blank-identifier", "a blank is no identifier")
             .hint("name one, such as `--identity 17451`; rows with blanks in their place lead to nobody, and `identity_conflicts` counts them")
@@ -94,7 +94,7 @@ fn check(project: &Project, question: Question<'_>) -> Result<()> {
 
 /// What was typed, and the forms in which models compare it if it is an address or a number. The models say of which countries a number
 /// without a country code may be.
-fn spellings(plan: &Plan, identifier: &str) -> Vec<String> {
+pub(super) fn spellings(plan: &Plan, identifier: &str) -> Vec<String> {
     let mut regions = BTreeSet::from([String::new()]);
     for model in plan.models() {
         for region in sql::arguments(&model.parsed.statement, &["phone_number", "phone_numbers"], 1) {
