@@ -6,14 +6,14 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, RecordBatch, new_null_array};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
-use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::common::{DFSchema, ScalarValue, TableReference};
 use datafusion::error::DataFusionError;
 
 use super::identity::{Question, check, identity, spellings};
 use super::memory::{self, Memory};
 use crate::config::{self, Project, Values};
 use crate::diagnostic::Diagnostic;
-use crate::engine::{Engine, Limits};
+use crate::engine::{ColumnPrivacy, Engine, Limits};
 use crate::error::{Error, Message, Result};
 use crate::graph::{CHANGES, MEMBERSHIP, PROFILE};
 use crate::identity::Rules;
@@ -89,7 +89,11 @@ impl<'a> Explainer<'a> {
         let engine = Engine::new(Limits { threads: 1, ..request.limits }, plan.values.zone.name())?;
         engine.hash_with(plan.project.pipeline.identity.salt.as_deref().unwrap_or_default());
         let profile = plan.maker(PROFILE).and_then(|node| node.model().map(|model| Arc::clone(&model.schema)));
-        let profile = profile.ok_or_else(|| Error::defect("a project has no profile"))?;
+        let profile = profile.ok_or_else(|| {
+            let what = format!("the pipeline has no segments, and no model `{PROFILE}` from which they would be assigned");
+            let hint = "`segmill explain --identity` explains identifiers; `segmill show` shows the rows of its models";
+            Error::from(Diagnostic::error("nobody-to-explain", what).hint(hint))
+        })?;
         let declared = Domains::compile(&plan.project, &plan.values, &engine, &profile)?;
         Ok(Explainer { request, stores, seen, commit, plan, engine, profile, declared, set, segment })
     }
@@ -101,7 +105,7 @@ impl<'a> Explainer<'a> {
     pub async fn explain(&self, who: Who<'_>) -> Result<Answer> {
         let project = &self.plan.project;
         let mut answer = Answer::of_nobody(self.request.as_of, self.commit.number);
-        if project.digest != self.commit.project_digest {
+        if self.plan.digest != self.commit.project_digest {
             answer.warnings.push(format!(
                 "the project has been edited since number {} was published: its rules are explained as they are now, on the values that were \
                  published",
@@ -118,10 +122,11 @@ impl<'a> Explainer<'a> {
         };
         let published = Published { seen: &self.seen, commit: &self.commit, project };
         let Some((table, row)) = published.profile(&mut answer).await? else { return Ok(answer) };
-        answer.personal = personal(project, table, &row.schema());
+        answer.personal = personal(&self.plan, table, &row.schema());
         answer.memberships = published.memberships(&answer.customer_id).await?;
-        answer.changes = published.changes(&answer.customer_id).await?;
-        let memory = self.memory(&mut answer).await?;
+        let aliases = memory::aliases(&self.seen, &self.commit, &answer.customer_id).await?;
+        answer.changes = published.changes(&answer.customer_id, &aliases).await?;
+        let memory = self.memory(&mut answer, &aliases).await?;
         let row = as_planned(&row, &self.profile, &mut answer.warnings)?;
         answer.reasons = reasons(&row);
         answer.sets = Some(self.sets(row, &memory)?);
@@ -162,19 +167,20 @@ impl<'a> Explainer<'a> {
     }
 
     /// What the predecessor remembers. If that cannot be read, the rules are explained without it.
-    async fn memory(&self, answer: &mut Answer) -> Result<Memory> {
+    async fn memory(&self, answer: &mut Answer, aliases: &[String]) -> Result<Memory> {
         let sets = &self.plan.project.pipeline.segments;
         answer.predecessor = self.commit.predecessor.as_ref().map(|base| base.as_of);
-        let memory = memory::of_predecessor(&self.seen, &self.commit, sets, &answer.customer_id).await;
+        let memory = memory::of_predecessor(&self.seen, &self.commit, sets, &answer.customer_id, aliases).await;
         match memory {
             Ok(Some(memory)) => return Ok(memory),
             Ok(None) => {}
-            Err(error) if publish::concerns_one_day(&error) => {}
+            Err(error) if publish::concerns_one_day(&error) || matches!(error, Error::Conflict(_)) => {}
             Err(error) => return Err(error),
         }
         if let Some(as_of) = answer.predecessor.take() {
             answer.warnings.push(format!(
-                "the publication as of {as_of}, on which this one was built, is not there any more, so its memory is left out"
+                "the publication as of {as_of}, on which this one was built, was withdrawn or superseded since and is gone, so its memory is \
+                 left out"
             ));
         }
         Ok(Memory::new())
@@ -308,11 +314,21 @@ impl<'a> Published<'a> {
         Ok(Some(each(&rows).map(|row| membership(&row)).collect()))
     }
 
-    /// What was published of the customer's changes since the predecessor publication.
-    async fn changes(&self, customer: &str) -> Result<Vec<Membership>> {
+    /// What was published of changes since the predecessor publication: those of the customer, and of ids that have become its aliases, which
+    /// say whose they are.
+    async fn changes(&self, customer: &str, aliases: &[String]) -> Result<Vec<Membership>> {
         let Some(output) = self.output_of(CHANGES) else { return Ok(Vec::new()) };
         let rows = self.rows(output, CUSTOMER_ID, customer).await?.rows;
-        Ok(each(&rows).map(|row| membership(&row)).collect())
+        let mut changes: Vec<Membership> = each(&rows).map(|row| membership(&row)).collect();
+        for alias in aliases {
+            let rows = self.rows(output, CUSTOMER_ID, alias).await?.rows;
+            changes.extend(each(&rows).map(|row| {
+                let mut change = membership(&row);
+                change.others.insert(0, (CUSTOMER_ID.to_owned(), ScalarValue::from(alias.as_str())));
+                change
+            }));
+        }
+        Ok(changes)
     }
 }
 
@@ -340,9 +356,11 @@ fn text(rows: &RecordBatch, column: &str) -> Option<String> {
     texts.as_string::<i32>().iter().next().flatten().map(str::to_owned)
 }
 
-fn personal(project: &Project, table: &str, schema: &SchemaRef) -> BTreeSet<String> {
-    let personal = Personal::of(&project.pipeline);
-    schema.fields().iter().map(|field| field.name()).filter(|column| personal.is(table, column)).cloned().collect()
+/// The columns of the published profile whose values are personal: by their names, and by what the models make them of.
+fn personal(plan: &Plan, table: &str, schema: &SchemaRef) -> BTreeSet<String> {
+    let (named, profile) = (Personal::of(&plan.project.pipeline), TableReference::bare(PROFILE));
+    let is_personal = |column: &&String| named.is(table, column) || plan.personal.column(&profile, column) != ColumnPrivacy::Open;
+    schema.fields().iter().map(|field| field.name()).filter(is_personal).cloned().collect()
 }
 
 /// A published row with the columns and types that rules are compiled for.

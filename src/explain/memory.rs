@@ -8,17 +8,19 @@ use arrow::datatypes::{DataType, Date32Type};
 use chrono::{Days, NaiveDate};
 use indexmap::IndexMap;
 
-use crate::config::{Segment, SegmentSet, Spanned};
+use crate::config::{Segment, SegmentSet, SetKind, Spanned};
 use crate::error::Result;
 use crate::manifest::Commit;
 use crate::publish::{IDENTITY_ALIASES, Publications, SEGMENT_STAYS};
 use crate::segments::CUSTOMER_ID;
+use crate::segments::memory::{Stay, remembered};
 use crate::segments::why::Remembered;
 
 /// What is remembered, by set, of each of its segments in order.
 pub type Memory = BTreeMap<String, Vec<Remembered>>;
 
-/// Reads the memory on which a publication was built; none if it was built on none.
+/// Reads the memory on which a publication was built, of a customer and of the ids that are its aliases; none if it was built on none, or
+/// on one that is not there any more.
 ///
 /// # Errors
 /// As reading from the store fails; [`crate::error::Error::Project`] when the predecessor's files are damaged.
@@ -27,48 +29,55 @@ pub async fn of_predecessor(
     commit: &Commit,
     sets: &IndexMap<String, SegmentSet>,
     customer: &str,
+    aliases: &[String],
 ) -> Result<Option<Memory>> {
     let Some(base) = &commit.predecessor else { return Ok(None) };
-    let Some(predecessor) = seen.of(base.as_of).await?.filter(|found| found.number == base.number) else { return Ok(None) };
+    let Some(predecessor) = seen.base(base).await? else { return Ok(None) };
     let Some(file) = predecessor.state.get(SEGMENT_STAYS) else { return Ok(None) };
-    let mut memory = Memory::new();
-    // Ids that have become aliases since have left their memory to the customer.
-    for id in std::iter::once(customer.to_owned()).chain(aliases(seen, commit, customer).await?) {
-        for rows in seen.find(&predecessor, file, CUSTOMER_ID, &id).await?.rows {
-            (0..rows.num_rows()).for_each(|row| add(&mut memory, sets, commit.as_of, &rows.slice(row, 1)));
-        }
+    let own = seen.find(&predecessor, file, CUSTOMER_ID, customer).await?.rows;
+    // Ids that have become aliases since have left their memory to the customer. Of those from before nothing is kept.
+    let mut ended = Vec::new();
+    for id in aliases {
+        ended.push((id.clone(), seen.find(&predecessor, file, CUSTOMER_ID, id).await?.rows));
     }
-    Ok(Some(memory))
+    let remembered = remembered(sets, &own, &ended)?;
+    let of_set = |((name, set), stays): ((&String, &SegmentSet), Vec<Option<Stay>>)| (name.clone(), of_set(set, commit.as_of, &stays));
+    Ok(Some(sets.iter().zip(remembered).map(of_set).collect()))
 }
 
-async fn aliases(seen: &Publications, commit: &Commit, customer: &str) -> Result<Vec<String>> {
+/// The ids that have become aliases of a customer, in order.
+///
+/// # Errors
+/// As [`of_predecessor`].
+pub async fn aliases(seen: &Publications, commit: &Commit, customer: &str) -> Result<Vec<String>> {
     let Some(file) = commit.state.get(IDENTITY_ALIASES) else { return Ok(Vec::new()) };
     let rows = seen.find(commit, file, CUSTOMER_ID, customer).await?.rows;
-    Ok(rows.iter().flat_map(|rows| (0..rows.num_rows()).filter_map(|row| text(&rows.slice(row, 1), "alias_id"))).collect())
+    let mut ids: Vec<String> =
+        rows.iter().flat_map(|rows| (0..rows.num_rows()).filter_map(|row| text(&rows.slice(row, 1), "alias_id"))).collect();
+    ids.sort_unstable();
+    Ok(ids)
 }
 
-/// Adds a row of the state.
-fn add(memory: &mut Memory, sets: &IndexMap<String, SegmentSet>, as_of: NaiveDate, row: &RecordBatch) {
-    let (Some(set), Some(segment)) = (text(row, "segment_set"), text(row, "segment")) else { return };
-    let is = |name: &str, formerly: &[Spanned<String>], asked: &str| name == asked || formerly.iter().any(|name| name.value == asked);
-    let Some((name, set)) = sets.iter().find(|(name, declared)| is(name, &declared.formerly, &set)) else { return };
-    let at = set.segments.iter().position(|declared| is(&declared.name.value, &declared.formerly, &segment));
-    let Some((at, declared)) = at.and_then(|at| Some((at, set.segments.get(at)?))) else { return };
-    let known = memory.entry(name.clone()).or_insert_with(|| vec![Remembered::default(); set.segments.len()]);
-    let found = of_row(declared, as_of, day(row, "member_since"), day(row, "left_on"));
-    if found.was_member || !known[at].was_member {
-        known[at] = found;
-    }
+/// What the memory of the segments of a set means today. In a set of which a customer is in one segment, the first counts in which it was.
+fn of_set(set: &SegmentSet, as_of: NaiveDate, stays: &[Option<Stay>]) -> Vec<Remembered> {
+    let held = stays.iter().position(|stay| stay.is_some_and(|stay| stay.since.is_some()));
+    let is_single = set.kind.value != SetKind::Overlapping;
+    let of_segment = |(at, (segment, stay)): (usize, (&Segment, &Option<Stay>))| match stay {
+        Some(stay) if stay.since.is_none() || !is_single || held == Some(at) => of_stay(segment, as_of, stay),
+        _ => Remembered::default(),
+    };
+    set.segments.iter().zip(stays).enumerate().map(of_segment).collect()
 }
 
-/// What a stay since a day, or one that ended on a day, means for a segment today.
-fn of_row(segment: &Segment, as_of: NaiveDate, since: Option<NaiveDate>, left_on: Option<NaiveDate>) -> Remembered {
-    let end = |from: Option<NaiveDate>, days: &Option<Spanned<u32>>| {
-        let end = from?.checked_add_days(Days::new(days.as_ref()?.value.into()))?;
+/// What a stay that lasts, or one that has ended, means for a segment today.
+fn of_stay(segment: &Segment, as_of: NaiveDate, stay: &Stay) -> Remembered {
+    let end = |from: Option<i32>, days: &Option<Spanned<u32>>| {
+        let from = Date32Type::to_naive_date_opt(from?)?;
+        let end = from.checked_add_days(Days::new(days.as_ref()?.value.into()))?;
         (end > as_of).then_some(end)
     };
-    let barred_until = if since.is_some() { None } else { end(left_on, &segment.cooldown_days) };
-    Remembered { was_member: since.is_some(), stays_until: end(since, &segment.minimum_stay_days), barred_until }
+    let barred_until = if stay.since.is_some() { None } else { end(stay.left_on, &segment.cooldown_days) };
+    Remembered { was_member: stay.since.is_some(), stays_until: end(stay.since, &segment.minimum_stay_days), barred_until }
 }
 
 fn text(row: &RecordBatch, column: &str) -> Option<String> {

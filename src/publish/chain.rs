@@ -58,6 +58,17 @@ impl std::fmt::Display for Superseded {
 }
 
 impl Publications {
+    /// What another publication was built on, or a later one of its day with the same state; none where neither is there any more.
+    ///
+    /// # Errors
+    /// As [`Publications::of`].
+    pub async fn base(&self, base: &Base) -> Result<Option<Commit>> {
+        match self.of(base.as_of).await? {
+            Some(now) if Base::of(&now).state == base.state => Ok(Some(now)),
+            _ => Publications::commit_at(&self.destination, base.number).await,
+        }
+    }
+
     /// What every day is built on that is published no later than a day, or at all.
     ///
     /// # Errors

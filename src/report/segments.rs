@@ -115,7 +115,8 @@ impl Lines<'_> {
                 let part =
                     |before: &str, name: &str| other(name).map(|(_, value)| format!(" {before} {}", plain(value))).unwrap_or_default();
                 let what = other("change").map(|(_, value)| plain(value)).unwrap_or_default();
-                format!("{what}{}{}{}", part("from", "from_segment"), part("to", "to_segment"), part("because of", "cause"))
+                let whose = other("customer_id").map(|(_, id)| format!("{} ", plain(id))).unwrap_or_default();
+                format!("{whose}{what}{}{}{}", part("from", "from_segment"), part("to", "to_segment"), part("because of", "cause"))
             })
             .collect();
         let since = self.answer.predecessor.map(|day| format!("since {day}: ")).unwrap_or_default();

@@ -167,6 +167,22 @@ fn what_is_not_there_and_what_has_been_edited_is_told() {
 }
 
 #[test]
+fn a_pipeline_without_customers_has_nobody_to_explain() {
+    let tiny = Tiny::new();
+    let (before, after) = (PIPELINE.split_once("segments:\n").unwrap().0, PIPELINE.split_once("outputs:\n").unwrap().1);
+    let outputs = after.split_once("    customers:").unwrap().0;
+    tiny.write(
+        "pipelines/tiny.yaml",
+        &format!("{before}outputs:\n{outputs}    orders: {{model: staging.orders, sort: [customer_id, ordered_at]}}\n"),
+    );
+    let run = tiny.segmill(&["run", "pipelines/tiny.yaml", "--as-of", "2026-11-01"]);
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let output = tiny.segmill(&["explain", "pipelines/tiny.yaml", "--as-of", "2026-11-01", "--customer", "c001"]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && told.contains("error[nobody-to-explain]"), "{told}");
+}
+
+#[test]
 fn personal_values_are_masked_unless_they_are_asked_for() {
     let tiny = Tiny::new();
     let personal = PROFILE.replace("[customer_id]}", "[customer_id], personal: [orders]}");

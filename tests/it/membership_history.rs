@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 
 use arrow::datatypes::DataType;
 use datafusion::prelude::{ParquetReadOptions, SessionContext};
+use serde_json::Value;
 
 use crate::support::{package, rows};
 use crate::tiny::Tiny;
@@ -94,8 +95,8 @@ fn published_query() -> String {
     query
 }
 
-#[test]
-fn a_merge_makes_nobody_enter_or_leave_a_segment() {
+/// The project, of which nothing is published.
+fn people() -> Tiny {
     let project = Tiny { folder: tempfile::tempdir().unwrap() };
     let staging = |source: &str| format!("-- As it comes.\nselect * from sources.{source}\n");
     for (path, text) in [
@@ -111,6 +112,12 @@ fn a_merge_makes_nobody_enter_or_leave_a_segment() {
     ] {
         project.write(path, text);
     }
+    project
+}
+
+#[test]
+fn a_merge_makes_nobody_enter_or_leave_a_segment() {
+    let project = people();
     let output = project.segmill(&["run", "pipelines/people.yaml", "--from", "2026-10-03", "--to", "2026-10-04"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 
@@ -149,6 +156,43 @@ fn a_merge_makes_nobody_enter_or_leave_a_segment() {
     let since = read(&project, "select customer_id, cast(member_since as varchar) from segment_membership where as_of = date '2026-10-04'");
     let is_since = |customer: &str, day: &str| since.contains(&vec![customer.to_owned(), day.to_owned()]);
     assert!(is_since("twice", "2026-10-03") && is_since("few", "2026-10-04") && is_since("visited", "2026-10-03"), "{since:?}");
+}
+
+/// Under other rules, those who were buyers before stay ones, but for who was in another segment under the id that is left: explanations
+/// remember of both ids what the run remembers, and tell what has changed for both.
+#[test]
+fn who_has_become_one_is_explained_with_the_memory_of_both() {
+    let project = people();
+    for (day, rule) in [("2026-10-03", "orders > 1"), ("2026-10-04", "orders > 50")] {
+        let rules = PIPELINE.replace("when: orders > 1,", &format!("when: {rule}, minimum_stay_days: 30,"));
+        project.write("pipelines/people.yaml", &rules);
+        let output = project.segmill(&["run", "pipelines/people.yaml", "--as-of", day]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let members = read(&project, "select customer_id, segment, held_by from segment_membership where as_of = date '2026-10-04'");
+    let held = |customer: &str| members.iter().find(|row| row[0] == customer).map(|row| [row[1].as_str(), row[2].as_str()]);
+    assert_eq!(["twice", "few", "visited"].map(held), [["buyers", "minimum_stay"], ["others", "rule"], ["others", "rule"]].map(Some));
+    for row in &members {
+        let asked = ["explain", "pipelines/people.yaml", "--customer", &row[0], "--as-of", "2026-10-04"];
+        let json = project.segmill(&[&asked[..], &["--format", "json"]].concat());
+        let told: Value = serde_json::from_slice(&json.stdout).unwrap();
+        assert_eq!((&told["warnings"], &told["predecessor_as_of"]), (&Value::Array(Vec::new()), &"2026-10-03".into()), "{told:#}");
+        let segments = told["segment_sets"][0]["segments"].as_array().unwrap();
+        let of_members = segments.iter().filter(|segment| segment["standing"] == "member");
+        let found: Vec<_> = of_members.map(|segment| [&segment["segment"], &segment["held_by"]]).collect();
+        assert_eq!(found, [[&Value::from(row[1].as_str()), &Value::from(row[2].as_str())]], "{row:?}");
+    }
+    let human = project.segmill(&["explain", "pipelines/people.yaml", "--customer", "twice", "--as-of", "2026-10-04"]);
+    let human = String::from_utf8(human.stdout).unwrap();
+    let news = "value (exclusive; since 2026-10-03: once moved from others to buyers because of identity)";
+    assert!(human.contains(news), "{human}");
+    // The memory on which the day was built is read although the day before has been published anew.
+    let rules = project.read("pipelines/people.yaml");
+    project.write("pipelines/people.yaml", &rules.replace("orders > 50", "orders > 0"));
+    assert!(project.segmill(&["run", "pipelines/people.yaml", "--as-of", "2026-10-03"]).status.success());
+    project.write("pipelines/people.yaml", &rules);
+    let again = project.segmill(&["explain", "pipelines/people.yaml", "--customer", "twice", "--as-of", "2026-10-04"]);
+    assert_eq!(String::from_utf8(again.stdout).unwrap(), human);
 }
 
 fn told(changes: &[[&str; 3]]) -> BTreeSet<Vec<String>> {

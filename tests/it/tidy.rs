@@ -61,6 +61,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("profile-without-keys", "needs the files of a profile: `storage/profile.rs` holds it"),
     ("no-days", "is told by `run --from`: `publishing` holds it"),
     ("too-many-days", "is told by `run --from`"),
+    ("nobody-to-explain", "is told by `explain`: `explain_segments` holds it"),
     ("one-table", "is told by `outputs`: `publishing` holds it"),
     ("no-such-output", "is told by `outputs`: `publishing` holds it"),
     ("ambiguous-table", "is told by `show`: `looks` holds it"),

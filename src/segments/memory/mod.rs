@@ -4,11 +4,13 @@
 mod before;
 mod changes;
 mod names;
+mod one;
 mod people;
 mod stay;
 
 pub use before::{Before, Ended, Reader, Remains, state_batch};
 pub use changes::{Changes, changes_schema};
 pub use names::{NamedSet, Names};
+pub use one::remembered;
 pub use people::{Assignment, People, Settled, Time, tell_gone};
 pub use stay::{Stay, days, numbered_schema, state_schema, told};

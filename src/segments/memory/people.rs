@@ -8,6 +8,7 @@ use arrow::array::{Array, RecordBatch, StringArray};
 use super::before::{Before, Columns, Ended};
 use super::changes::{Change, Changes};
 use super::names::Names;
+use super::one::as_one;
 use super::stay::{Numbered, Stay};
 use crate::error::Result;
 
@@ -110,8 +111,8 @@ impl<'a> People<'a> {
         match self.ended(id) {
             [] => self.stays.append(&mut own),
             ended => {
-                let all = self.as_one(&own, ended);
-                self.stays.extend(all);
+                let Time { names, single, .. } = self.time;
+                self.stays.extend(as_one(names, single, &own, ended));
                 self.merged.insert(row, own);
             }
         }
@@ -136,42 +137,6 @@ impl<'a> People<'a> {
             }
         }
         Ok(end)
-    }
-
-    /// What is remembered of a customer and of those who have become one with it: their stays are continued where it was in no segment.
-    fn as_one(&self, own: &[Stay], ended: &[Ended]) -> Vec<Stay> {
-        let Time { names, single, .. } = self.time;
-        let is_single = |stay: &Stay| names.named(stay.segment).set_at.filter(|set| single[*set]);
-        let mut theirs: Vec<Stay> = Vec::new();
-        for stay in ended.iter().flat_map(|ended| &ended.stays) {
-            match theirs.iter_mut().find(|known| known.segment == stay.segment) {
-                Some(known) => *known = known.and(*stay),
-                None => theirs.push(*stay),
-            }
-        }
-        let current_of = |stays: &[Stay], set: usize| {
-            let current = stays.iter().filter(|stay| stay.since.is_some() && names.is_of(stay.segment, set));
-            current.min_by_key(|stay| (stay.since, names.named(stay.segment))).map(|stay| stay.segment)
-        };
-        let mut all = own.to_vec();
-        for mut stay in theirs.clone() {
-            // Of several segments of a set of which a customer can be in one, one is continued, and the stays in the others end today.
-            if let Some(set) = is_single(&stay)
-                && stay.since.is_some()
-                && current_of(own, set).or_else(|| current_of(&theirs, set)) != Some(stay.segment)
-            {
-                stay = Stay { since: None, left_on: None, ..stay };
-            }
-            match all.iter_mut().find(|known| known.segment == stay.segment) {
-                None => all.push(stay),
-                Some(known) if known.since.is_some() => {}
-                Some(known) => {
-                    let since = stay.since.max(known.left_on.filter(|_| stay.since.is_some()));
-                    *known = Stay { since, left_on: known.left_on.max(stay.left_on), entered: known.entered + stay.entered, ..stay };
-                }
-            }
-        }
-        all
     }
 
     /// What is remembered of the customer of a row.
