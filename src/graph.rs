@@ -50,6 +50,8 @@ pub struct NativeTable {
     pub schema: fn() -> SchemaRef,
     /// Its columns of identifiers, each with the column that names the identifiers' type.
     pub identifiers: &'static [(&'static str, &'static str)],
+    /// Its columns that have values of what the step reads, each with the table and the column of those.
+    pub taken: &'static [(&'static str, &'static str, &'static str)],
 }
 
 /// What a native step reads.

@@ -24,13 +24,19 @@ pub static SIGNATURE: Signature = Signature {
     layer: Some("identity"),
     reads: &[NativeInput { table: EDGES, streamed: true, sorted_by: None }],
     makes: &[
-        NativeTable { name: "resolved.customers", schema: identity::customers_schema, identifiers: &[("identifier", "identifier_type")] },
+        NativeTable {
+            name: "resolved.customers",
+            schema: identity::customers_schema,
+            identifiers: &[("identifier", "identifier_type")],
+            taken: &[],
+        },
         NativeTable {
             name: "resolved.conflicts",
             schema: identity::conflicts_schema,
             identifiers: &[("identifier", "identifier_type"), ("other", "other_type")],
+            taken: &[],
         },
-        NativeTable { name: "resolved.aliases", schema: identity::aliases_schema, identifiers: &[] },
+        NativeTable { name: "resolved.aliases", schema: identity::aliases_schema, identifiers: &[], taken: &[] },
     ],
 };
 

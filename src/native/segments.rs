@@ -25,8 +25,18 @@ pub static SIGNATURE: Signature = Signature {
     layer: None,
     reads: &[NativeInput { table: PROFILE, streamed: false, sorted_by: Some(CUSTOMER_ID) }],
     makes: &[
-        NativeTable { name: MEMBERSHIP, schema: segments::membership_schema, identifiers: &[] },
-        NativeTable { name: CHANGES, schema: memory::changes_schema, identifiers: &[] },
+        NativeTable {
+            name: MEMBERSHIP,
+            schema: segments::membership_schema,
+            identifiers: &[],
+            taken: &[(CUSTOMER_ID, PROFILE, CUSTOMER_ID)],
+        },
+        NativeTable {
+            name: CHANGES,
+            schema: memory::changes_schema,
+            identifiers: &[],
+            taken: &[(CUSTOMER_ID, PROFILE, CUSTOMER_ID), ("merged_into", PROFILE, CUSTOMER_ID)],
+        },
     ],
 };
 

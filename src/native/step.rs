@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{AsArray, BooleanArray, RecordBatch};
+use arrow::compute::{cast, filter_record_batch};
+use arrow::datatypes::DataType;
 use chrono::NaiveDate;
 use datafusion::error::DataFusionError;
 use futures::StreamExt;
@@ -14,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::graph::Signature;
 use crate::identity::Counts;
 use crate::publish::StateTable;
-use crate::segments::{Avoided, SegmentSize};
+use crate::segments::{Avoided, CUSTOMER_ID, SegmentSize};
 
 /// A native step.
 #[async_trait::async_trait]
@@ -105,6 +108,16 @@ impl Predecessor {
         self
     }
 
+    /// Leaves the rows of a state table, in both readings, whose customers are meant.
+    pub fn keep(&mut self, name: &'static str, is_meant: &Arc<dyn Fn(&str) -> bool + Send + Sync>) {
+        for tables in [&mut self.tables, &mut self.again] {
+            if let Some(rows) = tables.remove(name) {
+                let is_meant = Arc::clone(is_meant);
+                tables.insert(name, rows.map(move |rows| rows.and_then(|rows| of_customers(&rows, is_meant.as_ref()))).boxed());
+            }
+        }
+    }
+
     /// Whether the publication has a state table of a name that was not taken.
     pub fn has(&self, name: &str) -> bool {
         self.tables.contains_key(name)
@@ -125,6 +138,16 @@ impl fmt::Debug for Predecessor {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Predecessor").field("as_of", &self.as_of).field("tables", &self.tables.keys()).finish_non_exhaustive()
     }
+}
+
+/// The rows of the customers that are meant.
+fn of_customers(rows: &RecordBatch, is_meant: &(dyn Fn(&str) -> bool + Send + Sync)) -> Result<RecordBatch> {
+    let ids = rows.column_by_name(CUSTOMER_ID).ok_or_else(|| Error::defect("a state table has no customers"))?;
+    let kept = cast(ids, &DataType::Utf8).and_then(|ids| {
+        let chosen: BooleanArray = ids.as_string::<i32>().iter().map(|id| Some(id.is_some_and(is_meant))).collect();
+        filter_record_batch(rows, &chosen)
+    });
+    kept.map_err(|error| Error::defect(format!("a state table was not read: {error}")))
 }
 
 /// An error of a step as the engine carries it.

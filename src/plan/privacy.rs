@@ -47,7 +47,11 @@ impl PersonalColumns {
     pub(super) fn add_native(&mut self, signature: &Signature) {
         for table in signature.makes {
             let by_type = |(column, of_type): &(&str, &str)| ((*column).to_owned(), ColumnPrivacy::ByTypeIn((*of_type).to_owned()));
-            self.tables.insert(table.name.to_owned(), table.identifiers.iter().map(by_type).collect());
+            let identifiers = table.identifiers.iter().map(by_type);
+            let taken = table.taken.iter().filter(|(_, read, of)| self.column(&TableReference::parse_str(read), of) != ColumnPrivacy::Open);
+            let taken = taken.map(|(column, ..)| ((*column).to_owned(), ColumnPrivacy::Personal));
+            let columns = identifiers.chain(taken).collect();
+            self.tables.insert(table.name.to_owned(), columns);
         }
     }
 

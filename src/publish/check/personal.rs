@@ -11,6 +11,8 @@ use datafusion::logical_expr::LogicalPlan;
 
 use crate::config::Pipeline;
 use crate::engine::{self, ColumnPrivacy, Privacy};
+use crate::graph::CHANGES;
+use crate::segments::CUSTOMER_ID;
 
 /// The personal columns of the outputs.
 #[derive(Debug, Default)]
@@ -23,10 +25,17 @@ impl Personal {
     /// As the pipeline file says.
     pub fn of(pipeline: &Pipeline) -> Self {
         let columns = pipeline.sources.values().flat_map(|source| &source.columns);
-        let by_source = columns.filter(|(_, column)| column.personal).map(|(name, _)| name.clone()).collect();
-        let tables = pipeline.outputs.tables.iter();
-        let by_output = tables.map(|(name, table)| (name.clone(), table.personal.iter().map(|column| column.value.clone()).collect()));
-        Personal { by_source, by_output: by_output.collect() }
+        let by_source: BTreeSet<String> = columns.filter(|(_, column)| column.personal).map(|(name, _)| name.clone()).collect();
+        let by_output = pipeline.outputs.tables.iter().map(|(name, table)| {
+            let mut columns: BTreeSet<String> = table.personal.iter().map(|column| column.value.clone()).collect();
+            // The customer that somebody has become one with.
+            if table.model.value == CHANGES && [&columns, &by_source].iter().any(|personal| personal.contains(CUSTOMER_ID)) {
+                columns.insert("merged_into".to_owned());
+            }
+            (name.clone(), columns)
+        });
+        let by_output = by_output.collect();
+        Personal { by_source, by_output }
     }
 
     /// Whether a column of an output is personal.
