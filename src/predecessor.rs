@@ -117,7 +117,6 @@ impl Carried {
 /// The rows of a state table, which is opened when the first of them is asked for.
 fn later(seen: &Publications, commit: &Commit, name: &'static str) -> Rows {
     let (seen, commit) = (seen.clone(), commit.clone());
-    let opened =
-        async move { Ok::<_, Error>(seen.state(&commit, name).await?.unwrap_or_else(|| futures::stream::empty().boxed())) };
+    let opened = async move { Ok::<_, Error>(seen.state(&commit, name).await?.unwrap_or_else(|| futures::stream::empty().boxed())) };
     futures::stream::once(opened).try_flatten().boxed()
 }

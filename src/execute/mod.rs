@@ -16,7 +16,7 @@ use datafusion::error::DataFusionError;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::graph::SOURCES;
-use crate::native::{Findings, Found, MakeState};
+use crate::native::{Findings, Found, IDENTITY_SIGNATURE, MakeState};
 use crate::plan::{Node, Plan, Work};
 
 /// Takes what an execution tells and finds. Every method does nothing unless it is implemented.
@@ -156,8 +156,11 @@ impl Execution<'_> {
             Work::Native(native) => {
                 sink.begin(&node.name);
                 let found = native.run(self.engine, &mut inputs.context).await?;
-                if let Some(sample) = &inputs.sample {
+                if let Some(sample) = inputs.sample {
                     sample.keep(self.engine, native.signature()).await?;
+                    if native.signature().name == IDENTITY_SIGNATURE.name {
+                        sample.keep_memory(&mut inputs.context);
+                    }
                 }
                 sink.end(found.rows);
                 Ok(Some(found))
