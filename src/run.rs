@@ -79,7 +79,7 @@ async fn check_and_publish(request: &Request, computed: Computed, progress: &Pro
         project_digest: plan.digest.clone(),
         parameters: plan.values.shown.clone(),
         fingerprint,
-        tables,
+        tables: plan.with_personal_columns(tables),
         state: BTreeMap::new(),
         identity_hash_id: hash_id,
         sources: judged,
