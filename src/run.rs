@@ -90,7 +90,7 @@ async fn check_and_publish(request: &Request, computed: Computed, progress: &Pro
         project_digest: plan.digest.clone(),
         parameters: plan.values.shown.clone(),
         fingerprint,
-        tables,
+        tables: plan.with_personal_columns(tables),
         state: BTreeMap::new(),
         predecessor: base,
         given_parameters: request.parameters.clone(),

@@ -110,6 +110,7 @@ impl Staging {
         let table = Table {
             rows,
             columns: written.columns,
+            personal_columns: None,
             files: vec![DataFile { path, bytes: written.bytes, rows, sha256: written.sha256 }],
             folder_path: folder_path(&name, self.as_of),
             urls_path: urls_path(&self.run_id, &name),

@@ -130,11 +130,17 @@ impl Prepared {
             return ColumnPrivacy::Open;
         }
         let model = self.plan.project.pipeline.outputs.tables.get(&published.output).map(|output| output.model.value.as_str());
-        match model.filter(|model| self.plan.makes(model)) {
-            _ if self.plan.personal.is_marked(column) => ColumnPrivacy::Personal,
-            Some(model) => self.plan.personal.column(&TableReference::parse_str(model), column),
-            // It is not known what it was made of.
-            None => ColumnPrivacy::Personal,
+        let of_model = model.filter(|model| self.plan.makes(model)).map(|model| {
+            let of_model = self.plan.personal.column(&TableReference::parse_str(model), column);
+            if self.plan.personal.is_marked(column) { ColumnPrivacy::Personal } else { of_model }
+        });
+        // The model may have been another when a day was published.
+        let was_personal = published.personal_columns.as_ref().map(|personal| personal.contains(column));
+        match (of_model, was_personal) {
+            (Some(by_type @ ColumnPrivacy::ByTypeIn(_)), Some(_)) => by_type,
+            (Some(ColumnPrivacy::Open) | None, Some(false)) => ColumnPrivacy::Open,
+            // Otherwise it is not known what it was made of.
+            _ => ColumnPrivacy::Personal,
         }
     }
 }

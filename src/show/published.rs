@@ -1,5 +1,6 @@
 //! The tables of publications as SQL reads them: every day's rows, with the day beside them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -40,6 +41,8 @@ pub struct PublishedTable {
     pub schema: SchemaRef,
     /// The name of the column of the day.
     pub day_column: &'static str,
+    /// The columns that are personal on some day; none where that is not known of every day.
+    pub personal_columns: Option<BTreeSet<String>>,
     /// The files of every day, in order.
     days: Vec<(NaiveDate, Vec<String>)>,
 }
@@ -148,7 +151,9 @@ pub async fn find(known: &Publications, destination: &Location, outputs: &[&str]
         let day = Arc::new(Field::new(day_column, DataType::Date32, false));
         let nullable = published.fields().iter().map(|field| Arc::new(field.as_ref().clone().with_nullable(true)));
         let schema = Arc::new(Schema::new(std::iter::once(day).chain(nullable).collect::<Vec<_>>()));
-        found.push(PublishedTable { output: (*output).to_owned(), schema, day_column, days });
+        let of_days = commits.iter().filter_map(|commit| commit.tables.get(*output)).map(|table| table.personal_columns.clone());
+        let personal_columns = of_days.collect::<Option<Vec<_>>>().map(|of_days| of_days.into_iter().flatten().collect());
+        found.push(PublishedTable { output: (*output).to_owned(), schema, day_column, personal_columns, days });
     }
     Ok(found)
 }
