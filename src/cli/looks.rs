@@ -18,6 +18,7 @@ Tables:
   sources.contacts, reference.…     sources after their contracts, and tables of the pipeline file
   resolved.customers, …             what the identity step makes
   segment_membership, segments      who is in which segment, and what the pipeline file says of them
+  segment_changes                   who has entered, left or moved since the publication before
   published.customers, …            outputs as they were published, with their day in the column `as_of`";
 
 /// What the commands that look at rows have in common.

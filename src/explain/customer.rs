@@ -122,7 +122,7 @@ impl<'a> Explainer<'a> {
         };
         let published = Published { seen: &self.seen, commit: &self.commit, project };
         let Some((table, row)) = published.profile(&mut answer).await? else { return Ok(answer) };
-        answer.personal = personal(&self.plan, table, &row.schema());
+        answer.personal = self.personal(table, &row.schema());
         answer.memberships = published.memberships(&answer.customer_id).await?;
         let aliases = memory::aliases(&self.seen, &self.commit, &answer.customer_id).await?;
         answer.changes = published.changes(&answer.customer_id, &aliases).await?;
@@ -164,6 +164,18 @@ impl<'a> Explainer<'a> {
             }
         }
         Ok(None)
+    }
+
+    /// The columns of the published profile whose values are personal: by their names, by what models make them of, and by what they were
+    /// made of when they were published.
+    fn personal(&self, table: &str, schema: &SchemaRef) -> BTreeSet<String> {
+        let (named, profile) = (Personal::of(&self.plan.project.pipeline), TableReference::bare(PROFILE));
+        let published = self.commit.tables.get(table).and_then(|table| table.personal_columns.as_ref());
+        let is_personal = |column: &&String| {
+            let was_personal = published.is_some_and(|personal| personal.contains(column.as_str()));
+            was_personal || named.is(table, column) || self.plan.personal.column(&profile, column) != ColumnPrivacy::Open
+        };
+        schema.fields().iter().map(|field| field.name()).filter(is_personal).cloned().collect()
     }
 
     /// What the predecessor remembers. If that cannot be read, the rules are explained without it.
@@ -354,13 +366,6 @@ fn membership(row: &RecordBatch) -> Membership {
 fn text(rows: &RecordBatch, column: &str) -> Option<String> {
     let texts = cast(rows.column_by_name(column)?, &DataType::Utf8).ok()?;
     texts.as_string::<i32>().iter().next().flatten().map(str::to_owned)
-}
-
-/// The columns of the published profile whose values are personal: by their names, and by what the models make them of.
-fn personal(plan: &Plan, table: &str, schema: &SchemaRef) -> BTreeSet<String> {
-    let (named, profile) = (Personal::of(&plan.project.pipeline), TableReference::bare(PROFILE));
-    let is_personal = |column: &&String| named.is(table, column) || plan.personal.column(&profile, column) != ColumnPrivacy::Open;
-    schema.fields().iter().map(|field| field.name()).filter(is_personal).cloned().collect()
 }
 
 /// A published row with the columns and types that rules are compiled for.
