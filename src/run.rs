@@ -59,7 +59,7 @@ async fn attempt(request: &Request, stores: &Stores, progress: &Progress, record
     // Extracts become rows, rows become customers, customers get their segments; outputs are written, and nobody sees them yet.
     let computed = prepared.compute(request, progress, recorder).await?;
     // What was written is read back and checked, and published by one commit.
-    let outcome = check_and_publish(request, computed, progress, recorder).await?;
+    let outcome = Box::pin(check_and_publish(request, computed, progress, recorder)).await?;
     Ok(Done::Published(Box::new(outcome)))
 }
 

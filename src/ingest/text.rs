@@ -162,7 +162,7 @@ impl Blocks {
     pub fn of_source(file: &File, format: SourceFormat, contract: &Contract) -> Self {
         let lines_to_skip = if format == SourceFormat::Csv { contract.csv.skip_lines } else { 0 };
         let (declared, envelope) = (contract.encoding, Envelope::of(contract));
-        Blocks { format, declared, envelope, lines_to_skip, ..Blocks::open(file, Division::of(format, contract)) }
+        Blocks { format, envelope, declared, lines_to_skip, ..Blocks::open(file, Division::of(format, contract)) }
     }
 
     /// Counts what unpacking takes as a part of what is held.
