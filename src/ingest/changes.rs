@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::DataType;
 
 use super::column::{ContractColumn, shown};
+use super::values::keyed_text;
 use crate::config::{ColumnType, Source, SourceKind, Spanned, span_of};
 use crate::diagnostic::{Diagnostic, SourceFile};
 
@@ -94,12 +94,10 @@ impl Changes {
     /// What each row does, where that is known.
     pub fn operations(&self, typed: &ArrayRef) -> Vec<Option<Operation>> {
         let of = |word: &str| self.words.get(word).or_else(|| self.words.get(&word.trim().to_lowercase())).copied();
-        if let Some(keyed) = typed.as_any_dictionary_opt().filter(|keyed| keyed.values().data_type() == &DataType::Utf8) {
+        if let Some(keyed) = keyed_text(typed) {
             let of_values = self.operations(keyed.values());
-            let keys = keyed.normalized_keys();
-            return (0..typed.len())
-                .map(|row| if typed.is_null(row) { None } else { of_values.get(keys[row]).copied().flatten() })
-                .collect();
+            let of_key = |key: Option<i32>| of_values.get(usize::try_from(key?).ok()?).copied().flatten();
+            return keyed.keys().iter().map(of_key).collect();
         }
         if let Some(texts) = typed.as_string_opt::<i32>() {
             return texts.iter().map(|text| text.and_then(of)).collect();
@@ -133,7 +131,11 @@ impl Changes {
 
     /// Whether it does not matter what is wrong with a column of a row, because the row deletes.
     pub fn spares(&self, operation: Option<Operation>, column: usize) -> bool {
-        operation == Some(Operation::Delete) && !self.of_delete.contains(&column)
+        match operation {
+            Some(Operation::Before) => true,
+            Some(Operation::Delete) => !self.of_delete.contains(&column),
+            _ => false,
+        }
     }
 }
 

@@ -112,6 +112,11 @@ impl Contract {
         self.schema.fields().len()
     }
 
+    /// The columns that files have: those that are not in their paths.
+    pub fn in_files(&self) -> impl Iterator<Item = &ContractColumn> {
+        self.columns.iter().filter(|column| column.is_in_files())
+    }
+
     /// For every column its place in CSV files without a header: the one that it says, or else its turn among the columns of the files.
     pub fn places(&self) -> Vec<Option<usize>> {
         let mut turns = 0..;
@@ -136,7 +141,7 @@ impl Contract {
             return Ok(());
         }
         // A column of the name of one that is in the path is known, and not read.
-        let in_path = self.in_path.columns().map(|(at, _)| self.columns[at].name.as_str());
+        let in_path = self.in_path.columns().flat_map(|(at, part)| [self.columns[at].name.as_str(), part]);
         let roots = self.columns.iter().flat_map(|column| &column.ways).filter_map(Way::root);
         let roots = roots.chain(self.each.iter().filter_map(|each| each.path.root()));
         let known: HashSet<&str> =

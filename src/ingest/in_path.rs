@@ -255,8 +255,17 @@ fn contradiction(file: &Arc<SourceFile>, name: &str, column: &crate::config::Col
         let problem = problem(format!("the column `{name}` is `personal`, and the paths of files are shown in messages and records"));
         return Some(problem.hint("have the value written into the file, or into no name of a file or folder"));
     }
-    if !column.from.is_empty() {
-        return Some(problem(format!("the column `{name}` has both `path` and `from`")).hint("leave one of them out"));
+    let others = [
+        ("from", !column.from.is_empty()),
+        ("parts", column.parts.is_some()),
+        ("position", column.position.is_some()),
+        ("json", column.json.is_some()),
+    ];
+    if let Some((other, _)) = others.into_iter().find(|(_, is_there)| *is_there) {
+        return Some(problem(format!("the column `{name}` has both `path` and `{other}`")).hint("leave one of them out"));
+    }
+    if column.column_type.is_list {
+        return Some(problem(format!("the column `{name}` is a list, and a path has single values")).hint("take the type of one value"));
     }
     column.optional.then(|| problem(format!("the column `{name}` is `optional`, and every path must say it")).hint("leave `optional` out"))
 }

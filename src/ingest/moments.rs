@@ -8,7 +8,7 @@ use arrow::array::ArrayRef;
 use super::column::{ContractColumn, Defaults};
 use super::values::{Moment, Part};
 use super::ways::{self, Each};
-use crate::config::{Column, ColumnType, Source, Spanned, Text, Values, key_span, span_of};
+use crate::config::{Column, ColumnType, MemberPath, Source, Spanned, Text, Values, key_span, span_of};
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::error::Result;
 
@@ -135,10 +135,21 @@ fn contradiction(file: &Arc<SourceFile>, name: &str, column: &Column, parts: &Sp
         (format!("`{name}` has `from` and `parts`"), "leave one of them out")
     } else if parts.value.time.is_empty() && parts.value.zone.is_empty() {
         (format!("`{name}` has a date for its only part"), "name its `time` or its `zone`, too, or read it with `from`")
+    } else if let Some(part) = [&parts.value.date, &parts.value.time, &parts.value.zone].into_iter().find(|part| is_choice_of_paths(part)) {
+        let first = part.first().map_or("", Text::shown);
+        (
+            format!("a part of `{name}` has several paths, of which `{first}` is the first"),
+            "name one path; several names are for plain columns",
+        )
     } else if !column.values.is_empty() {
         (format!("`{name}` has parts, and words that stand for the whole"), "leave `values` out")
     } else {
         return None;
     };
     Some(Diagnostic::error("parts-of-column", what).at(key_span(file, "parts", parts)).hint(hint))
+}
+
+/// Whether several names are given of which one is a path.
+fn is_choice_of_paths(names: &[Text]) -> bool {
+    names.len() > 1 && names.iter().any(|name| name.value.parse::<MemberPath>().is_ok_and(|path| path.is_deep()))
 }

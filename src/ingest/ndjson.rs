@@ -16,7 +16,7 @@ pub use self::masked::masked;
 use super::contract::Contract;
 use super::decoded::Decoded;
 use super::nested::json::Found;
-use super::nested::{INVALID, NESTED, NOT_NESTED};
+use super::nested::{INVALID, NESTED, NOT_NESTED, REPEATED};
 use super::nested_column::JsonValues;
 use super::text::{Block, MAX_RECORD_BYTES, Record, TOO_LONG};
 use super::ways::{Roots, Way};
@@ -27,8 +27,8 @@ use crate::config::UnknownColumns;
 pub struct Lines {
     /// The names of all columns, and of members in which paths begin.
     names: Vec<String>,
-    /// The paths that begin in these.
-    roots: Vec<(usize, super::nested::json::Paths)>,
+    /// The paths that begin in these, and whether the contract reads what has the name, too.
+    roots: Vec<(usize, bool, super::nested::json::Paths)>,
     /// How many values a record has: those of the names, and behind them those of the paths.
     values: usize,
     columns: Vec<JsonColumn>,
@@ -56,8 +56,8 @@ impl Lines {
             name(root);
         });
         // A member of the name of a column that is in the path is known, and not read.
-        contract.in_path.columns().for_each(|(at, _)| {
-            name(&contract.columns[at].name);
+        contract.in_path.columns().flat_map(|(at, part)| [contract.columns[at].name.as_str(), part]).for_each(|known| {
+            name(known);
         });
         let mut values = names.len();
         let mut next = || {
@@ -91,7 +91,11 @@ impl Lines {
             of_element.list = next();
             roots.add(&each.path, of_element.list);
         }
-        let place = |(root, paths): (String, _)| names.iter().position(|name| *name == root).map(|at| (at, paths));
+        let is_read = |root: &String| {
+            let mut of_files = contract.columns.iter().flat_map(|column| column.names.iter().zip(&column.ways));
+            of_files.any(|(name, way)| name == root && !way.is_of_element())
+        };
+        let place = |(root, paths): (String, _)| names.iter().position(|name| *name == root).map(|at| (at, is_read(&root), paths));
         let roots = roots.0.into_iter().filter_map(place).collect();
         let refuse_unknown = contract.unknown_columns == UnknownColumns::Refuse;
         Lines { names, roots, values, columns, refuse_unknown, each: contract.each.is_some().then_some(of_element) }
@@ -151,7 +155,8 @@ impl Lines {
             json.over_space();
             let value = json.value().ok_or(INVALID)?;
             if place < self.names.len() {
-                values[place] = value;
+                // Readers differ in which of two equal names counts, so two values are a doubt.
+                values[place] = if values[place] == Found::Null || values[place] == value { value } else { Found::Bad(REPEATED) };
             } else {
                 unknown = true;
             }
@@ -169,12 +174,13 @@ impl Lines {
             () if unknown && self.refuse_unknown => return Err(UNKNOWN),
             () => {}
         }
-        for (root, paths) in &self.roots {
+        for (root, is_read, paths) in &self.roots {
             match &values[*root] {
                 Found::Null => {}
                 Found::Nested(text) => paths.find(text, values),
                 // A single value may be a column of its own, beside one whose name has a full stop.
-                single => paths.here(&single.clone(), values),
+                single if *is_read => paths.here(&single.clone(), values),
+                single => paths.only_here(&single.clone(), values),
             }
         }
         Ok(())
@@ -412,9 +418,9 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_equal_keys_counts_and_the_first_name_with_a_value() {
-        let text = "{\"a\": 1, \"a\": \"\\u0041\"}\n{\"old \\\"b\\\"\": 2.50, \"b\": null, \"other\": [{\"a\": 3}]}\n";
-        let rows = vec![[Some("A".to_owned()), None], [None, Some("2.50".to_owned())]];
+    fn two_values_of_one_key_are_a_doubt_and_the_first_name_with_a_value_counts() {
+        let text = "{\"a\": 1, \"a\": \"\\u0041\"}\n{\"a\": \"\\u0041\", \"a\": \"A\"}\n{\"old \\\"b\\\"\": 2.50, \"b\": null, \"other\": [{\"a\": 3}]}\n";
+        let rows = vec![[Some(UNREAD.to_owned()), None], [Some("A".to_owned()), None], [None, Some("2.50".to_owned())]];
         assert_eq!(decode(text), (rows, vec![]));
     }
 }

@@ -155,6 +155,7 @@ impl<'a> Reading<'a> {
                 let settled = match settling.pop_front() {
                     Some(Settling::Block(settled)) => settled.await.map_err(|_| Error::defect("a block was not looked at"))??,
                     Some(Settling::Bad { line, bytes, reason }) => {
+                        text.iter().for_each(|text| text.forget_row_above());
                         self.withhold(file, line, bytes, reason)?;
                         continue;
                     }
@@ -235,6 +236,7 @@ impl<'a> Reading<'a> {
                 Err(Error::Refused(message.hint("name what lies in it by a path, such as `from: device.category` or `from: items[0].sku`")))
             }
             None if is_recognised || !blocks.has_text() => Ok(()),
+            None if text.is_none() && blocks.is_document() => Ok(()),
             None if format == SourceFormat::Csv => Err(no_header(file, "blank")),
             None => {
                 let (part, read_as) = if blocks.is_document() { ("record", "JSON") } else { ("line", "NDJSON") };

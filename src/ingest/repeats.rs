@@ -30,6 +30,10 @@ impl Repeats {
                 let names = source.columns.keys().map(String::as_str);
                 problems.push(Diagnostic::error("unknown-column", what).at(span_of(file, name)).did_you_mean(&name.value, names));
             }
+            if source.columns.get(&name.value).is_some_and(|column| column.path.is_some()) {
+                let what = format!("`{}` stands in the paths of files, and is the same for all rows of one", name.shown());
+                problems.push(Diagnostic::error("blank-repeats", what).at(span_of(file, name)).hint("leave it out"));
+            }
             found
         };
         let named: Vec<usize> = columns.iter().filter_map(&mut position).collect();
@@ -100,17 +104,26 @@ impl Filled {
 }
 
 impl RowAbove {
-    /// Puts values where cells of a block are blank. `columns` has the texts of every column of the contract that the file has.
+    /// Forgets the row above, because a record after it cannot be read: it may begin another group.
+    pub fn forget(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Cells::default();
+    }
+
+    /// Puts values where cells of a block are blank. `columns` has the texts of every column of the contract that the file has, and before
+    /// the rows `breaks`, which are in order, stand records that cannot be read.
     ///
     /// # Errors
     /// [`Error::Defect`] when a block has more rows than a block can have.
-    pub fn fill(&self, repeats: &Repeats, columns: &mut [Option<ArrayRef>], rows: usize) -> Result<()> {
+    pub fn fill(&self, repeats: &Repeats, columns: &mut [Option<ArrayRef>], rows: usize, breaks: &[usize]) -> Result<()> {
         let mut above = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let texts = |at: &usize| columns[*at].as_ref().and_then(|column| column.as_string_opt::<i32>().cloned());
         let within: Vec<Option<StringArray>> = repeats.within.iter().map(texts).collect();
         let repeated: Vec<Option<StringArray>> = repeats.columns.iter().map(texts).collect();
         let mut filled: Vec<Filled> = repeated.iter().map(|_| Filled::default()).collect();
         for row in 0..rows {
+            if breaks.binary_search(&row).is_ok() {
+                *above = Cells::default();
+            }
             let cell = |texts: &Option<StringArray>| {
                 let texts = texts.as_ref().filter(|texts| texts.is_valid(row))?;
                 Some(texts.value(row)).filter(|text| !text.trim().is_empty()).map(Arc::from)
@@ -130,6 +143,9 @@ impl RowAbove {
                 column.push(cell.as_ref())?;
             }
             *above = next;
+        }
+        if breaks.last().is_some_and(|last| *last >= rows) {
+            *above = Cells::default();
         }
         for ((at, _), filled) in repeats.columns.iter().zip(&repeated).zip(filled).filter(|((_, texts), _)| texts.is_some()) {
             columns[*at] = Some(filled.finish()?);
@@ -153,7 +169,7 @@ mod tests {
         for block in rows.chunks(block) {
             let text = |at: usize| block.iter().map(|row| Some(row[at]).filter(|text| !text.is_empty())).collect::<StringArray>();
             let mut columns: Vec<Option<ArrayRef>> = (0..3).map(|at| Some(Arc::new(text(at)) as ArrayRef)).collect();
-            above.fill(repeats, &mut columns, block.len()).unwrap();
+            above.fill(repeats, &mut columns, block.len(), &[]).unwrap();
             let cell = |at: usize, row: usize| {
                 let texts = cast(columns[at].as_ref().unwrap(), &DataType::Utf8).unwrap();
                 let texts = texts.as_string::<i32>();

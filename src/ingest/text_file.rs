@@ -96,6 +96,11 @@ impl TextFile {
         }
     }
 
+    /// Forgets the row above the next one, because a record between them cannot be read.
+    pub(super) fn forget_row_above(&self) {
+        self.above.forget();
+    }
+
     /// Checks the records of a block: what became of them, and those that are kept.
     pub(super) fn settle(&self, block: Block) -> Result<Settled> {
         let scan = &self.scan;
@@ -105,7 +110,9 @@ impl TextFile {
             decoded.bad.iter_mut().filter(is_invalid).for_each(|(_, reason)| *reason = INVALID_ENCODING);
         }
         if let Some(repeats) = &scan.contract.repeats {
-            self.above.fill(repeats, &mut decoded.columns, decoded.rows)?;
+            let lines: Vec<u64> = decoded.records.iter().flatten().map(|record| record.line).collect();
+            let breaks: Vec<usize> = decoded.bad.iter().map(|(record, _)| lines.partition_point(|line| *line < record.line)).collect();
+            self.above.fill(repeats, &mut decoded.columns, decoded.rows, &breaks)?;
         }
         let without_rows = elements.as_ref().map_or(0, |elements| elements.empty);
         let is_record = |(_, reason): &(Record, &'static str)| matches!(self.lines, TextLines::Csv(_)) || ndjson::is_object(reason);

@@ -9,7 +9,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use tokio::task::JoinSet;
 
 use super::check::{CheckResult, Personal};
-use super::layout::{commit_shown, folder_path, redshift_manifest_path, urls_path};
+use super::layout::{REJECTED, commit_shown, folder_path, redshift_manifest_path, urls_path};
 use super::publications::Publications;
 use super::write::Written;
 use super::{commit, folders, load_manifests, pending, write};
@@ -90,6 +90,8 @@ impl Staging {
             let shown = self.destination.shown(&location);
             let store = Arc::clone(&self.destination.store);
             let key = write::Key {
+                // Several records may stand on one line, and be rejected for the same reason.
+                may_repeat: table == REJECTED,
                 may_be_told: key.iter().map(|column| self.personal.as_ref().is_some_and(|personal| !personal.is(&table, column))).collect(),
                 columns: key,
             };

@@ -53,7 +53,7 @@ impl Staging {
         let shown = self.destination.shown(&location);
         let rows = RecordBatchStreamAdapter::new(table.schema, table.rows);
         let columns = table.key.iter().map(|column| (*column).to_owned()).collect();
-        let key = write::Key { columns, may_be_told: vec![false; table.key.len()] };
+        let key = write::Key { columns, may_repeat: false, may_be_told: vec![false; table.key.len()] };
         let store = Arc::clone(&self.destination.store);
         let written = write::parquet(store, location, &shown, table.name, &key, Box::pin(rows)).await?;
         let (count, written) = (written.rows, DataFile { path, bytes: written.bytes, rows: written.rows, sha256: written.sha256 });

@@ -40,6 +40,8 @@ const ROW_GROUP_ROWS: usize = 131_072;
 /// The columns that rows are in order of, and that no two of them share.
 pub struct Key {
     pub columns: Vec<String>,
+    /// Whether several rows may have the same one.
+    pub may_repeat: bool,
     /// Whether values of each may be told.
     pub may_be_told: Vec<bool>,
 }
@@ -194,6 +196,9 @@ impl<'a> Unique<'a> {
         // Each with the place of the later row in the batch.
         for (at, (one, next)) in (usize::from(self.last.is_none())..).zip(neighbours) {
             let order = one.cmp(&next);
+            if order == Ordering::Equal && self.key.may_repeat {
+                continue;
+            }
             if order == Ordering::Equal && worst < Some(order) {
                 twice = at;
             }

@@ -290,7 +290,7 @@ async fn write_rejected(sources: &[Source], staging: &mut Staging) -> Result<()>
     });
     let batches = batches.map(|batch| batch.map_err(|error| DataFusionError::External(Box::new(error))));
     let rows = RecordBatchStreamAdapter::new(rejected_batch("", &[])?.schema(), futures::stream::iter(batches));
-    let key = ["source", "file", "row_number", "scope", "column"].map(str::to_owned);
+    let key = ["source", "file", "row_number"].map(str::to_owned);
     staging.write(vec![Rows { table: REJECTED.to_owned(), key: key.into(), rows: Box::pin(rows) }]).await?;
     Ok(())
 }

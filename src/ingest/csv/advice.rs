@@ -56,7 +56,7 @@ impl Advice {
                 "{line}{what} looks like a row: if the file has no header, say `{settings}`, and name its columns in their order"
             );
         }
-        let names = || format!("names {} of the contract's {} columns", self.columns, contract.columns.len());
+        let names = || format!("names {} of the contract's {} columns", self.columns, contract.in_files().count());
         match &self.counted {
             Some(counted) if self.line == 1 => format!("{line} has {counted}: say `{settings}`"),
             Some(counted) => format!("{line} has {counted}, and {}: say `{settings}`", names()),
@@ -128,7 +128,7 @@ pub fn of_head(head: &[u8], contract: &Contract) -> Option<Advice> {
             let Some(record) = records(&head[start..], &dialect).next() else { continue };
             let line = &head[start + record.start..start + record.end];
             let columns = columns_named(line, &dialect, contract);
-            if columns > 0 && columns * 2 >= contract.columns.len() && best.as_ref().is_none_or(|best| columns > best.columns) {
+            if columns > 0 && columns * 2 >= contract.in_files().count() && best.as_ref().is_none_or(|best| columns > best.columns) {
                 let counted = counted(line, &dialect, &contract.csv.dialect);
                 let line = skipped + 1 + usize::try_from(record.line).unwrap_or(0);
                 let settings = with_comments(settings, head, start);

@@ -62,7 +62,7 @@ impl Opening<'_> {
             names.pop_if(|last| last.is_empty());
         }
         let texts: Vec<&str> = names.iter().map(String::as_str).collect();
-        let by_name = || contract.columns.iter().filter(|column| column.position.is_none());
+        let by_name = || contract.in_files().filter(|column| column.position.is_none());
         let Found { mut places, alike } = names::find(&contract.columns, &texts, self.shown, |column| column.position.is_none())?;
         let mut too_far = Vec::new();
         for (at, column) in contract.columns.iter().enumerate() {
@@ -117,7 +117,7 @@ impl Opening<'_> {
             cell.is_some_and(|cell| column.names.iter().any(|name| names::fold(name) == names::fold(cell)))
         };
         let named = columns.iter().zip(self.contract.places()).filter(is_named).count();
-        if named == 0 || named * 2 < columns.len() {
+        if named == 0 || named * 2 < self.contract.in_files().count() {
             return Ok(());
         }
         let message = self.refused(format!("the first record names {named} of the contract's {} columns", columns.len()));

@@ -17,8 +17,10 @@ use super::column::JsonColumn;
 use super::elements::{EachLines, Elements};
 use super::{Lines, records};
 
-/// The most that the texts and lists of a record may take when every element of another list has them.
+/// The most that the texts of a record may take when every element of a list has them. They are held once.
 const REPEATED_BYTES: usize = 64 * 1024 * 1024;
+/// The most that lists of the records of a block may take when every element of another list has them. They are copied.
+const REPEATED_LIST_BYTES: usize = 16 * 1024 * 1024;
 
 /// The rows of a block while they are gathered.
 struct Rows {
@@ -33,6 +35,8 @@ struct Rows {
     own: Vec<Option<JsonValues>>,
     /// How many records have values.
     count: i32,
+    /// What the lists take that every element has.
+    list_bytes: usize,
 }
 
 impl Lines {
@@ -47,6 +51,7 @@ impl Lines {
             shared: self.builders(|column| !column.is_of_element, found.len(), 0),
             own: self.builders(|column| column.is_of_element, found.len(), 0),
             count: 0,
+            list_bytes: 0,
         };
         let mut values: Vec<Found<'_>> = vec![Found::Null; self.values];
         let mut keys = Vec::new();
@@ -109,17 +114,26 @@ impl Lines {
             rows.elements.empty += 1;
             return Ok(());
         }
-        let shared = self.columns.iter().filter(|column| column.is_needed && !column.is_of_element);
-        let bytes_of = |column: &JsonColumn| match column.read(values) {
-            Found::Text(text) => text.len(),
-            Found::Nested(text) => text.len(),
-            _ => 0,
-        };
-        let shared_bytes: usize = shared.map(bytes_of).sum();
+        let (mut shared_bytes, mut list_bytes) = (0, 0);
+        for column in self.columns.iter().filter(|column| column.is_needed && !column.is_of_element) {
+            match column.read(values) {
+                Found::Text(text) => shared_bytes += text.len(),
+                Found::Nested(text) => (shared_bytes, list_bytes) = (shared_bytes + text.len(), list_bytes + text.len()),
+                _ => {}
+            }
+        }
         // Most records are far below it, and their elements are not counted first.
         let may_be_over = (list.len() / 2).saturating_mul(shared_bytes) > REPEATED_BYTES;
         if may_be_over && elements(list).map_or(0, Iterator::count).saturating_mul(shared_bytes) > REPEATED_BYTES {
             return Err(TOO_LONG);
+        }
+        if list_bytes > 0 {
+            // A value of a list takes more than its text, such as `1,`.
+            let bytes = elements(list).map_or(0, Iterator::count).saturating_mul(list_bytes).saturating_mul(4);
+            if rows.list_bytes.saturating_add(bytes) > REPEATED_LIST_BYTES {
+                return Err(TOO_LONG);
+            }
+            rows.list_bytes += bytes;
         }
         let unread = self.share(values, rows);
         let begin = list.as_ptr() as usize - bytes.as_ptr() as usize;

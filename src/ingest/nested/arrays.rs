@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, MapArray, StringArray, StructArray, UInt32Array, UInt64Array};
+use arrow::array::{Array, ArrayRef, AsArray, ListArray, MapArray, StringArray, StructArray, UInt32Array, UInt64Array};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::kernels::cmp;
 use arrow::compute::{cast, take};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field, FieldRef, Fields};
 use arrow::error::ArrowError;
 
 use super::REPEATED;
@@ -255,4 +255,21 @@ where
 
 fn misfit() -> ArrowError {
     ArrowError::InvalidArgumentError("a path does not fit the values".to_owned())
+}
+
+/// An array whose records and lists may have nulls wherever they are: files say of members that they have none, and where their record is
+/// null they have one all the same.
+pub fn nullable(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    if let Some(records) = array.as_struct_opt() {
+        let members = records.columns().iter().map(nullable).collect::<Result<Vec<_>, _>>()?;
+        let field = |(field, member): (&FieldRef, &ArrayRef)| Field::new(field.name(), member.data_type().clone(), true);
+        let fields: Fields = records.fields().iter().zip(&members).map(field).collect();
+        return Ok(Arc::new(StructArray::try_new_with_length(fields, members, records.nulls().cloned(), records.len())?));
+    }
+    if let Some(lists) = array.as_list_opt::<i32>() {
+        let values = nullable(lists.values())?;
+        let field = Arc::new(Field::new_list_field(values.data_type().clone(), true));
+        return Ok(Arc::new(ListArray::try_new(field, lists.offsets().clone(), values, lists.nulls().cloned())?));
+    }
+    Ok(Arc::clone(array))
 }

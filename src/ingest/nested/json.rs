@@ -87,6 +87,12 @@ impl Paths {
         self.places.iter().for_each(|place| found[*place] = value.clone());
     }
 
+    /// Puts a value at the places of paths that end where they begin, and at those of all others that it is nothing that paths lead into.
+    pub fn only_here<'a>(&self, value: &Found<'a>, found: &mut [Found<'a>]) {
+        self.set(&Found::Bad(NOT_NESTED), found);
+        self.here(value, found);
+    }
+
     pub fn set<'a>(&self, value: &Found<'a>, found: &mut [Found<'a>]) {
         self.places.iter().for_each(|place| found[*place] = value.clone());
         self.members.iter().for_each(|(_, next)| next.set(value, found));

@@ -323,7 +323,8 @@ fn split(file: &File, footer: Footer, contract: &Contract) -> Result<Vec<RowGrou
     let names::Found { places: found, alike } = names::find(&contract.columns, &names, &file.shown, of_file)?;
     for (at, column) in contract.columns.iter().enumerate() {
         let in_another_case = found[at].filter(|_| alike.contains(&at));
-        let position = |name: &str| places.get(name).map(|(at, _)| *at).or(in_another_case);
+        let is_alike = |name: &str, place: &usize| names::fold(name) == names::fold(names[*place]);
+        let position = |name: &str| places.get(name).map(|(at, _)| *at).or(in_another_case.filter(|place| is_alike(name, place)));
         let (position, places) = match nested::find(column, position, each.as_ref(), footer.schema()) {
             Where::Flat(at) => (Some(at), None),
             Where::Nested(places) => (None, Some(places)),

@@ -235,13 +235,14 @@ impl Assembled {
         batch: &RecordBatch,
     ) -> Result<Self, ArrowError> {
         let missing = || ArrowError::InvalidArgumentError("a column was not read".to_owned());
+        let root = |at: usize| root(at).ok_or_else(missing).and_then(|array| arrays::nullable(&array));
         let elements = match &nested.each {
-            Some(each) => Some(Elements::of(&arrays::at(&root(each.root).ok_or_else(missing)?, &each.steps)?.0)?),
+            Some(each) => Some(Elements::of(&arrays::at(&root(each.root)?, &each.steps)?.0)?),
             None => None,
         };
         let rows = batch.num_rows();
         let mut assembled = Assembled { of_rows: flat, unread: Vec::new(), elements, shared: BTreeMap::new(), rows, next: 0 };
-        let standing = |place: &NestedPlace| arrays::at(&root(place.root.ok_or_else(missing)?).ok_or_else(missing)?, &place.steps);
+        let standing = |place: &NestedPlace| arrays::at(&root(place.root.ok_or_else(missing)?)?, &place.steps);
         for (at, column) in nested.columns.iter().enumerate().filter(|(at, _)| wanted[*at]) {
             let Some(column) = column else { continue };
             if column.places.iter().any(|place| place.is_of_element) {

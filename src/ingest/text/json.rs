@@ -156,7 +156,7 @@ impl Envelope {
         let name = |step: &Step| if let Step::Member(name) = step { Some(name.clone()) } else { None };
         let members = contract.each.as_ref()?.path.steps.iter().filter_map(name).collect();
         let is_outside = |column: &&crate::ingest::column::ContractColumn| !column.ways.iter().all(crate::ingest::ways::Way::is_of_element);
-        let outside = contract.columns.iter().filter(is_outside).map(|column| column.in_files().to_owned()).collect();
+        let outside = contract.in_files().filter(is_outside).map(|column| column.in_files().to_owned()).collect();
         Some(Envelope { members, outside })
     }
 }
