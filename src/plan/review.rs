@@ -44,7 +44,7 @@ pub struct Reviewed {
 /// [`Error::Defect`] alone.
 pub async fn review(project: Arc<Project>, values: Values) -> Result<Reviewed> {
     let mut problems = Vec::new();
-    let contracts = ingest::contracts(&project, &values, &mut problems);
+    let contracts: Vec<Arc<Contract>> = ingest::contracts(&project, &values, &mut problems).into_iter().map(Arc::new).collect();
     check_places(&project, &mut problems);
     let graph = Graph::of(&project, &SIGNATURES);
     let Needs { own, orphans } = needs::of(&project, &graph);
