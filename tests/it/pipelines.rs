@@ -215,3 +215,24 @@ fn a_pipeline_without_segments_needs_no_profile() {
         }
     }
 }
+
+#[test]
+fn the_only_pipeline_of_a_project_need_not_be_named() {
+    let shop = Shop::new();
+    shop.write("tests/models/visits.yaml", CASES.split("- name: orders").next().unwrap());
+    for command in [&["validate"][..], &["show", "visitors", "--as-of", "2026-10-05"], &["test", "visits"], &["outputs"]] {
+        let (code, told) = shop.run(command);
+        assert!(code == Some(2) && told.contains("cannot read pipelines/customer_segments.yaml"), "{told}");
+        assert!(told.contains("the pipeline files there are `pipelines/orders.yaml` and `pipelines/visits.yaml`"), "{told}");
+    }
+    std::fs::remove_file(shop.folder.path().join("pipelines/orders.yaml")).unwrap();
+    std::fs::remove_file(shop.folder.path().join("sql/staging/orders.sql")).unwrap();
+    std::fs::remove_file(shop.folder.path().join("sql/customers.sql")).unwrap();
+    assert!(shop.told(&["validate"]).contains("visits is valid"));
+    assert!(shop.told(&["run", "--as-of", "2026-10-05"]).contains("Published as number 1"));
+    assert!(shop.told(&["show", "visitors", "--format", "csv"]).starts_with("visitor,visits\nv1,2\n"));
+    assert!(shop.told(&["test", "visits"]).contains("ok     features.visitors: visits are counted"));
+    shop.told(&["outputs"]);
+    // A name that was typed means that file and no other one.
+    assert_eq!(shop.run(&["validate", "pipelines/customers.yaml"]).0, Some(2));
+}
