@@ -5,9 +5,7 @@ use datafusion::error::DataFusionError;
 
 use crate::engine::Engine;
 use crate::graph::Signature;
-
-/// The column by which customers are chosen.
-const CUSTOMER_ID: &str = "customer_id";
+use crate::segments::CUSTOMER_ID;
 
 /// A share of the customers, chosen by a hash of their ids: the same customers are chosen in every table and every time.
 #[derive(Debug, Clone, Copy, PartialEq)]

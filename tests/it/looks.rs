@@ -255,6 +255,8 @@ fn a_name_is_whole_or_the_last_part_of_one_table() {
     assert!(code == Some(2) && ambiguous.contains("`people` may mean `sources.people` and `staging.people`"), "{ambiguous}");
     let (code, unknown) = told("staging.latets");
     assert!(code == Some(2) && unknown.contains("did you mean `staging.latest`?"), "{unknown}");
+    let (code, none) = told("nosuch");
+    assert!(code == Some(2) && none.matches("`sources.people`").count() == 1 && !none.contains("`people`"), "{none}");
     let (code, quoted) = told("x'; drop\u{1b}");
     assert!(code == Some(2) && !quoted.contains('\u{1b}'), "{quoted}");
     let (code, customer) = told("latest");
@@ -331,6 +333,12 @@ fn a_source_over_its_budget_is_shown_with_a_warning() {
     assert_eq!(out.lines().count(), 41);
     assert!(err.contains("sources.people: 1 row ") && err.contains("`run` would refuse it") && !err.contains(PLANTED), "{err}");
     assert_eq!(people.run(&["run", "--as-of", "2011-06-10"]).status.code(), Some(3));
+    // Nor is it late for a look.
+    let stale = PIPELINE.replace("    reject_budget:", "    freshness: {newest_row_days: 1}\n    min_rows: 100\n    reject_budget:");
+    people.write("pipelines/customer_segments.yaml", &stale);
+    std::fs::remove_file(people.folder.path().join("data/people2.csv")).unwrap();
+    assert_eq!(people.csv(&["show", "sources.people"]).len(), 40);
+    assert_ne!(people.run(&["run", "--as-of", "2011-06-10"]).status.code(), Some(0));
 }
 
 /// Two customers who became one: whoever stored the old id finds the customer.
@@ -358,6 +366,46 @@ fn the_rows_of_a_customer_are_found_by_an_id_from_before() {
     assert_eq!(rejected, "n\n0\n");
     let unknown = people.run(&["query", "select * from published.custommers"]);
     assert!(text(&unknown.stderr).contains("did you mean `published.customers`?"), "{}", text(&unknown.stderr));
+}
+
+/// What was published stays masked when the models have changed, whatever they call a personal value now.
+#[test]
+fn published_values_are_masked_when_the_models_have_changed() {
+    let people = People::new();
+    people.told(&["run", "--as-of", "2011-06-01"]);
+    let (path, sql) = MODELS[4];
+    assert!(sql.contains("max(latest.last_address) as contact_at"));
+    let masked = |when: &str| {
+        for question in [&["show", "published.reachable"][..], &["query", "select lower(contact_at) as c from published.reachable"]] {
+            let (out, err) = people.told(&[question, &["--limit", "all"]].concat());
+            assert!(out.contains("***") && !(out + &err).contains(PLANTED), "{when}: {question:?}");
+        }
+    };
+    masked("as published");
+    for now in
+        ["'gold' as contact_at", "'gold' as contact_at, max(latest.last_address) as reached_at", "max(latest.last_address) as reached_at"]
+    {
+        let sql = sql.replace("max(latest.last_address) as contact_at", now);
+        people.write(&format!("sql/{path}"), &format!("-- A row.\n{sql}"));
+        masked(now);
+    }
+    let sql = sql.replace("max(latest.last_address) as contact_at", "'gold' as contact_at, max(latest.last_address) as reached_at");
+    people.write(&format!("sql/{path}"), &format!("-- A row.\n{sql}"));
+    people.told(&["run", "--as-of", "2011-06-10"]);
+    masked("on a day after it");
+    let gold = ["query", "select distinct contact_at from published.reachable where as_of = date '2011-06-10'", "--format", "csv"];
+    assert_eq!(people.told(&gold).0, "contact_at\n***\n", "another day has personal values there");
+}
+
+/// What is published says nothing of today's extracts: nobody looks for them.
+#[test]
+fn a_query_of_published_tables_needs_no_extracts() {
+    let people = People::new();
+    people.told(&["run", "--as-of", "2011-06-10"]);
+    std::fs::remove_dir_all(people.folder.path().join("data")).unwrap();
+    let (rows, notes) = people.told(&["query", "select count(*) as n from published.customers", "--format", "csv"]);
+    assert_eq!((rows.as_str(), notes.as_str()), ("n\n39\n", ""));
+    assert!(people.told(&["show", "published.reachable", "--limit", "all"]).0.contains("***"));
 }
 
 /// A sample has whole customers, the same ones in every table, and more of them the larger it is.
