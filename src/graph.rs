@@ -211,13 +211,6 @@ impl<'p> Graph<'p> {
                 Err(problem) => problems.push(problem),
             }
         }
-        let profile = project.models.iter().find(|model| model.name() == PROFILE);
-        if profile.is_none() && is_needed(PROFILE) {
-            problems.push(
-                Diagnostic::error("no-profile", "there is no model `customers`")
-                    .hint("segment rules read the customer profile, one row a customer: write `sql/customers.sql`"),
-            );
-        }
         order(nodes, problems)
     }
 }

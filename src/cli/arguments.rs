@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::days::{DaysArguments, day};
 use super::durations::{duration, some_duration};
 use super::looks::{QUERY_TABLES, QueryArguments, RowsFormat, ShowArguments};
-use super::project_arguments::PIPELINE;
+use super::project_arguments::usual_pipeline;
 pub use super::project_arguments::{ProjectArguments, TIMEOUT_VARIABLE};
 use crate::cases::Filters;
 use crate::config::{self, Environment, Project};
@@ -200,7 +200,8 @@ pub struct RunArguments {
 /// What `test` takes.
 #[derive(Debug, Clone, Args)]
 pub struct TestArguments {
-    /// The pipeline file, if the first is one that ends in `.yaml` or `.yml` (otherwise that of a new project); then texts: only
+    /// The pipeline file, if the first is one that ends in `.yaml` or `.yml` (otherwise `pipelines/customer_segments.yaml`, or else
+    /// the only one in `pipelines/`); then texts: only
     /// cases are run that have one of them in their model, their name or the name of their file, such as `customers` or `features.orders`
     #[arg(value_name = "PIPELINE_OR_TEXT")]
     pub names: Vec<String>,
@@ -212,8 +213,8 @@ pub struct TestArguments {
 /// Where publications are.
 #[derive(Debug, Clone, Args)]
 pub struct PlaceArguments {
-    /// The pipeline file that names the destination
-    #[arg(default_value = PIPELINE)]
+    /// The pipeline file that names the destination [default: `pipelines/customer_segments.yaml`, or else the only one in `pipelines/`]
+    #[arg(default_value_os_t = usual_pipeline(), hide_default_value = true)]
     pub pipeline: PathBuf,
     /// Use this path or URL instead of the pipeline file's destination
     #[arg(long, value_name = "URL")]
@@ -394,7 +395,7 @@ impl TestArguments {
         let is_file = |name: &&String| name.ends_with(".yaml") || name.ends_with(".yml");
         let pipeline = self.names.first().filter(is_file);
         let filters = self.names.iter().skip(usize::from(pipeline.is_some())).cloned().collect();
-        (pipeline.map_or_else(|| PathBuf::from(PIPELINE), PathBuf::from), Filters::new(filters))
+        (pipeline.map_or_else(usual_pipeline, PathBuf::from), Filters::new(filters))
     }
 }
 

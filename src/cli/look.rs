@@ -1,12 +1,12 @@
 //! What the commands that look at rows have in common: where the rows go, and what is told beside them.
 
-use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use tempfile::NamedTempFile;
 
 use super::arguments::ProjectArguments;
 use super::deadline::within;
@@ -84,8 +84,8 @@ struct Target {
     writer: Option<RowWriter>,
     is_text: bool,
     path: Option<PathBuf>,
-    /// The file, from the first row on: what is wrong with the question leaves an older file as it is.
-    file: Option<File>,
+    /// A file beside it that takes its place when all is written: whatever fails, an older file stays as it is.
+    file: Option<NamedTempFile>,
 }
 
 impl Target {
@@ -116,14 +116,18 @@ impl Target {
 
     fn end(&mut self, has_more: bool) -> Result<()> {
         let Some(writer) = self.writer.take() else { return Ok(()) };
-        self.put(&writer.end(has_more)?)
+        self.put(&writer.end(has_more)?)?;
+        match (self.file.take(), &self.path) {
+            (Some(file), Some(path)) => file.persist(path).map(drop).map_err(|error| unwritten(path, &error.error)),
+            _ => Ok(()),
+        }
     }
 }
 
 impl Take for Target {
     fn begin(&mut self, schema: &SchemaRef) -> Result<()> {
         if let Some(path) = &self.path {
-            self.file = Some(File::create(path).map_err(|error| unwritten(path, &error))?);
+            self.file = Some(beside(path).map_err(|error| unwritten(path, &error))?);
         }
         let bytes = self.writer.as_mut().map(|writer| writer.begin(&Arc::clone(schema))).transpose()?;
         self.put(&bytes.unwrap_or_default())
@@ -133,6 +137,15 @@ impl Take for Target {
         let bytes = self.writer.as_mut().map(|writer| writer.rows(rows)).transpose()?;
         self.put(&bytes.unwrap_or_default())
     }
+}
+
+/// A new file in the folder of another one, which whoever may read new files may read.
+fn beside(path: &Path) -> std::io::Result<NamedTempFile> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.prefix(".segmill-").tempfile_in(folder)
 }
 
 pub fn unwritten(path: &Path, error: &std::io::Error) -> Error {

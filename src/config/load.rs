@@ -10,7 +10,7 @@ use super::pipeline::Pipeline;
 use super::schema::names_a_table;
 use super::variables::{self, Environment, named_variables};
 use super::yaml::{self, Parsed};
-use crate::diagnostic::{Diagnostic, SourceFile, in_order};
+use crate::diagnostic::{Diagnostic, SourceFile, Span, in_order, list};
 use crate::error::{Error, Result, gather};
 use crate::{sql, storage};
 
@@ -45,8 +45,8 @@ pub struct Project {
 /// Another pipeline file of the project.
 #[derive(Debug)]
 pub struct Sibling {
-    /// The file, as messages name it.
-    pub path: String,
+    /// Its name, and where it stands in its file.
+    pub name: (String, Span),
     /// What it says; none if it cannot be read.
     pub pipeline: Option<Pipeline>,
 }
@@ -112,7 +112,7 @@ pub struct Read {
 /// [`Error::Project`] when the pipeline file or a folder cannot be read.
 pub fn read(path: &Path, environment: &Environment) -> Result<Read> {
     let root = root_of(path);
-    let file = Arc::new(SourceFile { path: shown(path), text: read_text(path)? });
+    let file = Arc::new(SourceFile { path: shown(path), text: read_text(path).map_err(|error| unreadable_pipeline(path, error))? });
     let mut problems = Vec::new();
     let parsed = read_pipeline(&file, environment);
     let is_file_right = parsed.problems.is_empty();
@@ -137,22 +137,52 @@ pub fn read(path: &Path, environment: &Environment) -> Result<Read> {
     Ok(Read { project: Some(Project { root, file, pipeline, models, digest, lost, siblings }), problems, is_file_right })
 }
 
-/// The pipeline files beside one in a folder `pipelines`. Other YAML files may lie there too.
+/// The other pipelines whose files lie beside one in a folder `pipelines`.
 fn siblings(path: &Path, environment: &Environment) -> Vec<Sibling> {
     let Some(folder) = path.parent().filter(|folder| folder.ends_with("pipelines")) else { return Vec::new() };
     let own = std::fs::canonicalize(path).ok();
-    let is_other = |other: &PathBuf| {
-        let is_yaml = other.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
-        is_yaml && other.file_name() != path.file_name() && std::fs::canonicalize(other).ok() != own
+    let is_other = |other: &Path| other.file_name() != path.file_name() && std::fs::canonicalize(other).ok() != own;
+    let others = pipeline_files(folder).into_iter().filter(|(other, _)| is_other(other));
+    let read = |(_, (typed, span)): (PathBuf, (String, Span))| {
+        let pipeline = yaml::parse_what_is_right::<Pipeline>(&span.file, environment).value;
+        let name = pipeline.as_ref().map_or(typed, |pipeline| pipeline.name.value.clone());
+        Sibling { name: (name, span), pipeline }
     };
-    let others = read_folder(folder).unwrap_or_default().into_iter().filter(is_other);
-    let read = |other: PathBuf| {
-        let file = Arc::new(SourceFile { path: shown(&other), text: read_text(&other).ok()? });
-        yaml::top_level(&file, "name")?;
-        let pipeline = yaml::parse_what_is_right::<Pipeline>(&file, environment).value;
-        Some(Sibling { path: file.path.clone(), pipeline })
+    others.map(read).collect()
+}
+
+/// The pipeline files in a folder, with the names of their pipelines as they are typed. Other YAML files may lie there too.
+fn pipeline_files(folder: &Path) -> Vec<(PathBuf, (String, Span))> {
+    let is_yaml = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+    let named = |path: PathBuf| {
+        let file = Arc::new(SourceFile { path: shown(&path), text: read_text(&path).ok()? });
+        Some((path, yaml::top_level(&file, "name")?))
     };
-    others.filter_map(read).collect()
+    read_folder(folder).unwrap_or_default().into_iter().filter(is_yaml).filter_map(named).collect()
+}
+
+/// The pipeline file that is meant where none is named: this one, or the only one beside it if it is not there itself.
+pub fn usual_pipeline(usual: &Path) -> PathBuf {
+    if usual.exists() {
+        return usual.to_owned();
+    }
+    match pipeline_files(usual.parent().unwrap_or(Path::new(""))).as_slice() {
+        [(only, _)] => only.clone(),
+        _ => usual.to_owned(),
+    }
+}
+
+/// That a pipeline file cannot be read; of one that is not there, with those that lie beside it.
+fn unreadable_pipeline(path: &Path, error: Error) -> Error {
+    let beside = if path.exists() { Vec::new() } else { pipeline_files(path.parent().unwrap_or(Path::new(""))) };
+    let beside: Vec<String> = beside.iter().map(|(other, _)| crate::shown::name(&shown(other)).into_owned()).collect();
+    match error {
+        Error::Project(problems) if !beside.is_empty() => {
+            let hint = format!("the pipeline files there are {}", list(&beside));
+            Error::Project(problems.into_iter().map(|problem| problem.hint(hint.clone())).collect())
+        }
+        other => other,
+    }
 }
 
 fn syntax_of(models: &[Model]) -> Vec<Diagnostic> {

@@ -24,7 +24,7 @@ pub use check::{AcceptedValues, Change, Check, CheckKind, KINDS, RowBounds, Segm
 pub use column::{Column, ColumnType, Consent, DeclaredType, OnError};
 pub use csv::Csv;
 pub use kind::{Changes, SourceKind};
-pub use load::{Lost, Model, Project, Read, Sibling, load, read, read_files, variables};
+pub use load::{Lost, Model, Project, Read, Sibling, load, read, read_files, usual_pipeline, variables};
 pub use member_path::{MemberPath, NoPath, Step};
 pub use parts::Parts;
 pub use pipeline::{

@@ -47,6 +47,7 @@ pub use format::{Packing, foreign, packing};
 pub use parquet::{Peeked, is_decoding, peek};
 pub use refused_files::with_others;
 pub use rejects::Reject;
+pub use remarks::MASK;
 pub use unpack::Unpacker;
 
 pub use crate::manifest::{Ledger, Overrun, RejectCount, Scope};
@@ -65,12 +66,12 @@ use crate::engine::{Engine, TextEncoding, failed};
 use crate::error::Result;
 
 /// Compiles the contracts of every source, but for those that have a problem.
-pub fn contracts(project: &Project, values: &Values, problems: &mut Vec<Diagnostic>) -> Vec<Arc<Contract>> {
+pub fn contracts(project: &Project, values: &Values, problems: &mut Vec<Diagnostic>) -> Vec<Contract> {
     let mut contracts = Vec::new();
     // A source from which a wrong column was left out is skipped, because any other finding could be a consequence of that.
     for (name, source) in project.pipeline.sources.iter().filter(|(name, _)| !project.lost.touches(&["sources", name])) {
         match Contract::new(&project.file, (name, source), &project.pipeline.null_values, values) {
-            Ok(contract) => contracts.push(Arc::new(contract)),
+            Ok(contract) => contracts.push(contract),
             Err(found) => problems.extend(found),
         }
     }

@@ -32,6 +32,8 @@ pub struct Lines {
     /// How many values a record has: those of the names, and behind them those of the paths.
     values: usize,
     columns: Vec<JsonColumn>,
+    /// The names of consents, and of members in which paths to them begin.
+    consents: Vec<usize>,
     refuse_unknown: bool,
     each: Option<EachLines>,
 }
@@ -98,7 +100,11 @@ impl Lines {
         let place = |(root, paths): (String, _)| names.iter().position(|name| *name == root).map(|at| (at, is_read(&root), paths));
         let roots = roots.0.into_iter().filter_map(place).collect();
         let refuse_unknown = contract.unknown_columns == UnknownColumns::Refuse;
-        Lines { names, roots, values, columns, refuse_unknown, each: contract.each.is_some().then_some(of_element) }
+        let of_consent = contract.columns.iter().filter(|column| column.is_consent());
+        let of_consent =
+            of_consent.flat_map(|column| column.names.iter().map(String::as_str).chain(column.ways.iter().filter_map(Way::root)));
+        let consents = of_consent.filter_map(|wanted| names.iter().position(|name| name == wanted)).collect();
+        Lines { names, roots, values, columns, consents, refuse_unknown, each: contract.each.is_some().then_some(of_element) }
     }
 
     /// Decodes the records of a block; where their elements are rows, where those stand is told, too.
@@ -155,8 +161,9 @@ impl Lines {
             json.over_space();
             let value = json.value().ok_or(INVALID)?;
             if place < self.names.len() {
-                // Readers differ in which of two equal names counts, so two values are a doubt.
-                values[place] = if values[place] == Found::Null || values[place] == value { value } else { Found::Bad(REPEATED) };
+                // The last of equal names counts, as everywhere. Of two answers one may be a no.
+                let is_doubt = self.consents.contains(&place) && values[place] != Found::Null && values[place] != value;
+                values[place] = if is_doubt { Found::Bad(REPEATED) } else { value };
             } else {
                 unknown = true;
             }
@@ -361,7 +368,8 @@ mod tests {
         };
         let names = NAMES.map(str::to_owned).to_vec();
         let columns = vec![column(&[0]), column(&[1, 2])];
-        let lines = Lines { values: names.len(), names, roots: Vec::new(), columns, refuse_unknown: false, each: None };
+        let lines =
+            Lines { values: names.len(), names, roots: Vec::new(), columns, consents: Vec::new(), refuse_unknown: false, each: None };
         let (decoded, _) = lines.decode(&Block { bytes: text.as_bytes().to_vec(), first_line: 1, has_lone_returns: false, json: None });
         let value = |column: usize, row: usize| {
             let texts = decoded.columns[column].as_ref().unwrap().as_string::<i32>();
@@ -418,9 +426,9 @@ mod tests {
     }
 
     #[test]
-    fn two_values_of_one_key_are_a_doubt_and_the_first_name_with_a_value_counts() {
-        let text = "{\"a\": 1, \"a\": \"\\u0041\"}\n{\"a\": \"\\u0041\", \"a\": \"A\"}\n{\"old \\\"b\\\"\": 2.50, \"b\": null, \"other\": [{\"a\": 3}]}\n";
-        let rows = vec![[Some(UNREAD.to_owned()), None], [Some("A".to_owned()), None], [None, Some("2.50".to_owned())]];
+    fn the_last_of_equal_keys_counts_and_the_first_name_with_a_value() {
+        let text = "{\"a\": 1, \"a\": \"\\u0041\"}\n{\"old \\\"b\\\"\": 2.50, \"b\": null, \"other\": [{\"a\": 3}]}\n";
+        let rows = vec![[Some("A".to_owned()), None], [None, Some("2.50".to_owned())]];
         assert_eq!(decode(text), (rows, vec![]));
     }
 }

@@ -38,7 +38,8 @@ pub const QUERY: &str = "the query";
 /// [`Error::Project`] with everything that is wrong with the query, and with what it needs.
 pub async fn look(project: Arc<Project>, values: Values, query: Query) -> Result<Plan> {
     let mut problems = Vec::new();
-    let contracts = ingest::contracts(&project, &values, &mut problems);
+    let contracts = ingest::contracts(&project, &values, &mut problems).into_iter().map(lenient);
+    let contracts: Vec<Arc<Contract>> = contracts.map(Arc::new).collect();
     let graph = Graph::of(&project, &SIGNATURES);
     let parsed = parse(&project, &graph, &query)?;
     let needed = graph.behind(parsed.reads.iter().chain(&query.beside).cloned());
@@ -65,7 +66,7 @@ pub async fn look(project: Arc<Project>, values: Values, query: Query) -> Result
     let required_columns = required_columns(&contracts, &checked);
     let natives = natives_of(&checked, identity_rules, rules, domains, values.as_of);
     let (personal, nodes) = decide(checked, natives, &BTreeSet::new(), true);
-    let contracts = contracts.into_iter().filter(|contract| required_columns.contains_key(&contract.source)).map(lenient).collect();
+    let contracts = contracts.into_iter().filter(|contract| required_columns.contains_key(&contract.source)).collect();
     let (digest, proofs, warnings) = (project.digest.clone(), Vec::new(), Vec::new());
     Ok(Plan { project, digest, values, contracts, required_columns, nodes, personal, proofs, warnings })
 }
@@ -86,13 +87,11 @@ fn parse(project: &Project, graph: &Graph<'_>, query: &Query) -> Result<ParsedMo
     Ok(ParsedModel { model, statement, reads: tables.into_iter().map(|table| table.name).collect() })
 }
 
-/// A contract that refuses no extract for what is in it, so that a bad extract can be looked at.
-fn lenient(mut contract: Arc<Contract>) -> Arc<Contract> {
-    if let Some(contract) = Arc::get_mut(&mut contract) {
-        contract.reject_budget = RejectBudget { share: 1.0, rows: u64::MAX };
-        contract.freshness = Freshness::default();
-        contract.min_files = contract.min_files.min(1);
-        contract.min_rows = 0;
-    }
+/// A contract that refuses no extract for what is in it, or for its age, so that a bad extract can be looked at.
+fn lenient(mut contract: Contract) -> Contract {
+    contract.reject_budget = RejectBudget { share: 1.0, rows: u64::MAX };
+    contract.freshness = Freshness::default();
+    contract.min_files = contract.min_files.min(1);
+    contract.min_rows = 0;
     contract
 }

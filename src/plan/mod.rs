@@ -8,6 +8,7 @@ mod models;
 mod needs;
 mod nodes;
 mod outputs;
+mod personal_outputs;
 mod planned_model;
 mod privacy;
 mod reference;

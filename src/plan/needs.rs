@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::config::{Model, Pipeline, Project};
-use crate::graph::{EDGES, Graph, MEMBERSHIP, PROFILE};
+use crate::config::{Model, Pipeline, Project, span_of};
+use crate::diagnostic::Diagnostic;
+use crate::graph::{CHANGES, EDGES, Graph, MEMBERSHIP, PROFILE, Vertex};
 
 /// What a project needs of its models.
 #[derive(Debug, Default)]
@@ -19,9 +20,7 @@ pub(super) fn of(project: &Project, graph: &Graph<'_>) -> Needs {
     if project.siblings.is_empty() {
         return Needs::default();
     }
-    let mut own = graph.behind(roots(&project.pipeline));
-    // Rules without a profile are a problem of the pipeline that has them.
-    own.extend(roots(&project.pipeline).filter(|root| root == PROFILE));
+    let own = graph.behind(roots(&project.pipeline));
     let mut orphans: BTreeSet<String> = project.models.iter().map(Model::name).filter(|name| !own.contains(name)).collect();
     for sibling in &project.siblings {
         match &sibling.pipeline {
@@ -34,6 +33,36 @@ pub(super) fn of(project: &Project, graph: &Graph<'_>) -> Needs {
         }
     }
     Needs { own: Some(own), orphans }
+}
+
+/// Tells of another pipeline of the project that has the same name. What is published belongs to a pipeline by its name.
+pub(super) fn same_names(project: &Project) -> Vec<Diagnostic> {
+    let own = &project.pipeline.name;
+    let same = project.siblings.iter().filter(|sibling| sibling.name.0 == own.value);
+    let told = same.map(|sibling| {
+        let other = &sibling.name.1;
+        let (line, column) = other.file.line_and_column(other.bytes.start);
+        let what = format!("another pipeline of the project has the name `{}`: {}:{line}:{column}", own.shown(), other.file.path);
+        Diagnostic::error("same-pipeline-name", what)
+            .at(span_of(&project.file, own))
+            .label("the same name")
+            .hint("each would publish over what the other one has published: give one another name, or move its file out of `pipelines/`")
+    });
+    told.collect()
+}
+
+/// Tells that there is no profile where something needs it: segments, what is declared of the profile, an output, or a model that reads
+/// who is in which segment or has moved.
+pub(super) fn no_profile(project: &Project, vertices: &[Vertex]) -> Option<Diagnostic> {
+    let is_there = project.models.iter().any(|model| model.name() == PROFILE);
+    let is_declared = || roots(&project.pipeline).any(|root| [PROFILE, MEMBERSHIP, CHANGES].contains(&root.as_str()));
+    let is_lost = || ["segments", "profile"].iter().any(|part| project.lost.touches(&[part]));
+    let is_read = || vertices.iter().any(|vertex| [MEMBERSHIP, CHANGES].iter().any(|table| vertex.reads().contains(*table)));
+    if is_there || !(is_declared() || is_lost() || is_read()) {
+        return None;
+    }
+    let problem = Diagnostic::error("no-profile", "there is no model `customers`");
+    Some(problem.hint("segment rules read the customer profile, one row a customer: write `sql/customers.sql`"))
 }
 
 /// The tables that a pipeline asks for: those that it publishes, and what its segments, its profile and its identifiers are declared of.

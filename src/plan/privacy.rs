@@ -11,28 +11,9 @@ use crate::config::Pipeline;
 use crate::engine::{self, ColumnPrivacy, Privacy};
 use crate::graph::{EDGES, REFERENCE, SOURCES, Signature};
 use crate::ingest::Contract;
-use crate::manifest::Table;
-use crate::plan::nodes::Plan;
 
 /// The columns of identifiers of the edges, each with the column of its type.
 const IDENTIFIERS: [(&str, &str); 2] = [("identifier", "identifier_type"), ("other", "other_type")];
-
-impl Plan {
-    /// Published tables with the names of their columns that have personal values, so that these are known when the models have changed.
-    pub fn with_personal_columns(&self, mut tables: BTreeMap<String, Table>) -> BTreeMap<String, Table> {
-        for (name, table) in &mut tables {
-            let output = self.project.pipeline.outputs.tables.get(name);
-            let model = output.map(|output| TableReference::parse_str(&output.model.value));
-            let is_personal = |column: &str| {
-                let of_model = |model: &TableReference| self.personal.column(model, column) != ColumnPrivacy::Open;
-                model.as_ref().is_some_and(|model| self.personal.is_marked(column) || of_model(model))
-            };
-            let names = table.columns.iter().map(|column| &column.name).filter(|name| is_personal(name));
-            table.personal_columns = Some(names.cloned().collect());
-        }
-        tables
-    }
-}
 
 /// What is known of the columns of every table of a plan.
 #[derive(Debug, Default)]

@@ -46,12 +46,14 @@ pub struct Reviewed {
 /// [`Error::Defect`] alone.
 pub async fn review(project: Arc<Project>, values: Values) -> Result<Reviewed> {
     let mut problems = Vec::new();
-    let contracts = ingest::contracts(&project, &values, &mut problems);
+    let contracts: Vec<Arc<Contract>> = ingest::contracts(&project, &values, &mut problems).into_iter().map(Arc::new).collect();
     check_places(&project, &mut problems);
+    problems.extend(needs::same_names(&project));
     let graph = Graph::of(&project, &SIGNATURES);
     let Needs { own, orphans } = needs::of(&project, &graph);
     problems.extend(own.iter().flat_map(|own| graph.wrong_beside(own)));
     let vertices = graph.build(own.as_ref(), &mut problems);
+    problems.extend(needs::no_profile(&project, &vertices));
     let expected = vertices.len();
     let engine = planning_engine(&project, &values, &contracts, &mut problems)?;
     let identity_rules = gather(&mut problems, Rules::declared(&project, &values))?;

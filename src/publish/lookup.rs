@@ -259,7 +259,7 @@ mod tests {
         columns.extend((0..5).map(|at| Arc::new(Int64Array::from_iter_values::<Vec<i64>>(numbers(at))) as ArrayRef));
         let batch = RecordBatch::try_new(Arc::clone(&schema), columns).unwrap();
         let path = Path::from("customers.parquet");
-        let key = write::Key { columns: vec!["customer_id".to_owned()], may_be_told: vec![false] };
+        let key = write::Key { columns: vec!["customer_id".to_owned()], may_be_told: vec![false], may_repeat: false };
         let rows = Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::iter([Ok(batch.clone())])));
         let written = write::parquet(Arc::clone(&store), path.clone(), "customers", "customers", &key, rows).await.unwrap();
         for row in [0, 1, 131_071, 131_072, 234_567, CUSTOMERS - 1] {

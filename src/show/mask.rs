@@ -10,9 +10,7 @@ use arrow::util::display::array_value_to_string;
 use crate::config::Pipeline;
 use crate::engine::Privacy;
 use crate::error::{Error, Result};
-
-/// What stands in the place of a personal value.
-const MASK: &str = "***";
+use crate::ingest::MASK;
 
 /// Masks the personal columns of rows. A value that is missing is seen to be missing.
 #[derive(Debug, Clone)]

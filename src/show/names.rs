@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::Project;
-use crate::diagnostic::{Diagnostic, list};
+use crate::diagnostic::{Diagnostic, list, nearest};
 use crate::engine::OrderedBy;
 use crate::error::Result;
 use crate::graph::Graph;
@@ -61,9 +61,8 @@ fn by_last_part<'t>(name: &str, tables: &'t BTreeSet<String>, outputs: &BTreeMap
             let problem = Diagnostic::error("unknown-table", format!("there is no table, model or output `{}`", crate::shown::name(name)));
             let names = tables.iter().map(String::as_str).chain(outputs.keys().map(String::as_str));
             let parts = tables.iter().filter_map(|table| table.rsplit('.').next());
-            let problem = problem.did_you_mean(name, names.chain(parts));
-            Err(match problem.hint {
-                Some(_) => problem,
+            Err(match nearest(name, names.chain(parts)) {
+                Some(meant) => problem.hint(format!("did you mean `{meant}`?")),
                 None => problem.hint(format!("there are {}", list(&tables.iter().map(String::as_str).collect::<Vec<_>>()))),
             }
             .into())

@@ -19,7 +19,8 @@ use crate::diagnostic::Diagnostic;
 use crate::engine::{self, Engine, Limits, OrderedBy, Privacy};
 use crate::error::{Error, Result};
 use crate::execute::{Execution, Inputs, Silent, Source};
-use crate::ingest;
+use crate::graph::SOURCES;
+use crate::ingest::{self, Contract};
 use crate::native::Context;
 use crate::plan::QUERY;
 use crate::predecessor::Carried;
@@ -120,15 +121,17 @@ pub async fn rows(setting: &Setting, wanted: &Wanted, stores: &Stores, take: &mu
 async fn inputs(prepared: &Prepared, wanted: &Wanted, engine: &Engine, stores: &Stores, notes: &mut Vec<String>) -> Result<Inputs> {
     let plan = &prepared.plan;
     let mut inputs = Inputs { sample: wanted.sample, kept: [ALIASES.to_owned()].into(), ..Inputs::of(plan)? };
+    // Models that only tell which published columns are personal are not computed: what they read need not be there.
     let needed = prepared.needed();
-    if plan.contracts.is_empty() && !prepared.is_after_identity() && !prepared.is_after_segments() {
+    let contracts = plan.contracts.iter().filter(|contract| needed.contains(&format!("{SOURCES}.{}", contract.source)));
+    let contracts: Vec<Arc<Contract>> = contracts.cloned().collect();
+    if contracts.is_empty() && !prepared.is_after_identity() && !prepared.is_after_segments() {
         return Ok(inputs);
     }
     let (newest, carried) = Carried::for_question(plan, &prepared.destination, plan.values.as_of, &needed).await;
     notes.extend(carried.warnings);
-    let read = |source: &Source| needed.contains(&source.table());
-    let extracts = ingest::find(&plan.project, &plan.contracts, stores, newest.as_ref()).await?;
-    inputs.sources = extracts.into_iter().map(|extract| Source::new(engine, extract)).filter(read).collect();
+    let extracts = ingest::find(&plan.project, &contracts, stores, newest.as_ref()).await?;
+    inputs.sources = extracts.into_iter().map(|extract| Source::new(engine, extract)).collect();
     inputs.context = Context { predecessor: carried.predecessor, ..Context::default() };
     Ok(inputs)
 }

@@ -80,12 +80,12 @@ const MODELS: [(&str, &str); 6] = [
 ];
 
 /// A project of people whose addresses are planted.
-struct People {
+pub struct People {
     folder: TempDir,
 }
 
 impl People {
-    fn new() -> People {
+    pub fn new() -> People {
         People::of(40)
     }
 
@@ -118,7 +118,7 @@ impl People {
     }
 
     /// What a command prints, which must succeed.
-    fn told(&self, arguments: &[&str]) -> (String, String) {
+    pub fn told(&self, arguments: &[&str]) -> (String, String) {
         let output = self.run(arguments);
         let (out, err) = (text(&output.stdout), text(&output.stderr));
         assert!(output.status.success(), "{arguments:?}\n{out}\n{err}");
@@ -126,13 +126,13 @@ impl People {
     }
 
     /// The rows of a command as CSV, which must succeed.
-    fn csv(&self, arguments: &[&str]) -> Vec<String> {
+    pub fn csv(&self, arguments: &[&str]) -> Vec<String> {
         let arguments: Vec<&str> = arguments.iter().copied().chain(["--as-of", "2011-06-10", "--format", "csv"]).collect();
         self.told(&arguments).0.lines().skip(1).map(str::to_owned).collect()
     }
 }
 
-fn text(bytes: &[u8]) -> String {
+pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
@@ -255,6 +255,8 @@ fn a_name_is_whole_or_the_last_part_of_one_table() {
     assert!(code == Some(2) && ambiguous.contains("`people` may mean `sources.people` and `staging.people`"), "{ambiguous}");
     let (code, unknown) = told("staging.latets");
     assert!(code == Some(2) && unknown.contains("did you mean `staging.latest`?"), "{unknown}");
+    let (code, none) = told("nosuch");
+    assert!(code == Some(2) && none.matches("`sources.people`").count() == 1 && !none.contains("`people`"), "{none}");
     let (code, quoted) = told("x'; drop\u{1b}");
     assert!(code == Some(2) && !quoted.contains('\u{1b}'), "{quoted}");
     let (code, customer) = told("latest");
@@ -331,6 +333,12 @@ fn a_source_over_its_budget_is_shown_with_a_warning() {
     assert_eq!(out.lines().count(), 41);
     assert!(err.contains("sources.people: 1 row ") && err.contains("`run` would refuse it") && !err.contains(PLANTED), "{err}");
     assert_eq!(people.run(&["run", "--as-of", "2011-06-10"]).status.code(), Some(3));
+    // Nor is it late for a look.
+    let stale = PIPELINE.replace("    reject_budget:", "    freshness: {newest_row_days: 1}\n    min_rows: 100\n    reject_budget:");
+    people.write("pipelines/customer_segments.yaml", &stale);
+    std::fs::remove_file(people.folder.path().join("data/people2.csv")).unwrap();
+    assert_eq!(people.csv(&["show", "sources.people"]).len(), 40);
+    assert_ne!(people.run(&["run", "--as-of", "2011-06-10"]).status.code(), Some(0));
 }
 
 /// Two customers who became one: whoever stored the old id finds the customer.
@@ -360,56 +368,44 @@ fn the_rows_of_a_customer_are_found_by_an_id_from_before() {
     assert!(text(&unknown.stderr).contains("did you mean `published.customers`?"), "{}", text(&unknown.stderr));
 }
 
-/// Memberships and changes are looked at as a run would make them: after the publication of the nearest earlier day. Customers who are not in
-/// a sample have not left.
+/// What was published stays masked when the models have changed, whatever they call a personal value now.
 #[test]
-fn segments_are_remembered_by_looks_too() {
+fn published_values_are_masked_when_the_models_have_changed() {
     let people = People::new();
-    people.told(&["run", "--as-of", "2011-05-05"]);
-    let columns = "customer_id, segment, member_since, times_entered";
-    let remembered = people.csv(&["query", &format!("select {columns} from segment_membership order by customer_id")]);
-    let changes = people.csv(&["show", "segment_changes"]);
-    people.told(&["run", "--as-of", "2011-06-10"]);
-    let published = format!("select {columns} from published.segment_membership where as_of = $as_of order by customer_id");
-    assert_eq!(people.csv(&["query", &published]), remembered);
-    let days = |day: &str| remembered.iter().filter(|row| row.contains(day)).count();
-    assert_eq!((days(",2011-05-05,1"), days(",2011-06-10,1")), (17, 22), "{remembered:?}");
-    // c02 has become one with c01, and half of the others are new.
-    assert_eq!((changes.len(), changes.iter().filter(|row| row.contains(",merged,some,some,")).count()), (23, 1), "{changes:?}");
-    for share in ["30%", "70%"] {
-        let customers = people.csv(&["query", "select customer_id from customers", "--sample", share]);
-        let whose = |row: &String| {
-            let cells: Vec<&str> = row.split(',').collect();
-            if cells[7].is_empty() { cells[0].to_owned() } else { cells[7].to_owned() }
-        };
-        let expected: Vec<String> = changes.iter().filter(|row| customers.contains(&whose(row))).cloned().collect();
-        assert_eq!(people.csv(&["show", "segment_changes", "--sample", share]), expected, "{share}");
-        assert!(!expected.is_empty() && expected.len() < changes.len());
+    people.told(&["run", "--as-of", "2011-06-01"]);
+    let (path, sql) = MODELS[4];
+    assert!(sql.contains("max(latest.last_address) as contact_at"));
+    let masked = |when: &str| {
+        for question in [&["show", "published.reachable"][..], &["query", "select lower(contact_at) as c from published.reachable"]] {
+            let (out, err) = people.told(&[question, &["--limit", "all"]].concat());
+            assert!(out.contains("***") && !(out + &err).contains(PLANTED), "{when}: {question:?}");
+        }
+    };
+    masked("as published");
+    for now in
+        ["'gold' as contact_at", "'gold' as contact_at, max(latest.last_address) as reached_at", "max(latest.last_address) as reached_at"]
+    {
+        let sql = sql.replace("max(latest.last_address) as contact_at", now);
+        people.write(&format!("sql/{path}"), &format!("-- A row.\n{sql}"));
+        masked(now);
     }
+    let sql = sql.replace("max(latest.last_address) as contact_at", "'gold' as contact_at, max(latest.last_address) as reached_at");
+    people.write(&format!("sql/{path}"), &format!("-- A row.\n{sql}"));
+    people.told(&["run", "--as-of", "2011-06-10"]);
+    masked("on a day after it");
+    let gold = ["query", "select distinct contact_at from published.reachable where as_of = date '2011-06-10'", "--format", "csv"];
+    assert_eq!(people.told(&gold).0, "contact_at\n***\n", "another day has personal values there");
 }
 
-/// Where ids of customers are personal, so are those in the tables about segments, under whatever name.
+/// What is published says nothing of today's extracts: nobody looks for them.
 #[test]
-fn ids_in_tables_about_segments_are_masked_as_those_of_the_profile_are() {
-    let tiny = Tiny::new();
-    let pipeline = tiny.read("pipelines/tiny.yaml");
-    let asked = |sql: &str| {
-        let output = tiny.segmill(&["query", sql, "pipelines/tiny.yaml", "--as-of", "2026-11-01", "--format", "csv"]);
-        text(&output.stdout) + &text(&output.stderr)
-    };
-    let queries =
-        ["select min(customer_id) as x from segment_membership", "select coalesce(max(merged_into), 'c001') as x from segment_changes"];
-    for query in queries {
-        assert!(asked(query).contains("c00"), "{}", asked(query));
-    }
-    tiny.write(
-        "pipelines/tiny.yaml",
-        &pipeline.replace("customer_id: {type: string, required: true}", "customer_id: {type: string, required: true, personal: true}"),
-    );
-    for query in queries {
-        let told = asked(query);
-        assert!(told.contains("***") && !told.contains("c00"), "{told}");
-    }
+fn a_query_of_published_tables_needs_no_extracts() {
+    let people = People::new();
+    people.told(&["run", "--as-of", "2011-06-10"]);
+    std::fs::remove_dir_all(people.folder.path().join("data")).unwrap();
+    let (rows, notes) = people.told(&["query", "select count(*) as n from published.customers", "--format", "csv"]);
+    assert_eq!((rows.as_str(), notes.as_str()), ("n\n39\n", ""));
+    assert!(people.told(&["show", "published.reachable", "--limit", "all"]).0.contains("***"));
 }
 
 /// A sample has whole customers, the same ones in every table, and more of them the larger it is.

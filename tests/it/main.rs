@@ -67,6 +67,8 @@ mod limits;
 mod local_times;
 /// Promise 8 and more: looks at rows print no personal value, publish nothing, and say the same every time.
 mod looks;
+/// Looks at segments remember what a run remembers, and mask the ids that the profile's are.
+mod looks_at_segments;
 /// Reads the project's documents.
 mod markdown;
 /// Marked values, and whether a text holds one in any form.

@@ -259,7 +259,7 @@ fn what_stands_on_the_way_is_a_value_nothing_or_a_fault() {
         (json!({"b": {"k": "x"}}), None, "not-a-list"),
         (json!({"b": 5}), None, "not-an-object"),
         (json!([{"b": []}]), None, "nested-value"),
-        (json!("text"), Some(""), ""),
+        (json!("text"), None, "not-an-object"),
     ] {
         let outcome = read("", &columns, "extract.ndjson", &lines(&[json!({"at": AT, "a": value}), json!({"at": AT})])).unwrap();
         let reasons: Vec<&str> = outcome.rejects.iter().map(|reject| reject.reason).collect();

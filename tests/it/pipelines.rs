@@ -175,3 +175,64 @@ fn a_source_may_be_declared_before_a_model_reads_it() {
     let (code, told) = shop.run(&["show", "sources.later", "pipelines/visits.yaml"]);
     assert!(code == Some(2) && told.contains("nowhere/*.csv"), "a look reads it: {told}");
 }
+
+/// What is published belongs to a pipeline by its name, so a copy of a pipeline file must not keep it.
+#[test]
+fn two_pipelines_of_a_project_have_two_names() {
+    let shop = Shop::new();
+    for copy in [ORDERS.replace("name: orders", "name: visits"), "version: 1\nname: visits\nsources: {}\n".to_owned()] {
+        shop.write("pipelines/orders.yaml", &copy);
+        for command in [&["validate", "pipelines/visits.yaml"][..], &["run", "pipelines/visits.yaml", "--as-of", "2026-10-05"]] {
+            let (code, told) = shop.run(command);
+            assert!(code == Some(2) && told.contains("error[same-pipeline-name]"), "{command:?}: {told}");
+            assert!(told.contains("pipelines/visits.yaml:2:7") && told.contains("pipelines/orders.yaml:2:7"), "{told}");
+        }
+    }
+    assert!(!shop.folder.path().join("out/visits/commits").exists(), "nothing is published");
+    shop.write("pipelines/orders.yaml", ORDERS);
+    shop.publish("pipelines/visits.yaml");
+}
+
+/// Alone as beside another one, a pipeline needs a profile when it says something of it, and not otherwise.
+#[test]
+fn a_pipeline_without_segments_needs_no_profile() {
+    for is_alone in [true, false] {
+        let shop = Shop::new();
+        let remove = |path: &str| std::fs::remove_file(shop.folder.path().join(path)).unwrap();
+        remove("sql/customers.sql");
+        if is_alone {
+            remove("pipelines/orders.yaml");
+            remove("sql/staging/orders.sql");
+        }
+        shop.told(&["validate", "pipelines/visits.yaml"]);
+        assert!(shop.publish("pipelines/visits.yaml").contains("Published as number 1"));
+        let members = "    members: {model: segment_membership, sort: [customer_id]}\n";
+        let profile = "profile: {columns: {age: {min: 1}}}\n";
+        for more in [format!("{VISITS}{members}"), format!("{VISITS}{profile}")] {
+            shop.write("pipelines/visits.yaml", &more);
+            let (code, told) = shop.run(&["validate", "pipelines/visits.yaml"]);
+            assert!(code == Some(2) && told.contains("error[no-profile]"), "alone: {is_alone}\n{told}");
+        }
+    }
+}
+
+#[test]
+fn the_only_pipeline_of_a_project_need_not_be_named() {
+    let shop = Shop::new();
+    shop.write("tests/models/visits.yaml", CASES.split("- name: orders").next().unwrap());
+    for command in [&["validate"][..], &["show", "visitors", "--as-of", "2026-10-05"], &["test", "visits"], &["outputs"]] {
+        let (code, told) = shop.run(command);
+        assert!(code == Some(2) && told.contains("cannot read pipelines/customer_segments.yaml"), "{told}");
+        assert!(told.contains("the pipeline files there are `pipelines/orders.yaml` and `pipelines/visits.yaml`"), "{told}");
+    }
+    std::fs::remove_file(shop.folder.path().join("pipelines/orders.yaml")).unwrap();
+    std::fs::remove_file(shop.folder.path().join("sql/staging/orders.sql")).unwrap();
+    std::fs::remove_file(shop.folder.path().join("sql/customers.sql")).unwrap();
+    assert!(shop.told(&["validate"]).contains("visits is valid"));
+    assert!(shop.told(&["run", "--as-of", "2026-10-05"]).contains("Published as number 1"));
+    assert!(shop.told(&["show", "visitors", "--format", "csv"]).starts_with("visitor,visits\nv1,2\n"));
+    assert!(shop.told(&["test", "visits"]).contains("ok     features.visitors: visits are counted"));
+    shop.told(&["outputs"]);
+    // A name that was typed means that file and no other one.
+    assert_eq!(shop.run(&["validate", "pipelines/customers.yaml"]).0, Some(2));
+}

@@ -20,7 +20,7 @@ use super::{Lines, records};
 /// The most that the texts of a record may take when every element of a list has them. They are held once.
 const REPEATED_BYTES: usize = 64 * 1024 * 1024;
 /// The most that lists of the records of a block may take when every element of another list has them. They are copied.
-const REPEATED_LIST_BYTES: usize = 16 * 1024 * 1024;
+const REPEATED_LIST_BYTES: usize = 64 * 1024 * 1024;
 
 /// The rows of a block while they are gathered.
 struct Rows {

@@ -61,9 +61,9 @@ fn fragments_of_the_pipeline_file_fit_the_shipped_project() {
         }
         let mut whole = shipped.clone();
         merge(&mut whole, fragment);
-        std::fs::write(folder.path().join("pipelines/fragment.yaml"), format!("{whole:#}")).unwrap();
+        std::fs::write(folder.path().join("pipelines/customer_segments.yaml"), format!("{whole:#}")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_segmill"));
-        command.args(["validate", "pipelines/fragment.yaml"]).current_dir(folder.path()).env("IDENTITY_SALT", "a secret");
+        command.args(["validate"]).current_dir(folder.path()).env("IDENTITY_SALT", "a secret");
         let output = command.output().unwrap();
         if !output.status.success() {
             wrong.push(format!("{name}:\n{}\n{}", block.text, printed(&output)));
