@@ -175,6 +175,7 @@ fn a_pipeline_without_customers_has_nobody_to_explain() {
         "pipelines/tiny.yaml",
         &format!("{before}outputs:\n{outputs}    orders: {{model: staging.orders, sort: [customer_id, ordered_at]}}\n"),
     );
+    std::fs::remove_file(tiny.folder.path().join("sql/customers.sql")).unwrap();
     let run = tiny.segmill(&["run", "pipelines/tiny.yaml", "--as-of", "2026-11-01"]);
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
     let output = tiny.segmill(&["explain", "pipelines/tiny.yaml", "--as-of", "2026-11-01", "--customer", "c001"]);
