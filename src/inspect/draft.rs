@@ -46,14 +46,14 @@ impl Draft {
         let stand_in = format!("{STAND_IN}: {{type: timestamp, required: true}}");
         format!(
             "  {}:\n    location: x\n    event_time: {STAND_IN}\n    columns:\n      {stand_in}\n      {}: {{{}}}\n",
-            self.name,
-            column.name,
+            quoted(&self.name),
+            quoted(&column.name),
             keys.join(", ")
         )
     }
 
     fn written(&self, has_comments: bool) -> String {
-        let mut out = Writer { text: format!("  {}:\n", self.name), has_comments };
+        let mut out = Writer { text: format!("  {}:\n", quoted(&self.name)), has_comments };
         self.head(&mut out);
         self.rows(&mut out, has_comments);
         if self.findings.columns.iter().any(|column| !column.accepted.is_empty()) {
@@ -69,7 +69,7 @@ impl Draft {
         for (list, members) in &self.findings.lists {
             let shown: Vec<&str> = members.iter().map(String::as_str).take(8).collect();
             let list = shown::column(list);
-            let first = members.first().map_or("…", String::as_str);
+            let first = super::json::join("", members.first().map_or("…", String::as_str));
             out.remark(&format!(
                 "`{list}` is a list of records ({}): for a row for each of them, add `each: {list}` to the source, and columns such as `from: {list}.{first}`",
                 shown::names(&shown).join(", ")
@@ -92,7 +92,7 @@ impl Draft {
             out.line(&format!("format: {}", found.format.key()), "");
         }
         if let Some(encoding) = &found.encoding {
-            out.line(&format!("encoding: {encoding}"), "");
+            out.line(&format!("encoding: {}", quoted(encoding)), "");
         }
         let csv = self.csv();
         if found.format == Format::Csv && !csv.is_empty() {
@@ -146,21 +146,21 @@ impl Draft {
                     changes.words.iter().filter(|(operation, _)| *operation == wanted).map(|(_, word)| quoted(word)).collect();
                 words.join(", ")
             };
-            let mut keys = vec![format!("operation: {}", changes.operation)];
+            let mut keys = vec![format!("operation: {}", quoted(&changes.operation))];
             for (key, operation) in [("insert", Operation::Insert), ("update", Operation::Update), ("delete", Operation::Delete)] {
                 let words = of(operation);
                 if !words.is_empty() {
                     keys.push(format!("{key}: [{words}]"));
                 }
             }
-            keys.extend(changes.order.as_ref().map(|order| format!("order: [{order}]")));
+            keys.extend(changes.order.as_ref().map(|order| format!("order: [{}]", quoted(order))));
             out.line(&format!("changes: {{{}}}", keys.join(", ")), "");
         }
         let day = self.findings.paths.parts.iter().find(|part| part.day.is_some());
         let in_path = day.filter(|_| choices.snapshot.is_some()).map(|part| &part.name).or(self.day_in_path.as_ref());
         if let Some(part) = in_path {
             let why = if choices.snapshot.is_some() { "the snapshot's day" } else { "every sampled row is of the day in its file's path" };
-            out.line(&format!("day_in_path: {part}"), why);
+            out.line(&format!("day_in_path: {}", quoted(part)), why);
         } else if let Some(part) = day {
             let event_time = choices.event_time.as_ref().is_some_and(|choice| choice.columns != [part.name.clone()]);
             if event_time {
@@ -170,7 +170,7 @@ impl Draft {
         match &choices.event_time {
             Some(choice) => {
                 let others = others(&choices.other_times);
-                out.line(&format!("event_time: {}", choice.columns.join("")), &format!("{}{others}", choice.why));
+                out.line(&format!("event_time: {}", quoted(&choice.columns.join(""))), &format!("{}{others}", choice.why));
             }
             None if !has_comments => out.line(&format!("event_time: {STAND_IN}"), ""),
             None if choices.snapshot.is_some() => {}
@@ -179,7 +179,7 @@ impl Draft {
         match &choices.key {
             Some(choice) => {
                 let others = others(&choices.other_keys);
-                out.line(&format!("key: [{}]", choice.columns.join(", ")), &format!("{}{others}", choice.why));
+                out.line(&format!("key: [{}]", list(&choice.columns)), &format!("{}{others}", choice.why));
             }
             None if choices.repeats.is_some() => out.comment(choices.repeats.as_deref().unwrap_or_default()),
             None => out.comment("no column, and no two that are named like keys, tell rows apart: the source has no `key`"),
@@ -196,8 +196,9 @@ impl Draft {
         }
         let keys = self.keys(column);
         let line = match keys.as_slice() {
-            [one] => format!("{}: {}", column.name, one.trim_start_matches("type: ")),
-            keys => format!("{}: {{{}}}", column.name, keys.join(", ")),
+            // Outside of braces a comma needs no quotes.
+            [_] => format!("{}: {}", quoted(&column.name), column.guess.kind.key()),
+            keys => format!("{}: {{{}}}", quoted(&column.name), keys.join(", ")),
         };
         out.text += &format!("      {line}\n");
     }
@@ -205,7 +206,7 @@ impl Draft {
     /// The keys of a column, in order. An event time is `required`, or else the contract would not be valid.
     fn keys(&self, column: &Finding) -> Vec<String> {
         let guess = &column.guess;
-        let mut keys = vec![format!("type: {}", guess.kind.key())];
+        let mut keys = vec![format!("type: {}", quoted(&guess.kind.key()))];
         match (&column.parts, &column.column.origin) {
             (Some([date, time, zone]), _) => {
                 let named = [("date", date), ("time", time), ("zone", zone)];

@@ -314,7 +314,7 @@ fn path_columns(findings: &mut Findings, rows: &[usize], names: &mut Names, cont
         let name = names.give(snake(&part.name), findings.columns.len());
         let mut found = finding(name, column, false, context);
         if let Some(day) = &part.day {
-            found.guess.kind = Kind::Date;
+            found.guess.kind = if super::path_days::has_time(day) { Kind::Timestamp } else { Kind::Date };
             // A part that names its format is a day already.
             found.guess.format = Some(day.clone()).filter(|format| part.is_hive && format != "%Y-%m-%d");
         }

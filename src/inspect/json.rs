@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::look::is_email;
 use super::table::{Column, Format, Held, Origin, Table};
+use crate::config::{MemberPath, Step};
 
 /// The most rows that are looked at of a file.
 const LOOK_ROWS: usize = 5_000;
@@ -192,8 +193,10 @@ fn count_members<'a>(value: &'a Value, path: &str, depth: usize, members: &mut I
     }
 }
 
-fn join(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+/// The path of a member, whose name stands in quotes where it could be taken for steps of a path.
+pub fn join(path: &str, name: &str) -> String {
+    let member = MemberPath { steps: vec![Step::Member(name.to_owned())] };
+    if path.is_empty() { member.to_string() } else { format!("{path}.{member}") }
 }
 
 struct Columns {
@@ -318,16 +321,16 @@ impl Columns {
             for item in items {
                 let (Some(key), Some(members)) = (item["key"].as_str(), item.as_object()) else { continue };
                 let Some((name, inner)) = members.iter().find(|(name, _)| *name != "key") else { continue };
-                if !is_name(key) || key.contains([']', '[', '=']) {
+                if !is_name(key) || key.contains([']', '[', '=', '"']) {
                     self.hidden += 1;
                     continue;
                 }
-                let entry = format!("{path}[key={key}].{name}");
+                let entry = join(&format!("{path}[key={key}]"), name);
                 match inner {
                     // Of the several values of an entry only the one that is there becomes a column.
                     Value::Object(values) => {
                         for (kind, value) in values.iter().filter(|(_, value)| !value.is_null()) {
-                            self.add(row, format!("{entry}.{kind}"), value, depth + 2, maps);
+                            self.add(row, join(&entry, kind), value, depth + 2, maps);
                         }
                     }
                     other => self.add(row, entry, other, depth + 2, maps),

@@ -10,6 +10,8 @@ mod dates;
 mod delimited;
 mod dialect;
 mod draft;
+#[cfg(test)]
+mod drafts;
 mod encoding;
 mod findings;
 #[cfg(test)]
@@ -20,6 +22,7 @@ mod look;
 mod look_at;
 mod names;
 mod numbers;
+mod path_days;
 mod paths;
 mod personal;
 mod records;
@@ -101,13 +104,11 @@ pub async fn inspect(question: &Question, stores: &Stores) -> Result<Inspected> 
     let null_words = trial::null_words();
     let (mut groups, mut left_out) = (Vec::new(), Vec::new());
     for location in &question.locations {
-        let mut glob = stores.glob(location, Path::new(""))?;
-        let mut files = glob.files().await?.files;
         // A shell hands over names as they are, also those with brackets.
-        if files.is_empty() && location.contains(['[', '?', '*']) && Path::new(location).is_file() {
-            glob = stores.glob(&paths::escaped(location), Path::new(""))?;
-            files = glob.files().await?.files;
-        }
+        let is_name = location.contains(['[', '?', '*', '{']) && Path::new(location).is_file();
+        let typed = if is_name { paths::escaped(location) } else { location.clone() };
+        let glob = stores.glob(&typed, Path::new(""))?;
+        let files = glob.files().await?.files;
         if files.is_empty() {
             let problem = Diagnostic::error("no-such-extract", format!("no file matches {}", glob.shown()));
             let hint = if glob.is_folder() {
@@ -118,7 +119,7 @@ pub async fn inspect(question: &Question, stores: &Stores) -> Result<Inspected> 
             return Err(problem.hint(hint).into());
         }
         groups.push(look(&files, &mut left_out).await?.map(|tables| Group {
-            typed: vec![location.clone()],
+            typed: vec![typed],
             files: files.iter().map(|file| file.shown.clone()).collect(),
             tables,
         }));
