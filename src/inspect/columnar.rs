@@ -70,6 +70,12 @@ fn held(held_as: &DataType) -> Held {
         DataType::Date32 | DataType::Date64 => Held::Day,
         DataType::Timestamp(..) => Held::Moment,
         DataType::Time32(_) | DataType::Time64(_) => Held::Text,
+        other if other.is_floating() => Held::Fraction,
+        DataType::Decimal32(_, scale) | DataType::Decimal64(_, scale) | DataType::Decimal128(_, scale) | DataType::Decimal256(_, scale)
+            if *scale > 0 =>
+        {
+            Held::Fraction
+        }
         other if other.is_numeric() => Held::Number,
         DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => Held::List(Box::new(held(item.data_type()))),
         DataType::Map(..) => Held::Other("maps"),

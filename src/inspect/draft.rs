@@ -1,6 +1,6 @@
 //! Writes the findings as YAML for the pipeline file. The keys of a source are written here and nowhere else.
 
-use super::choices::Choices;
+use super::choices::{Choices, image};
 use super::findings::{Finding, Findings};
 use super::table::{Format, Held, Origin, Quote};
 use super::types::Kind;
@@ -69,6 +69,13 @@ impl Draft {
         for (list, members) in &self.findings.lists {
             let shown: Vec<&str> = members.iter().map(String::as_str).take(8).collect();
             let list = shown::column(list);
+            if let Some(each) = &self.findings.each {
+                out.remark(&format!(
+                    "`{list}` is a list within the elements of `{}`: a row for each of its elements cannot be had",
+                    shown::column(each)
+                ));
+                continue;
+            }
             let first = super::json::join("", members.first().map_or("…", String::as_str));
             out.remark(&format!(
                 "`{list}` is a list of records ({}): for a row for each of them, add `each: {list}` to the source, and columns such as `from: {list}.{first}`",
@@ -176,6 +183,14 @@ impl Draft {
             None if choices.snapshot.is_some() => {}
             None => out.comment("UNSURE: no column seems to say when a row happened, and a source needs one: `event_time: …`"),
         }
+        if let Some(repeats) = &self.findings.blank_repeats {
+            let named = |origin: &Origin| self.findings.columns.iter().find(|column| column.column.origin == *origin);
+            let columns: Vec<String> = repeats.columns.iter().filter_map(|origin| Some(named(origin)?.name.clone())).collect();
+            if let Some(within) = named(&repeats.within) {
+                let line = format!("blank_repeats: {{within: [{}], columns: [{}]}}", quoted(&within.name), list(&columns));
+                out.line(&line, &format!("only the first row of those with one value of `{}` has them", within.name));
+            }
+        }
         match &choices.key {
             Some(choice) => {
                 let others = others(&choices.other_keys);
@@ -191,7 +206,11 @@ impl Draft {
             out.remark(&note);
         }
         if let Held::Other(what) = column.column.held {
-            out.remark(&format!("`{}` holds {what}, and is left out", shown::column(&column.name)));
+            let mut told = format!("`{}` holds {what}, and is left out", shown::column(&column.name));
+            if let (true, Some(name)) = (["maps", "objects"].contains(&what), column.column.name()) {
+                told += &format!(": a column reads one of its values with `from: {}.…`", shown::column(name));
+            }
+            out.remark(&told);
             return;
         }
         let keys = self.keys(column);
@@ -201,6 +220,15 @@ impl Draft {
             keys => format!("{}: {{{}}}", quoted(&column.name), keys.join(", ")),
         };
         out.text += &format!("      {line}\n");
+    }
+
+    /// Where a deletion has the key that other changes have under `after`.
+    fn before(&self, column: &Finding) -> Option<String> {
+        self.choices.changes.as_ref()?;
+        self.choices.key.as_ref().filter(|key| key.columns.contains(&column.name))?;
+        let member = image(column, "after")?;
+        let before = self.findings.columns.iter().find(|other| image(other, "before") == Some(member))?;
+        before.column.name().map(str::to_owned)
     }
 
     /// The keys of a column, in order. An event time is `required`, or else the contract would not be valid.
@@ -213,6 +241,9 @@ impl Draft {
                 let parts: Vec<String> =
                     named.iter().filter_map(|(key, name)| Some(format!("{key}: {}", quoted(name.as_ref()?)))).collect();
                 keys.push(format!("parts: {{{}}}", parts.join(", ")));
+            }
+            (None, Origin::Named(name)) if self.before(column).is_some() => {
+                keys.push(format!("from: [{}]", list(&[name.clone(), self.before(column).unwrap_or_default()])));
             }
             (None, Origin::Named(name)) if *name != column.name => keys.push(format!("from: {}", quoted(name))),
             (None, Origin::Named(_)) => {}

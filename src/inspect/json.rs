@@ -212,6 +212,7 @@ struct Values {
     cells: Vec<(usize, String)>,
     texts: usize,
     numbers: usize,
+    fractions: usize,
     truths: usize,
     lists: usize,
     others: usize,
@@ -241,6 +242,7 @@ impl Values {
             () if self.lists > 0 && self.lists >= self.texts + self.numbers => Held::List(Box::new(self.of_list.unwrap_or(Held::Text))),
             () if self.others > self.texts + self.numbers + self.truths => Held::Other("objects"),
             () if self.texts > 0 => Held::Text,
+            () if self.fractions > 0 => Held::Fraction,
             () if self.numbers > 0 => Held::Number,
             () if self.truths > 0 => Held::Truth,
             () => Held::Text,
@@ -275,6 +277,7 @@ impl Columns {
             Value::Number(number) => {
                 let values = self.columns.entry(path).or_default();
                 values.numbers += 1;
+                values.fractions += usize::from(number.is_f64());
                 values.cells.push((row, number.to_string()));
             }
             Value::Bool(truth) => {
@@ -295,7 +298,10 @@ impl Columns {
                 let is_number = items.iter().any(Value::is_number) && !items.iter().any(Value::is_string);
                 let is_truth = items.iter().any(Value::is_boolean) && !is_number && !items.iter().any(Value::is_string);
                 if !items.is_empty() {
-                    let held = if is_number {
+                    let is_fraction = items.iter().any(Value::is_f64) || values.of_list == Some(Held::Fraction);
+                    let held = if is_number && is_fraction {
+                        Held::Fraction
+                    } else if is_number {
                         Held::Number
                     } else if is_truth {
                         Held::Truth

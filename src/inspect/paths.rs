@@ -6,7 +6,7 @@ use super::names::snake;
 use super::path_days;
 
 /// The most days that a location names.
-const MOST_DAYS: usize = 8;
+const NAMED_DAYS: usize = 8;
 
 /// A part of the files' paths that has a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,10 +64,12 @@ pub fn read(files: &[String], typed: Option<&str>) -> Paths {
     while at < slots.len() {
         let free = |name: &str, paths: &Paths| {
             let is_free = |name: &String| !taken.contains(&name.as_str()) && !paths.parts.iter().any(|part| part.name == *name);
-            (1..=MOST_DAYS + taken.len()).map(|number| if number == 1 { name.to_owned() } else { format!("{name}_{number}") }).find(is_free)
+            (1..=NAMED_DAYS + taken.len())
+                .map(|number| if number == 1 { name.to_owned() } else { format!("{name}_{number}") })
+                .find(is_free)
         };
         let days = paths.parts.iter().filter(|part| !part.is_hive).count();
-        let is_full = days >= MOST_DAYS;
+        let is_full = days >= NAMED_DAYS;
         let slot = &slots[at];
         let run = if is_full { None } else { path_days::folders(slots.iter().skip(at).map(|slot| slot.values.as_slice())) };
         if let Some((name, format, values)) = run
