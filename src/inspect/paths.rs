@@ -164,11 +164,11 @@ fn around(slot: &Slot, day: &path_days::Day) -> Option<(String, String)> {
         let (from, to) = day.spans.first().copied()?;
         return Some((escaped(&first[..from]), escaped(&first[to..])));
     };
-    let pieces = |from: &dyn Fn(&str, (usize, usize)) -> Option<String>| {
-        slot.values.iter().zip(&day.spans).map(|(value, span)| from(value, *span)).collect::<Option<Vec<String>>>()
-    };
-    let before = pieces(&|value, (from, _)| Some(value.get(begin.len().min(from)..from)?.to_owned()))?;
-    let after = pieces(&|value, (_, to)| Some(value.get(to..(value.len() - end.len()).max(to))?.to_owned()))?;
+    let each = || slot.values.iter().zip(day.spans.iter().copied());
+    let before = each().map(|(value, (from, _))| Some(value.get(begin.len().min(from)..from)?.to_owned()));
+    let before = before.collect::<Option<Vec<String>>>()?;
+    let after = each().map(|(value, (_, to))| Some(value.get(to..(value.len() - end.len()).max(to))?.to_owned()));
+    let after = after.collect::<Option<Vec<String>>>()?;
     let reach = day.spans.iter().map(|(from, _)| *from).min()?;
     let rest = slot.values.iter().zip(&day.spans).map(|(value, (_, to))| value.len() - to).min()?;
     let open = (open(&before), open(&after));
