@@ -172,7 +172,7 @@ impl<'a> Explainer<'a> {
         let (named, profile) = (Personal::of(&self.plan.project.pipeline), TableReference::bare(PROFILE));
         let published = self.commit.tables.get(table).and_then(|table| table.personal_columns.as_ref());
         let is_personal = |column: &&String| {
-            let was_personal = published.is_some_and(|personal| personal.contains(column.as_str()));
+            let was_personal = published.is_some_and(|personal| personal.contains_key(column.as_str()));
             was_personal || named.is(table, column) || self.plan.personal.column(&profile, column) != ColumnPrivacy::Open
         };
         schema.fields().iter().map(|field| field.name()).filter(is_personal).cloned().collect()

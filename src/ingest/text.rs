@@ -5,8 +5,7 @@ mod document;
 mod fetch;
 mod json;
 mod long;
-
-use std::ops::Range;
+mod piece;
 
 use bytes::Bytes;
 use encoding_rs::Encoding;
@@ -25,7 +24,8 @@ use crate::engine::{Reservation, failed};
 use crate::error::{Error, Result};
 use crate::storage::File;
 
-pub use self::json::{JsonRecords, UNCLOSED as UNCLOSED_JSON};
+pub use self::json::UNCLOSED as UNCLOSED_JSON;
+pub use self::piece::{Block, Piece, Record};
 
 /// The longest record; a longer one is at fault.
 pub const MAX_RECORD_BYTES: usize = 1024 * 1024;
@@ -38,44 +38,6 @@ const LOOK_BYTES: u64 = 64 * 1024;
 pub const TOO_LONG: &str = "record-too-long";
 /// The reason of a record with a quote that never closes.
 pub const UNCLOSED_QUOTE: &str = "unclosed-quote";
-
-/// Some whole records of a text file.
-#[derive(Debug)]
-pub struct Block {
-    /// Their bytes.
-    pub bytes: Vec<u8>,
-    /// The line that the first begins on, from 1.
-    pub first_line: u64,
-    /// Whether lines end with a carriage return alone.
-    pub has_lone_returns: bool,
-    /// Where its records are, if it is of a JSON document.
-    pub json: Option<JsonRecords>,
-}
-
-/// A record in a block.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
-    /// Its bytes, without the line's end.
-    pub bytes: Range<usize>,
-    /// The line that it begins on, from 1.
-    pub line: u64,
-}
-
-/// A part of a text file.
-#[derive(Debug)]
-pub enum Piece {
-    /// Whole records.
-    Block(Block),
-    /// A record that cannot be given whole.
-    Bad {
-        /// The line that it begins on, from 1.
-        line: u64,
-        /// Its size.
-        bytes: u64,
-        /// A stable word for the reason.
-        reason: &'static str,
-    },
-}
 
 /// Reads a text file piece by piece. Every byte is read a bounded number of times, wherever quotes are.
 pub struct Blocks {

@@ -85,15 +85,7 @@ fn keys(findings: &Findings, choices: &mut Choices) {
     let rows = findings.columns.iter().map(|column| column.column.cells.len()).max().unwrap_or_default();
     let candidates: Vec<&Finding> = findings.columns.iter().filter(|column| is_key_like(column)).collect();
     if let Some(changes) = &choices.changes {
-        let is_free = |column: &&&Finding| {
-            column.name != changes.operation && Some(&column.name) != changes.order.as_ref() && words::order_rank(&column.name) == 0
-        };
-        let is_after = |column: &Finding| column.column.name().is_some_and(|name| name.starts_with("after."));
-        let key = candidates.iter().filter(is_free).find(|column| (column.is_filled || is_after(column)) && is_named(column));
-        choices.key = key.map(|column| Choice {
-            columns: vec![column.name.clone()],
-            why: "UNSURE: the first column that is named like a key".to_owned(),
-        });
+        choices.key = key_of_changes(&candidates, changes);
         return;
     }
     if rows < 2 {
@@ -132,10 +124,35 @@ fn keys(findings: &Findings, choices: &mut Choices) {
         && let Some(column) = candidates.iter().find(|column| is_named(column) && column.is_filled && column.distinct > 1)
     {
         let (name, different) = (&column.name, column.distinct);
-        choices.repeats = Some(format!(
-            "`{name}` has {different} values in {rows} rows: if later rows replace earlier ones, `key: [{name}]` keeps the latest of each"
-        ));
+        let marks = ["deleted", "is_deleted", "removed", "op", "operation", "cdc", "tombstone", "geloescht"];
+        let is_marked = |column: &&Finding| has_word(&column.name, &marks) || words::is_operation_name(&column.name);
+        choices.repeats = Some(match findings.columns.iter().find(is_marked) {
+            Some(mark) => format!(
+                "UNSURE: `{name}` has {different} values in {rows} rows, and `{}` may say that a row was deleted: if rows are changes, say \
+                 `kind: changes`, since a `key` by itself keeps the rows of what was deleted",
+                mark.name
+            ),
+            None => format!(
+                "`{name}` has {different} values in {rows} rows: if later rows replace earlier ones, `key: [{name}]` keeps the latest of each"
+            ),
+        });
     }
+}
+
+/// The key of changes, which have one in any case.
+fn key_of_changes(candidates: &[&Finding], changes: &Changes) -> Option<Choice> {
+    let is_free = |column: &Finding| {
+        column.name != changes.operation && Some(&column.name) != changes.order.as_ref() && words::order_rank(&column.name) == 0
+    };
+    // A deletion has nothing under `after`.
+    let is_there = |column: &Finding| column.is_filled || image(column, "after").is_some();
+    let mut possible = candidates.iter().filter(|column| is_free(column) && is_there(column));
+    let first = possible.clone().next();
+    let (column, why) = match possible.find(|column| is_named(column)) {
+        Some(named) => (named, "UNSURE: the first column that is named like a key"),
+        None => (first?, "UNSURE: the first column, as none is named like a key"),
+    };
+    Some(Choice { columns: vec![column.name.clone()], why: why.to_owned() })
 }
 
 fn place(findings: &Findings, column: &Finding) -> usize {
@@ -247,10 +264,10 @@ fn times(findings: &Findings, choices: &mut Choices) {
     };
     let others: Vec<&Finding> = found.iter().skip(1).filter(|column| time_rank(column) > -3).copied().collect();
     if others.iter().any(|column| time_rank(column) == time_rank(best)) {
-        why = format!("UNSURE: {why}, as of others");
+        why = format!("UNSURE: {}, as of others", why.trim_start_matches("UNSURE: "));
     }
     if time_rank(best) < 0 {
-        why = format!("UNSURE: {why}, but its name is not that of when a row happened");
+        why = format!("UNSURE: {}, but its name is not that of when a row happened", why.trim_start_matches("UNSURE: "));
     }
     choices.other_times = others.into_iter().map(|column| column.name.clone()).take(5).collect();
     choices.event_time = Some(Choice { columns: vec![best.name.clone()], why });
@@ -286,7 +303,42 @@ fn snapshot(findings: &Findings) -> Option<(String, String)> {
     None
 }
 
+/// The member of a row as it was before a change or is after it, where the path of a column leads to one.
+pub fn image<'a>(column: &'a Finding, which: &str) -> Option<&'a str> {
+    let name = column.column.name()?;
+    name.strip_prefix("payload.").unwrap_or(name).strip_prefix(which)?.strip_prefix('.')
+}
+
+/// Changes whose column of the operation is told by its values or by a name that only tools of replication give.
+fn marked_changes(findings: &Findings) -> Option<Changes> {
+    let is_deleted = |column: &&Finding| {
+        column.column.name() == Some("__deleted") && column.column.cells.iter().flatten().all(|text| text == "true" || text == "false")
+    };
+    let order = || {
+        let order = findings.columns.iter().filter(|other| words::order_rank(&other.name) > 0);
+        order.max_by_key(|other| words::order_rank(&other.name)).map(|other| other.name.clone())
+    };
+    let unordered = "UNSURE: no column seems to say in which order changes were made (such as `lsn` or `seq`)".to_owned();
+    if let Some(column) = findings.columns.iter().find(is_deleted) {
+        let order = order();
+        let notes = if order.is_none() { vec![unordered] } else { Vec::new() };
+        let words = vec![(Operation::Update, "false".to_owned()), (Operation::Delete, "true".to_owned())];
+        return Some(Changes { operation: column.name.clone(), words, order, notes });
+    }
+    let column = findings.columns.first().filter(|column| column.column.origin == Origin::Position(0))?;
+    let seen: BTreeSet<&str> = column.column.cells.iter().flatten().map(|text| text.trim()).collect();
+    if !seen.iter().all(|word| ["I", "U", "D"].contains(word)) || !column.is_filled || (seen.len() < 2 && !seen.contains("D")) {
+        return None;
+    }
+    let words = [(Operation::Insert, "I"), (Operation::Update, "U"), (Operation::Delete, "D")].map(|(what, word)| (what, word.to_owned()));
+    let name = column.name.clone();
+    Some(Changes { operation: name, words: words.to_vec(), order: None, notes: vec![unordered] })
+}
+
 fn changes(findings: &Findings) -> Option<Changes> {
+    if let Some(changes) = marked_changes(findings) {
+        return Some(changes);
+    }
     for column in findings.columns.iter().filter(|column| column.guess.kind == Kind::Text && words::is_operation_name(&column.name)) {
         let seen: BTreeSet<&str> = column.values().map(str::trim).collect();
         let said: Vec<(Operation, String)> = seen.iter().filter_map(|word| Some((words::operation(word)?, (*word).to_owned()))).collect();
@@ -313,10 +365,8 @@ fn changes(findings: &Findings) -> Option<Changes> {
         if order.is_none() {
             notes.push("UNSURE: no column seems to say in which order changes were made (such as `lsn` or `seq`)".to_owned());
         }
-        if findings.columns.iter().any(|other| other.column.name().is_some_and(|name| name.starts_with("before."))) {
-            notes.push(
-                "UNSURE: a deletion may have its key under `before` only: then name both, as in `from: [after.id, before.id]`".to_owned(),
-            );
+        if findings.columns.iter().any(|other| image(other, "before").is_some()) {
+            notes.push("a deletion has its key under `before` only, so the key names both places".to_owned());
         }
         return Some(Changes { operation: column.name.clone(), words: said, order, notes });
     }

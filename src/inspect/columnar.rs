@@ -26,7 +26,8 @@ pub fn table(file: &str, peeked: &Peeked) -> Table {
     let mut order = Vec::new();
     for (at, field) in peeked.schema.fields().iter().enumerate() {
         let arrays: Vec<&ArrayRef> = peeked.batches.iter().filter_map(|batch| batch.columns().get(at)).collect();
-        order.push(field.name().clone());
+        let path = json::join("", field.name());
+        order.push(path.clone());
         if is_record(field.data_type()) {
             let values = arrays.iter().flat_map(|array| (0..array.len()).map(|row| value(array, row, 0)));
             for (row, value) in nested.iter_mut().zip(values) {
@@ -39,7 +40,7 @@ pub fn table(file: &str, peeked: &Peeked) -> Table {
         let cells = arrays.iter().flat_map(|array| (0..array.len()).map(|row| text(array, row))).collect();
         let held = held(field.data_type());
         let notes = if let Held::Other(what) = held { vec![format!("it holds {what}, which is not read")] } else { Vec::new() };
-        table.columns.push(Column { origin: Origin::Named(field.name().clone()), label: None, held, cells, notes });
+        table.columns.push(Column { origin: Origin::Named(path), label: None, held, cells, notes });
     }
     json::fill(&mut table, &nested);
     // In the order of the file.
@@ -69,6 +70,12 @@ fn held(held_as: &DataType) -> Held {
         DataType::Date32 | DataType::Date64 => Held::Day,
         DataType::Timestamp(..) => Held::Moment,
         DataType::Time32(_) | DataType::Time64(_) => Held::Text,
+        other if other.is_floating() => Held::Fraction,
+        DataType::Decimal32(_, scale) | DataType::Decimal64(_, scale) | DataType::Decimal128(_, scale) | DataType::Decimal256(_, scale)
+            if *scale > 0 =>
+        {
+            Held::Fraction
+        }
         other if other.is_numeric() => Held::Number,
         DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => Held::List(Box::new(held(item.data_type()))),
         DataType::Map(..) => Held::Other("maps"),

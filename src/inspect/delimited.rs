@@ -57,6 +57,13 @@ pub fn table(file: &str, parts: &[String], is_whole: bool) -> Table {
             }
         }
     }
+    let last = table.columns.first().and_then(|column| column.cells.last()?.as_deref());
+    let sums = ["total", "totals", "grand total", "sum", "summe", "gesamt", "gesamtsumme", "totale", "total général"];
+    if table.rows > 1 && last.is_some_and(|last| sums.contains(&last.trim().trim_end_matches(':').to_lowercase().as_str())) {
+        table
+            .notes
+            .push("UNSURE: the last line seems to be a total, which is no row: leave it out in a model, or have it rejected".to_owned());
+    }
     table
 }
 

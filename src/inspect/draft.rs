@@ -1,6 +1,6 @@
 //! Writes the findings as YAML for the pipeline file. The keys of a source are written here and nowhere else.
 
-use super::choices::Choices;
+use super::choices::{Choices, image};
 use super::findings::{Finding, Findings};
 use super::table::{Format, Held, Origin, Quote};
 use super::types::Kind;
@@ -46,14 +46,14 @@ impl Draft {
         let stand_in = format!("{STAND_IN}: {{type: timestamp, required: true}}");
         format!(
             "  {}:\n    location: x\n    event_time: {STAND_IN}\n    columns:\n      {stand_in}\n      {}: {{{}}}\n",
-            self.name,
-            column.name,
+            quoted(&self.name),
+            quoted(&column.name),
             keys.join(", ")
         )
     }
 
     fn written(&self, has_comments: bool) -> String {
-        let mut out = Writer { text: format!("  {}:\n", self.name), has_comments };
+        let mut out = Writer { text: format!("  {}:\n", quoted(&self.name)), has_comments };
         self.head(&mut out);
         self.rows(&mut out, has_comments);
         if self.findings.columns.iter().any(|column| !column.accepted.is_empty()) {
@@ -69,7 +69,14 @@ impl Draft {
         for (list, members) in &self.findings.lists {
             let shown: Vec<&str> = members.iter().map(String::as_str).take(8).collect();
             let list = shown::column(list);
-            let first = members.first().map_or("…", String::as_str);
+            if let Some(each) = &self.findings.each {
+                out.remark(&format!(
+                    "`{list}` is a list within the elements of `{}`: a row for each of its elements cannot be had",
+                    shown::column(each)
+                ));
+                continue;
+            }
+            let first = super::json::join("", members.first().map_or("…", String::as_str));
             out.remark(&format!(
                 "`{list}` is a list of records ({}): for a row for each of them, add `each: {list}` to the source, and columns such as `from: {list}.{first}`",
                 shown::names(&shown).join(", ")
@@ -92,7 +99,7 @@ impl Draft {
             out.line(&format!("format: {}", found.format.key()), "");
         }
         if let Some(encoding) = &found.encoding {
-            out.line(&format!("encoding: {encoding}"), "");
+            out.line(&format!("encoding: {}", quoted(encoding)), "");
         }
         let csv = self.csv();
         if found.format == Format::Csv && !csv.is_empty() {
@@ -146,21 +153,21 @@ impl Draft {
                     changes.words.iter().filter(|(operation, _)| *operation == wanted).map(|(_, word)| quoted(word)).collect();
                 words.join(", ")
             };
-            let mut keys = vec![format!("operation: {}", changes.operation)];
+            let mut keys = vec![format!("operation: {}", quoted(&changes.operation))];
             for (key, operation) in [("insert", Operation::Insert), ("update", Operation::Update), ("delete", Operation::Delete)] {
                 let words = of(operation);
                 if !words.is_empty() {
                     keys.push(format!("{key}: [{words}]"));
                 }
             }
-            keys.extend(changes.order.as_ref().map(|order| format!("order: [{order}]")));
+            keys.extend(changes.order.as_ref().map(|order| format!("order: [{}]", quoted(order))));
             out.line(&format!("changes: {{{}}}", keys.join(", ")), "");
         }
         let day = self.findings.paths.parts.iter().find(|part| part.day.is_some());
         let in_path = day.filter(|_| choices.snapshot.is_some()).map(|part| &part.name).or(self.day_in_path.as_ref());
         if let Some(part) = in_path {
             let why = if choices.snapshot.is_some() { "the snapshot's day" } else { "every sampled row is of the day in its file's path" };
-            out.line(&format!("day_in_path: {part}"), why);
+            out.line(&format!("day_in_path: {}", quoted(part)), why);
         } else if let Some(part) = day {
             let event_time = choices.event_time.as_ref().is_some_and(|choice| choice.columns != [part.name.clone()]);
             if event_time {
@@ -170,16 +177,24 @@ impl Draft {
         match &choices.event_time {
             Some(choice) => {
                 let others = others(&choices.other_times);
-                out.line(&format!("event_time: {}", choice.columns.join("")), &format!("{}{others}", choice.why));
+                out.line(&format!("event_time: {}", quoted(&choice.columns.join(""))), &format!("{}{others}", choice.why));
             }
             None if !has_comments => out.line(&format!("event_time: {STAND_IN}"), ""),
             None if choices.snapshot.is_some() => {}
             None => out.comment("UNSURE: no column seems to say when a row happened, and a source needs one: `event_time: …`"),
         }
+        if let Some(repeats) = &self.findings.blank_repeats {
+            let named = |origin: &Origin| self.findings.columns.iter().find(|column| column.column.origin == *origin);
+            let columns: Vec<String> = repeats.columns.iter().filter_map(|origin| Some(named(origin)?.name.clone())).collect();
+            if let Some(within) = named(&repeats.within) {
+                let line = format!("blank_repeats: {{within: [{}], columns: [{}]}}", quoted(&within.name), list(&columns));
+                out.line(&line, &format!("only the first row of those with one value of `{}` has them", within.name));
+            }
+        }
         match &choices.key {
             Some(choice) => {
                 let others = others(&choices.other_keys);
-                out.line(&format!("key: [{}]", choice.columns.join(", ")), &format!("{}{others}", choice.why));
+                out.line(&format!("key: [{}]", list(&choice.columns)), &format!("{}{others}", choice.why));
             }
             None if choices.repeats.is_some() => out.comment(choices.repeats.as_deref().unwrap_or_default()),
             None => out.comment("no column, and no two that are named like keys, tell rows apart: the source has no `key`"),
@@ -191,27 +206,44 @@ impl Draft {
             out.remark(&note);
         }
         if let Held::Other(what) = column.column.held {
-            out.remark(&format!("`{}` holds {what}, and is left out", shown::column(&column.name)));
+            let mut told = format!("`{}` holds {what}, and is left out", shown::column(&column.name));
+            if let (true, Some(name)) = (["maps", "objects"].contains(&what), column.column.name()) {
+                told += &format!(": a column reads one of its values with `from: {}.…`", shown::column(name));
+            }
+            out.remark(&told);
             return;
         }
         let keys = self.keys(column);
         let line = match keys.as_slice() {
-            [one] => format!("{}: {}", column.name, one.trim_start_matches("type: ")),
-            keys => format!("{}: {{{}}}", column.name, keys.join(", ")),
+            // Outside of braces a comma needs no quotes.
+            [_] => format!("{}: {}", quoted(&column.name), column.guess.kind.key()),
+            keys => format!("{}: {{{}}}", quoted(&column.name), keys.join(", ")),
         };
         out.text += &format!("      {line}\n");
+    }
+
+    /// Where a deletion has the key that other changes have under `after`.
+    fn before(&self, column: &Finding) -> Option<String> {
+        self.choices.changes.as_ref()?;
+        self.choices.key.as_ref().filter(|key| key.columns.contains(&column.name))?;
+        let member = image(column, "after")?;
+        let before = self.findings.columns.iter().find(|other| image(other, "before") == Some(member))?;
+        before.column.name().map(str::to_owned)
     }
 
     /// The keys of a column, in order. An event time is `required`, or else the contract would not be valid.
     fn keys(&self, column: &Finding) -> Vec<String> {
         let guess = &column.guess;
-        let mut keys = vec![format!("type: {}", guess.kind.key())];
+        let mut keys = vec![format!("type: {}", quoted(&guess.kind.key()))];
         match (&column.parts, &column.column.origin) {
             (Some([date, time, zone]), _) => {
                 let named = [("date", date), ("time", time), ("zone", zone)];
                 let parts: Vec<String> =
                     named.iter().filter_map(|(key, name)| Some(format!("{key}: {}", quoted(name.as_ref()?)))).collect();
                 keys.push(format!("parts: {{{}}}", parts.join(", ")));
+            }
+            (None, Origin::Named(name)) if self.before(column).is_some() => {
+                keys.push(format!("from: [{}]", list(&[name.clone(), self.before(column).unwrap_or_default()])));
             }
             (None, Origin::Named(name)) if *name != column.name => keys.push(format!("from: {}", quoted(name))),
             (None, Origin::Named(_)) => {}

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::names::{Names, snake};
 use super::paths::Paths;
+use super::repeats::Repeats;
 use super::share::share;
 use super::table::{Column, CsvKeys, Format, Held, Origin, Table};
 use super::types::{self, Context, Guess, Kind};
@@ -79,6 +80,8 @@ pub struct Findings {
     pub csv: CsvKeys,
     /// The list whose elements are rows.
     pub each: Option<String>,
+    /// Columns that are blank where they would repeat the row above.
+    pub blank_repeats: Option<Repeats>,
     /// The columns.
     pub columns: Vec<Finding>,
     /// Lists of records, with their members.
@@ -104,6 +107,7 @@ pub fn join(tables: &[Table], paths: Paths, files: usize, places: Vec<usize>, nu
         encoding: main.encoding.clone(),
         csv: main.csv.clone(),
         each: main.each.clone(),
+        blank_repeats: None,
         columns: Vec::new(),
         lists: main.lists.clone(),
         rows: (tables.iter().map(|table| table.rows).sum(), tables.iter().map(|table| table.ragged).sum()),
@@ -124,7 +128,9 @@ pub fn join(tables: &[Table], paths: Paths, files: usize, places: Vec<usize>, nu
     let mut names = Names::default();
     let rows: Vec<usize> = tables.iter().map(aligned_rows).collect();
     for (at, column) in joined.into_iter().enumerate() {
-        let label = column.name().or(column.label.as_deref()).map(str::to_owned);
+        let label = column.name().or(column.label.as_deref());
+        // What every element lies in says nothing of a column.
+        let label = label.map(|label| within(label, main.each.as_deref()).to_owned());
         let name = names.give(label.as_deref().and_then(names::of_column), at);
         let missing = &absent[at];
         differences(tables, &column, missing, &context, &mut findings.differences);
@@ -133,6 +139,11 @@ pub fn join(tables: &[Table], paths: Paths, files: usize, places: Vec<usize>, nu
     path_columns(&mut findings, &rows, &mut names, &context);
     clocks(&mut findings.columns, &mut names);
     findings
+}
+
+/// The path of a column within the elements that are rows.
+fn within<'a>(label: &'a str, each: Option<&str>) -> &'a str {
+    each.and_then(|each| label.strip_prefix(each)?.strip_prefix('.')).unwrap_or(label)
 }
 
 /// How many rows of a table have their values side by side.
@@ -192,6 +203,7 @@ fn columns(tables: &[Table], lists: &[(String, Vec<String>)]) -> (Vec<Column>, V
 fn wider(a: &Held, b: &Held) -> Held {
     match (a, b) {
         (Held::Day, Held::Moment) | (Held::Moment, Held::Day) => Held::Moment,
+        (Held::Number, Held::Fraction) | (Held::Fraction, Held::Number) => Held::Fraction,
         (Held::Other(_), other) | (other, Held::Other(_)) => other.clone(),
         _ => Held::Text,
     }
@@ -314,7 +326,7 @@ fn path_columns(findings: &mut Findings, rows: &[usize], names: &mut Names, cont
         let name = names.give(snake(&part.name), findings.columns.len());
         let mut found = finding(name, column, false, context);
         if let Some(day) = &part.day {
-            found.guess.kind = Kind::Date;
+            found.guess.kind = if super::path_days::has_time(day) { Kind::Timestamp } else { Kind::Date };
             // A part that names its format is a day already.
             found.guess.format = Some(day.clone()).filter(|format| part.is_hive && format != "%Y-%m-%d");
         }

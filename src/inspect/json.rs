@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::look::is_email;
 use super::table::{Column, Format, Held, Origin, Table};
+use crate::config::{MemberPath, Step};
 
 /// The most rows that are looked at of a file.
 const LOOK_ROWS: usize = 5_000;
@@ -192,8 +193,10 @@ fn count_members<'a>(value: &'a Value, path: &str, depth: usize, members: &mut I
     }
 }
 
-fn join(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+/// The path of a member, whose name stands in quotes where it could be taken for steps of a path.
+pub fn join(path: &str, name: &str) -> String {
+    let member = MemberPath { steps: vec![Step::Member(name.to_owned())] };
+    if path.is_empty() { member.to_string() } else { format!("{path}.{member}") }
 }
 
 struct Columns {
@@ -209,6 +212,7 @@ struct Values {
     cells: Vec<(usize, String)>,
     texts: usize,
     numbers: usize,
+    fractions: usize,
     truths: usize,
     lists: usize,
     others: usize,
@@ -238,6 +242,7 @@ impl Values {
             () if self.lists > 0 && self.lists >= self.texts + self.numbers => Held::List(Box::new(self.of_list.unwrap_or(Held::Text))),
             () if self.others > self.texts + self.numbers + self.truths => Held::Other("objects"),
             () if self.texts > 0 => Held::Text,
+            () if self.fractions > 0 => Held::Fraction,
             () if self.numbers > 0 => Held::Number,
             () if self.truths > 0 => Held::Truth,
             () => Held::Text,
@@ -272,6 +277,7 @@ impl Columns {
             Value::Number(number) => {
                 let values = self.columns.entry(path).or_default();
                 values.numbers += 1;
+                values.fractions += usize::from(number.is_f64());
                 values.cells.push((row, number.to_string()));
             }
             Value::Bool(truth) => {
@@ -292,7 +298,10 @@ impl Columns {
                 let is_number = items.iter().any(Value::is_number) && !items.iter().any(Value::is_string);
                 let is_truth = items.iter().any(Value::is_boolean) && !is_number && !items.iter().any(Value::is_string);
                 if !items.is_empty() {
-                    let held = if is_number {
+                    let is_fraction = items.iter().any(Value::is_f64) || values.of_list == Some(Held::Fraction);
+                    let held = if is_number && is_fraction {
+                        Held::Fraction
+                    } else if is_number {
                         Held::Number
                     } else if is_truth {
                         Held::Truth
@@ -318,16 +327,16 @@ impl Columns {
             for item in items {
                 let (Some(key), Some(members)) = (item["key"].as_str(), item.as_object()) else { continue };
                 let Some((name, inner)) = members.iter().find(|(name, _)| *name != "key") else { continue };
-                if !is_name(key) || key.contains([']', '[', '=']) {
+                if !is_name(key) || key.contains([']', '[', '=', '"']) {
                     self.hidden += 1;
                     continue;
                 }
-                let entry = format!("{path}[key={key}].{name}");
+                let entry = join(&format!("{path}[key={key}]"), name);
                 match inner {
                     // Of the several values of an entry only the one that is there becomes a column.
                     Value::Object(values) => {
                         for (kind, value) in values.iter().filter(|(_, value)| !value.is_null()) {
-                            self.add(row, format!("{entry}.{kind}"), value, depth + 2, maps);
+                            self.add(row, join(&entry, kind), value, depth + 2, maps);
                         }
                     }
                     other => self.add(row, entry, other, depth + 2, maps),

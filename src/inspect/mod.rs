@@ -10,6 +10,8 @@ mod dates;
 mod delimited;
 mod dialect;
 mod draft;
+#[cfg(test)]
+mod drafts;
 mod encoding;
 mod findings;
 #[cfg(test)]
@@ -20,9 +22,11 @@ mod look;
 mod look_at;
 mod names;
 mod numbers;
+mod path_days;
 mod paths;
 mod personal;
 mod records;
+mod repeats;
 mod sample;
 mod share;
 mod table;
@@ -101,24 +105,22 @@ pub async fn inspect(question: &Question, stores: &Stores) -> Result<Inspected> 
     let null_words = trial::null_words();
     let (mut groups, mut left_out) = (Vec::new(), Vec::new());
     for location in &question.locations {
-        let mut glob = stores.glob(location, Path::new(""))?;
-        let mut files = glob.files().await?.files;
         // A shell hands over names as they are, also those with brackets.
-        if files.is_empty() && location.contains(['[', '?', '*']) && Path::new(location).is_file() {
-            glob = stores.glob(&paths::escaped(location), Path::new(""))?;
-            files = glob.files().await?.files;
-        }
+        let is_name = location.contains(['[', '?', '*', '{']) && Path::new(location).is_file();
+        let typed = if is_name { paths::escaped(location) } else { location.clone() };
+        let glob = stores.glob(&typed, Path::new(""))?;
+        let files = glob.files().await?.files;
         if files.is_empty() {
             let problem = Diagnostic::error("no-such-extract", format!("no file matches {}", glob.shown()));
             let hint = if glob.is_folder() {
-                "this is a folder: name its files, such as `folder/*.csv`"
+                format!("this is a folder: name its files, as in '{}'", below(stores, location).await)
             } else {
-                "correct the path; `[`, `?` and `*` are wildcards"
+                "correct the path; `[`, `?` and `*` are wildcards".to_owned()
             };
             return Err(problem.hint(hint).into());
         }
         groups.push(look(&files, &mut left_out).await?.map(|tables| Group {
-            typed: vec![location.clone()],
+            typed: vec![typed],
             files: files.iter().map(|file| file.shown.clone()).collect(),
             tables,
         }));
@@ -142,6 +144,21 @@ pub async fn inspect(question: &Question, stores: &Stores) -> Result<Inspected> 
         drafts.push(drafted(name, group, &null_words, &zone));
     }
     Ok(Inspected { drafts, left_out })
+}
+
+/// A glob for the files in a folder.
+async fn below(stores: &Stores, folder: &str) -> String {
+    let folder = paths::escaped(folder.trim_end_matches('/'));
+    for names in ["*.parquet", "*.csv", "*.csv.gz", "*.ndjson", "*.ndjson.gz", "*.json", "*.txt"] {
+        for place in ["", "**/"] {
+            let typed = format!("{folder}/{place}{names}");
+            let Ok(glob) = stores.glob(&typed, Path::new("")) else { continue };
+            if glob.files().await.is_ok_and(|found| !found.files.is_empty()) {
+                return typed;
+            }
+        }
+    }
+    format!("{folder}/*.csv")
 }
 
 /// Files that are one source.
@@ -196,12 +213,24 @@ fn is_alike(a: &Group, b: &Group) -> bool {
 fn drafted(name: String, group: Group, null_words: &[String], zone: &Arc<Zone>) -> Draft {
     let typed = if let [one] = group.typed.as_slice() { Some(one.as_str()) } else { None };
     let paths = paths::read(&group.files, typed);
-    let (places, tables): (Vec<usize>, Vec<Table>) = group.tables.into_iter().unzip();
+    let (places, mut tables): (Vec<usize>, Vec<Table>) = group.tables.into_iter().unzip();
+    table::empty_pages(&mut tables);
+    let repeats = repeats::fill(&mut tables);
     let mut findings = findings::join(&tables, paths, group.files.len(), places, null_words);
+    findings.blank_repeats = repeats;
     if findings.rows.0 == 0 {
         findings.notes.push("UNSURE: there are no rows, so no type could be told".to_owned());
     }
     let choices = choices::choose(&findings);
+    if let Some(changes) = &choices.changes {
+        // An operation is a word, also where its words are those of truths.
+        for column in findings.columns.iter_mut().filter(|column| column.name == changes.operation) {
+            column.guess.kind = types::Kind::Text;
+            column.guess.values.clear();
+            column.guess.notes.clear();
+            column.personal = None;
+        }
+    }
     let mut draft = Draft { name, findings, choices, day_in_path: None, rejected: None };
     trial::run(&mut draft, zone);
     draft

@@ -33,6 +33,8 @@ pub struct Look {
     pub digits: (usize, usize),
     /// Whether it is in parentheses.
     pub in_parentheses: bool,
+    /// Whether the currency stands before the parentheses, as accountants write it.
+    pub currency_before: bool,
     /// Whether a minus stands behind it.
     pub minus_behind: bool,
     /// Whether it ends with a percent sign.
@@ -53,6 +55,7 @@ pub fn look(text: &str) -> Option<Look> {
         point: Point::None,
         digits: (0, 0),
         in_parentheses: false,
+        currency_before: false,
         minus_behind: false,
         percent: false,
         exponent: false,
@@ -69,6 +72,9 @@ pub fn look(text: &str) -> Option<Look> {
         let bare = after.trim_start();
         found.currency = Some((sign, if bare.len() < after.len() { " " } else { "" }, true));
         rest = bare;
+        if let Some(inner) = rest.strip_prefix('(').and_then(|inner| inner.strip_suffix(')')).filter(|_| !found.in_parentheses) {
+            (rest, found.in_parentheses, found.currency_before) = (inner.trim(), true, true);
+        }
         trimmed = rest.strip_prefix(minus).unwrap_or(rest);
         signs += usize::from(trimmed.len() < rest.len());
         rest = trimmed;
@@ -88,6 +94,15 @@ pub fn look(text: &str) -> Option<Look> {
         return None;
     }
     core(rest, &mut found).then_some(found)
+}
+
+/// Whether a text is a currency and a dash, as accountants write zero.
+pub fn is_zero(text: &str) -> bool {
+    let text = text.trim();
+    CURRENCIES.iter().any(|sign| {
+        let rest = text.strip_prefix(sign).or_else(|| text.strip_suffix(sign));
+        rest.is_some_and(|rest| ["-", "\u{2013}", "\u{2014}"].contains(&rest.trim()))
+    })
 }
 
 /// The digits and separators of a number.
@@ -216,12 +231,16 @@ pub fn style(looks: &[Look], likes_comma: bool) -> Option<Style> {
         if behind > 0 {
             text += "-";
         }
+        let is_before = looks.iter().any(|look| look.currency_before);
+        if is_before {
+            text = format!("({text})");
+        }
         text = match with_currency.currency {
             Some((sign, space, true)) => format!("{sign}{space}{text}"),
             Some((sign, space, false)) => format!("{text}{space}{sign}"),
             None => text,
         };
-        style.format = Some(if parentheses > 0 { format!("({text})") } else { text });
+        style.format = Some(if parentheses > 0 && !is_before { format!("({text})") } else { text });
     }
     if percent > 0 {
         style.digits.1 += 2;
@@ -260,6 +279,8 @@ mod tests {
 
     #[test]
     fn styles_are_told() {
+        assert_eq!(of(&["$ 1,234.50", "$ (99.00)"]).format.as_deref(), Some("$ (1,234.56)"));
+        assert!(is_zero("$ -") && is_zero(" - €") && !is_zero("-") && !is_zero("$ 1"));
         for (texts, format, digits) in [
             (&["1", "2.50", "-3.125"][..], None, (1, 3)),
             (&["1.234,56", "12,5"], Some("1.234,56"), (4, 2)),

@@ -9,6 +9,8 @@ pub enum Held {
     Text,
     /// Numbers as such.
     Number,
+    /// Numbers that may have fractions, also where those that were seen have none.
+    Fraction,
     /// Truths as such.
     Truth,
     /// Days as such.
@@ -165,6 +167,18 @@ impl Table {
             ragged: 0,
             notes: Vec::new(),
             lists: Vec::new(),
+        }
+    }
+}
+
+/// Takes the columns from pages of an API whose list is empty, so that what is around the list is no row.
+pub fn empty_pages(tables: &mut [Table]) {
+    let Some(each) = tables.iter().find_map(|table| table.each.clone()) else { return };
+    for table in tables.iter_mut().filter(|table| table.each.is_none() && table.rows == 1 && table.format != Format::Csv) {
+        let is_empty = |column: &Column| column.name() == Some(&each) && column.cells.iter().all(Option::is_none);
+        if table.columns.iter().any(is_empty) {
+            let file = std::mem::take(&mut table.file);
+            *table = Table { each: Some(each.clone()), ..Table::new(&file, Format::Json) };
         }
     }
 }

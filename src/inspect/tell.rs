@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::draft::{Draft, notes};
 use super::share::share;
-use super::table::{Format, Origin, Quote};
+use super::table::{Format, Held, Origin, Quote};
 use crate::diagnostic::counted;
 use crate::shown;
 
@@ -85,7 +85,8 @@ fn written(draft: &Draft) -> String {
     }
     parts.extend(found.encoding.clone());
     parts.extend(found.each.as_ref().map(|each| format!("rows in `{}`", shown::column(each))));
-    parts.push(counted(found.columns.len() as u64, "column"));
+    let drafted = found.columns.iter().filter(|column| !matches!(column.column.held, Held::Other(_))).count();
+    parts.push(counted(drafted as u64, "column"));
     parts.join(", ")
 }
 

@@ -24,7 +24,8 @@ pub fn pipeline_of(sources: &str) -> String {
     format!("version: 1\nname: draft\n{sources}outputs: {{destination: out, tables: {{}}}}\n")
 }
 
-fn parse(sources: &str) -> Option<(Pipeline, Arc<SourceFile>)> {
+/// What some sources are to the parser of pipeline files; none where they are not valid.
+pub fn parse(sources: &str) -> Option<(Pipeline, Arc<SourceFile>)> {
     let file = Arc::new(SourceFile { path: "draft".to_owned(), text: pipeline_of(sources) });
     let Parsed { value, problems, .. } = config::parse_what_is_right::<Pipeline>(&file, &Environment::new());
     problems.is_empty().then_some((value?, file))
@@ -71,6 +72,27 @@ pub fn run(draft: &mut Draft, zone: &Arc<Zone>) {
 fn contract_of(yaml: &str, name: &str, zone: &Arc<Zone>) -> Option<Contract> {
     let (pipeline, file) = parse(yaml)?;
     let source = pipeline.sources.get(name)?;
+    compiled(&pipeline, &file, (name, source), zone).ok()
+}
+
+/// What is wrong with a source that is drafted as YAML below `sources`.
+#[cfg(test)]
+pub fn problems_of(yaml: &str, name: &str, zone: &Arc<Zone>) -> Vec<String> {
+    let file = Arc::new(SourceFile { path: "draft".to_owned(), text: pipeline_of(yaml) });
+    let Parsed { value, problems, .. } = config::parse_what_is_right::<Pipeline>(&file, &Environment::new());
+    let mut told: Vec<String> = problems.iter().map(|problem| format!("{problem:?}")).collect();
+    if let Some((pipeline, source)) = value.as_ref().and_then(|pipeline| Some((pipeline, pipeline.sources.get(name)?))) {
+        told.extend(compiled(pipeline, &file, (name, source), zone).err().map(|problems| format!("{problems:?}")));
+    }
+    told
+}
+
+fn compiled(
+    pipeline: &Pipeline,
+    file: &Arc<SourceFile>,
+    source: (&str, &config::Source),
+    zone: &Arc<Zone>,
+) -> Result<Contract, Vec<crate::diagnostic::Diagnostic>> {
     // The day of the run is after every event that can be.
     let as_of = NaiveDate::from_ymd_opt(2200, 1, 1).unwrap_or_default();
     let values = Values {
@@ -80,7 +102,7 @@ fn contract_of(yaml: &str, name: &str, zone: &Arc<Zone>) -> Option<Contract> {
         parameters: std::collections::BTreeMap::new(),
         shown: std::collections::BTreeMap::new(),
     };
-    Contract::new(&file, (name, source), &pipeline.null_values, &values).ok()
+    Contract::new(file, source, &pipeline.null_values, &values)
 }
 
 /// The values of a column as its file has them, as far as a trial needs them to be.

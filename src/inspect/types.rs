@@ -139,9 +139,12 @@ pub fn guess(column: &Column, context: &Context) -> Guess {
         Held::Moment => Guess::of(Kind::Timestamp, values.len()),
         Held::Other(_) => Guess::of(Kind::Text, values.len()),
         Held::List(item) => list(item, &values, &name, context),
-        Held::Text | Held::Number if values.is_empty() => Guess::of(Kind::Text, 0).note("no value was seen: the type is not known"),
+        Held::Text | Held::Number | Held::Fraction if values.is_empty() => {
+            Guess::of(Kind::Text, 0).note("no value was seen: the type is not known")
+        }
         Held::Text => of_texts(&values, &name, context),
         Held::Number => number(&values, &name, context, false),
+        Held::Fraction => fraction(number(&values, &name, context, false)),
     };
     if guess.kind == Kind::Text {
         guess.null_values = words::null_texts(&texts);
@@ -166,11 +169,29 @@ fn list(item: &Held, values: &[&str], name: &str, context: &Context) -> Guess {
     inner
 }
 
+/// Numbers that may have fractions are no integers because those that were seen have none.
+fn fraction(guess: Guess) -> Guess {
+    if guess.kind != Kind::Integer {
+        return guess;
+    }
+    let what = "UNSURE: the file holds numbers with fractions, and all that were seen are whole: it may be a decimal or `integer`";
+    Guess { kind: Kind::Double, ..guess }.note(what)
+}
+
 fn share(part: usize, whole: usize) -> f64 {
     super::share::share(part, whole)
 }
 
 fn of_texts(values: &[&str], name: &str, context: &Context) -> Guess {
+    let (zeros, others): (Vec<&str>, Vec<&str>) = values.iter().partition(|text| numbers::is_zero(text));
+    if !zeros.is_empty() && !others.is_empty() {
+        let guess = of_texts(&others, name, context);
+        if matches!(guess.kind, Kind::Decimal(..)) {
+            let words: std::collections::BTreeSet<&str> = zeros.into_iter().collect();
+            let zeros = words.into_iter().map(|word| (word.to_owned(), "0".to_owned())).collect();
+            return Guess { values: zeros, filled: values.len(), ..guess }.note("UNSURE: a currency with a dash is taken as 0");
+        }
+    }
     let looks: Vec<Look> = values.iter().map(|text| Look::of(text)).collect();
     if let Some(guess) = truth(values, name) {
         return guess;
@@ -178,6 +199,9 @@ fn of_texts(values: &[&str], name: &str, context: &Context) -> Guess {
     let count = |wanted: &[Look]| looks.iter().filter(|look| wanted.contains(look)).count();
     let (numbers, days, clocks) = (count(&[Look::Whole, Look::Number]), count(&[Look::Day]), count(&[Look::Clock]));
     let best = numbers.max(days).max(clocks);
+    if best > 0 && names::has_word(name, &["version", "versions", "ver", "firmware", "release", "build"]) && days == 0 {
+        return Guess::of(Kind::Text, values.len()).note("versions, which are no numbers: 2.10 comes after 2.9");
+    }
     // Values that are not of the type may be words for none.
     let is_best = |look: Look| match look {
         Look::Whole | Look::Number => best == numbers,
@@ -327,7 +351,7 @@ fn number(values: &[&str], name: &str, context: &Context, is_text: bool) -> Gues
     if is_double && !style.has_exponents {
         guess.notes.push("numbers with many digits after the point".to_owned());
     }
-    if words::is_time_name(name) && values.iter().all(|text| text.parse::<f64>().is_ok_and(|days| (36_526.0..55_153.0).contains(&days))) {
+    if words::is_time_name(name) && values.iter().all(|text| text.parse::<f64>().is_ok_and(|days| (25_000.0..=60_000.0).contains(&days))) {
         guess.notes.push("UNSURE: these may be days of a spreadsheet: then it is `{type: timestamp, format: serial_1900}`".to_owned());
     }
     guess
@@ -359,10 +383,12 @@ fn whole(values: &[&str], name: &str) -> Guess {
         }
     }
     let guess = Guess::of(Kind::Integer, values.len());
-    if is_time && values.iter().all(|text| text.parse::<i64>().is_ok_and(|day| (36_526..55_153).contains(&day))) {
+    if is_time && values.iter().all(|text| text.parse::<i64>().is_ok_and(|day| (25_000..=60_000).contains(&day))) {
         return guess.note("UNSURE: these may be days of a spreadsheet: then it is `{type: date, format: serial_1900}`");
     }
-    if values.iter().all(|text| ["0", "1"].contains(text)) && values.len() >= FEW_VALUES {
+    let is_amount =
+        words::is_line_name(name) || names::has_word(name, &["quantity", "qty", "count", "menge", "anzahl", "number", "amount"]);
+    if !is_amount && values.iter().all(|text| ["0", "1"].contains(text)) && values.contains(&"0") && values.len() >= FEW_VALUES {
         return guess.note("only 0 and 1 were seen: it may be a `boolean`");
     }
     guess

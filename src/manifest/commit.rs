@@ -100,9 +100,10 @@ pub struct Table {
     pub rows: u64,
     /// Its columns in order.
     pub columns: Vec<Column>,
-    /// The names of those whose values are or may be personal; none where it is not known, since an older Segmill wrote it.
+    /// Those whose values are or may be personal, each with the column of identifiers' types if that says it; none where it is not known,
+    /// since an older Segmill wrote it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub personal_columns: Option<BTreeSet<String>>,
+    pub personal_columns: Option<BTreeMap<String, Option<String>>>,
     /// Its files in order.
     pub files: Vec<DataFile>,
     /// Where the day's rows are for readers that list folders, from the destination: `TABLE/as_of=DAY/TABLE.parquet`.

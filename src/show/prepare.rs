@@ -135,10 +135,15 @@ impl Prepared {
             if self.plan.personal.is_marked(column) { ColumnPrivacy::Personal } else { of_model }
         });
         // The model may have been another when a day was published.
-        let was_personal = published.personal_columns.as_ref().map(|personal| personal.contains(column));
-        match (of_model, was_personal) {
-            (Some(by_type @ ColumnPrivacy::ByTypeIn(_)), Some(_)) => by_type,
-            (Some(ColumnPrivacy::Open) | None, Some(false)) => ColumnPrivacy::Open,
+        let was = published.personal_columns.as_ref().map(|personal| match personal.get(column) {
+            None => ColumnPrivacy::Open,
+            Some(None) => ColumnPrivacy::Personal,
+            Some(Some(of_type)) => ColumnPrivacy::ByTypeIn(of_type.clone()),
+        });
+        match (of_model.unwrap_or(ColumnPrivacy::Open), was) {
+            (ColumnPrivacy::Open, Some(was)) => was,
+            (now, Some(ColumnPrivacy::Open)) => now,
+            (now, Some(was)) if now == was => now,
             // Otherwise it is not known what it was made of.
             _ => ColumnPrivacy::Personal,
         }

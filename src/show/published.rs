@@ -1,6 +1,6 @@
 //! The tables of publications as SQL reads them: every day's rows, with the day beside them.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -32,6 +32,9 @@ const READ_AT_ONCE: usize = 16;
 /// Enough to read the footers of Parquet files.
 const LIMITS: Limits = Limits { threads: 1, memory_bytes: 64 << 20 };
 
+/// Columns that are or may be personal, each with the column of identifiers' types if that says it.
+type PersonalColumns = BTreeMap<String, Option<String>>;
+
 /// A published table on all days that are published.
 #[derive(Debug)]
 pub struct PublishedTable {
@@ -41,8 +44,9 @@ pub struct PublishedTable {
     pub schema: SchemaRef,
     /// The name of the column of the day.
     pub day_column: &'static str,
-    /// The columns that are personal on some day; none where that is not known of every day.
-    pub personal_columns: Option<BTreeSet<String>>,
+    /// The columns that are personal on some day, each with the column of identifiers' types if that says it on every such day; none
+    /// where it is not known of every day.
+    pub personal_columns: Option<PersonalColumns>,
     /// The files of every day, in order.
     days: Vec<(NaiveDate, Vec<String>)>,
 }
@@ -152,10 +156,22 @@ pub async fn find(known: &Publications, destination: &Location, outputs: &[&str]
         let nullable = published.fields().iter().map(|field| Arc::new(field.as_ref().clone().with_nullable(true)));
         let schema = Arc::new(Schema::new(std::iter::once(day).chain(nullable).collect::<Vec<_>>()));
         let of_days = commits.iter().filter_map(|commit| commit.tables.get(*output)).map(|table| table.personal_columns.clone());
-        let personal_columns = of_days.collect::<Option<Vec<_>>>().map(|of_days| of_days.into_iter().flatten().collect());
+        let personal_columns = of_days.collect::<Option<Vec<_>>>().map(of_all_days);
         found.push(PublishedTable { output: (*output).to_owned(), schema, day_column, personal_columns, days });
     }
     Ok(found)
+}
+
+/// What days say together: a column that several days say different things of is personal.
+fn of_all_days(days: Vec<PersonalColumns>) -> PersonalColumns {
+    let mut all = PersonalColumns::new();
+    for (column, of_type) in days.into_iter().flatten() {
+        let found = all.entry(column).or_insert_with(|| of_type.clone());
+        if *found != of_type {
+            *found = None;
+        }
+    }
+    all
 }
 
 /// Makes the files of a destination readable by an engine.
@@ -176,4 +192,22 @@ fn unreadable(output: &str, error: &DataFusionError) -> Error {
         let message = Message::new(format!("the published table `{output}` cannot be read: {}", sql::discreet(error)));
         Error::Refused(message.hint("`segmill outputs` says whether its files are there; `segmill clean --repair` restores them"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_is_as_personal_as_all_its_days_say() {
+        let day = |columns: &[(&str, Option<&str>)]| -> PersonalColumns {
+            columns.iter().map(|(column, of_type)| ((*column).to_owned(), of_type.map(str::to_owned))).collect()
+        };
+        let all = of_all_days(vec![
+            day(&[("identifier", Some("identifier_type")), ("other", Some("other_type"))]),
+            day(&[("identifier", None), ("other", Some("other_type")), ("email", None)]),
+            day(&[("identifier", Some("identifier_type"))]),
+        ]);
+        assert_eq!(all, day(&[("identifier", None), ("other", Some("other_type")), ("email", None)]));
+    }
 }
