@@ -199,7 +199,7 @@ pub struct RunArguments {
 /// What `test` takes.
 #[derive(Debug, Clone, Args)]
 pub struct TestArguments {
-    /// The pipeline file, if the first is one that ends in `.yaml` or `.yml` (otherwise pipelines/customer_segments.yaml, or else
+    /// The pipeline file, if the first is one that ends in `.yaml` or `.yml` (otherwise `pipelines/customer_segments.yaml`, or else
     /// the only one in `pipelines/`); then texts: only
     /// cases are run that have one of them in their model, their name or the name of their file, such as `customers` or `features.orders`
     #[arg(value_name = "PIPELINE_OR_TEXT")]
@@ -212,7 +212,7 @@ pub struct TestArguments {
 /// Where publications are.
 #[derive(Debug, Clone, Args)]
 pub struct PlaceArguments {
-    /// The pipeline file that names the destination [default: pipelines/customer_segments.yaml, or else the only one in `pipelines/`]
+    /// The pipeline file that names the destination [default: `pipelines/customer_segments.yaml`, or else the only one in `pipelines/`]
     #[arg(default_value_os_t = usual_pipeline(), hide_default_value = true)]
     pub pipeline: PathBuf,
     /// Use this path or URL instead of the pipeline file's destination

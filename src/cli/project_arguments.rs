@@ -21,7 +21,7 @@ pub fn usual_pipeline() -> PathBuf {
 /// The project and its parameters.
 #[derive(Debug, Clone, Args)]
 pub struct ProjectArguments {
-    /// The pipeline file [default: pipelines/customer_segments.yaml, or else the only one in `pipelines/`]
+    /// The pipeline file [default: `pipelines/customer_segments.yaml`, or else the only one in `pipelines/`]
     #[arg(default_value_os_t = usual_pipeline(), hide_default_value = true)]
     pub pipeline: PathBuf,
     /// Set a parameter to another value than its default

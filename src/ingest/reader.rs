@@ -155,7 +155,9 @@ impl<'a> Reading<'a> {
                 let settled = match settling.pop_front() {
                     Some(Settling::Block(settled)) => settled.await.map_err(|_| Error::defect("a block was not looked at"))??,
                     Some(Settling::Bad { line, bytes, reason }) => {
-                        text.iter().for_each(|text| text.forget_row_above());
+                        if let Some(text) = &text {
+                            text.forget_row_above();
+                        }
                         self.withhold(file, line, bytes, reason)?;
                         continue;
                     }
