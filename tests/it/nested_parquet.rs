@@ -46,9 +46,9 @@ fn lists_of_old_writers_are_read() {
         let none = if schema.starts_with("repeated") { "[]" } else { "" };
         let expected = [
             [format!("[0, 1, {third}]"), "1".into(), "0".into()],
-            ["[]".into(), "".into(), "".into()],
-            [none.into(), "".into(), "".into()],
-            ["[5]".into(), "".into(), "5".into()],
+            ["[]".into(), String::new(), String::new()],
+            [none.into(), String::new(), String::new()],
+            ["[5]".into(), String::new(), "5".into()],
         ];
         assert_eq!(outcome.rows, expected, "{schema}");
         let elements = [("item", "{type: integer, from: items}"), ("at_all", "{type: integer, from: 'items[#]'}")];

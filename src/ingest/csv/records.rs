@@ -400,15 +400,15 @@ pub(super) mod tests {
             let is_special = |byte: u8| Some(byte) == dialect.quote || matches!(byte, b'\n' | b'\r');
             for run in text.as_bytes().chunk_by(|one, other| is_special(*one) == is_special(*other)) {
                 if is_special(run[0]) {
-                    run.iter().for_each(|byte| {
+                    for byte in run {
                         other.step(*byte);
-                    });
+                    }
                 } else {
                     other.skip(run);
                 }
-                run.iter().for_each(|byte| {
+                for byte in run {
                     one.step(*byte);
-                });
+                }
                 prop_assert_eq!((one.state, one.is_in_quotes()), (other.state, other.is_in_quotes()));
             }
         }
