@@ -95,15 +95,14 @@ fn columns_are_found_by_their_places() {
 }
 
 /// Bytes that an encoding does not have cost their record alone, and lines keep their numbers.
-/// Settings, an extract, the rows that are kept of it, and the lines that are rejected.
-type WideCase<'a> = (&'a str, &'a [u8], Vec<[Option<String>; 2]>, &'a [(u64, &'a str)]);
-
 #[test]
 fn what_an_encoding_does_not_have_is_rejected_and_not_replaced() {
+    type Case<'a> = (&'a str, &'a [u8], Vec<[Option<String>; 2]>, &'a [(u64, &'a str)]);
+
     let wide = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
     let lone_surrogate = [wide("\u{feff}a\tb\r\n1\t\"x\r\ny\"\r\n"), vec![0, 0xd8], wide("\t2\r\n3\té\r\n")].concat();
     let odd = [wide("a,b\n1,2\n3,4").as_slice(), b"5"].concat();
-    let cases: [WideCase<'_>; 7] = [
+    let cases: [Case<'_>; 7] = [
         ("encoding: windows-1252", b"a,b\n\x80,\xe9\n\x81,1\n2,3\n", vec![row("€", "é"), row("2", "3")], &[(3, "invalid-encoding")]),
         ("encoding: shift_jis", b"a,b\n\x83\x5c,\x83\x7c\n\x83,1\n2,3\n", vec![row("ソ", "ポ"), row("2", "3")], &[(3, "invalid-encoding")]),
         ("csv: {delimiter: \"\\t\"}", &lone_surrogate, vec![row("1", "x\r\ny"), row("3", "é")], &[(4, "invalid-encoding")]),
@@ -224,11 +223,7 @@ proptest! {
         for (a, b) in &tail {
             text += &format!("{};{}\r\n", quoted(&format!("q{a}")), quoted(b));
         }
-        let bytes = if wide {
-            [0xfeff].into_iter().filter(|_| kind == 2).chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect()
-        } else {
-            text.into_bytes()
-        };
+        let bytes = if wide { [0xfeff].into_iter().filter(|_| kind == 2).chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect() } else { text.into_bytes() };
         let bytes = if packed { zstd::encode_all(bytes.as_slice(), 1).unwrap() } else { bytes };
         let outcome = read(settings, &bytes);
         prop_assert_eq!(outcome.reasons(), []);

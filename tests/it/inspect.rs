@@ -284,8 +284,9 @@ fn the_guide_shows_what_is_drafted() {
 #[test]
 fn changes_of_tools_of_replication_are_drafted() {
     let headerless: String = (0..30).map(|n| format!("{},{n},x{n},2026-11-01 10:00:{n:02}\n", ["I", "U", "D"][n % 3])).collect();
-    let unwrapped =
-        |n: usize| format!("{{\"id\": {n}, \"at\": \"2026-11-01T10:00:00Z\", \"__deleted\": \"{}\", \"__lsn\": {n}}}\n", n.is_multiple_of(5));
+    let unwrapped = |n: usize| {
+        format!("{{\"id\": {n}, \"at\": \"2026-11-01T10:00:00Z\", \"__deleted\": \"{}\", \"__lsn\": {n}}}\n", n.is_multiple_of(5))
+    };
     let envelope = |n: usize| {
         let row = format!("{{\"id\": {n}, \"city\": \"x\"}}");
         let (op, before, after) = if n.is_multiple_of(5) { ("d", row.as_str(), "null") } else { ("c", "null", row.as_str()) };

@@ -451,11 +451,7 @@ proptest! {
             list.iter().flatten().enumerate().map(move |(at, text)| vec![number.clone(), text.clone().unwrap_or_default(), at.to_string()]).collect::<Vec<_>>()
         }).collect();
         let columns = [("n", "{type: integer}"), ("t", "{type: string, from: list.t}"), ("number", "{type: integer, from: 'list[#]'}")];
-        let (name, bytes) = if is_document {
-            ("extract.json", serde_json::to_vec_pretty(&written).unwrap())
-        } else {
-            ("extract.ndjson", lines(&written))
-        };
+        let (name, bytes) = if is_document { ("extract.json", serde_json::to_vec_pretty(&written).unwrap()) } else { ("extract.ndjson", lines(&written)) };
         let outcome = read("each: list", &columns, name, &bytes).unwrap();
         prop_assert_eq!(outcome.rows, expected);
     }

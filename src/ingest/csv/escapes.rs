@@ -6,7 +6,7 @@ use super::Dialect;
 ///
 /// - In a dialect with quotes, an escape character makes a quote, a line end or itself a part of the field. Before any other character it
 ///   stands for itself, as in `C:\new` of a writer that escapes quotes alone.
-/// - In one without, it makes any character a part of the field. Backslashes before letters are as MySQL and PostgreSQL write them: `\t`,
+/// - In one without, it makes any character a part of the field. Backslashes before letters are as `MySQL` and `PostgreSQL` write them: `\t`,
 ///   `\n`, `\r`, `\b`, `\f`, `\v` and `\0` are control characters, and `\N`, which stands for no value, and others stay as they are.
 pub fn unescaped(part: &str, dialect: &Dialect, in_quotes: bool, value: &mut String) {
     let special = |byte: u8| Some(byte) == dialect.escape || (in_quotes && Some(byte) == dialect.quote);
