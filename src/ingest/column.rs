@@ -55,7 +55,7 @@ pub struct ContractColumn {
     pub data_type: DataType,
     /// The values that are an opt-out, if the column carries consent.
     no: Option<BTreeSet<String>>,
-    pub(super) meaning: Meaning,
+    pub(super) meaning: Arc<Meaning>,
     accepted: BTreeSet<String>,
     min: Option<Scalar<ArrayRef>>,
     max: Option<Scalar<ArrayRef>>,
@@ -140,7 +140,7 @@ impl ContractColumn {
             is_list: column.column_type.is_list,
             json,
             no,
-            meaning,
+            meaning: Arc::new(meaning),
             accepted: column.accepted.iter().cloned().collect(),
             min,
             max,
@@ -156,7 +156,10 @@ impl ContractColumn {
         self.names.clear();
         self.optional = true;
         if matches!(self.column_type, ColumnType::Date | ColumnType::Timestamp) {
-            self.meaning.format = self.meaning.format.take().or(day.map(Format::Pattern));
+            // Nobody has it yet while the contract is compiled.
+            if let Some(meaning) = Arc::get_mut(&mut self.meaning) {
+                meaning.format = meaning.format.take().or(day.map(Format::Pattern));
+            }
         }
     }
 
@@ -258,7 +261,7 @@ impl ContractColumn {
     }
 
     /// How its values are read.
-    pub fn meaning(&self) -> &Meaning {
+    pub fn meaning(&self) -> &Arc<Meaning> {
         &self.meaning
     }
 

@@ -361,6 +361,7 @@ mod tests {
     fn decode(text: &str) -> (Rows, Vec<(u64, &'static str)>) {
         let column = |places: &[usize]| JsonColumn {
             places: places.to_vec(),
+            meaning: None,
             numbers: JsonNumbers::AsWritten,
             is_list: false,
             is_needed: true,

@@ -1,5 +1,6 @@
 //! Columns whose values are lists, lie in JSON texts, or stand in one of several places.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::builder::{ListBuilder, StringBuilder};
@@ -62,11 +63,15 @@ impl ContractColumn {
         }
     }
 
-    /// In each row the first value that is there.
+    /// In each row the first value that is there; what stands for none is none.
     fn first_of(&self, raw: &StructArray) -> Result<Values> {
         let read = raw.columns().iter().map(|array| self.values(array)).collect::<Result<Vec<_>>>()?;
         let plain = read.iter().map(|values| cast(&values.array, &self.data_type)).collect::<Result<Vec<_>, _>>().map_err(defect)?;
-        let first = |row: usize| raw.columns().iter().position(|array| array.is_valid(row)).unwrap_or(0);
+        let bad_rows: Vec<BTreeSet<usize>> = read.iter().map(|values| values.bad.iter().map(|(row, _)| *row).collect()).collect();
+        let first = |row: usize| {
+            let is_there = |(values, bad): (&Values, &BTreeSet<usize>)| values.array.is_valid(row) || bad.contains(&row);
+            read.iter().zip(&bad_rows).position(is_there).unwrap_or(0)
+        };
         let chosen: Vec<(usize, usize)> = (0..raw.len()).map(|row| (first(row), row)).collect();
         let arrays: Vec<&dyn Array> = plain.iter().map(AsRef::as_ref).collect();
         let array = interleave(&arrays, &chosen).map_err(defect)?;

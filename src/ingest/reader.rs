@@ -17,7 +17,7 @@ use super::format;
 use super::held::Codes;
 use super::parquet::{Batches, RowGroup};
 use super::plain::plain;
-use super::remarks::{DAMAGED, no_header, withheld};
+use super::remarks::{self, DAMAGED, no_header, withheld};
 use super::scan::{Scan, Sink, Unit, unreadable};
 use super::text::{Blocks, Piece};
 use super::text_file::{Settled, TextFile};
@@ -225,6 +225,10 @@ impl<'a> Reading<'a> {
         let has_records = text.is_some_and(|text| text.has_records.load(Relaxed));
         // A header alone is an empty extract, and so is nothing where there is no header.
         let is_csv = format == SourceFormat::Csv;
+        let unanswered = text.filter(|_| has_records && !is_csv).map(TextFile::unanswered).unwrap_or_default();
+        if !unanswered.is_empty() {
+            self.scan.collector.remark(&file.shown, remarks::unanswered(&unanswered));
+        }
         let is_recognised = has_records || (is_csv && (text.is_some() || !self.scan.contract.csv.has_header));
         match blocks.breaks_off() {
             Some(_) if !has_records => {

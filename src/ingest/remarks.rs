@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::column::ContractColumn;
 use super::contract::Contract;
 use super::text::{TOO_LONG, UNCLOSED_JSON, UNCLOSED_QUOTE};
-use crate::diagnostic::counted;
+use crate::diagnostic::{counted, list};
 use crate::error::{Error, Message};
 use crate::storage::File;
 
@@ -80,6 +80,11 @@ pub fn remark(source: &str, file: &str, line: u64, reason: &str) -> Option<Strin
 /// What is said of records that have no element, where elements are rows.
 pub fn without_rows(source: &str, each: &str, records: u64) -> String {
     format!("{source}: {} without an element in `{each}`, of which no row comes", counted(records, "record"))
+}
+
+/// What is said of a file of which no record has a value of some consents.
+pub fn unanswered(names: &[&str]) -> String {
+    format!("has no answer of {} in any record, and every no would be lost if it has another name there", list(names))
 }
 
 /// What is said of a file that names a column in another case.

@@ -1,10 +1,11 @@
 //! Decodes one text file: its header, and the records of its blocks.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, ArrayRef, RecordBatch};
 
 use super::contract::Fault;
 use super::csv::records::{Standing, line_ends};
@@ -27,6 +28,8 @@ pub(super) struct TextFile {
     file: File,
     lines: TextLines,
     above: RowAbove,
+    /// The consents of which some record has an answer, by their places in the contract.
+    answered: Mutex<BTreeSet<usize>>,
     /// Whether it is not in UTF-8.
     is_transcoded: bool,
     /// Whether a record was found in it, good or bad; in NDJSON, one that is a JSON object.
@@ -57,9 +60,18 @@ impl TextFile {
         } else {
             TextLines::Ndjson(Lines::new(&scan.contract, &needed))
         };
-        let (above, has_records, has_flat_records) = Default::default();
+        let (above, answered, has_records, has_flat_records) = Default::default();
         let is_transcoded = blocks.is_transcoded();
-        Ok(Some(TextFile { scan: Arc::clone(scan), file: file.clone(), lines, above, is_transcoded, has_records, has_flat_records }))
+        Ok(Some(TextFile {
+            scan: Arc::clone(scan),
+            file: file.clone(),
+            lines,
+            above,
+            answered,
+            is_transcoded,
+            has_records,
+            has_flat_records,
+        }))
     }
 
     /// Leaves out the first records of a block: so many, or all that there are. How many they were.
@@ -96,6 +108,15 @@ impl TextFile {
         }
     }
 
+    /// The consents of which no record has an answer: their names in the file may be others.
+    pub(super) fn unanswered(&self) -> Vec<&str> {
+        let answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        let columns = self.scan.contract.columns.iter().enumerate();
+        let unanswered =
+            columns.filter(|(at, column)| column.is_consent() && !column.optional && column.is_in_files() && !answered.contains(at));
+        unanswered.map(|(_, column)| column.in_files()).collect()
+    }
+
     /// Forgets the row above the next one, because a record between them cannot be read.
     pub(super) fn forget_row_above(&self) {
         self.above.forget();
@@ -121,6 +142,13 @@ impl TextFile {
         }
         if without_rows > 0 || decoded.rows > ndjson::nested_rows(&decoded.unread) || !decoded.bad.is_empty() {
             self.has_flat_records.store(true, Relaxed);
+        }
+        if matches!(self.lines, TextLines::Ndjson(_)) && scan.contract.carries_consent() {
+            let there =
+                |(at, array): (usize, &Option<ArrayRef>)| array.as_ref().filter(|array| array.null_count() < array.len()).map(|_| at);
+            let unread = decoded.unread.iter().map(|(_, column, _)| *column);
+            let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+            answered.extend(decoded.columns.iter().enumerate().filter_map(there).chain(unread));
         }
         let checked = scan.contract.check_of(&self.file, &decoded.columns, decoded.rows, &decoded.unread, &scan.projection)?;
         let read = (decoded.rows + decoded.bad.len()) as u64;

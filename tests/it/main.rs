@@ -17,6 +17,8 @@ mod case_runs;
 mod changes;
 /// The command line: exit codes, help, what is told to whom.
 mod command_line;
+/// Where parts of a contract meet, a record is read as each of them says.
+mod contract_parts;
 /// Promise 3: what a contract says of values holds in every kind of file: null markers, words, space, zones.
 mod contract_values;
 /// Promise 7: what is small and would cost much is refused in little time and memory, at its place.

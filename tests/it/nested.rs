@@ -456,3 +456,50 @@ proptest! {
         prop_assert_eq!(outcome.rows, expected);
     }
 }
+
+/// What stands for no value at one path ends no search: the next one may have a no.
+#[test]
+fn the_first_path_with_a_value_counts_and_what_stands_for_none_is_none() {
+    let consent = "{type: boolean, from: [a.c, b.c], consent: {no: [false]}}";
+    let text = "{type: string, from: [a.c, b.c], null_values: [none]}";
+    let number = "{type: integer, from: [a.c, b.c], null_values: [-1]}";
+    let pair = |one: Value, other: Value| json!({"at": AT, "a": {"c": one}, "b": {"c": other}});
+    for (column, one, other, kept) in [
+        (consent, json!(""), json!("no"), "false"),
+        (consent, json!("-"), json!("no"), "false"),
+        (consent, json!("yes"), json!("no"), "true"),
+        (consent, json!(""), json!(null), ""),
+        (text, json!("none"), json!("x"), "x"),
+        (text, json!(""), json!("x"), ""),
+        (number, json!("-1"), json!("5"), "5"),
+    ] {
+        let outcome = read("", &[("v", column)], "extract.ndjson", &lines(&[pair(one.clone(), other.clone())])).unwrap();
+        assert_eq!((outcome.first(), outcome.rejects.len()), (vec![kept], 0), "{column} {one} {other}");
+        let member = |value: &Value| {
+            let texts: ArrayRef = Arc::new(StringArray::from(vec![value.as_str()]));
+            Arc::new(StructArray::from(vec![(Arc::new(Field::new("c", DataType::Utf8, true)), texts)])) as ArrayRef
+        };
+        let at: ArrayRef = Arc::new(StringArray::from(vec![AT]));
+        let file = parquet(&[("at", at), ("a", member(&one)), ("b", member(&other))]);
+        let outcome = read("", &[("v", column)], "extract.parquet", &file).unwrap();
+        assert_eq!((outcome.first(), outcome.rejects.len()), (vec![kept], 0), "Parquet: {column} {one} {other}");
+    }
+}
+
+/// A consent of which no record has an answer is told, because its name may be another one.
+#[test]
+fn a_consent_that_no_record_answers_is_told() {
+    let consent = [("c", "{type: boolean, consent: {no: [false]}}")];
+    for (objects, is_told) in [
+        (vec![json!({"at": AT, "C": false}), json!({"at": AT, "c": null})], true),
+        (vec![json!({"at": AT}), json!({"at": AT, "c": false})], false),
+    ] {
+        let outcome = read("", &consent, "extract.ndjson", &lines(&objects)).unwrap();
+        assert_eq!(
+            outcome.remarks.iter().any(|remark| remark.contains("no answer of `c` in any record")),
+            is_told,
+            "{:?}",
+            outcome.remarks
+        );
+    }
+}

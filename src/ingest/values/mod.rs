@@ -187,6 +187,20 @@ impl Meaning {
         found.map(String::as_str)
     }
 
+    /// Whether a text is read as no value.
+    pub fn is_none(&self, text: &str) -> bool {
+        match self.column_type {
+            ColumnType::String => self.markers.text(text, |word| self.word(word)).is_none(),
+            _ if self.word(text).is_some() => false,
+            _ if self.is_null_word(text) => true,
+            _ if self.markers.values.is_empty() => false,
+            _ => {
+                let alone: ArrayRef = Arc::new(StringArray::from(vec![text]));
+                self.read(&alone).is_ok_and(|read| read.bad.is_empty() && read.array.is_null(0))
+            }
+        }
+    }
+
     /// Whether a text stands for no value.
     pub fn is_null_word(&self, text: &str) -> bool {
         if self.column_type == ColumnType::String && self.markers.texts.contains(text) {
