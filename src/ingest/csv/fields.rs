@@ -100,6 +100,13 @@ impl<'a> Fields<'a> {
         self.trailing_delimiter.then_some(end)
     }
 
+    /// Whether one byte ends a field there, and its record if it is the last.
+    #[inline]
+    fn ends_field(&self, at: usize, is_last: bool) -> bool {
+        let byte = self.text.as_bytes().get(at);
+        if is_last { byte == Some(&b'\n') } else { self.dialect.is_narrow() && byte == Some(&self.first_of_delimiter) }
+    }
+
     fn quoted_field(&mut self, is_last: bool) -> Option<&str> {
         let text = self.text;
         let bytes = text.as_bytes();
@@ -116,8 +123,13 @@ impl<'a> Fields<'a> {
             // What is escaped may be the first byte of a character, whose others are no special ones.
             closing = (closing + 2).min(bytes.len());
         }
-        self.at = closing + 1;
-        let behind = self.at;
+        let behind = closing + 1;
+        // Mostly the field ends with its quote: then there is nothing to look for.
+        if !is_changed && self.ends_field(behind, is_last) {
+            self.at = behind + 1;
+            return Some(&text[start..closing]);
+        }
+        self.at = behind;
         let end = self.end_of_field(behind, behind, is_last)?;
         if !is_changed && end == behind {
             return Some(&text[start..closing]);

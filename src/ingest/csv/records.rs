@@ -184,9 +184,9 @@ pub fn scan(bytes: &[u8], dialect: &Dialect) -> Scanned {
         }
         start = match special {
             None => return scanned,
-            Some(Special::Quote(opening)) => match closing(bytes, opening, dialect) {
-                Some(closing) => closing + 1,
-                None => return Scanned { open_quote: Some(opening), ..scanned },
+            Some(Special::Quote(opening)) => match over_quoted_fields(bytes, opening, dialect, &mut scanned.last_end) {
+                Ok(behind) => behind,
+                Err(opening) => return Scanned { open_quote: Some(opening), ..scanned },
             },
             Some(Special::Escape(at)) => (at + 1 + escaped_bytes(&bytes[at + 1..])).min(bytes.len()),
             Some(Special::Comment(at)) => match memchr::memchr2(b'\n', b'\r', &bytes[at..]) {
@@ -218,6 +218,26 @@ fn next_special(bytes: &[u8], start: usize, dialect: &Dialect) -> Option<Special
         (Some(one), Some(other)) => memchr::memchr2_iter(one, other, rest).find_map(|at| special(start + at)),
         (Some(one), None) | (None, Some(one)) => memchr::memchr_iter(one, rest).find_map(|at| special(start + at)),
         (None, None) => None,
+    }
+}
+
+/// Goes over a field in quotes, and over those that stand right behind it: where a program puts every field in quotes, these are all.
+/// Returns the place behind the last closing quote, or the opening quote that none closes.
+fn over_quoted_fields(bytes: &[u8], opening: usize, dialect: &Dialect, last_end: &mut Option<usize>) -> Result<usize, usize> {
+    let delimiter = if dialect.is_narrow() { dialect.delimiter().first() } else { None };
+    let mut opening = opening;
+    loop {
+        let closing = closing(bytes, opening, dialect).ok_or(opening)?;
+        let behind = bytes.get(closing + 1);
+        if behind == Some(&b'\n') {
+            *last_end = Some(closing + 2);
+        } else if behind.is_none() || behind != delimiter {
+            return Ok(closing + 1);
+        }
+        if bytes.get(closing + 2) != dialect.quote.as_ref() {
+            return Ok(closing + 1);
+        }
+        opening = closing + 2;
     }
 }
 
