@@ -111,6 +111,8 @@ mod paths;
 mod pipelines;
 /// Promises 4 and 5: a publication and what comes of it, on a local disk and through the command line.
 mod publishing;
+/// Looks at rows: questions that are wrong, that take any rows, or whose reader leaves.
+mod questions;
 /// The two kinds of readers, as the README tells them to read.
 mod readers;
 /// Reads bytes as an extract within the process.
