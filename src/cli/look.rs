@@ -20,6 +20,7 @@ use crate::engine::{Limits, memory_at_hand};
 use crate::error::{Error, Message, Result};
 use crate::report::{RowFormat, RowWriter};
 use crate::show::{self, Question, Seen, Setting, Take, Wanted};
+use crate::shown::MASK;
 use crate::storage::{self, Stores};
 
 /// The rows of a table for people where nothing else is asked.
@@ -77,7 +78,7 @@ fn tell(seen: &Seen, terminal: &Terminal) {
         terminal.note(&format!("note: {note}"));
     }
     if seen.is_masked {
-        terminal.note("note: personal values are masked as ***; `--unmask` shows them");
+        terminal.note(&format!("note: personal values are masked as {MASK}; `--unmask` shows them"));
     }
 }
 

@@ -331,7 +331,7 @@ pub fn records(block: &Block) -> Vec<Record> {
 
 /// Whether a line that was rejected is a JSON object all the same.
 pub fn is_object(reason: &str) -> bool {
-    reason == UNKNOWN
+    ![INVALID, NOT_NESTED, super::remarks::INVALID_UTF8, super::remarks::INVALID_ENCODING].contains(&reason)
 }
 
 /// How many rows have an object or a list where the contract has a column.

@@ -7,10 +7,8 @@ use super::contract::Contract;
 use super::text::{TOO_LONG, UNCLOSED_JSON, UNCLOSED_QUOTE};
 use crate::diagnostic::{counted, list};
 use crate::error::{Error, Message};
+use crate::shown::MASK;
 use crate::storage::File;
-
-/// What stands in the place of a personal value.
-pub const MASK: &str = "***";
 
 /// The longest text that is kept of one value of a rejected row.
 const MAX_SHOWN_BYTES: usize = 1024;

@@ -7,6 +7,8 @@ mod json;
 mod long;
 mod piece;
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use encoding_rs::Encoding;
 
@@ -48,6 +50,8 @@ pub struct Blocks {
     json: Option<Splitter>,
     /// What lies around the list whose elements are rows.
     envelope: Option<Envelope>,
+    /// What was found in a JSON document, and comes before what is pending.
+    found: VecDeque<Piece>,
     /// Why what breaks off does so.
     damage: Option<&'static str>,
     /// The encoding that the contract says, if it is not UTF-8.
@@ -100,6 +104,7 @@ impl Blocks {
             division,
             json: None,
             envelope: None,
+            found: VecDeque::new(),
             damage: None,
             declared: None,
             transcoder: None,
@@ -156,7 +161,7 @@ impl Blocks {
             self.head = Some(self.pending[..self.pending.len().min(HEAD_BYTES)].to_vec());
             self.skip_lines().await?;
         }
-        if self.json.is_some() {
+        if self.json.is_some() || !self.found.is_empty() {
             return self.next_of_json().await;
         }
         loop {

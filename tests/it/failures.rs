@@ -146,7 +146,7 @@ fn several_broken_files_are_told_at_once() {
 #[test]
 fn a_fan_out_names_the_key_that_came_twice_unless_it_is_personal() {
     for (personal, value) in
-        [("", "the first such key is customer_id = c007"), (", personal: [customer_id]", "the first such key is customer_id = •••")]
+        [("", "the first such key is customer_id = c007"), (", personal: [customer_id]", "the first such key is customer_id = ***")]
     {
         let tiny = Tiny::new();
         tiny.write("pipelines/tiny.yaml", &PIPELINE.replace("sort: [customer_id]}", &format!("sort: [customer_id]{personal}}}")));

@@ -33,6 +33,8 @@ mod dialects;
 mod discretion;
 /// Documents say what is true: their examples are run, their links lead somewhere, their tables are those of the program.
 mod documents;
+/// Drafts are valid and read the files that they are drafts of, also of kinds that were drafted wrongly.
+mod drafts_read;
 /// Texts are numbers inside the engine, and nobody can tell.
 mod encoded_text;
 /// Promise 7: signals, limits of the system and time that is up end a run at once, and leave nothing behind.

@@ -10,7 +10,7 @@ use crate::diagnostic::list;
 use crate::error::{Error, Message, Result};
 use crate::ingest::column::ContractColumn;
 use crate::ingest::contract::Contract;
-use crate::ingest::names::{self, Found};
+use crate::ingest::names;
 use crate::shown as outside;
 
 /// Records of a file without a header that are looked at to know how many fields a record has.
@@ -63,7 +63,7 @@ impl Opening<'_> {
         }
         let texts: Vec<&str> = names.iter().map(String::as_str).collect();
         let by_name = || contract.in_files().filter(|column| column.position.is_none());
-        let Found { mut places, alike } = names::find(&contract.columns, &texts, self.shown, |column| column.position.is_none())?;
+        let names::Columns { mut places, alike } = names::find(&contract.columns, &texts, self.shown, |column| column.position.is_none())?;
         let mut too_far = Vec::new();
         for (at, column) in contract.columns.iter().enumerate() {
             let Some(position) = column.position else { continue };

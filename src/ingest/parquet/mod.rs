@@ -204,6 +204,10 @@ async fn instead(file: &File) -> Option<Error> {
 /// A footer by which columns are read as types that lose nothing: moments of 96 bits in microseconds of UTC, since nanoseconds reach
 /// from 1677 to 2262 alone.
 fn with_our_types(footer: &Arc<ParquetMetaData>) -> parquet::errors::Result<Footer> {
+    Ok(Footer::new(arrow_of(footer)?))
+}
+
+fn arrow_of(footer: &Arc<ParquetMetaData>) -> parquet::errors::Result<ArrowReaderMetadata> {
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let arrow = ArrowReaderMetadata::try_new(Arc::clone(footer), options.clone())?;
     let fields = arrow.schema().fields();
@@ -219,7 +223,7 @@ fn with_our_types(footer: &Arc<ParquetMetaData>) -> parquet::errors::Result<Foot
     }
     let field = |(field, held): (&FieldRef, DataType)| field.as_ref().clone().with_data_type(held);
     let schema = Schema::new(fields.iter().zip(held).map(field).collect::<Vec<_>>());
-    Ok(Footer::new(ArrowReaderMetadata::try_new(Arc::clone(footer), options.with_schema(Arc::new(schema)))?))
+    ArrowReaderMetadata::try_new(Arc::clone(footer), options.with_schema(Arc::new(schema)))
 }
 
 /// Refuses a file whose columns hold what can be none of their declared types.
@@ -320,7 +324,7 @@ fn split(file: &File, footer: Footer, contract: &Contract) -> Result<Vec<RowGrou
     let each = EachList::find(contract, footer.schema()).map_err(|misfit| no_list(file, contract, misfit))?;
     let (mut positions, mut nested) = (Vec::with_capacity(contract.columns.len()), Vec::with_capacity(contract.columns.len()));
     let of_file = |column: &ContractColumn| !column.ways.iter().any(Way::is_of_element);
-    let names::Found { places: found, alike } = names::find(&contract.columns, &names, &file.shown, of_file)?;
+    let names::Columns { places: found, alike } = names::find(&contract.columns, &names, &file.shown, of_file)?;
     for (at, column) in contract.columns.iter().enumerate() {
         let in_another_case = found[at].filter(|_| alike.contains(&at));
         let is_alike = |name: &str, place: &usize| names::fold(name) == names::fold(names[*place]);

@@ -10,7 +10,7 @@ use arrow::error::ArrowError;
 use crate::config::Step;
 use crate::ingest::column::ContractColumn;
 use crate::ingest::contract::Contract;
-use crate::ingest::nested::arrays::{self, Elements};
+use crate::ingest::nested::arrays::{self, ListElements};
 use crate::ingest::nested::leaves::{self, Misfit};
 use crate::ingest::nested_column::alternatives;
 use crate::ingest::ways::Way;
@@ -147,9 +147,9 @@ pub fn find(column: &ContractColumn, position: impl Fn(&str) -> Option<usize>, e
     }
 }
 
-type Found = (Option<usize>, Vec<Step>, BTreeSet<usize>, DataType);
+type OfElement = (Option<usize>, Vec<Step>, BTreeSet<usize>, DataType);
 
-fn of_element(schema: &Schema, each: &EachList, steps: &[Step]) -> Result<Found, Misfit> {
+fn of_element(schema: &Schema, each: &EachList, steps: &[Step]) -> Result<OfElement, Misfit> {
     let first = first_leaf(schema, each.root);
     let (list, first) = leaves::at(schema.field(each.root).data_type(), first, &each.steps, &mut BTreeSet::new())?;
     let element = leaves::inner(list).ok_or(Misfit::Missing)?;
@@ -203,9 +203,9 @@ pub struct Assembled {
     /// What was found before elements are rows: flat columns, and nested ones of records.
     of_rows: Vec<Option<ArrayRef>>,
     unread: Unread,
-    elements: Option<Elements>,
+    elements: Option<ListElements>,
     /// By column and place: what records have where a column may be of them or of elements.
-    shared: BTreeMap<(usize, usize), arrays::Standing>,
+    shared: BTreeMap<(usize, usize), arrays::Reached>,
     rows: usize,
     next: usize,
 }
@@ -237,7 +237,7 @@ impl Assembled {
         let missing = || ArrowError::InvalidArgumentError("a column was not read".to_owned());
         let root = |at: usize| root(at).ok_or_else(missing).and_then(|array| arrays::nullable(&array));
         let elements = match &nested.each {
-            Some(each) => Some(Elements::of(&arrays::at(&root(each.root)?, &each.steps)?.0)?),
+            Some(each) => Some(ListElements::of(&arrays::at(&root(each.root)?, &each.steps)?.0)?),
             None => None,
         };
         let rows = batch.num_rows();
@@ -316,7 +316,7 @@ impl Assembled {
 }
 
 /// The values of several places as one array. What leads to no certain value is at fault unless an earlier place has one.
-fn first_of(found: Vec<arrays::Standing>, column: usize, unread: &mut Unread) -> Result<ArrayRef, ArrowError> {
+fn first_of(found: Vec<arrays::Reached>, column: usize, unread: &mut Unread) -> Result<ArrayRef, ArrowError> {
     for (at, (_, faults)) in found.iter().enumerate() {
         let is_settled = |row: usize| found[..at].iter().any(|(array, _)| arrow::array::Array::is_valid(array, row));
         unread.extend(faults.iter().filter(|(row, _)| !is_settled(*row)).map(|(row, reason)| (*row, column, *reason)));

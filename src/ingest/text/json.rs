@@ -144,10 +144,22 @@ fn goes_over_lines(text: &[u8]) -> bool {
     let goes_on = match rest.first() {
         Some(b'"') => ends_open,
         Some(b'}' | b']' | b',') => true,
-        Some(b'{') => first.ends_with(b"["),
+        Some(b'{') => first.ends_with(b"[") || (first.ends_with(b",") && is_in_list(first) && !is_one_line(rest)),
         _ => first.ends_with(b"[") || first.ends_with(b":"),
     };
     is_open && goes_on
+}
+
+/// Whether a text ends within a list.
+fn is_in_list(text: &[u8]) -> bool {
+    let mut machine = Machine::default();
+    matches!(machine.feed(text), Ok(None)) && !machine.in_string && machine.lists.last() == Some(&true)
+}
+
+/// Whether a text begins with an object that has a line for itself.
+fn is_one_line(text: &[u8]) -> bool {
+    let end = memchr::memchr(b'\n', text).unwrap_or(text.len());
+    matches!(record(&text[..end], false), Ok(Some(length)) if text[length..end].trim_ascii().is_empty())
 }
 
 impl Envelope {
