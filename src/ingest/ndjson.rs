@@ -36,6 +36,8 @@ pub struct Lines {
     consents: Vec<usize>,
     refuse_unknown: bool,
     each: Option<EachLines>,
+    /// Whether a record that is null is none: among changes it says that nothing more will be said of a key.
+    passes_nulls: bool,
 }
 
 impl Lines {
@@ -104,7 +106,21 @@ impl Lines {
         let of_consent =
             of_consent.flat_map(|column| column.names.iter().map(String::as_str).chain(column.ways.iter().filter_map(Way::root)));
         let consents = of_consent.filter_map(|wanted| names.iter().position(|name| name == wanted)).collect();
-        Lines { names, roots, values, columns, consents, refuse_unknown, each: contract.each.is_some().then_some(of_element) }
+        Lines {
+            names,
+            roots,
+            values,
+            columns,
+            consents,
+            refuse_unknown,
+            each: contract.each.is_some().then_some(of_element),
+            passes_nulls: contract.changes.is_some(),
+        }
+    }
+
+    /// Whether a record is none.
+    fn is_none(&self, record: &[u8]) -> bool {
+        self.passes_nulls && record.trim_ascii() == b"null"
     }
 
     /// Decodes the records of a block; where their elements are rows, where those stand is told, too.
@@ -118,8 +134,13 @@ impl Lines {
         let mut builders = self.builders(|_| true, found.len(), share);
         let mut values: Vec<Found<'_>> = vec![Found::Null; self.values];
         let (mut keys, mut rows, mut unread, mut bad) = (Vec::new(), 0, Vec::new(), Vec::new());
+        let mut nulls = 0;
         for record in found {
             values.fill(Found::Null);
+            if self.is_none(&block.bytes[record.bytes.clone()]) {
+                nulls += 1;
+                continue;
+            }
             if let Err(reason) = self.line(&block.bytes[record.bytes.clone()], &mut keys, &mut values) {
                 bad.push((record, reason));
                 continue;
@@ -132,9 +153,11 @@ impl Lines {
             rows += 1;
         }
         let columns = builders.iter_mut().map(|column| column.as_mut().map(JsonValues::finish)).collect();
-        let good = |record: &Record| bad.binary_search_by_key(&record.bytes.start, |(record, _)| record.bytes.start).is_err();
-        let kept = (!bad.is_empty()).then(|| records(block).into_iter().filter(good).collect());
-        (Decoded { columns, rows, unread, bad, records: kept }, None)
+        let is_bad = |record: &Record| bad.binary_search_by_key(&record.bytes.start, |(record, _)| record.bytes.start).is_ok();
+        let good = |record: &Record| !is_bad(record) && !self.is_none(&block.bytes[record.bytes.clone()]);
+        let kept = (!bad.is_empty() || nulls > 0).then(|| records(block).into_iter().filter(good).collect());
+        let elements = (nulls > 0).then(|| Elements { rows: Vec::new(), empty: nulls });
+        (Decoded { columns, rows, unread, bad, records: kept }, elements)
     }
 
     /// Where the values of some columns are gathered, if they are needed.
@@ -369,8 +392,16 @@ mod tests {
         };
         let names = NAMES.map(str::to_owned).to_vec();
         let columns = vec![column(&[0]), column(&[1, 2])];
-        let lines =
-            Lines { values: names.len(), names, roots: Vec::new(), columns, consents: Vec::new(), refuse_unknown: false, each: None };
+        let lines = Lines {
+            values: names.len(),
+            names,
+            roots: Vec::new(),
+            columns,
+            consents: Vec::new(),
+            refuse_unknown: false,
+            each: None,
+            passes_nulls: false,
+        };
         let (decoded, _) = lines.decode(&Block { bytes: text.as_bytes().to_vec(), first_line: 1, has_lone_returns: false, json: None });
         let value = |column: usize, row: usize| {
             let texts = decoded.columns[column].as_ref().unwrap().as_string::<i32>();

@@ -80,6 +80,11 @@ pub fn without_rows(source: &str, each: &str, records: u64) -> String {
     format!("{source}: {} without an element in `{each}`, of which no row comes", counted(records, "record"))
 }
 
+/// What is said of records that are null among changes.
+pub fn tombstones(source: &str, records: u64) -> String {
+    format!("{source}: {} that {} null, of which no row comes", counted(records, "record"), if records == 1 { "is" } else { "are" })
+}
+
 /// What is said of a file of which no record has a value of some consents.
 pub fn unanswered(names: &[&str]) -> String {
     format!("has no answer of {} in any record, and every no would be lost if it has another name there", list(names))
