@@ -246,6 +246,11 @@ impl<'a> Reading<'a> {
                 let message = Message::new(format!("{}: {what}", file.shown));
                 Err(Error::Refused(message.hint("name what lies in it by a path, such as `from: device.category` or `from: items[0].sku`")))
             }
+            None if blocks.has_skipped_all()
+                || (is_csv && !is_recognised && blocks.has_text() && self.scan.contract.csv.skip_lines > 0) =>
+            {
+                Err(remarks::nothing_left(file, self.scan.contract.csv.skip_lines))
+            }
             None if is_recognised || has_bad || !blocks.has_text() => Ok(()),
             None if text.is_none() && blocks.is_document() => Ok(()),
             None if format == SourceFormat::Csv => Err(no_header(file, "blank")),

@@ -95,6 +95,12 @@ pub fn read_as(name: &str, column: &str) -> String {
     format!("has `{}`, which is read as `{column}`", crate::shown::column(name))
 }
 
+/// Refuses a CSV file that has nothing behind the lines that are left out.
+pub fn nothing_left(file: &File, lines: u64) -> Error {
+    let message = Message::new(format!("{}: nothing is left behind the {} that are left out", file.shown, counted(lines, "line")));
+    Error::Refused(message.hint("correct `skip_lines` of the source, or have the file exported with a header line below them"))
+}
+
 /// Refuses a CSV file whose first record is none.
 pub fn no_header(file: &File, reason: &str) -> Error {
     let what = match reason {

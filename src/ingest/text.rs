@@ -201,6 +201,11 @@ impl Blocks {
         std::mem::take(&mut self.newly_fetched)
     }
 
+    /// Whether there are fewer lines than are left out at the beginning.
+    pub fn has_skipped_all(&self) -> bool {
+        self.lines_to_skip > 0 && self.has_text()
+    }
+
     /// Whether there was any text, were it blank.
     pub fn has_text(&self) -> bool {
         self.offset > 0

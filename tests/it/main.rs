@@ -115,6 +115,8 @@ mod pipelines;
 mod publishing;
 /// Looks at rows: questions that are wrong, that take any rows, or whose reader leaves.
 mod questions;
+/// Records that are rare: too long and alone, no lists, behind the end of what is left out.
+mod rare_records;
 /// The two kinds of readers, as the README tells them to read.
 mod readers;
 /// Reads bytes as an extract within the process.
