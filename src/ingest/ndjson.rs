@@ -118,6 +118,11 @@ impl Lines {
         }
     }
 
+    /// Whether a member is a column, or a path leads through it.
+    pub fn knows(&self, name: &str) -> bool {
+        self.names.iter().any(|known| known == name)
+    }
+
     /// Whether a record is none.
     fn is_none(&self, record: &[u8]) -> bool {
         self.passes_nulls && record.trim_ascii() == b"null"

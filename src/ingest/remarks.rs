@@ -95,6 +95,14 @@ pub fn read_as(name: &str, column: &str) -> String {
     format!("has `{}`, which is read as `{column}`", crate::shown::column(name))
 }
 
+/// Refuses a JSON file that is one object with a list of objects, and has none of the columns itself.
+pub fn rows_in_list(file: &File, list: &str) -> Error {
+    let list = crate::shown::column(list);
+    let what = format!("{}: it is one JSON object, which has none of the columns; its list `{list}` has objects", file.shown);
+    let hint = format!("if these are the rows, say `format: json` and `each: {list}`, and name what lies in them, as in `from: {list}.id`");
+    Error::Refused(Message::new(what).hint(hint))
+}
+
 /// Refuses a CSV file that has nothing behind the lines that are left out.
 pub fn nothing_left(file: &File, lines: u64) -> Error {
     let message = Message::new(format!("{}: nothing is left behind the {} that are left out", file.shown, counted(lines, "line")));

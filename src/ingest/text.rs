@@ -26,7 +26,7 @@ use crate::engine::{Reservation, failed};
 use crate::error::{Error, Result};
 use crate::storage::File;
 
-pub use self::json::UNCLOSED as UNCLOSED_JSON;
+pub use self::json::{UNCLOSED as UNCLOSED_JSON, list_within};
 pub use self::piece::{Block, Piece, Record};
 
 /// The longest record; a longer one is at fault.

@@ -46,6 +46,28 @@ fn a_document_is_told_by_where_its_first_line_ends() {
     assert_eq!(read("extract.json", text.as_bytes()).unwrap().reasons(), [(1, "invalid-json")]);
 }
 
+/// One object around the rows is refused with where they are; one that has a column itself is a row, and so are several.
+#[test]
+fn rows_in_a_list_that_no_contract_names_are_told() {
+    let element = "{\"a\": 1, \"at\": \"2026-10-01\"}";
+    let more = vec![element; 2000].join(",\n");
+    for text in [
+        format!("{{\"data\":[{element},\n{element}]}}\n"),
+        format!("{{\"data\": [{element}]}}"),
+        format!("{{\n  \"next\": null, \"errors\": [],\n  \"data\": [\n{more}]\n}}"),
+    ] {
+        let told = refused("", "extract.json", &text);
+        assert!(told.contains("its list `data` has objects") && !told.contains("2026"), "{told}");
+    }
+    for text in [
+        format!("{{\"a\": 1, \"data\": [{element}]}}\n"),
+        format!("{{\"data\": [{element}]}}\n{{\"data\": [{element}]}}\n"),
+        "{\"data\": [1, 2]}\n".to_owned(),
+    ] {
+        assert!(read("extract.json", text.as_bytes()).is_ok(), "{text}");
+    }
+}
+
 /// Files that end before their header are told so; one without anything is an empty extract still.
 #[test]
 fn lines_left_out_beyond_the_end_are_told() {

@@ -182,6 +182,34 @@ pub fn key(text: &[u8]) -> Option<(String, usize)> {
     Some((key, over_space(colon + 1)?))
 }
 
+/// The first list of objects in the one object that a text is, as far as its first bytes say; none where the object has a member that is
+/// known.
+pub fn list_within(head: &[u8], is_known: impl Fn(&str) -> bool) -> Option<String> {
+    let text = head.trim_ascii_start();
+    if !text.starts_with(b"{") {
+        return None;
+    }
+    let end = Machine::default().feed(text).ok()?;
+    if end.is_some_and(|end| !text[end..].trim_ascii().is_empty()) {
+        return None;
+    }
+    let (mut at, mut list) = (1, None);
+    loop {
+        at += text[at..].iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b',')).count();
+        let Some((name, value)) = key(&text[at..]) else { return list };
+        if is_known(&name) {
+            return None;
+        }
+        let value = &text[at + value..];
+        if list.is_none() && value.strip_prefix(b"[").is_some_and(|items| items.trim_ascii_start().starts_with(b"{")) {
+            list = Some(name);
+        }
+        // What lies behind the first bytes is not known.
+        let Ok(Some(length)) = Machine::default().feed(value) else { return list };
+        at = text.len() - value.len() + length;
+    }
+}
+
 /// Finds the end of a value, whose parts may come one after the other.
 #[derive(Debug, Default)]
 pub struct Machine {
