@@ -43,26 +43,7 @@ pub struct Lines {
 impl Lines {
     /// A decoder for a contract, of which some columns are needed.
     pub fn new(contract: &Contract, needed: &[bool]) -> Self {
-        let mut names: Vec<String> = Vec::new();
-        let mut name = |wanted: &str| {
-            names.iter().position(|name| name == wanted).unwrap_or_else(|| {
-                names.push(wanted.to_owned());
-                names.len() - 1
-            })
-        };
-        for column in &contract.columns {
-            for (of_file, way) in column.names.iter().zip(&column.ways) {
-                name(of_file);
-                way.root().map(&mut name);
-            }
-        }
-        contract.each.iter().filter_map(|each| each.path.root()).for_each(|root| {
-            name(root);
-        });
-        // A member of the name of a column that is in the path is known, and not read.
-        contract.in_path.columns().flat_map(|(at, part)| [contract.columns[at].name.as_str(), part]).for_each(|known| {
-            name(known);
-        });
+        let names = names_of(contract);
         let mut values = names.len();
         let mut next = || {
             values += 1;
@@ -220,6 +201,31 @@ impl Lines {
         }
         Ok(())
     }
+}
+
+/// The names of all columns of a contract, and of members in which paths begin; each once.
+fn names_of(contract: &Contract) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    let mut name = |wanted: &str| {
+        names.iter().position(|name| name == wanted).unwrap_or_else(|| {
+            names.push(wanted.to_owned());
+            names.len() - 1
+        })
+    };
+    for column in &contract.columns {
+        for (of_file, way) in column.names.iter().zip(&column.ways) {
+            name(of_file);
+            way.root().map(&mut name);
+        }
+    }
+    contract.each.iter().filter_map(|each| each.path.root()).for_each(|root| {
+        name(root);
+    });
+    // A member of the name of a column that is in the path is known, and not read.
+    contract.in_path.columns().flat_map(|(at, part)| [contract.columns[at].name.as_str(), part]).for_each(|known| {
+        name(known);
+    });
+    names
 }
 
 const UNKNOWN: &str = "unknown-column";

@@ -80,14 +80,8 @@ fn rows_of(head: &str, is_whole: bool, is_named: bool) -> Option<Rows> {
         lines.pop();
     }
     let lines: Vec<&str> = lines.into_iter().filter(|line| !line.trim().is_empty()).take(LOOK_ROWS).collect();
-    // A bad line costs itself alone, so most lines tell; a document over several lines has few that are objects by themselves.
-    let read: Vec<Option<Value>> = lines.iter().map(|line| serde_json::from_str(line).ok().filter(Value::is_object)).collect();
-    let good = read.iter().flatten().count();
-    if lines.len() > 1 && (good * 2 > lines.len() || (is_named && good > 0)) {
-        // A line that is null, as Kafka writes what was removed, is no row.
-        let nulls = lines.iter().filter(|line| line.trim() == "null").count();
-        let bad = lines.len() - good - nulls;
-        return Some((Format::Ndjson, read.into_iter().flatten().collect(), None, Vec::new(), bad));
+    if let Some(rows) = rows_of_lines(&lines, is_named) {
+        return Some(rows);
     }
     if !text.starts_with(['{', '[']) {
         return None;
@@ -143,6 +137,20 @@ fn rows_of(head: &str, is_whole: bool, is_named: bool) -> Option<Rows> {
             Some((Format::Json, rows, None, notes, bad))
         }
     }
+}
+
+/// The rows of NDJSON; none where the lines are none of that.
+fn rows_of_lines(lines: &[&str], is_named: bool) -> Option<Rows> {
+    // A bad line costs itself alone, so most lines tell; a document over several lines has few that are objects by themselves.
+    let read: Vec<Option<Value>> = lines.iter().map(|line| serde_json::from_str(line).ok().filter(Value::is_object)).collect();
+    let good = read.iter().flatten().count();
+    if lines.len() > 1 && (good * 2 > lines.len() || (is_named && good > 0)) {
+        // A line that is null, as Kafka writes what was removed, is no row.
+        let nulls = lines.iter().filter(|line| line.trim() == "null").count();
+        let bad = lines.len() - good - nulls;
+        return Some((Format::Ndjson, read.into_iter().flatten().collect(), None, Vec::new(), bad));
+    }
+    None
 }
 
 fn is_single_row(text: &str) -> bool {
