@@ -107,7 +107,9 @@ fn columns(table: &mut Table, layout: &Layout) {
         table.csv.skip_lines += 1;
     }
     let mut counts: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
-    header.iter().for_each(|name| *counts.entry(name.trim()).or_default() += 1);
+    for name in &header {
+        *counts.entry(name.trim()).or_default() += 1;
+    }
     for at in 0..layout.width {
         let name = at.checked_sub(shift).and_then(|at| header.get(at)).map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
         let is_twice = name.as_ref().is_some_and(|name| counts.get(name.as_str()).is_some_and(|count| *count > 1));

@@ -143,8 +143,8 @@ pub fn join(tables: &[Table], paths: Paths, files: usize, places: Vec<usize>, nu
         let name = names.give(label.as_deref().and_then(names::of_column), at);
         let own: Vec<Option<&Column>> = tables.iter().zip(&places).map(|(table, places)| Some(&table.columns[places[at]?])).collect();
         // Members that are missing are no values; columns that are missing are a file of another form.
-        let is_absent = |(table, own): &(&Table, &Option<&Column>)| own.is_none() && table.rows > 0 && table.format.has_columns();
-        let missing: Vec<&str> = tables.iter().zip(&own).filter(is_absent).map(|(table, _)| table.file.as_str()).collect();
+        let is_absent = |(table, own): &(&Table, Option<&Column>)| own.is_none() && table.rows > 0 && table.format.has_columns();
+        let missing: Vec<&str> = tables.iter().zip(own.iter().copied()).filter(is_absent).map(|(table, _)| table.file.as_str()).collect();
         differences(tables, &column, &own, &missing, &context, &mut findings.differences);
         let is_optional = !missing.is_empty();
         findings.columns.push(finding(name, column, is_optional, &context));

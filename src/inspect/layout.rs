@@ -137,7 +137,9 @@ fn column_look(below: &[&Record], at: usize) -> Option<Look> {
     let looks: Vec<Look> = below.iter().filter_map(|record| record.cells.get(at)).map(|cell| Look::of(cell)).collect();
     let looks: Vec<Look> = looks.into_iter().filter(|look| *look != Look::Empty).map(alike).collect();
     let mut counts = std::collections::BTreeMap::new();
-    looks.iter().for_each(|look| *counts.entry(*look).or_insert(0_usize) += 1);
+    for look in &looks {
+        *counts.entry(*look).or_insert(0_usize) += 1;
+    }
     let (most, count) = counts.into_iter().max_by_key(|(_, count)| *count)?;
     (count * 10 >= looks.len() * 8).then_some(most)
 }

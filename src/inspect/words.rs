@@ -114,8 +114,8 @@ pub fn markers(others: &[&str], all: usize) -> Markers {
         }
     }
     let known = |text: &str| NONE.iter().any(|word| word.eq_ignore_ascii_case(text));
-    let mut markers = Markers::default();
-    markers.words = counts.keys().filter(|text| known(text)).map(|text| (*text).to_owned()).collect();
+    let words = counts.keys().filter(|text| known(text)).map(|text| (*text).to_owned()).collect();
+    let mut markers = Markers { words, unsure: None };
     // One short word again and again, in a column that otherwise has nothing of the kind.
     let rest: Vec<(&&str, &usize)> = counts.iter().filter(|(text, _)| !known(text)).collect();
     if let [(text, count)] = rest.as_slice()

@@ -234,17 +234,6 @@ impl ListElements {
         Ok(ListElements { values: lists.values, parents, places, numbers, empty })
     }
 
-    /// For every row how many values of lists each of its elements has a copy of, if all elements have these columns of their row.
-    pub fn copied<'a>(&self, columns: impl Iterator<Item = &'a ArrayRef>, rows: usize) -> Vec<u64> {
-        let mut copied = vec![0; rows];
-        for lists in columns.filter_map(Lists::of) {
-            for (row, copied) in copied.iter_mut().enumerate() {
-                *copied += lists.range(row).map_or(0, |(start, end)| (end - start) as u64);
-            }
-        }
-        copied
-    }
-
     /// Some of them.
     pub fn some(&self, first: usize, count: usize) -> Result<ArrayRef, ArrowError> {
         take(&self.values, &UInt64Array::from(self.places[first..first + count].to_vec()), None)
@@ -254,6 +243,17 @@ impl ListElements {
     pub fn of_rows(&self, rows: &ArrayRef, first: usize, count: usize) -> Result<ArrayRef, ArrowError> {
         take(rows, &UInt32Array::from(self.parents[first..first + count].to_vec()), None)
     }
+}
+
+/// For every row how many values of lists each of its elements has a copy of, if all elements have these columns of their row.
+pub fn copied<'a>(columns: impl Iterator<Item = &'a ArrayRef>, rows: usize) -> Vec<u64> {
+    let mut copied = vec![0; rows];
+    for lists in columns.filter_map(Lists::of) {
+        for (row, copied) in copied.iter_mut().enumerate() {
+            *copied += lists.range(row).map_or(0, |(start, end)| (end - start) as u64);
+        }
+    }
+    copied
 }
 
 /// A place in an array.

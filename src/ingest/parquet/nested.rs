@@ -262,9 +262,9 @@ impl Assembled {
             let found = column.places.iter().map(standing).collect::<Result<Vec<_>, _>>()?;
             assembled.of_rows[at] = Some(first_of(found, at, &mut assembled.unread)?);
         }
-        if let Some(elements) = &assembled.elements {
+        if assembled.elements.is_some() {
             let of_rows = assembled.of_rows.iter().flatten().chain(assembled.shared.values().map(|(array, _)| array));
-            assembled.copied = elements.copied(of_rows, rows);
+            assembled.copied = arrays::copied(of_rows, rows);
         }
         Ok(assembled)
     }
