@@ -317,7 +317,7 @@ mod tests {
         assert!(detect("one\ntwo words\nthree\n", true).is_single);
         // The header has the table's delimiter alone.
         for (inner, delimiter) in [('|', ','), (';', ','), (',', ';'), ('|', ';'), (';', '\t'), (',', '|')] {
-            let row = |n: usize| format!("{n}{delimiter}{}\n", vec![["a", "b c", "7"][n % 3]; 5].join(&inner.to_string()));
+            let row = |n: usize| format!("{n}{delimiter}{}\n", [["a", "b c", "7"][n % 3]; 5].join(&inner.to_string()));
             let text = format!("id{delimiter}tags\n{}", (0..30).map(row).collect::<String>());
             assert_eq!(of(&text).0, delimiter, "{text}");
         }
