@@ -47,7 +47,6 @@ pub use format::{Packing, foreign, packing};
 pub use parquet::{Peeked, is_decoding, peek};
 pub use refused_files::with_others;
 pub use rejects::Reject;
-pub use remarks::MASK;
 pub use unpack::Unpacker;
 
 pub use crate::manifest::{Ledger, Overrun, RejectCount, Scope};
