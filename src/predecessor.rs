@@ -47,7 +47,8 @@ impl Carried {
         if memory {
             if commit.state.contains_key(SEGMENT_STAYS) {
                 let rows = || later(seen, commit, SEGMENT_STAYS);
-                predecessor = predecessor.with(SEGMENT_STAYS, rows()).with_again(SEGMENT_STAYS, rows());
+                // Ids that have ended are looked for by today's names of segments, and by those of another definition.
+                predecessor = predecessor.with(SEGMENT_STAYS, rows()).with_again(SEGMENT_STAYS, rows()).with_again(SEGMENT_STAYS, rows());
             } else {
                 found.warnings.push(format!(
                     "the publication as of {} keeps no memory of segments, so that of this one begins anew: nobody is told to have entered or left",

@@ -46,6 +46,15 @@ pub struct Commit {
     /// A value that is equal when identifiers were hashed with the same salt; none where the project has no identity step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity_hash_id: Option<String>,
+    /// The project that it was made with; none in old commits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<KeptFile>,
+    /// SHA-256 of what the project says of who is in which segment, however it is written; none in old commits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition_digest: Option<String>,
+    /// SHA-256 of what the environment gave for that; none where it gave nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_digest: Option<String>,
     /// What became of the rows of every source.
     pub sources: Vec<Ledger>,
     /// The number of the publication of every as-of day, this one among them, once this commit is there.
@@ -65,9 +74,10 @@ impl Commit {
         self.withdrawn.is_empty()
     }
 
-    /// Every file that the publication needs: those of its tables and of its state.
-    pub fn files(&self) -> impl Iterator<Item = &DataFile> {
-        self.tables.values().flat_map(|table| &table.files).chain(self.state.values())
+    /// Every file that the publication needs: those of its tables and of its state, and the project that it was made with.
+    pub fn files(&self) -> impl Iterator<Item = WrittenFile<'_>> {
+        let data = self.tables.values().flat_map(|table| &table.files).chain(self.state.values());
+        data.map(WrittenFile::from).chain(self.project.iter().map(WrittenFile::from))
     }
 }
 
@@ -136,4 +146,36 @@ pub struct DataFile {
     pub rows: u64,
     /// SHA-256 of its bytes, in hexadecimal.
     pub sha256: String,
+}
+
+/// A file of a publication that has no rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptFile {
+    /// Its path from the destination.
+    pub path: String,
+    /// Its size.
+    pub bytes: u64,
+    /// SHA-256 of its bytes, in hexadecimal.
+    pub sha256: String,
+}
+
+/// A file that was written, of whatever kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WrittenFile<'a> {
+    /// Its path from the destination.
+    pub path: &'a str,
+    /// Its size.
+    pub bytes: u64,
+}
+
+impl<'a> From<&'a DataFile> for WrittenFile<'a> {
+    fn from(file: &'a DataFile) -> Self {
+        WrittenFile { path: &file.path, bytes: file.bytes }
+    }
+}
+
+impl<'a> From<&'a KeptFile> for WrittenFile<'a> {
+    fn from(file: &'a KeptFile) -> Self {
+        WrittenFile { path: &file.path, bytes: file.bytes }
+    }
 }

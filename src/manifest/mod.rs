@@ -8,7 +8,7 @@ mod ledger;
 mod pending;
 
 pub use account::Account;
-pub use commit::{Base, Column, Commit, DataFile, FORMAT, Table};
+pub use commit::{Base, Column, Commit, DataFile, FORMAT, KeptFile, Table, WrittenFile};
 pub use fingerprint::{Input, fingerprint};
 pub use ledger::{Ledger, Overrun, RejectCount, Scope};
 pub use pending::{Pending, Purpose};

@@ -17,7 +17,10 @@ use crate::error::Result;
 use crate::graph::{CHANGES, MEMBERSHIP, NativeInput, NativeTable, PROFILE, Signature};
 use crate::publish::{SEGMENT_STAYS, StateTable};
 use crate::segments::memory::{self, Before, Names, Reader};
-use crate::segments::{self, Assigner, CUSTOMER_ID, Domains, Pair, RuleSet, Told};
+use crate::segments::{
+    self, Assigner, CUSTOMER_ID, Domains, OldDefinition, OtherDefinition, OtherOutcome, OtherReader, OtherRules, OtherWay, Pair, RuleSet,
+    Told,
+};
 
 /// What the step reads and makes.
 pub static SIGNATURE: Signature = Signature {
@@ -66,16 +69,33 @@ impl SegmentsStep {
         SegmentsStep { rules, domains, as_of }
     }
 
-    /// What is remembered of the time before, and the state in order of customer.
-    async fn before(&self, names: &Names, context: &mut Context) -> Result<(Option<Before>, Reader)> {
+    /// What is remembered of the time before, with segments numbered by some names.
+    async fn before(names: &Names, context: &mut Context) -> Result<Option<Before>> {
         let Some(predecessor) = context.predecessor.as_mut().filter(|predecessor| predecessor.has(SEGMENT_STAYS)) else {
-            return Ok((None, Reader::empty()));
+            return Ok(None);
         };
-        let mut before = Before::new(Date32Type::from_naive_date(predecessor.as_of), &context.merged, std::mem::take(&mut context.split));
+        let mut before = Before::new(Date32Type::from_naive_date(predecessor.as_of), &context.merged, context.split.clone());
         if !context.merged.is_empty() {
             before.take_ended(names, &context.merged, predecessor.again(SEGMENT_STAYS)).await?;
         }
-        Ok((Some(before), Reader::new(predecessor.take(SEGMENT_STAYS))))
+        Ok(Some(before))
+    }
+
+    /// What is asked of the definition of the predecessor publication, and the rows that say it, if it is known by rows.
+    async fn other(context: &mut Context) -> Result<(OtherDefinition, Option<OtherReader>)> {
+        let OtherOutcome { detail, way } = match std::mem::take(&mut context.old_definition) {
+            OldDefinition::Same => return Ok((OtherDefinition::Same, None)),
+            OldDefinition::Unknown => return Ok((OtherDefinition::Unknown, None)),
+            OldDefinition::Other(outcome) => outcome,
+        };
+        match way {
+            OtherWay::Rows(rows) => Ok((OtherDefinition::Rows(detail.into()), Some(OtherReader::new(rows)))),
+            OtherWay::Rules(sets) => {
+                let names = segments::names(&sets);
+                let before = Self::before(&names, context).await?;
+                Ok((OtherDefinition::Rules(Box::new(OtherRules::new(&detail, sets, names, before))), None))
+            }
+        }
     }
 }
 
@@ -115,14 +135,20 @@ impl Native for SegmentsStep {
         let nothing_declared = Domains::default();
         let domains = if context.has_partial_rows { &nothing_declared } else { &self.domains };
         let names = Arc::new(segments::names(&self.rules));
-        let (before, mut state) = self.before(&names, context).await.map_err(outward)?;
+        let before = Self::before(&names, context).await.map_err(outward)?;
+        let (other, mut other_rows) = Self::other(context).await.map_err(outward)?;
+        let mut state = context.predecessor.as_mut().map_or_else(Reader::empty, |before| Reader::new(before.take(SEGMENT_STAYS)));
         let day = Date32Type::from_naive_date(self.as_of);
-        let mut members = Assigner::new(&self.rules, &names, domains, engine.threads(), day, before);
+        let mut members = Assigner::new(&self.rules, &names, domains, engine.threads(), day, before).with_other(other);
         let (memory, tables) = (engine.reservation(), Tables::of(engine));
         while let Some(batches) = profile.try_next().await.map_err(|error| error.1)? {
             let mut pairs = Vec::with_capacity(batches.len());
             for batch in batches {
-                pairs.push(Pair::of(batch, &mut state).await.map_err(outward)?);
+                let pair = Pair::of(batch, &mut state).await.map_err(outward)?;
+                pairs.push(match &mut other_rows {
+                    Some(other) => pair.and_other(other).await.map_err(outward)?,
+                    None => pair,
+                });
             }
             tables.add(engine, members.add(pairs).map_err(outward)?)?;
             memory.reach(members.bytes())?;

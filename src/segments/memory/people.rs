@@ -11,6 +11,7 @@ use super::names::Names;
 use super::one::as_one;
 use super::stay::{Numbered, Stay};
 use crate::error::Result;
+use crate::segments::{Opinion, Otherwise};
 
 /// What became of an identity, as the changes tell it.
 const NEW: &str = "new";
@@ -51,6 +52,8 @@ pub struct People<'a> {
     /// By row, of those with whom others have become one: what their own id had been in.
     merged: HashMap<usize, Vec<Stay>>,
     changes: Option<Changes>,
+    /// What the definition of the predecessor publication says of them today.
+    otherwise: Otherwise,
 }
 
 #[derive(Debug, Default)]
@@ -80,7 +83,15 @@ impl<'a> People<'a> {
     /// [`crate::error::Error::Project`] for rows that are not those of a state.
     pub fn meet(time: Time<'a>, ids: StringArray, last: Option<&str>, state: &RecordBatch) -> Result<Self> {
         let changes = time.before.map(|before| Changes::since(before.as_of));
-        let mut met = People { time, ids: ids.clone(), people: Vec::new(), stays: Vec::new(), merged: HashMap::new(), changes };
+        let mut met = People {
+            time,
+            ids: ids.clone(),
+            people: Vec::new(),
+            stays: Vec::new(),
+            merged: HashMap::new(),
+            changes,
+            otherwise: Otherwise::Same,
+        };
         let known = Columns::of(state)?;
         let (mut at, mut last) = (0, last);
         for (row, id) in ids.iter().enumerate() {
@@ -137,6 +148,17 @@ impl<'a> People<'a> {
             }
         }
         Ok(end)
+    }
+
+    /// Compares what becomes of them with what another definition says.
+    #[must_use]
+    pub fn compared_with(self, otherwise: Otherwise) -> Self {
+        People { otherwise, ..self }
+    }
+
+    /// What the definition of the predecessor publication says of the customer of a row today.
+    pub fn opinion(&self, row: usize) -> Opinion<'_> {
+        self.otherwise.of(row)
     }
 
     /// What is remembered of the customer of a row.
