@@ -9,6 +9,7 @@
 //! - [`execute`]: computes the nodes of a plan, for a run, a case or an explanation
 //! - [`plan`]: project and values become the nodes of a run; [`graph`]: which node reads which; [`native`]: the nodes that are not SQL
 //! - [`predecessor`]: what a run builds on of the publication before
+//! - [`project`]: the project as publications keep it, and what has changed in it
 //! - [`ingest`]: extracts become kept and rejected rows, by contract
 //! - [`identity`]: pairs of identifiers become customers
 //! - [`segments`]: rules over the profile become memberships
@@ -45,6 +46,7 @@ pub mod native;
 pub mod number;
 pub mod plan;
 pub mod predecessor;
+pub mod project;
 pub mod publish;
 pub mod record;
 pub mod report;

@@ -93,13 +93,34 @@ pub struct Base {
     /// SHA-256 of each of the files of its state, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub state: BTreeMap<String, String>,
+    /// The digest of its definition of the segments, with which causes of movements are found; none in old commits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition_digest: Option<String>,
+    /// The digest of what the environment gave for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_digest: Option<String>,
 }
 
 impl Base {
     /// What a publication is to those that build on it.
     pub fn of(commit: &Commit) -> Self {
         let state = commit.state.iter().map(|(name, file)| (name.clone(), file.sha256.clone())).collect();
-        Base { as_of: commit.as_of, number: commit.number, run_id: commit.run_id.clone(), state }
+        Base {
+            as_of: commit.as_of,
+            number: commit.number,
+            run_id: commit.run_id.clone(),
+            state,
+            definition_digest: commit.definition_digest.clone(),
+            given_digest: commit.given_digest.clone(),
+        }
+    }
+
+    /// Whether those that build on one would make the same on the other.
+    pub fn is_like(&self, other: &Base) -> bool {
+        // Old commits do not say what their definition was.
+        let is_known = self.definition_digest.is_some() && other.definition_digest.is_some();
+        let is_same_definition = self.definition_digest == other.definition_digest && self.given_digest == other.given_digest;
+        self.state == other.state && (is_same_definition || !is_known)
     }
 }
 

@@ -133,7 +133,7 @@ impl Native for SegmentsStep {
     async fn run(&self, engine: &Engine, context: &mut Context) -> Result<Found, DataFusionError> {
         let mut profile = engine.stream_sorted(PROFILE, &[CUSTOMER_ID.to_owned()]).await?.try_chunks(engine.threads() * BATCHES_PER_THREAD);
         let nothing_declared = Domains::default();
-        let domains = if context.has_partial_rows { &nothing_declared } else { &self.domains };
+        let domains = if context.has_partial_rows || context.is_only_asked { &nothing_declared } else { &self.domains };
         let names = Arc::new(segments::names(&self.rules));
         let before = Self::before(&names, context).await.map_err(outward)?;
         let (other, mut other_rows) = Self::other(context).await.map_err(outward)?;
@@ -159,7 +159,8 @@ impl Native for SegmentsStep {
         }
         let changes = members.add_lost().map_err(outward)?.into_iter().collect();
         tables.add(engine, Told { changes, ..Told::default() })?;
-        let assigned = members.finish().map_err(outward)?;
+        let assigned = if context.is_only_asked { members.found() } else { members.finish() };
+        let assigned = assigned.map_err(outward)?;
         let (sizes, customers, avoided) = (segments::sizes(&self.rules, &assigned), assigned.customers, assigned.avoided.clone());
         let rows = engine.register_each(MEMBERSHIP, segments::membership_schema(), assigned.into_memberships(&names)).map_err(outward)?;
         let (changes, state) = tables.finish(engine).await?;

@@ -45,6 +45,8 @@ pub struct Context {
     pub old_definition: OldDefinition,
     /// Whether rows are given of which only some columns were written, as in a case: the others are null whatever their declared domain.
     pub has_partial_rows: bool,
+    /// Whether it is only asked who would be in which segment: customers whom no rule or two rules match are not refused.
+    pub is_only_asked: bool,
 }
 
 /// What a native step found, beside the tables that it made.

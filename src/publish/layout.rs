@@ -55,6 +55,11 @@ pub fn state_path(run_id: &str, name: &str) -> String {
     format!("{RUNS}/{run_id}/state/{name}.parquet")
 }
 
+/// Where a run writes the project that it was made with, from the destination.
+pub fn project_path(run_id: &str) -> String {
+    format!("{RUNS}/{run_id}/project.json")
+}
+
 /// Where the commit of a number is.
 pub fn commit_path(destination: &Location, number: u64) -> Path {
     destination.join(&format!("{COMMITS}/{number:08}.json"))
@@ -119,6 +124,7 @@ pub fn files_of<'a>(
         files.insert(urls_path(run_id, table));
         files.extend(redshift_manifest_path(destination, run_id, table));
     }
+    files.insert(project_path(run_id));
     files.extend(STATE_TABLES.iter().map(|name| state_path(run_id, name)));
     files.extend(checks.into_iter().map(|check| failed_rows_path(run_id, check)));
     files

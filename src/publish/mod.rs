@@ -10,6 +10,7 @@
 //! ```text
 //! runs/RUN_ID/TABLE.parquet          what one run wrote; not published until a commit names it
 //! runs/RUN_ID/state/NAME.parquet     the state that the next publication starts from
+//! runs/RUN_ID/project.json            the project that the run was made with
 //! runs/RUN_ID/failed_checks/         the rows that checks objected to, personal values left out
 //! runs/RUN_ID/load/                  load manifests
 //! segmill.json                       says which pipeline the destination belongs to (see [`marker`])
@@ -32,6 +33,7 @@ mod lookup;
 pub mod marker;
 mod objects;
 mod pending;
+mod project;
 mod publications;
 mod staging;
 mod state;

@@ -11,6 +11,7 @@ use crate::ingest::{self, Extract};
 use crate::job::{Request, Unchanged};
 use crate::manifest::{self, Base, Commit, Input};
 use crate::plan::{self, Plan};
+use crate::project::Definition;
 use crate::publish::marker::{self, Marker};
 use crate::publish::{self, Publications};
 use crate::record::{self, Recorder};
@@ -29,6 +30,8 @@ pub struct Prepared {
     pub extracts: Vec<Extract>,
     /// The publication of the nearest earlier day.
     pub predecessor: Option<Commit>,
+    /// What the project says of who is in which segment.
+    pub definition: Definition,
     /// A digest of all that the outputs depend on.
     pub fingerprint: String,
     /// By source, a digest of the location at which it has had files.
@@ -57,7 +60,8 @@ impl Prepared {
         };
         let base = predecessor.as_ref().filter(|_| plan.builds_on_predecessor()).map(Base::of);
         let fingerprint = note_inputs(request, &plan, &extracts, base.as_ref(), recorder);
-        Ok(Prepared { plan, destination, published, extracts, predecessor, fingerprint, locations })
+        let definition = Definition::of(&plan.project, &plan.values.shown, &request.environment);
+        Ok(Prepared { plan, destination, published, extracts, predecessor, definition, fingerprint, locations })
     }
 
     /// The publication of the day, if a run would make the same again.

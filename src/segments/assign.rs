@@ -188,9 +188,8 @@ impl<'a> Assigner<'a> {
             let what = format!("{} rows of the profile `{PROFILE}` have no `{CUSTOMER_ID}`", self.nameless);
             return Err(Error::Refused(Message::new(what).hint("leave customers without a number out of the profile, or give them one")));
         }
-        let mut assigned = Assigned { customers: self.customers, ..Assigned::default() };
-        for (at, (set, found)) in self.sets.iter().zip(self.found).enumerate() {
-            let InSet { members, lost, left_out, claimed, avoided } = found;
+        for (set, InSet { left_out, claimed, .. }) in self.sets.iter().zip(&self.found) {
+            let (left_out, claimed) = (*left_out, *claimed);
             if set.kind == SetKind::Partition && claimed > 0 {
                 let what = format!("rules of the partition `{}` match customers that another one matches, {claimed} times", set.name);
                 let hint = "narrow the rules, or make the set `kind: exclusive`, where the first rule that matches wins";
@@ -202,6 +201,18 @@ impl<'a> Assigner<'a> {
                     Message::new(what).hint("add a last segment with `when: \"true\"`, or rules for the missing cases"),
                 ));
             }
+        }
+        self.found()
+    }
+
+    /// The members of every segment, whatever there is to refuse.
+    ///
+    /// # Errors
+    /// [`Error::Defect`] alone.
+    pub fn found(self) -> Result<Assigned> {
+        let mut assigned = Assigned { customers: self.customers, ..Assigned::default() };
+        for (at, (set, found)) in self.sets.iter().zip(self.found).enumerate() {
+            let InSet { members, lost, avoided, .. } = found;
             assigned.withheld.push(lost);
             assigned.avoided.push((set.name.clone(), avoided).into());
             let numbered = members.into_iter().enumerate().map(|(segment, members)| (self.names.of_position(at, segment), members));

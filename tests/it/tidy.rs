@@ -12,7 +12,7 @@ pub const LAYERS: [&[&str]; 9] = [
     &["run", "cases", "explain", "show", "generate", "inspect"],
     &["execute", "report"],
     &["job", "predecessor"],
-    &["plan", "record"],
+    &["plan", "project", "record"],
     &["native"],
     &["graph", "ingest", "identity", "segments", "publish"],
     &["engine", "functions", "sql", "config", "manifest", "storage", "clock"],
