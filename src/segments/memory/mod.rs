@@ -2,6 +2,7 @@
 //! next publication is told.
 
 mod before;
+mod cause;
 mod changes;
 mod names;
 mod one;
@@ -9,6 +10,7 @@ mod people;
 mod stay;
 
 pub use before::{Before, Ended, Reader, Remains, state_batch};
+pub use cause::Cause;
 pub use changes::{Changes, changes_schema};
 pub use names::{NamedSet, Names};
 pub use one::remembered;
