@@ -6,6 +6,7 @@ use std::ops::Range;
 use arrow::array::{Array, RecordBatch, StringArray};
 
 use super::before::{Before, Columns, Ended};
+use super::cause::Cause;
 use super::changes::{Change, Changes};
 use super::names::Names;
 use super::one::as_one;
@@ -18,6 +19,9 @@ const NEW: &str = "new";
 const SPLIT: &str = "split";
 const MERGED: &str = "merged";
 const GONE: &str = "gone";
+
+/// Why a cause is undetermined: the definition of the predecessor publication could not be evaluated.
+const UNKNOWN_DEFINITION: &str = "definition_unknown";
 
 /// What all batches of a run have in common.
 #[derive(Debug, Clone, Copy)]
@@ -244,7 +248,7 @@ impl<'a> People<'a> {
             (true, true) => None,
             (false, true) => Some(if is_split() { SPLIT } else { NEW }),
         };
-        let teller = Teller { names, id, event, ended };
+        let teller = Teller { names, id, event, ended, opinion: self.opinion(row) };
         for (set, numbers) in today.iter().enumerate() {
             let was = current(own).filter(|stay| names.is_of(stay.segment, set));
             if self.time.single[set] {
@@ -296,6 +300,8 @@ struct Teller<'a> {
     id: &'a str,
     event: Option<&'static str>,
     ended: &'a [Ended],
+    /// What the definition of the predecessor publication says of the customer today.
+    opinion: Opinion<'a>,
 }
 
 impl<'a> Teller<'a> {
@@ -310,6 +316,15 @@ impl<'a> Teller<'a> {
             from_since: from.and_then(|stay| stay.since),
             identity_event: self.event,
             ..Change::default()
+        }
+    }
+
+    /// The cause of a change of the customer itself, given whether the outcome that the other definition gives differs from today's.
+    fn cause(&self, differs: impl Fn(&[u32]) -> bool) -> Option<(Cause, Option<&'a str>)> {
+        match self.opinion {
+            Opinion::Members(members, detail) if differs(members) => Some((Cause::Definition, Some(detail))),
+            Opinion::Unknown => Some((Cause::Undetermined, Some(UNKNOWN_DEFINITION))),
+            Opinion::Members(..) | Opinion::Same => None,
         }
     }
 
@@ -329,13 +344,14 @@ impl<'a> Teller<'a> {
     fn tell_single(&self, set: usize, mut was: Vec<&Stay>, is: Option<u32>, changes: &mut Changes) {
         was.sort_by_key(|stay| (Some(stay.segment) != is, self.names.named(stay.segment)));
         for stay in was.iter().skip(1) {
-            changes.add(&self.own(Some(stay), None));
+            changes.add(&Change { cause: self.cause(|members| members.contains(&stay.segment)), ..self.own(Some(stay), None) });
         }
         let own = was.first().copied();
         let has_moved = own.map(|stay| stay.segment) != is;
         let ended = self.ended_in(&|number| self.names.is_of(number, set));
         if has_moved && (own.is_some() || ended.is_empty()) {
-            changes.add(&self.own(own, is));
+            let other = |members: &[u32]| members.iter().copied().find(|number| self.names.is_of(*number, set));
+            changes.add(&Change { cause: self.cause(|members| other(members) != is), ..self.own(own, is) });
         }
         // Who was in the set under no id but those that have ended is brought into a segment by one of their rows.
         let is_alike = |at: &usize| Some(ended[*at].1.segment) == is;
@@ -356,11 +372,11 @@ impl<'a> Teller<'a> {
         let mut was = was.to_vec();
         was.sort_by_key(|stay| self.names.named(stay.segment));
         for stay in was.iter().filter(|stay| !is.contains(&stay.segment)) {
-            changes.add(&self.own(Some(stay), None));
+            changes.add(&Change { cause: self.cause(|members| members.contains(&stay.segment)), ..self.own(Some(stay), None) });
         }
         for &number in is.iter().filter(|number| !had(**number)) {
             if ended.iter().all(|(_, stay)| stay.segment != number) {
-                changes.add(&self.own(None, Some(number)));
+                changes.add(&Change { cause: self.cause(|members| !members.contains(&number)), ..self.own(None, Some(number)) });
             }
         }
         for (at, one) in ended.iter().enumerate() {
