@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::{AS_OF, Environment, Project, Said, variables_in};
 use crate::graph::{EDGES, Graph, MEMBERSHIP, REFERENCE, SEGMENTS, SOURCES};
+use crate::manifest::Commit;
 use crate::native::SIGNATURES;
 use crate::sql;
 
@@ -104,10 +105,20 @@ impl Definition {
         Definition { digest, given_digest, parts, read_by_models, reads_segments }
     }
 
+    /// Whether it is the one of a publication, with the same values from the environment.
+    pub fn is_of(&self, commit: &Commit) -> bool {
+        commit.definition_digest.as_ref() == Some(&self.digest) && commit.given_digest == self.given_digest
+    }
+
     /// In what it differs from another one.
     pub fn difference(&self, other: &Definition) -> Difference {
         let keys: BTreeSet<&(Part, String)> = self.parts.keys().chain(other.parts.keys()).collect();
-        let differing: Vec<&(Part, String)> = keys.into_iter().filter(|key| self.parts.get(*key) != other.parts.get(*key)).collect();
+        let differs = |key: &&(Part, String)| match (self.parts.get(*key), other.parts.get(*key)) {
+            // That one is read by one of them alone is an edit of what reads it.
+            (None, _) | (_, None) if key.0 == Part::Parameter => false,
+            (one, other) => one != other,
+        };
+        let differing: Vec<&(Part, String)> = keys.into_iter().filter(differs).collect();
         let is_of_profile = |(part, name): &(Part, String)| match part {
             Part::Rule => self.reads_segments || other.reads_segments,
             Part::Parameter => self.read_by_models.contains(name) || other.read_by_models.contains(name),
@@ -192,4 +203,31 @@ fn digest<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
         hash.update(text.as_bytes());
     }
     format!("{:x}", hash.finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parameter_is_mentioned_by_its_whole_name() {
+        for (rules, is_mentioned) in [("x > $many", true), ("$many", true), ("$manyfold > 1 and $many_more", false), ("$ many", false), ("many", false)]
+        {
+            assert_eq!(mentions(rules, "many"), is_mentioned, "{rules}");
+        }
+    }
+
+    #[test]
+    fn what_only_describes_is_left_out_and_columns_of_that_name_are_not() {
+        for (keys, is) in [
+            (&["description"][..], true),
+            (&["segments", "description"], true),
+            (&["columns", "email", "description"], true),
+            (&["columns", "description"], false),
+            (&["types", "description"], false),
+            (&["types", "email", "description"], true),
+        ] {
+            assert_eq!(is_description(keys), is, "{keys:?}");
+        }
+    }
 }

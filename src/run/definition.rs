@@ -21,7 +21,7 @@ use crate::manifest::Commit;
 use crate::native::Context;
 use crate::plan::{self, Plan};
 use crate::predecessor::Carried;
-use crate::project::{Definition, Difference, Version};
+use crate::project::{Definition, Version};
 use crate::publish::{SEGMENT_STAYS, damage};
 use crate::segments::{self, OldDefinition, OtherOutcome, OtherWay, other_schema};
 
@@ -48,8 +48,7 @@ impl Prepared {
         else {
             return Ok((OldDefinition::Same, None));
         };
-        let is_same = commit.given_digest == self.definition.given_digest;
-        if is_same && commit.definition_digest.as_ref() == Some(&self.definition.digest) {
+        if self.definition.is_of(commit) {
             return Ok((OldDefinition::Same, None));
         }
         match self.compare(commit, request, engine, steps).await {
@@ -89,10 +88,17 @@ impl Prepared {
         if difference.parts.is_empty() {
             return Ok(OldDefinition::Same);
         }
-        steps.begin("evaluate the earlier definition");
-        let way = self.evaluate(commit, request, engine, (project, values), &difference).await;
-        steps.end(None);
-        Ok(OldDefinition::Other(OtherOutcome { detail: difference.detail(), way: way? }))
+        let profile = self.plan.maker(PROFILE).and_then(|node| node.model()).filter(|_| difference.is_of_rules_alone);
+        let way = if let Some(profile) = profile {
+            let rules = segments::compile(&project, &values, engine, &profile.schema);
+            OtherWay::Rules(told("its rules do not fit the profile", rules)?)
+        } else {
+            steps.begin("evaluate the earlier definition");
+            let way = self.evaluate(commit, request, engine, (project, values)).await;
+            steps.end(None);
+            way?
+        };
+        Ok(OldDefinition::Other(OtherOutcome { detail: difference.detail(), way }))
     }
 
     /// Who would be in which segment by an earlier version of the project.
@@ -102,14 +108,7 @@ impl Prepared {
         request: &Request,
         engine: &Engine,
         (project, values): (Arc<Project>, Values),
-        difference: &Difference,
     ) -> Result<OtherWay, Hindrance> {
-        if difference.is_of_rules_alone
-            && let Some(profile) = self.plan.maker(PROFILE).and_then(|node| node.model())
-        {
-            let rules = segments::compile(&project, &values, engine, &profile.schema);
-            return Ok(OtherWay::Rules(told("its rules do not fit the profile", rules)?));
-        }
         let plan = told("its models cannot be planned", plan::plan(project, values).await)?;
         if !plan.makes(MEMBERSHIP) {
             return Ok(OtherWay::Rows(futures::stream::empty().boxed()));

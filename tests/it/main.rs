@@ -27,6 +27,8 @@ mod costs;
 mod damage;
 /// Reads a source of dated files in memory, for the modules about paths, snapshots and changes.
 mod dated;
+/// A movement that comes of an edit of the project is told from others, and a publication keeps the project that it was made with.
+mod definitions;
 /// CSV files in every dialect and encoding are read as their settings say, and refused with the settings that would read them.
 mod dialects;
 /// Promise 8: personal values planted in every kind of failure are in nothing that it says or leaves.

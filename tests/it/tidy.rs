@@ -62,6 +62,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("no-days", "is told by `run --from`: `publishing` holds it"),
     ("too-many-days", "is told by `run --from`"),
     ("nobody-to-explain", "is told by `explain`: `explain_segments` holds it"),
+    ("no-kept-project", "needs a publication of an older version: `definitions` holds it"),
+    ("project-too-large", "needs a file of megabytes"),
     ("one-table", "is told by `outputs`: `publishing` holds it"),
     ("no-such-output", "is told by `outputs`: `publishing` holds it"),
     ("ambiguous-table", "is told by `show`: `looks` holds it"),
