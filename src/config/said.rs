@@ -49,7 +49,8 @@ fn tell<'n>(node: &'n Node, keys: &mut Vec<&'n str>, is_sql: bool, is_left_out: 
     match &node.content {
         Content::Scalar(text, style) => {
             let is_none = *style == ScalarStyle::Plain && matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL");
-            let text = if is_sql { sql::canonical(text) } else { text.clone() };
+            // What a variable stands for may be more than one part of a query.
+            let text = if is_sql && !text.contains("${") { sql::canonical(text) } else { text.clone() };
             let _ = if is_none { write!(into, "none ") } else { write!(into, "{}:{text} ", text.len()) };
         }
         Content::Sequence(items) => {
@@ -106,5 +107,6 @@ mod tests {
         assert_ne!(said("set: [null]"), said("set: ['null']"));
         assert_ne!(said("set: [a, b]"), said("set: ['a b']"));
         assert_eq!(said("set: ${NAME:-x}").unwrap(), "10:${NAME:-x} ");
+        assert!(said("set: {when: \"x > ${NAME:-1}\"}").unwrap().contains("${NAME:-1}"));
     }
 }

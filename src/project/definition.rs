@@ -211,7 +211,8 @@ mod tests {
 
     #[test]
     fn a_parameter_is_mentioned_by_its_whole_name() {
-        for (rules, is_mentioned) in [("x > $many", true), ("$many", true), ("$manyfold > 1 and $many_more", false), ("$ many", false), ("many", false)]
+        for (rules, is_mentioned) in
+            [("x > $many", true), ("$many", true), ("$manyfold > 1 and $many_more", false), ("$ many", false), ("many", false)]
         {
             assert_eq!(mentions(rules, "many"), is_mentioned, "{rules}");
         }

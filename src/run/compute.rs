@@ -67,8 +67,8 @@ impl Prepared {
         let mut steps = Steps::new(recorder, progress, &engine, request.timings);
         recorder.begin_writing(files_of(&self.plan, &self.destination, &recorder.run_id())).await?;
         let (old_definition, why_unknown) = self.old_definition(request, &engine, &mut steps).await?;
+        let base = self.base();
         let Prepared { plan, destination, published, extracts, predecessor, definition, fingerprint, locations } = self;
-        let base = predecessor.as_ref().filter(|_| plan.builds_on_predecessor()).map(Base::of);
         let Carried { mut warnings, predecessor, hash_id, .. } = Carried::of(&plan, &published, predecessor.as_ref()).await?;
         warnings.extend(why_unknown);
         let mut staging = Staging::new(destination, recorder.run_id(), request.as_of, published).of_pipeline(&plan.project.pipeline);

@@ -2,6 +2,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::Command;
 
+use segmill::config::Environment;
+use segmill::project::{Version, changes};
 use serde_json::Value;
 
 use crate::support::rows_of_parquet;
@@ -347,6 +349,72 @@ fn kept(tiny: &Tiny, result: &Value) -> (PathBuf, BTreeMap<String, String>) {
     assert_eq!(project["project_digest"], commit["project_digest"]);
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     (path, project["files"].as_array().unwrap().iter().map(|file| (text(&file["path"]), text(&file["text"]))).collect())
+}
+
+/// What has changed between the kept projects of two runs.
+fn changed(tiny: &Tiny, runs: [&Value; 2]) -> Value {
+    let [old, new] = runs.map(|result| {
+        let kept = serde_json::from_slice(&std::fs::read(kept(tiny, result).0).unwrap()).unwrap();
+        let parameters = serde_json::from_value(commit(tiny, result)["parameters"].clone()).unwrap();
+        Version::restored(kept, tiny.folder.path(), parameters, &Environment::new()).unwrap()
+    });
+    serde_json::to_value(changes(&old, &new, &Environment::new())).unwrap()
+}
+
+#[test]
+fn what_has_changed_between_two_versions_is_told() {
+    let tiny = project();
+    let first = run(&tiny, FIRST, &[]);
+    let nothing = changed(&tiny, [&first, &first]);
+    assert!(nothing.as_object().unwrap().values().all(|told| told.as_array().is_some_and(Vec::is_empty)), "{nothing}");
+    write_pipeline(&tiny, "orders >= $many", "orders  >= 2");
+    write_pipeline(&tiny, "when: orders >= 2,", "when: \"orders  >=  2\",");
+    write_pipeline(
+        &tiny,
+        "      - {name: others,",
+        "      - {name: more, when: orders = 1, description: d, action: a, channel: none}\n      - {name: others,",
+    );
+    write_pipeline(&tiny, "      shop: {type: string}\n", "      shop: {type: string, personal: true}\n");
+    write_pipeline(&tiny, "outputs:\n", "checks:\n  - {name: some, rows: {table: segment_membership, min: 1}}\noutputs:\n");
+    tiny.write("sql/customers.sql", &format!("-- Other words.\n{CUSTOMERS}"));
+    tiny.write(
+        "sql/features/orders.sql",
+        "-- The orders of a customer.\nselect customer_id, count(*) as n from staging.orders group by customer_id\n",
+    );
+    let second = run(&tiny, SECOND, &["--param", "weight=2"]);
+    let told = changed(&tiny, [&first, &second]);
+    let files = |told: &Value| -> Vec<String> {
+        told["files"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|file| format!("{} {}", file["path"].as_str().unwrap(), file["edit"].as_str().unwrap()))
+            .collect()
+    };
+    assert_eq!(files(&told), ["pipelines/tiny.yaml edited", "sql/customers.sql rewritten", "sql/features/orders.sql added"]);
+    let rules: Vec<Vec<Option<&str>>> = told["rules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|rule| ["segment_set", "segment", "key", "old", "new", "edit"].map(|key| rule[key].as_str()).to_vec())
+        .collect();
+    let rule = |texts: [&'static str; 6]| texts.map(|text| Some(text).filter(|text| !text.is_empty())).to_vec();
+    assert_eq!(
+        rules,
+        [
+            rule(["value", "", "order", "loyal, others", "loyal, more, others", "edited"]),
+            rule(["value", "loyal", "when", "orders >= $many", "orders  >= 2", "edited"]),
+            rule(["value", "more", "when", "", "orders = 1", "added"]),
+            rule(["audiences", "buyers", "when", "orders >= 2", "orders  >=  2", "rewritten"]),
+        ]
+    );
+    assert_eq!(told["parameters"], serde_json::json!([{ "name": "weight", "old": "1", "new": "2" }]));
+    assert_eq!(told["parts"], serde_json::json!([{ "part": "checks", "edit": "added" }, { "part": "sources.orders", "edit": "edited" }]));
+    assert_eq!(told["definition"], serde_json::json!(["rule", "parameter", "contract"]));
+    // The other way round.
+    let back = changed(&tiny, [&second, &first]);
+    assert_eq!(files(&back)[2], "sql/features/orders.sql removed");
+    assert_eq!(back["rules"].as_array().unwrap().len(), 4);
 }
 
 const FILES: [&str; 3] = ["pipelines/tiny.yaml", "sql/customers.sql", "sql/staging/orders.sql"];
