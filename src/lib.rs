@@ -13,6 +13,7 @@
 //! - [`ingest`]: extracts become kept and rejected rows, by contract
 //! - [`identity`]: pairs of identifiers become customers
 //! - [`segments`]: rules over the profile become memberships
+//! - [`lineage`]: columns are followed back to sources, and the rows of sources to customers
 //! - [`publish`]: stage, check, commit; [`manifest`]: the files that Segmill keeps at a destination, as types
 //! - [`report`]: what people and programs are told
 //! - [`record`]: what a run read, did and came to
@@ -40,6 +41,7 @@ pub mod identity;
 pub mod ingest;
 pub mod inspect;
 pub mod job;
+pub mod lineage;
 pub mod local_time;
 pub mod manifest;
 pub mod native;

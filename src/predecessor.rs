@@ -13,7 +13,7 @@ use crate::manifest::Commit;
 use crate::native::{IDENTITY_SIGNATURE, Predecessor, Rows, SEGMENTS_SIGNATURE};
 use crate::plan::Plan;
 use crate::project::Definition;
-use crate::publish::{IDENTITY_ALIASES, IDENTITY_MAP, Publications, SEGMENT_STAYS};
+use crate::publish::{CUSTOMER_ROWS, IDENTITY_ALIASES, IDENTITY_MAP, Publications, SEGMENT_INPUTS, SEGMENT_STAYS, SOURCE_ROWS};
 use crate::segments::OldDefinition;
 use crate::storage::Location;
 
@@ -54,6 +54,7 @@ impl Carried {
                 let rows = || later(seen, commit, SEGMENT_STAYS);
                 // Ids that have ended are looked for by today's names of segments, and by those of another definition.
                 predecessor = predecessor.with(SEGMENT_STAYS, rows()).with_again(SEGMENT_STAYS, rows()).with_again(SEGMENT_STAYS, rows());
+                predecessor = found.add_causes(predecessor, seen, commit);
             } else {
                 found.warnings.push(format!(
                     "the publication as of {} keeps no memory of segments, so that of this one begins anew: nobody is told to have entered or left",
@@ -63,6 +64,20 @@ impl Carried {
         }
         found.predecessor = Some(predecessor);
         Ok(found)
+    }
+
+    /// Adds that by which the causes of changes are found, if all of it is there.
+    fn add_causes(&mut self, predecessor: Predecessor, seen: &Publications, commit: &Commit) -> Predecessor {
+        const TABLES: [&str; 3] = [SEGMENT_INPUTS, CUSTOMER_ROWS, SOURCE_ROWS];
+        if !TABLES.iter().all(|table| commit.state.contains_key(*table)) {
+            self.warnings.push(format!(
+                "the publication as of {} keeps nothing by which the causes of changes could be found, so that those are `undetermined` whose \
+                 cause is neither the identity nor the definition",
+                commit.as_of
+            ));
+            return predecessor;
+        }
+        TABLES.into_iter().fold(predecessor, |predecessor, table| predecessor.with(table, later(seen, commit, table)))
     }
 
     /// Adds the map of identifiers and the ids that have ended, if they can be built on.

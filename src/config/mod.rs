@@ -35,7 +35,7 @@ pub use pipeline::{
 pub use profile::{Domain, Profile};
 pub use said::Said;
 pub use schema::schema_of;
-pub use source::{BlankRepeats, Freshness, RejectBudget, Source, SourceFormat, UnknownColumns};
+pub use source::{BlankRepeats, Freshness, LeadsTo, RejectBudget, Source, SourceFormat, UnknownColumns};
 pub use spanned::{Literal, Spanned, Text};
 pub use values::{AS_OF, NULL_VALUES, Values, bind, bind_what_is_right, parse_scalar, parse_scalars};
 pub use variables::{Environment, variables as variables_in};

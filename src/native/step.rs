@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::graph::Signature;
 use crate::identity::Counts;
 use crate::publish::StateTable;
-use crate::segments::{Avoided, CUSTOMER_ID, OldDefinition, SegmentSize};
+use crate::segments::{Avoided, CUSTOMER_ID, OldDefinition, SegmentSize, SourceChange};
 
 /// A native step.
 #[async_trait::async_trait]
@@ -43,6 +43,8 @@ pub struct Context {
     pub split: BTreeSet<String>,
     /// How the definition of that publication compares with today's.
     pub old_definition: OldDefinition,
+    /// What happened to the rows of each source since that publication; none where it has not been found out.
+    pub source_changes: Option<BTreeMap<String, SourceChange>>,
     /// Whether rows are given of which only some columns were written, as in a case: the others are null whatever their declared domain.
     pub has_partial_rows: bool,
     /// Whether it is only asked who would be in which segment: customers whom no rule or two rules match are not refused.
@@ -67,6 +69,8 @@ pub type MakeState = Box<dyn FnOnce(&Engine) -> Result<Vec<StateTable>> + Send>;
 pub enum Findings {
     /// How many identifiers, edges and customers there are.
     Identity(Counts),
+    /// Nothing beside how many rows there are: of sources and customers.
+    Rows,
     /// How large the segments are.
     Segments {
         /// The segments, by set, in order of the pipeline file.

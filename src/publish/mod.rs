@@ -42,7 +42,9 @@ mod write;
 pub use chain::{Chain, Superseded};
 pub use check::{CheckOutcome, CheckReport, CheckResult, Output, Personal, problems as check_problems};
 pub use destination::{destination, refuse_found_outputs, refuse_own_outputs, typed_destination};
-pub use layout::{IDENTITY_ALIASES, IDENTITY_MAP, REJECTED, SEGMENT_STAYS, commit_shown, unfit_name};
+pub use layout::{
+    CUSTOMER_ROWS, IDENTITY_ALIASES, IDENTITY_MAP, REJECTED, SEGMENT_INPUTS, SEGMENT_STAYS, SOURCE_ROWS, commit_shown, unfit_name,
+};
 pub use lookup::Found;
 pub use pending::settle;
 pub use publications::Publications;

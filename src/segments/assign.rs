@@ -6,10 +6,11 @@ use std::collections::BTreeSet;
 use arrow::array::{Array, RecordBatch, StringArray};
 
 use super::assigned::{Assigned, Members};
+use super::because::{Because, Changed, Grounds};
 use super::conditions::{decide_all, matches};
 use super::decide::Decided;
 use super::domain::{Domains, Verification};
-use super::memory::{Assignment, Before, Changes, NamedSet, Names, People, Settled, Time, tell_gone};
+use super::memory::{Assignment, Before, Cause, Changes, NamedSet, Names, People, Settled, Time, Why, tell_gone};
 use super::other::OtherDefinition;
 use super::pair::Pair;
 use super::rule_set::{CUSTOMER_ID, RuleSet};
@@ -28,6 +29,8 @@ pub struct Assigner<'a> {
     before: Option<Before>,
     /// What is asked of another definition.
     other: OtherDefinition,
+    /// By what the causes of changes are found.
+    grounds: Grounds,
     verification: Verification<'a>,
     threads: usize,
     found: Vec<InSet>,
@@ -97,6 +100,7 @@ impl<'a> Assigner<'a> {
             day,
             before,
             other: OtherDefinition::Same,
+            grounds: Grounds::default(),
             verification: domains.verification(),
             threads,
             found,
@@ -114,6 +118,12 @@ impl<'a> Assigner<'a> {
         Assigner { other, ..self }
     }
 
+    /// Finds the causes of changes.
+    #[must_use]
+    pub fn with_grounds(self, grounds: Grounds) -> Self {
+        Assigner { grounds, ..self }
+    }
+
     /// Assigns the next customers. They must come in order of customer.
     ///
     /// # Errors
@@ -127,9 +137,11 @@ impl<'a> Assigner<'a> {
             let last = ids.iter().flatten().next_back().map(str::to_owned);
             lasts.push(std::mem::replace(&mut self.last, last));
         }
-        let (sets, time, other) = (self.sets, self.time(), &self.other);
+        let (sets, time, other, grounds) = (self.sets, self.time(), &self.other, &self.grounds);
         let mut parts: Vec<_> = pairs.into_iter().zip(lasts).map(|pair| (pair, None)).collect();
-        parallel(&mut parts, self.threads, |((pair, last), done)| *done = Some(assign(sets, time, other, pair, last.as_deref())));
+        parallel(&mut parts, self.threads, |((pair, last), done)| {
+            *done = Some(assign(sets, time, (other, grounds), pair, last.as_deref()))
+        });
         let mut told = Told::default();
         for (_, done) in parts {
             let done = done.unwrap_or_else(|| Err(Error::defect("a batch of the profile was passed over")));
@@ -151,7 +163,8 @@ impl<'a> Assigner<'a> {
     pub fn add_rest(&mut self, state: &RecordBatch) -> Result<Option<RecordBatch>> {
         let people = People::meet(self.time(), StringArray::from(Vec::<&str>::new()), None, state)?;
         let nobody = Assignment { starts: vec![0], members: Vec::new() };
-        Ok(people.settle(&self.sets.iter().map(|_| nobody.clone()).collect::<Vec<_>>())?.changes)
+        let unasked = |_: &People<'_>, _: usize, _: Option<u32>, _: Option<u32>, _: &[u32]| Why::of(Cause::Undetermined);
+        Ok(people.settle(&self.sets.iter().map(|_| nobody.clone()).collect::<Vec<_>>(), &unasked)?.changes)
     }
 
     /// Tells of those who have become one with somebody who is not there.
@@ -253,7 +266,13 @@ impl InSet {
 }
 
 /// Assigns the customers of a batch.
-fn assign(sets: &[RuleSet], time: Time<'_>, other: &OtherDefinition, pair: &Pair, last: Option<&str>) -> Result<Done> {
+fn assign(
+    sets: &[RuleSet],
+    time: Time<'_>,
+    (other, grounds): (&OtherDefinition, &Grounds),
+    pair: &Pair,
+    last: Option<&str>,
+) -> Result<Done> {
     let people = People::meet(time, pair.ids.clone(), last, &pair.state)?;
     let decisions = decide_all(sets, time, &pair.profile, &people, matches)?;
     let people = people.compared_with(other.of(time, pair, last)?);
@@ -265,7 +284,11 @@ fn assign(sets: &[RuleSet], time: Time<'_>, other: &OtherDefinition, pair: &Pair
             members: decided.members.iter().map(|(position, _)| time.names.of_position(at, *position)).collect(),
         })
         .collect();
-    let settled = people.settle(&assigned)?;
+    let because = Because::of(grounds, sets, time, pair, &people, &assigned)?;
+    let ask = |people: &People<'_>, row: usize, from: Option<u32>, to: Option<u32>, today: &[u32]| {
+        because.cause(time.names, time.single, &Changed { row, from, to, today }, people.opinion(row))
+    };
+    let settled = people.settle(&assigned, &ask)?;
     let decided = sets.iter().zip(decisions).zip(&settled.members);
     let sets = decided.map(|((set, decided), stays)| InSet::of(set.rules.len(), &pair.ids, decided, stays)).collect();
     Ok(Done { sets, settled })

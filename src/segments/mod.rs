@@ -2,11 +2,13 @@
 
 mod assign;
 mod assigned;
+mod because;
 mod conditions;
 mod decide;
 mod domain;
 mod earlier;
 pub mod memory;
+mod origins;
 mod other;
 mod other_rows;
 mod otherwise;
@@ -19,8 +21,10 @@ pub mod why;
 
 pub use assign::{Assigner, Told, names};
 pub use assigned::{Assigned, Avoided};
+pub use because::{Grounds, Kept, SourceChange};
 pub use domain::Domains;
 pub use earlier::{gives_column, readable, with_column};
+pub use origins::Origins;
 pub use other::{OldDefinition, OtherDefinition, OtherOutcome, OtherRules, OtherWay};
 pub use other_rows::{OtherReader, other_schema};
 pub use otherwise::{Opinion, OtherMembers, Otherwise};

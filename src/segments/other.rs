@@ -128,7 +128,7 @@ impl OtherRules {
 
 /// Which rows a condition matches. Where it fails on one, it is asked of each alone, so that it does not matter with whom a customer is in
 /// a batch; the rows on which it fails are added.
-fn each(condition: &Condition<'_>, rows: &RecordBatch, failed: &mut BTreeSet<usize>) -> Result<BooleanArray> {
+pub(super) fn each(condition: &Condition<'_>, rows: &RecordBatch, failed: &mut BTreeSet<usize>) -> Result<BooleanArray> {
     if let Ok(matched) = matches(condition, rows) {
         return Ok(matched);
     }

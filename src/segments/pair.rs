@@ -4,6 +4,7 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 
+use super::because::Kept;
 use super::conditions::defect;
 use super::memory::Reader;
 use super::other_rows::OtherReader;
@@ -18,6 +19,8 @@ pub struct Pair {
     pub(super) state: RecordBatch,
     /// The memberships of these customers under another definition, if it is known by rows.
     pub(super) other: Option<RecordBatch>,
+    /// What the predecessor publication kept of these customers.
+    pub(super) kept: Kept,
 }
 
 impl Pair {
@@ -28,7 +31,18 @@ impl Pair {
     pub async fn of(profile: RecordBatch, state: &mut Reader) -> Result<Self> {
         let ids = cast(customer_ids(&profile)?, &DataType::Utf8).map_err(defect)?.as_string::<i32>().clone();
         let state = state.up_to(last_of(&ids)).await?;
-        Ok(Pair { profile, ids, state, other: None })
+        Ok(Pair { profile, ids, state, other: None, kept: Kept::default() })
+    }
+
+    /// The last of its customers, up to whom everything that is kept is read.
+    pub fn last(&self) -> &str {
+        last_of(&self.ids)
+    }
+
+    /// Adds what the predecessor publication kept of these customers.
+    #[must_use]
+    pub fn and_kept(self, kept: Kept) -> Self {
+        Pair { kept, ..self }
     }
 
     /// Adds the memberships of these customers under another definition.

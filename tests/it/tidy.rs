@@ -14,7 +14,7 @@ pub const LAYERS: [&[&str]; 9] = [
     &["job", "predecessor"],
     &["plan", "project", "record"],
     &["native"],
-    &["graph", "ingest", "identity", "segments", "publish"],
+    &["graph", "ingest", "identity", "lineage", "segments", "publish"],
     &["engine", "functions", "sql", "config", "manifest", "storage", "clock"],
     &["cast", "diagnostic", "error", "local_time", "number", "shown"],
 ];

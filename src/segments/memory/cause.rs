@@ -1,6 +1,7 @@
 //! Why a customer has entered, left or moved: the causes in their order, of which the first that holds is told.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// The cause of a change. The first of them that holds is the cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,6 +39,28 @@ impl Cause {
     /// The cause of which the changes say so.
     pub fn of_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|cause| cause.word() == word)
+    }
+}
+
+/// A cause with what more there is to say of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Why {
+    /// The cause.
+    pub cause: Cause,
+    /// What differs in the definition; the sources whose rows are new; whether days have passed or cut-points have moved; or why it cannot
+    /// be known.
+    pub detail: Option<Arc<str>>,
+}
+
+impl Why {
+    /// A cause of which there is no more to say.
+    pub fn of(cause: Cause) -> Self {
+        Why { cause, detail: None }
+    }
+
+    /// A cause with more.
+    pub fn detailed(cause: Cause, detail: &str) -> Self {
+        Why { cause, detail: Some(detail.into()) }
     }
 }
 

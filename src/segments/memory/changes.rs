@@ -6,7 +6,7 @@ use arrow::array::builder::PrimitiveBuilder;
 use arrow::array::{ArrayRef, BooleanBuilder, RecordBatch, StringBuilder};
 use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef};
 
-use super::cause::Cause;
+use super::cause::{Cause, Why};
 use super::stay::defect;
 use crate::error::Result;
 use crate::segments::CUSTOMER_ID;
@@ -31,7 +31,7 @@ pub fn changes_schema() -> SchemaRef {
 }
 
 /// A change of one customer in one set.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Change<'a> {
     /// The customer, or the id that ended.
     pub customer_id: &'a str,
@@ -51,8 +51,8 @@ pub struct Change<'a> {
     pub is_there: bool,
     /// What happened to the customer's identity, if that is the cause.
     pub identity_event: Option<&'static str>,
-    /// The cause, where it is not what happened to the identity, with what is told of it.
-    pub cause: Option<(Cause, Option<&'a str>)>,
+    /// The cause, where it is not what happened to the identity.
+    pub cause: Option<Why>,
 }
 
 impl Change<'_> {
@@ -92,8 +92,11 @@ impl Changes {
 
     /// Adds a change.
     pub fn add(&mut self, change: &Change<'_>) {
-        let of_identity = change.identity_event.map(|_| (Cause::Identity, None));
-        let (cause, detail) = of_identity.or(change.cause).unzip();
+        let of_identity = change.identity_event.map(|_| Cause::Identity);
+        let (cause, detail) = match (&of_identity, &change.cause) {
+            (None, Some(why)) => (Some(why.cause), why.detail.as_deref()),
+            _ => (of_identity, None),
+        };
         let texts = [
             Some(change.customer_id),
             Some(change.segment_set),
@@ -102,7 +105,7 @@ impl Changes {
             change.to,
             change.merged_into,
             cause.map(Cause::word),
-            detail.flatten(),
+            detail,
             change.identity_event,
         ];
         self.texts.iter_mut().zip(texts).for_each(|(column, text)| column.append_option(text));

@@ -6,7 +6,7 @@ use std::ops::Range;
 use arrow::array::{Array, RecordBatch, StringArray};
 
 use super::before::{Before, Columns, Ended};
-use super::cause::Cause;
+use super::cause::Why;
 use super::changes::{Change, Changes};
 use super::names::Names;
 use super::one::as_one;
@@ -20,9 +20,6 @@ const SPLIT: &str = "split";
 const MERGED: &str = "merged";
 const GONE: &str = "gone";
 
-/// Why a cause is undetermined: the definition of the predecessor publication could not be evaluated.
-const UNKNOWN_DEFINITION: &str = "definition_unknown";
-
 /// What all batches of a run have in common.
 #[derive(Debug, Clone, Copy)]
 pub struct Time<'a> {
@@ -35,6 +32,9 @@ pub struct Time<'a> {
     /// What is known of the time before; none for a first publication.
     pub before: Option<&'a Before>,
 }
+
+/// Asks why the customer of a row has gone from one segment to another, given the numbers of all segments of today.
+pub type Ask<'a> = dyn Fn(&People<'_>, usize, Option<u32>, Option<u32>, &[u32]) -> Why + 'a;
 
 /// Who is in which segment of a set, by row of the batch.
 #[derive(Debug, Clone, Default)]
@@ -165,6 +165,32 @@ impl<'a> People<'a> {
         self.otherwise.of(row)
     }
 
+    /// Some of them, by row, without what is told of them.
+    #[must_use]
+    pub fn pick(&self, rows: &[usize]) -> Self {
+        let (mut people, mut stays, mut merged) = (Vec::with_capacity(rows.len()), Vec::new(), HashMap::new());
+        for (at, &row) in rows.iter().enumerate() {
+            let start = stays.len();
+            stays.extend_from_slice(self.stays(row));
+            merged.extend(self.merged.get(&row).map(|own| (at, own.clone())));
+            let Person { is_known, is_told, .. } = self.people[row];
+            people.push(Person { stays: start..stays.len(), is_known, is_told });
+        }
+        let ids = rows.iter().map(|row| self.ids.is_valid(*row).then(|| self.ids.value(*row))).collect();
+        People { time: self.time, ids, people, stays, merged, changes: None, otherwise: Otherwise::Same }
+    }
+
+    /// Whether the customer of a row, whose identity is as it was, is in other segments than before.
+    pub fn has_changed(&self, row: usize, assigned: &[Assignment]) -> bool {
+        let Person { is_known, is_told, .. } = self.people[row];
+        if !is_known || !is_told || self.merged.contains_key(&row) {
+            return false;
+        }
+        let today = || assigned.iter().flat_map(|set| &set.members[set.starts[row]..set.starts[row + 1]]);
+        let before = || current(self.stays(row)).map(|stay| &stay.segment);
+        today().count() != before().count() || today().any(|number| before().all(|other| other != number))
+    }
+
     /// What is remembered of the customer of a row.
     pub fn stays(&self, row: usize) -> &[Stay] {
         &self.stays[self.people[row].stays.clone()]
@@ -179,7 +205,7 @@ impl<'a> People<'a> {
     ///
     /// # Errors
     /// [`crate::error::Error::Defect`] alone.
-    pub fn settle(mut self, assigned: &[Assignment]) -> Result<Settled> {
+    pub fn settle(mut self, assigned: &[Assignment], why: &Ask<'_>) -> Result<Settled> {
         let mut members: Vec<Vec<Stay>> = assigned.iter().map(|set| Vec::with_capacity(set.members.len())).collect();
         let (mut state, mut heirs) = (Numbered::default(), Vec::new());
         let mut changes = self.changes.take();
@@ -199,7 +225,7 @@ impl<'a> People<'a> {
             let id = ids.value(row);
             state.add(id, &renewed);
             if let Some(changes) = &mut changes {
-                self.tell(row, id, &today, changes);
+                self.tell(row, id, &today, why, changes);
             }
             if self.merged.contains_key(&row) {
                 heirs.push(id.to_owned());
@@ -238,7 +264,7 @@ impl<'a> People<'a> {
     }
 
     /// Tells what has changed for a customer, and for those who have become one with it.
-    fn tell(&self, row: usize, id: &str, today: &[&[u32]], changes: &mut Changes) {
+    fn tell(&self, row: usize, id: &str, today: &[&[u32]], ask: &Ask<'_>, changes: &mut Changes) {
         let names = self.time.names;
         let ended = self.ended(id);
         let own = self.merged.get(&row).map_or_else(|| self.stays(row), Vec::as_slice);
@@ -248,7 +274,9 @@ impl<'a> People<'a> {
             (true, true) => None,
             (false, true) => Some(if is_split() { SPLIT } else { NEW }),
         };
-        let teller = Teller { names, id, event, ended, opinion: self.opinion(row) };
+        let all: Vec<u32> = today.iter().flat_map(|numbers| numbers.iter().copied()).collect();
+        let why = |from: Option<u32>, to: Option<u32>| ask(self, row, from, to, &all);
+        let teller = Teller { names, id, event, ended, why: &why };
         for (set, numbers) in today.iter().enumerate() {
             let was = current(own).filter(|stay| names.is_of(stay.segment, set));
             if self.time.single[set] {
@@ -300,8 +328,8 @@ struct Teller<'a> {
     id: &'a str,
     event: Option<&'static str>,
     ended: &'a [Ended],
-    /// What the definition of the predecessor publication says of the customer today.
-    opinion: Opinion<'a>,
+    /// Why the customer has gone from one segment to another, if it is not what happened to the identity.
+    why: &'a dyn Fn(Option<u32>, Option<u32>) -> Why,
 }
 
 impl<'a> Teller<'a> {
@@ -315,16 +343,8 @@ impl<'a> Teller<'a> {
             to: to.map(|number| self.names.named(number).segment.as_str()),
             from_since: from.and_then(|stay| stay.since),
             identity_event: self.event,
+            cause: self.event.is_none().then(|| (self.why)(from.map(|stay| stay.segment), to)),
             ..Change::default()
-        }
-    }
-
-    /// The cause of a change of the customer itself, given whether the outcome that the other definition gives differs from today's.
-    fn cause(&self, differs: impl Fn(&[u32]) -> bool) -> Option<(Cause, Option<&'a str>)> {
-        match self.opinion {
-            Opinion::Members(members, detail) if differs(members) => Some((Cause::Definition, Some(detail))),
-            Opinion::Unknown => Some((Cause::Undetermined, Some(UNKNOWN_DEFINITION))),
-            Opinion::Members(..) | Opinion::Same => None,
         }
     }
 
@@ -344,14 +364,13 @@ impl<'a> Teller<'a> {
     fn tell_single(&self, set: usize, mut was: Vec<&Stay>, is: Option<u32>, changes: &mut Changes) {
         was.sort_by_key(|stay| (Some(stay.segment) != is, self.names.named(stay.segment)));
         for stay in was.iter().skip(1) {
-            changes.add(&Change { cause: self.cause(|members| members.contains(&stay.segment)), ..self.own(Some(stay), None) });
+            changes.add(&self.own(Some(stay), None));
         }
         let own = was.first().copied();
         let has_moved = own.map(|stay| stay.segment) != is;
         let ended = self.ended_in(&|number| self.names.is_of(number, set));
         if has_moved && (own.is_some() || ended.is_empty()) {
-            let other = |members: &[u32]| members.iter().copied().find(|number| self.names.is_of(*number, set));
-            changes.add(&Change { cause: self.cause(|members| other(members) != is), ..self.own(own, is) });
+            changes.add(&self.own(own, is));
         }
         // Who was in the set under no id but those that have ended is brought into a segment by one of their rows.
         let is_alike = |at: &usize| Some(ended[*at].1.segment) == is;
@@ -372,11 +391,11 @@ impl<'a> Teller<'a> {
         let mut was = was.to_vec();
         was.sort_by_key(|stay| self.names.named(stay.segment));
         for stay in was.iter().filter(|stay| !is.contains(&stay.segment)) {
-            changes.add(&Change { cause: self.cause(|members| members.contains(&stay.segment)), ..self.own(Some(stay), None) });
+            changes.add(&self.own(Some(stay), None));
         }
         for &number in is.iter().filter(|number| !had(**number)) {
             if ended.iter().all(|(_, stay)| stay.segment != number) {
-                changes.add(&Change { cause: self.cause(|members| !members.contains(&number)), ..self.own(None, Some(number)) });
+                changes.add(&self.own(None, Some(number)));
             }
         }
         for (at, one) in ended.iter().enumerate() {
