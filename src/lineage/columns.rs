@@ -7,7 +7,7 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{Expr, JoinType, LogicalPlan};
 
 use super::leads::Lead;
-use super::{MAX_VISITS, ModelPlans, RED_ZONE_BYTES, STACK_BYTES, bare, equalities, position, steps};
+use super::{ModelPlans, RED_ZONE_BYTES, STACK_BYTES, VISITS_BOUND, bare, equalities, position, steps};
 use crate::graph::{PROFILE, REFERENCE, SOURCES};
 use crate::segments::CUSTOMER_ID;
 
@@ -129,7 +129,7 @@ impl Follower<'_> {
     /// What a column of a plan is made of.
     fn column(&mut self, plan: &LogicalPlan, at: usize) -> Parts {
         self.visits += 1;
-        if self.visits > MAX_VISITS {
+        if self.visits > VISITS_BOUND {
             return self.unknown();
         }
         stacker::maybe_grow(RED_ZONE_BYTES, STACK_BYTES, || self.column_of_node(plan, at))
@@ -365,7 +365,7 @@ impl Follower<'_> {
     /// What decides which rows a plan has.
     fn rows(&mut self, plan: &LogicalPlan) -> Parts {
         self.visits += 1;
-        if self.visits > MAX_VISITS {
+        if self.visits > VISITS_BOUND {
             return self.unknown();
         }
         stacker::maybe_grow(RED_ZONE_BYTES, STACK_BYTES, || self.rows_of_node(plan))
@@ -436,7 +436,7 @@ impl Follower<'_> {
     /// The columns of models that a column is, unchanged but for what stands for null.
     fn chain(&mut self, plan: &LogicalPlan, at: usize) -> BTreeSet<TableColumn> {
         self.visits += 1;
-        if self.visits > MAX_VISITS {
+        if self.visits > VISITS_BOUND {
             return BTreeSet::new();
         }
         if let LogicalPlan::TableScan(scan) = plan {

@@ -11,7 +11,7 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, lit};
 
 use super::texts::texts_of;
-use super::{MAX_VISITS, ModelPlans, RED_ZONE_BYTES, STACK_BYTES, bare, column_at, equalities, position, replaced, steps};
+use super::{ModelPlans, RED_ZONE_BYTES, STACK_BYTES, VISITS_BOUND, bare, column_at, equalities, position, replaced, steps};
 use crate::graph::{EDGES, PROFILE, SOURCES};
 use crate::segments::CUSTOMER_ID;
 
@@ -19,10 +19,10 @@ use crate::segments::CUSTOMER_ID;
 const RESOLVED: &str = "resolved.customers";
 
 /// The most parts of an expression that is followed.
-const MAX_PARTS: usize = 2_000;
+const PARTS_BOUND: usize = 2_000;
 
 /// The most ways in which the rows of one source lead to customers.
-const MAX_LEADS: usize = 32;
+const LEADS_BOUND: usize = 32;
 
 /// One way in which the rows of a source lead to customers.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,9 +43,9 @@ struct Pair {
     is_list: bool,
 }
 
-/// The leads of every source, in an order that depends on the project alone.
+/// The leads of every source, in an order that depends on the project alone. A source of which not all could be followed has none.
 pub fn leads(plans: &ModelPlans, has_identity_step: bool) -> BTreeMap<String, Vec<Lead>> {
-    let mut tracer = Tracer { plans, found: BTreeMap::new(), seen: BTreeSet::new(), visits: 0 };
+    let mut tracer = Tracer { plans, found: BTreeMap::new(), seen: BTreeSet::new(), visits: 0, is_cut_short: false };
     if has_identity_step {
         if let Some(edges) = plans.get(EDGES) {
             let column = |name: &str| edges.schema().index_of_column_by_name(None, name).map(|at| column_at(edges.schema(), at));
@@ -64,7 +64,11 @@ pub fn leads(plans: &ModelPlans, has_identity_step: bool) -> BTreeMap<String, Ve
         let pair = Pair { identifier_type: None, identifier: column_at(profile.schema(), at), is_list: false };
         tracer.follow(profile, &pair);
     }
-    tracer.found.into_iter().map(|(source, leads)| (source, leads.into_values().take(MAX_LEADS).collect())).collect()
+    if tracer.is_cut_short {
+        return BTreeMap::new();
+    }
+    let sources = tracer.found.into_iter().filter(|(_, leads)| leads.len() <= LEADS_BOUND);
+    sources.map(|(source, leads)| (source, leads.into_values().collect())).collect()
 }
 
 struct Tracer<'a> {
@@ -74,12 +78,15 @@ struct Tracer<'a> {
     /// What has been followed into a model.
     seen: BTreeSet<(String, String)>,
     visits: usize,
+    /// Whether not all could be followed. Then nothing is known.
+    is_cut_short: bool,
 }
 
 impl Tracer<'_> {
     fn follow(&mut self, plan: &LogicalPlan, pair: &Pair) {
         self.visits += 1;
-        if self.visits <= MAX_VISITS && parts(&pair.identifier) <= MAX_PARTS && !is_nothing(&pair.identifier) {
+        self.is_cut_short |= self.visits > VISITS_BOUND || parts(&pair.identifier) > PARTS_BOUND;
+        if !self.is_cut_short && !is_nothing(&pair.identifier) {
             stacker::maybe_grow(RED_ZONE_BYTES, STACK_BYTES, || self.follow_node(plan, pair));
         }
     }

@@ -16,7 +16,7 @@ use datafusion::common::{Column, DFSchema};
 use datafusion::logical_expr::{Distinct, Expr, JoinType, LogicalPlan, Operator};
 
 /// The most nodes of plans that are visited for one question, so that planning takes no longer than a bound.
-const MAX_VISITS: usize = 200_000;
+const VISITS_BOUND: usize = 200_000;
 
 /// The stack that one visit may take, and the size of the stack that is added when less than that is left.
 const RED_ZONE_BYTES: usize = 256 * 1024;

@@ -7,7 +7,7 @@ use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArra
 use arrow::compute::cast as cast_array;
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use async_trait::async_trait;
-use datafusion::common::JoinType;
+use datafusion::common::{JoinType, ScalarValue};
 use datafusion::error::DataFusionError;
 use datafusion::functions_aggregate::expr_fn::{count, max, sum};
 use datafusion::logical_expr::{Expr, cast, lit, when};
@@ -32,6 +32,11 @@ pub const LOOKED_UP: [&str; 2] = ["resolved.customers", "resolved.conflicts"];
 /// The tables that the step makes on its way.
 const OF_SOURCE: &str = "\"the rows of a source\"";
 const OWNERS: &str = "\"the owners of identifiers\"";
+
+/// The columns of these tables beside those of a source, which have no such names.
+const ROWS: &str = "number of rows";
+const DIGEST_OF_ROWS: &str = "digest of rows";
+const COMPARED: &str = "compared digest";
 
 /// What the step makes. What it reads depends on the project.
 pub static SIGNATURE: Signature = Signature {
@@ -126,52 +131,39 @@ impl RowsStep {
         engine.register_view(OWNERS, engine.query(sql).await?.into_unoptimized_plan()).map_err(outward)
     }
 
-    /// The rows of a source by customer, in a table of its own; what is known of the source, and its digest over the columns that counted before.
-    async fn of_source(
-        &self,
-        engine: &Engine,
-        source: &SourceRows,
-        before: Option<&Known>,
-    ) -> Result<(Known, Option<u128>), DataFusionError> {
+    /// Adds up the rows of a source, in a table of its own, by the columns that say whose they are: identifiers are looked up once for each
+    /// group, and not for each row. What is known of the source, and its digest over the columns that counted before.
+    async fn add_up(&self, engine: &Engine, source: &SourceRows, before: Option<&Known>) -> Result<(Known, Option<u128>), DataFusionError> {
         let table = engine.context().table(format!("{SOURCES}.{}", source.source)).await?;
+        let whose = source.whose();
         let compared = before.filter(|before| before.version == DIGEST_VERSION && before.leads_to == source.written_leads());
-        let compared = compared.and_then(|before| source.columns_of(&before.columns));
+        let compared = compared.and_then(|before| source.columns_of(&before.columns)).filter(|compared| compared.is_superset(&whose));
         let is_same = compared.as_ref().is_some_and(|compared| *compared == source.columns);
-        let mut exprs = vec![source.hash(&source.columns).alias("digest")];
-        exprs.extend(compared.as_ref().filter(|_| !is_same).map(|columns| source.hash(columns).alias("compared")));
-        let mut groups = Vec::new();
-        for (at, lead) in source.leads.iter().enumerate() {
-            if let Some(of_type) = lead.identifier_type.as_ref().filter(|_| lead.constant_type().is_none()) {
-                exprs.push(cast(of_type.clone(), DataType::Utf8).alias(format!("type_{at}")));
-                groups.push(ident(format!("type_{at}")));
-            }
-            let identifier = lead.identifier.clone();
-            exprs.push(if lead.is_list { identifier } else { cast(identifier, DataType::Utf8) }.alias(format!("identifier_{at}")));
-            groups.push(ident(format!("identifier_{at}")));
-        }
-        let mut sums = vec![count(lit(1_i64)).alias("rows"), digest_sum().call(vec![ident("digest")]).alias("digest")];
-        sums.extend(
-            (exprs.len() > 1 && compared.is_some() && !is_same).then(|| digest_sum().call(vec![ident("compared")]).alias("compared")),
-        );
-        Engine::materialise(engine, OF_SOURCE, table.select(exprs)?.aggregate(groups, sums)?).await?;
-        let (rows, digest, of_compared) = totals(engine, compared.is_some() && !is_same).await?;
-        let known = Known { columns: source.written_columns(), leads_to: source.written_leads(), version: DIGEST_VERSION, rows, digest };
-        let of_compared = if is_same { Some(digest) } else { of_compared };
-        Ok((known, of_compared))
+        let mut hashed = vec![(DIGEST_OF_ROWS, &source.columns)];
+        hashed.extend(compared.as_ref().filter(|_| !is_same).map(|columns| (COMPARED, columns)));
+        let of_row = hashed.iter().map(|(name, columns)| hash(columns.difference(&whose)).alias(*name));
+        let rows = table.select(whose.iter().map(ident).chain(of_row).collect::<Vec<_>>())?;
+        let sums = hashed.iter().map(|(name, _)| digest_sum().call(vec![ident(*name)]).alias(*name));
+        let groups =
+            rows.aggregate(whose.iter().map(ident).collect(), [count(lit(1_i64)).alias(ROWS)].into_iter().chain(sums).collect())?;
+        let with_whose = |name: &str| row_digest().call(whose.iter().map(ident).chain([ident(name)]).collect()).alias(name);
+        let of_group = hashed.iter().map(|(name, _)| with_whose(name));
+        let groups = groups.select(whose.iter().map(ident).chain([ident(ROWS)]).chain(of_group).collect::<Vec<_>>())?;
+        Engine::materialise(engine, OF_SOURCE, groups).await?;
+        let (rows, digest, of_compared) = totals(engine, hashed.len() > 1).await?;
+        let (columns, leads_to) = (source.written_columns(), source.written_leads());
+        let known = Known { columns, leads_to, version: DIGEST_VERSION, rows, digest };
+        Ok((known, if is_same { Some(digest) } else { of_compared }))
     }
 
     /// The rows of the source that were added up last, by customer.
     async fn by_customer(&self, engine: &Engine, source: &SourceRows, compared: Compared) -> Result<DataFrame, DataFusionError> {
         let mut led: Option<DataFrame> = None;
-        for (at, lead) in source.leads.iter().enumerate() {
-            let of_type = match (lead.constant_type(), &lead.identifier_type) {
-                (Some(constant), _) => lit(constant),
-                (None, Some(_)) => ident(format!("type_{at}")),
-                (None, None) => lit(""),
-            };
-            let mut exprs = vec![of_type.alias("identifier_type"), ident(format!("identifier_{at}")).alias("identifier")];
-            exprs.extend([ident("rows"), ident("digest")]);
-            exprs.extend((compared == Compared::Apart).then(|| ident("compared")));
+        for lead in &source.leads {
+            let of_type = lead.identifier_type.clone().map_or_else(|| lit(""), |of_type| cast(of_type, DataType::Utf8));
+            let identifier = if lead.is_list { lead.identifier.clone() } else { cast(lead.identifier.clone(), DataType::Utf8) };
+            let mut exprs = vec![of_type.alias("identifier_type"), identifier.alias("identifier"), ident(ROWS), ident(DIGEST_OF_ROWS)];
+            exprs.extend((compared == Compared::Apart).then(|| ident(COMPARED)));
             let mut of_lead = engine.context().table(OF_SOURCE).await?.select(exprs)?;
             if lead.is_list {
                 of_lead = of_lead.unnest_columns(&["identifier"])?;
@@ -189,34 +181,40 @@ impl RowsStep {
         } else {
             led.with_column(CUSTOMER_ID, ident("identifier"))?.with_column("is_former", lit(false))?
         };
-        let sums = if compared == Compared::Apart { vec!["digest", "compared"] } else { vec!["digest"] };
+        let sums = if compared == Compared::Apart { vec![DIGEST_OF_ROWS, COMPARED] } else { vec![DIGEST_OF_ROWS] };
         // Rows that lead to a customer by several identifiers count once.
         let once: Vec<Expr> = [CUSTOMER_ID, "is_former"].iter().chain(&sums).map(|column| ident(*column)).collect();
         if self.has_identity_step || source.leads.len() > 1 || source.leads.iter().any(|lead| lead.is_list) {
-            found = found.aggregate(once, vec![max(ident("rows")).alias("rows")])?;
+            found = found.aggregate(once, vec![max(ident(ROWS)).alias(ROWS)])?;
         }
         let weighed = |column: &str| {
             let former = row_digest().call(vec![lit("formerly"), ident(column)]);
             Ok::<_, DataFusionError>(digest_sum().call(vec![when(ident("is_former"), former).otherwise(ident(column))?]).alias(column))
         };
-        let mut added = vec![sum(ident("rows")).alias("rows")];
+        let mut added = vec![sum(ident(ROWS)).alias(ROWS)];
         for column in sums {
             added.push(weighed(column)?);
         }
         let found = found.aggregate(vec![ident(CUSTOMER_ID)], added)?;
-        let nothing = lit(datafusion::common::ScalarValue::FixedSizeBinary(16, None));
+        let of_compared = match compared {
+            Compared::Apart => ident(COMPARED),
+            Compared::Same => ident(DIGEST_OF_ROWS),
+            Compared::Not => lit(ScalarValue::FixedSizeBinary(16, None)),
+        };
         found.select(vec![
             ident(CUSTOMER_ID),
             lit(source.source.as_str()).alias("source"),
-            ident("rows"),
-            ident("digest"),
-            match compared {
-                Compared::Apart => ident("compared"),
-                Compared::Same => ident("digest").alias("compared"),
-                Compared::Not => nothing.alias("compared"),
-            },
+            ident(ROWS).alias("rows"),
+            ident(DIGEST_OF_ROWS).alias("digest"),
+            of_compared.alias("compared"),
         ])
     }
+}
+
+/// The hash of some columns of a row.
+fn hash<'a>(columns: impl Iterator<Item = &'a String>) -> Expr {
+    let columns: Vec<Expr> = columns.map(ident).collect();
+    row_digest().call(if columns.is_empty() { vec![lit(true)] } else { columns })
 }
 
 /// How the digests of a source are compared with those of the predecessor publication.
@@ -231,9 +229,9 @@ enum Compared {
 }
 
 impl SourceRows {
-    fn hash(&self, columns: &BTreeSet<String>) -> Expr {
-        let columns: Vec<Expr> = columns.iter().map(ident).collect();
-        row_digest().call(if columns.is_empty() { vec![lit(true)] } else { columns })
+    /// The columns that say whose a row is.
+    fn whose(&self) -> BTreeSet<String> {
+        self.leads.iter().flat_map(Lead::columns).collect()
     }
 
     fn written(&self, column: &str) -> Option<String> {
@@ -277,7 +275,7 @@ impl Native for RowsStep {
         let (mut known, mut changes, mut parts) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
         for (at, source) in self.sources.iter().enumerate() {
             let then = before.as_ref().and_then(|before| before.get(&source.source));
-            let (now, of_compared) = self.of_source(engine, source, then).await?;
+            let (now, of_compared) = self.add_up(engine, source, then).await?;
             let compared = match of_compared {
                 None => Compared::Not,
                 Some(_) if then.is_some_and(|then| then.columns == now.columns) => Compared::Same,
@@ -317,13 +315,14 @@ pub(super) fn rows_key() -> [String; 2] {
 
 /// All rows of the source that were added up last.
 async fn totals(engine: &Engine, is_compared: bool) -> Result<(i64, u128, Option<u128>), DataFusionError> {
-    let mut sums = vec![sum(ident("rows")).alias("rows"), digest_sum().call(vec![ident("digest")]).alias("digest")];
-    sums.extend(is_compared.then(|| digest_sum().call(vec![ident("compared")]).alias("compared")));
+    let digest_of = |column: &str| digest_sum().call(vec![ident(column)]).alias(column);
+    let mut sums = vec![sum(ident(ROWS)).alias(ROWS), digest_of(DIGEST_OF_ROWS)];
+    sums.extend(is_compared.then(|| digest_of(COMPARED)));
     let frame = engine.context().table(OF_SOURCE).await?.aggregate(Vec::new(), sums)?;
     let found = engine.collect(frame).await?.1;
     let row =
         found.iter().find(|batch| batch.num_rows() > 0).ok_or_else(|| DataFusionError::Internal("nothing was added up".to_owned()))?;
-    let digest = |at: usize| row.column(at).as_fixed_size_binary_opt().map(|sums| digest_of(sums.value(0)));
+    let digest = |at: usize| row.column(at).as_fixed_size_binary_opt().map(|sums| crate::engine::digest_of(sums.value(0)));
     let rows = row.column(0).as_primitive_opt::<Int64Type>().filter(|rows| rows.is_valid(0)).map_or(0, |rows| rows.value(0));
     Ok((rows, digest(1).unwrap_or_default(), is_compared.then(|| digest(2).unwrap_or_default())))
 }

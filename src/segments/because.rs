@@ -115,7 +115,7 @@ impl<'a> Because<'a> {
     pub(super) fn cause(&self, names: &Names, single: &[bool], of: &Changed<'_>, opinion: Opinion<'_>) -> Why {
         match opinion {
             Opinion::Same => {}
-            Opinion::Unknown => return Why::detailed(Cause::Undetermined, "definition"),
+            Opinion::Unknown => return Why::detailed(Cause::Undetermined, "definition_unknown"),
             Opinion::Members(members, detail) => {
                 if of.outcome(names, single, members) != of.outcome(names, single, of.today) {
                     return Why::detailed(Cause::Definition, detail);

@@ -13,6 +13,8 @@ mod breaking_store;
 mod broken_extracts;
 /// The project's cases: one that is wrong keeps no other from being run, and what none covers is told.
 mod case_runs;
+/// Every change has one cause, and it is the one that a person would say.
+mod causes;
 /// Promise 3: of changes what each key was counts, whatever the order, the split and the words of the changes; held to a plain account.
 mod changes;
 /// The command line: exit codes, help, what is told to whom.

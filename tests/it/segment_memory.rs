@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use segmill::config::{self, Environment, Project};
 use segmill::engine::{Engine, Limits};
 use segmill::native::{Context, Native, Predecessor, SegmentsStep};
-use segmill::segments::{self, Domains, memory};
+use segmill::segments::{self, Domains, Origins, memory};
 
 use crate::support::package;
 use crate::tiny::Tiny;
@@ -109,9 +109,9 @@ async fn publish(
         let [parts, again] = [parts, again].map(|rows| futures::stream::iter(rows).boxed());
         predecessor.with("segment_stays", parts).with_again("segment_stays", again)
     });
-    let found = SegmentsStep::new(rules, Domains::default(), as_of).run(&engine, &mut context).await.unwrap();
+    let found = SegmentsStep::new(rules, Origins::default(), Domains::default(), as_of).run(&engine, &mut context).await.unwrap();
     let mut state = Vec::new();
-    for table in found.state.unwrap()(&engine).unwrap() {
+    for table in found.state.unwrap()(&engine).unwrap().into_iter().filter(|table| table.name == "segment_stays") {
         state.extend(table.rows.try_collect::<Vec<_>>().await.unwrap());
     }
     let read = async |table: &str| {
