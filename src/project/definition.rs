@@ -172,9 +172,11 @@ fn is_description(keys: &[&str]) -> bool {
     matches!(keys, [.., "description"]) && !matches!(keys, [.., "columns" | "types", _])
 }
 
-/// Whether what stands under some keys of a source decides whether a run goes on, or where files are, and not which rows there are.
+/// Whether what stands under some keys of a source decides whether a run goes on, where files are or to whom rows lead, and not which rows
+/// there are.
 fn is_not_of_rows(keys: &[&str]) -> bool {
-    is_description(keys) || matches!(keys, ["location" | "reject_budget" | "freshness" | "min_files" | "min_rows"])
+    const OTHERS: [&str; 6] = ["location", "reject_budget", "freshness", "min_files", "min_rows", "leads_to"];
+    is_description(keys) || matches!(keys, [key] if OTHERS.contains(key))
 }
 
 /// Whether rules mention a parameter.

@@ -1,12 +1,17 @@
 //! Evaluates the definition of the predecessor publication on today's data, if it is another one than today's: whose outcome differs, moved
 //! because the project was edited.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray, UInt32Array};
 use arrow::compute::cast;
-use datafusion::execution::SendableRecordBatchStream;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt32Type};
+use datafusion::error::DataFusionError;
+use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
+use indexmap::IndexSet;
 
 use super::prepare::Prepared;
 use super::steps::Steps;
@@ -18,12 +23,12 @@ use crate::graph::{MEMBERSHIP, PROFILE, SOURCES};
 use crate::ingest::Extract;
 use crate::job::Request;
 use crate::manifest::Commit;
-use crate::native::Context;
+use crate::native::{Context, ROWS_BY_CUSTOMER};
 use crate::plan::{self, Plan};
 use crate::predecessor::Carried;
 use crate::project::{Definition, Version};
 use crate::publish::{SEGMENT_STAYS, damage};
-use crate::segments::{self, OldDefinition, OtherOutcome, OtherWay, other_schema};
+use crate::segments::{self, CUSTOMER_ID, OldDefinition, OtherOutcome, OtherWay, other_schema};
 
 /// The table of the memberships under the other definition. No model can have this name.
 const OTHER: &str = "\"the memberships under another definition\"";
@@ -118,17 +123,17 @@ impl Prepared {
         let sources = self.sources_for(&plan, &own)?;
         let context = Context { predecessor: carried.predecessor, is_only_asked: true, ..Context::default() };
         let mut inputs = Inputs { sources, context, ..Inputs::of(&plan)? };
-        let needed = plan.needed(MEMBERSHIP, |_| false);
+        let needed = needed(&plan);
         let scene = format!(" under the definition of {}", commit.as_of);
         let execution = Execution { plan: &plan, engine: &own, needed: Some(needed), scene };
         told("it fails on today's data", execution.run(&mut inputs, &mut Silent).await)?;
-        let rows = kept_rows(&own, engine).await.map_err(|error| Hindrance::Fatal(execution.failure_of(MEMBERSHIP, &inputs, &error)))?;
-        Ok(OtherWay::Rows(rows.map_err(|error| engine::failed("the memberships under another definition", &error)).boxed()))
+        let rows = kept_rows(&own, engine).await.map_err(|error| Hindrance::Fatal(execution.failure_of(MEMBERSHIP, &inputs, &error)));
+        rows.map(OtherWay::Rows)
     }
 
     /// Today's extracts under the contracts of another plan.
     fn sources_for(&self, plan: &Plan, engine: &Engine) -> Result<Vec<Source>, Hindrance> {
-        let needed = plan.needed(MEMBERSHIP, |_| false);
+        let needed = needed(plan);
         let mut sources = Vec::new();
         for contract in plan.contracts.iter().filter(|contract| needed.contains(&format!("{SOURCES}.{}", contract.source))) {
             let name = &contract.source;
@@ -144,29 +149,53 @@ impl Prepared {
     }
 }
 
-/// Takes the memberships out of one engine, which can be dropped then, into another, in order of customer.
-async fn kept_rows(from: &Engine, into: &Engine) -> Result<SendableRecordBatchStream, datafusion::error::DataFusionError> {
-    let schema = other_schema();
-    let key: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
+/// The tables that memberships are made from. Which rows lead to whom is found out for today's definition alone.
+fn needed(plan: &Plan) -> BTreeSet<String> {
+    let mut needed = plan.needed(MEMBERSHIP, |table| table == ROWS_BY_CUSTOMER);
+    needed.remove(ROWS_BY_CUSTOMER);
+    needed
+}
+
+/// Takes the memberships out of one engine, which can be dropped then, into another, in order of customer. There, segments are numbers.
+async fn kept_rows(from: &Engine, into: &Engine) -> Result<BoxStream<'static, Result<RecordBatch>>, DataFusionError> {
+    let key: Vec<String> = other_schema().fields().iter().map(|field| field.name().clone()).collect();
+    let fields = vec![Field::new(CUSTOMER_ID, DataType::Utf8, false), Field::new("segment", DataType::UInt32, false)];
+    let schema: SchemaRef = Arc::new(Schema::new(fields));
     let table = into.empty_table(Arc::clone(&schema));
+    let mut segments: IndexSet<(String, String)> = IndexSet::new();
     let mut rows = from.stream_sorted(MEMBERSHIP, &key).await?;
     while let Some(batch) = rows.try_next().await? {
-        let column = |field: &Arc<arrow::datatypes::Field>| {
-            let found = batch.column_by_name(field.name()).ok_or_else(|| outward(Error::defect("memberships lost a column")))?;
-            Ok(cast(found, field.data_type())?)
+        let text = |name: &String| {
+            let found = batch.column_by_name(name).ok_or_else(|| outward(Error::defect("memberships lost a column")))?;
+            Ok::<_, DataFusionError>(cast(found, &DataType::Utf8)?.as_string::<i32>().clone())
         };
-        let columns = schema.fields().iter().map(column).collect::<Result<Vec<_>, datafusion::error::DataFusionError>>()?;
-        table.push(arrow::array::RecordBatch::try_new(Arc::clone(&schema), columns)?)?;
+        let (ids, sets, names) = (text(&key[0])?, text(&key[1])?, text(&key[2])?);
+        let number = |row: usize| segments.insert_full((sets.value(row).to_owned(), names.value(row).to_owned())).0;
+        let numbers: UInt32Array = (0..batch.num_rows()).map(number).map(|number| u32::try_from(number).ok()).collect();
+        table.push(RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(ids), Arc::new(numbers)])?)?;
     }
     let order = &key[..1];
     into.register_in_order(OTHER, table, order).map_err(outward)?;
     let rows = into.stream_sorted(OTHER, order).await?;
     into.forget(OTHER);
-    Ok(rows)
+    let told = move |rows: RecordBatch| named(&rows, &segments).map_err(outward);
+    let rows = rows.map(move |rows| rows.and_then(&told));
+    Ok(rows.map_err(|error| engine::failed("the memberships under another definition", &error)).boxed())
 }
 
-fn outward(error: Error) -> datafusion::error::DataFusionError {
-    datafusion::error::DataFusionError::External(Box::new(error))
+/// Memberships with the names of their segments.
+fn named(rows: &RecordBatch, segments: &IndexSet<(String, String)>) -> Result<RecordBatch> {
+    let numbers = rows.column(1).as_primitive::<UInt32Type>();
+    let text = |part: &dyn Fn(&(String, String)) -> String| {
+        let name = |number: Option<u32>| segments.get_index(number? as usize).map(part);
+        Arc::new(numbers.iter().map(name).collect::<StringArray>()) as ArrayRef
+    };
+    let columns = vec![Arc::clone(rows.column(0)), text(&|segment| segment.0.clone()), text(&|segment| segment.1.clone())];
+    RecordBatch::try_new(other_schema(), columns).map_err(|error| Error::defect(format!("memberships made no table: {error}")))
+}
+
+fn outward(error: Error) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
 }
 
 /// What a failure means: that the definition cannot be evaluated on today's data, whoever tries; or something else, which ends the run.
