@@ -275,7 +275,7 @@ fn a_definition_that_does_not_fit_the_extracts_any_more_leaves_causes_undetermin
     let result = run(&tiny, SECOND, &[]);
     let moved = movements(&tiny);
     let b = &moved[&("b".to_owned(), "value".to_owned())];
-    assert_eq!([b[2].as_str(), b[3].as_str()], ["undetermined", "definition"]);
+    assert_eq!([b[2].as_str(), b[3].as_str()], ["undetermined", "definition_unknown"]);
     assert_eq!(moved.len(), 1);
     let warnings = result["warnings"].to_string();
     assert!(warnings.contains(FIRST) && warnings.contains("undetermined") && warnings.contains("today's data"), "{warnings}");
