@@ -20,8 +20,8 @@ use crate::graph::{CHANGES, MEMBERSHIP, NativeInput, NativeTable, PROFILE, Signa
 use crate::publish::{SEGMENT_INPUTS, SEGMENT_STAYS, StateTable};
 use crate::segments::memory::{self, Before, Names, Reader};
 use crate::segments::{
-    self, Assigner, CUSTOMER_ID, Domains, Grounds, OldDefinition, Origins, OtherDefinition, OtherOutcome, OtherReader, OtherRules,
-    OtherWay, Pair, RuleSet, Told,
+    self, Assigner, CUSTOMER_ID, Domains, Grounds, OldDefinition, Origins, OtherDefinition, OtherOutcome, OtherRules, OtherWay, Pair,
+    RuleSet, Told,
 };
 
 /// What the step reads and makes.
@@ -101,14 +101,14 @@ impl SegmentsStep {
     }
 
     /// What is asked of the definition of the predecessor publication, and the rows that say it, if it is known by rows.
-    async fn other(context: &mut Context) -> Result<(OtherDefinition, Option<OtherReader>)> {
+    async fn other(context: &mut Context) -> Result<(OtherDefinition, Option<Reader>)> {
         let OtherOutcome { detail, way } = match std::mem::take(&mut context.old_definition) {
             OldDefinition::Same => return Ok((OtherDefinition::Same, None)),
             OldDefinition::Unknown => return Ok((OtherDefinition::Unknown, None)),
             OldDefinition::Other(outcome) => outcome,
         };
         match way {
-            OtherWay::Rows(rows) => Ok((OtherDefinition::Rows(detail.into()), Some(OtherReader::new(rows)))),
+            OtherWay::Rows(rows) => Ok((OtherDefinition::Rows(detail.into()), Some(Reader::of_any(rows)))),
             OtherWay::Rules(sets) => {
                 let names = segments::names(&sets);
                 let before = Self::before(&names, context).await?;

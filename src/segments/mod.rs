@@ -26,7 +26,7 @@ pub use domain::Domains;
 pub use earlier::{gives_column, readable, with_column};
 pub use origins::Origins;
 pub use other::{OldDefinition, OtherDefinition, OtherOutcome, OtherRules, OtherWay};
-pub use other_rows::{OtherReader, other_schema};
+pub use other_rows::other_schema;
 pub use otherwise::{Opinion, OtherMembers, Otherwise};
 pub use pair::Pair;
 pub use prove::{Proof, prove};

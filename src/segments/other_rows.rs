@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch, StringArray};
-use arrow::compute::{cast, concat_batches};
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use futures::TryStreamExt;
-use futures::stream::BoxStream;
 
 use super::memory::Names;
 use super::otherwise::OtherMembers;
@@ -19,50 +17,16 @@ pub fn other_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![text(CUSTOMER_ID), text("segment_set"), text("segment")]))
 }
 
-/// Reads who would be in which segment, in order of customer.
-pub struct OtherReader {
-    rows: BoxStream<'static, Result<RecordBatch>>,
-    waiting: Option<RecordBatch>,
-}
-
-impl OtherReader {
-    /// A reader of which nothing has been read.
-    pub fn new(rows: BoxStream<'static, Result<RecordBatch>>) -> Self {
-        OtherReader { rows, waiting: None }
-    }
-
-    /// The rows that are left of customers up to one.
-    ///
-    /// # Errors
-    /// As reading fails.
-    pub async fn up_to(&mut self, id: &str) -> Result<RecordBatch> {
-        let mut taken = Vec::new();
-        loop {
-            let batch = match self.waiting.take() {
-                Some(batch) => batch,
-                None => match self.rows.try_next().await? {
-                    Some(batch) => batch,
-                    None => break,
-                },
-            };
-            let ids = texts(&batch, 0)?;
-            let count = (0..ids.len()).take_while(|row| ids.value(*row) <= id).count();
-            taken.push(batch.slice(0, count));
-            if count < batch.num_rows() {
-                self.waiting = Some(batch.slice(count, batch.num_rows() - count));
-                break;
-            }
-        }
-        concat_batches(&other_schema(), &taken).map_err(|error| defect(&error))
-    }
-}
-
 /// The segments of the customers of a batch, from rows up to the last of them.
 ///
 /// # Errors
 /// As [`Names::number`].
 pub(super) fn of_rows(names: &Names, detail: &Arc<str>, ids: &StringArray, rows: &RecordBatch) -> Result<OtherMembers> {
     let mut found = OtherMembers { detail: Arc::clone(detail), starts: vec![0], ..OtherMembers::default() };
+    if rows.num_rows() == 0 {
+        ids.iter().for_each(|_| found.end_row());
+        return Ok(found);
+    }
     let (theirs, sets, segments) = (texts(rows, 0)?, texts(rows, 1)?, texts(rows, 2)?);
     let mut at = 0;
     for id in ids {

@@ -7,7 +7,6 @@ use arrow::datatypes::DataType;
 use super::because::Kept;
 use super::conditions::defect;
 use super::memory::Reader;
-use super::other_rows::OtherReader;
 use super::rule_set::CUSTOMER_ID;
 use crate::error::{Error, Result};
 
@@ -49,7 +48,7 @@ impl Pair {
     ///
     /// # Errors
     /// As reading them fails.
-    pub async fn and_other(self, other: &mut OtherReader) -> Result<Self> {
+    pub async fn and_other(self, other: &mut Reader) -> Result<Self> {
         let other = Some(other.up_to(last_of(&self.ids)).await?);
         Ok(Pair { other, ..self })
     }
