@@ -200,3 +200,26 @@ impl<'a> From<&'a KeptFile> for WrittenFile<'a> {
         WrittenFile { path: &file.path, bytes: file.bytes }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_built_on_one_publication_would_be_the_same_on_another_like_it() {
+        let base = |state: &str, definition: Option<&str>, given: Option<&str>| Base {
+            as_of: NaiveDate::default(),
+            number: 1,
+            run_id: state.to_owned(),
+            state: BTreeMap::from([("segment_stays".to_owned(), state.to_owned())]),
+            definition_digest: definition.map(str::to_owned),
+            given_digest: given.map(str::to_owned),
+        };
+        let one = base("a", Some("d"), None);
+        assert!(one.is_like(&Base { number: 2, run_id: "another".to_owned(), ..one.clone() }));
+        assert!(!one.is_like(&base("b", Some("d"), None)), "another state");
+        assert!(!one.is_like(&base("a", Some("e"), None)), "another definition: causes of movements may be others");
+        assert!(!one.is_like(&base("a", Some("d"), Some("g"))), "other values from the environment");
+        assert!(one.is_like(&base("a", None, None)), "an old commit does not say");
+    }
+}
