@@ -160,8 +160,8 @@ impl Native for SegmentsStep {
         let day = Date32Type::from_naive_date(self.as_of);
         let mut beside = Beside::of(engine, context).await?;
         let grounds = Grounds { origins: self.origins.clone(), sources: beside.sources.take() };
-        let assigner = Assigner::new(&self.rules, &names, domains, engine.threads(), day, before);
-        let mut members = assigner.with_other(other).with_grounds(grounds);
+        let members = Assigner::new(&self.rules, &names, domains, engine.threads(), day, before);
+        let mut members = members.with_other(other).with_grounds(grounds);
         let (memory, tables) = (engine.reservation(), Tables::of(engine));
         while let Some(batches) = profile.try_next().await.map_err(|error| error.1)? {
             let mut pairs = Vec::with_capacity(batches.len());

@@ -58,6 +58,6 @@ impl Version {
         let models = kept.files.iter().filter(|file| file.path != kept.pipeline);
         let files: Vec<(&str, &str)> = [pipeline].into_iter().chain(models).map(|file| (file.path.as_str(), file.text.as_str())).collect();
         let project = Arc::new(config::of_texts(root, &files, environment)?);
-        Ok(Version { project, kept, parameters })
+        Ok(Version { kept, project, parameters })
     }
 }

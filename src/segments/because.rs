@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray, UInt64Array, make_comparator};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, UInt64Array, make_comparator};
 use arrow::compute::{SortOptions, cast, take, take_record_batch};
 use arrow::datatypes::DataType;
 
@@ -274,7 +274,7 @@ impl<'a> Inputs<'a> {
         let otherwise = RecordBatch::try_new(Arc::new(arrow::datatypes::Schema::new(fields)), columns).map_err(defect)?;
         // A rule may fail on values that never stood beside each other. Then it does not match.
         let mut failed = BTreeSet::new();
-        let evaluate = |condition: &Condition<'_>, rows: &RecordBatch| -> Result<BooleanArray> { each(condition, rows, &mut failed) };
+        let evaluate = |condition: &Condition<'_>, rows: &RecordBatch| Ok(each(condition, rows, &mut failed));
         let decisions = decide_all(sets, time, &otherwise, &people.pick(rows), evaluate)?;
         let of_row = |row: usize| {
             let of_set = |(set, decided): (usize, &super::decide::Decided)| {

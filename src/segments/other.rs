@@ -109,7 +109,7 @@ impl OtherRules {
         let own = Time { names: &self.names, single: &self.single, before: self.before.as_ref(), ..time };
         let people = People::meet(own, pair.ids.clone(), last, &pair.state)?;
         let mut failed = BTreeSet::new();
-        let evaluate = |condition: &Condition<'_>, rows: &RecordBatch| each(condition, rows, &mut failed);
+        let evaluate = |condition: &Condition<'_>, rows: &RecordBatch| Ok(each(condition, rows, &mut failed));
         let decisions = decide_all(&self.sets, own, &pair.profile, &people, evaluate)?;
         let number = |set: &RuleSet| set.rules.iter().map(|(segment, _)| time.names.number(&set.name, segment)).collect();
         let numbers = self.sets.iter().map(number).collect::<Result<Vec<Vec<u32>>>>()?;
@@ -128,9 +128,9 @@ impl OtherRules {
 
 /// Which rows a condition matches. Where it fails on one, it is asked of each alone, so that it does not matter with whom a customer is in
 /// a batch; the rows on which it fails are added.
-pub(super) fn each(condition: &Condition<'_>, rows: &RecordBatch, failed: &mut BTreeSet<usize>) -> Result<BooleanArray> {
+pub(super) fn each(condition: &Condition<'_>, rows: &RecordBatch, failed: &mut BTreeSet<usize>) -> BooleanArray {
     if let Ok(matched) = matches(condition, rows) {
-        return Ok(matched);
+        return matched;
     }
     let of_row = |row: usize| match matches(condition, &rows.slice(row, 1)) {
         Ok(matched) => matched.value(0),
@@ -139,5 +139,5 @@ pub(super) fn each(condition: &Condition<'_>, rows: &RecordBatch, failed: &mut B
             false
         }
     };
-    Ok((0..rows.num_rows()).map(of_row).map(Some).collect())
+    (0..rows.num_rows()).map(of_row).map(Some).collect()
 }
