@@ -152,7 +152,7 @@ fn what_is_not_there_and_what_has_been_edited_is_told() {
     let (code, told) = asked("2026-11-01", "c001");
     assert_eq!(code, 0);
     for part in [
-        "would leave with orders 1 (1 fewer)",
+        "would leave with orders 1 (1 less)",
         "Note: the project has been edited since number 1 was published: its rules are explained as they were then",
     ] {
         assert!(told.contains(part), "{part}\n{told}");
