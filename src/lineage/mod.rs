@@ -163,3 +163,6 @@ fn equalities(plan: &LogicalPlan) -> Vec<(Expr, Expr)> {
     }
     found
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ mod segments;
 mod step;
 
 pub use identity::{IdentityStep, SIGNATURE as IDENTITY_SIGNATURE};
-pub use rows::{ROWS_BY_CUSTOMER, RowsStep, SIGNATURE as ROWS_SIGNATURE, SourceRows};
+pub use rows::{ROWS_BY_CUSTOMER, RowsStep, SIGNATURE as ROWS_SIGNATURE, SourceRows, no_rows};
 pub use segments::{SIGNATURE as SEGMENTS_SIGNATURE, SegmentsStep};
 pub use step::{Context, Findings, Found, MakeState, Native, Predecessor, Rows};
 

@@ -63,6 +63,11 @@ pub fn customer_rows_schema() -> SchemaRef {
     ]))
 }
 
+/// The rows of no customer, for who asks no cause: they are given in the place of the step.
+pub fn no_rows() -> RecordBatch {
+    RecordBatch::new_empty(customer_rows_schema())
+}
+
 /// The columns of the state: one row for each source, with the columns that count, how its rows lead to customers, as a digest, and all its
 /// rows together.
 fn source_rows_schema() -> SchemaRef {

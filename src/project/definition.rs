@@ -175,8 +175,7 @@ fn is_description(keys: &[&str]) -> bool {
 /// Whether what stands under some keys of a source decides whether a run goes on, where files are or to whom rows lead, and not which rows
 /// there are.
 fn is_not_of_rows(keys: &[&str]) -> bool {
-    const OTHERS: [&str; 6] = ["location", "reject_budget", "freshness", "min_files", "min_rows", "leads_to"];
-    is_description(keys) || matches!(keys, [key] if OTHERS.contains(key))
+    is_description(keys) || matches!(keys, ["location" | "reject_budget" | "freshness" | "leads_to" | "min_files" | "min_rows"])
 }
 
 /// Whether rules mention a parameter.

@@ -1,7 +1,6 @@
 //! Evaluates the definition of the predecessor publication on today's data, if it is another one than today's: whose outcome differs, moved
 //! because the project was edited.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -23,7 +22,7 @@ use crate::graph::{MEMBERSHIP, PROFILE, SOURCES};
 use crate::ingest::Extract;
 use crate::job::Request;
 use crate::manifest::Commit;
-use crate::native::{Context, ROWS_BY_CUSTOMER};
+use crate::native::{Context, ROWS_BY_CUSTOMER, no_rows};
 use crate::plan::{self, Plan};
 use crate::predecessor::Carried;
 use crate::project::{Definition, Version};
@@ -123,7 +122,8 @@ impl Prepared {
         let sources = self.sources_for(&plan, &own)?;
         let context = Context { predecessor: carried.predecessor, is_only_asked: true, ..Context::default() };
         let mut inputs = Inputs { sources, context, ..Inputs::of(&plan)? };
-        let needed = needed(&plan);
+        inputs.given.insert(ROWS_BY_CUSTOMER.to_owned(), no_rows());
+        let needed = plan.needed(MEMBERSHIP, |table| table == ROWS_BY_CUSTOMER);
         let scene = format!(" under the definition of {}", commit.as_of);
         let execution = Execution { plan: &plan, engine: &own, needed: Some(needed), scene };
         told("it fails on today's data", execution.run(&mut inputs, &mut Silent).await)?;
@@ -133,7 +133,7 @@ impl Prepared {
 
     /// Today's extracts under the contracts of another plan.
     fn sources_for(&self, plan: &Plan, engine: &Engine) -> Result<Vec<Source>, Hindrance> {
-        let needed = needed(plan);
+        let needed = plan.needed(MEMBERSHIP, |table| table == ROWS_BY_CUSTOMER);
         let mut sources = Vec::new();
         for contract in plan.contracts.iter().filter(|contract| needed.contains(&format!("{SOURCES}.{}", contract.source))) {
             let name = &contract.source;
@@ -147,13 +147,6 @@ impl Prepared {
         }
         Ok(sources)
     }
-}
-
-/// The tables that memberships are made from. Which rows lead to whom is found out for today's definition alone.
-fn needed(plan: &Plan) -> BTreeSet<String> {
-    let mut needed = plan.needed(MEMBERSHIP, |table| table == ROWS_BY_CUSTOMER);
-    needed.remove(ROWS_BY_CUSTOMER);
-    needed
 }
 
 /// Takes the memberships out of one engine, which can be dropped then, into another, in order of customer. There, segments are numbers.

@@ -156,6 +156,10 @@ fn changes(rows: &RecordBatch) -> Vec<Change> {
         ["customer_id", "segment_set", "change", "from_segment", "to_segment", "merged_into", "identity_event"]
             .map(|name| texts(rows, name));
     let (since, adds) = (dates(rows, "from_since"), rows.column_by_name("adds_member").unwrap().as_boolean().clone());
+    // Every change has one cause: here nothing is kept by which another one than the identity could be told.
+    for (cause, event) in texts(rows, "cause").into_iter().zip(&event) {
+        assert_eq!(cause.as_deref(), Some(if event.is_some() { "identity" } else { "undetermined" }));
+    }
     let change = |at: usize| Change {
         id: id[at].clone().unwrap(),
         set: set[at].clone().unwrap(),
