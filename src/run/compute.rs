@@ -66,7 +66,7 @@ impl Prepared {
         let engine = Engine::with_text_encoding(request.limits, self.plan.values.zone.name(), request.text_encoding)?;
         let mut steps = Steps::new(recorder, progress, &engine, request.timings);
         recorder.begin_writing(files_of(&self.plan, &self.destination, &recorder.run_id())).await?;
-        let (old_definition, why_unknown) = self.old_definition(request, &engine, &mut steps).await?;
+        let (old_definition, why_unknown) = Box::pin(self.old_definition(request, &engine, &mut steps)).await?;
         let base = self.base();
         let Prepared { plan, destination, published, extracts, predecessor, definition, fingerprint, locations } = self;
         let Carried { mut warnings, predecessor, hash_id, .. } = Carried::of(&plan, &published, predecessor.as_ref()).await?;

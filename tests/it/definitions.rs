@@ -225,7 +225,7 @@ fn sets_and_segments_that_are_new_or_gone_are_an_edit_and_a_new_name_is_none() {
                 tiny,
                 "      - {name: buyers, when: orders >= 2,",
                 "      - {name: many, when: orders >= 5, description: d, action: a, channel: email}\n      - {name: buyers, when: orders >= 2,",
-            )
+            );
         },
         &[],
     );
