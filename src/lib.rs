@@ -9,9 +9,11 @@
 //! - [`execute`]: computes the nodes of a plan, for a run, a case or an explanation
 //! - [`plan`]: project and values become the nodes of a run; [`graph`]: which node reads which; [`native`]: the nodes that are not SQL
 //! - [`predecessor`]: what a run builds on of the publication before
+//! - [`project`]: the project as publications keep it, and what has changed in it
 //! - [`ingest`]: extracts become kept and rejected rows, by contract
 //! - [`identity`]: pairs of identifiers become customers
 //! - [`segments`]: rules over the profile become memberships
+//! - [`lineage`]: columns are followed back to sources, and the rows of sources to customers
 //! - [`publish`]: stage, check, commit; [`manifest`]: the files that Segmill keeps at a destination, as types
 //! - [`report`]: what people and programs are told
 //! - [`record`]: what a run read, did and came to
@@ -39,12 +41,14 @@ pub mod identity;
 pub mod ingest;
 pub mod inspect;
 pub mod job;
+pub mod lineage;
 pub mod local_time;
 pub mod manifest;
 pub mod native;
 pub mod number;
 pub mod plan;
 pub mod predecessor;
+pub mod project;
 pub mod publish;
 pub mod record;
 pub mod report;

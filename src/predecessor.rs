@@ -5,13 +5,16 @@ use std::collections::BTreeSet;
 use chrono::NaiveDate;
 use futures::{StreamExt, TryStreamExt};
 
+use crate::config::Environment;
 use crate::error::{Error, Result};
 use crate::graph::Signature;
 use crate::identity::Rules;
 use crate::manifest::Commit;
 use crate::native::{IDENTITY_SIGNATURE, Predecessor, Rows, SEGMENTS_SIGNATURE};
 use crate::plan::Plan;
-use crate::publish::{IDENTITY_ALIASES, IDENTITY_MAP, Publications, SEGMENT_STAYS};
+use crate::project::Definition;
+use crate::publish::{CUSTOMER_ROWS, IDENTITY_ALIASES, IDENTITY_MAP, Publications, SEGMENT_INPUTS, SEGMENT_STAYS, SOURCE_ROWS};
+use crate::segments::OldDefinition;
 use crate::storage::Location;
 
 /// What is carried over from the predecessor publication.
@@ -22,6 +25,8 @@ pub struct Carried {
     pub predecessor: Option<Predecessor>,
     /// What tells whether identifiers are hashed as before; none for a project without identity step.
     pub hash_id: Option<String>,
+    /// How its definition compares with that of the plan, as far as is known without evaluating it.
+    pub old_definition: OldDefinition,
 }
 
 impl Carried {
@@ -35,7 +40,7 @@ impl Carried {
 
     /// What is carried over for the identity step and for the segments step, if they are computed.
     async fn for_steps(plan: &Plan, seen: &Publications, commit: Option<&Commit>, (ids, memory): (bool, bool)) -> Result<Self> {
-        let mut found = Carried { warnings: Vec::new(), predecessor: None, hash_id: None };
+        let mut found = Carried { warnings: Vec::new(), predecessor: None, hash_id: None, old_definition: OldDefinition::Same };
         if plan.has_identity_step() {
             found.hash_id = Some(Rules::declared(&plan.project, &plan.values)?.hash_id());
         }
@@ -47,7 +52,9 @@ impl Carried {
         if memory {
             if commit.state.contains_key(SEGMENT_STAYS) {
                 let rows = || later(seen, commit, SEGMENT_STAYS);
-                predecessor = predecessor.with(SEGMENT_STAYS, rows()).with_again(SEGMENT_STAYS, rows());
+                // Ids that have ended are looked for by today's names of segments, and by those of another definition.
+                predecessor = predecessor.with(SEGMENT_STAYS, rows()).with_again(SEGMENT_STAYS, rows()).with_again(SEGMENT_STAYS, rows());
+                predecessor = found.add_causes(predecessor, seen, commit);
             } else {
                 found.warnings.push(format!(
                     "the publication as of {} keeps no memory of segments, so that of this one begins anew: nobody is told to have entered or left",
@@ -57,6 +64,20 @@ impl Carried {
         }
         found.predecessor = Some(predecessor);
         Ok(found)
+    }
+
+    /// Adds that by which the causes of changes are found, if all of it is there.
+    fn add_causes(&mut self, predecessor: Predecessor, seen: &Publications, commit: &Commit) -> Predecessor {
+        const TABLES: [&str; 3] = [SEGMENT_INPUTS, CUSTOMER_ROWS, SOURCE_ROWS];
+        if !TABLES.iter().all(|table| commit.state.contains_key(*table)) {
+            self.warnings.push(format!(
+                "the publication as of {} keeps nothing by which the causes of changes could be found, so that those are `undetermined` whose \
+                 cause is neither the identity nor the definition",
+                commit.as_of
+            ));
+            return predecessor;
+        }
+        TABLES.into_iter().fold(predecessor, |predecessor, table| predecessor.with(table, later(seen, commit, table)))
     }
 
     /// Adds the map of identifiers and the ids that have ended, if they can be built on.
@@ -88,6 +109,7 @@ impl Carried {
         destination: &Location,
         as_of: NaiveDate,
         computed: &BTreeSet<String>,
+        environment: &Environment,
     ) -> (Option<Commit>, Self) {
         let makes_any = |signature: &Signature| signature.makes.iter().any(|table| computed.contains(table.name));
         let ids = plan.has_identity_step() && makes_any(&IDENTITY_SIGNATURE);
@@ -101,7 +123,13 @@ impl Carried {
             let seen = Publications::read(destination).await?;
             seen.belong_to(&plan.project.pipeline.name.value)?;
             let predecessor = if ids || memory { seen.before(as_of).await? } else { None };
-            let carried = Self::for_steps(plan, &seen, predecessor.as_ref(), (ids, memory)).await?;
+            let mut carried = Self::for_steps(plan, &seen, predecessor.as_ref(), (ids, memory)).await?;
+            // Nothing is evaluated twice for a question.
+            if let Some(commit) = predecessor.as_ref().filter(|_| memory)
+                && !Definition::of(&plan.project, &plan.values.shown, environment).is_of(commit)
+            {
+                carried.old_definition = OldDefinition::Unknown;
+            }
             Ok::<_, Error>((seen.newest().cloned(), carried))
         };
         found.await.unwrap_or_else(|error| {
@@ -109,7 +137,7 @@ impl Carried {
             let why = why.lines().next().unwrap_or_default();
             let warning = format!("{is_first}, since what is published cannot be read: {why}");
             let warnings = (ids || memory).then_some(warning).into_iter().collect();
-            (None, Carried { warnings, predecessor: None, hash_id: None })
+            (None, Carried { warnings, predecessor: None, hash_id: None, old_definition: OldDefinition::Same })
         })
     }
 }

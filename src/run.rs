@@ -2,6 +2,7 @@
 
 mod chain;
 mod compute;
+mod definition;
 mod judge;
 mod prepare;
 mod sink;
@@ -64,8 +65,21 @@ async fn attempt(request: &Request, stores: &Stores, progress: &Progress, record
 }
 
 async fn check_and_publish(request: &Request, computed: Computed, progress: &Progress, recorder: &Recorder) -> Result<Outcome> {
-    let Computed { plan, staging, fingerprint, base, hash_id, locations, judged, identity, segments, avoided, customers, warnings } =
-        computed;
+    let Computed {
+        plan,
+        staging,
+        definition,
+        fingerprint,
+        base,
+        hash_id,
+        locations,
+        judged,
+        identity,
+        segments,
+        avoided,
+        customers,
+        warnings,
+    } = computed;
     // Checks read the files: an engine of their own has all the memory that the models held.
     let engine = Engine::with_text_encoding(request.limits, plan.values.zone.name(), request.text_encoding)?;
     engine.hash_with(plan.project.pipeline.identity.salt.as_deref().unwrap_or_default());
@@ -95,6 +109,9 @@ async fn check_and_publish(request: &Request, computed: Computed, progress: &Pro
         predecessor: base,
         given_parameters: request.parameters.clone(),
         identity_hash_id: hash_id,
+        project: None,
+        definition_digest: Some(definition.digest),
+        given_digest: definition.given_digest,
         sources: judged,
         publications: BTreeMap::new(),
         withdrawn: BTreeSet::new(),

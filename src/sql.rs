@@ -43,6 +43,24 @@ pub fn texts(query: &str) -> Vec<String> {
     texts.collect()
 }
 
+/// A query or an expression without comments and layout: two texts that are the same so are the same to the engine.
+pub fn canonical(text: &str) -> String {
+    let Ok(tokens) = Tokenizer::new(&GenericDialect {}, text).tokenize() else { return text.to_owned() };
+    let mut told: Vec<String> = Vec::new();
+    for token in tokens {
+        match token {
+            Token::Whitespace(_) => {}
+            Token::Word(word) if word.quote_style.is_none() => told.push(word.value.to_ascii_lowercase()),
+            token => told.push(format!("{token:?}")),
+        }
+    }
+    let end = format!("{:?}", Token::SemiColon);
+    while told.last() == Some(&end) {
+        told.pop();
+    }
+    told.join(" ")
+}
+
 /// A function whose value changes from run to run.
 pub fn unrepeatable(file: &Arc<SourceFile>, name: &str) -> Diagnostic {
     // Written without parentheses, as in SQL's standard, or with them.

@@ -18,7 +18,7 @@ use crate::execute::{Execution, Inputs, Silent};
 use crate::graph::SOURCES;
 use crate::identity::{self, Rules};
 use crate::ingest;
-use crate::native::Predecessor;
+use crate::native::{Predecessor, ROWS_BY_CUSTOMER, no_rows};
 use crate::plan::{Node, Plan};
 use crate::publish::{IDENTITY_MAP, SEGMENT_STAYS};
 use crate::segments::memory::{self, Remains};
@@ -50,9 +50,10 @@ impl<'a> Bench<'a> {
     /// [`Error::Project`] with given rows that do not fit their tables; otherwise as a run fails.
     pub(super) async fn compute(&self) -> Result<(SchemaRef, Vec<RecordBatch>)> {
         let asked = self.case.model.value.as_str();
-        let needed = self.plan.needed(asked, |table| self.case.given(table).is_some());
+        let needed = self.plan.needed(asked, |table| table == ROWS_BY_CUSTOMER || self.case.given(table).is_some());
         let mut inputs = Inputs::of(self.plan)?;
         inputs.context.has_partial_rows = true;
+        inputs.given.insert(ROWS_BY_CUSTOMER.to_owned(), no_rows());
         inputs.context.predecessor = self.predecessor()?;
         let merged = self.case.published.as_ref().map(|published| published.merged.clone()).unwrap_or_default();
         inputs.context.merged = merged.into_iter().collect();

@@ -236,6 +236,9 @@ pub struct OutputsArguments {
     /// Only this table
     #[arg(long, value_name = "NAME")]
     pub table: Option<String>,
+    /// Write the project that the publication was made with to this new folder, instead of listing the files
+    #[arg(long, value_name = "FOLDER", conflicts_with = "table")]
+    pub project: Option<PathBuf>,
     /// The form of the list
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub format: Format,

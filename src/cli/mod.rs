@@ -9,6 +9,7 @@ mod explain;
 mod generate;
 mod init;
 mod inspect;
+mod kept_project;
 mod look;
 mod looks;
 mod outputs;

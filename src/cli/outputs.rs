@@ -4,18 +4,22 @@ use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
 
 use super::arguments::{Format, OutputsArguments};
-use super::runtimes;
 use super::terminal::Terminal;
+use super::{kept_project, runtimes};
 use crate::config::Environment;
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
-use crate::manifest::{Commit, DataFile, Table};
+use crate::manifest::{Commit, DataFile, KeptProject, Table};
 use crate::publish::{self, Publications, Superseded, damage, load_manifests};
 use crate::storage::{Location, Stores};
 
 /// Runs the command.
 pub fn command(arguments: &OutputsArguments, environment: Environment, terminal: &Terminal) -> Result<()> {
     let destination = arguments.place.open(&environment, &Stores::new(environment.clone()))?;
+    if let Some(folder) = &arguments.project {
+        let (commit, project) = runtimes::working(1)?.block_on(kept(&destination, arguments))?;
+        return kept_project::write(&commit, &project, folder, terminal);
+    }
     let (found, superseded) = runtimes::working(1)?.block_on(find(&destination, arguments))?;
     let tables = wanted(&found, arguments.table.as_deref())?;
     match terminal.format() {
@@ -35,21 +39,39 @@ pub fn command(arguments: &OutputsArguments, environment: Environment, terminal:
     }
 }
 
+/// The publication that is meant, and the project that it was made with.
+async fn kept(destination: &Location, arguments: &OutputsArguments) -> Result<(Commit, KeptProject)> {
+    let known = Publications::read(destination).await?;
+    let commit = meant(&known, destination, arguments).await?;
+    let project = known.project(&commit).await?.ok_or_else(|| {
+        let what = format!("the publication as of {} keeps no project: a Segmill made it that kept none", commit.as_of);
+        Error::from(
+            Diagnostic::error("no-kept-project", what).hint("`segmill run --force` for that day makes it anew, with today's project"),
+        )
+    })?;
+    Ok((commit, project))
+}
+
 async fn find(destination: &Location, arguments: &OutputsArguments) -> Result<(Commit, Option<Superseded>)> {
     let known = Publications::read(destination).await?;
+    let commit = meant(&known, destination, arguments).await?;
+    damage::whole(destination, &commit).await?;
+    let superseded = known.chain(Some(commit.as_of)).await?.superseded().remove(&commit.as_of);
+    Ok((commit, superseded))
+}
+
+/// The publication of the day that is named, or of the latest one.
+async fn meant(known: &Publications, destination: &Location, arguments: &OutputsArguments) -> Result<Commit> {
     let found = match arguments.as_of {
         Some(day) => known.of(day).await?,
         None => known.latest().await?,
     };
-    let Some(commit) = found else {
+    found.ok_or_else(|| {
         let day = arguments.as_of.map_or_else(|| "DAY".to_owned(), |day| day.to_string());
         let of = arguments.as_of.map_or_else(String::new, |day| format!(" as of {day}"));
         let what = format!("nothing{of} is published in {}", destination.shown(&destination.folder()));
-        return Err(Diagnostic::error("not-published", what).hint(format!("`segmill run --as-of {day}` publishes it")).into());
-    };
-    damage::whole(destination, &commit).await?;
-    let superseded = known.chain(Some(commit.as_of)).await?.superseded().remove(&commit.as_of);
-    Ok((commit, superseded))
+        Diagnostic::error("not-published", what).hint(format!("`segmill run --as-of {day}` publishes it")).into()
+    })
 }
 
 type Tables<'a> = Vec<(&'a String, &'a Table)>;

@@ -1,7 +1,7 @@
 //! Reads a project from its folder: the pipeline file, then every SQL file of its layers.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -19,6 +19,9 @@ const PIPELINE_VERSION: u32 = 1;
 
 /// Limits on what is read from a project, so that a stray file cannot exhaust memory.
 const MAX_TEXT_BYTES: u64 = 4 * 1024 * 1024;
+
+/// The most text that a project may have in all its files: as much as is read back of a project that a publication keeps.
+const MAX_PROJECT_BYTES: usize = 64 * 1024 * 1024;
 
 /// The most models of a project.
 const MAX_MODELS: usize = 2_000;
@@ -52,6 +55,18 @@ pub struct Sibling {
 }
 
 impl Project {
+    /// Where a file of it is from its folder, with `/` between the names.
+    pub fn path_of(&self, file: &SourceFile) -> String {
+        let path = Path::new(&file.path);
+        let root = self.root.strip_prefix("./").unwrap_or(&self.root);
+        let below = path.strip_prefix(root).unwrap_or(path);
+        let names = below.components().filter_map(|part| match part {
+            Component::Normal(name) => Some(name.to_string_lossy()),
+            _ => None,
+        });
+        names.collect::<Vec<_>>().join("/")
+    }
+
     /// SHA-256 of the pipeline file and some of the models, in hexadecimal.
     pub fn digest_of(&self, is_needed: impl Fn(&Model) -> bool) -> String {
         digest(&self.file, self.models.iter().filter(|model| is_needed(model)))
@@ -131,10 +146,45 @@ pub fn read(path: &Path, environment: &Environment) -> Result<Read> {
         );
         return Ok(Read { project: None, problems, is_file_right });
     }
+    refuse_too_much(&file, &models)?;
     let digest = digest(&file, &models);
     let lost = Lost(parsed.lost);
     let siblings = siblings(path, environment);
     Ok(Read { project: Some(Project { root, file, pipeline, models, digest, lost, siblings }), problems, is_file_right })
+}
+
+fn refuse_too_much(file: &SourceFile, models: &[Model]) -> Result<()> {
+    let bytes = models.iter().fold(file.text.len(), |bytes, model| bytes + model.file.text.len());
+    if bytes <= MAX_PROJECT_BYTES {
+        return Ok(());
+    }
+    let limit = MAX_PROJECT_BYTES / 1024 / 1024;
+    Err(Error::argument("project-too-large", format!("the files of the project come to more than {limit} MiB of text")))
+}
+
+/// Puts a project together from the texts of its files, the pipeline file first, as it was when they were kept: other pipelines beside it
+/// are not known.
+///
+/// # Errors
+/// [`Error::Project`] when they are not what a project's files should be.
+pub fn of_texts(root: &Path, files: &[(&str, &str)], environment: &Environment) -> Result<Project> {
+    let Some(((path, text), models)) = files.split_first() else { return Err(Error::argument("no-models", "a project without files")) };
+    let file = Arc::new(SourceFile { path: (*path).to_owned(), text: (*text).to_owned() });
+    let Parsed { value: Some(pipeline), problems, .. } = read_pipeline(&file, environment) else {
+        return Err(Error::argument("unreadable-file", format!("cannot read {path}")));
+    };
+    if !problems.is_empty() {
+        return Err(Error::Project(problems));
+    }
+    let model = |(path, text): &(&str, &str)| {
+        let (path, folder) = (Path::new(path), Path::new(path).parent());
+        let schema = folder.filter(|folder| *folder != Path::new("sql")).map(name_of);
+        let file = Arc::new(SourceFile { path: shown(path), text: (*text).to_owned() });
+        Model { schema, table: name_of(path), file }
+    };
+    let models: Vec<Model> = models.iter().map(model).collect();
+    let digest = digest(&file, &models);
+    Ok(Project { root: root.to_owned(), file, pipeline, models, digest, lost: Lost::default(), siblings: Vec::new() })
 }
 
 /// The other pipelines whose files lie beside one in a folder `pipelines`.

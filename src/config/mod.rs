@@ -11,6 +11,7 @@ mod parts;
 mod pipeline;
 mod profile;
 mod repair;
+mod said;
 mod schema;
 mod shape;
 mod source;
@@ -24,7 +25,7 @@ pub use check::{AcceptedValues, Change, Check, CheckKind, KINDS, RowBounds, Segm
 pub use column::{Column, ColumnType, Consent, DeclaredType, OnError};
 pub use csv::Csv;
 pub use kind::{Changes, SourceKind};
-pub use load::{Lost, Model, Project, Read, Sibling, load, read, read_files, usual_pipeline, variables};
+pub use load::{Lost, Model, Project, Read, Sibling, load, of_texts, read, read_files, usual_pipeline, variables};
 pub use member_path::{MemberPath, NoPath, Step};
 pub use parts::Parts;
 pub use pipeline::{
@@ -32,11 +33,12 @@ pub use pipeline::{
     TableOutput,
 };
 pub use profile::{Domain, Profile};
+pub use said::Said;
 pub use schema::schema_of;
-pub use source::{BlankRepeats, Freshness, RejectBudget, Source, SourceFormat, UnknownColumns};
+pub use source::{BlankRepeats, Freshness, LeadsTo, RejectBudget, Source, SourceFormat, UnknownColumns};
 pub use spanned::{Literal, Spanned, Text};
 pub use values::{AS_OF, NULL_VALUES, Values, bind, bind_what_is_right, parse_scalar, parse_scalars};
-pub use variables::Environment;
+pub use variables::{Environment, variables as variables_in};
 pub use yaml::{
     Parsed, Part, key_at, key_span, keys_of, parse, parse_what_is_right, placed, span_of, span_of_part, span_within, text_at, typed,
 };

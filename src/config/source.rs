@@ -76,6 +76,10 @@ pub struct Source {
     /// How old the newest row or file may be. If it is older, the run waits for a newer extract (exit 99).
     #[serde(default)]
     pub freshness: Freshness,
+    /// By which identifiers its rows lead to customers, where the models do not say it: the causes of changes need it. By default it is found
+    /// in `identity.edges` and in the models that look up customers.
+    #[serde(default)]
+    pub leads_to: Vec<LeadsTo>,
     /// The smallest number of files. With fewer files the run waits (exit 99). If a location has never had any files, it is wrong (exit 2),
     /// unless this is 0.
     #[serde(default = "one")]
@@ -87,6 +91,18 @@ pub struct Source {
     #[serde(deserialize_with = "columns")]
     #[schemars(schema_with = "columns_schema")]
     pub columns: IndexMap<String, Column>,
+}
+
+/// An identifier by which rows lead to a customer.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LeadsTo {
+    /// The type of the identifier, one of those of `identity`. Only a project without identity step does without: there the identifier is the
+    /// `customer_id` of the profile.
+    #[serde(default, rename = "type")]
+    pub identifier_type: Option<Spanned<String>>,
+    /// The identifier as SQL over the columns of the source, or a list of identifiers, such as `email_addresses(note)`.
+    pub identifier: Spanned<String>,
 }
 
 /// Columns that are blank where they would repeat the row above. Only rows of one group repeat each other: what is blank in the first row

@@ -5,6 +5,7 @@ mod arg_max;
 mod catalogue;
 mod checked;
 mod costs;
+mod digest;
 mod encoding;
 mod estimated;
 mod exact;
@@ -39,6 +40,7 @@ mod timings;
 mod watch;
 
 pub use costs::MAX_PARTS;
+pub use digest::{DIGEST, DIGEST_VERSION, digest_of, digest_sum, digests, row_digest};
 pub use encoding::{CODE, ChunkCodes, CodeSet, Dictionary, TextEncoding, TextSnapshot, answer_schema};
 pub use estimated::estimated;
 pub use failure::{failed, is_out_of_resources, memory_exceeded};

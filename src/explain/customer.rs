@@ -20,6 +20,7 @@ use crate::identity::Rules;
 use crate::job::Request;
 use crate::manifest::Commit;
 use crate::plan::{self, Plan};
+use crate::project::Version;
 use crate::publish::{self, Found, IDENTITY_ALIASES, IDENTITY_MAP, Personal, Publications};
 use crate::segments::why::{Answer, Customer, ExplainedSet, Membership, Named, Remembered, Standing, explain_set, segment_of};
 use crate::segments::{CUSTOMER_ID, Domains, gives_column, readable, with_column};
@@ -59,7 +60,10 @@ pub struct Explainer<'a> {
     stores: &'a Stores,
     seen: Publications,
     commit: Commit,
+    /// The plan whose rules are explained: of the project that the publication was made with, where that is kept.
     plan: Plan,
+    /// The plan of today's project, where it is another one.
+    today: Option<Plan>,
     engine: Engine,
     /// The columns of the profile as rules are compiled for them.
     profile: SchemaRef,
@@ -75,7 +79,6 @@ impl<'a> Explainer<'a> {
     /// [`Error::Project`] for a set or segment that there is not, and a day that is not published; otherwise as reading from the store fails.
     pub async fn open(request: &'a Request, stores: &'a Stores, set: Option<&'a str>, segment: Option<&'a str>) -> Result<Self> {
         let project = Arc::new(config::load(&request.pipeline, &request.environment)?);
-        chosen(&project, set, segment)?;
         let destination = publish::destination(request.destination.as_deref(), &project, stores)?;
         let seen = Publications::read(&destination).await?;
         seen.belong_to(&project.pipeline.name.value)?;
@@ -86,6 +89,11 @@ impl<'a> Explainer<'a> {
         };
         let values = values(&project, request, &commit)?;
         let plan = plan::plan(project, values).await?;
+        let (plan, today) = match published_plan(&plan, request, &seen, &commit).await? {
+            Some(published) => (published, Some(plan)),
+            None => (plan, None),
+        };
+        chosen(&plan.project, set, segment)?;
         let engine = Engine::new(Limits { threads: 1, ..request.limits }, plan.values.zone.name())?;
         engine.hash_with(plan.project.pipeline.identity.salt.as_deref().unwrap_or_default());
         let profile = plan.maker(PROFILE).and_then(|node| node.model().map(|model| Arc::clone(&model.schema)));
@@ -95,7 +103,7 @@ impl<'a> Explainer<'a> {
             Error::from(Diagnostic::error("nobody-to-explain", what).hint(hint))
         })?;
         let declared = Domains::compile(&plan.project, &plan.values, &engine, &profile)?;
-        Ok(Explainer { request, stores, seen, commit, plan, engine, profile, declared, set, segment })
+        Ok(Explainer { request, stores, seen, commit, plan, today, engine, profile, declared, set, segment })
     }
 
     /// Explains the segments of a customer.
@@ -105,12 +113,16 @@ impl<'a> Explainer<'a> {
     pub async fn explain(&self, who: Who<'_>) -> Result<Answer> {
         let project = &self.plan.project;
         let mut answer = Answer::of_nobody(self.request.as_of, self.commit.number);
-        if self.plan.digest != self.commit.project_digest {
-            answer.warnings.push(format!(
-                "the project has been edited since number {} was published: its rules are explained as they are now, on the values that were \
-                 published",
+        let edited = |explained: &str| {
+            format!(
+                "the project has been edited since number {} was published: its rules are explained as they {explained}",
                 self.commit.number
-            ));
+            )
+        };
+        if self.today.is_some() {
+            answer.warnings.push(edited("were then"));
+        } else if self.plan.digest != self.commit.project_digest {
+            answer.warnings.push(edited("are now, on the values that were published"));
         }
         (answer.customer_id, answer.named) = match who {
             Who::Customer(id) => (id.to_owned(), Named::Id),
@@ -137,7 +149,7 @@ impl<'a> Explainer<'a> {
 
     /// The customer that an identifier leads to: by the hashes that the publication keeps, or else by computing who is who.
     async fn by_identity(&self, question: Question<'_>) -> Result<(Option<String>, Named)> {
-        check(&self.plan.project, question)?;
+        check(&self.current().project, question)?;
         if let Some(id) = self.published_customer(question).await? {
             return Ok((Some(id), Named::Published));
         }
@@ -145,15 +157,20 @@ impl<'a> Explainer<'a> {
         Ok((only(found.into_iter().filter_map(|explained| explained.customer_id).collect())?, Named::Computed))
     }
 
+    /// The plan of today's project, which says what is personal now and what may be looked up.
+    fn current(&self) -> &Plan {
+        self.today.as_ref().unwrap_or(&self.plan)
+    }
+
     /// The customer of an identifier by the publication's map, if the project allows that and the map is one of the same secret.
     async fn published_customer(&self, question: Question<'_>) -> Result<Option<String>> {
-        let project = &self.plan.project;
+        let project = &self.current().project;
         let Some(file) = self.commit.state.get(IDENTITY_MAP).filter(|_| project.pipeline.identity.lookup) else { return Ok(None) };
-        let rules = Rules::declared(project, &self.plan.values)?;
+        let rules = Rules::declared(project, &self.current().values)?;
         if self.commit.identity_hash_id.as_deref() != Some(rules.hash_id().as_str()) {
             return Ok(None);
         }
-        for spelling in spellings(&self.plan, question.identifier) {
+        for spelling in spellings(self.current(), question.identifier) {
             let keys = rules.keys_of(question.identifier_type, &spelling);
             let rows = self.seen.find_hashes(&self.commit, file, "identifier_key", keys).await?.rows;
             // Others are those of days before, of customers of whom nothing is left.
@@ -169,11 +186,13 @@ impl<'a> Explainer<'a> {
     /// The columns of the published profile whose values are personal: by their names, by what models make them of, and by what they were
     /// made of when they were published.
     fn personal(&self, table: &str, schema: &SchemaRef) -> BTreeSet<String> {
-        let (named, profile) = (Personal::of(&self.plan.project.pipeline), TableReference::bare(PROFILE));
+        let profile = TableReference::bare(PROFILE);
+        let plans = || [Some(&self.plan), self.today.as_ref()].into_iter().flatten();
         let published = self.commit.tables.get(table).and_then(|table| table.personal_columns.as_ref());
         let is_personal = |column: &&String| {
             let was_personal = published.is_some_and(|personal| personal.contains_key(column.as_str()));
-            was_personal || named.is(table, column) || self.plan.personal.column(&profile, column) != ColumnPrivacy::Open
+            let is_named = |plan: &Plan| Personal::of(&plan.project.pipeline).is(table, column);
+            was_personal || plans().any(|plan| is_named(plan) || is_made_of_personal(plan, &profile, column))
         };
         schema.fields().iter().map(|field| field.name()).filter(is_personal).cloned().collect()
     }
@@ -224,6 +243,31 @@ impl<'a> Explainer<'a> {
             }
         }
         Ok(explained)
+    }
+}
+
+/// Whether a column of the profile is or may be personal by what a plan makes it of; not where the plan does not make it.
+fn is_made_of_personal(plan: &Plan, profile: &TableReference, column: &str) -> bool {
+    let model = plan.maker(PROFILE).and_then(|node| node.model());
+    let is_made = model.is_some_and(|model| model.schema.column_with_name(column).is_some());
+    is_made && plan.personal.column(profile, column) != ColumnPrivacy::Open
+}
+
+/// The plan of the project that a publication was made with, if it is another one than today's, and is kept. One that this Segmill cannot
+/// read or plan any more is passed over.
+async fn published_plan(today: &Plan, request: &Request, seen: &Publications, commit: &Commit) -> Result<Option<Plan>> {
+    if today.digest == commit.project_digest {
+        return Ok(None);
+    }
+    let version = match Version::published(seen, commit, &today.project.root, &request.environment).await {
+        Err(Error::Project(_)) => None,
+        version => version?,
+    };
+    let Some(project) = version.map(|version| version.project) else { return Ok(None) };
+    let planned = async { plan::plan(Arc::clone(&project), values(&project, request, commit)?).await };
+    match planned.await {
+        Err(Error::Project(_)) => Ok(None),
+        planned => planned.map(Some),
     }
 }
 

@@ -49,7 +49,8 @@ pub async fn identity(request: &Request, stores: &Stores, question: Question<'_>
         return Err(Error::Refused(message.hint(format!("a model `{EDGES}` selects pairs of identifiers that were seen together"))));
     }
     let ids = IDENTITY_SIGNATURE.makes.iter().map(|table| table.name.to_owned()).collect();
-    let (newest, Carried { warnings, mut predecessor, .. }) = Carried::for_question(&plan, &destination, request.as_of, &ids).await;
+    let asked = Carried::for_question(&plan, &destination, request.as_of, &ids, &request.environment).await;
+    let (newest, Carried { warnings, mut predecessor, .. }) = asked;
     let ids_from = predecessor.as_ref().filter(|predecessor| predecessor.has(IDENTITY_MAP)).map(|predecessor| predecessor.as_of);
     let engine = Engine::with_text_encoding(request.limits, plan.values.zone.name(), request.text_encoding)?;
     let needed = plan.needed(EDGES, |_| false);

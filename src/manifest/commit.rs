@@ -46,6 +46,15 @@ pub struct Commit {
     /// A value that is equal when identifiers were hashed with the same salt; none where the project has no identity step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity_hash_id: Option<String>,
+    /// The project that it was made with; none in old commits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<KeptFile>,
+    /// SHA-256 of what the project says of who is in which segment, however it is written; none in old commits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition_digest: Option<String>,
+    /// SHA-256 of what the environment gave for that; none where it gave nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_digest: Option<String>,
     /// What became of the rows of every source.
     pub sources: Vec<Ledger>,
     /// The number of the publication of every as-of day, this one among them, once this commit is there.
@@ -65,9 +74,10 @@ impl Commit {
         self.withdrawn.is_empty()
     }
 
-    /// Every file that the publication needs: those of its tables and of its state.
-    pub fn files(&self) -> impl Iterator<Item = &DataFile> {
-        self.tables.values().flat_map(|table| &table.files).chain(self.state.values())
+    /// Every file that the publication needs: those of its tables and of its state, and the project that it was made with.
+    pub fn files(&self) -> impl Iterator<Item = WrittenFile<'_>> {
+        let data = self.tables.values().flat_map(|table| &table.files).chain(self.state.values());
+        data.map(WrittenFile::from).chain(self.project.iter().map(WrittenFile::from))
     }
 }
 
@@ -83,13 +93,34 @@ pub struct Base {
     /// SHA-256 of each of the files of its state, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub state: BTreeMap<String, String>,
+    /// The digest of its definition of the segments, with which causes of movements are found; none in old commits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition_digest: Option<String>,
+    /// The digest of what the environment gave for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_digest: Option<String>,
 }
 
 impl Base {
     /// What a publication is to those that build on it.
     pub fn of(commit: &Commit) -> Self {
         let state = commit.state.iter().map(|(name, file)| (name.clone(), file.sha256.clone())).collect();
-        Base { as_of: commit.as_of, number: commit.number, run_id: commit.run_id.clone(), state }
+        Base {
+            as_of: commit.as_of,
+            number: commit.number,
+            run_id: commit.run_id.clone(),
+            state,
+            definition_digest: commit.definition_digest.clone(),
+            given_digest: commit.given_digest.clone(),
+        }
+    }
+
+    /// Whether those that build on one would make the same on the other.
+    pub fn is_like(&self, other: &Base) -> bool {
+        // Old commits do not say what their definition was.
+        let is_known = self.definition_digest.is_some() && other.definition_digest.is_some();
+        let is_same_definition = self.definition_digest == other.definition_digest && self.given_digest == other.given_digest;
+        self.state == other.state && (is_same_definition || !is_known)
     }
 }
 
@@ -136,4 +167,59 @@ pub struct DataFile {
     pub rows: u64,
     /// SHA-256 of its bytes, in hexadecimal.
     pub sha256: String,
+}
+
+/// A file of a publication that has no rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptFile {
+    /// Its path from the destination.
+    pub path: String,
+    /// Its size.
+    pub bytes: u64,
+    /// SHA-256 of its bytes, in hexadecimal.
+    pub sha256: String,
+}
+
+/// A file that was written, of whatever kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WrittenFile<'a> {
+    /// Its path from the destination.
+    pub path: &'a str,
+    /// Its size.
+    pub bytes: u64,
+}
+
+impl<'a> From<&'a DataFile> for WrittenFile<'a> {
+    fn from(file: &'a DataFile) -> Self {
+        WrittenFile { path: &file.path, bytes: file.bytes }
+    }
+}
+
+impl<'a> From<&'a KeptFile> for WrittenFile<'a> {
+    fn from(file: &'a KeptFile) -> Self {
+        WrittenFile { path: &file.path, bytes: file.bytes }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_built_on_one_publication_would_be_the_same_on_another_like_it() {
+        let base = |state: &str, definition: Option<&str>, given: Option<&str>| Base {
+            as_of: NaiveDate::default(),
+            number: 1,
+            run_id: state.to_owned(),
+            state: BTreeMap::from([("segment_stays".to_owned(), state.to_owned())]),
+            definition_digest: definition.map(str::to_owned),
+            given_digest: given.map(str::to_owned),
+        };
+        let one = base("a", Some("d"), None);
+        assert!(one.is_like(&Base { number: 2, run_id: "another".to_owned(), ..one.clone() }));
+        assert!(!one.is_like(&base("b", Some("d"), None)), "another state");
+        assert!(!one.is_like(&base("a", Some("e"), None)), "another definition: causes of movements may be others");
+        assert!(!one.is_like(&base("a", Some("d"), Some("g"))), "other values from the environment");
+        assert!(one.is_like(&base("a", None, None)), "an old commit does not say");
+    }
 }

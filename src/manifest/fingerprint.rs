@@ -58,6 +58,7 @@ pub fn fingerprint(
             add(name);
             add(digest);
         }
+        base.definition_digest.iter().chain(&base.given_digest).for_each(|digest| add(digest));
     }
     format!("{:x}", hash.finalize())
 }

@@ -4,11 +4,13 @@
 mod account;
 mod commit;
 mod fingerprint;
+mod kept_project;
 mod ledger;
 mod pending;
 
 pub use account::Account;
-pub use commit::{Base, Column, Commit, DataFile, FORMAT, Table};
+pub use commit::{Base, Column, Commit, DataFile, FORMAT, KeptFile, Table, WrittenFile};
 pub use fingerprint::{Input, fingerprint};
+pub use kept_project::{KeptProject, KeptText, PROJECT_FORMAT};
 pub use ledger::{Ledger, Overrun, RejectCount, Scope};
 pub use pending::{Pending, Purpose};

@@ -4,20 +4,25 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::Date32Type;
+use arrow::compute::cast;
+use arrow::datatypes::{Date32Type, Schema};
 use async_trait::async_trait;
 use chrono::NaiveDate;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::{StreamExt, TryStreamExt};
 
+use super::beside::Beside;
 use super::step::{Context, Findings, Found, MakeState, Native, outward};
-use crate::engine::{Engine, MaterialisedTable};
+use crate::engine::{self, Engine, MaterialisedTable};
 use crate::error::Result;
 use crate::graph::{CHANGES, MEMBERSHIP, NativeInput, NativeTable, PROFILE, Signature};
-use crate::publish::{SEGMENT_STAYS, StateTable};
+use crate::publish::{SEGMENT_INPUTS, SEGMENT_STAYS, StateTable};
 use crate::segments::memory::{self, Before, Names, Reader};
-use crate::segments::{self, Assigner, CUSTOMER_ID, Domains, Pair, RuleSet, Told};
+use crate::segments::{
+    self, Assigner, CUSTOMER_ID, Domains, Grounds, OldDefinition, Origins, OtherDefinition, OtherOutcome, OtherRules, OtherWay, Pair,
+    RuleSet, Told,
+};
 
 /// What the step reads and makes.
 pub static SIGNATURE: Signature = Signature {
@@ -50,6 +55,7 @@ const STATE: &str = "\"the memory of segments\"";
 #[derive(Debug)]
 pub struct SegmentsStep {
     rules: Vec<RuleSet>,
+    origins: Origins,
     domains: Domains,
     as_of: NaiveDate,
 }
@@ -61,21 +67,54 @@ struct Tables {
 }
 
 impl SegmentsStep {
-    /// The step with its rules, the domains that every row of the profile is held to, and the as-of day.
-    pub fn new(rules: Vec<RuleSet>, domains: Domains, as_of: NaiveDate) -> Self {
-        SegmentsStep { rules, domains, as_of }
+    /// The step with its rules, what they read, the domains that every row of the profile is held to, and the as-of day.
+    pub fn new(rules: Vec<RuleSet>, origins: Origins, domains: Domains, as_of: NaiveDate) -> Self {
+        SegmentsStep { rules, origins, domains, as_of }
     }
 
-    /// What is remembered of the time before, and the state in order of customer.
-    async fn before(&self, names: &Names, context: &mut Context) -> Result<(Option<Before>, Reader)> {
+    /// What is remembered of the time before, with segments numbered by some names.
+    async fn before(names: &Names, context: &mut Context) -> Result<Option<Before>> {
         let Some(predecessor) = context.predecessor.as_mut().filter(|predecessor| predecessor.has(SEGMENT_STAYS)) else {
-            return Ok((None, Reader::empty()));
+            return Ok(None);
         };
-        let mut before = Before::new(Date32Type::from_naive_date(predecessor.as_of), &context.merged, std::mem::take(&mut context.split));
+        let mut before = Before::new(Date32Type::from_naive_date(predecessor.as_of), &context.merged, context.split.clone());
         if !context.merged.is_empty() {
             before.take_ended(names, &context.merged, predecessor.again(SEGMENT_STAYS)).await?;
         }
-        Ok((Some(before), Reader::new(predecessor.take(SEGMENT_STAYS))))
+        Ok(Some(before))
+    }
+
+    /// The columns of the profile that rules read, for the next publication.
+    async fn inputs(&self, engine: &Engine) -> Result<StateTable, DataFusionError> {
+        let profile = engine.context().table(PROFILE).await?;
+        let fields = profile.schema().fields().iter().enumerate();
+        let kept = fields.filter(|(_, field)| field.name() == CUSTOMER_ID || self.origins.inputs.contains(field.name()));
+        let (places, fields): (Vec<usize>, Vec<_>) = kept.map(|(at, field)| (at, Arc::clone(field))).unzip();
+        let schema = engine::answer_schema(&Schema::new(fields));
+        let told = Arc::clone(&schema);
+        let rows = engine.stream_sorted(PROFILE, &[CUSTOMER_ID.to_owned()]).await?.map(move |rows| {
+            let rows = rows?.project(&places)?;
+            let columns = rows.columns().iter().zip(told.fields()).map(|(column, field)| cast(column, field.data_type()));
+            Ok(RecordBatch::try_new(Arc::clone(&told), columns.collect::<Result<_, _>>()?)?)
+        });
+        Ok(StateTable { name: SEGMENT_INPUTS, schema, key: &[CUSTOMER_ID], rows: rows.boxed(), memory: None })
+    }
+
+    /// What is asked of the definition of the predecessor publication, and the rows that say it, if it is known by rows.
+    async fn other(context: &mut Context) -> Result<(OtherDefinition, Option<Reader>)> {
+        let OtherOutcome { detail, way } = match std::mem::take(&mut context.old_definition) {
+            OldDefinition::Same => return Ok((OtherDefinition::Same, None)),
+            OldDefinition::Unknown => return Ok((OtherDefinition::Unknown, None)),
+            OldDefinition::Other(outcome) => outcome,
+        };
+        match way {
+            OtherWay::Rows(rows) => Ok((OtherDefinition::Rows(detail.into()), Some(Reader::of_any(rows)))),
+            OtherWay::Rules(sets) => {
+                let names = segments::names(&sets);
+                let before = Self::before(&names, context).await?;
+                Ok((OtherDefinition::Rules(Box::new(OtherRules::new(&detail, sets, names, before))), None))
+            }
+        }
     }
 }
 
@@ -113,16 +152,27 @@ impl Native for SegmentsStep {
     async fn run(&self, engine: &Engine, context: &mut Context) -> Result<Found, DataFusionError> {
         let mut profile = engine.stream_sorted(PROFILE, &[CUSTOMER_ID.to_owned()]).await?.try_chunks(engine.threads() * BATCHES_PER_THREAD);
         let nothing_declared = Domains::default();
-        let domains = if context.has_partial_rows { &nothing_declared } else { &self.domains };
+        let domains = if context.has_partial_rows || context.is_only_asked { &nothing_declared } else { &self.domains };
         let names = Arc::new(segments::names(&self.rules));
-        let (before, mut state) = self.before(&names, context).await.map_err(outward)?;
+        let before = Self::before(&names, context).await.map_err(outward)?;
+        let (other, mut other_rows) = Self::other(context).await.map_err(outward)?;
+        let mut state = context.predecessor.as_mut().map_or_else(Reader::empty, |before| Reader::new(before.take(SEGMENT_STAYS)));
         let day = Date32Type::from_naive_date(self.as_of);
-        let mut members = Assigner::new(&self.rules, &names, domains, engine.threads(), day, before);
+        let mut beside = Beside::of(engine, context).await?;
+        let grounds = Grounds { origins: self.origins.clone(), sources: beside.sources.take() };
+        let members = Assigner::new(&self.rules, &names, domains, engine.threads(), day, before);
+        let mut members = members.with_other(other).with_grounds(grounds);
         let (memory, tables) = (engine.reservation(), Tables::of(engine));
         while let Some(batches) = profile.try_next().await.map_err(|error| error.1)? {
             let mut pairs = Vec::with_capacity(batches.len());
             for batch in batches {
-                pairs.push(Pair::of(batch, &mut state).await.map_err(outward)?);
+                let pair = Pair::of(batch, &mut state).await.map_err(outward)?;
+                let pair = match &mut other_rows {
+                    Some(other) => pair.and_other(other).await.map_err(outward)?,
+                    None => pair,
+                };
+                let kept = beside.up_to(pair.last()).await.map_err(outward)?;
+                pairs.push(pair.and_kept(kept));
             }
             tables.add(engine, members.add(pairs).map_err(outward)?)?;
             memory.reach(members.bytes())?;
@@ -133,21 +183,23 @@ impl Native for SegmentsStep {
         }
         let changes = members.add_lost().map_err(outward)?.into_iter().collect();
         tables.add(engine, Told { changes, ..Told::default() })?;
-        let assigned = members.finish().map_err(outward)?;
+        let assigned = if context.is_only_asked { members.found() } else { members.finish() };
+        let assigned = assigned.map_err(outward)?;
         let (sizes, customers, avoided) = (segments::sizes(&self.rules, &assigned), assigned.customers, assigned.avoided.clone());
         let rows = engine.register_each(MEMBERSHIP, segments::membership_schema(), assigned.into_memberships(&names)).map_err(outward)?;
         let (changes, state) = tables.finish(engine).await?;
-        let state = (!self.rules.is_empty()).then(|| state_of(names, state));
+        let inputs = self.inputs(engine).await?;
+        let state = (!self.rules.is_empty()).then(|| state_of(names, state, inputs));
         Ok(Found { rows: rows + changes, findings: Findings::Segments { sizes, customers, avoided }, state })
     }
 }
 
-/// The table from which the next publication knows who was in which segment.
-fn state_of(names: Arc<Names>, rows: SendableRecordBatchStream) -> MakeState {
+/// The tables from which the next publication knows who was in which segment, and what the rules read.
+fn state_of(names: Arc<Names>, rows: SendableRecordBatchStream, inputs: StateTable) -> MakeState {
     let told = move |rows: RecordBatch| memory::told(&names, &rows).map_err(outward);
     let rows = rows.map(move |rows| rows.and_then(&told)).boxed();
     Box::new(move |_| {
         let key = &[CUSTOMER_ID, "segment_set", "segment"];
-        Ok(vec![StateTable { name: SEGMENT_STAYS, schema: memory::state_schema(), key, rows, memory: None }])
+        Ok(vec![StateTable { name: SEGMENT_STAYS, schema: memory::state_schema(), key, rows, memory: None }, inputs])
     })
 }

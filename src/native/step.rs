@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::graph::Signature;
 use crate::identity::Counts;
 use crate::publish::StateTable;
-use crate::segments::{Avoided, CUSTOMER_ID, SegmentSize};
+use crate::segments::{Avoided, CUSTOMER_ID, OldDefinition, SegmentSize, SourceChange};
 
 /// A native step.
 #[async_trait::async_trait]
@@ -41,8 +41,14 @@ pub struct Context {
     pub merged: Vec<(String, String)>,
     /// Customers of today who were a part of another one then.
     pub split: BTreeSet<String>,
+    /// How the definition of that publication compares with today's.
+    pub old_definition: OldDefinition,
+    /// What happened to the rows of each source since that publication; none where it has not been found out.
+    pub source_changes: Option<BTreeMap<String, SourceChange>>,
     /// Whether rows are given of which only some columns were written, as in a case: the others are null whatever their declared domain.
     pub has_partial_rows: bool,
+    /// Whether it is only asked who would be in which segment: customers whom no rule or two rules match are not refused.
+    pub is_only_asked: bool,
 }
 
 /// What a native step found, beside the tables that it made.
@@ -63,6 +69,8 @@ pub type MakeState = Box<dyn FnOnce(&Engine) -> Result<Vec<StateTable>> + Send>;
 pub enum Findings {
     /// How many identifiers, edges and customers there are.
     Identity(Counts),
+    /// Nothing beside how many rows there are: of sources and customers.
+    Rows,
     /// How large the segments are.
     Segments {
         /// The segments, by set, in order of the pipeline file.
@@ -81,8 +89,8 @@ pub struct Predecessor {
     /// That day's first moment, in microseconds since 1970.
     pub as_of_micros: i64,
     tables: BTreeMap<&'static str, Rows>,
-    /// Those that are read a second time.
-    again: BTreeMap<&'static str, Rows>,
+    /// Those that are read again, as often as there are rows.
+    again: BTreeMap<&'static str, Vec<Rows>>,
 }
 
 /// The rows of a state table, in their order.
@@ -101,20 +109,24 @@ impl Predecessor {
         self
     }
 
-    /// Adds the rows of a state table for a second reading.
+    /// Adds the rows of a state table for another reading.
     #[must_use]
     pub fn with_again(mut self, name: &'static str, rows: Rows) -> Self {
-        self.again.insert(name, rows);
+        self.again.entry(name).or_default().push(rows);
         self
     }
 
-    /// Leaves the rows of a state table, in both readings, whose customers are meant.
+    /// Leaves the rows of a state table, in all readings, whose customers are meant.
     pub fn keep(&mut self, name: &'static str, is_meant: &Arc<dyn Fn(&str) -> bool + Send + Sync>) {
-        for tables in [&mut self.tables, &mut self.again] {
-            if let Some(rows) = tables.remove(name) {
-                let is_meant = Arc::clone(is_meant);
-                tables.insert(name, rows.map(move |rows| rows.and_then(|rows| of_customers(&rows, is_meant.as_ref()))).boxed());
-            }
+        let kept = |rows: Rows| {
+            let is_meant = Arc::clone(is_meant);
+            rows.map(move |rows| rows.and_then(|rows| of_customers(&rows, is_meant.as_ref()))).boxed()
+        };
+        if let Some(rows) = self.tables.remove(name) {
+            self.tables.insert(name, kept(rows));
+        }
+        if let Some(readings) = self.again.remove(name) {
+            self.again.insert(name, readings.into_iter().map(kept).collect());
         }
     }
 
@@ -123,9 +135,9 @@ impl Predecessor {
         self.tables.contains_key(name)
     }
 
-    /// The rows of a state table for the second reading.
+    /// The rows of a state table for another reading.
     pub fn again(&mut self, name: &str) -> Rows {
-        self.again.remove(name).unwrap_or_else(|| futures::stream::empty().boxed())
+        self.again.get_mut(name).and_then(Vec::pop).unwrap_or_else(|| futures::stream::empty().boxed())
     }
 
     /// The rows of a state table, which can be taken once; no rows if the publication has none of that name.

@@ -8,7 +8,7 @@ use super::nodes::{Node, Work};
 use super::planned_model::Cost;
 use super::privacy::PersonalColumns;
 use crate::graph::{LAYERS, SEGMENTS, Signature};
-use crate::native::Native;
+use crate::native::{IDENTITY_SIGNATURE, Native, ROWS_BY_CUSTOMER, ROWS_SIGNATURE, RowsStep, SEGMENTS_SIGNATURE};
 
 /// Decides how every node is computed, and after which each table is released. Which columns are personal is handed on.
 ///
@@ -17,6 +17,7 @@ pub(super) fn decide(
     checked: CheckedModels,
     natives: Vec<Arc<dyn Native>>,
     published: &BTreeSet<String>,
+    rows: Option<RowsStep>,
     is_look: bool,
 ) -> (PersonalColumns, Vec<Node>) {
     let CheckedModels { checked, mut reads, personal, .. } = checked;
@@ -49,9 +50,23 @@ pub(super) fn decide(
             }
         });
     }
+    if let Some(rows) = rows {
+        put_between(&mut nodes, rows);
+    }
     materialise_what_would_cost_too_much(&mut nodes);
     release_after_last_reader(&mut nodes, published);
     (personal, nodes)
+}
+
+/// Puts the rows step as early as it can be computed, so that sources are released early: right after the identity step, or else before the
+/// segments step, which reads what it makes.
+fn put_between(nodes: &mut Vec<Node>, step: RowsStep) {
+    let position = |nodes: &[Node], name: &str| nodes.iter().position(|node| node.name == name);
+    let Some(segments) = position(nodes, SEGMENTS_SIGNATURE.name) else { return };
+    nodes[segments].reads.insert(ROWS_BY_CUSTOMER.to_owned());
+    let at = position(nodes, IDENTITY_SIGNATURE.name).map_or(segments, |identity| identity + 1);
+    let (name, reads, makes) = (ROWS_SIGNATURE.name.to_owned(), step.reads(), vec![ROWS_BY_CUSTOMER.to_owned()]);
+    nodes.insert(at, Node { name, work: Work::Native(Arc::new(step)), reads, makes, releases: Vec::new() });
 }
 
 /// Nodes that read one another as they stream are planned as one query. Where that would be too large, what is read is materialised.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::decide::decide;
 use super::models::{check_models, required_columns};
 use super::nodes::Plan;
+use super::origins;
 use super::planned_model::QUERY;
 use super::privacy::PersonalColumns;
 use super::review::{natives_of, planning_engine};
@@ -15,7 +16,7 @@ use crate::error::{Error, Result, gather};
 use crate::graph::{self, EDGES, Graph, PROFILE, ParsedModel, Vertex};
 use crate::identity::{self, Rules};
 use crate::ingest::{self, Contract};
-use crate::native::SIGNATURES;
+use crate::native::{IDENTITY_SIGNATURE, SIGNATURES};
 use crate::segments::{self, Domains};
 use crate::sql;
 
@@ -61,9 +62,13 @@ pub async fn look(project: Arc<Project>, values: Values, query: Query) -> Result
     if !problems.is_empty() {
         return Err(Error::Project(in_order(problems)));
     }
-    let required_columns = required_columns(&contracts, &checked);
-    let natives = natives_of(&checked, identity_rules, rules, domains, values.as_of);
-    let (personal, nodes) = decide(checked, natives, &BTreeSet::new(), true);
+    let mut required_columns = required_columns(&contracts, &checked);
+    let has_identity_step = checked.has_step(IDENTITY_SIGNATURE.name);
+    let declared = origins::declared(&project, &values, &engine, &contracts, has_identity_step)?;
+    let hanging = origins::follow(&project, &values, &checked, &contracts, declared, &required_columns);
+    let (rows, origins) = origins::of(hanging, &rules, &contracts, &mut required_columns, has_identity_step);
+    let natives = natives_of(&checked, identity_rules, (rules, origins), domains, values.as_of);
+    let (personal, nodes) = decide(checked, natives, &BTreeSet::new(), rows, true);
     let contracts = contracts.into_iter().filter(|contract| required_columns.contains_key(&contract.source)).collect();
     let (digest, proofs, warnings) = (project.digest.clone(), Vec::new(), Vec::new());
     Ok(Plan { project, digest, values, contracts, required_columns, nodes, personal, proofs, warnings })

@@ -7,6 +7,7 @@ mod look;
 mod models;
 mod needs;
 mod nodes;
+mod origins;
 mod outputs;
 mod personal_outputs;
 mod planned_model;

@@ -137,7 +137,7 @@ pub(super) async fn check_models(
         checked.count(&planned, optimized.as_ref()).map_err(|error| Error::defect(error.to_string()))?;
         checked.personal.add(&name, &planned);
         engine.register(&name, empty(Arc::clone(&schema)))?;
-        checked.checked.push(Checked::Model(Box::new(PlannedModel { parsed: node, schema, cost, of_query })));
+        checked.checked.push(Checked::Model(Box::new(PlannedModel { parsed: node, schema, query: Arc::new(planned), cost, of_query })));
     }
     Ok(checked)
 }

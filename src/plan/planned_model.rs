@@ -1,6 +1,9 @@
 //! A model that has been planned, with what its query comes to.
 
+use std::sync::Arc;
+
 use arrow::datatypes::SchemaRef;
+use datafusion::logical_expr::LogicalPlan;
 
 use crate::engine::{self, OrderedBy};
 use crate::graph::ParsedModel;
@@ -16,6 +19,8 @@ pub struct PlannedModel {
     pub parsed: ParsedModel,
     /// Its columns.
     pub schema: SchemaRef,
+    /// Its query, planned against tables without rows.
+    pub query: Arc<LogicalPlan>,
     /// What it comes to by itself.
     pub(super) cost: Cost,
     /// What its query is like.

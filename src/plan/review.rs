@@ -11,7 +11,7 @@ use super::needs::{self, Needs};
 use super::nodes::Plan;
 use super::privacy::PersonalColumns;
 use super::reference::reference_tables;
-use super::{edge_texts, outputs, unused};
+use super::{edge_texts, origins, outputs, unused};
 use crate::config::{Project, Values, span_of};
 use crate::diagnostic::{Diagnostic, Level, in_order};
 use crate::engine::Engine;
@@ -19,8 +19,8 @@ use crate::error::{Error, Result, gather};
 use crate::graph::{EDGES, Graph, PROFILE, SOURCES};
 use crate::identity::{self, Rules};
 use crate::ingest::{self, Contract};
-use crate::native::{IdentityStep, Native, SIGNATURES, SegmentsStep};
-use crate::segments::{self, Domains, RuleSet};
+use crate::native::{IDENTITY_SIGNATURE, IdentityStep, Native, SIGNATURES, SegmentsStep};
+use crate::segments::{self, Domains, Origins, RuleSet};
 use crate::storage::{PLACES, Stores};
 
 /// Plans a run: parses, orders and type-checks the whole project.
@@ -81,10 +81,16 @@ pub async fn review(project: Arc<Project>, values: Values) -> Result<Reviewed> {
         }
     }
     outputs::check(&project, &values, &checked, &mut problems).await?;
-    let required_columns = required_columns(&contracts, &checked);
+    let mut required_columns = required_columns(&contracts, &checked);
+    let has_identity_step = checked.has_step(IDENTITY_SIGNATURE.name);
+    let declared = gather(&mut problems, origins::declared(&project, &values, &engine, &contracts, has_identity_step))?.unwrap_or_default();
+    let hanging = origins::follow(&project, &values, &checked, &contracts, declared, &required_columns);
     // A model that could not be checked may be meant to read a source that no other model reads.
     if checked.checked.len() == expected {
         warnings.extend(unused::sources(&project, &required_columns));
+        if !rules.is_empty() {
+            warnings.extend(origins::leading_nowhere(&project, &hanging, &required_columns));
+        }
     }
     warnings.extend(unused::orphans(&project, &orphans));
     if !problems.is_empty() || !project.lost.is_empty() {
@@ -95,9 +101,10 @@ pub async fn review(project: Arc<Project>, values: Values) -> Result<Reviewed> {
         return Ok(Reviewed { plan: None, problems });
     }
     let published = project.pipeline.outputs.tables.values().map(|output| output.model.value.clone()).collect();
-    let natives = natives_of(&checked, identity_rules, rules, domains, values.as_of);
+    let (rows, origins) = origins::of(hanging, &rules, &contracts, &mut required_columns, has_identity_step);
+    let natives = natives_of(&checked, identity_rules, (rules, origins), domains, values.as_of);
     let digest = own.as_ref().map_or_else(|| project.digest.clone(), |own| project.digest_of(|model| own.contains(&model.name())));
-    let (personal, nodes) = decide(checked, natives, &published, false);
+    let (personal, nodes) = decide(checked, natives, &published, rows, false);
     let contracts = contracts.into_iter().filter(|contract| required_columns.contains_key(&contract.source)).collect();
     let plan = Plan { project, digest, values, contracts, required_columns, nodes, personal, proofs, warnings };
     Ok(Reviewed { plan: Some(plan), problems })
@@ -130,12 +137,12 @@ pub(super) fn planning_engine(
 pub(super) fn natives_of(
     checked: &CheckedModels,
     identity: Option<Rules>,
-    rules: Vec<RuleSet>,
+    (rules, origins): (Vec<RuleSet>, Origins),
     domains: Domains,
     as_of: NaiveDate,
 ) -> Vec<Arc<dyn Native>> {
     let identity = identity.map(|rules| Arc::new(IdentityStep::new(rules)) as Arc<dyn Native>);
-    let natives = identity.into_iter().chain([Arc::new(SegmentsStep::new(rules, domains, as_of)) as Arc<dyn Native>]);
+    let natives = identity.into_iter().chain([Arc::new(SegmentsStep::new(rules, origins, domains, as_of)) as Arc<dyn Native>]);
     natives.filter(|native| checked.has_step(native.signature().name)).collect()
 }
 

@@ -64,7 +64,7 @@ impl Publications {
     /// As [`Publications::of`].
     pub async fn base(&self, base: &Base) -> Result<Option<Commit>> {
         match self.of(base.as_of).await? {
-            Some(now) if Base::of(&now).state == base.state => Ok(Some(now)),
+            Some(now) if Base::of(&now).is_like(base) => Ok(Some(now)),
             _ => Publications::commit_at(&self.destination, base.number).await,
         }
     }
@@ -130,8 +130,7 @@ fn why(base: Option<&Base>, link: &Link, (nearest, predecessor): (NaiveDate, &Li
         // What it was built on is not published any more, which takes nothing from it.
         std::cmp::Ordering::Less => None,
         std::cmp::Ordering::Equal => {
-            let is_same =
-                predecessor.number == base.number || predecessor.known.as_ref().is_some_and(|(as_base, _)| as_base.state == base.state);
+            let is_same = predecessor.number == base.number || predecessor.known.as_ref().is_some_and(|(as_base, _)| as_base.is_like(base));
             if !is_same {
                 return Some(Superseded::Replaced { as_of: nearest, built_on: base.number, now: predecessor.number });
             }
@@ -150,7 +149,7 @@ mod tests {
 
     fn base(as_of: &str, number: u64, state: &str) -> Base {
         let state = BTreeMap::from([("segment_stays".to_owned(), state.to_owned())]);
-        Base { as_of: day(as_of), number, run_id: format!("run-{number}"), state }
+        Base { as_of: day(as_of), number, run_id: format!("run-{number}"), state, definition_digest: None, given_digest: None }
     }
 
     fn chain(links: &[(&str, u64, &str, Option<Base>)]) -> Vec<(String, String)> {

@@ -25,7 +25,7 @@ use super::{damage, folders, pending};
 use crate::clock::Stopwatch;
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Message, Result};
-use crate::manifest::{Commit, DataFile, Pending, Purpose};
+use crate::manifest::{Commit, Pending, Purpose, WrittenFile};
 use crate::storage::{self, Location};
 
 /// How often a run tries the next number while runs for other days keep publishing.
@@ -105,6 +105,9 @@ pub async fn withdraw(destination: &Location, run_id: &str, pipeline: &str, days
             predecessor: None,
             given_parameters: BTreeMap::new(),
             identity_hash_id: None,
+            project: None,
+            definition_digest: None,
+            given_digest: None,
             ..newest.clone()
         };
         if create_at(destination, &commit).await? {
@@ -134,9 +137,9 @@ async fn note_of_withdrawn(destination: &Location, run_id: &str, day: NaiveDate,
 ///
 /// # Errors
 /// [`Error::Conflict`] when a file is gone or changed; otherwise as the store fails.
-pub async fn still_there(destination: &Location, files: impl IntoIterator<Item = &DataFile>) -> Result<()> {
+pub async fn still_there(destination: &Location, files: impl IntoIterator<Item = WrittenFile<'_>>) -> Result<()> {
     for file in files {
-        let path = destination.join(&file.path);
+        let path = destination.join(file.path);
         let shown = destination.shown(&path);
         match destination.store.head(&path).await {
             Ok(meta) if meta.size == file.bytes => {}

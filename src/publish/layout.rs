@@ -19,6 +19,12 @@ pub const IDENTITY_ALIASES: &str = "identity_aliases";
 
 /// The state table of the segments step: who was in which segment since when.
 pub const SEGMENT_STAYS: &str = "segment_stays";
+/// The state table of the columns of the profile that rules read.
+pub const SEGMENT_INPUTS: &str = "segment_inputs";
+/// The state table of the digests of each customer's rows.
+pub const CUSTOMER_ROWS: &str = "customer_rows";
+/// The state table of the digests of each source's rows.
+pub const SOURCE_ROWS: &str = "source_rows";
 
 /// The folder of the files that runs write.
 pub const RUNS: &str = "runs";
@@ -48,11 +54,16 @@ pub fn unfit_name(table: &str) -> Option<&'static str> {
 }
 
 /// The state tables that publications may have.
-pub const STATE_TABLES: [&str; 3] = [IDENTITY_MAP, IDENTITY_ALIASES, SEGMENT_STAYS];
+pub const STATE_TABLES: [&str; 6] = [IDENTITY_MAP, IDENTITY_ALIASES, SEGMENT_STAYS, SEGMENT_INPUTS, CUSTOMER_ROWS, SOURCE_ROWS];
 
 /// Where a run writes a state table, from the destination.
 pub fn state_path(run_id: &str, name: &str) -> String {
     format!("{RUNS}/{run_id}/state/{name}.parquet")
+}
+
+/// Where a run writes the project that it was made with, from the destination.
+pub fn project_path(run_id: &str) -> String {
+    format!("{RUNS}/{run_id}/project.json")
 }
 
 /// Where the commit of a number is.
@@ -119,6 +130,7 @@ pub fn files_of<'a>(
         files.insert(urls_path(run_id, table));
         files.extend(redshift_manifest_path(destination, run_id, table));
     }
+    files.insert(project_path(run_id));
     files.extend(STATE_TABLES.iter().map(|name| state_path(run_id, name)));
     files.extend(checks.into_iter().map(|check| failed_rows_path(run_id, check)));
     files

@@ -10,6 +10,7 @@
 //! ```text
 //! runs/RUN_ID/TABLE.parquet          what one run wrote; not published until a commit names it
 //! runs/RUN_ID/state/NAME.parquet     the state that the next publication starts from
+//! runs/RUN_ID/project.json            the project that the run was made with
 //! runs/RUN_ID/failed_checks/         the rows that checks objected to, personal values left out
 //! runs/RUN_ID/load/                  load manifests
 //! segmill.json                       says which pipeline the destination belongs to (see [`marker`])
@@ -32,6 +33,7 @@ mod lookup;
 pub mod marker;
 mod objects;
 mod pending;
+mod project;
 mod publications;
 mod staging;
 mod state;
@@ -40,7 +42,9 @@ mod write;
 pub use chain::{Chain, Superseded};
 pub use check::{CheckOutcome, CheckReport, CheckResult, Output, Personal, problems as check_problems};
 pub use destination::{destination, refuse_found_outputs, refuse_own_outputs, typed_destination};
-pub use layout::{IDENTITY_ALIASES, IDENTITY_MAP, REJECTED, SEGMENT_STAYS, commit_shown, unfit_name};
+pub use layout::{
+    CUSTOMER_ROWS, IDENTITY_ALIASES, IDENTITY_MAP, REJECTED, SEGMENT_INPUTS, SEGMENT_STAYS, SOURCE_ROWS, commit_shown, unfit_name,
+};
 pub use lookup::Found;
 pub use pending::settle;
 pub use publications::Publications;

@@ -15,7 +15,7 @@ use super::write::Written;
 use super::{commit, folders, load_manifests, pending, write};
 use crate::config::Pipeline;
 use crate::error::{Error, Message, Result};
-use crate::manifest::{Commit, DataFile, Table};
+use crate::manifest::{Commit, DataFile, KeptFile, Table};
 use crate::storage::Location;
 
 /// The tables that a run has written so far.
@@ -27,6 +27,8 @@ pub struct Staging {
     pub(super) seen: Publications,
     pub(super) tables: BTreeMap<String, Table>,
     pub(super) state: BTreeMap<String, DataFile>,
+    /// The project that the publication is made with, once it is written.
+    pub(super) project: Option<KeptFile>,
     /// Which columns may not be shown; while it is not known, none may.
     pub(super) personal: Option<Personal>,
 }
@@ -70,7 +72,7 @@ pub struct Published {
 impl Staging {
     /// Begins to stage a run's tables, for a day, on top of what it saw published.
     pub fn new(destination: Location, run_id: String, as_of: NaiveDate, seen: Publications) -> Self {
-        Staging { destination, run_id, as_of, seen, tables: BTreeMap::new(), state: BTreeMap::new(), personal: None }
+        Staging { destination, run_id, as_of, seen, tables: BTreeMap::new(), state: BTreeMap::new(), project: None, personal: None }
     }
 
     /// Says which columns of the outputs are personal; values of the others may be told.
@@ -148,11 +150,11 @@ impl Checked {
     /// commit says so.
     pub async fn publish(self, describe: impl FnOnce(BTreeMap<String, Table>) -> Commit) -> Result<Published> {
         let Checked { staging, check_results } = self;
-        let Staging { destination, seen, tables, state, .. } = staging;
+        let Staging { destination, seen, tables, state, project, .. } = staging;
         for table in tables.values() {
             load_manifests::write(&destination, table).await?;
         }
-        let draft = Commit { state, ..describe(tables) };
+        let draft = Commit { state, project, ..describe(tables) };
         let (commit, note) = commit::create(&destination, draft, &seen).await?;
         let commit_shown = commit_shown(&destination, commit.number);
         let settled = async {

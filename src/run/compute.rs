@@ -15,6 +15,7 @@ use crate::manifest::Base;
 use crate::native::Context;
 use crate::plan::Plan;
 use crate::predecessor::Carried;
+use crate::project::{Definition, Version};
 use crate::publish::{self, REJECTED, Rows, Staging};
 use crate::record::Recorder;
 use crate::report::Progress;
@@ -31,6 +32,8 @@ pub struct Computed {
     pub plan: Plan,
     /// The files that were written.
     pub staging: Staging,
+    /// What the project says of who is in which segment.
+    pub definition: Definition,
     /// A digest of all that the outputs depend on.
     pub fingerprint: String,
     /// The publication that it builds on.
@@ -59,20 +62,22 @@ impl Prepared {
     /// # Errors
     /// Every kind of [`crate::error::Error`].
     pub async fn compute(self, request: &Request, progress: &Progress, recorder: &Recorder) -> Result<Computed> {
-        let Prepared { plan, destination, published, extracts, predecessor, fingerprint, locations } = self;
-        let base = predecessor.as_ref().filter(|_| plan.builds_on_predecessor()).map(Base::of);
-        let Carried { mut warnings, predecessor, hash_id } = Carried::of(&plan, &published, predecessor.as_ref()).await?;
-        engine::expect_to_read(extracts.iter().flat_map(|extract| &extract.files).map(|(file, _)| file.meta.size).sum());
-        let engine = Engine::with_text_encoding(request.limits, plan.values.zone.name(), request.text_encoding)?;
+        engine::expect_to_read(self.extracts.iter().flat_map(|extract| &extract.files).map(|(file, _)| file.meta.size).sum());
+        let engine = Engine::with_text_encoding(request.limits, self.plan.values.zone.name(), request.text_encoding)?;
         let mut steps = Steps::new(recorder, progress, &engine, request.timings);
-        recorder.begin_writing(files_of(&plan, &destination, &recorder.run_id())).await?;
+        recorder.begin_writing(files_of(&self.plan, &self.destination, &recorder.run_id())).await?;
+        let (old_definition, why_unknown) = Box::pin(self.old_definition(request, &engine, &mut steps)).await?;
+        let base = self.base();
+        let Prepared { plan, destination, published, extracts, predecessor, definition, fingerprint, locations } = self;
+        let Carried { mut warnings, predecessor, hash_id, .. } = Carried::of(&plan, &published, predecessor.as_ref()).await?;
+        warnings.extend(why_unknown);
         let mut staging = Staging::new(destination, recorder.run_id(), request.as_of, published).of_pipeline(&plan.project.pipeline);
 
         let sources: Vec<Source> = extracts.into_iter().map(|extract| Source::new(&engine, extract)).collect();
         for source in &sources {
             progress.watch(&source.collector);
         }
-        let context = Context { predecessor, ..Context::default() };
+        let context = Context { predecessor, old_definition, ..Context::default() };
         let mut inputs = Inputs { sources, context, ..Inputs::of(&plan)? };
         let mut sink = RunSink::new(&engine, &inputs.sources, &mut steps, &mut staging);
         let execution = Execution { plan: &plan, engine: &engine, needed: None, scene: String::new() };
@@ -80,12 +85,27 @@ impl Prepared {
         let RunSink { judge, identity, segments, avoided, customers, .. } = sink;
         let judged = judge.conclude(executed, &mut staging, recorder).await?;
         write_outputs(&execution, &inputs, &mut staging, &mut steps).await?;
+        staging.write_project(&Version::of(&plan).kept).await?;
 
         warnings.extend(withdrawn(identity.as_ref()));
         warnings.extend(judged.warnings);
         warnings.extend(plan.warnings().map(|warning| shown::without_given(&warning.to_string()).into_owned()));
         let judged = judged.ledgers;
-        Ok(Computed { plan, staging, fingerprint, base, hash_id, locations, judged, identity, segments, avoided, customers, warnings })
+        Ok(Computed {
+            plan,
+            staging,
+            definition,
+            fingerprint,
+            base,
+            hash_id,
+            locations,
+            judged,
+            identity,
+            segments,
+            avoided,
+            customers,
+            warnings,
+        })
     }
 }
 

@@ -11,6 +11,7 @@ use crate::ingest::{self, Extract};
 use crate::job::{Request, Unchanged};
 use crate::manifest::{self, Base, Commit, Input};
 use crate::plan::{self, Plan};
+use crate::project::Definition;
 use crate::publish::marker::{self, Marker};
 use crate::publish::{self, Publications};
 use crate::record::{self, Recorder};
@@ -29,6 +30,8 @@ pub struct Prepared {
     pub extracts: Vec<Extract>,
     /// The publication of the nearest earlier day.
     pub predecessor: Option<Commit>,
+    /// What the project says of who is in which segment.
+    pub definition: Definition,
     /// A digest of all that the outputs depend on.
     pub fingerprint: String,
     /// By source, a digest of the location at which it has had files.
@@ -55,9 +58,15 @@ impl Prepared {
             Err(error) if publish::concerns_one_day(&error) && !plan.builds_on_predecessor() => None,
             predecessor => predecessor?,
         };
-        let base = predecessor.as_ref().filter(|_| plan.builds_on_predecessor()).map(Base::of);
+        let base = base_for(&plan, predecessor.as_ref());
         let fingerprint = note_inputs(request, &plan, &extracts, base.as_ref(), recorder);
-        Ok(Prepared { plan, destination, published, extracts, predecessor, fingerprint, locations })
+        let definition = Definition::of(&plan.project, &plan.values.shown, &request.environment);
+        Ok(Prepared { plan, destination, published, extracts, predecessor, definition, fingerprint, locations })
+    }
+
+    /// The publication that the run builds on.
+    pub fn base(&self) -> Option<Base> {
+        base_for(&self.plan, self.predecessor.as_ref())
     }
 
     /// The publication of the day, if a run would make the same again.
@@ -99,6 +108,12 @@ impl Prepared {
         let steps = record::earlier(&self.destination, newest).await.map(|record| record.steps).unwrap_or_default();
         progress.expect(steps.into_iter().map(|step| (step.name, step.elapsed_ms)).collect());
     }
+}
+
+/// What a predecessor publication is to a run of a plan. Without a memory of segments, nothing depends on what its project said.
+fn base_for(plan: &Plan, predecessor: Option<&Commit>) -> Option<Base> {
+    let base = predecessor.filter(|_| plan.builds_on_predecessor()).map(Base::of)?;
+    Some(if plan.has_memory() { base } else { Base { definition_digest: None, given_digest: None, ..base } })
 }
 
 /// The plan of the project, and the destination, which is or will be the pipeline's own.

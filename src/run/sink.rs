@@ -54,6 +54,7 @@ impl Sink for RunSink<'_, '_> {
                 self.steps.recorder.note(|record| record.identity = Some(counts.clone()));
                 self.identity = Some(counts.clone());
             }
+            Findings::Rows => {}
             Findings::Segments { sizes, customers, avoided } => {
                 (self.segments, self.customers, self.avoided) = (sizes.clone(), *customers, avoided.clone());
             }

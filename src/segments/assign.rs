@@ -2,26 +2,22 @@
 //! ever in memory as a whole.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray};
-use arrow::compute::{and, cast, prep_null_mask_filter};
-use arrow::datatypes::DataType;
-use datafusion::physical_expr::PhysicalExpr;
+use arrow::array::{Array, RecordBatch, StringArray};
 
 use super::assigned::{Assigned, Members};
-use super::decide::{Conditions, Decided, decide};
+use super::because::{Because, Changed, Grounds};
+use super::conditions::{decide_all, matches};
+use super::decide::Decided;
 use super::domain::{Domains, Verification};
-use super::earlier::with_column;
-use super::memory::{Assignment, Before, NamedSet, Names, People, Settled, Time, tell_gone};
-use super::memory::{Changes, Reader};
-use super::rule::of_columns;
+use super::memory::{Assignment, Before, Cause, Changes, NamedSet, Names, People, Settled, Time, Why, tell_gone};
+use super::other::OtherDefinition;
+use super::pair::Pair;
 use super::rule_set::{CUSTOMER_ID, RuleSet};
 use crate::config::SetKind;
 use crate::engine::parallel;
 use crate::error::{Error, Message, Result};
 use crate::graph::PROFILE;
-use crate::sql;
 
 /// Assigns customers to segments batch by batch, and verifies the declared domains of the profile.
 #[derive(Debug)]
@@ -31,6 +27,10 @@ pub struct Assigner<'a> {
     single: Vec<bool>,
     day: i32,
     before: Option<Before>,
+    /// What is asked of another definition.
+    other: OtherDefinition,
+    /// By what the causes of changes are found.
+    grounds: Grounds,
     verification: Verification<'a>,
     threads: usize,
     found: Vec<InSet>,
@@ -42,14 +42,6 @@ pub struct Assigner<'a> {
     bytes: usize,
     nameless: usize,
     customers: u64,
-}
-
-/// Rows of the profile, with the rows of the state up to the last of their customers.
-#[derive(Debug)]
-pub struct Pair {
-    profile: RecordBatch,
-    ids: StringArray,
-    state: RecordBatch,
 }
 
 /// What is known after some customers were assigned, beside who is in which segment.
@@ -97,20 +89,6 @@ pub fn names(sets: &[RuleSet]) -> Names {
     Names::new(&declared)
 }
 
-impl Pair {
-    /// Rows of the profile beside those of the state.
-    ///
-    /// # Errors
-    /// As reading the state fails.
-    pub async fn of(profile: RecordBatch, state: &mut Reader) -> Result<Self> {
-        let ids = cast(customer_ids(&profile)?, &DataType::Utf8).map_err(defect)?.as_string::<i32>().clone();
-        // Rows without a customer come last.
-        let last = ids.len().checked_sub(ids.null_count() + 1).map_or("", |last| ids.value(last));
-        let state = state.up_to(last).await?;
-        Ok(Pair { profile, ids, state })
-    }
-}
-
 impl<'a> Assigner<'a> {
     /// An assigner to which no customer has been added, for an as-of day.
     pub fn new(sets: &'a [RuleSet], names: &'a Names, domains: &'a Domains, threads: usize, day: i32, before: Option<Before>) -> Self {
@@ -121,6 +99,8 @@ impl<'a> Assigner<'a> {
             single: sets.iter().map(RuleSet::is_single).collect(),
             day,
             before,
+            other: OtherDefinition::Same,
+            grounds: Grounds::default(),
             verification: domains.verification(),
             threads,
             found,
@@ -130,6 +110,18 @@ impl<'a> Assigner<'a> {
             nameless: 0,
             customers: 0,
         }
+    }
+
+    /// Asks also what another definition says.
+    #[must_use]
+    pub fn with_other(self, other: OtherDefinition) -> Self {
+        Assigner { other, ..self }
+    }
+
+    /// Finds the causes of changes.
+    #[must_use]
+    pub fn with_grounds(self, grounds: Grounds) -> Self {
+        Assigner { grounds, ..self }
     }
 
     /// Assigns the next customers. They must come in order of customer.
@@ -145,9 +137,11 @@ impl<'a> Assigner<'a> {
             let last = ids.iter().flatten().next_back().map(str::to_owned);
             lasts.push(std::mem::replace(&mut self.last, last));
         }
-        let (sets, time) = (self.sets, self.time());
+        let (sets, time, other, grounds) = (self.sets, self.time(), &self.other, &self.grounds);
         let mut parts: Vec<_> = pairs.into_iter().zip(lasts).map(|pair| (pair, None)).collect();
-        parallel(&mut parts, self.threads, |((pair, last), done)| *done = Some(assign(sets, time, pair, last.as_deref())));
+        parallel(&mut parts, self.threads, |((pair, last), done)| {
+            *done = Some(assign(sets, time, (other, grounds), pair, last.as_deref()))
+        });
         let mut told = Told::default();
         for (_, done) in parts {
             let done = done.unwrap_or_else(|| Err(Error::defect("a batch of the profile was passed over")));
@@ -169,7 +163,8 @@ impl<'a> Assigner<'a> {
     pub fn add_rest(&mut self, state: &RecordBatch) -> Result<Option<RecordBatch>> {
         let people = People::meet(self.time(), StringArray::from(Vec::<&str>::new()), None, state)?;
         let nobody = Assignment { starts: vec![0], members: Vec::new() };
-        Ok(people.settle(&self.sets.iter().map(|_| nobody.clone()).collect::<Vec<_>>())?.changes)
+        let unasked = |_: &People<'_>, _: usize, _: Option<u32>, _: Option<u32>, _: &[u32]| Why::of(Cause::Undetermined);
+        Ok(people.settle(&self.sets.iter().map(|_| nobody.clone()).collect::<Vec<_>>(), &unasked)?.changes)
     }
 
     /// Tells of those who have become one with somebody who is not there.
@@ -206,9 +201,8 @@ impl<'a> Assigner<'a> {
             let what = format!("{} rows of the profile `{PROFILE}` have no `{CUSTOMER_ID}`", self.nameless);
             return Err(Error::Refused(Message::new(what).hint("leave customers without a number out of the profile, or give them one")));
         }
-        let mut assigned = Assigned { customers: self.customers, ..Assigned::default() };
-        for (at, (set, found)) in self.sets.iter().zip(self.found).enumerate() {
-            let InSet { members, lost, left_out, claimed, avoided } = found;
+        for (set, InSet { left_out, claimed, .. }) in self.sets.iter().zip(&self.found) {
+            let (left_out, claimed) = (*left_out, *claimed);
             if set.kind == SetKind::Partition && claimed > 0 {
                 let what = format!("rules of the partition `{}` match customers that another one matches, {claimed} times", set.name);
                 let hint = "narrow the rules, or make the set `kind: exclusive`, where the first rule that matches wins";
@@ -220,6 +214,18 @@ impl<'a> Assigner<'a> {
                     Message::new(what).hint("add a last segment with `when: \"true\"`, or rules for the missing cases"),
                 ));
             }
+        }
+        self.found()
+    }
+
+    /// The members of every segment, whatever there is to refuse.
+    ///
+    /// # Errors
+    /// [`Error::Defect`] alone.
+    pub fn found(self) -> Result<Assigned> {
+        let mut assigned = Assigned { customers: self.customers, ..Assigned::default() };
+        for (at, (set, found)) in self.sets.iter().zip(self.found).enumerate() {
+            let InSet { members, lost, avoided, .. } = found;
             assigned.withheld.push(lost);
             assigned.avoided.push((set.name.clone(), avoided).into());
             let numbered = members.into_iter().enumerate().map(|(segment, members)| (self.names.of_position(at, segment), members));
@@ -260,17 +266,16 @@ impl InSet {
 }
 
 /// Assigns the customers of a batch.
-fn assign(sets: &[RuleSet], time: Time<'_>, pair: &Pair, last: Option<&str>) -> Result<Done> {
+fn assign(
+    sets: &[RuleSet],
+    time: Time<'_>,
+    (other, grounds): (&OtherDefinition, &Grounds),
+    pair: &Pair,
+    last: Option<&str>,
+) -> Result<Done> {
     let people = People::meet(time, pair.ids.clone(), last, &pair.state)?;
-    let mut decisions = Vec::with_capacity(sets.len());
-    let mut rows = pair.profile.clone();
-    for (at, set) in sets.iter().enumerate() {
-        let decided = decide(set, at, time, &conditions(set, &rows)?, &people, rows.num_rows());
-        if set.is_read_later {
-            rows = with_segments(set, &rows, &decided)?;
-        }
-        decisions.push(decided);
-    }
+    let decisions = decide_all(sets, time, &pair.profile, &people, matches)?;
+    let people = people.compared_with(other.of(time, pair, last)?);
     let assigned: Vec<Assignment> = decisions
         .iter()
         .enumerate()
@@ -279,50 +284,12 @@ fn assign(sets: &[RuleSet], time: Time<'_>, pair: &Pair, last: Option<&str>) -> 
             members: decided.members.iter().map(|(position, _)| time.names.of_position(at, *position)).collect(),
         })
         .collect();
-    let settled = people.settle(&assigned)?;
+    let because = Because::of(grounds, sets, time, pair, &people, &assigned)?;
+    let ask = |people: &People<'_>, row: usize, from: Option<u32>, to: Option<u32>, today: &[u32]| {
+        because.cause(time.names, time.single, &Changed { row, from, to, today }, people.opinion(row))
+    };
+    let settled = people.settle(&assigned, &ask)?;
     let decided = sets.iter().zip(decisions).zip(&settled.members);
     let sets = decided.map(|((set, decided), stays)| InSet::of(set.rules.len(), &pair.ids, decided, stays)).collect();
     Ok(Done { sets, settled })
-}
-
-/// Rows with the segment of each in a set as a column, for the rules of later sets.
-fn with_segments(set: &RuleSet, rows: &RecordBatch, decided: &Decided) -> Result<RecordBatch> {
-    let names: Vec<&str> = set.rules.iter().map(|(segment, _)| segment.as_str()).collect();
-    let first = |range: &[usize]| decided.members[range[0]..range[1]].first().map(|(position, _)| *position);
-    let segments: Vec<Option<usize>> = decided.starts.windows(2).map(first).collect();
-    with_column(rows, &set.name, &names, &segments).map_err(defect)
-}
-
-/// What the conditions of a set say of the rows of a batch.
-fn conditions(set: &RuleSet, batch: &RecordBatch) -> Result<Conditions> {
-    let mut found = Conditions { matched: Vec::new(), permitted: Vec::new(), stays: Vec::new() };
-    for (position, (segment, rule)) in set.rules.iter().enumerate() {
-        let place = set.places.get(position).map_or("", String::as_str);
-        found.matched.push(matches(set, (segment, place), rule, batch)?);
-        let permission = set.permissions[position].as_ref();
-        found.permitted.push(permission.map(|permission| matches(set, (segment, place), permission, batch)).transpose()?);
-        let stay = set.stability[position].stay.as_ref();
-        found.stays.push(stay.map(|(stay, place)| matches(set, (segment, place), stay, batch)).transpose()?);
-    }
-    Ok(found)
-}
-
-/// Which rows a rule matches. A rule that is null for a row does not match it.
-fn matches(set: &RuleSet, (segment, place): (&str, &str), rule: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> Result<BooleanArray> {
-    let evaluated = rule.evaluate(batch).and_then(|value| value.into_array(batch.num_rows()));
-    let evaluated = evaluated.map_err(|error| {
-        let what = format!("the rule of the segment `{}` in the set `{}` failed: {}", segment, set.name, sql::discreet(&error));
-        let message = Message::new(what).detail(format!("at {place}{}", of_columns(rule)));
-        Error::Refused(message.hint("guard the rule against such values, for example with `nullif`"))
-    })?;
-    let mask = evaluated.as_boolean();
-    if mask.null_count() > 0 { Ok(prep_null_mask_filter(mask)) } else { and(mask, mask).map_err(defect) }
-}
-
-fn customer_ids(batch: &RecordBatch) -> Result<&ArrayRef> {
-    batch.column_by_name(CUSTOMER_ID).ok_or_else(|| Error::defect("the profile lost its customer_id"))
-}
-
-fn defect(error: arrow::error::ArrowError) -> Error {
-    Error::defect(format!("segments were not assigned: {}", sql::discreet(&error.into())))
 }

@@ -2,20 +2,33 @@
 
 mod assign;
 mod assigned;
+mod because;
+mod conditions;
 mod decide;
 mod domain;
 mod earlier;
 pub mod memory;
+mod origins;
+mod other;
+mod other_rows;
+mod otherwise;
+mod pair;
 mod prove;
 mod rule;
 mod rule_set;
 mod stability;
 pub mod why;
 
-pub use assign::{Assigner, Pair, Told, names};
+pub use assign::{Assigner, Told, names};
 pub use assigned::{Assigned, Avoided};
+pub use because::{Grounds, Kept, SourceChange};
 pub use domain::Domains;
 pub use earlier::{gives_column, readable, with_column};
+pub use origins::Origins;
+pub use other::{OldDefinition, OtherDefinition, OtherOutcome, OtherRules, OtherWay};
+pub use other_rows::other_schema;
+pub use otherwise::{Opinion, OtherMembers, Otherwise};
+pub use pair::Pair;
 pub use prove::{Proof, prove};
 pub use rule::mismatches;
 pub use rule_set::{CUSTOMER_ID, RuleSet, Stability, membership_schema};

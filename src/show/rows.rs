@@ -15,6 +15,7 @@ use super::mask::Mask;
 use super::notes;
 use super::prepare::Prepared;
 use super::question::{Question, Setting, Wanted};
+use crate::config::Environment;
 use crate::diagnostic::Diagnostic;
 use crate::engine::{self, Engine, Limits, OrderedBy, Privacy};
 use crate::error::{Error, Result};
@@ -85,7 +86,7 @@ pub async fn rows(setting: &Setting, wanted: &Wanted, stores: &Stores, take: &mu
         seen.notes.push("no `order by` says which rows `limit` takes: they are any, and may be others the next time".to_owned());
     }
     seen.notes.extend(note_of_sample(&prepared, wanted)?);
-    let mut inputs = inputs(&prepared, wanted, &engine, stores, &mut seen.notes).await?;
+    let mut inputs = inputs(&prepared, wanted, &engine, (stores, &setting.environment), &mut seen.notes).await?;
     let execution = Execution { plan: &prepared.plan, engine: &engine, needed: Some(prepared.needed()), scene: String::new() };
     execution.run(&mut inputs, &mut Silent).await?;
     for table in &prepared.published {
@@ -121,7 +122,13 @@ pub async fn rows(setting: &Setting, wanted: &Wanted, stores: &Stores, take: &mu
 }
 
 /// What the computation reads.
-async fn inputs(prepared: &Prepared, wanted: &Wanted, engine: &Engine, stores: &Stores, notes: &mut Vec<String>) -> Result<Inputs> {
+async fn inputs(
+    prepared: &Prepared,
+    wanted: &Wanted,
+    engine: &Engine,
+    (stores, environment): (&Stores, &Environment),
+    notes: &mut Vec<String>,
+) -> Result<Inputs> {
     let plan = &prepared.plan;
     let mut inputs = Inputs { sample: wanted.sample, kept: [ALIASES.to_owned()].into(), ..Inputs::of(plan)? };
     // Models that only tell which published columns are personal are not computed: what they read need not be there.
@@ -131,11 +138,11 @@ async fn inputs(prepared: &Prepared, wanted: &Wanted, engine: &Engine, stores: &
     if contracts.is_empty() && !prepared.is_after_identity() && !prepared.is_after_segments() {
         return Ok(inputs);
     }
-    let (newest, carried) = Carried::for_question(plan, &prepared.destination, plan.values.as_of, &needed).await;
+    let (newest, carried) = Carried::for_question(plan, &prepared.destination, plan.values.as_of, &needed, environment).await;
     notes.extend(carried.warnings);
     let extracts = ingest::find(&plan.project, &contracts, stores, newest.as_ref()).await?;
     inputs.sources = extracts.into_iter().map(|extract| Source::new(engine, extract)).collect();
-    inputs.context = Context { predecessor: carried.predecessor, ..Context::default() };
+    inputs.context = Context { predecessor: carried.predecessor, old_definition: carried.old_definition, ..Context::default() };
     Ok(inputs)
 }
 

@@ -152,8 +152,20 @@ fn what_is_not_there_and_what_has_been_edited_is_told() {
     let (code, told) = asked("2026-11-01", "c001");
     assert_eq!(code, 0);
     for part in [
+        "would leave with orders 1 (1 less)",
+        "Note: the project has been edited since number 1 was published: its rules are explained as they were then",
+    ] {
+        assert!(told.contains(part), "{part}\n{told}");
+    }
+    // Where the publication keeps no project, by the rules of today.
+    let mut commit: Value = serde_json::from_str(&tiny.read("out/commits/00000001.json")).unwrap();
+    commit.as_object_mut().unwrap().remove("project").unwrap();
+    tiny.write("out/commits/00000001.json", &commit.to_string());
+    let (code, told) = asked("2026-11-01", "c001");
+    assert_eq!(code, 0);
+    for part in [
         "would enter with orders 3 (1 more)",
-        "Note: the project has been edited since number 1 was published",
+        "Note: the project has been edited since number 1 was published: its rules are explained as they are now",
         "the publication has the customer in `buyers` of `value`, and the rules on the published values do not",
     ] {
         assert!(told.contains(part), "{part}\n{told}");

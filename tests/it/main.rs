@@ -13,6 +13,8 @@ mod breaking_store;
 mod broken_extracts;
 /// The project's cases: one that is wrong keeps no other from being run, and what none covers is told.
 mod case_runs;
+/// Every change has one cause, and it is the one that a person would say.
+mod causes;
 /// Promise 3: of changes what each key was counts, whatever the order, the split and the words of the changes; held to a plain account.
 mod changes;
 /// The command line: exit codes, help, what is told to whom.
@@ -27,6 +29,8 @@ mod costs;
 mod damage;
 /// Reads a source of dated files in memory, for the modules about paths, snapshots and changes.
 mod dated;
+/// A movement that comes of an edit of the project is told from others, and a publication keeps the project that it was made with.
+mod definitions;
 /// CSV files in every dialect and encoding are read as their settings say, and refused with the settings that would read them.
 mod dialects;
 /// Promise 8: personal values planted in every kind of failure are in nothing that it says or leaves.

@@ -147,7 +147,7 @@ fn a_merge_makes_nobody_enter_or_leave_a_segment() {
         ["merged", "buyers", "buyers", "many", "few", "false", "identity"],
         ["merged", "others", "buyers", "other", "one", "false", "identity"],
         ["merged", "others", "others", "visitor:v", "visited", "false", "identity"],
-        ["moved", "others", "buyers", "back", "", "true", ""],
+        ["moved", "others", "buyers", "back", "", "true", "data"],
         ["moved", "others", "buyers", "few", "", "true", "identity"],
         ["moved", "others", "buyers", "once", "twice", "false", "identity"],
         ["moved", "others", "buyers", "one", "", "true", "identity"],

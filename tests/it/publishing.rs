@@ -247,7 +247,7 @@ fn clean_shows_then_removes_what_no_publication_needs() {
     let shown = clean(&["--grace", "0s"]);
     let expected: Vec<&str> = ["superseded_commit"; 1]
         .into_iter()
-        .chain(["superseded_file"; 8])
+        .chain(["superseded_file"; 12])
         .chain(["dead_run"; 3])
         .chain(["pending_note", "unfinished_file"])
         .collect();

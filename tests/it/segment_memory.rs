@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use segmill::config::{self, Environment, Project};
 use segmill::engine::{Engine, Limits};
 use segmill::native::{Context, Native, Predecessor, SegmentsStep};
-use segmill::segments::{self, Domains, memory};
+use segmill::segments::{self, Domains, Origins, memory};
 
 use crate::support::package;
 use crate::tiny::Tiny;
@@ -109,9 +109,9 @@ async fn publish(
         let [parts, again] = [parts, again].map(|rows| futures::stream::iter(rows).boxed());
         predecessor.with("segment_stays", parts).with_again("segment_stays", again)
     });
-    let found = SegmentsStep::new(rules, Domains::default(), as_of).run(&engine, &mut context).await.unwrap();
+    let found = SegmentsStep::new(rules, Origins::default(), Domains::default(), as_of).run(&engine, &mut context).await.unwrap();
     let mut state = Vec::new();
-    for table in found.state.unwrap()(&engine).unwrap() {
+    for table in found.state.unwrap()(&engine).unwrap().into_iter().filter(|table| table.name == "segment_stays") {
         state.extend(table.rows.try_collect::<Vec<_>>().await.unwrap());
     }
     let read = async |table: &str| {
@@ -156,6 +156,10 @@ fn changes(rows: &RecordBatch) -> Vec<Change> {
         ["customer_id", "segment_set", "change", "from_segment", "to_segment", "merged_into", "identity_event"]
             .map(|name| texts(rows, name));
     let (since, adds) = (dates(rows, "from_since"), rows.column_by_name("adds_member").unwrap().as_boolean().clone());
+    // Every change has one cause: here nothing is kept by which another one than the identity could be told.
+    for (cause, event) in texts(rows, "cause").into_iter().zip(&event) {
+        assert_eq!(cause.as_deref(), Some(if event.is_some() { "identity" } else { "undetermined" }));
+    }
     let change = |at: usize| Change {
         id: id[at].clone().unwrap(),
         set: set[at].clone().unwrap(),

@@ -23,6 +23,7 @@ use super::{commit, damage};
 use crate::config::{Check, Pipeline, Severity};
 use crate::engine::Engine;
 use crate::error::{Error, Message, Result};
+use crate::manifest::WrittenFile;
 use crate::storage::{self, Below};
 use checker::Checker;
 use outcome::EARLIER;
@@ -51,7 +52,7 @@ impl Staged {
         let report = self.run_checks(engine, pipeline).await;
         if report.is_err() {
             // If files are gone, that is the cause, whatever the error says.
-            commit::still_there(&destination, &files).await?;
+            commit::still_there(&destination, files.iter().map(WrittenFile::from)).await?;
         }
         report
     }

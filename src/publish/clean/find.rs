@@ -301,7 +301,7 @@ impl Look<'_> {
             let shown = |path: &str| self.destination.shown(&self.destination.join(path));
             let files = match self.commits.iter().find(|commit| commit.number == *number) {
                 None => vec![self.destination.shown(&commit_path(self.destination, *number))],
-                Some(commit) => commit.files().filter(|file| !there(&file.path, file.bytes)).map(|file| shown(&file.path)).collect(),
+                Some(commit) => commit.files().filter(|file| !there(file.path, file.bytes)).map(|file| shown(file.path)).collect(),
             };
             (!files.is_empty()).then_some(Damage { as_of: *as_of, number: *number, files })
         };

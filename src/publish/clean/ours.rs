@@ -89,7 +89,8 @@ impl Ours {
             self.run(&commit.run_id).files.extend(paths);
         }
         let folder = format!("{RUNS}/{}/", commit.run_id);
-        let kept = commit.state.values().map(|file| file.path.clone()).filter(|path| path.starts_with(&folder));
+        let kept = commit.state.values().map(|file| &file.path).chain(commit.project.iter().map(|file| &file.path));
+        let kept: Vec<String> = kept.filter(|path| path.starts_with(&folder)).cloned().collect();
         self.run(&commit.run_id).files.extend(kept);
     }
 

@@ -6,7 +6,7 @@ use object_store::ObjectStoreExt;
 use super::super::publications::Publications;
 use super::kind::{Damage, is_damage};
 use crate::error::{Error, Result};
-use crate::manifest::{Commit, DataFile};
+use crate::manifest::{Commit, WrittenFile};
 use crate::storage::{self, Location};
 
 /// Requests at once.
@@ -21,9 +21,9 @@ pub async fn whole(destination: &Location, commit: &Commit) -> Result<()> {
     let asked = futures::stream::iter(
         files.map(|file| async move { Ok::<_, Error>((file, is_there(destination, file).await?)) }).collect::<Vec<_>>(),
     );
-    let asked: Vec<(&DataFile, bool)> = asked.buffered(CONCURRENCY).try_collect().await?;
+    let asked: Vec<(WrittenFile<'_>, bool)> = asked.buffered(CONCURRENCY).try_collect().await?;
     let gone: Vec<String> =
-        asked.iter().filter(|(_, there)| !there).map(|(file, _)| destination.shown(&destination.join(&file.path))).collect();
+        asked.iter().filter(|(_, there)| !there).map(|(file, _)| destination.shown(&destination.join(file.path))).collect();
     if gone.is_empty() {
         return Ok(());
     }
@@ -56,8 +56,8 @@ pub async fn confirmed(destination: &Location, damage: &Damage) -> Result<bool> 
     }
 }
 
-pub(super) async fn is_there(destination: &Location, file: &DataFile) -> Result<bool> {
-    let path = destination.join(&file.path);
+pub(super) async fn is_there(destination: &Location, file: WrittenFile<'_>) -> Result<bool> {
+    let path = destination.join(file.path);
     match destination.store.head(&path).await {
         Ok(meta) => Ok(meta.size == file.bytes),
         Err(object_store::Error::NotFound { .. }) => Ok(false),

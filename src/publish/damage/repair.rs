@@ -9,6 +9,7 @@ use super::super::{commit, folders, load_manifests};
 use super::kind::Damage;
 use super::look::is_there;
 use crate::error::Result;
+use crate::manifest::WrittenFile;
 use crate::storage::Location;
 
 /// What became of a damaged publication.
@@ -47,13 +48,13 @@ async fn restore(destination: &Location, damage: &Damage) -> Result<bool> {
     let Some(commit) = Publications::commit_at(destination, damage.number).await? else { return Ok(false) };
     for table in commit.tables.values() {
         let [file] = table.files.as_slice() else { continue };
-        if !is_there(destination, file).await? && !folders::put_back(destination, file, &table.folder_path).await? {
+        if !is_there(destination, file.into()).await? && !folders::put_back(destination, file, &table.folder_path).await? {
             return Ok(false);
         }
         load_manifests::write(destination, table).await?;
     }
-    // There is no copy of state tables, so the day must be published again.
-    for file in commit.state.values() {
+    // There is no copy of state tables, nor of the project, so the day must be published again.
+    for file in commit.state.values().map(WrittenFile::from).chain(commit.project.iter().map(WrittenFile::from)) {
         if !is_there(destination, file).await? {
             return Ok(false);
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::compute::{cast, concat_batches};
-use arrow::datatypes::{DataType, Date32Type, Int64Type};
+use arrow::datatypes::{DataType, Date32Type, Field, Int64Type, Schema, SchemaRef};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 
@@ -78,12 +78,19 @@ pub struct Reader {
     rows: BoxStream<'static, Result<RecordBatch>>,
     waiting: Option<RecordBatch>,
     last: String,
+    /// The columns that it has; none before something was read whose columns nobody knows before.
+    schema: Option<SchemaRef>,
 }
 
 impl Reader {
     /// A reader of which nothing has been read.
     pub fn new(rows: BoxStream<'static, Result<RecordBatch>>) -> Self {
-        Reader { rows, waiting: None, last: String::new() }
+        Reader { rows, waiting: None, last: String::new(), schema: Some(state_schema()) }
+    }
+
+    /// A reader of rows of any columns, one of which names the customer.
+    pub fn of_any(rows: BoxStream<'static, Result<RecordBatch>>) -> Self {
+        Reader { rows, waiting: None, last: String::new(), schema: None }
     }
 
     /// A reader of no rows.
@@ -110,7 +117,10 @@ impl Reader {
         }
         match taken.as_slice() {
             [one] => Ok(one.clone()),
-            several => concat_batches(&state_schema(), several).map_err(|_| unfit()),
+            several => {
+                let schema = self.schema.clone().unwrap_or_else(|| Arc::new(Schema::empty()));
+                concat_batches(&schema, several).map_err(|_| unfit())
+            }
         }
     }
 
@@ -123,7 +133,8 @@ impl Reader {
             return Ok(Some(waiting));
         }
         let Some(batch) = self.rows.try_next().await? else { return Ok(None) };
-        let batch = fitting(&batch)?;
+        let schema = Arc::clone(self.schema.get_or_insert_with(|| as_texts(&batch.schema())));
+        let batch = fitting(&batch, &schema)?;
         let ids = texts(&batch, CUSTOMER_ID)?;
         let mut last = self.last.as_str();
         for id in ids.iter().flatten() {
@@ -232,15 +243,23 @@ pub fn state_batch(rows: &[Remains]) -> Result<RecordBatch> {
     RecordBatch::try_new(state_schema(), columns).map_err(|error| super::stay::defect(&error))
 }
 
-/// Rows in the columns of the state.
-fn fitting(rows: &RecordBatch) -> Result<RecordBatch> {
-    let schema = state_schema();
-    let column = |field: &Arc<arrow::datatypes::Field>| {
+/// Rows in the columns of a schema.
+fn fitting(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let column = |field: &Arc<Field>| {
         let found = rows.column_by_name(field.name()).ok_or_else(unfit)?;
         cast(found, field.data_type()).map_err(|_| unfit())
     };
     let columns = schema.fields().iter().map(column).collect::<Result<Vec<_>>>()?;
-    RecordBatch::try_new(Arc::clone(&schema), columns).map_err(|_| unfit())
+    RecordBatch::try_new(Arc::clone(schema), columns).map_err(|_| unfit())
+}
+
+/// A schema in which customers are named by plain texts.
+fn as_texts(schema: &SchemaRef) -> SchemaRef {
+    let field = |field: &Arc<Field>| match field.name().as_str() {
+        CUSTOMER_ID => Field::new(CUSTOMER_ID, DataType::Utf8, true),
+        _ => field.as_ref().clone(),
+    };
+    Arc::new(Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>()))
 }
 
 fn texts<'a>(rows: &'a RecordBatch, name: &str) -> Result<&'a StringArray> {

@@ -6,6 +6,7 @@ use arrow::array::builder::PrimitiveBuilder;
 use arrow::array::{ArrayRef, BooleanBuilder, RecordBatch, StringBuilder};
 use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef};
 
+use super::cause::{Cause, Why};
 use super::stay::defect;
 use crate::error::Result;
 use crate::segments::CUSTOMER_ID;
@@ -24,12 +25,13 @@ pub fn changes_schema() -> SchemaRef {
         text("merged_into", true),
         Field::new("adds_member", DataType::Boolean, false),
         text("cause", true),
+        text("cause_detail", true),
         text("identity_event", true),
     ]))
 }
 
 /// A change of one customer in one set.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Change<'a> {
     /// The customer, or the id that ended.
     pub customer_id: &'a str,
@@ -49,6 +51,8 @@ pub struct Change<'a> {
     pub is_there: bool,
     /// What happened to the customer's identity, if that is the cause.
     pub identity_event: Option<&'static str>,
+    /// The cause, where it is not what happened to the identity.
+    pub cause: Option<Why>,
 }
 
 impl Change<'_> {
@@ -66,7 +70,7 @@ impl Change<'_> {
 #[derive(Debug)]
 pub struct Changes {
     previous_as_of: i32,
-    texts: [StringBuilder; 8],
+    texts: [StringBuilder; 9],
     since: PrimitiveBuilder<Date32Type>,
     before: PrimitiveBuilder<Date32Type>,
     adds: BooleanBuilder,
@@ -88,7 +92,11 @@ impl Changes {
 
     /// Adds a change.
     pub fn add(&mut self, change: &Change<'_>) {
-        let cause = change.identity_event.map(|_| "identity");
+        let of_identity = change.identity_event.map(|_| Cause::Identity);
+        let (cause, detail) = match (&of_identity, &change.cause) {
+            (None, Some(why)) => (Some(why.cause), why.detail.as_deref()),
+            _ => (of_identity, None),
+        };
         let texts = [
             Some(change.customer_id),
             Some(change.segment_set),
@@ -96,7 +104,8 @@ impl Changes {
             change.from,
             change.to,
             change.merged_into,
-            cause,
+            cause.map(Cause::word),
+            detail,
             change.identity_event,
         ];
         self.texts.iter_mut().zip(texts).for_each(|(column, text)| column.append_option(text));
@@ -114,7 +123,8 @@ impl Changes {
         if self.rows == 0 {
             return Ok(None);
         }
-        let [id, set, kind, from, to, into, cause, event] = self.texts.each_mut().map(|column| Arc::new(column.finish()) as ArrayRef);
+        let [id, set, kind, from, to, into, cause, detail, event] =
+            self.texts.each_mut().map(|column| Arc::new(column.finish()) as ArrayRef);
         let columns = vec![
             id,
             set,
@@ -126,6 +136,7 @@ impl Changes {
             into,
             Arc::new(self.adds.finish()),
             cause,
+            detail,
             event,
         ];
         RecordBatch::try_new(changes_schema(), columns).map(Some).map_err(|error| defect(&error))

@@ -2,6 +2,7 @@
 //! next publication is told.
 
 mod before;
+mod cause;
 mod changes;
 mod names;
 mod one;
@@ -9,8 +10,9 @@ mod people;
 mod stay;
 
 pub use before::{Before, Ended, Reader, Remains, state_batch};
+pub use cause::{Cause, Why};
 pub use changes::{Changes, changes_schema};
 pub use names::{NamedSet, Names};
 pub use one::remembered;
-pub use people::{Assignment, People, Settled, Time, tell_gone};
+pub use people::{Ask, Assignment, People, Settled, Time, tell_gone};
 pub use stay::{Stay, days, numbered_schema, state_schema, told};

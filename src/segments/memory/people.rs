@@ -6,11 +6,13 @@ use std::ops::Range;
 use arrow::array::{Array, RecordBatch, StringArray};
 
 use super::before::{Before, Columns, Ended};
+use super::cause::Why;
 use super::changes::{Change, Changes};
 use super::names::Names;
 use super::one::as_one;
 use super::stay::{Numbered, Stay};
 use crate::error::Result;
+use crate::segments::{Opinion, Otherwise};
 
 /// What became of an identity, as the changes tell it.
 const NEW: &str = "new";
@@ -30,6 +32,9 @@ pub struct Time<'a> {
     /// What is known of the time before; none for a first publication.
     pub before: Option<&'a Before>,
 }
+
+/// Asks why the customer of a row has gone from one segment to another, given the numbers of all segments of today.
+pub type Ask<'a> = dyn Fn(&People<'_>, usize, Option<u32>, Option<u32>, &[u32]) -> Why + 'a;
 
 /// Who is in which segment of a set, by row of the batch.
 #[derive(Debug, Clone, Default)]
@@ -51,6 +56,8 @@ pub struct People<'a> {
     /// By row, of those with whom others have become one: what their own id had been in.
     merged: HashMap<usize, Vec<Stay>>,
     changes: Option<Changes>,
+    /// What the definition of the predecessor publication says of them today.
+    otherwise: Otherwise,
 }
 
 #[derive(Debug, Default)]
@@ -80,7 +87,15 @@ impl<'a> People<'a> {
     /// [`crate::error::Error::Project`] for rows that are not those of a state.
     pub fn meet(time: Time<'a>, ids: StringArray, last: Option<&str>, state: &RecordBatch) -> Result<Self> {
         let changes = time.before.map(|before| Changes::since(before.as_of));
-        let mut met = People { time, ids: ids.clone(), people: Vec::new(), stays: Vec::new(), merged: HashMap::new(), changes };
+        let mut met = People {
+            time,
+            ids: ids.clone(),
+            people: Vec::new(),
+            stays: Vec::new(),
+            merged: HashMap::new(),
+            changes,
+            otherwise: Otherwise::Same,
+        };
         let known = Columns::of(state)?;
         let (mut at, mut last) = (0, last);
         for (row, id) in ids.iter().enumerate() {
@@ -139,6 +154,43 @@ impl<'a> People<'a> {
         Ok(end)
     }
 
+    /// Compares what becomes of them with what another definition says.
+    #[must_use]
+    pub fn compared_with(self, otherwise: Otherwise) -> Self {
+        People { otherwise, ..self }
+    }
+
+    /// What the definition of the predecessor publication says of the customer of a row today.
+    pub fn opinion(&self, row: usize) -> Opinion<'_> {
+        self.otherwise.of(row)
+    }
+
+    /// Some of them, by row, without what is told of them.
+    #[must_use]
+    pub fn pick(&self, rows: &[usize]) -> Self {
+        let (mut people, mut stays, mut merged) = (Vec::with_capacity(rows.len()), Vec::new(), HashMap::new());
+        for (at, &row) in rows.iter().enumerate() {
+            let start = stays.len();
+            stays.extend_from_slice(self.stays(row));
+            merged.extend(self.merged.get(&row).map(|own| (at, own.clone())));
+            let Person { is_known, is_told, .. } = self.people[row];
+            people.push(Person { stays: start..stays.len(), is_known, is_told });
+        }
+        let ids = rows.iter().map(|row| self.ids.is_valid(*row).then(|| self.ids.value(*row))).collect();
+        People { time: self.time, ids, people, stays, merged, changes: None, otherwise: Otherwise::Same }
+    }
+
+    /// Whether the customer of a row, whose identity is as it was, is in other segments than before.
+    pub fn has_changed(&self, row: usize, assigned: &[Assignment]) -> bool {
+        let Person { is_known, is_told, .. } = self.people[row];
+        if !is_known || !is_told || self.merged.contains_key(&row) {
+            return false;
+        }
+        let today = || assigned.iter().flat_map(|set| &set.members[set.starts[row]..set.starts[row + 1]]);
+        let before = || current(self.stays(row)).map(|stay| &stay.segment);
+        today().count() != before().count() || today().any(|number| before().all(|other| other != number))
+    }
+
     /// What is remembered of the customer of a row.
     pub fn stays(&self, row: usize) -> &[Stay] {
         &self.stays[self.people[row].stays.clone()]
@@ -153,7 +205,7 @@ impl<'a> People<'a> {
     ///
     /// # Errors
     /// [`crate::error::Error::Defect`] alone.
-    pub fn settle(mut self, assigned: &[Assignment]) -> Result<Settled> {
+    pub fn settle(mut self, assigned: &[Assignment], why: &Ask<'_>) -> Result<Settled> {
         let mut members: Vec<Vec<Stay>> = assigned.iter().map(|set| Vec::with_capacity(set.members.len())).collect();
         let (mut state, mut heirs) = (Numbered::default(), Vec::new());
         let mut changes = self.changes.take();
@@ -173,7 +225,7 @@ impl<'a> People<'a> {
             let id = ids.value(row);
             state.add(id, &renewed);
             if let Some(changes) = &mut changes {
-                self.tell(row, id, &today, changes);
+                self.tell(row, id, &today, why, changes);
             }
             if self.merged.contains_key(&row) {
                 heirs.push(id.to_owned());
@@ -212,7 +264,7 @@ impl<'a> People<'a> {
     }
 
     /// Tells what has changed for a customer, and for those who have become one with it.
-    fn tell(&self, row: usize, id: &str, today: &[&[u32]], changes: &mut Changes) {
+    fn tell(&self, row: usize, id: &str, today: &[&[u32]], ask: &Ask<'_>, changes: &mut Changes) {
         let names = self.time.names;
         let ended = self.ended(id);
         let own = self.merged.get(&row).map_or_else(|| self.stays(row), Vec::as_slice);
@@ -222,7 +274,9 @@ impl<'a> People<'a> {
             (true, true) => None,
             (false, true) => Some(if is_split() { SPLIT } else { NEW }),
         };
-        let teller = Teller { names, id, event, ended };
+        let all: Vec<u32> = today.iter().flat_map(|numbers| numbers.iter().copied()).collect();
+        let why = |from: Option<u32>, to: Option<u32>| ask(self, row, from, to, &all);
+        let teller = Teller { names, id, event, ended, why: &why };
         for (set, numbers) in today.iter().enumerate() {
             let was = current(own).filter(|stay| names.is_of(stay.segment, set));
             if self.time.single[set] {
@@ -274,6 +328,8 @@ struct Teller<'a> {
     id: &'a str,
     event: Option<&'static str>,
     ended: &'a [Ended],
+    /// Why the customer has gone from one segment to another, if it is not what happened to the identity.
+    why: &'a dyn Fn(Option<u32>, Option<u32>) -> Why,
 }
 
 impl<'a> Teller<'a> {
@@ -287,6 +343,7 @@ impl<'a> Teller<'a> {
             to: to.map(|number| self.names.named(number).segment.as_str()),
             from_since: from.and_then(|stay| stay.since),
             identity_event: self.event,
+            cause: self.event.is_none().then(|| (self.why)(from.map(|stay| stay.segment), to)),
             ..Change::default()
         }
     }

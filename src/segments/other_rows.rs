@@ -1,0 +1,52 @@
+//! Who would be in which segment under another definition, as rows in order of customer.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, RecordBatch, StringArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+
+use super::memory::Names;
+use super::otherwise::OtherMembers;
+use super::rule_set::CUSTOMER_ID;
+use crate::error::{Error, Result};
+
+/// The columns of the memberships under another definition.
+pub fn other_schema() -> SchemaRef {
+    let text = |name: &str| Field::new(name, DataType::Utf8, false);
+    Arc::new(Schema::new(vec![text(CUSTOMER_ID), text("segment_set"), text("segment")]))
+}
+
+/// The segments of the customers of a batch, from rows up to the last of them.
+///
+/// # Errors
+/// As [`Names::number`].
+pub(super) fn of_rows(names: &Names, detail: &Arc<str>, ids: &StringArray, rows: &RecordBatch) -> Result<OtherMembers> {
+    let mut found = OtherMembers { detail: Arc::clone(detail), starts: vec![0], ..OtherMembers::default() };
+    if rows.num_rows() == 0 {
+        ids.iter().for_each(|_| found.end_row());
+        return Ok(found);
+    }
+    let (theirs, sets, segments) = (texts(rows, 0)?, texts(rows, 1)?, texts(rows, 2)?);
+    let mut at = 0;
+    for id in ids {
+        if let Some(id) = id {
+            at += (at..theirs.len()).take_while(|at| theirs.value(*at) < id).count();
+            let count = (at..theirs.len()).take_while(|at| theirs.value(*at) == id).count();
+            for row in at..at + count {
+                found.members.push(names.number(sets.value(row), segments.value(row))?);
+            }
+        }
+        found.end_row();
+    }
+    Ok(found)
+}
+
+fn texts(rows: &RecordBatch, at: usize) -> Result<StringArray> {
+    let column = rows.columns().get(at).ok_or_else(|| Error::defect("the memberships under another definition lost a column"))?;
+    Ok(cast(column, &DataType::Utf8).map_err(|error| defect(&error))?.as_string::<i32>().clone())
+}
+
+fn defect(error: &arrow::error::ArrowError) -> Error {
+    Error::defect(format!("the memberships under another definition were not read: {error}"))
+}

@@ -1,0 +1,5 @@
+-- Prices as they come.
+select
+    product,
+    price
+from sources.prices
