@@ -50,7 +50,7 @@ const EDGES: &str = "identity.edges";
 #[tokio::test]
 async fn identifiers_are_followed_to_the_sources() {
     let by_email = ["contacts 'customer': contact_id", "contacts 'email': email_address(email)"];
-    for (models, expected) in [
+    let cases: [(Vec<(&str, &str)>, &[&str]); 6] = [
         (
             vec![(
                 EDGES,
@@ -116,7 +116,8 @@ async fn identifiers_are_followed_to_the_sources() {
             )],
             &[],
         ),
-    ] {
+    ];
+    for (models, expected) in cases {
         let mut found = written(&models, true).await;
         found.iter_mut().for_each(|lead| *lead = lead.replace("c.", "").replace("o.", ""));
         assert_eq!(found, expected, "{models:#?}");

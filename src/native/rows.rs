@@ -142,7 +142,9 @@ impl RowsStep {
         let table = engine.context().table(format!("{SOURCES}.{}", source.source)).await?;
         let whose = source.whose();
         let compared = before.filter(|before| before.version == DIGEST_VERSION && before.leads_to == source.written_leads());
-        let compared = compared.and_then(|before| source.columns_of(&before.columns)).filter(|compared| compared.is_superset(&whose));
+        // Columns that no model reads any more are not read.
+        let is_read = |compared: &BTreeSet<String>| compared.is_superset(&whose) && compared.is_subset(&source.columns);
+        let compared = compared.and_then(|before| source.columns_of(&before.columns)).filter(is_read);
         let is_same = compared.as_ref().is_some_and(|compared| *compared == source.columns);
         let mut hashed = vec![(DIGEST_OF_ROWS, &source.columns)];
         hashed.extend(compared.as_ref().filter(|_| !is_same).map(|columns| (COMPARED, columns)));
@@ -247,7 +249,7 @@ impl SourceRows {
         self.columns.iter().filter_map(|column| self.written(column)).collect::<Vec<_>>().join("\n")
     }
 
-    /// The columns that are written so; none if one of them is not there any more, or is of another type.
+    /// The columns that are written so; none if one of them is not in the contract any more, or is of another type.
     fn columns_of(&self, written: &str) -> Option<BTreeSet<String>> {
         let column = |line: &str| {
             let name = line.split(' ').next().unwrap_or_default();
