@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use super::comparisons::{DiffArguments, PlanArguments};
 use super::days::{DaysArguments, day};
 use super::durations::{duration, some_duration};
 use super::looks::{QUERY_TABLES, QueryArguments, RowsFormat, ShowArguments};
@@ -49,6 +50,12 @@ pub enum Command {
     /// Explain why a customer is in a segment or is not, or why an identifier leads to its customer
     #[command(override_usage = "segmill explain [OPTIONS] --as-of DAY (--customer ID | --identity IDENTIFIER) [PIPELINE]")]
     Explain(Formatted<ExplainArguments>),
+    /// Do everything that a run does but publishing, and say how the result differs from what is published
+    #[command(override_usage = "segmill plan [OPTIONS] --as-of DAY [PIPELINE]")]
+    Plan(Formatted<PlanArguments>),
+    /// Compare two publications: who entered, left or moved, because of what, and the revenue that went with them
+    #[command(override_usage = "segmill diff [OPTIONS] DAY DAY")]
+    Diff(Formatted<DiffArguments>),
     /// Show the rows of a model, a source or an output: what that needs is computed, and nothing is published
     Show(ShowArguments),
     /// Answer a query in SQL over models, sources and publications
@@ -148,6 +155,8 @@ impl Command {
             Command::Run(formatted) => formatted.format.into(),
             Command::Validate(formatted) => formatted.format.into(),
             Command::Explain(formatted) => formatted.format.into(),
+            Command::Plan(formatted) => formatted.format.into(),
+            Command::Diff(formatted) => formatted.format.into(),
             Command::Test(formatted) => formatted.format.into(),
             Command::Show(arguments) => arguments.look.format.into(),
             Command::Query(arguments) => arguments.look.format.into(),
@@ -411,7 +420,7 @@ fn grace(text: &str) -> Result<chrono::Duration, String> {
 pub const MAX_THREADS: u16 = 256;
 
 /// A number of threads.
-fn thread_count(text: &str) -> Result<u16, String> {
+pub fn thread_count(text: &str) -> Result<u16, String> {
     let count: u64 = text.parse().map_err(|_| "write a number, such as 8")?;
     match u16::try_from(count) {
         Ok(0) => Err("give it 1 at least".to_owned()),
@@ -425,7 +434,7 @@ const MIN_MEMORY_BYTES: usize = 16 << 20;
 const MAX_MEMORY_BYTES: usize = 1 << 50;
 
 /// A size with a unit: `512MiB`, `2GB`, `1.5GiB`; without one, bytes.
-fn memory_size(text: &str) -> Result<usize, String> {
+pub fn memory_size(text: &str) -> Result<usize, String> {
     const WRONG: &str = "write it as 512MiB or 2GB";
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
