@@ -13,6 +13,10 @@ use crate::publish;
 use crate::segments::memory::{Cause, Names, changes_schema};
 use crate::segments::movement::Rows;
 
+/// Why causes are not known: the later publication is not built on the earlier one, or a day between does not publish its changes.
+const CHAIN: &str = "chain";
+const NO_CHANGES: &str = "no_changes";
+
 /// What is known of causes before publications are read.
 #[derive(Debug, Clone, Copy)]
 pub enum Known<'a> {
@@ -32,6 +36,8 @@ pub struct Causes {
     single: Vec<bool>,
     /// Whether the days between tell all causes.
     pub are_known: bool,
+    /// Why they do not, in a word.
+    reason: Option<&'static str>,
     /// What somebody should know of them.
     pub notes: Vec<String>,
 }
@@ -53,8 +59,15 @@ impl Causes {
         (names, single): (&Names, &[bool]),
         merged: &[(String, String)],
     ) -> Result<Self> {
-        let mut causes =
-            Causes { all: None, steps: Vec::new(), details: Vec::new(), single: single.to_vec(), are_known: true, notes: Vec::new() };
+        let mut causes = Causes {
+            all: None,
+            steps: Vec::new(),
+            details: Vec::new(),
+            single: single.to_vec(),
+            are_known: true,
+            reason: None,
+            notes: Vec::new(),
+        };
         if let Known::All(cause, detail) = known {
             causes.all = Some((cause, detail.map(str::to_owned)));
             return Ok(causes);
@@ -62,7 +75,7 @@ impl Causes {
         let between = match days_between(from, to).await? {
             Ok(between) => between,
             Err(why) => {
-                causes.give_up(&why);
+                causes.give_up(&why, CHAIN);
                 return Ok(causes);
             }
         };
@@ -70,7 +83,7 @@ impl Causes {
         let mut numbers: HashMap<String, u32> = HashMap::new();
         for commit in &between {
             let Some(file) = changes_of(commit) else {
-                causes.give_up(&format!("the publication as of {} has no table of changes", commit.as_of));
+                causes.give_up(&format!("the publication as of {} has no table of changes", commit.as_of), NO_CHANGES);
                 return Ok(causes);
             };
             let mut rows = to.seen.rows_of(commit, file, None).await?;
@@ -82,10 +95,11 @@ impl Causes {
         Ok(causes)
     }
 
-    fn give_up(&mut self, why: &str) {
+    fn give_up(&mut self, why: &str, reason: &'static str) {
         self.notes.push(format!("{why}: causes are not known, but for those of identities"));
         self.steps.clear();
         self.are_known = false;
+        self.reason = Some(reason);
     }
 
     fn add(&mut self, names: &Names, changes: &RecordBatch, into: &HashMap<&str, &str>, numbers: &mut HashMap<String, u32>) -> Result<()> {
@@ -137,7 +151,7 @@ impl Causes {
         let start = self.steps.partition_point(|step| (step.place, step.person.as_str()) < key);
         let own = self.steps[start..].iter().take_while(|step| (step.place, step.person.as_str()) == key);
         let Some(first) = self.steps.get(start).filter(|step| (step.place, step.person.as_str()) == key) else {
-            return Ok((Cause::Undetermined, None));
+            return Ok((Cause::Undetermined, self.reason.map(str::to_owned)));
         };
         let cause = CAUSES[usize::from(first.rank)];
         let mut details: Vec<&str> = own
@@ -147,6 +161,9 @@ impl Causes {
             .collect();
         details.sort_unstable();
         details.dedup();
+        if let [one] = details[..] {
+            return Ok((cause, Some(one.to_owned())));
+        }
         let parts: std::collections::BTreeSet<&str> = details.iter().flat_map(|detail| detail.split(", ")).collect();
         let detail = if cause == Cause::Undetermined { details.join("; ") } else { parts.into_iter().collect::<Vec<_>>().join(", ") };
         Ok((cause, (!detail.is_empty()).then_some(detail)))

@@ -12,15 +12,12 @@ use super::conditions::with_segments;
 use super::decide::Decided;
 use super::rule_set::{RuleCondition, RuleSet};
 use super::why::{operands, written};
-use crate::config::SetKind;
+use crate::config::{SegmentSet, SetKind};
 use crate::engine::Engine;
 use crate::error::Result;
 
 /// The conditions of a valid rule that must all hold, in order; the rule itself, if it is no chain of `and`.
-///
-/// # Errors
-/// DataFusion's own.
-pub fn conditions(
+fn conditions(
     engine: &Engine,
     schema: &DFSchema,
     parameters: &BTreeMap<String, ScalarValue>,
@@ -33,6 +30,16 @@ pub fn conditions(
         Ok(RuleCondition { written: written(part), condition })
     });
     compiled.collect()
+}
+
+/// The conditions of the rules of a set, in order; none of a rule that is not valid.
+pub fn conditions_of(
+    engine: &Engine,
+    schema: &DFSchema,
+    parameters: &BTreeMap<String, ScalarValue>,
+    set: &SegmentSet,
+) -> Vec<Vec<RuleCondition>> {
+    set.segments.iter().map(|segment| conditions(engine, schema, parameters, &segment.when.value).unwrap_or_default()).collect()
 }
 
 /// What a condition does to the customers.

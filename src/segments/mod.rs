@@ -129,14 +129,10 @@ pub fn compile(project: &Project, values: &Values, engine: &Engine, profile: &Sc
             None => rule::compile(engine, &schema, &values.parameters, &rule.value)
                 .map_err(|found| found.into_iter().map(|problem| placed(&project.file, rule, problem)).collect()),
         };
-        let (mut rules, mut conditions) = (Vec::new(), Vec::new());
+        let mut rules = Vec::new();
         for segment in &declared.segments {
             match compile(&segment.when) {
-                Ok(compiled) => {
-                    rules.push((segment.name.value.clone(), compiled));
-                    // The rule as a whole is valid, so its conditions are.
-                    conditions.push(funnel::conditions(engine, &schema, &values.parameters, &segment.when.value).unwrap_or_default());
-                }
+                Ok(compiled) => rules.push((segment.name.value.clone(), compiled)),
                 Err(found) => problems.extend(found),
             }
         }
@@ -171,7 +167,7 @@ pub fn compile(project: &Project, values: &Values, engine: &Engine, profile: &Sc
             kind: declared.kind.value,
             formerly: declared.formerly.iter().map(|name| name.value.clone()).collect(),
             rules,
-            conditions,
+            conditions: funnel::conditions_of(engine, &schema, &values.parameters, declared),
             permissions,
             stability,
             places,
