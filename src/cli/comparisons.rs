@@ -6,10 +6,10 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use clap::Args;
 
-use super::arguments::{PlaceArguments, memory_size, thread_count};
 use super::days::day;
 use super::durations::some_duration;
 use super::project_arguments::{ProjectArguments, TIMEOUT_VARIABLE, usual_pipeline};
+use super::resources::{memory_size, thread_count};
 
 /// What `diff` takes.
 #[derive(Debug, Clone, Args)]
@@ -32,13 +32,6 @@ pub struct DiffArguments {
     /// End the command after this time, such as `90s` or `30m`, and exit with 75
     #[arg(long, value_name = "TIME", value_parser = some_duration, env = TIMEOUT_VARIABLE)]
     pub timeout: Option<Duration>,
-}
-
-impl DiffArguments {
-    /// Where the publications are.
-    pub fn place(&self) -> PlaceArguments {
-        PlaceArguments { pipeline: self.pipeline.clone(), destination: self.destination.clone() }
-    }
 }
 
 /// What `plan` takes.

@@ -8,6 +8,7 @@ use chrono::NaiveDate;
 use tempfile::NamedTempFile;
 use tokio::runtime::Handle;
 
+use super::arguments::PlaceArguments;
 use super::comparisons::DiffArguments;
 use super::deadline::within;
 use super::terminal::Terminal;
@@ -26,7 +27,8 @@ use crate::storage::{self, Location, Stores};
 /// Runs the command.
 pub fn command(arguments: DiffArguments, environment: &Environment, terminal: &Terminal) -> Result<()> {
     let format = arguments.customers.as_deref().map(format_of).transpose()?;
-    let destination = arguments.place().open(environment, &Stores::new(environment.clone()))?;
+    let destination = PlaceArguments { pipeline: arguments.pipeline.clone(), destination: arguments.destination.clone() }
+        .open(environment, &Stores::new(environment.clone()))?;
     let (doing, timeout) = (Doing::default(), arguments.timeout);
     doing.begins("comparing the publications");
     let asked = move |runtime: &Handle| runtime.block_on(answer(&arguments, &destination, format));

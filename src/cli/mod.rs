@@ -18,6 +18,7 @@ mod outputs;
 mod plan;
 mod project_arguments;
 mod query;
+mod resources;
 mod run;
 mod runtimes;
 mod schema;

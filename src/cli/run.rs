@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
-use super::arguments::{MAX_THREADS, RunArguments};
+use super::arguments::RunArguments;
 use super::days::DaysArguments;
 use super::deadline::Deadline;
+use super::resources::MAX_THREADS;
 use super::runtimes;
 use super::signals::Signals;
 use super::terminal::Terminal;

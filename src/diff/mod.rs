@@ -162,11 +162,11 @@ fn compared(sets: &[PublishedSet], names: &Names, sizes: &BTreeMap<u32, Sizes>, 
     let mut former: Vec<(&u32, &Sizes)> = sizes.iter().filter(|(number, _)| names.position(**number).is_none()).collect();
     former.sort_by_key(|(number, _)| names.named(**number));
     for (number, sizes) in former {
-        let named = names.named(*number);
-        let segment = ComparedSegment { segment: named.segment.clone(), before: sizes.before, after: sizes.after, is_gone: true };
-        match found.iter_mut().find(|set| set.segment_set == named.set) {
+        let segment_of = names.named(*number);
+        let segment = ComparedSegment { segment: segment_of.segment.clone(), before: sizes.before, after: sizes.after, is_gone: true };
+        match found.iter_mut().find(|set| set.segment_set == segment_of.set) {
             Some(set) => set.segments.push(segment),
-            None => found.push(ComparedSet { segment_set: named.set.clone(), kind: OVERLAPPING.to_owned(), segments: vec![segment] }),
+            None => found.push(ComparedSet { segment_set: segment_of.set.clone(), kind: OVERLAPPING.to_owned(), segments: vec![segment] }),
         }
     }
     found.retain(|set| is_asked(&set.segment_set));

@@ -153,7 +153,7 @@ impl IncomeReader {
         let Some(rows) = self.rows.try_next().await? else { return Ok(None) };
         let Some(income) = Income::of(&rows, &self.column)?.filter(Income::is_ordered) else { return Ok(None) };
         let is_next = income.count_up_to(&self.last) == 0 || self.last.is_empty();
-        self.last = income.last().unwrap_or_default().to_owned();
+        income.last().unwrap_or_default().clone_into(&mut self.last);
         Ok(is_next.then_some(income))
     }
 }

@@ -82,7 +82,7 @@ impl SegmentsStep {
             Some((column, _)) => self.origins.and_input(column),
             None => self.origins,
         };
-        SegmentsStep { revenue, origins, ..self }
+        SegmentsStep { origins, revenue, ..self }
     }
 
     /// What is remembered of the time before, with segments numbered by some names.

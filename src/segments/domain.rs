@@ -255,17 +255,17 @@ impl Faults {
 
 /// What is wrong with the column that says what customers spent.
 fn misnamed_revenue(project: &Project, profile: &SchemaRef) -> Option<Diagnostic> {
-    let named = project.pipeline.profile.revenue.as_ref()?;
-    let place = span_of(&project.file, named);
-    let Some((_, field)) = profile.column_with_name(&named.value) else {
+    let revenue = project.pipeline.profile.revenue.as_ref()?;
+    let place = span_of(&project.file, revenue);
+    let Some((_, field)) = profile.column_with_name(&revenue.value) else {
         let names = profile.fields().iter().map(|field| field.name().as_str());
-        let problem = Diagnostic::error("unknown-column", format!("the profile `{PROFILE}` has no column `{}`", named.shown()));
-        return Some(problem.at(place).label("not a column of it").did_you_mean(&named.value, names));
+        let problem = Diagnostic::error("unknown-column", format!("the profile `{PROFILE}` has no column `{}`", revenue.shown()));
+        return Some(problem.at(place).label("not a column of it").did_you_mean(&revenue.value, names));
     };
     if is_revenue(field.data_type()).is_some() {
         return None;
     }
-    let what = format!("the column `{}` of the profile is {}, which cannot be summed exactly", named.shown(), kind_of(field.data_type()));
+    let what = format!("the column `{}` of the profile is {}, which cannot be summed exactly", revenue.shown(), kind_of(field.data_type()));
     let problem = Diagnostic::error("revenue-type", what).at(place).label("not an integer or a decimal");
     Some(problem.hint("cast it in the model, as in `cast(spent as decimal(18, 2))`"))
 }

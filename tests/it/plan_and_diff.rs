@@ -440,7 +440,7 @@ fn funnels_add_up_and_segments_with_nobody_or_everybody_are_told() {
         run(&project, day);
     }
     let edited = PIPELINE
-        .replace("{name: often, when: orders >= 3,", "{name: often, when: 'orders >= 3 and (days < 0 or orders / nullif(days, 0) > 9)',")
+        .replace("{name: often, when: orders >= 3,", "{name: often, when: 'orders >= 3 and (days < 0 or orders / nullif(days, 0) > 999)',")
         .replace("{name: big, when: spent >= 40 and orders > 1,", "{name: big, when: spent >= 0 and orders > 0,");
     project.write("pipelines/people.yaml", &edited.replace("    permissions: {email: may_write}\n", ""));
     let told = plan(&project, DAYS[3]);
