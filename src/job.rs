@@ -1,5 +1,7 @@
 //! A job: what a run is asked to do, and what it came to.
 
+mod planned;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -11,7 +13,9 @@ use crate::identity;
 use crate::manifest::Commit;
 use crate::publish::Published;
 use crate::record::Step;
+use crate::segments::movement::Movement;
 use crate::segments::{Avoided, SegmentSize};
+pub use planned::{ComparedWith, Planned};
 
 /// What a run was asked to do.
 #[derive(Debug, Clone)]
@@ -47,6 +51,8 @@ pub struct Outcome {
     pub segments: Vec<SegmentSize>,
     /// How many changes the memory of segments has avoided: those that the rules alone would have made, by set.
     pub avoided: Vec<Avoided>,
+    /// Who has entered, left or moved since the predecessor publication.
+    pub movement: Movement,
     /// How many customers there are.
     pub customers: u64,
     /// What the identity step found, where the project has one.

@@ -1,26 +1,29 @@
 //! The order of the steps of a run, readable top to bottom: what a row passes from its extract to its publication.
 
 mod chain;
+mod checked;
 mod compute;
 mod definition;
 mod judge;
+mod plan;
 mod prepare;
+mod schema;
 mod sink;
 mod steps;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::engine::Engine;
 use crate::error::Result;
 use crate::job::{Done, Outcome, Request};
-use crate::manifest::{self, Commit};
+use crate::manifest::Commit;
 use crate::publish::Publications;
 use crate::record::Recorder;
 use crate::report::Progress;
 use crate::storage::{Location, Stores};
 pub use chain::first_superseded;
+use checked::{checked, describe};
 use compute::Computed;
+pub use plan::plan;
 use prepare::Prepared;
 use steps::Steps;
 
@@ -52,7 +55,7 @@ pub async fn give_up_uploads(stores: &Stores) {
 
 async fn attempt(request: &Request, stores: &Stores, progress: &Progress, recorder: &Recorder) -> Result<Done> {
     // The project is planned and the extracts are found, which fixes everything that the outputs depend on.
-    let prepared = Prepared::new(request, stores, recorder).await?;
+    let prepared = Prepared::new(request, stores, recorder, false).await?;
     if let Some(unchanged) = prepared.unchanged(request, recorder).await? {
         return Ok(Done::Unchanged(Box::new(unchanged)));
     }
@@ -64,71 +67,28 @@ async fn attempt(request: &Request, stores: &Stores, progress: &Progress, record
     Ok(Done::Published(Box::new(outcome)))
 }
 
-async fn check_and_publish(request: &Request, computed: Computed, progress: &Progress, recorder: &Recorder) -> Result<Outcome> {
-    let Computed {
-        plan,
-        staging,
-        definition,
-        fingerprint,
-        base,
-        hash_id,
-        locations,
-        judged,
-        identity,
-        segments,
-        avoided,
-        customers,
-        warnings,
-    } = computed;
-    // Checks read the files: an engine of their own has all the memory that the models held.
-    let engine = Engine::with_text_encoding(request.limits, plan.values.zone.name(), request.text_encoding)?;
-    engine.hash_with(plan.project.pipeline.identity.salt.as_deref().unwrap_or_default());
+async fn check_and_publish(request: &Request, mut computed: Computed, progress: &Progress, recorder: &Recorder) -> Result<Outcome> {
+    let destination = computed.staging.destination().clone();
+    let (movement, avoided) = (std::mem::take(&mut computed.movement), std::mem::take(&mut computed.avoided));
+    let (segments, identity) = (std::mem::take(&mut computed.segments), computed.identity.take());
+    let (customers, mut warnings) = (computed.customers, std::mem::take(&mut computed.warnings));
+    let (checked, description, engine) = checked(computed, request, progress, recorder).await?;
     let mut steps = Steps::new(recorder, progress, &engine, request.timings);
-    let destination = staging.destination().clone();
-    steps.begin("check outputs");
-    let staged = staging.finish().with_parameters(plan.values.parameters.clone());
-    let report = staged.check(&engine, &plan.project.pipeline).await?;
-    steps.end(None);
-    recorder.note(|record| record.checks = report.check_results().to_vec());
-    let checked = report.passed()?;
-
     steps.begin("publish");
     recorder.begin_publishing()?;
-    let commit = |tables| Commit {
-        format: manifest::FORMAT,
-        number: 0,
-        pipeline: plan.project.pipeline.name.value.clone(),
-        as_of: plan.values.as_of,
-        run_id: recorder.run_id(),
-        segmill_version: env!("CARGO_PKG_VERSION").to_owned(),
-        project_digest: plan.digest.clone(),
-        parameters: plan.values.shown.clone(),
-        fingerprint,
-        tables: plan.with_personal_columns(tables),
-        state: BTreeMap::new(),
-        predecessor: base,
-        given_parameters: request.parameters.clone(),
-        identity_hash_id: hash_id,
-        project: None,
-        definition_digest: Some(definition.digest),
-        given_digest: definition.given_digest,
-        sources: judged,
-        publications: BTreeMap::new(),
-        withdrawn: BTreeSet::new(),
-        locations,
-    };
-    let published = checked.publish(commit).await?;
+    let pipeline = description.plan.project.pipeline.name.value.clone();
+    let published = checked.publish(|tables| describe(description, request, recorder, tables)).await?;
     steps.end(None);
-    let mut warnings = warnings;
     warnings.extend(note_superseded(&destination, &published.commit, recorder).await);
 
     Ok(Outcome {
-        pipeline: plan.project.pipeline.name.value.clone(),
+        pipeline,
         customers,
         identity,
         warnings,
         segments,
         avoided,
+        movement,
         published,
         steps: recorder.steps(),
         elapsed_ms: recorder.elapsed_ms(),

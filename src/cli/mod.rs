@@ -2,8 +2,10 @@
 
 mod arguments;
 mod clean;
+mod comparisons;
 mod days;
 mod deadline;
+mod diff;
 mod durations;
 mod explain;
 mod generate;
@@ -13,8 +15,10 @@ mod kept_project;
 mod look;
 mod looks;
 mod outputs;
+mod plan;
 mod project_arguments;
 mod query;
+mod resources;
 mod run;
 mod runtimes;
 mod schema;
@@ -74,6 +78,8 @@ fn command() -> ExitCode {
         Command::Validate(formatted) => validate::command(&formatted.arguments, &environment, &terminal).map(|()| ExitStatus::Success),
         Command::Test(formatted) => test::command(formatted.arguments, &environment, &terminal),
         Command::Explain(formatted) => explain::command(formatted.arguments, environment, &terminal).map(|()| ExitStatus::Success),
+        Command::Plan(formatted) => plan::command(formatted.arguments, environment, &terminal),
+        Command::Diff(formatted) => diff::command(formatted.arguments, &environment, &terminal).map(|()| ExitStatus::Success),
         Command::Show(arguments) => show::command(arguments, environment, &terminal).map(|()| ExitStatus::Success),
         Command::Query(arguments) => query::command(arguments, environment, &terminal).map(|()| ExitStatus::Success),
         Command::Inspect(arguments) => inspect::command(arguments, environment, &terminal).map(|()| ExitStatus::Success),

@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
-use super::arguments::{MAX_THREADS, RunArguments};
+use super::arguments::RunArguments;
 use super::days::DaysArguments;
 use super::deadline::Deadline;
+use super::resources::MAX_THREADS;
 use super::runtimes;
 use super::signals::Signals;
 use super::terminal::Terminal;
@@ -20,7 +21,7 @@ use crate::config::Environment;
 use crate::diagnostic::Diagnostic;
 use crate::engine::{self, Limits, PROGRAM_BYTES};
 use crate::error::{Error, ExitStatus, Message, Result, Signal};
-use crate::job::{Done, Request};
+use crate::job::{Done, Planned, Request};
 use crate::publish;
 use crate::record::Recorder;
 
@@ -48,7 +49,7 @@ pub fn command(arguments: RunArguments, environment: Environment, terminal: &Ter
         let problem = Diagnostic::error("invalid-arguments", "there is no `--profile`: the times of operators are given by another flag");
         return Err(problem.hint("it is called `--timings` now").into());
     }
-    let limits = limits(&arguments)?;
+    let limits = limits(arguments.memory_limit, arguments.threads)?;
     arguments.record.as_deref().map_or(Ok(()), refuse_pipe)?;
     engine::watch_memory(limits.memory_bytes);
     let runtime = runtimes::working(limits.threads)?;
@@ -180,7 +181,7 @@ fn bring_up_to_date(runtime: &Runtime, job: &mut Job, request: &Request, asked: 
 }
 
 /// What the runs of one command share.
-struct Job {
+pub struct Job {
     stores: Arc<Stores>,
     progress: Arc<Progress>,
     /// Waits for signals and the deadline, however busy the computing runtime is.
@@ -190,7 +191,11 @@ struct Job {
 }
 
 impl Job {
-    fn new(environment: &Environment, timeout: Option<Duration>, terminal: &Terminal) -> Result<Self> {
+    /// No day has been run.
+    ///
+    /// # Errors
+    /// When signals cannot be listened for.
+    pub fn new(environment: &Environment, timeout: Option<Duration>, terminal: &Terminal) -> Result<Self> {
         let waiting = runtimes::waiting()?;
         let (signals, deadline) = {
             let _entered = waiting.enter();
@@ -205,9 +210,31 @@ impl Job {
         let recorder = Arc::new(Recorder::start(request.as_of, request.limits, record));
         let (stores, progress, watched) = (Arc::clone(&self.stores), Arc::clone(&self.progress), Arc::clone(&recorder));
         let (handle, request) = (runtime.handle().clone(), request.clone());
-        // The run has its own thread, so that a step that computes for long does not delay the reaction to a signal.
-        let running = runtime.spawn_blocking(move || handle.block_on(run::run(&request, &stores, &progress, &watched)));
-        let until_stopped = run_or_stop(running, &mut self.signals, self.deadline, &self.stores, &recorder);
+        let running = move || handle.block_on(run::run(&request, &stores, &progress, &watched));
+        self.watch(runtime, &recorder, running)
+    }
+
+    /// Plans one day until it is planned, a signal arrives or the deadline has passed.
+    ///
+    /// # Errors
+    /// As a run fails.
+    pub fn plan(&mut self, runtime: &Runtime, request: &Request, folder: &Path) -> Result<Planned> {
+        let recorder = Arc::new(Recorder::start(request.as_of, request.limits, None));
+        let (stores, progress, watched) = (Arc::clone(&self.stores), Arc::clone(&self.progress), Arc::clone(&recorder));
+        let (handle, request, folder) = (runtime.handle().clone(), request.clone(), folder.to_owned());
+        let planning = move || handle.block_on(run::plan(&request, &stores, &progress, &watched, &folder));
+        self.watch(runtime, &recorder, planning)
+    }
+
+    fn watch<T: Send + 'static>(
+        &mut self,
+        runtime: &Runtime,
+        recorder: &Recorder,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        // The work has its own thread, so that a step that computes for long does not delay the reaction to a signal.
+        let running = runtime.spawn_blocking(work);
+        let until_stopped = run_or_stop(running, &mut self.signals, self.deadline, &self.stores, recorder);
         let result = self.waiting.block_on(until_stopped);
         self.progress.clear();
         result
@@ -215,14 +242,14 @@ impl Job {
 }
 
 /// Waits for a run, and ends it when a signal comes or time is up.
-async fn run_or_stop(
-    mut running: JoinHandle<Result<Done>>,
+async fn run_or_stop<T>(
+    mut running: JoinHandle<Result<T>>,
     signals: &mut Signals,
     deadline: Deadline,
     stores: &Stores,
     recorder: &Recorder,
-) -> Result<Done> {
-    let ended = |done: Result<Result<Done>, tokio::task::JoinError>| {
+) -> Result<T> {
+    let ended = |done: Result<Result<T>, tokio::task::JoinError>| {
         // What it panicked with may hold values.
         done.unwrap_or_else(|_| Err(Error::defect("the run broke off")))
     };
@@ -287,11 +314,10 @@ fn refuse_pipe(record: &Path) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::Project`] when there is no memory for the threads that were typed.
-fn limits(arguments: &RunArguments) -> Result<Limits> {
-    let memory_bytes =
-        arguments.memory_limit.unwrap_or_else(|| engine::memory_at_hand().saturating_sub(PROGRAM_BYTES) / 100 * MEMORY_SHARE);
+pub fn limits(memory_limit: Option<usize>, threads: Option<u16>) -> Result<Limits> {
+    let memory_bytes = memory_limit.unwrap_or_else(|| engine::memory_at_hand().saturating_sub(PROGRAM_BYTES) / 100 * MEMORY_SHARE);
     let room = (memory_bytes / MIN_THREAD_BYTES).max(1);
-    let threads = match arguments.threads.map(usize::from) {
+    let threads = match threads.map(usize::from) {
         Some(threads) if threads > room => {
             let enough = threads * MIN_THREAD_BYTES / MIB;
             let what = format!("{threads} threads do not fit a memory limit of {} MiB", memory_bytes / MIB);

@@ -29,8 +29,8 @@ pub use load::{Lost, Model, Project, Read, Sibling, load, of_texts, read, read_f
 pub use member_path::{MemberPath, NoPath, Step};
 pub use parts::Parts;
 pub use pipeline::{
-    Channel, IdentifierType, Identity, Keep, Outputs, Parameter, Pipeline, ReferenceTable, Segment, SegmentSet, SetKind, Standalone,
-    TableOutput,
+    Channel, IdentifierType, Identity, Keep, Outputs, Parameter, Pipeline, ReferenceTable, SchemaChanges, Segment, SegmentSet, SetKind,
+    Standalone, TableOutput,
 };
 pub use profile::{Domain, Profile};
 pub use said::Said;

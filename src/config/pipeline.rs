@@ -315,8 +315,22 @@ pub struct Outputs {
     /// Which days stay published when `segmill clean` runs. By default all of them stay.
     #[serde(default)]
     pub keep: Option<Keep>,
+    /// How the columns of the tables may differ from those of the predecessor publication. By default they may differ in any way.
+    #[serde(default)]
+    pub schema: SchemaChanges,
     /// The tables.
     pub tables: IndexMap<String, TableOutput>,
+}
+
+/// How the columns of published tables may differ from those of the predecessor publication.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SchemaChanges {
+    /// In any way.
+    #[default]
+    Any,
+    /// Tables and columns may be added. A run that would take one away, or change the type of a column, is refused.
+    Additive,
 }
 
 /// Which days stay published. `segmill clean` may withdraw the others. The latest day always stays.

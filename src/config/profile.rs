@@ -17,6 +17,11 @@ pub struct Profile {
     /// Conditions that are true for every customer, such as `frequency = 0 or r_score >= 1`.
     #[serde(default)]
     pub always: Vec<Spanned<String>>,
+    /// The column of the profile that says what a customer spent in the window, an integer or a decimal: what `run`, `plan` and `diff`
+    /// tell of the revenue that moves with customers.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub revenue: Option<Spanned<String>>,
 }
 
 /// The domain of a column of the profile: the values that it can have.

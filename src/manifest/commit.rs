@@ -55,6 +55,15 @@ pub struct Commit {
     /// SHA-256 of what the environment gave for that; none where it gave nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub given_digest: Option<String>,
+    /// The sets of segments, in order of the pipeline file; none in old commits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub segment_sets: Vec<PublishedSet>,
+    /// How many customers the profile has; none in old commits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customers: Option<u64>,
+    /// The column of the profile that says what a customer spent, if the project names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revenue_column: Option<String>,
     /// What became of the rows of every source.
     pub sources: Vec<Ledger>,
     /// The number of the publication of every as-of day, this one among them, once this commit is there.
@@ -79,6 +88,30 @@ impl Commit {
         let data = self.tables.values().flat_map(|table| &table.files).chain(self.state.values());
         data.map(WrittenFile::from).chain(self.project.iter().map(WrittenFile::from))
     }
+}
+
+/// A set of segments as it was published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishedSet {
+    /// Its name.
+    pub name: String,
+    /// In how many of its segments a customer can be: `exclusive`, `partition` or `overlapping`.
+    pub kind: String,
+    /// The names that it had before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub formerly: Vec<String>,
+    /// Its segments in order.
+    pub segments: Vec<PublishedSegment>,
+}
+
+/// A segment as it was published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishedSegment {
+    /// Its name.
+    pub name: String,
+    /// The names that it had before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub formerly: Vec<String>,
 }
 
 /// The publication that another one builds on.

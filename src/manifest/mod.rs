@@ -9,7 +9,7 @@ mod ledger;
 mod pending;
 
 pub use account::Account;
-pub use commit::{Base, Column, Commit, DataFile, FORMAT, KeptFile, Table, WrittenFile};
+pub use commit::{Base, Column, Commit, DataFile, FORMAT, KeptFile, PublishedSegment, PublishedSet, Table, WrittenFile};
 pub use fingerprint::{Input, fingerprint};
 pub use kept_project::{KeptProject, KeptText, PROJECT_FORMAT};
 pub use ledger::{Ledger, Overrun, RejectCount, Scope};

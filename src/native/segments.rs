@@ -19,6 +19,7 @@ use crate::error::Result;
 use crate::graph::{CHANGES, MEMBERSHIP, NativeInput, NativeTable, PROFILE, Signature};
 use crate::publish::{SEGMENT_INPUTS, SEGMENT_STAYS, StateTable};
 use crate::segments::memory::{self, Before, Names, Reader};
+use crate::segments::movement::{Incomes, Movement};
 use crate::segments::{
     self, Assigner, CUSTOMER_ID, Domains, Grounds, OldDefinition, Origins, OtherDefinition, OtherOutcome, OtherRules, OtherWay, Pair,
     RuleSet, Told,
@@ -58,6 +59,8 @@ pub struct SegmentsStep {
     origins: Origins,
     domains: Domains,
     as_of: NaiveDate,
+    /// The column that says what customers spent, and how many digits it has after the point.
+    revenue: Option<(String, i8)>,
 }
 
 /// The tables that are made while customers are assigned; both can be moved to disk.
@@ -69,7 +72,17 @@ struct Tables {
 impl SegmentsStep {
     /// The step with its rules, what they read, the domains that every row of the profile is held to, and the as-of day.
     pub fn new(rules: Vec<RuleSet>, origins: Origins, domains: Domains, as_of: NaiveDate) -> Self {
-        SegmentsStep { rules, origins, domains, as_of }
+        SegmentsStep { rules, origins, domains, as_of, revenue: None }
+    }
+
+    /// Says which column of the profile tells what customers spent, and how many digits it has after the point.
+    #[must_use]
+    pub fn with_revenue(self, revenue: Option<(String, i8)>) -> Self {
+        let origins = match &revenue {
+            Some((column, _)) => self.origins.and_input(column),
+            None => self.origins,
+        };
+        SegmentsStep { origins, revenue, ..self }
     }
 
     /// What is remembered of the time before, with segments numbered by some names.
@@ -154,6 +167,7 @@ impl Native for SegmentsStep {
         let nothing_declared = Domains::default();
         let domains = if context.has_partial_rows || context.is_only_asked { &nothing_declared } else { &self.domains };
         let names = Arc::new(segments::names(&self.rules));
+        let since = context.predecessor.as_ref().filter(|predecessor| predecessor.has(SEGMENT_STAYS)).map(|predecessor| predecessor.as_of);
         let before = Self::before(&names, context).await.map_err(outward)?;
         let (other, mut other_rows) = Self::other(context).await.map_err(outward)?;
         let mut state = context.predecessor.as_mut().map_or_else(Reader::empty, |before| Reader::new(before.take(SEGMENT_STAYS)));
@@ -161,9 +175,11 @@ impl Native for SegmentsStep {
         let mut beside = Beside::of(engine, context).await?;
         let grounds = Grounds { origins: self.origins.clone(), sources: beside.sources.take() };
         let members = Assigner::new(&self.rules, &names, domains, engine.threads(), day, before);
-        let mut members = members.with_other(other).with_grounds(grounds);
+        let mut members = members.with_other(other).with_grounds(grounds).with_look(context.takes_look);
         let (memory, tables) = (engine.reservation(), Tables::of(engine));
+        let mut movement = Movement::new(since, self.revenue.clone());
         while let Some(batches) = profile.try_next().await.map_err(|error| error.1)? {
+            let incomes = Incomes::of(&batches, movement.revenue.as_ref().map(|(column, _)| column.as_str())).map_err(outward)?;
             let mut pairs = Vec::with_capacity(batches.len());
             for batch in batches {
                 let pair = Pair::of(batch, &mut state).await.map_err(outward)?;
@@ -174,15 +190,22 @@ impl Native for SegmentsStep {
                 let kept = beside.up_to(pair.last()).await.map_err(outward)?;
                 pairs.push(pair.and_kept(kept));
             }
-            tables.add(engine, members.add(pairs).map_err(outward)?)?;
+            let told = members.add(pairs).map_err(outward)?;
+            for changes in &told.changes {
+                movement.add(changes, &|customer| incomes.get(customer)).map_err(outward)?;
+            }
+            tables.add(engine, told)?;
             memory.reach(members.bytes())?;
         }
         while let Some(rest) = state.next().await.map_err(outward)? {
-            let changes = members.add_rest(&rest).map_err(outward)?.into_iter().collect();
+            let changes: Vec<RecordBatch> = members.add_rest(&rest).map_err(outward)?.into_iter().collect();
+            changes.iter().try_for_each(|changes| movement.add(changes, &|_| None)).map_err(outward)?;
             tables.add(engine, Told { changes, ..Told::default() })?;
         }
-        let changes = members.add_lost().map_err(outward)?.into_iter().collect();
+        let changes: Vec<RecordBatch> = members.add_lost().map_err(outward)?.into_iter().collect();
+        changes.iter().try_for_each(|changes| movement.add(changes, &|_| None)).map_err(outward)?;
         tables.add(engine, Told { changes, ..Told::default() })?;
+        let look = members.look();
         let assigned = if context.is_only_asked { members.found() } else { members.finish() };
         let assigned = assigned.map_err(outward)?;
         let (sizes, customers, avoided) = (segments::sizes(&self.rules, &assigned), assigned.customers, assigned.avoided.clone());
@@ -190,7 +213,7 @@ impl Native for SegmentsStep {
         let (changes, state) = tables.finish(engine).await?;
         let inputs = self.inputs(engine).await?;
         let state = (!self.rules.is_empty()).then(|| state_of(names, state, inputs));
-        Ok(Found { rows: rows + changes, findings: Findings::Segments { sizes, customers, avoided }, state })
+        Ok(Found { rows: rows + changes, findings: Findings::Segments { sizes, customers, avoided, movement, look }, state })
     }
 }
 

@@ -17,7 +17,8 @@ use crate::error::{Error, Result};
 use crate::graph::Signature;
 use crate::identity::Counts;
 use crate::publish::StateTable;
-use crate::segments::{Avoided, CUSTOMER_ID, OldDefinition, SegmentSize, SourceChange};
+use crate::segments::movement::Movement;
+use crate::segments::{Avoided, CUSTOMER_ID, Look, OldDefinition, SegmentSize, SourceChange};
 
 /// A native step.
 #[async_trait::async_trait]
@@ -49,6 +50,8 @@ pub struct Context {
     pub has_partial_rows: bool,
     /// Whether it is only asked who would be in which segment: customers whom no rule or two rules match are not refused.
     pub is_only_asked: bool,
+    /// Whether a closer look at the rules is taken, as a plan does.
+    pub takes_look: bool,
 }
 
 /// What a native step found, beside the tables that it made.
@@ -79,6 +82,10 @@ pub enum Findings {
         customers: u64,
         /// How many changes the memory has avoided, by set in order.
         avoided: Vec<Avoided>,
+        /// Who has entered, left or moved since the predecessor publication.
+        movement: Movement,
+        /// A closer look at the rules, if one was asked for.
+        look: Option<Look>,
     },
 }
 

@@ -67,7 +67,7 @@ pub async fn look(project: Arc<Project>, values: Values, query: Query) -> Result
     let declared = origins::declared(&project, &values, &engine, &contracts, has_identity_step)?;
     let hanging = origins::follow(&project, &values, &checked, &contracts, declared, &required_columns);
     let (rows, origins) = origins::of(hanging, &rules, &contracts, &mut required_columns, has_identity_step);
-    let natives = natives_of(&checked, identity_rules, (rules, origins), domains, values.as_of);
+    let natives = natives_of(&checked, identity_rules, (rules, origins), domains, values.as_of, None);
     let (personal, nodes) = decide(checked, natives, &BTreeSet::new(), rows, true);
     let contracts = contracts.into_iter().filter(|contract| required_columns.contains_key(&contract.source)).collect();
     let (digest, proofs, warnings) = (project.digest.clone(), Vec::new(), Vec::new());

@@ -20,6 +20,7 @@ use crate::graph::{EDGES, Graph, PROFILE, SOURCES};
 use crate::identity::{self, Rules};
 use crate::ingest::{self, Contract};
 use crate::native::{IDENTITY_SIGNATURE, IdentityStep, Native, SIGNATURES, SegmentsStep};
+use crate::segments::movement::is_revenue;
 use crate::segments::{self, Domains, Origins, RuleSet};
 use crate::storage::{PLACES, Stores};
 
@@ -102,7 +103,7 @@ pub async fn review(project: Arc<Project>, values: Values) -> Result<Reviewed> {
     }
     let published = project.pipeline.outputs.tables.values().map(|output| output.model.value.clone()).collect();
     let (rows, origins) = origins::of(hanging, &rules, &contracts, &mut required_columns, has_identity_step);
-    let natives = natives_of(&checked, identity_rules, (rules, origins), domains, values.as_of);
+    let natives = natives_of(&checked, identity_rules, (rules, origins), domains, values.as_of, revenue_of(&project, &checked));
     let digest = own.as_ref().map_or_else(|| project.digest.clone(), |own| project.digest_of(|model| own.contains(&model.name())));
     let (personal, nodes) = decide(checked, natives, &published, rows, false);
     let contracts = contracts.into_iter().filter(|contract| required_columns.contains_key(&contract.source)).collect();
@@ -133,6 +134,13 @@ pub(super) fn planning_engine(
     Ok(engine)
 }
 
+/// The column that says what customers spent, and how many digits it has after the point.
+pub(super) fn revenue_of(project: &Project, checked: &CheckedModels) -> Option<(String, i8)> {
+    let named = &project.pipeline.profile.revenue.as_ref()?.value;
+    let (_, field) = checked.model(PROFILE)?.schema.column_with_name(named)?;
+    Some((named.clone(), is_revenue(field.data_type())?))
+}
+
 /// The native steps among what has been checked.
 pub(super) fn natives_of(
     checked: &CheckedModels,
@@ -140,9 +148,11 @@ pub(super) fn natives_of(
     (rules, origins): (Vec<RuleSet>, Origins),
     domains: Domains,
     as_of: NaiveDate,
+    revenue: Option<(String, i8)>,
 ) -> Vec<Arc<dyn Native>> {
     let identity = identity.map(|rules| Arc::new(IdentityStep::new(rules)) as Arc<dyn Native>);
-    let natives = identity.into_iter().chain([Arc::new(SegmentsStep::new(rules, origins, domains, as_of)) as Arc<dyn Native>]);
+    let segments = SegmentsStep::new(rules, origins, domains, as_of).with_revenue(revenue);
+    let natives = identity.into_iter().chain([Arc::new(segments) as Arc<dyn Native>]);
     natives.filter(|native| checked.has_step(native.signature().name)).collect()
 }
 

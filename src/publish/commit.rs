@@ -108,6 +108,9 @@ pub async fn withdraw(destination: &Location, run_id: &str, pipeline: &str, days
             project: None,
             definition_digest: None,
             given_digest: None,
+            segment_sets: Vec::new(),
+            customers: None,
+            revenue_column: None,
             ..newest.clone()
         };
         if create_at(destination, &commit).await? {

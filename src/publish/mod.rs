@@ -23,6 +23,7 @@
 mod chain;
 mod check;
 pub mod clean;
+mod columns;
 mod commit;
 pub mod damage;
 mod destination;
@@ -41,6 +42,7 @@ mod write;
 
 pub use chain::{Chain, Superseded};
 pub use check::{CheckOutcome, CheckReport, CheckResult, Output, Personal, problems as check_problems};
+pub use columns::{ColumnChange, Difference, column_changes, columns_of};
 pub use destination::{destination, refuse_found_outputs, refuse_own_outputs, typed_destination};
 pub use layout::{
     CUSTOMER_ROWS, IDENTITY_ALIASES, IDENTITY_MAP, REJECTED, SEGMENT_INPUTS, SEGMENT_STAYS, SOURCE_ROWS, commit_shown, unfit_name,

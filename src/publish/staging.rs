@@ -31,6 +31,8 @@ pub struct Staging {
     pub(super) project: Option<KeptFile>,
     /// Which columns may not be shown; while it is not known, none may.
     pub(super) personal: Option<Personal>,
+    /// Whether they are written for a look alone, and go again.
+    pub(super) is_trial: bool,
 }
 
 /// The rows of a table, in order of a key that no two of them share.
@@ -72,12 +74,27 @@ pub struct Published {
 impl Staging {
     /// Begins to stage a run's tables, for a day, on top of what it saw published.
     pub fn new(destination: Location, run_id: String, as_of: NaiveDate, seen: Publications) -> Self {
-        Staging { destination, run_id, as_of, seen, tables: BTreeMap::new(), state: BTreeMap::new(), project: None, personal: None }
+        Staging {
+            destination,
+            run_id,
+            as_of,
+            seen,
+            tables: BTreeMap::new(),
+            state: BTreeMap::new(),
+            project: None,
+            personal: None,
+            is_trial: false,
+        }
     }
 
     /// Says which columns of the outputs are personal; values of the others may be told.
     pub fn of_pipeline(self, pipeline: &Pipeline) -> Self {
         Staging { personal: Some(Personal::of(pipeline)), ..self }
+    }
+
+    /// Says whether the tables are written for a look alone: then messages do not say where they are.
+    pub fn as_trial(self, is_trial: bool) -> Self {
+        Staging { is_trial, ..self }
     }
 
     /// Writes tables, all at once; how many rows they have.
@@ -131,7 +148,7 @@ impl Staging {
 
     /// Where a staged table is, for people.
     pub fn shown(&self, table: &str) -> Option<String> {
-        let file = self.tables.get(table)?.files.first()?;
+        let file = self.tables.get(table).filter(|_| !self.is_trial)?.files.first()?;
         Some(self.destination.shown(&self.destination.join(&file.path)))
     }
 
@@ -142,6 +159,13 @@ impl Staging {
 }
 
 impl Checked {
+    /// What would be published, which `describe` fills in, and what was checked.
+    pub fn unpublished(self, describe: impl FnOnce(BTreeMap<String, Table>) -> Commit) -> (Commit, Vec<CheckResult>) {
+        let Checked { staging, check_results } = self;
+        let Staging { tables, state, project, .. } = staging;
+        (Commit { state, project, ..describe(tables) }, check_results)
+    }
+
     /// Publishes the tables: makes the lists that loaders take, creates the next commit file, which `describe` fills in,
     /// and brings the day's folders up to date.
     ///

@@ -10,7 +10,7 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 use object_store::buffered::BufReader;
-use parquet::arrow::ParquetRecordBatchStreamBuilder;
+use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use sha2::{Digest, Sha256};
 
 use super::layout::state_path;
@@ -69,6 +69,19 @@ impl Publications {
     /// As the store fails; [`crate::error::Error::Project`] when the file is not what the commit says.
     pub async fn state(&self, commit: &Commit, name: &str) -> Result<Option<BoxStream<'static, Result<RecordBatch>>>> {
         let Some(file) = commit.state.get(name) else { return Ok(None) };
+        Ok(Some(self.rows_of(commit, file, None).await?))
+    }
+
+    /// The rows of a file of a publication in their order: all columns, or some by name.
+    ///
+    /// # Errors
+    /// As [`Publications::state`].
+    pub async fn rows_of(
+        &self,
+        commit: &Commit,
+        file: &DataFile,
+        columns: Option<&[&str]>,
+    ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
         let path = self.destination.join(&file.path);
         let shown = self.destination.shown(&path);
         let meta = match self.destination.store.head(&path).await {
@@ -103,7 +116,9 @@ impl Publications {
             }
         };
         let builder = ParquetRecordBatchStreamBuilder::new(reader).await.map_err(&unreadable)?;
+        let columns = columns.map(|columns| ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied()));
+        let builder = builder.with_projection(columns.unwrap_or_else(ProjectionMask::all));
         let rows = builder.with_batch_size(BATCH_ROWS).build().map_err(&unreadable)?;
-        Ok(Some(rows.map_err(unreadable).boxed()))
+        Ok(rows.map_err(unreadable).boxed())
     }
 }

@@ -69,13 +69,7 @@ pub async fn parquet(
         AsyncArrowWriter::try_new(sink, Arc::clone(&schema), Some(properties_of(&schema))).map_err(|error| unwritten(shown, error))?;
     let written = write_rows(&mut writer, &schema, shown, table, key, rows).await;
     let sink = writer.into_inner();
-    let column = |field: &Arc<Field>| Column { name: field.name().clone(), column_type: type_name(field.data_type()) };
-    Ok(Written {
-        rows: written?,
-        bytes: sink.bytes,
-        sha256: format!("{:x}", sink.hash.finalize()),
-        columns: schema.fields().iter().map(column).collect(),
-    })
+    Ok(Written { rows: written?, bytes: sink.bytes, sha256: format!("{:x}", sink.hash.finalize()), columns: columns_of(&schema) })
 }
 
 /// Writes the rows and ends the file; how many there were.
@@ -130,7 +124,7 @@ fn properties_of(schema: &Schema) -> WriterProperties {
 }
 
 /// The schema with types that every warehouse loads: plain text, UTC moments, signed integers.
-fn published_schema(schema: &Schema) -> SchemaRef {
+pub fn published_schema(schema: &Schema) -> SchemaRef {
     let published = |data_type: &DataType| match data_type {
         DataType::Utf8View | DataType::LargeUtf8 | DataType::Dictionary(..) | DataType::Null => DataType::Utf8,
         DataType::Timestamp(_, Some(_)) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
@@ -146,6 +140,12 @@ fn published(schema: &SchemaRef, batch: &RecordBatch) -> Result<RecordBatch> {
     let cast = |(field, array): (&Arc<Field>, &ArrayRef)| arrow::compute::cast(array, field.data_type());
     let arrays = schema.fields().iter().zip(batch.columns()).map(cast).collect::<Result<Vec<_>, _>>().map_err(defect)?;
     RecordBatch::try_new(Arc::clone(schema), arrays).map_err(defect)
+}
+
+/// The columns of a published schema.
+pub fn columns_of(schema: &Schema) -> Vec<Column> {
+    let column = |field: &Arc<Field>| Column { name: field.name().clone(), column_type: type_name(field.data_type()) };
+    schema.fields().iter().map(column).collect()
 }
 
 /// A column's type in the words of the pipeline file.

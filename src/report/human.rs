@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use indicatif::{HumanBytes, HumanCount};
 
+use super::movement;
 use crate::diagnostic::{Level, counted};
 use crate::error::Error;
 use crate::identity::{Counts, NamedBy};
@@ -48,6 +49,7 @@ fn write_outcome(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
     }
     if !outcome.segments.is_empty() {
         write_segments(text, outcome)?;
+        text.push_str(&movement::summary(&outcome.movement).unwrap_or_default());
     }
     write_outputs(text, outcome)?;
     if !outcome.published.check_results.is_empty() {

@@ -28,6 +28,7 @@ pub fn outcome(outcome: &Outcome) -> Value {
         "identity": outcome.identity,
         "segments": outcome.segments,
         "avoided_changes": outcome.avoided,
+        "movement": super::movement::json(&outcome.movement),
         "outputs": commit.tables.iter().map(table).collect::<Vec<_>>(),
         "warnings": outcome.warnings,
         "checks": outcome.published.check_results,

@@ -19,7 +19,8 @@ use crate::project::{Definition, Version};
 use crate::publish::{self, REJECTED, Rows, Staging};
 use crate::record::Recorder;
 use crate::report::Progress;
-use crate::segments::{Avoided, SegmentSize};
+use crate::segments::movement::Movement;
+use crate::segments::{Avoided, Look, SegmentSize};
 use crate::shown;
 use crate::storage::Location;
 
@@ -50,6 +51,10 @@ pub struct Computed {
     pub segments: Vec<SegmentSize>,
     /// How many changes the memory of segments has avoided, by set.
     pub avoided: Vec<Avoided>,
+    /// Who has entered, left or moved since the predecessor publication.
+    pub movement: Movement,
+    /// A closer look at the rules, if this is a plan.
+    pub look: Option<Look>,
     /// How many customers there are.
     pub customers: u64,
     /// What somebody should look at.
@@ -68,21 +73,22 @@ impl Prepared {
         recorder.begin_writing(files_of(&self.plan, &self.destination, &recorder.run_id())).await?;
         let (old_definition, why_unknown) = Box::pin(self.old_definition(request, &engine, &mut steps)).await?;
         let base = self.base();
-        let Prepared { plan, destination, published, extracts, predecessor, definition, fingerprint, locations } = self;
+        let Prepared { plan, destination, published, extracts, predecessor, definition, fingerprint, locations, is_plan } = self;
         let Carried { mut warnings, predecessor, hash_id, .. } = Carried::of(&plan, &published, predecessor.as_ref()).await?;
         warnings.extend(why_unknown);
-        let mut staging = Staging::new(destination, recorder.run_id(), request.as_of, published).of_pipeline(&plan.project.pipeline);
+        let mut staging =
+            Staging::new(destination, recorder.run_id(), request.as_of, published).of_pipeline(&plan.project.pipeline).as_trial(is_plan);
 
         let sources: Vec<Source> = extracts.into_iter().map(|extract| Source::new(&engine, extract)).collect();
         for source in &sources {
             progress.watch(&source.collector);
         }
-        let context = Context { predecessor, old_definition, ..Context::default() };
+        let context = Context { predecessor, old_definition, takes_look: is_plan, ..Context::default() };
         let mut inputs = Inputs { sources, context, ..Inputs::of(&plan)? };
         let mut sink = RunSink::new(&engine, &inputs.sources, &mut steps, &mut staging);
         let execution = Execution { plan: &plan, engine: &engine, needed: None, scene: String::new() };
         let executed = execution.run(&mut inputs, &mut sink).await;
-        let RunSink { judge, identity, segments, avoided, customers, .. } = sink;
+        let RunSink { judge, identity, segments, avoided, customers, movement, look, .. } = sink;
         let judged = judge.conclude(executed, &mut staging, recorder).await?;
         write_outputs(&execution, &inputs, &mut staging, &mut steps).await?;
         staging.write_project(&Version::of(&plan).kept).await?;
@@ -103,6 +109,8 @@ impl Prepared {
             identity,
             segments,
             avoided,
+            movement,
+            look,
             customers,
             warnings,
         })

@@ -150,9 +150,9 @@ impl<'a> Judge<'a> {
         write_rejected(&self.sources, staging).await?;
         if !refused.is_empty() {
             refused.extend(stale);
-            let shown = staging.shown(REJECTED).unwrap_or_default();
+            let place = staging.shown(REJECTED).map(|shown| format!("; every rejected row is in {shown}")).unwrap_or_default();
             let message = Message::new("the extracts break their contracts").details(refused);
-            let error = Error::Refused(message.hint(format!("nothing was published; every rejected row is in {shown}")));
+            let error = Error::Refused(message.hint(format!("nothing was published{place}")));
             return Err(also_of(error, failed));
         }
         if !stale.is_empty() {
@@ -179,9 +179,9 @@ impl<'a> Judge<'a> {
         if let Err(error) = write_rejected(&self.sources, staging).await {
             return error;
         }
-        let shown = staging.shown(REJECTED).unwrap_or_default();
+        let place = staging.shown(REJECTED).map(|shown| format!(", and what was rejected by then is in {shown}")).unwrap_or_default();
         let message = Message::new("the extracts break their contracts").details(refused);
-        Error::Refused(message.hint(format!("nothing was published; reading ended there, and what was rejected by then is in {shown}")))
+        Error::Refused(message.hint(format!("nothing was published; reading ended there{place}")))
     }
 }
 

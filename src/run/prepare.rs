@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use chrono::NaiveDate;
 
-use crate::config;
+use super::schema;
+use crate::config::{self, SchemaChanges};
 use crate::error::Result;
 use crate::ingest::{self, Extract};
 use crate::job::{Request, Unchanged};
@@ -36,6 +37,8 @@ pub struct Prepared {
     pub fingerprint: String,
     /// By source, a digest of the location at which it has had files.
     pub locations: BTreeMap<String, String>,
+    /// Whether nothing will be published: then nothing is written at the destination.
+    pub is_plan: bool,
 }
 
 impl Prepared {
@@ -44,11 +47,13 @@ impl Prepared {
     /// # Errors
     /// [`crate::error::Error::Project`] for a project, an argument or a destination that cannot be used, [`crate::error::Error::Late`] for
     /// extracts that are late; otherwise as the stores fail.
-    pub async fn new(request: &Request, stores: &Stores, recorder: &Recorder) -> Result<Prepared> {
-        let (plan, destination) = plan_for(request, stores, recorder).await?;
+    pub async fn new(request: &Request, stores: &Stores, recorder: &Recorder, is_plan: bool) -> Result<Prepared> {
+        let (plan, destination) = plan_for(request, stores, recorder, is_plan).await?;
         recorder.doing().begins("looking for the extracts, and for what is published");
         // Days that a run died over are put right before anything is compared or read.
-        publish::settle(&destination).await?;
+        if !is_plan {
+            publish::settle(&destination).await?;
+        }
         let published = Publications::read(&destination).await?;
         let extracts = ingest::find(&plan.project, &plan.contracts, stores, published.newest()).await?;
         publish::refuse_found_outputs(&destination, &plan.project, &extracts)?;
@@ -58,10 +63,15 @@ impl Prepared {
             Err(error) if publish::concerns_one_day(&error) && !plan.builds_on_predecessor() => None,
             predecessor => predecessor?,
         };
+        if plan.project.pipeline.outputs.schema == SchemaChanges::Additive
+            && let Some(predecessor) = &predecessor
+        {
+            schema::refuse_losses(&plan, predecessor)?;
+        }
         let base = base_for(&plan, predecessor.as_ref());
         let fingerprint = note_inputs(request, &plan, &extracts, base.as_ref(), recorder);
         let definition = Definition::of(&plan.project, &plan.values.shown, &request.environment);
-        Ok(Prepared { plan, destination, published, extracts, predecessor, definition, fingerprint, locations })
+        Ok(Prepared { plan, destination, published, extracts, predecessor, definition, fingerprint, locations, is_plan })
     }
 
     /// The publication that the run builds on.
@@ -117,7 +127,7 @@ fn base_for(plan: &Plan, predecessor: Option<&Commit>) -> Option<Base> {
 }
 
 /// The plan of the project, and the destination, which is or will be the pipeline's own.
-async fn plan_for(request: &Request, stores: &Stores, recorder: &Recorder) -> Result<(Plan, Location)> {
+async fn plan_for(request: &Request, stores: &Stores, recorder: &Recorder, is_plan: bool) -> Result<(Plan, Location)> {
     recorder.doing().begins("reading the project");
     let project = Arc::new(config::load(&request.pipeline, &request.environment)?);
     let values = config::bind(&project, request.as_of, &request.parameters)?;
@@ -132,7 +142,9 @@ async fn plan_for(request: &Request, stores: &Stores, recorder: &Recorder) -> Re
     let mut days: BTreeSet<NaiveDate> = found.iter().flat_map(|found| found.by_day().into_keys()).collect();
     days.insert(values.as_of);
     publish::refuse_own_outputs(&destination, &project, &days, stores)?;
-    recorder.goes_to(&destination);
+    if !is_plan {
+        recorder.goes_to(&destination);
+    }
     recorder.doing().begins("planning");
     let plan = plan::plan(project, values).await?;
     // What is wrong with the project is told before what is wrong with the destination.

@@ -8,7 +8,8 @@ use crate::execute::{Sink, Source};
 use crate::identity;
 use crate::native::{Findings, MakeState};
 use crate::publish::Staging;
-use crate::segments::{Avoided, SegmentSize};
+use crate::segments::movement::Movement;
+use crate::segments::{Avoided, Look, SegmentSize};
 
 /// The sink of a run.
 pub struct RunSink<'a, 'e> {
@@ -25,13 +26,28 @@ pub struct RunSink<'a, 'e> {
     pub customers: u64,
     /// How many changes the memory has avoided, by set.
     pub avoided: Vec<Avoided>,
+    /// Who has entered, left or moved since the predecessor publication.
+    pub movement: Movement,
+    /// A closer look at the rules, if one was asked for.
+    pub look: Option<Look>,
 }
 
 impl<'a, 'e> RunSink<'a, 'e> {
     /// Nothing has been executed.
     pub fn new(engine: &'e Engine, sources: &[Source], steps: &'a mut Steps<'e>, staging: &'a mut Staging) -> Self {
         let judge = Judge::new(engine, sources);
-        RunSink { engine, steps, staging, judge, identity: None, segments: Vec::new(), customers: 0, avoided: Vec::new() }
+        RunSink {
+            engine,
+            steps,
+            staging,
+            judge,
+            identity: None,
+            segments: Vec::new(),
+            customers: 0,
+            avoided: Vec::new(),
+            movement: Movement::default(),
+            look: None,
+        }
     }
 }
 
@@ -55,8 +71,9 @@ impl Sink for RunSink<'_, '_> {
                 self.identity = Some(counts.clone());
             }
             Findings::Rows => {}
-            Findings::Segments { sizes, customers, avoided } => {
+            Findings::Segments { sizes, customers, avoided, movement, look } => {
                 (self.segments, self.customers, self.avoided) = (sizes.clone(), *customers, avoided.clone());
+                (self.movement, self.look) = (movement.clone(), look.clone());
             }
         }
     }

@@ -10,6 +10,7 @@ use super::because::{Because, Changed, Grounds};
 use super::conditions::{decide_all, matches};
 use super::decide::Decided;
 use super::domain::{Domains, Verification};
+use super::funnel::{Look, Tally};
 use super::memory::{Assignment, Before, Cause, Changes, NamedSet, Names, People, Settled, Time, Why, tell_gone};
 use super::other::OtherDefinition;
 use super::pair::Pair;
@@ -31,6 +32,8 @@ pub struct Assigner<'a> {
     other: OtherDefinition,
     /// By what the causes of changes are found.
     grounds: Grounds,
+    /// The counts for a closer look at the rules, if one is taken.
+    tally: Option<Tally>,
     verification: Verification<'a>,
     threads: usize,
     found: Vec<InSet>,
@@ -69,6 +72,7 @@ struct InSet {
 struct Done {
     sets: Vec<InSet>,
     settled: Settled,
+    tally: Option<Tally>,
 }
 
 /// The names of the segments of some sets.
@@ -101,6 +105,7 @@ impl<'a> Assigner<'a> {
             before,
             other: OtherDefinition::Same,
             grounds: Grounds::default(),
+            tally: None,
             verification: domains.verification(),
             threads,
             found,
@@ -124,6 +129,17 @@ impl<'a> Assigner<'a> {
         Assigner { grounds, ..self }
     }
 
+    /// Takes a closer look at the rules, or does not.
+    #[must_use]
+    pub fn with_look(self, takes_look: bool) -> Self {
+        Assigner { tally: takes_look.then(Tally::default), ..self }
+    }
+
+    /// What the closer look has found, if one was taken.
+    pub fn look(&mut self) -> Option<Look> {
+        self.tally.take().map(|tally| tally.finish(self.sets))
+    }
+
     /// Assigns the next customers. They must come in order of customer.
     ///
     /// # Errors
@@ -137,19 +153,20 @@ impl<'a> Assigner<'a> {
             let last = ids.iter().flatten().next_back().map(str::to_owned);
             lasts.push(std::mem::replace(&mut self.last, last));
         }
-        let (sets, time, other, grounds) = (self.sets, self.time(), &self.other, &self.grounds);
+        let (sets, time, asked) = (self.sets, self.time(), (&self.other, &self.grounds, self.tally.is_some()));
         let mut parts: Vec<_> = pairs.into_iter().zip(lasts).map(|pair| (pair, None)).collect();
-        parallel(&mut parts, self.threads, |((pair, last), done)| {
-            *done = Some(assign(sets, time, (other, grounds), pair, last.as_deref()))
-        });
+        parallel(&mut parts, self.threads, |((pair, last), done)| *done = Some(assign(sets, time, asked, pair, last.as_deref())));
         let mut told = Told::default();
         for (_, done) in parts {
             let done = done.unwrap_or_else(|| Err(Error::defect("a batch of the profile was passed over")));
             // A rule may fail on values outside the declared domains. Then the values are reported, and not the rule.
-            let Done { sets, settled } = done.or_else(|error| self.verification.finish().and(Err(error)))?;
+            let Done { sets, settled, tally } = done.or_else(|error| self.verification.finish().and(Err(error)))?;
             self.bytes += sets.iter().flat_map(|set| set.members.iter().flatten()).map(Members::bytes).sum::<usize>();
             self.found.iter_mut().zip(sets).for_each(|(all, more)| all.add(more));
             self.heirs.extend(settled.heirs);
+            if let (Some(all), Some(more)) = (&mut self.tally, tally) {
+                all.add(more);
+            }
             told.changes.extend(settled.changes);
             told.state.push(settled.state);
         }
@@ -269,7 +286,7 @@ impl InSet {
 fn assign(
     sets: &[RuleSet],
     time: Time<'_>,
-    (other, grounds): (&OtherDefinition, &Grounds),
+    (other, grounds, takes_look): (&OtherDefinition, &Grounds, bool),
     pair: &Pair,
     last: Option<&str>,
 ) -> Result<Done> {
@@ -289,7 +306,8 @@ fn assign(
         because.cause(time.names, time.single, &Changed { row, from, to, today }, people.opinion(row))
     };
     let settled = people.settle(&assigned, &ask)?;
+    let tally = takes_look.then(|| Tally::of(sets, &pair.profile, &decisions)).transpose()?;
     let decided = sets.iter().zip(decisions).zip(&settled.members);
     let sets = decided.map(|((set, decided), stays)| InSet::of(set.rules.len(), &pair.ids, decided, stays)).collect();
-    Ok(Done { sets, settled })
+    Ok(Done { sets, settled, tally })
 }

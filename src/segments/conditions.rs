@@ -35,7 +35,7 @@ pub(super) fn decide_all(
 }
 
 /// Rows with the segment of each in a set as a column, for the rules of later sets.
-fn with_segments(set: &RuleSet, rows: &RecordBatch, decided: &Decided) -> Result<RecordBatch> {
+pub(super) fn with_segments(set: &RuleSet, rows: &RecordBatch, decided: &Decided) -> Result<RecordBatch> {
     let names: Vec<&str> = set.rules.iter().map(|(segment, _)| segment.as_str()).collect();
     let first = |range: &[usize]| decided.members[range[0]..range[1]].first().map(|(position, _)| *position);
     let segments: Vec<Option<usize>> = decided.starts.windows(2).map(first).collect();

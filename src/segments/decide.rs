@@ -48,6 +48,8 @@ pub struct Decided {
     pub members: Vec<(usize, HeldBy)>,
     /// How many customers each segment withholds because its channel may not reach them.
     pub withheld: Vec<u64>,
+    /// How many of these are held in the segment by memory alone, because its rule does not match them.
+    pub withheld_by_memory: Vec<u64>,
     /// How many customers no rule matches.
     pub left_out: usize,
     /// How often a rule of a partition matches a customer whom an earlier one matches.
@@ -58,7 +60,7 @@ pub struct Decided {
 
 /// Decides a set for the customers of a batch.
 pub fn decide(set: &RuleSet, at: usize, time: Time<'_>, conditions: &Conditions, people: &People<'_>, rows: usize) -> Decided {
-    let mut decided = Decided { withheld: vec![0; set.rules.len()], ..Decided::default() };
+    let mut decided = Decided { withheld: vec![0; set.rules.len()], withheld_by_memory: vec![0; set.rules.len()], ..Decided::default() };
     let of_set = Decider { set, at, names: time.names, day: time.day, conditions };
     for row in 0..rows {
         decided.starts.push(decided.members.len());
@@ -143,6 +145,7 @@ impl Decider<'_> {
             decided.members.push((position, held_by));
         } else {
             decided.withheld[position] += 1;
+            decided.withheld_by_memory[position] += u64::from(!self.matches(position, row));
         }
         if is_known && self.set.has_stability() {
             let was: Option<u32> = current().map(|stay| stay.segment).min();
@@ -169,7 +172,10 @@ impl Decider<'_> {
             let is_permitted = self.is_permitted(position, row);
             match held_by {
                 Some(held_by) if is_permitted => decided.members.push((position, held_by)),
-                Some(_) => decided.withheld[position] += 1,
+                Some(_) => {
+                    decided.withheld[position] += 1;
+                    decided.withheld_by_memory[position] += u64::from(!matches);
+                }
                 None => {}
             }
             if is_known && self.set.has_stability() {

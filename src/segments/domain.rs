@@ -8,6 +8,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::physical_expr::PhysicalExpr;
 
+use super::movement::is_revenue;
 use super::rule::{self, of_columns};
 use crate::cast;
 use crate::config::{Domain, Project, Spanned, Values, key_span, placed, span_of};
@@ -77,6 +78,7 @@ impl Domains {
                 Err(found) => problems.extend(found),
             }
         }
+        problems.extend(misnamed_revenue(project, profile));
         let schema = DFSchema::try_from(profile.as_ref().clone()).map_err(|error| Error::defect(error.to_string()))?;
         for condition in &project.pipeline.profile.always {
             match rule::compile(engine, &schema, &values.parameters, &condition.value) {
@@ -249,6 +251,23 @@ impl Faults {
         let found = faults.into_iter().filter(|(customers, _)| *customers > 0);
         found.map(|(customers, what)| format!("`{}` {what}, for {}", column.name, customers_of(customers))).collect()
     }
+}
+
+/// What is wrong with the column that says what customers spent.
+fn misnamed_revenue(project: &Project, profile: &SchemaRef) -> Option<Diagnostic> {
+    let revenue = project.pipeline.profile.revenue.as_ref()?;
+    let place = span_of(&project.file, revenue);
+    let Some((_, field)) = profile.column_with_name(&revenue.value) else {
+        let names = profile.fields().iter().map(|field| field.name().as_str());
+        let problem = Diagnostic::error("unknown-column", format!("the profile `{PROFILE}` has no column `{}`", revenue.shown()));
+        return Some(problem.at(place).label("not a column of it").did_you_mean(&revenue.value, names));
+    };
+    if is_revenue(field.data_type()).is_some() {
+        return None;
+    }
+    let what = format!("the column `{}` of the profile is {}, which cannot be summed exactly", revenue.shown(), kind_of(field.data_type()));
+    let problem = Diagnostic::error("revenue-type", what).at(place).label("not an integer or a decimal");
+    Some(problem.hint("cast it in the model, as in `cast(spent as decimal(18, 2))`"))
 }
 
 fn customers_of(count: usize) -> String {

@@ -7,7 +7,9 @@ mod conditions;
 mod decide;
 mod domain;
 mod earlier;
+mod funnel;
 pub mod memory;
+pub mod movement;
 mod origins;
 mod other;
 mod other_rows;
@@ -24,6 +26,7 @@ pub use assigned::{Assigned, Avoided};
 pub use because::{Grounds, Kept, SourceChange};
 pub use domain::Domains;
 pub use earlier::{gives_column, readable, with_column};
+pub use funnel::{Funnel, FunnelStep, Look, Overlap};
 pub use origins::Origins;
 pub use other::{OldDefinition, OtherDefinition, OtherOutcome, OtherRules, OtherWay};
 pub use other_rows::other_schema;
@@ -44,6 +47,7 @@ use crate::diagnostic::{Diagnostic, Span};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::graph::PROFILE;
+use crate::manifest::{PublishedSegment, PublishedSet};
 use crate::sql;
 
 /// The most segments that a project may have, in all its sets.
@@ -85,6 +89,19 @@ pub fn describe(pipeline: &Pipeline) -> Result<RecordBatch> {
     let fields: Vec<_> = columns.iter().map(|(name, array)| Field::new(*name, array.data_type().clone(), false)).collect();
     let arrays = columns.into_iter().map(|(_, array)| array).collect();
     RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).map_err(|error| Error::defect(error.to_string()))
+}
+
+/// The sets of a project, as a commit tells them.
+pub fn published_sets(pipeline: &Pipeline) -> Vec<PublishedSet> {
+    let names = |names: &[Spanned<String>]| names.iter().map(|name| name.value.clone()).collect();
+    let segment = |of: &Segment| PublishedSegment { name: of.name.value.clone(), formerly: names(&of.formerly) };
+    let set = |(name, of): (&String, &SegmentSet)| PublishedSet {
+        name: name.clone(),
+        kind: of.kind.value.to_string(),
+        formerly: names(&of.formerly),
+        segments: of.segments.iter().map(segment).collect(),
+    };
+    pipeline.segments.iter().map(set).collect()
 }
 
 /// Compiles the rules of every set against the columns of the profile.
@@ -150,6 +167,7 @@ pub fn compile(project: &Project, values: &Values, engine: &Engine, profile: &Sc
             kind: declared.kind.value,
             formerly: declared.formerly.iter().map(|name| name.value.clone()).collect(),
             rules,
+            conditions: funnel::conditions_of(engine, &schema, &values.parameters, declared),
             permissions,
             stability,
             places,

@@ -21,6 +21,8 @@ pub struct RuleSet {
     pub formerly: Vec<String>,
     /// Its segments with their rules, in order of priority.
     pub rules: Vec<(String, Arc<dyn PhysicalExpr>)>,
+    /// The conditions of each rule that must all hold, in the same order.
+    pub conditions: Vec<Vec<RuleCondition>>,
     /// The condition under which a customer may be reached through each segment's channel, in the same order.
     pub permissions: Vec<Option<Arc<dyn PhysicalExpr>>>,
     /// What keeps customers in each segment, or out of it, beside its rule, in the same order.
@@ -29,6 +31,15 @@ pub struct RuleSet {
     pub places: Vec<String>,
     /// Whether rules of later sets read which segment of this one a customer is in.
     pub is_read_later: bool,
+}
+
+/// A condition of a rule that must hold together with the others.
+#[derive(Debug, Clone)]
+pub struct RuleCondition {
+    /// The condition as people write it.
+    pub written: String,
+    /// The condition.
+    pub condition: Arc<dyn PhysicalExpr>,
 }
 
 /// What keeps customers in a segment, or out of it, beside its rule.

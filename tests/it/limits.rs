@@ -5,8 +5,8 @@ use crate::tidy::{read, rust_files};
 
 /// Constants that bound what somebody sends or writes, each with words of its row in `docs/limits.md`.
 const BOUNDS: &[(&str, &str)] = &[
-    ("cli/arguments.rs MAX_THREADS", "up to 256"),
-    ("cli/arguments.rs MAX_MEMORY_BYTES", "1,024 TiB"),
+    ("cli/resources.rs MAX_THREADS", "up to 256"),
+    ("cli/resources.rs MAX_MEMORY_BYTES", "1,024 TiB"),
     ("cli/days.rs MAX_DAYS", "40,000"),
     ("cli/durations.rs MAX_DURATION", "36,525 days"),
     ("cli/query.rs MAX_QUERY_BYTES", "| a query of `segmill query` | 4 MiB |"),

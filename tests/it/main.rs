@@ -115,6 +115,8 @@ mod parquet_bounds;
 mod paths;
 /// Several pipelines over one folder of models: each has those that it needs.
 mod pipelines;
+/// What a plan says is what a run publishes, and comparisons of days add up.
+mod plan_and_diff;
 /// Promises 4 and 5: a publication and what comes of it, on a local disk and through the command line.
 mod publishing;
 /// Looks at rows: questions that are wrong, that take any rows, or whose reader leaves.

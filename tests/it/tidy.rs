@@ -9,7 +9,7 @@ use crate::tokens::{functions_of, tokens_of};
 /// The layers, top first. A module uses modules of its own layer or lower ones.
 pub const LAYERS: [&[&str]; 9] = [
     &["cli"],
-    &["run", "cases", "explain", "show", "generate", "inspect"],
+    &["run", "cases", "diff", "explain", "show", "generate", "inspect"],
     &["execute", "report"],
     &["job", "predecessor"],
     &["plan", "project", "record"],
@@ -64,6 +64,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("nobody-to-explain", "is told by `explain`: `explain_segments` holds it"),
     ("no-kept-project", "needs a publication of an older version: `definitions` holds it"),
     ("project-too-large", "needs a file of megabytes"),
+    ("not-comparable", "needs a publication of an older Segmill, or without segments: `plan_and_diff` holds it"),
+    ("same-day", "is told by `diff`: `plan_and_diff` holds it"),
+    ("unknown-form", "is told by `diff`: `plan_and_diff` holds it"),
+    ("schema-not-additive", "needs a publication: `plan_and_diff` holds it"),
     ("one-table", "is told by `outputs`: `publishing` holds it"),
     ("no-such-output", "is told by `outputs`: `publishing` holds it"),
     ("ambiguous-table", "is told by `show`: `looks` holds it"),

@@ -153,8 +153,11 @@ async fn register(engine: &Engine, staging: &Staging) -> Result<()> {
 /// The publication of the nearest earlier day, its tables readable under [`EARLIER`].
 async fn earlier(engine: &Engine, staging: &Staging) -> Result<Option<crate::manifest::Commit>> {
     let Some(commit) = staging.seen.before(staging.as_of).await? else { return Ok(None) };
-    damage::whole(&staging.destination, &commit).await?;
-    let store_url = store_url()?;
+    // A plan stages its tables elsewhere.
+    let destination = &staging.seen.destination;
+    damage::whole(destination, &commit).await?;
+    let store_url = Url::parse("published://publication").map_err(|error| Error::defect(error.to_string()))?;
+    engine.context().register_object_store(&store_url, Arc::new(Below::new(destination)));
     for (name, table) in &commit.tables {
         let urls: Vec<String> = table.files.iter().map(|file| format!("{store_url}/{}", file.path)).collect();
         let frame = engine.context().read_parquet(urls, ParquetReadOptions::default()).await;

@@ -71,7 +71,7 @@ impl Offending {
     /// # Errors
     /// As writing to the store fails.
     pub async fn keep(&self, staging: &Staging, check: &str) -> Result<Option<String>> {
-        let Some(kept) = &self.kept else { return Ok(None) };
+        let Some(kept) = self.kept.as_ref().filter(|_| !staging.is_trial) else { return Ok(None) };
         let path = staging.destination.join(&failed_rows_path(&staging.run_id, check));
         let shown = staging.destination.shown(&path);
         let bytes = parquet(kept).map_err(|_| Error::defect(format!("the rows of the check `{check}` were not written")))?;

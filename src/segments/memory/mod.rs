@@ -4,6 +4,7 @@
 mod before;
 mod cause;
 mod changes;
+mod compare;
 mod names;
 mod one;
 mod people;
@@ -12,6 +13,7 @@ mod stay;
 pub use before::{Before, Ended, Reader, Remains, state_batch};
 pub use cause::{Cause, Why};
 pub use changes::{Changes, changes_schema};
+pub use compare::{Comparer, Sizes};
 pub use names::{NamedSet, Names};
 pub use one::remembered;
 pub use people::{Ask, Assignment, People, Settled, Time, tell_gone};

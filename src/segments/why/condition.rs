@@ -114,7 +114,7 @@ fn one(customer: &Customer<'_>, parsed: &ast::Expr, typed: &Expr, (verdict, is_w
 }
 
 /// The operands of a chain of one operator, in order.
-fn operands<'a>(expr: &'a ast::Expr, operator: &BinaryOperator) -> Vec<&'a ast::Expr> {
+pub fn operands<'a>(expr: &'a ast::Expr, operator: &BinaryOperator) -> Vec<&'a ast::Expr> {
     let mut operands = Vec::new();
     let mut waiting = vec![expr];
     while let Some(expr) = waiting.pop() {

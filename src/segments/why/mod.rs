@@ -17,8 +17,10 @@ mod words;
 
 pub use answer::{Answer, Membership, Named};
 pub use change::{By, Change, Turn};
+pub(super) use condition::operands;
 pub use condition::{Condition, Parts, ReadValue};
 pub use row::Customer;
 pub use set::{ExplainedSegment, ExplainedSet, HeldBy, Remembered, Standing, explain_set, segment_of};
 pub use verdict::Verdict;
 pub use words::value as shown_value;
+pub(super) use words::written;

@@ -1,0 +1,84 @@
+//! Reads back what a run has written, checks it, and says what a commit says of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::compute::Computed;
+use super::steps::Steps;
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::job::Request;
+use crate::manifest::{self, Base, Commit, Ledger, Table};
+use crate::plan::Plan;
+use crate::project::Definition;
+use crate::publish::Checked;
+use crate::record::Recorder;
+use crate::report::Progress;
+use crate::segments;
+
+/// What a commit says of a run, beside its tables.
+pub struct Description {
+    /// What was executed.
+    pub plan: Plan,
+    definition: Definition,
+    fingerprint: String,
+    base: Option<Base>,
+    hash_id: Option<String>,
+    locations: BTreeMap<String, String>,
+    judged: Vec<Ledger>,
+    customers: u64,
+}
+
+/// Reads back what was written, and checks it, on an engine of its own.
+///
+/// # Errors
+/// [`crate::error::Error::Refused`] when a check fails.
+pub async fn checked(
+    computed: Computed,
+    request: &Request,
+    progress: &Progress,
+    recorder: &Recorder,
+) -> Result<(Checked, Description, Engine)> {
+    let Computed { plan, staging, definition, fingerprint, base, hash_id, locations, judged, customers, .. } = computed;
+    // Checks read the files: an engine of their own has all the memory that the models held.
+    let engine = Engine::with_text_encoding(request.limits, plan.values.zone.name(), request.text_encoding)?;
+    engine.hash_with(plan.project.pipeline.identity.salt.as_deref().unwrap_or_default());
+    let mut steps = Steps::new(recorder, progress, &engine, request.timings);
+    steps.begin("check outputs");
+    let staged = staging.finish().with_parameters(plan.values.parameters.clone());
+    let report = staged.check(&engine, &plan.project.pipeline).await?;
+    steps.end(None);
+    recorder.note(|record| record.checks = report.check_results().to_vec());
+    Ok((report.passed()?, Description { plan, definition, fingerprint, base, hash_id, locations, judged, customers }, engine))
+}
+
+/// The commit of a run, for its tables.
+pub fn describe(of: Description, request: &Request, recorder: &Recorder, tables: BTreeMap<String, Table>) -> Commit {
+    let Description { plan, definition, fingerprint, base, hash_id, locations, judged, customers } = of;
+    let pipeline = &plan.project.pipeline;
+    Commit {
+        format: manifest::FORMAT,
+        number: 0,
+        pipeline: pipeline.name.value.clone(),
+        as_of: plan.values.as_of,
+        run_id: recorder.run_id(),
+        segmill_version: env!("CARGO_PKG_VERSION").to_owned(),
+        project_digest: plan.digest.clone(),
+        parameters: plan.values.shown.clone(),
+        fingerprint,
+        tables: plan.with_personal_columns(tables),
+        state: BTreeMap::new(),
+        predecessor: base,
+        given_parameters: request.parameters.clone(),
+        identity_hash_id: hash_id,
+        project: None,
+        definition_digest: Some(definition.digest),
+        given_digest: definition.given_digest,
+        segment_sets: segments::published_sets(pipeline),
+        customers: (!pipeline.segments.is_empty()).then_some(customers),
+        revenue_column: pipeline.profile.revenue.as_ref().map(|column| column.value.clone()),
+        sources: judged,
+        publications: BTreeMap::new(),
+        withdrawn: BTreeSet::new(),
+        locations,
+    }
+}
