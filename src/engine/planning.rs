@@ -74,6 +74,15 @@ impl Engine {
         self.context.sql_with_options(sql, read_only()).await
     }
 
+    /// Names a query of a native step, for its other queries. It is computed where it is read.
+    ///
+    /// # Errors
+    /// As [`Engine::query`].
+    pub async fn name_query(&self, name: &str, sql: &str) -> Result<(), DataFusionError> {
+        let plan = self.query(sql).await?.into_unoptimized_plan();
+        self.register_view(name, plan).map_err(|error| DataFusionError::External(Box::new(error)))
+    }
+
     /// The plan that will run: optimised, and with a total order wherever the result depends on one.
     pub(super) fn optimized(&self, state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
         let plan = state.optimize(plan)?;

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::logical_expr::{Expr, JoinType, LogicalPlan};
+use datafusion::logical_expr::{Aggregate, Expr, Join, JoinType, LogicalPlan};
 
 use super::leads::Lead;
-use super::{ModelPlans, RED_ZONE_BYTES, STACK_BYTES, VISITS_BOUND, bare, equalities, position, steps};
+use super::steps::{ModelPlans, RED_ZONE_BYTES, STACK_BYTES, VISITS_BOUND, bare, equalities, position, steps};
 use crate::graph::{PROFILE, REFERENCE, SOURCES};
 use crate::segments::CUSTOMER_ID;
 
@@ -142,26 +142,7 @@ impl Follower<'_> {
                 self.column_of_table((scan.table_name.to_string(), column))
             }
             LogicalPlan::Projection(node) => self.expression(&node.expr[at], &node.input),
-            LogicalPlan::Aggregate(node) => {
-                let groups = node.group_expr.len();
-                let mut parts = match node.group_expr.iter().chain(&node.aggr_expr).nth(at) {
-                    Some(expr) => self.expression(expr, &node.input),
-                    None => return self.unknown(),
-                };
-                if at >= groups && !self.is_by_customer(&node.group_expr, &node.input) {
-                    parts.is_relative = true;
-                    // What it is made of is not the customer's own.
-                    parts.direct.clear();
-                    parts.own.clear();
-                }
-                for group in &node.group_expr {
-                    let group = self.expression(group, &node.input);
-                    parts.add_conditions(Parts { is_relative: false, ..group });
-                }
-                let rows = self.rows(&node.input);
-                parts.add_conditions(rows);
-                parts
-            }
+            LogicalPlan::Aggregate(node) => self.column_of_aggregate(node, at),
             LogicalPlan::Window(node) => {
                 let before = node.input.schema().fields().len();
                 match at.checked_sub(before).and_then(|at| node.window_expr.get(at)) {
@@ -208,7 +189,28 @@ impl Follower<'_> {
         }
     }
 
-    fn column_of_join(&mut self, plan: &LogicalPlan, node: &datafusion::logical_expr::logical_plan::Join, at: usize) -> Parts {
+    fn column_of_aggregate(&mut self, node: &Aggregate, at: usize) -> Parts {
+        let groups = node.group_expr.len();
+        let mut parts = match node.group_expr.iter().chain(&node.aggr_expr).nth(at) {
+            Some(expr) => self.expression(expr, &node.input),
+            None => return self.unknown(),
+        };
+        if at >= groups && !self.is_by_customer(&node.group_expr, &node.input) {
+            parts.is_relative = true;
+            // What it is made of is not the customer's own.
+            parts.direct.clear();
+            parts.own.clear();
+        }
+        for group in &node.group_expr {
+            let group = self.expression(group, &node.input);
+            parts.add_conditions(Parts { is_relative: false, ..group });
+        }
+        let rows = self.rows(&node.input);
+        parts.add_conditions(rows);
+        parts
+    }
+
+    fn column_of_join(&mut self, plan: &LogicalPlan, node: &Join, at: usize) -> Parts {
         let found = steps(plan);
         let of_side = found.iter().position(|step| step.columns.get(at).is_some_and(Option::is_some));
         let Some((side, step)) = of_side.and_then(|side| Some((side, found.get(side)?))) else { return self.unknown() };

@@ -10,8 +10,8 @@ use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, lit};
 
+use super::steps::{ModelPlans, RED_ZONE_BYTES, STACK_BYTES, VISITS_BOUND, bare, column_at, equalities, position, replaced, steps};
 use super::texts::texts_of;
-use super::{ModelPlans, RED_ZONE_BYTES, STACK_BYTES, VISITS_BOUND, bare, column_at, equalities, position, replaced, steps};
 use crate::graph::{EDGES, PROFILE, SOURCES};
 use crate::segments::CUSTOMER_ID;
 
@@ -101,7 +101,7 @@ impl Tracer<'_> {
             let element = step.elements.iter().find(|(at, _)| !pair.is_list && position(&pair.identifier, schema) == Some(*at));
             let (identifier, is_list) = match element {
                 Some((_, list)) => (Some(list.clone()), true),
-                None => (replace(&pair.identifier).filter(|found| has_columns(found)), pair.is_list),
+                None => (replace(&pair.identifier).filter(has_columns), pair.is_list),
             };
             let Some(identifier) = identifier else { continue };
             match pair.identifier_type.as_ref().map(|expr| replace(expr).ok_or(expr)) {

@@ -47,10 +47,13 @@ async fn written(models: &[(&str, &str)], has_identity_step: bool) -> Vec<String
 
 const EDGES: &str = "identity.edges";
 
+/// Models, and the leads that are found in them.
+type Case<'a> = (Vec<(&'a str, &'a str)>, &'a [&'a str]);
+
 #[tokio::test]
 async fn identifiers_are_followed_to_the_sources() {
     let by_email = ["contacts 'customer': contact_id", "contacts 'email': email_address(email)"];
-    let cases: [(Vec<(&str, &str)>, &[&str]); 6] = [
+    let cases: [Case; 6] = [
         (
             vec![(
                 EDGES,
@@ -119,7 +122,9 @@ async fn identifiers_are_followed_to_the_sources() {
     ];
     for (models, expected) in cases {
         let mut found = written(&models, true).await;
-        found.iter_mut().for_each(|lead| *lead = lead.replace("c.", "").replace("o.", ""));
+        for lead in &mut found {
+            *lead = lead.replace("c.", "").replace("o.", "");
+        }
         assert_eq!(found, expected, "{models:#?}");
     }
 }

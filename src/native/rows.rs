@@ -133,7 +133,7 @@ impl RowsStep {
                    where other_customer_id is not null and reason <> 'split' \
                    union all select other_type, other, customer_id, true from resolved.conflicts \
                    where customer_id is not null and other is not null and reason <> 'split'";
-        engine.register_view(OWNERS, engine.query(sql).await?.into_unoptimized_plan()).map_err(outward)
+        engine.name_query(OWNERS, sql).await
     }
 
     /// Adds up the rows of a source, in a table of its own, by the columns that say whose they are: identifiers are looked up once for each
@@ -352,7 +352,9 @@ async fn gather(engine: &Engine, parts: &[String]) -> Result<u64, DataFusionErro
             0
         }
     };
-    parts.iter().for_each(|part| engine.forget(part));
+    for part in parts {
+        engine.forget(part);
+    }
     Ok(rows)
 }
 

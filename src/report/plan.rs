@@ -104,7 +104,9 @@ fn project(changes: &Changes) -> String {
         lines.push(format!("{} more files", changes.files.len() - FILES_SHOWN));
     }
     let mut text = "\nThe project has changed since then\n".to_owned();
-    lines.iter().for_each(|line| text += &format!("  {line}\n"));
+    for line in &lines {
+        text += &format!("  {line}\n");
+    }
     if changes.definition.is_empty() {
         text += "  nobody's segment depends on what has changed\n";
     }
@@ -239,7 +241,9 @@ fn funnels(planned: &Planned, all: bool) -> String {
     let mut text =
         "\nFunnels: the customers that each condition leaves, and those that it removes in order, on its own, and where all others hold\n"
             .to_owned();
-    funnels.iter().for_each(|funnel| text += &funnel_lines(funnel));
+    for funnel in funnels {
+        text += &funnel_lines(funnel);
+    }
     text
 }
 

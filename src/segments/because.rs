@@ -40,17 +40,6 @@ pub struct Grounds {
     pub sources: Option<BTreeMap<String, SourceChange>>,
 }
 
-/// What the predecessor publication kept of the customers of a batch, and the digests of today.
-#[derive(Debug, Default)]
-pub struct Kept {
-    /// The columns of the profile that rules read, as they were.
-    pub inputs: Option<RecordBatch>,
-    /// The digests of each customer's rows, as they were.
-    pub rows_before: Option<RecordBatch>,
-    /// The digests of each customer's rows today.
-    pub rows_today: Option<RecordBatch>,
-}
-
 /// Why customers of a batch have changed, as far as it does not depend on the set.
 #[derive(Debug, Default)]
 pub struct Because<'a> {
@@ -97,7 +86,7 @@ impl<'a> Because<'a> {
             if columns.as_ref().is_some_and(|columns| columns.iter().any(|column| grounds.origins.consent.contains(*column))) {
                 of_consent.push(row);
             }
-            let sources = changed_sources(&then, &now, id);
+            let sources = changed_sources(then.as_ref(), now.as_ref(), id);
             found.rows.insert(row, Reasons { columns, with_consent_of_before: None, sources });
         }
         if let Some(before) = before.filter(|_| !of_consent.is_empty()) {
@@ -321,9 +310,9 @@ impl Digests {
 }
 
 /// The sources whose rows of a customer are not what they were. Those that cannot be compared are passed over.
-fn changed_sources(then: &Option<Digests>, now: &Option<Digests>, id: &str) -> BTreeSet<String> {
-    let before = then.as_ref().map(|then| then.of_customer(id, "digest")).unwrap_or_default();
-    let today = now.as_ref().map(|now| now.of_customer(id, "compared")).unwrap_or_default();
+fn changed_sources(then: Option<&Digests>, now: Option<&Digests>, id: &str) -> BTreeSet<String> {
+    let before = then.map(|then| then.of_customer(id, "digest")).unwrap_or_default();
+    let today = now.map(|now| now.of_customer(id, "compared")).unwrap_or_default();
     let names: BTreeSet<&str> = before.keys().chain(today.keys()).copied().collect();
     let differs = |source: &&str| match (before.get(source), today.get(source)) {
         (_, Some(None)) => false,

@@ -266,9 +266,7 @@ fn funnel(set: &RuleSet, position: usize, rows: &RecordBatch, decided: &Decided)
 fn keep_those_left(condition: &RuleCondition, rows: &RecordBatch, left: &mut [bool]) {
     let mask = BooleanArray::from(left.to_vec());
     let found = filter_record_batch(rows, &mask).ok().and_then(|rows| holds(condition, &rows));
-    let mut position = 0;
-    for is_left in left.iter_mut().filter(|is_left| **is_left) {
+    for (position, is_left) in left.iter_mut().filter(|is_left| **is_left).enumerate() {
         *is_left = found.as_ref().is_some_and(|found| found.is_valid(position) && found.value(position));
-        position += 1;
     }
 }

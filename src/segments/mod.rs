@@ -23,7 +23,7 @@ pub mod why;
 
 pub use assign::{Assigner, Told, names};
 pub use assigned::{Assigned, Avoided};
-pub use because::{Grounds, Kept, SourceChange};
+pub use because::{Grounds, SourceChange};
 pub use domain::Domains;
 pub use earlier::{gives_column, readable, with_column};
 pub use funnel::{Funnel, FunnelStep, Look, Overlap};
@@ -31,7 +31,7 @@ pub use origins::Origins;
 pub use other::{OldDefinition, OtherDefinition, OtherOutcome, OtherRules, OtherWay};
 pub use other_rows::other_schema;
 pub use otherwise::{Opinion, OtherMembers, Otherwise};
-pub use pair::Pair;
+pub use pair::{Kept, Pair};
 pub use prove::{Proof, prove};
 pub use rule::mismatches;
 pub use rule_set::{CUSTOMER_ID, RuleSet, Stability, membership_schema};

@@ -4,11 +4,21 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 
-use super::because::Kept;
 use super::conditions::defect;
 use super::memory::Reader;
 use super::rule_set::CUSTOMER_ID;
 use crate::error::{Error, Result};
+
+/// What the predecessor publication kept of the customers of a batch, and the digests of today.
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// The columns of the profile that rules read, as they were.
+    pub inputs: Option<RecordBatch>,
+    /// The digests of each customer's rows, as they were.
+    pub rows_before: Option<RecordBatch>,
+    /// The digests of each customer's rows today.
+    pub rows_today: Option<RecordBatch>,
+}
 
 /// Rows of the profile, with the rows of the state up to the last of their customers.
 #[derive(Debug)]

@@ -328,7 +328,9 @@ fn causes_depend_on_neither_threads_nor_files() {
         write(&project, &extracts(), files);
         run(&project, "2026-10-06", &["--threads", threads]);
         let mut others = extracts();
-        others.values_mut().for_each(|rows| rows[1..].reverse());
+        for rows in others.values_mut() {
+            rows[1..].reverse();
+        }
         write(&project, &others, 4 - files);
         run(&project, "2026-10-10", &["--threads", threads]);
         assert_eq!(changes(project.folder.path(), "2026-10-10"), ["recency cem fresh stale time days "]);
@@ -443,7 +445,7 @@ fn in_a_random_history_every_change_has_one_cause() {
     let (mut causes, mut before) = (BTreeMap::<String, usize>::new(), BTreeSet::new());
     for day in 7..18 {
         let mut touched = BTreeSet::new();
-        for _ in 0..1 + random(5) {
+        for _ in 0..=random(5) {
             let id = IDS[usize::try_from(random(8)).unwrap()];
             touched.insert(id);
             match random(4) {

@@ -71,7 +71,9 @@ impl<'a> Comparer<'a> {
             columns.read(self.names, at..end, &mut stays)?;
             stays.retain(|stay| stay.since.is_some());
             stays.sort_unstable_by_key(|stay| stay.segment);
-            today.iter_mut().for_each(|of| of.starts.push(of.members.len()));
+            for of in &mut today {
+                of.starts.push(of.members.len());
+            }
             for stay in &stays {
                 self.sizes.entry(stay.segment).or_default().after += 1;
                 if let Some(of) = self.names.named(stay.segment).set_at.and_then(|set| today.get_mut(set)) {
@@ -80,7 +82,9 @@ impl<'a> Comparer<'a> {
             }
             at = end;
         }
-        today.iter_mut().for_each(|of| of.starts.push(of.members.len()));
+        for of in &mut today {
+            of.starts.push(of.members.len());
+        }
         self.customers.after += ids.len() as u64;
         let last = self.last[1].clone();
         if let Some(newest) = ids.last() {
