@@ -138,12 +138,10 @@ async fn leaves_no_orphan(store: &Arc<dyn ObjectStore>, day: &str, point: (usize
     cleaned(&destination).await;
     let commit = commit_of(store, ROOT, day).await.unwrap();
     let mut needed = BTreeSet::from([format!("{ROOT}/segmill.json"), format!("{ROOT}/commits/{:08}.json", commit.number)]);
+    needed.extend(commit.files().map(|file| format!("{ROOT}/{}", file.path)));
     for table in commit.tables.values() {
-        needed.extend(
-            table.files.iter().map(|file| &file.path).chain([&table.folder_path, &table.urls_path]).map(|path| format!("{ROOT}/{path}")),
-        );
+        needed.extend([&table.folder_path, &table.urls_path].map(|path| format!("{ROOT}/{path}")));
     }
-    needed.extend(commit.state.values().map(|file| format!("{ROOT}/{}", file.path)));
     let left: BTreeSet<String> = store.list(Some(&ROOT.into())).map_ok(|meta| meta.location.to_string()).try_collect().await.unwrap();
     // A publication keeps its record, and the rows that checks warned of; a clean keeps its own.
     let beside = ["record.json", "failed_checks/"].map(|name| format!("{ROOT}/runs/{}/{name}", commit.run_id));
