@@ -33,9 +33,7 @@ impl Execution<'_> {
             }
         }
     }
-}
 
-impl Execution<'_> {
     /// What is wrong with a model that the engine has no way to run, whatever the data is.
     fn unsupported(&self, table: &str, error: &DataFusionError) -> Option<Diagnostic> {
         sql::unsupported(&self.plan.maker(table)?.model()?.parsed.model.file, error)

@@ -3,11 +3,10 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Int32Array, Int64Array, ListArray, NullArray, StringArray, StructArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Int32Type};
-use arrow::record_batch::RecordBatch;
-use parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::contract_values::parquet;
 use crate::inspect::{column, folder, inspect, source, yaml};
 use crate::support::segmill;
 
@@ -99,15 +98,6 @@ fn words_among_values_are_told() {
         (&"UNSURE: 10 of 60 rows lack it, and would be rejected".into(), &10.into())
     );
     assert_eq!(read(&folder, "times.csv").0.len(), 50);
-}
-
-fn parquet(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {
-    let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true))).unwrap();
-    let mut bytes = Vec::new();
-    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), None).unwrap();
-    writer.write(&batch).unwrap();
-    writer.close().unwrap();
-    bytes
 }
 
 /// Columns of Parquet side by side whose names differ in case, lists of lists, and columns without any value.
