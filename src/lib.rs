@@ -45,6 +45,7 @@ pub mod native;
 pub mod number;
 pub mod plan;
 pub mod predecessor;
+pub mod predict;
 pub mod publish;
 pub mod record;
 pub mod report;
