@@ -64,8 +64,21 @@ async fn attempt(request: &Request, stores: &Stores, progress: &Progress, record
 }
 
 async fn check_and_publish(request: &Request, computed: Computed, progress: &Progress, recorder: &Recorder) -> Result<Outcome> {
-    let Computed { plan, staging, fingerprint, base, hash_id, locations, judged, identity, segments, avoided, customers, warnings } =
-        computed;
+    let Computed {
+        plan,
+        staging,
+        fingerprint,
+        base,
+        hash_id,
+        locations,
+        judged,
+        identity,
+        predictions,
+        segments,
+        avoided,
+        customers,
+        warnings,
+    } = computed;
     // Checks read the files: an engine of their own has all the memory that the models held.
     let engine = Engine::with_text_encoding(request.limits, plan.values.zone.name(), request.text_encoding)?;
     engine.hash_with(plan.project.pipeline.identity.salt.as_deref().unwrap_or_default());
@@ -109,6 +122,7 @@ async fn check_and_publish(request: &Request, computed: Computed, progress: &Pro
         pipeline: plan.project.pipeline.name.value.clone(),
         customers,
         identity,
+        predictions,
         warnings,
         segments,
         avoided,

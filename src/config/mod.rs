@@ -9,6 +9,7 @@ mod member_path;
 mod names;
 mod parts;
 mod pipeline;
+mod prediction;
 mod profile;
 mod repair;
 mod schema;
@@ -31,6 +32,7 @@ pub use pipeline::{
     Channel, IdentifierType, Identity, Keep, Outputs, Parameter, Pipeline, ReferenceTable, Segment, SegmentSet, SetKind, Standalone,
     TableOutput,
 };
+pub use prediction::{Lifetime, Prediction, PurchaseColumns, PurchaseModel};
 pub use profile::{Domain, Profile};
 pub use schema::schema_of;
 pub use source::{BlankRepeats, Freshness, RejectBudget, Source, SourceFormat, UnknownColumns};

@@ -14,7 +14,7 @@ use futures::{StreamExt, TryStreamExt};
 use super::step::{Context, Findings, Found, MakeState, Native, outward};
 use crate::engine::{Engine, MaterialisedTable};
 use crate::error::Result;
-use crate::graph::{CHANGES, MEMBERSHIP, NativeInput, NativeTable, PROFILE, Signature};
+use crate::graph::{CHANGES, MEMBERSHIP, NativeInput, NativeTable, PROFILE, Signature, Step};
 use crate::publish::{SEGMENT_STAYS, StateTable};
 use crate::segments::memory::{self, Before, Names, Reader};
 use crate::segments::{self, Assigner, CUSTOMER_ID, Domains, Pair, RuleSet, Told};
@@ -106,8 +106,8 @@ impl Tables {
 
 #[async_trait]
 impl Native for SegmentsStep {
-    fn signature(&self) -> &'static Signature {
-        &SIGNATURE
+    fn step(&self) -> Arc<Step> {
+        Step::of(&SIGNATURE)
     }
 
     async fn run(&self, engine: &Engine, context: &mut Context) -> Result<Found, DataFusionError> {

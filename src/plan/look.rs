@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::decide::decide;
 use super::models::{check_models, required_columns};
 use super::nodes::Plan;
+use super::predictions;
 use super::privacy::PersonalColumns;
 use super::review::{natives_of, planning_engine};
 use crate::config::{Freshness, Model, Project, RejectBudget, Values};
@@ -14,7 +15,7 @@ use crate::error::{Error, Result, gather};
 use crate::graph::{self, EDGES, Graph, PROFILE, ParsedModel, Vertex};
 use crate::identity::{self, Rules};
 use crate::ingest::{self, Contract};
-use crate::native::SIGNATURES;
+use crate::native;
 use crate::segments::{self, Domains};
 use crate::sql;
 
@@ -40,7 +41,7 @@ pub async fn look(project: Arc<Project>, values: Values, query: Query) -> Result
     let mut problems = Vec::new();
     let contracts = ingest::contracts(&project, &values, &mut problems).into_iter().map(lenient);
     let contracts: Vec<Arc<Contract>> = contracts.map(Arc::new).collect();
-    let graph = Graph::of(&project, &SIGNATURES);
+    let graph = Graph::of(&project, native::steps(&project));
     let parsed = parse(&project, &graph, &query)?;
     let needed = graph.behind(parsed.reads.iter().chain(&query.beside).cloned());
     let mut vertices = graph.build(Some(&needed), &mut problems);
@@ -58,17 +59,21 @@ pub async fn look(project: Arc<Project>, values: Values, query: Query) -> Result
     let (mut rules, mut domains) = (Vec::new(), Domains::default());
     if let Some(profile) = checked.model(PROFILE).filter(|_| checked.has_step(graph::MEMBERSHIP)) {
         domains = gather(&mut problems, Domains::compile(&project, &values, &engine, &profile.schema))?.unwrap_or_default();
+        domains = domains.with_bounds(&profile.schema, &checked.predicted.bounds());
         rules = gather(&mut problems, segments::compile(&project, &values, &engine, &profile.schema))?.unwrap_or_default();
     }
+    let predictions = predictions::steps(&project, &checked, &mut problems);
     if !problems.is_empty() {
         return Err(Error::Project(in_order(problems)));
     }
     let required_columns = required_columns(&contracts, &checked);
-    let natives = natives_of(&checked, identity_rules, rules, domains, values.as_of);
+    let (bounds, segments_of_churn) = (checked.predicted.bounds(), checked.predicted.segments_of_churn(&rules));
+    let mut natives = natives_of(&checked, identity_rules, rules, domains, values.as_of);
+    natives.extend(predictions);
     let (personal, nodes) = decide(checked, natives, &BTreeSet::new(), true);
     let contracts = contracts.into_iter().filter(|contract| required_columns.contains_key(&contract.source)).collect();
     let (digest, proofs, warnings) = (project.digest.clone(), Vec::new(), Vec::new());
-    Ok(Plan { project, digest, values, contracts, required_columns, nodes, personal, proofs, warnings })
+    Ok(Plan { project, digest, values, contracts, required_columns, nodes, personal, bounds, segments_of_churn, proofs, warnings })
 }
 
 /// Parses the query, all of whose tables must be known.

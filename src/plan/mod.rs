@@ -10,6 +10,8 @@ mod nodes;
 mod outputs;
 mod personal_outputs;
 mod planned_model;
+mod predicted;
+mod predictions;
 mod privacy;
 mod reference;
 mod review;

@@ -11,7 +11,7 @@ use super::needs::{self, Needs};
 use super::nodes::Plan;
 use super::privacy::PersonalColumns;
 use super::reference::reference_tables;
-use super::{edge_texts, outputs, unused};
+use super::{edge_texts, outputs, predictions, unused};
 use crate::config::{Project, Values, span_of};
 use crate::diagnostic::{Diagnostic, Level, in_order};
 use crate::engine::Engine;
@@ -19,7 +19,7 @@ use crate::error::{Error, Result, gather};
 use crate::graph::{EDGES, Graph, PROFILE, SOURCES};
 use crate::identity::{self, Rules};
 use crate::ingest::{self, Contract};
-use crate::native::{IdentityStep, Native, SIGNATURES, SegmentsStep};
+use crate::native::{self, IdentityStep, Native, SegmentsStep};
 use crate::segments::{self, Domains, RuleSet};
 use crate::storage::{PLACES, Stores};
 
@@ -49,7 +49,7 @@ pub async fn review(project: Arc<Project>, values: Values) -> Result<Reviewed> {
     let contracts: Vec<Arc<Contract>> = ingest::contracts(&project, &values, &mut problems).into_iter().map(Arc::new).collect();
     check_places(&project, &mut problems);
     problems.extend(needs::same_names(&project));
-    let graph = Graph::of(&project, &SIGNATURES);
+    let graph = Graph::of(&project, native::steps(&project));
     let Needs { own, orphans } = needs::of(&project, &graph);
     problems.extend(own.iter().flat_map(|own| graph.wrong_beside(own)));
     let vertices = graph.build(own.as_ref(), &mut problems);
@@ -69,6 +69,7 @@ pub async fn review(project: Arc<Project>, values: Values) -> Result<Reviewed> {
     let (mut rules, mut domains, mut proofs) = (Vec::new(), Domains::default(), Vec::new());
     if let Some(profile) = profile {
         let known = gather(&mut problems, Domains::compile(&project, &values, &engine, &profile.schema))?;
+        let known = known.map(|known| known.with_bounds(&profile.schema, &checked.predicted.bounds()));
         let compiled = gather(&mut problems, segments::compile(&project, &values, &engine, &profile.schema))?;
         // Without some rules or what is known, proofs would find what is not there.
         let is_bound = project.pipeline.parameters.keys().all(|name| values.shown.contains_key(name));
@@ -80,6 +81,7 @@ pub async fn review(project: Arc<Project>, values: Values) -> Result<Reviewed> {
             (rules, domains) = (compiled, known);
         }
     }
+    let predictions = predictions::steps(&project, &checked, &mut problems);
     outputs::check(&project, &values, &checked, &mut problems).await?;
     let required_columns = required_columns(&contracts, &checked);
     // A model that could not be checked may be meant to read a source that no other model reads.
@@ -95,11 +97,13 @@ pub async fn review(project: Arc<Project>, values: Values) -> Result<Reviewed> {
         return Ok(Reviewed { plan: None, problems });
     }
     let published = project.pipeline.outputs.tables.values().map(|output| output.model.value.clone()).collect();
-    let natives = natives_of(&checked, identity_rules, rules, domains, values.as_of);
+    let (bounds, segments_of_churn) = (checked.predicted.bounds(), checked.predicted.segments_of_churn(&rules));
+    let mut natives = natives_of(&checked, identity_rules, rules, domains, values.as_of);
+    natives.extend(predictions);
     let digest = own.as_ref().map_or_else(|| project.digest.clone(), |own| project.digest_of(|model| own.contains(&model.name())));
     let (personal, nodes) = decide(checked, natives, &published, false);
     let contracts = contracts.into_iter().filter(|contract| required_columns.contains_key(&contract.source)).collect();
-    let plan = Plan { project, digest, values, contracts, required_columns, nodes, personal, proofs, warnings };
+    let plan = Plan { project, digest, values, contracts, required_columns, nodes, personal, bounds, segments_of_churn, proofs, warnings };
     Ok(Reviewed { plan: Some(plan), problems })
 }
 
@@ -120,8 +124,8 @@ pub(super) fn planning_engine(
         engine.register(&format!("{SOURCES}.{}", contract.source), empty(Arc::clone(&contract.schema)))?;
     }
     // Also those of steps that the project does not have: what reads them has a problem of its own.
-    for table in SIGNATURES.iter().flat_map(|signature| signature.makes) {
-        engine.register(table.name, empty((table.schema)()))?;
+    for table in native::steps(project).iter().flat_map(|step| &step.makes) {
+        engine.register(&table.name, empty(Arc::clone(&table.schema)))?;
     }
     Ok(engine)
 }
@@ -136,7 +140,7 @@ pub(super) fn natives_of(
 ) -> Vec<Arc<dyn Native>> {
     let identity = identity.map(|rules| Arc::new(IdentityStep::new(rules)) as Arc<dyn Native>);
     let natives = identity.into_iter().chain([Arc::new(SegmentsStep::new(rules, domains, as_of)) as Arc<dyn Native>]);
-    natives.filter(|native| checked.has_step(native.signature().name)).collect()
+    natives.filter(|native| checked.has_step(&native.step().name)).collect()
 }
 
 /// Tells of locations that name no place. What they say is shown as it was typed, since variables may hold secrets.

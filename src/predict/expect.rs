@@ -14,7 +14,7 @@ use super::purchases::Churn;
 /// Terms that would add less than this part are left out.
 const NEGLIGIBLE: f64 = 1e-11;
 /// The most terms, which only a customer needs who is watched for a thousandth of the time that is asked for.
-const MOST_TERMS: f64 = 1e6;
+const TERMS: f64 = 1e6;
 /// The smallest logarithm of a chance with which a sum begins at no purchase.
 const SMALLEST: f64 = -600.0;
 /// So many standard deviations below its mean a number is not.
@@ -94,7 +94,7 @@ impl Stays {
                 // From here on, chances fall at least as fast as those of a geometric series, and what is left is less than its sum.
                 let left = 1.0 - falls;
                 let is_negligible = left > 0.0 && would.exactly * stayed <= NEGLIGIBLE * left * left * would.sum;
-                if would.more <= 0.0 || is_negligible || count >= MOST_TERMS + would.from {
+                if would.more <= 0.0 || is_negligible || count >= TERMS + would.from {
                     would.is_done = true;
                     open -= 1;
                 }

@@ -76,6 +76,23 @@ pub struct Calibration {
     pub weeks: Vec<Week>,
 }
 
+impl Calibration {
+    /// In words, what the model does worse than a prediction without model.
+    pub fn losses(&self) -> Vec<String> {
+        let told = self.loses.iter().filter_map(|loss| {
+            let (measure, other) = loss.split_once(": ")?;
+            let measure = match measure {
+                "total_error" => "all purchases of",
+                "top_decile_actual_share" => "the best tenth of customers of",
+                _ => "the single customers of",
+            };
+            let other = if other == "own_mean_rate" { "each customer's own mean rate" } else { "everybody's mean rate" };
+            Some(format!("the model loses to {other} in predicting {measure} the last {} days", self.days))
+        });
+        told.collect()
+    }
+}
+
 /// What came of a group.
 #[derive(Debug, Clone, Copy, Default)]
 struct Came {

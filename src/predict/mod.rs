@@ -9,6 +9,7 @@ mod holdout;
 mod newton;
 mod outlook;
 mod purchases;
+mod report;
 mod spend;
 #[cfg(test)]
 mod tests;
@@ -18,4 +19,5 @@ pub use groups::{Group, Groups, History};
 pub use holdout::{Calibration, Decile, Predictor, Watched, Week, calibrate};
 pub use outlook::{Horizons, Outlook, deciles};
 pub use purchases::Churn;
+pub use report::{PurchaseReport, Report, SpendReport};
 pub use spend::{Spend, SpendFit, SpendState, Spender, fit as fit_spend};

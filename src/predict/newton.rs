@@ -95,7 +95,7 @@ impl<const N: usize> Greatest<N> {
     }
 }
 
-const MOST_STEPS: usize = 200;
+const STEPS: usize = 200;
 /// A step that promises less than this has arrived: a likelihood is known to about as much.
 const ENOUGH: f64 = 1e-10;
 /// What a promise may be that rounding hides.
@@ -114,7 +114,7 @@ pub fn greatest<const N: usize>(of: impl Fn(&[f64; N]) -> Point<N>, from: [f64; 
     }
     let mut here = Greatest { parameters, point: of(&parameters), end: End::Exhausted };
     let mut damping = 1e-3;
-    for _ in 0..MOST_STEPS {
+    for _ in 0..STEPS {
         if !here.point.is_finite() {
             return here;
         }
@@ -213,11 +213,7 @@ mod tests {
     /// A hill whose top is at (2, 5), with standard errors of 0.1 and 0.5.
     fn hill(at: &[f64; 2]) -> Point<2> {
         let (x, y) = ((at[0] - 2.0) / 0.1, (at[1] - 5.0) / 0.5);
-        Point {
-            value: -0.5 * (x * x + y * y),
-            gradient: [-x / 0.1, -y / 0.5],
-            hessian: [[-100.0, 0.0], [0.0, -4.0]],
-        }
+        Point { value: -0.5 * (x * x + y * y), gradient: [-x / 0.1, -y / 0.5], hessian: [[-100.0, 0.0], [0.0, -4.0]] }
     }
 
     #[test]

@@ -54,7 +54,11 @@ fn the_published_fits_of_cdnow_are_found_in_any_unit_of_time() {
         for (at, expected) in expected.into_iter().enumerate() {
             is_near(parameters(&in_weeks)[at], expected, 1e-5);
             is_near(parameters(&in_days)[at], expected * if at == 1 { 7.0 } else { 1.0 }, 1e-5);
-            is_near(in_days.parameters[at].standard_error.unwrap(), in_weeks.parameters[at].standard_error.unwrap() * if at == 1 { 7.0 } else { 1.0 }, 1e-6);
+            is_near(
+                in_days.parameters[at].standard_error.unwrap(),
+                in_weeks.parameters[at].standard_error.unwrap() * if at == 1 { 7.0 } else { 1.0 },
+                1e-6,
+            );
         }
         let (weeks, days) = (History { repeats: 2, last: 30.43, observed: 38.86 }, History { repeats: 2, last: 213.01, observed: 272.02 });
         is_near(in_days.used.alive(&days).unwrap(), in_weeks.used.alive(&weeks).unwrap(), 1e-9);

@@ -3,6 +3,7 @@
 mod human;
 mod identity;
 mod json;
+mod prediction;
 mod progress;
 mod rows;
 mod segments;

@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::execute::{Sink, Source};
 use crate::identity;
 use crate::native::{Findings, MakeState};
+use crate::predict;
 use crate::publish::Staging;
 use crate::segments::{Avoided, SegmentSize};
 
@@ -19,6 +20,8 @@ pub struct RunSink<'a, 'e> {
     pub judge: Judge<'e>,
     /// What the identity step found, where the project has one.
     pub identity: Option<identity::Counts>,
+    /// What the predictions are made with, in the order in which they were made.
+    pub predictions: Vec<predict::Report>,
     /// The segments with their sizes, by set, in order of the pipeline file.
     pub segments: Vec<SegmentSize>,
     /// How many customers there are.
@@ -31,7 +34,17 @@ impl<'a, 'e> RunSink<'a, 'e> {
     /// Nothing has been executed.
     pub fn new(engine: &'e Engine, sources: &[Source], steps: &'a mut Steps<'e>, staging: &'a mut Staging) -> Self {
         let judge = Judge::new(engine, sources);
-        RunSink { engine, steps, staging, judge, identity: None, segments: Vec::new(), customers: 0, avoided: Vec::new() }
+        RunSink {
+            engine,
+            steps,
+            staging,
+            judge,
+            identity: None,
+            predictions: Vec::new(),
+            segments: Vec::new(),
+            customers: 0,
+            avoided: Vec::new(),
+        }
     }
 }
 
@@ -53,6 +66,10 @@ impl Sink for RunSink<'_, '_> {
             Findings::Identity(counts) => {
                 self.steps.recorder.note(|record| record.identity = Some(counts.clone()));
                 self.identity = Some(counts.clone());
+            }
+            Findings::Prediction(report) => {
+                self.predictions.push(report.as_ref().clone());
+                self.steps.recorder.note(|record| record.predictions.clone_from(&self.predictions));
             }
             Findings::Segments { sizes, customers, avoided } => {
                 (self.segments, self.customers, self.avoided) = (sizes.clone(), *customers, avoided.clone());

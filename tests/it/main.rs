@@ -109,6 +109,8 @@ mod parquet_bounds;
 mod paths;
 /// Several pipelines over one folder of models: each has those that it needs.
 mod pipelines;
+/// What customers will buy and are worth: in tables, summaries, records and cases.
+mod predictions;
 /// Promises 4 and 5: a publication and what comes of it, on a local disk and through the command line.
 mod publishing;
 /// The two kinds of readers, as the README tells them to read.
