@@ -2,12 +2,11 @@
 
 mod step;
 
-pub use step::{Input, Made, Step};
+pub use step::{Input, Made, NativeInput, NativeTable, Signature, Step};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
 use datafusion::sql::parser::Statement;
 
 use crate::config::{AS_OF, Model, NULL_VALUES, Project};
@@ -33,43 +32,6 @@ pub const SEGMENTS: &str = "segments";
 
 /// The model of edges between identifiers, from which the identity step finds the customers.
 pub const EDGES: &str = "identity.edges";
-
-/// A native step, which Segmill computes itself and not by SQL, that is the same in every project.
-#[derive(Debug)]
-pub struct Signature {
-    /// Its name, by which a run reports it.
-    pub name: &'static str,
-    /// The layer in which its tables stand; without one they stand between the customer profile and the models that describe segments.
-    pub layer: Option<&'static str>,
-    /// The models that it reads. A project that lacks one of them does not have the step.
-    pub reads: &'static [NativeInput],
-    /// The tables that it makes.
-    pub makes: &'static [NativeTable],
-}
-
-/// A table that a native step makes.
-#[derive(Debug)]
-pub struct NativeTable {
-    /// Its name.
-    pub name: &'static str,
-    /// Its columns.
-    pub schema: fn() -> SchemaRef,
-    /// Its columns of identifiers, each with the column that names the identifiers' type.
-    pub identifiers: &'static [(&'static str, &'static str)],
-    /// Its columns that have values of what the step reads, each with the table and the column of those.
-    pub taken: &'static [(&'static str, &'static str, &'static str)],
-}
-
-/// What a native step reads.
-#[derive(Debug)]
-pub struct NativeInput {
-    /// The model.
-    pub table: &'static str,
-    /// Whether the step takes the rows as they come, so that a model that nothing else reads need not be materialised.
-    pub streamed: bool,
-    /// The column by which the rows must be sorted.
-    pub sorted_by: Option<&'static str>,
-}
 
 /// A model with its parsed statement and what it reads.
 #[derive(Debug, Clone)]

@@ -13,8 +13,9 @@ use super::purchases::{Churn, Sample};
 pub enum PurchaseState {
     /// The model is fitted.
     Fitted,
-    /// The model is fitted, and finds no difference between customers in how often they buy or how readily they leave.
-    CustomersAlike,
+    /// The histories are the more likely the more alike customers are, or the more different, in how often they buy or how readily they
+    /// leave: a parameter is at the bound of what the search allows.
+    AtBound,
     /// The histories are about as likely if nobody ever leaves.
     ChurnNotIdentified,
     /// No parameters are found at which the histories are most likely.
@@ -136,7 +137,7 @@ fn mean_rate(state: PurchaseState, sample: &Sample) -> PurchaseFit {
 
 fn with_churn(model: Churn, found: &Greatest<4>, scale: f64) -> PurchaseFit {
     let [r, alpha, a, b] = found.parameters;
-    let state = if found.end == End::AtBound { PurchaseState::CustomersAlike } else { PurchaseState::Fitted };
+    let state = if found.end == End::AtBound { PurchaseState::AtBound } else { PurchaseState::Fitted };
     let used = Purchases::Churn(model, [r, alpha / scale, a, b]);
     told(state, used, ["r", "alpha", "a", "b"], found, scale)
 }

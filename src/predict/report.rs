@@ -120,7 +120,9 @@ impl PurchaseReport {
         let likelihoods = likelihoods.map(|(with, without)| format!(" (log likelihood {with:.4} with it, {without:.4} without)"));
         let why = match self.state {
             PurchaseState::Fitted => return None,
-            PurchaseState::CustomersAlike => "customers do not differ in how often they buy, or in how readily they leave".to_owned(),
+            PurchaseState::AtBound => {
+                "customers are all alike, or as different as can be, in how often they buy or how readily they leave".to_owned()
+            }
             PurchaseState::ChurnNotIdentified => format!("churn is not identified{}", likelihoods.unwrap_or_default()),
             PurchaseState::NoConvergence => "the fit of purchases does not converge".to_owned(),
             PurchaseState::TooFewRepeatBuyers => "too few customers have bought again to fit a model".to_owned(),
