@@ -15,6 +15,8 @@ use super::purchases::Churn;
 const NEGLIGIBLE: f64 = 1e-11;
 /// The most terms, which only a customer needs who is watched for a thousandth of the time that is asked for.
 const TERMS: f64 = 1e6;
+/// So near to 1, a makes no difference.
+const NEAR_ONE: f64 = 1e-6;
 /// The smallest logarithm of a chance with which a sum begins at no purchase.
 const SMALLEST: f64 = -600.0;
 /// So many standard deviations below its mean a number is not.
@@ -73,8 +75,20 @@ struct Would {
 }
 
 impl Stays {
+    /// How many of so many purchases happen: Σ E[qʲ] over all of them.
+    fn of_so_many(self, count: f64) -> f64 {
+        let (leaves, all) = (self.a - 1.0, self.a + self.b - 1.0);
+        if leaves.abs() < NEAR_ONE {
+            return self.b * rise(self.b, count).first;
+        }
+        if all < 0.5 {
+            return 1.0 + self.b / (self.a + self.b) * Stays { b: self.b + 1.0, ..self }.of_so_many(count - 1.0);
+        }
+        -all / leaves * libm::expm1(rise(self.b, count).value - rise(all, count).value)
+    }
+
     fn expected(self, shape: f64, rate: f64, times: &[f64]) -> Vec<f64> {
-        let mut all: Vec<Would> = times.iter().map(|time| Would::of(shape, rate, *time)).collect();
+        let mut all: Vec<Would> = times.iter().map(|time| Would::of(shape, rate, *time, self)).collect();
         // The chance to have stayed after so many, and the sum of those before.
         let (mut stayed, mut before, mut count) = (1.0, 0.0, 0.0);
         let mut open = all.iter().filter(|would| !would.is_done).count();
@@ -108,7 +122,7 @@ impl Stays {
 }
 
 impl Would {
-    fn of(shape: f64, rate: f64, time: f64) -> Self {
+    fn of(shape: f64, rate: f64, time: f64, stays: Stays) -> Self {
         let (grown, chance) = (libm::log1p(time / rate), time / (rate + time));
         let none = -shape * grown;
         if time <= 0.0 {
@@ -121,6 +135,10 @@ impl Would {
         let mean = shape * time / rate;
         let deviation = libm::sqrt(mean * (1.0 + time / rate));
         let from = libm::floor((mean - DEVIATIONS * deviation).max(0.0));
+        if from > TERMS {
+            // So many purchases hardly differ from their mean.
+            return Would { chance, exactly: 0.0, more: 0.0, from, sum: stays.of_so_many(mean), is_done: true };
+        }
         let exactly = rise(shape, from).value - ln_gamma(from + 1.0).value + none + from * libm::log(chance);
         Would { chance, exactly: libm::exp(exactly), more: 1.0, from, sum: 0.0, is_done: false }
     }

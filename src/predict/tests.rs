@@ -187,6 +187,21 @@ fn without_chance_to_leave_the_expectation_is_that_of_the_nbd() {
     }
 }
 
+#[test]
+fn very_many_purchases_are_expected_without_counting_them() {
+    for (a, b) in [(0.5, 0.5), (1.0, 3.0), (2.5, 800.0), (1e-3, 1e3)] {
+        let of = |repeats: u32, time: f64| {
+            let history = History { repeats, last: 1.0, observed: 1.0 };
+            Purchases::Churn(Churn::BgNbd, [0.5, 1.0, a, b]).expected(&history, &[time]).unwrap()[0]
+        };
+        // Just below and just above the number that is counted.
+        let (counted, by_mean) = (of(1_000_000, 1.9), of(1_000_000, 2.1));
+        assert!(counted < by_mean && by_mean < counted * 2.1 / 1.9, "{counted} {by_mean}");
+        is_near(0.5 * (of(1_000_000, 1.99) + of(1_000_000, 2.05)), of(1_000_000, 2.02), 1e-4);
+        assert!(of(u32::MAX, 36_525.0).is_finite());
+    }
+}
+
 /// Gamma numbers (Marsaglia & Tsang 2000).
 fn gamma(random: &mut Pcg64, shape: f64) -> f64 {
     if shape < 1.0 {

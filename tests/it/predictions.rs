@@ -270,3 +270,22 @@ fn threads_and_order_change_no_byte_of_a_prediction() {
     tiny.write("extracts/histories.csv", &format!("{head}\n{}\n", rows.join("\n")));
     assert!(first == of("3", "shuffled"));
 }
+
+#[test]
+fn the_shipped_orders_do_not_tell_churn_from_rare_orders() {
+    let result = &crate::support::default_sample().result;
+    let found = &result["predictions"][0];
+    assert_eq!((found["customers"].as_u64(), found["purchases"]["state"].as_str()), (Some(4338), Some("churn_not_identified")));
+    let likelihood = |name: &str| found["purchases"][name].as_f64().unwrap();
+    assert!((likelihood("log_likelihood_with_churn") + 61_823.4713).abs() < 1e-3, "{found}");
+    assert!((likelihood("log_likelihood_without_churn") + 61_823.5909).abs() < 1e-3, "{found}");
+    let calibration = &found["calibration"];
+    assert_eq!((calibration["deciles"].as_array().unwrap().len(), calibration["weeks"].as_array().unwrap().len()), (10, 13));
+    let actual: f64 = calibration["deciles"].as_array().unwrap().iter().map(|tenth| tenth["actual"].as_f64().unwrap()).sum();
+    assert!((actual - calibration["purchases"].as_f64().unwrap()).abs() < 1e-6, "{calibration}");
+    assert_eq!(calibration["weeks"][12]["actual"], calibration["purchases"]);
+    let warnings = result["warnings"].to_string();
+    assert!(warnings.contains("churn is not identified"), "{warnings}");
+    // What loses to a prediction without model is said to lose.
+    assert_eq!(calibration["loses"].as_array().unwrap().is_empty(), !warnings.contains("the model loses to"));
+}
