@@ -76,7 +76,7 @@ select
     cast(coalesce(orders.gross_lifetime, 0) as decimal(18, 3)) as gross_lifetime,
     cast(coalesce(orders.refunded, 0) as decimal(18, 3)) as refunded,
     cast(coalesce(orders.net_lifetime, 0) as decimal(18, 3)) as net_lifetime,
-    -- Predicted for buyers, who alone have a history to predict from; p_alive also needs churn that can be told from rare orders
+    -- Predicted, for buyers alone. p_alive is null where churn cannot be told from rare orders.
     lifetime.p_alive,
     lifetime.expected_orders_90d,
     lifetime.expected_orders_365d,

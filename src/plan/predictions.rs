@@ -75,11 +75,11 @@ fn roles(project: &Project, name: &str, prediction: &Prediction) -> Vec<Diagnost
             Diagnostic::error("prediction-column", format!("the holdout of the prediction `{name}` needs the dates of purchases"));
         problems.push(problem.at(place("holdout_days")).hint("name the column with their list under `columns: purchase_dates:`"));
     }
-    for (at, days) in prediction.horizons_days.iter().enumerate() {
-        if prediction.horizons_days[..at].iter().any(|other| other.value == days.value) {
-            let problem =
-                Diagnostic::error("duplicate-column", format!("the prediction `{name}` has the horizon of {} days twice", days.value));
-            problems.push(problem.at(span_of(&project.file, days)).label("the second time"));
+    for (at, horizon) in prediction.horizons_days.iter().enumerate() {
+        let days = horizon.value;
+        if prediction.horizons_days[..at].iter().any(|other| other.value == days) {
+            let problem = Diagnostic::error("duplicate-column", format!("the prediction `{name}` has the horizon of {days} days twice"));
+            problems.push(problem.at(span_of(&project.file, horizon)).label("the second time"));
         }
     }
     problems

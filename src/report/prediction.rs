@@ -34,9 +34,9 @@ fn model(used: &str) -> &str {
 }
 
 fn fitted(model: &str, parameters: &[Parameter], likelihood: Option<f64>) -> String {
-    let parameters = parameters.iter().map(|parameter| match parameter.standard_error {
-        Some(error) => format!("{} {} ± {}", parameter.name, digits(parameter.value), digits(error)),
-        None => format!("{} {}", parameter.name, digits(parameter.value)),
+    let parameters = parameters.iter().map(|Parameter { name, value, standard_error }| match standard_error {
+        Some(error) => format!("{name} {} ± {}", digits(*value), digits(*error)),
+        None => format!("{name} {}", digits(*value)),
     });
     let parameters: Vec<String> = parameters.collect();
     let likelihood = likelihood.map_or_else(String::new, |likelihood| format!(", log likelihood {likelihood:.1}"));
