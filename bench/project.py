@@ -16,6 +16,22 @@ KEYS = {
     "segment_summary": ["segment_set", "segment"],
 }
 
+# The columns of the customer profile that Segmill predicts, and nobody else. The segments whose rules read them are left out too.
+PREDICTED = [
+    "p_alive",
+    "expected_orders_90d",
+    "expected_orders_365d",
+    "expected_average_order_value",
+    "lifetime_value",
+    "lifetime_value_decile",
+    "lifetime_value_share",
+]
+
+
+def needs_prediction(rule: str) -> bool:
+    """Whether a segment rule reads what is predicted."""
+    return any(column in rule for column in PREDICTED)
+
 
 @dataclass(frozen=True)
 class Segment:
@@ -70,6 +86,17 @@ def permitted(segment: dict[str, Any], permissions: dict[str, str]) -> str:
     return segment["when"] if permission is None else f"({segment['when']}) and {permission}"
 
 
+def predicted_segments() -> list[tuple[str, str]]:
+    """The segments whose rules read what is predicted, each with its set."""
+    pipeline = yaml.safe_load(PIPELINE.read_text(encoding="utf-8"))
+    return [
+        (name, segment["name"])
+        for name, declared in pipeline["segments"].items()
+        for segment in declared["segments"]
+        if needs_prediction(segment["when"])
+    ]
+
+
 def load(as_of: str) -> Project:
     """Reads the pipeline file."""
     pipeline = yaml.safe_load(PIPELINE.read_text(encoding="utf-8"))
@@ -86,6 +113,7 @@ def load(as_of: str) -> Project:
         )
         for name, declared in pipeline["segments"].items()
         for position, segment in enumerate(declared["segments"], start=1)
+        if not needs_prediction(segment["when"])
     ]
     return Project(
         as_of=date.fromisoformat(as_of),

@@ -227,6 +227,11 @@ def disagreements(one: Contender, other: Contender) -> Iterator[str]:
             rows = db.read_parquet([str(file) for file in contender.published(contender.out, name)])
             # Only Segmill remembers who was in a segment before: of memberships the others have the key alone.
             rows = rows.project(", ".join(key)) if name == "segment_membership" else rows
+            # Only Segmill predicts.
+            rows = rows.project(", ".join(column for column in rows.columns if column not in project.PREDICTED))
+            if "segment" in key:
+                predicted = " or ".join(f"(segment_set = '{of}' and segment = '{segment}')" for of, segment in project.predicted_segments())
+                rows = rows.filter(f"not ({predicted or 'false'})")
             rows.create_view(view, replace=True)
         columns = [db.execute(f"select column_name, column_type from (describe {view})").fetchall() for view in ("one", "other")]
         if columns[0] != columns[1]:

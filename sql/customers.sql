@@ -76,6 +76,14 @@ select
     cast(coalesce(orders.gross_lifetime, 0) as decimal(18, 3)) as gross_lifetime,
     cast(coalesce(orders.refunded, 0) as decimal(18, 3)) as refunded,
     cast(coalesce(orders.net_lifetime, 0) as decimal(18, 3)) as net_lifetime,
+    -- Predicted, for buyers alone. p_alive is null where churn cannot be told from rare orders.
+    lifetime.p_alive,
+    lifetime.expected_orders_90d,
+    lifetime.expected_orders_365d,
+    cast(lifetime.expected_average_order_value as decimal(18, 2)) as expected_average_order_value,
+    cast(lifetime.lifetime_value as decimal(18, 2)) as lifetime_value,
+    lifetime.lifetime_value_decile,
+    lifetime.lifetime_value_share,
     -- Lifecycle
     coalesce(lifecycle.lifecycle_stage, 'prospect') as lifecycle_stage,
     -- Surveys
@@ -102,6 +110,8 @@ left join features.contacts as contacts
     on contacts.customer_id = everybody.customer_id
 left join features.orders as orders
     on orders.customer_id = everybody.customer_id
+left join predicted.lifetime as lifetime
+    on lifetime.customer_id = everybody.customer_id
 left join features.products as products
     on products.customer_id = everybody.customer_id
 left join features.web as web

@@ -1,9 +1,12 @@
 //! Who reads whom: dependencies between models, taken from their parsed SQL, in the order they run.
 
+mod step;
+
+pub use step::{Input, Made, NativeInput, NativeTable, Signature, Step};
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
 use datafusion::sql::parser::Statement;
 
 use crate::config::{AS_OF, Model, NULL_VALUES, Project};
@@ -16,6 +19,8 @@ pub const LAYERS: [&str; 4] = ["staging", "identity", "features", "scores"];
 pub const SOURCES: &str = "sources";
 /// The schema of the tables kept in the pipeline file.
 pub const REFERENCE: &str = "reference";
+/// The schema of the tables of predictions.
+pub const PREDICTED: &str = "predicted";
 /// The customer profile, which segment rules read.
 pub const PROFILE: &str = "customers";
 /// Who is in which segment: made from the segment rules, after the profile.
@@ -27,43 +32,6 @@ pub const SEGMENTS: &str = "segments";
 
 /// The model of edges between identifiers, from which the identity step finds the customers.
 pub const EDGES: &str = "identity.edges";
-
-/// A native step: one that is computed by Segmill itself and not by SQL.
-#[derive(Debug)]
-pub struct Signature {
-    /// Its name, by which a run reports it.
-    pub name: &'static str,
-    /// The layer in which its tables stand; without one they stand between the customer profile and the models that describe segments.
-    pub layer: Option<&'static str>,
-    /// The models that it reads. A project that lacks one of them does not have the step.
-    pub reads: &'static [NativeInput],
-    /// The tables that it makes.
-    pub makes: &'static [NativeTable],
-}
-
-/// A table that a native step makes.
-#[derive(Debug)]
-pub struct NativeTable {
-    /// Its name.
-    pub name: &'static str,
-    /// Its columns.
-    pub schema: fn() -> SchemaRef,
-    /// Its columns of identifiers, each with the column that names the identifiers' type.
-    pub identifiers: &'static [(&'static str, &'static str)],
-    /// Its columns that have values of what the step reads, each with the table and the column of those.
-    pub taken: &'static [(&'static str, &'static str, &'static str)],
-}
-
-/// What a native step reads.
-#[derive(Debug)]
-pub struct NativeInput {
-    /// The model.
-    pub table: &'static str,
-    /// Whether the step takes the rows as they come, so that a model that nothing else reads need not be materialised.
-    pub streamed: bool,
-    /// The column by which the rows must be sorted.
-    pub sorted_by: Option<&'static str>,
-}
 
 /// A model with its parsed statement and what it reads.
 #[derive(Debug, Clone)]
@@ -82,7 +50,7 @@ pub enum Vertex {
     /// A model, which makes the table of its name.
     Model(Box<ParsedModel>),
     /// A native step.
-    Native(&'static Signature),
+    Native(Arc<Step>),
 }
 
 impl Vertex {
@@ -90,7 +58,7 @@ impl Vertex {
     pub fn name(&self) -> String {
         match self {
             Vertex::Model(model) => model.model.name(),
-            Vertex::Native(signature) => signature.name.to_owned(),
+            Vertex::Native(step) => step.name.clone(),
         }
     }
 
@@ -98,7 +66,7 @@ impl Vertex {
     pub fn reads(&self) -> BTreeSet<String> {
         match self {
             Vertex::Model(model) => model.reads.clone(),
-            Vertex::Native(signature) => signature.reads.iter().map(|input| input.table.to_owned()).collect(),
+            Vertex::Native(step) => step.reads.iter().map(|input| input.table.clone()).collect(),
         }
     }
 
@@ -106,14 +74,14 @@ impl Vertex {
     pub fn makes(&self) -> Vec<String> {
         match self {
             Vertex::Model(model) => vec![model.model.name()],
-            Vertex::Native(signature) => signature.makes.iter().map(|table| table.name.to_owned()).collect(),
+            Vertex::Native(step) => step.makes.iter().map(|table| table.name.clone()).collect(),
         }
     }
 
     fn place(&self) -> Place {
         match self {
             Vertex::Model(model) => place_of(&model.model),
-            Vertex::Native(signature) => signature.layer.map_or(Place::Membership, layer),
+            Vertex::Native(step) => place_of_step(step),
         }
     }
 }
@@ -132,7 +100,7 @@ enum Place {
 #[derive(Debug)]
 pub struct Graph<'p> {
     project: &'p Project,
-    natives: Vec<&'static Signature>,
+    natives: Vec<Arc<Step>>,
     parsed: Vec<(&'p Model, Result<Sound, Diagnostic>)>,
 }
 
@@ -140,10 +108,11 @@ pub struct Graph<'p> {
 type Sound = (Statement, Vec<Diagnostic>);
 
 impl<'p> Graph<'p> {
-    /// Parses every model. A native step belongs to a project that has what the step reads.
-    pub fn of(project: &'p Project, natives: &[&'static Signature]) -> Self {
+    /// Parses every model. A native step that is not declared belongs to a project that has what the step reads.
+    pub fn of(project: &'p Project, natives: Vec<Arc<Step>>) -> Self {
         let has = |table: &str| project.models.iter().any(|model| model.name() == table);
-        let natives = natives.iter().copied().filter(|native| native.reads.iter().all(|input| has(input.table))).collect();
+        let natives =
+            natives.into_iter().filter(|native| native.is_declared || native.reads.iter().all(|input| has(&input.table))).collect();
         let parsed = project.models.iter().map(|model| (model, sql::parse(&model.file))).collect();
         Graph { project, natives, parsed }
     }
@@ -156,8 +125,8 @@ impl<'p> Graph<'p> {
             makers.insert(model.name(), (model.name(), reads.collect()));
         }
         for native in &self.natives {
-            let reads: Vec<String> = native.reads.iter().map(|input| input.table.to_owned()).collect();
-            makers.extend(native.makes.iter().map(|table| (table.name.to_owned(), (native.name.to_owned(), reads.clone()))));
+            let reads: Vec<String> = native.reads.iter().map(|input| input.table.clone()).collect();
+            makers.extend(native.makes.iter().map(|table| (table.name.clone(), (native.name.clone(), reads.clone()))));
         }
         let (mut found, mut waiting) = (BTreeSet::new(), tables.into_iter().collect::<Vec<_>>());
         while let Some(table) = waiting.pop() {
@@ -193,7 +162,7 @@ impl<'p> Graph<'p> {
         let Graph { project, natives, parsed } = self;
         let is_needed = |name: &str| needed.is_none_or(|needed| needed.contains(name));
         let known = known_tables(project, &natives);
-        let steps = natives.into_iter().filter(|native| is_needed(native.name));
+        let steps = natives.into_iter().filter(|native| is_needed(&native.name));
         let mut nodes: Vec<Vertex> = steps.map(Vertex::Native).collect();
         for (model, parsed) in parsed.into_iter().filter(|(model, _)| is_needed(&model.name())) {
             if let Some(problem) = outside_of_layers(model) {
@@ -257,7 +226,11 @@ fn check(
 
 /// Whether a table is declared in a part of the pipeline file that is wrong, and has been told so.
 fn is_lost(project: &Project, table: &str) -> bool {
-    let part = table.split_once('.').filter(|(schema, _)| [SOURCES, REFERENCE].contains(schema));
+    let part = table.split_once('.').and_then(|(schema, name)| match schema {
+        SOURCES | REFERENCE => Some((schema, name)),
+        PREDICTED => Some(("predictions", name)),
+        _ => None,
+    });
     // One whose name is none may be the one that is meant.
     let is_none = |lost: &str| !lost.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
     part.is_some_and(|(schema, name)| project.lost.names(&[schema]).iter().any(|lost| *lost == name || is_none(lost)))
@@ -344,13 +317,13 @@ fn cycle(makers: &BTreeMap<String, String>, waiting: &BTreeMap<String, Vertex>) 
 }
 
 /// Every table that a model may name, with its place.
-fn known_tables(project: &Project, natives: &[&'static Signature]) -> BTreeMap<String, Place> {
+fn known_tables(project: &Project, natives: &[Arc<Step>]) -> BTreeMap<String, Place> {
     let sources = project.pipeline.sources.keys().map(|name| (format!("{SOURCES}.{name}"), Place::Given));
     let reference = project.pipeline.reference.keys().map(|name| (format!("{REFERENCE}.{name}"), Place::Given));
     let models = project.models.iter().map(|model| (model.name(), place_of(model)));
     let of_natives = natives.iter().flat_map(|native| {
-        let place = native.layer.map_or(Place::Membership, layer);
-        native.makes.iter().map(move |table| (table.name.to_owned(), place))
+        let place = place_of_step(native);
+        native.makes.iter().map(move |table| (table.name.clone(), place))
     });
     // Memberships and what is said of the segments may be named although there is no profile yet, which is a problem of its own.
     let always = [(SEGMENTS.to_owned(), Place::Given), (MEMBERSHIP.to_owned(), Place::Membership), (CHANGES.to_owned(), Place::Membership)];
@@ -363,6 +336,10 @@ fn place_of(model: &Model) -> Place {
         None if model.table == PROFILE => Place::Profile,
         None => Place::Last,
     }
+}
+
+fn place_of_step(step: &Step) -> Place {
+    step.layer.map_or(Place::Membership, layer)
 }
 
 fn layer(schema: &str) -> Place {

@@ -11,6 +11,7 @@ use crate::config::Environment;
 use crate::engine::{Limits, TextEncoding};
 use crate::identity;
 use crate::manifest::Commit;
+use crate::predict;
 use crate::publish::Published;
 use crate::record::Step;
 use crate::segments::movement::Movement;
@@ -57,6 +58,8 @@ pub struct Outcome {
     pub customers: u64,
     /// What the identity step found, where the project has one.
     pub identity: Option<identity::Counts>,
+    /// What the predictions are made with, and how good they are.
+    pub predictions: Vec<predict::Report>,
     /// What somebody should look at although the run went through.
     pub warnings: Vec<String>,
     /// The steps in order.

@@ -49,6 +49,7 @@ pub mod native;
 pub mod number;
 pub mod plan;
 pub mod predecessor;
+pub mod predict;
 pub mod project;
 pub mod publish;
 pub mod record;

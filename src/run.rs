@@ -71,6 +71,7 @@ async fn check_and_publish(request: &Request, mut computed: Computed, progress: 
     let destination = computed.staging.destination().clone();
     let (movement, avoided) = (std::mem::take(&mut computed.movement), std::mem::take(&mut computed.avoided));
     let (segments, identity) = (std::mem::take(&mut computed.segments), computed.identity.take());
+    let predictions = std::mem::take(&mut computed.predictions);
     let (customers, mut warnings) = (computed.customers, std::mem::take(&mut computed.warnings));
     let (checked, description, engine) = checked(computed, request, progress, recorder).await?;
     let mut steps = Steps::new(recorder, progress, &engine, request.timings);
@@ -85,6 +86,7 @@ async fn check_and_publish(request: &Request, mut computed: Computed, progress: 
         pipeline,
         customers,
         identity,
+        predictions,
         warnings,
         segments,
         avoided,

@@ -9,6 +9,7 @@ mod member_path;
 mod names;
 mod parts;
 mod pipeline;
+mod prediction;
 mod profile;
 mod repair;
 mod said;
@@ -32,6 +33,7 @@ pub use pipeline::{
     Channel, IdentifierType, Identity, Keep, Outputs, Parameter, Pipeline, ReferenceTable, SchemaChanges, Segment, SegmentSet, SetKind,
     Standalone, TableOutput,
 };
+pub use prediction::{Lifetime, Prediction, PurchaseColumns, PurchaseModel};
 pub use profile::{Domain, Profile};
 pub use said::Said;
 pub use schema::schema_of;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::check::Check;
 use super::column::ColumnType;
+use super::prediction::Prediction;
 use super::profile::Profile;
 use super::schema::{names_of, table_names};
 use super::source::Source;
@@ -46,6 +47,10 @@ pub struct Pipeline {
     /// What is known about the customer profile, which segment rules read.
     #[serde(default)]
     pub profile: Profile,
+    /// What customers will buy and are worth, predicted from what they have bought; SQL reads each as `predicted.name`.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = table_names()))]
+    pub predictions: IndexMap<String, Prediction>,
     /// Which identifiers there are, and what keeps strangers apart, for the edges of the model `identity.edges`.
     #[serde(default)]
     pub identity: Identity,

@@ -157,8 +157,8 @@ impl Execution<'_> {
                 sink.begin(&node.name);
                 let found = native.run(self.engine, &mut inputs.context).await?;
                 if let Some(sample) = inputs.sample {
-                    sample.keep(self.engine, native.signature()).await?;
-                    if native.signature().name == IDENTITY_SIGNATURE.name {
+                    sample.keep(self.engine, &native.step()).await?;
+                    if node.name == IDENTITY_SIGNATURE.name {
                         sample.keep_memory(&mut inputs.context);
                     }
                 }

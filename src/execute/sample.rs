@@ -8,7 +8,7 @@ use datafusion::error::DataFusionError;
 use sha2::{Digest, Sha256};
 
 use crate::engine::Engine;
-use crate::graph::Signature;
+use crate::graph::Step;
 use crate::native::Context;
 use crate::publish::SEGMENT_STAYS;
 use crate::segments::CUSTOMER_ID;
@@ -35,17 +35,17 @@ impl Sample {
     ///
     /// # Errors
     /// DataFusion's own.
-    pub(super) async fn keep(self, engine: &Engine, signature: &Signature) -> Result<(), DataFusionError> {
+    pub(super) async fn keep(self, engine: &Engine, step: &Step) -> Result<(), DataFusionError> {
         let Some(bound) = self.bound() else { return Ok(()) };
         // Memberships and changes follow from a profile and a memory that are samples already.
-        for table in signature.makes.iter().filter(|_| signature.layer.is_some()) {
-            if (table.schema)().column_with_name(CUSTOMER_ID).is_none() {
+        for table in step.makes.iter().filter(|_| step.layer.is_some() && !step.is_declared) {
+            if table.schema.column_with_name(CUSTOMER_ID).is_none() {
                 continue;
             }
             let chosen = format!("substr(encode(sha256({CUSTOMER_ID}), 'hex'), 1, 8) < '{bound:08x}'");
             let sql = format!("select * from {} where {CUSTOMER_ID} is null or {chosen}", table.name);
             let frame = engine.query(&sql).await?;
-            engine.materialise(table.name, frame).await?;
+            engine.materialise(&table.name, frame).await?;
         }
         Ok(())
     }

@@ -102,7 +102,7 @@ impl<'a> Explainer<'a> {
             let hint = "`segmill explain --identity` explains identifiers; `segmill show` shows the rows of its models";
             Error::from(Diagnostic::error("nobody-to-explain", what).hint(hint))
         })?;
-        let declared = Domains::compile(&plan.project, &plan.values, &engine, &profile)?;
+        let declared = Domains::compile(&plan.project, &plan.values, &engine, &profile)?.with_bounds(&profile, &plan.bounds);
         Ok(Explainer { request, stores, seen, commit, plan, today, engine, profile, declared, set, segment })
     }
 

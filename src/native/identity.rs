@@ -1,6 +1,7 @@
 //! The identity step: the edges of `identity.edges` become customers, who keep the ids that they had in the predecessor publication.
 
 use std::fmt;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
@@ -11,7 +12,7 @@ use futures::stream::BoxStream;
 use super::step::{Context, Findings, Found, Native, Predecessor, outward};
 use crate::engine::{self, Engine};
 use crate::error::Result;
-use crate::graph::{EDGES, NativeInput, NativeTable, Signature};
+use crate::graph::{EDGES, NativeInput, NativeTable, Signature, Step};
 use crate::identity::{self, Before, Resolution, Rules};
 use crate::publish::{IDENTITY_ALIASES, IDENTITY_MAP, StateTable};
 
@@ -75,8 +76,8 @@ impl fmt::Debug for IdentityStep {
 
 #[async_trait]
 impl Native for IdentityStep {
-    fn signature(&self) -> &'static Signature {
-        &SIGNATURE
+    fn step(&self) -> Arc<Step> {
+        Step::of(&SIGNATURE)
     }
 
     async fn run(&self, engine: &Engine, context: &mut Context) -> Result<Found, DataFusionError> {

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use super::step::{Context, Findings, Found, Native, outward};
 use crate::engine::{DIGEST, DIGEST_VERSION, Engine, digest_of, digest_sum, digests, row_digest};
 use crate::error::{Error, Result};
-use crate::graph::{NativeTable, SOURCES, Signature};
+use crate::graph::{NativeTable, SOURCES, Signature, Step};
 use crate::lineage::Lead;
 use crate::publish::{CUSTOMER_ROWS, SOURCE_ROWS, StateTable};
 use crate::segments::{CUSTOMER_ID, SourceChange};
@@ -267,8 +267,8 @@ impl SourceRows {
 
 #[async_trait]
 impl Native for RowsStep {
-    fn signature(&self) -> &'static Signature {
-        &SIGNATURE
+    fn step(&self) -> Arc<Step> {
+        Step::of(&SIGNATURE)
     }
 
     async fn run(&self, engine: &Engine, context: &mut Context) -> Result<Found, DataFusionError> {

@@ -16,7 +16,7 @@ use super::beside::Beside;
 use super::step::{Context, Findings, Found, MakeState, Native, outward};
 use crate::engine::{self, Engine, MaterialisedTable};
 use crate::error::Result;
-use crate::graph::{CHANGES, MEMBERSHIP, NativeInput, NativeTable, PROFILE, Signature};
+use crate::graph::{CHANGES, MEMBERSHIP, NativeInput, NativeTable, PROFILE, Signature, Step};
 use crate::publish::{SEGMENT_INPUTS, SEGMENT_STAYS, StateTable};
 use crate::segments::memory::{self, Before, Names, Reader};
 use crate::segments::movement::{Incomes, Movement};
@@ -158,8 +158,8 @@ impl Tables {
 
 #[async_trait]
 impl Native for SegmentsStep {
-    fn signature(&self) -> &'static Signature {
-        &SIGNATURE
+    fn step(&self) -> Arc<Step> {
+        Step::of(&SIGNATURE)
     }
 
     async fn run(&self, engine: &Engine, context: &mut Context) -> Result<Found, DataFusionError> {

@@ -14,8 +14,9 @@ use futures::stream::BoxStream;
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::graph::Signature;
+use crate::graph::Step;
 use crate::identity::Counts;
+use crate::predict::Report;
 use crate::publish::StateTable;
 use crate::segments::movement::Movement;
 use crate::segments::{Avoided, CUSTOMER_ID, Look, OldDefinition, SegmentSize, SourceChange};
@@ -24,7 +25,7 @@ use crate::segments::{Avoided, CUSTOMER_ID, Look, OldDefinition, SegmentSize, So
 #[async_trait::async_trait]
 pub trait Native: fmt::Debug + Send + Sync {
     /// What it reads and makes.
-    fn signature(&self) -> &'static Signature;
+    fn step(&self) -> Arc<Step>;
 
     /// Reads its inputs from the engine and the context, and registers the tables that it makes.
     ///
@@ -72,6 +73,8 @@ pub type MakeState = Box<dyn FnOnce(&Engine) -> Result<Vec<StateTable>> + Send>;
 pub enum Findings {
     /// How many identifiers, edges and customers there are.
     Identity(Counts),
+    /// What a prediction is made with.
+    Prediction(Box<Report>),
     /// Nothing beside how many rows there are: of sources and customers.
     Rows,
     /// How large the segments are.

@@ -7,7 +7,7 @@ use super::models::{Checked, CheckedModels};
 use super::nodes::{Node, Work};
 use super::planned_model::Cost;
 use super::privacy::PersonalColumns;
-use crate::graph::{LAYERS, SEGMENTS, Signature};
+use crate::graph::{LAYERS, SEGMENTS, Step};
 use crate::native::{IDENTITY_SIGNATURE, Native, ROWS_BY_CUSTOMER, ROWS_SIGNATURE, RowsStep, SEGMENTS_SIGNATURE};
 
 /// Decides how every node is computed, and after which each table is released. Which columns are personal is handed on.
@@ -21,32 +21,31 @@ pub(super) fn decide(
     is_look: bool,
 ) -> (PersonalColumns, Vec<Node>) {
     let CheckedModels { checked, mut reads, personal, .. } = checked;
-    let signatures: Vec<&'static Signature> = natives.iter().map(|native| native.signature()).collect();
-    for input in signatures.iter().flat_map(|signature| signature.reads) {
-        *reads.entry(input.table.to_owned()).or_default() += 1;
+    let steps: Vec<Arc<Step>> = natives.iter().map(|native| native.step()).collect();
+    for input in steps.iter().flat_map(|step| &step.reads) {
+        *reads.entry(input.table.clone()).or_default() += 1;
     }
-    let mut natives: BTreeMap<&'static str, Arc<dyn Native>> =
-        natives.into_iter().map(|native| (native.signature().name, native)).collect();
+    let mut natives: BTreeMap<String, Arc<dyn Native>> = natives.into_iter().map(|native| (native.step().name.clone(), native)).collect();
     let mut nodes = Vec::new();
     for checked in checked {
         nodes.push(match checked {
             Checked::Model(model) => {
                 let name = model.parsed.model.name();
-                let inputs = || signatures.iter().flat_map(|signature| signature.reads).filter(|input| input.table == name);
+                let inputs = || steps.iter().flat_map(|step| &step.reads).filter(|input| input.table == name);
                 let may_stream =
                     model.parsed.model.schema.as_deref() == Some(LAYERS[0]) || inputs().next().is_some_and(|input| input.streamed);
-                let sorted_by = inputs().find_map(|input| input.sorted_by).map(str::to_owned).into_iter().collect();
+                let sorted_by = inputs().find_map(|input| input.sorted_by.clone()).into_iter().collect();
                 let is_split = is_look && model.of_query.breaks_ties;
                 let is_streamed = may_stream && reads.get(&name) == Some(&1) && !published.contains(&name) && !is_split;
                 let (reads, makes) = (model.parsed.reads.clone(), vec![name.clone()]);
                 let work = if is_streamed { Work::Streamed(*model) } else { Work::Materialised { model: *model, sorted_by } };
                 Node { name, work, reads, makes, releases: Vec::new() }
             }
-            Checked::Native(signature) => {
-                let Some(native) = natives.remove(signature.name) else { continue };
-                let reads = signature.reads.iter().map(|input| input.table.to_owned()).collect();
-                let makes = signature.makes.iter().map(|table| table.name.to_owned()).collect();
-                Node { name: signature.name.to_owned(), work: Work::Native(native), reads, makes, releases: Vec::new() }
+            Checked::Native(step) => {
+                let Some(native) = natives.remove(&step.name) else { continue };
+                let reads = step.reads.iter().map(|input| input.table.clone()).collect();
+                let makes = step.makes.iter().map(|table| table.name.clone()).collect();
+                Node { name: step.name.clone(), work: Work::Native(native), reads, makes, releases: Vec::new() }
             }
         });
     }

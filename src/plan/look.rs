@@ -6,17 +6,17 @@ use std::sync::Arc;
 use super::decide::decide;
 use super::models::{check_models, required_columns};
 use super::nodes::Plan;
-use super::origins;
 use super::planned_model::QUERY;
 use super::privacy::PersonalColumns;
 use super::review::{natives_of, planning_engine};
+use super::{origins, predictions};
 use crate::config::{Freshness, Model, Project, RejectBudget, Values};
 use crate::diagnostic::{Diagnostic, SourceFile, in_order};
 use crate::error::{Error, Result, gather};
 use crate::graph::{self, EDGES, Graph, PROFILE, ParsedModel, Vertex};
 use crate::identity::{self, Rules};
 use crate::ingest::{self, Contract};
-use crate::native::{IDENTITY_SIGNATURE, SIGNATURES};
+use crate::native::{self, IDENTITY_SIGNATURE};
 use crate::segments::{self, Domains};
 use crate::sql;
 
@@ -39,7 +39,7 @@ pub async fn look(project: Arc<Project>, values: Values, query: Query) -> Result
     let mut problems = Vec::new();
     let contracts = ingest::contracts(&project, &values, &mut problems).into_iter().map(lenient);
     let contracts: Vec<Arc<Contract>> = contracts.map(Arc::new).collect();
-    let graph = Graph::of(&project, &SIGNATURES);
+    let graph = Graph::of(&project, native::steps(&project));
     let parsed = parse(&project, &graph, &query)?;
     let needed = graph.behind(parsed.reads.iter().chain(&query.beside).cloned());
     let mut vertices = graph.build(Some(&needed), &mut problems);
@@ -57,8 +57,10 @@ pub async fn look(project: Arc<Project>, values: Values, query: Query) -> Result
     let (mut rules, mut domains) = (Vec::new(), Domains::default());
     if let Some(profile) = checked.model(PROFILE).filter(|_| checked.has_step(graph::MEMBERSHIP)) {
         domains = gather(&mut problems, Domains::compile(&project, &values, &engine, &profile.schema))?.unwrap_or_default();
+        domains = domains.with_bounds(&profile.schema, &checked.predicted.bounds());
         rules = gather(&mut problems, segments::compile(&project, &values, &engine, &profile.schema))?.unwrap_or_default();
     }
+    let predictions = predictions::steps(&project, &checked, &mut problems);
     if !problems.is_empty() {
         return Err(Error::Project(in_order(problems)));
     }
@@ -66,12 +68,14 @@ pub async fn look(project: Arc<Project>, values: Values, query: Query) -> Result
     let has_identity_step = checked.has_step(IDENTITY_SIGNATURE.name);
     let declared = origins::declared(&project, &values, &engine, &contracts, has_identity_step)?;
     let hanging = origins::follow(&project, &values, &checked, &contracts, declared, &required_columns);
+    let (bounds, segments_of_churn) = (checked.predicted.bounds(), checked.predicted.segments_of_churn(&rules));
     let (rows, origins) = origins::of(hanging, &rules, &contracts, &mut required_columns, has_identity_step);
-    let natives = natives_of(&checked, identity_rules, (rules, origins), domains, values.as_of, None);
+    let mut natives = natives_of(&checked, identity_rules, (rules, origins), domains, values.as_of, None);
+    natives.extend(predictions);
     let (personal, nodes) = decide(checked, natives, &BTreeSet::new(), rows, true);
     let contracts = contracts.into_iter().filter(|contract| required_columns.contains_key(&contract.source)).collect();
     let (digest, proofs, warnings) = (project.digest.clone(), Vec::new(), Vec::new());
-    Ok(Plan { project, digest, values, contracts, required_columns, nodes, personal, proofs, warnings })
+    Ok(Plan { project, digest, values, contracts, required_columns, nodes, personal, bounds, segments_of_churn, proofs, warnings })
 }
 
 /// Parses the query, all of whose tables must be known.

@@ -11,6 +11,8 @@ mod origins;
 mod outputs;
 mod personal_outputs;
 mod planned_model;
+mod predicted;
+mod predictions;
 mod privacy;
 mod reference;
 mod review;

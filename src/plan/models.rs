@@ -3,17 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
 
 use super::empty::empty;
 use super::planned_model::{Cost, OfQuery, PlannedModel, QUERY};
+use super::predicted::PredictedColumns;
 use super::privacy::PersonalColumns;
 use crate::config::Values;
 use crate::diagnostic::Diagnostic;
 use crate::engine::{self, Dependence, Engine};
 use crate::error::{Error, Result};
-use crate::graph::{SOURCES, Signature, Vertex};
+use crate::graph::{SOURCES, Step, Vertex};
 use crate::ingest::{Contract, RequiredColumns};
 use crate::sql;
 
@@ -22,7 +24,7 @@ pub(super) enum Checked {
     /// A model.
     Model(Box<PlannedModel>),
     /// A native step.
-    Native(&'static Signature),
+    Native(Arc<Step>),
 }
 
 /// What could be checked, in order, with how often each table is read, and which columns of the sources.
@@ -34,6 +36,8 @@ pub(super) struct CheckedModels {
     used: BTreeMap<String, BTreeSet<String>>,
     /// Which columns have personal values.
     pub(super) personal: PersonalColumns,
+    /// What is known of columns that are made of predictions.
+    pub(super) predicted: PredictedColumns,
 }
 
 impl CheckedModels {
@@ -52,7 +56,16 @@ impl CheckedModels {
 
     /// Whether a native step is among them.
     pub(super) fn has_step(&self, name: &str) -> bool {
-        self.checked.iter().any(|checked| matches!(checked, Checked::Native(signature) if signature.name == name))
+        self.checked.iter().any(|checked| matches!(checked, Checked::Native(step) if step.name == name))
+    }
+
+    /// The tables of native steps that the pipeline file declares.
+    pub(super) fn declared_tables(&self) -> impl Iterator<Item = (String, SchemaRef)> {
+        let declared = self.checked.iter().filter_map(|checked| match checked {
+            Checked::Native(step) if step.is_declared => Some(step),
+            _ => None,
+        });
+        declared.flat_map(|step| &step.makes).map(|table| (table.name.clone(), Arc::clone(&table.schema)))
     }
 
     /// Counts what a model reads. A source that turns out not to be read, for a condition that never holds, is read no times.
@@ -83,14 +96,21 @@ pub(super) async fn check_models(
     personal: PersonalColumns,
     problems: &mut Vec<Diagnostic>,
 ) -> Result<CheckedModels> {
-    let mut checked =
-        CheckedModels { checked: Vec::new(), reads: BTreeMap::new(), columns: BTreeMap::new(), used: BTreeMap::new(), personal };
+    let mut checked = CheckedModels {
+        checked: Vec::new(),
+        reads: BTreeMap::new(),
+        columns: BTreeMap::new(),
+        used: BTreeMap::new(),
+        personal,
+        predicted: PredictedColumns::default(),
+    };
     for vertex in vertices {
         let node = match vertex {
             Vertex::Model(model) => *model,
-            Vertex::Native(signature) => {
-                checked.personal.add_native(signature);
-                checked.checked.push(Checked::Native(signature));
+            Vertex::Native(step) => {
+                checked.personal.add_native(&step);
+                checked.predicted.add_native(&step);
+                checked.checked.push(Checked::Native(step));
                 continue;
             }
         };
@@ -136,6 +156,7 @@ pub(super) async fn check_models(
         let of_query = OfQuery { is_row_by_row: engine::is_row_by_row(&planned), takes_any_rows: !any_rows.is_empty(), breaks_ties, order };
         checked.count(&planned, optimized.as_ref()).map_err(|error| Error::defect(error.to_string()))?;
         checked.personal.add(&name, &planned);
+        checked.predicted.add(&name, &planned);
         engine.register(&name, empty(Arc::clone(&schema)))?;
         checked.checked.push(Checked::Model(Box::new(PlannedModel { parsed: node, schema, query: Arc::new(planned), cost, of_query })));
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 
 use super::planned_model::PlannedModel;
+use super::predicted::{Bounds, SegmentsOfChurn};
 use super::privacy::PersonalColumns;
 use crate::config::{Project, Values};
 use crate::diagnostic::Diagnostic;
@@ -30,6 +31,10 @@ pub struct Plan {
     pub nodes: Vec<Node>,
     /// Which columns of tables have personal values.
     pub personal: PersonalColumns,
+    /// The columns of the profile that are made of predictions, with their least and greatest values.
+    pub bounds: Bounds,
+    /// By prediction, the segments whose rules need the chance that a customer has not left.
+    pub segments_of_churn: SegmentsOfChurn,
     /// What was proved of every set of segments.
     pub proofs: Vec<Proof>,
     /// What somebody should look at beside the proofs.
@@ -130,7 +135,7 @@ impl Node {
     pub fn tables(&self) -> Vec<(String, SchemaRef)> {
         let schemas = match &self.work {
             Work::Streamed(model) | Work::Materialised { model, .. } => vec![Arc::clone(&model.schema)],
-            Work::Native(native) => native.signature().makes.iter().map(|table| (table.schema)()).collect(),
+            Work::Native(native) => native.step().makes.iter().map(|table| Arc::clone(&table.schema)).collect(),
         };
         self.makes.iter().cloned().zip(schemas).collect()
     }
@@ -138,9 +143,14 @@ impl Node {
     /// The table that a failure of the node is told of: the model's own, or what a native step reads, since only models have SQL.
     pub fn told_as(&self) -> &str {
         match &self.work {
-            Work::Native(native) => native.signature().reads.first().map_or(&self.name, |input| input.table),
+            Work::Native(_) => self.reads.first().unwrap_or(&self.name),
             Work::Streamed(_) | Work::Materialised { .. } => &self.name,
         }
+    }
+
+    /// Whether it is a native step that the pipeline file declares.
+    pub fn is_declared(&self) -> bool {
+        matches!(&self.work, Work::Native(native) if native.step().is_declared)
     }
 
     /// Whether it is computed as a part of the node that reads it.

@@ -18,7 +18,9 @@ use crate::sql;
 /// Checks that outputs name models and columns, and that checks are queries over outputs.
 pub async fn check(project: &Project, values: &Values, checked: &CheckedModels, problems: &mut Vec<Diagnostic>) -> Result<()> {
     let engine = Engine::new(PLANNING, values.zone.name())?;
-    let native = BTreeMap::from([(MEMBERSHIP, segments::membership_schema()), (CHANGES, segments::memory::changes_schema())]);
+    let mut native =
+        BTreeMap::from([(MEMBERSHIP.to_owned(), segments::membership_schema()), (CHANGES.to_owned(), segments::memory::changes_schema())]);
+    native.extend(checked.declared_tables());
     let mut outputs = BTreeMap::new();
     for (name, output) in &project.pipeline.outputs.tables {
         if let Some(why) = publish::unfit_name(name) {
@@ -30,8 +32,7 @@ pub async fn check(project: &Project, values: &Values, checked: &CheckedModels, 
         let Some(schema) = schema else {
             // A model that is there but wrong, and a profile that is not there, have been told already.
             if output.model.value != PROFILE && project.models.iter().all(|model| model.name() != output.model.value) {
-                let names: Vec<String> =
-                    project.models.iter().map(Model::name).chain(native.keys().map(|name| (*name).to_owned())).collect();
+                let names: Vec<String> = project.models.iter().map(Model::name).chain(native.keys().cloned()).collect();
                 problems.push(
                     Diagnostic::error("unknown-model", format!("the output `{name}` names no model: `{}`", output.model.shown()))
                         .at(span_of(&project.file, &output.model))

@@ -9,7 +9,7 @@ use datafusion::logical_expr::{LogicalPlan, UNNAMED_TABLE};
 
 use crate::config::Pipeline;
 use crate::engine::{self, ColumnPrivacy, Privacy};
-use crate::graph::{EDGES, REFERENCE, SOURCES, Signature};
+use crate::graph::{EDGES, REFERENCE, SOURCES, Step};
 use crate::ingest::Contract;
 
 /// The columns of identifiers of the edges, each with the column of its type.
@@ -44,14 +44,14 @@ impl PersonalColumns {
     }
 
     /// Adds the tables of a native step.
-    pub(super) fn add_native(&mut self, signature: &Signature) {
-        for table in signature.makes {
-            let by_type = |(column, of_type): &(&str, &str)| ((*column).to_owned(), ColumnPrivacy::ByTypeIn((*of_type).to_owned()));
+    pub(super) fn add_native(&mut self, step: &Step) {
+        for table in &step.makes {
+            let by_type = |(column, of_type): &(String, String)| (column.clone(), ColumnPrivacy::ByTypeIn(of_type.clone()));
             let identifiers = table.identifiers.iter().map(by_type);
             let taken = table.taken.iter().filter(|(_, read, of)| self.column(&TableReference::parse_str(read), of) != ColumnPrivacy::Open);
-            let taken = taken.map(|(column, ..)| ((*column).to_owned(), ColumnPrivacy::Personal));
+            let taken = taken.map(|(column, ..)| (column.clone(), ColumnPrivacy::Personal));
             let columns = identifiers.chain(taken).collect();
-            self.tables.insert(table.name.to_owned(), columns);
+            self.tables.insert(table.name.clone(), columns);
         }
     }
 

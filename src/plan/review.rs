@@ -11,7 +11,7 @@ use super::needs::{self, Needs};
 use super::nodes::Plan;
 use super::privacy::PersonalColumns;
 use super::reference::reference_tables;
-use super::{edge_texts, origins, outputs, unused};
+use super::{edge_texts, origins, outputs, predictions, unused};
 use crate::config::{Project, Values, span_of};
 use crate::diagnostic::{Diagnostic, Level, in_order};
 use crate::engine::Engine;
@@ -19,7 +19,7 @@ use crate::error::{Error, Result, gather};
 use crate::graph::{EDGES, Graph, PROFILE, SOURCES};
 use crate::identity::{self, Rules};
 use crate::ingest::{self, Contract};
-use crate::native::{IDENTITY_SIGNATURE, IdentityStep, Native, SIGNATURES, SegmentsStep};
+use crate::native::{self, IDENTITY_SIGNATURE, IdentityStep, Native, SegmentsStep};
 use crate::segments::movement::is_revenue;
 use crate::segments::{self, Domains, Origins, RuleSet};
 use crate::storage::{PLACES, Stores};
@@ -50,7 +50,7 @@ pub async fn review(project: Arc<Project>, values: Values) -> Result<Reviewed> {
     let contracts: Vec<Arc<Contract>> = ingest::contracts(&project, &values, &mut problems).into_iter().map(Arc::new).collect();
     check_places(&project, &mut problems);
     problems.extend(needs::same_names(&project));
-    let graph = Graph::of(&project, &SIGNATURES);
+    let graph = Graph::of(&project, native::steps(&project));
     let Needs { own, orphans } = needs::of(&project, &graph);
     problems.extend(own.iter().flat_map(|own| graph.wrong_beside(own)));
     let vertices = graph.build(own.as_ref(), &mut problems);
@@ -70,6 +70,7 @@ pub async fn review(project: Arc<Project>, values: Values) -> Result<Reviewed> {
     let (mut rules, mut domains, mut proofs) = (Vec::new(), Domains::default(), Vec::new());
     if let Some(profile) = profile {
         let known = gather(&mut problems, Domains::compile(&project, &values, &engine, &profile.schema))?;
+        let known = known.map(|known| known.with_bounds(&profile.schema, &checked.predicted.bounds()));
         let compiled = gather(&mut problems, segments::compile(&project, &values, &engine, &profile.schema))?;
         // Without some rules or what is known, proofs would find what is not there.
         let is_bound = project.pipeline.parameters.keys().all(|name| values.shown.contains_key(name));
@@ -81,6 +82,7 @@ pub async fn review(project: Arc<Project>, values: Values) -> Result<Reviewed> {
             (rules, domains) = (compiled, known);
         }
     }
+    let predictions = predictions::steps(&project, &checked, &mut problems);
     outputs::check(&project, &values, &checked, &mut problems).await?;
     let mut required_columns = required_columns(&contracts, &checked);
     let has_identity_step = checked.has_step(IDENTITY_SIGNATURE.name);
@@ -102,12 +104,15 @@ pub async fn review(project: Arc<Project>, values: Values) -> Result<Reviewed> {
         return Ok(Reviewed { plan: None, problems });
     }
     let published = project.pipeline.outputs.tables.values().map(|output| output.model.value.clone()).collect();
+    let (bounds, segments_of_churn) = (checked.predicted.bounds(), checked.predicted.segments_of_churn(&rules));
     let (rows, origins) = origins::of(hanging, &rules, &contracts, &mut required_columns, has_identity_step);
-    let natives = natives_of(&checked, identity_rules, (rules, origins), domains, values.as_of, revenue_of(&project, &checked));
+    let revenue = revenue_of(&project, &checked);
+    let mut natives = natives_of(&checked, identity_rules, (rules, origins), domains, values.as_of, revenue);
+    natives.extend(predictions);
     let digest = own.as_ref().map_or_else(|| project.digest.clone(), |own| project.digest_of(|model| own.contains(&model.name())));
     let (personal, nodes) = decide(checked, natives, &published, rows, false);
     let contracts = contracts.into_iter().filter(|contract| required_columns.contains_key(&contract.source)).collect();
-    let plan = Plan { project, digest, values, contracts, required_columns, nodes, personal, proofs, warnings };
+    let plan = Plan { project, digest, values, contracts, required_columns, nodes, personal, bounds, segments_of_churn, proofs, warnings };
     Ok(Reviewed { plan: Some(plan), problems })
 }
 
@@ -128,8 +133,8 @@ pub(super) fn planning_engine(
         engine.register(&format!("{SOURCES}.{}", contract.source), empty(Arc::clone(&contract.schema)))?;
     }
     // Also those of steps that the project does not have: what reads them has a problem of its own.
-    for table in SIGNATURES.iter().flat_map(|signature| signature.makes) {
-        engine.register(table.name, empty((table.schema)()))?;
+    for table in native::steps(project).iter().flat_map(|step| &step.makes) {
+        engine.register(&table.name, empty(Arc::clone(&table.schema)))?;
     }
     Ok(engine)
 }
@@ -153,7 +158,7 @@ pub(super) fn natives_of(
     let identity = identity.map(|rules| Arc::new(IdentityStep::new(rules)) as Arc<dyn Native>);
     let segments = SegmentsStep::new(rules, origins, domains, as_of).with_revenue(revenue);
     let natives = identity.into_iter().chain([Arc::new(segments) as Arc<dyn Native>]);
-    natives.filter(|native| checked.has_step(native.signature().name)).collect()
+    natives.filter(|native| checked.has_step(&native.step().name)).collect()
 }
 
 /// Tells of locations that name no place. What they say is shown as it was typed, since variables may hold secrets.

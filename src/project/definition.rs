@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest, Sha256};
 
 use crate::config::{AS_OF, Environment, Project, Said, variables_in};
-use crate::graph::{EDGES, Graph, MEMBERSHIP, REFERENCE, SEGMENTS, SOURCES};
+use crate::graph::{EDGES, Graph, MEMBERSHIP, PREDICTED, REFERENCE, SEGMENTS, SOURCES};
 use crate::manifest::Commit;
-use crate::native::SIGNATURES;
+use crate::native;
 use crate::sql;
 
 /// A kind of what a definition consists of, as the causes of movements tell it.
@@ -25,6 +25,8 @@ pub enum Part {
     Identity,
     /// The reference tables that the models read.
     Reference,
+    /// The predictions that the models read.
+    Prediction,
     /// What holds for all of them: the time zone, and the words for no value.
     Setting,
 }
@@ -39,6 +41,7 @@ impl Part {
             Part::Contract => "contract",
             Part::Identity => "identity",
             Part::Reference => "reference",
+            Part::Prediction => "prediction",
             Part::Setting => "setting",
         }
     }
@@ -77,7 +80,7 @@ impl Difference {
 impl Definition {
     /// What a project says, with its parameters as they are shown.
     pub fn of(project: &Project, parameters: &BTreeMap<String, String>, environment: &Environment) -> Self {
-        let graph = Graph::of(project, &SIGNATURES);
+        let graph = Graph::of(project, native::steps(project));
         let needed = graph.behind([MEMBERSHIP.to_owned()]);
         let models = || project.models.iter().filter(|model| needed.contains(&model.name()));
         let (mut reads, mut read_by_models) = (BTreeSet::new(), BTreeSet::new());
@@ -149,8 +152,10 @@ fn of_file(said: &Said, reads: &BTreeSet<String>, with_descriptions: bool, has_i
     for setting in ["time_zone", "null_values"] {
         add(Part::Setting, &[setting], &|_| false);
     }
-    for (section, part) in [(SOURCES, Part::Contract), (REFERENCE, Part::Reference)] {
-        for name in said.names(&[section]).iter().filter(|name| reads.contains(&format!("{section}.{name}"))) {
+    let sections =
+        [(SOURCES, SOURCES, Part::Contract), (REFERENCE, REFERENCE, Part::Reference), ("predictions", PREDICTED, Part::Prediction)];
+    for (section, schema, part) in sections {
+        for name in said.names(&[section]).iter().filter(|name| reads.contains(&format!("{schema}.{name}"))) {
             add(part, &[section, name], &|keys| is_not_of_rows(keys));
         }
     }

@@ -69,6 +69,7 @@ impl Recorder {
             files: BTreeSet::new(),
             sources: Vec::new(),
             identity: None,
+            predictions: Vec::new(),
             checks: Vec::new(),
             steps: Vec::new(),
             unfinished_step: None,

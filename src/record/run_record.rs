@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::Operator;
 use crate::identity::Counts;
 use crate::manifest::{Base, Input, Ledger};
+use crate::predict;
 use crate::publish::CheckResult;
 use crate::storage::Location;
 
@@ -78,6 +79,9 @@ pub struct RunRecord {
     /// What the identity step found; none before it was done, and where the project has none.
     #[serde(default)]
     pub identity: Option<Counts>,
+    /// What the predictions are made with, and how good they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub predictions: Vec<predict::Report>,
     /// The results of the checks.
     pub checks: Vec<CheckResult>,
     /// The steps done, in order.

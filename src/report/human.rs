@@ -47,6 +47,9 @@ fn write_outcome(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
     if let Some(found) = &outcome.identity {
         write_identity(text, found)?;
     }
+    for report in &outcome.predictions {
+        super::prediction::write(text, report)?;
+    }
     if !outcome.segments.is_empty() {
         write_segments(text, outcome)?;
         text.push_str(&movement::summary(&outcome.movement).unwrap_or_default());

@@ -26,6 +26,7 @@ pub fn outcome(outcome: &Outcome) -> Value {
         "sources": commit.sources,
         "customers": outcome.customers,
         "identity": outcome.identity,
+        "predictions": outcome.predictions,
         "segments": outcome.segments,
         "avoided_changes": outcome.avoided,
         "movement": super::movement::json(&outcome.movement),

@@ -6,6 +6,7 @@ mod identity;
 mod json;
 mod movement;
 mod plan;
+mod prediction;
 mod progress;
 mod rows;
 mod segments;

@@ -15,6 +15,7 @@ use crate::manifest::Base;
 use crate::native::Context;
 use crate::plan::Plan;
 use crate::predecessor::Carried;
+use crate::predict;
 use crate::project::{Definition, Version};
 use crate::publish::{self, REJECTED, Rows, Staging};
 use crate::record::Recorder;
@@ -47,6 +48,8 @@ pub struct Computed {
     pub judged: Vec<Ledger>,
     /// What the identity step found, where the project has one.
     pub identity: Option<identity::Counts>,
+    /// What the predictions are made with, and how good they are.
+    pub predictions: Vec<predict::Report>,
     /// The segments with their sizes, by set, in order of the pipeline file.
     pub segments: Vec<SegmentSize>,
     /// How many changes the memory of segments has avoided, by set.
@@ -88,11 +91,16 @@ impl Prepared {
         let mut sink = RunSink::new(&engine, &inputs.sources, &mut steps, &mut staging);
         let execution = Execution { plan: &plan, engine: &engine, needed: None, scene: String::new() };
         let executed = execution.run(&mut inputs, &mut sink).await;
-        let RunSink { judge, identity, segments, avoided, customers, movement, look, .. } = sink;
+        let RunSink { judge, identity, mut predictions, segments, avoided, customers, movement, look, .. } = sink;
         let judged = judge.conclude(executed, &mut staging, recorder).await?;
         write_outputs(&execution, &inputs, &mut staging, &mut steps).await?;
         staging.write_project(&Version::of(&plan).kept).await?;
 
+        for report in predictions.iter_mut().filter(|report| !report.purchases.tells_churn()) {
+            report.segments_without_churn = plan.segments_of_churn.get(&report.prediction).cloned().unwrap_or_default();
+        }
+        recorder.note(|record| record.predictions.clone_from(&predictions));
+        warnings.extend(predictions.iter().flat_map(predict::Report::warnings));
         warnings.extend(withdrawn(identity.as_ref()));
         warnings.extend(judged.warnings);
         warnings.extend(plan.warnings().map(|warning| shown::without_given(&warning.to_string()).into_owned()));
@@ -107,6 +115,7 @@ impl Prepared {
             locations,
             judged,
             identity,
+            predictions,
             segments,
             avoided,
             movement,

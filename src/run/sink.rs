@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::execute::{Sink, Source};
 use crate::identity;
 use crate::native::{Findings, MakeState};
+use crate::predict;
 use crate::publish::Staging;
 use crate::segments::movement::Movement;
 use crate::segments::{Avoided, Look, SegmentSize};
@@ -20,6 +21,8 @@ pub struct RunSink<'a, 'e> {
     pub judge: Judge<'e>,
     /// What the identity step found, where the project has one.
     pub identity: Option<identity::Counts>,
+    /// What the predictions are made with, in the order in which they were made.
+    pub predictions: Vec<predict::Report>,
     /// The segments with their sizes, by set, in order of the pipeline file.
     pub segments: Vec<SegmentSize>,
     /// How many customers there are.
@@ -42,6 +45,7 @@ impl<'a, 'e> RunSink<'a, 'e> {
             staging,
             judge,
             identity: None,
+            predictions: Vec::new(),
             segments: Vec::new(),
             customers: 0,
             avoided: Vec::new(),
@@ -69,6 +73,10 @@ impl Sink for RunSink<'_, '_> {
             Findings::Identity(counts) => {
                 self.steps.recorder.note(|record| record.identity = Some(counts.clone()));
                 self.identity = Some(counts.clone());
+            }
+            Findings::Prediction(report) => {
+                self.predictions.push(report.as_ref().clone());
+                self.steps.recorder.note(|record| record.predictions.clone_from(&self.predictions));
             }
             Findings::Rows => {}
             Findings::Segments { sizes, customers, avoided, movement, look } => {

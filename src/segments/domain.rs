@@ -98,6 +98,26 @@ impl Domains {
         if problems.is_empty() { Ok(domains) } else { Err(Error::Project(problems)) }
     }
 
+    /// These declarations, and of columns whose least and greatest value are known by themselves, what they do not say.
+    #[must_use]
+    pub fn with_bounds(mut self, profile: &SchemaRef, bounds: &[(String, f64, f64)]) -> Self {
+        for (name, least, most) in bounds {
+            let Some((_, field)) = profile.column_with_name(name).filter(|(_, field)| field.data_type().is_numeric()) else { continue };
+            let value = |number: f64| ScalarValue::Float64(Some(number)).cast_to(field.data_type()).ok().filter(|_| number.is_finite());
+            let at = self.columns.iter().position(|column| column.name == *name).unwrap_or_else(|| {
+                let (name, data_type) = (name.clone(), field.data_type().clone());
+                self.columns.push(ColumnDomain { name, data_type, required: false, accepted: Vec::new(), min: None, max: None });
+                self.columns.len() - 1
+            });
+            let column = &mut self.columns[at];
+            if column.accepted.is_empty() {
+                column.min = column.min.take().or_else(|| value(*least));
+                column.max = column.max.take().or_else(|| value(*most));
+            }
+        }
+        self
+    }
+
     #[cfg(test)]
     pub(super) fn of(columns: Vec<ColumnDomain>) -> Self {
         Domains { columns, always: Vec::new() }

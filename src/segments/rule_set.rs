@@ -1,9 +1,11 @@
 //! A set of segments whose rules are compiled, and the table that its members come to.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::utils::collect_columns;
 
 use crate::config::SetKind;
 
@@ -59,6 +61,15 @@ impl RuleSet {
     /// Whether anything but the rules keeps customers in its segments, or out of them.
     pub fn has_stability(&self) -> bool {
         self.stability.iter().any(|of| of.stay.is_some() || of.minimum_stay_days.is_some() || of.cooldown_days.is_some())
+    }
+
+    /// The columns that the rules of each segment read.
+    pub fn columns_read(&self) -> impl Iterator<Item = (&str, BTreeSet<String>)> {
+        self.rules.iter().zip(&self.stability).map(|((segment, when), stability)| {
+            let conditions = std::iter::once(when).chain(stability.stay.iter().map(|(stay, _)| stay));
+            let columns = conditions.flat_map(collect_columns).map(|column| column.name().to_owned()).collect();
+            (segment.as_str(), columns)
+        })
     }
 
     /// Whether a customer is in one of its segments at most.

@@ -7,7 +7,7 @@ use crate::diagnostic::{Diagnostic, list, nearest};
 use crate::engine::OrderedBy;
 use crate::error::Result;
 use crate::graph::Graph;
-use crate::native::SIGNATURES;
+use crate::native;
 
 /// The schema by which outputs are named, beside the names of their models.
 pub const OUTPUTS: &str = "outputs";
@@ -26,7 +26,7 @@ pub struct Target {
 /// # Errors
 /// [`crate::error::Error::Project`] for a name that means no table, or several.
 pub fn target(project: &Project, name: &str) -> Result<Target> {
-    let tables = Graph::of(project, &SIGNATURES).tables();
+    let tables = Graph::of(project, native::steps(project)).tables();
     let outputs: BTreeMap<String, &str> = project
         .pipeline
         .outputs

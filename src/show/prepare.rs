@@ -113,6 +113,12 @@ impl Prepared {
         self.needs_any_of(&SEGMENTS_SIGNATURE)
     }
 
+    /// Whether the tables come after a prediction.
+    pub fn is_after_predictions(&self) -> bool {
+        let needed = self.needed();
+        self.plan.nodes.iter().any(|node| node.is_declared() && node.makes.iter().any(|table| needed.contains(table)))
+    }
+
     fn needs_any_of(&self, step: &Signature) -> bool {
         let needed = self.needed();
         step.makes.iter().any(|table| needed.contains(table.name))

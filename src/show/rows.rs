@@ -215,8 +215,12 @@ async fn followed(engine: &Engine, id: String) -> Result<String, DataFusionError
 /// # Errors
 /// [`Error::Project`] where the project has no identity step.
 fn note_of_sample(prepared: &Prepared, wanted: &Wanted) -> Result<Option<String>> {
-    if wanted.sample.is_none() || prepared.is_after_identity() {
+    if wanted.sample.is_none() {
         return Ok(None);
+    }
+    if prepared.is_after_identity() {
+        let is_predicted = prepared.is_after_predictions();
+        return Ok(is_predicted.then(|| "predictions are fitted to the sample: a run, which sees all customers, has others".to_owned()));
     }
     if prepared.plan.project.models.iter().all(|model| model.name() != crate::graph::EDGES) {
         let problem = Diagnostic::error("no-identity-step", "there is nothing to sample: the project has no identity step");

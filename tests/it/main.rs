@@ -117,6 +117,8 @@ mod paths;
 mod pipelines;
 /// What a plan says is what a run publishes, and comparisons of days add up.
 mod plan_and_diff;
+/// What customers will buy and are worth: in tables, summaries, records and cases.
+mod predictions;
 /// Promises 4 and 5: a publication and what comes of it, on a local disk and through the command line.
 mod publishing;
 /// Looks at rows: questions that are wrong, that take any rows, or whose reader leaves.
