@@ -85,7 +85,10 @@ impl<'a> Checker<'a> {
                 }
             }
             Sequence(items) => match branches.iter().find(|branch| allows(branch, Kind::List)) {
-                Some(branch) => items.iter().for_each(|item| self.check(item, &branch["items"], &place.item())),
+                Some(branch) => {
+                    self.length(node, items.len(), branch, place, about);
+                    items.iter().for_each(|item| self.check(item, &branch["items"], &place.item()));
+                }
                 None => {
                     self.wrong.values.insert(node.bytes.start);
                     self.wrong_kind(node, Kind::List, &branches, place, about);
@@ -99,6 +102,14 @@ impl<'a> Checker<'a> {
                 }
             },
         }
+    }
+
+    fn length(&mut self, node: &Node, length: usize, schema: &Value, place: &Place, about: Option<&str>) {
+        let Some(least) = schema["minItems"].as_u64().filter(|least| (length as u64) < *least) else { return };
+        let what = format!("{} must have at least {least} item{}", place.subject(), if least == 1 { "" } else { "s" });
+        let problem = Diagnostic::error("out-of-range", what).at(self.span(node.bytes.clone())).label("too short");
+        self.problems.push(if let Some(about) = about { problem.hint(one_line(about)) } else { problem });
+        self.wrong.values.insert(node.bytes.start);
     }
 
     fn mapping(&mut self, node: &Node, entries: &[Entry], schema: &'a Value, place: &Place) {
@@ -383,7 +394,7 @@ mod tests {
     use crate::config::{Pipeline, schema_of};
 
     /// What the walk looks at, what it need not because another word says it, and what is for editors.
-    const KNOWN: [&str; 21] = [
+    const KNOWN: [&str; 22] = [
         "$ref",
         "$defs",
         "type",
@@ -398,6 +409,7 @@ mod tests {
         "format",
         "minimum",
         "maximum",
+        "minItems",
         "pattern",
         "description",
         "default",

@@ -1,12 +1,14 @@
 //! What each column of the profile is made of: which sources, whether the as-of day, and whether other customers have a part in it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{Aggregate, Expr, Join, JoinType, LogicalPlan};
 
 use super::leads::Lead;
+use super::parts::{Parts, TableColumn};
 use super::steps::{ModelPlans, RED_ZONE_BYTES, STACK_BYTES, VISITS_BOUND, bare, equalities, position, steps};
 use crate::graph::{PROFILE, REFERENCE, SOURCES};
 use crate::segments::CUSTOMER_ID;
@@ -26,12 +28,13 @@ pub struct Lineage {
     pub own: Option<BTreeSet<String>>,
 }
 
-/// A column of a table.
-type TableColumn = (String, String);
+/// The models that native steps fit to all customers at once, each with its column of the customer, by the tables that they make of them.
+pub type FittedTo = BTreeMap<String, TableColumn>;
 
 /// The lineage of every column of the profile.
 pub fn lineage(
     plans: &ModelPlans,
+    fitted_to: &FittedTo,
     leads: &BTreeMap<String, Vec<Lead>>,
     all_sources: &BTreeSet<String>,
     is_consent: &dyn Fn(&str, &str) -> bool,
@@ -45,6 +48,7 @@ pub fn lineage(
     let day = as_of.to_string();
     let mut follower = Follower {
         plans,
+        fitted_to,
         all_sources,
         personal: of_leads.chain([("resolved.customers".to_owned(), CUSTOMER_ID.to_owned())]).collect(),
         day,
@@ -74,43 +78,9 @@ pub fn lineage(
     found
 }
 
-/// What something is made of.
-#[derive(Debug, Clone, Default)]
-struct Parts {
-    /// The columns of sources and native steps that give its value.
-    values: BTreeSet<TableColumn>,
-    /// The sources of these, and of the conditions on which it depends.
-    sources: BTreeSet<String>,
-    reads_day: bool,
-    is_relative: bool,
-    /// The nearest columns of models that it is made of.
-    direct: BTreeSet<TableColumn>,
-    /// Of something relative, the columns of models that the customer itself brings.
-    own: BTreeSet<TableColumn>,
-    /// Whether it could not be followed.
-    is_unknown: bool,
-}
-
-impl Parts {
-    /// Adds what gives the value.
-    fn add(&mut self, other: Parts) {
-        self.values.extend(other.values.iter().cloned());
-        self.direct.extend(other.direct.iter().cloned());
-        self.own.extend(other.own.iter().cloned());
-        self.add_conditions(other);
-    }
-
-    /// Adds what decides whether, or for which rows.
-    fn add_conditions(&mut self, other: Parts) {
-        self.sources.extend(other.sources);
-        self.reads_day |= other.reads_day;
-        self.is_relative |= other.is_relative;
-        self.is_unknown |= other.is_unknown;
-    }
-}
-
 struct Follower<'a> {
     plans: &'a ModelPlans,
+    fitted_to: &'a FittedTo,
     all_sources: &'a BTreeSet<String>,
     /// The columns that say whose a row is: what is grouped by one of them is grouped by customer, or finer.
     personal: BTreeSet<TableColumn>,
@@ -257,6 +227,9 @@ impl Follower<'_> {
             let sources = [source.to_owned()].into();
             return Parts { values: [of.clone()].into(), sources, ..Parts::default() };
         }
+        if let Some((model, customer)) = self.fitted_to.get(table) {
+            return self.column_of_fitted(model, customer, column == CUSTOMER_ID);
+        }
         let Some(plan) = self.plans.get(table) else {
             // Of native steps: who is who is a cause of its own. What the pipeline file holds is no data.
             let is_constant = table.strip_prefix(REFERENCE).is_some_and(|rest| rest.starts_with('.'));
@@ -276,6 +249,24 @@ impl Follower<'_> {
         parts
     }
 
+    /// A column of what is fitted to all rows of a model: each customer's is made of its own row, and of everybody's.
+    fn column_of_fitted(&mut self, model: &str, customer: &str, is_customer: bool) -> Parts {
+        let Some(plan) = self.plans.get(model).map(Arc::clone) else { return self.unknown() };
+        if is_customer {
+            return self.column_of_table((model.to_owned(), customer.to_owned()));
+        }
+        let mut parts = Parts { is_relative: true, ..Parts::default() };
+        for field in plan.schema().fields().iter().filter(|field| field.name() != customer) {
+            let of_row = self.column_of_table((model.to_owned(), field.name().clone()));
+            parts.own.extend(of_row.direct.iter().cloned());
+            parts.add(of_row);
+        }
+        parts.direct.clear();
+        let rows = self.rows_of_model(model);
+        parts.add_conditions(rows);
+        parts
+    }
+
     /// What an expression over a plan's columns is made of.
     fn expression(&mut self, expr: &Expr, input: &LogicalPlan) -> Parts {
         let mut parts = Parts::default();
@@ -285,9 +276,9 @@ impl Follower<'_> {
             match part {
                 Expr::Column(column) => columns.push(column.clone()),
                 Expr::OuterReferenceColumn(..) => parts.is_unknown = true,
-                Expr::ScalarSubquery(query) => queries.push(std::sync::Arc::clone(&query.subquery)),
-                Expr::InSubquery(query) => queries.push(std::sync::Arc::clone(&query.subquery.subquery)),
-                Expr::Exists(query) => queries.push(std::sync::Arc::clone(&query.subquery.subquery)),
+                Expr::ScalarSubquery(query) => queries.push(Arc::clone(&query.subquery)),
+                Expr::InSubquery(query) => queries.push(Arc::clone(&query.subquery.subquery)),
+                Expr::Exists(query) => queries.push(Arc::clone(&query.subquery.subquery)),
                 Expr::AggregateFunction(call) => {
                     conditions.extend(call.params.filter.as_deref().cloned());
                     conditions.extend(call.params.order_by.iter().map(|sort| sort.expr.clone()));
@@ -427,6 +418,7 @@ impl Follower<'_> {
         if let Some(known) = self.rows.get(model) {
             return known.clone();
         }
+        let model = self.fitted_to.get(model).map_or(model, |(model, _)| model);
         let Some(plan) = self.plans.get(model) else { return Parts::default() };
         // A model that reads itself is no model, but a bound is better than a stack that overflows.
         self.rows.insert(model.to_owned(), Parts::default());
@@ -443,7 +435,7 @@ impl Follower<'_> {
         }
         if let LogicalPlan::TableScan(scan) = plan {
             let (table, column) = (scan.table_name.to_string(), plan.schema().field(at).name().clone());
-            let mut found = match self.plans.get(&table).map(std::sync::Arc::clone) {
+            let mut found = match self.plans.get(&table).map(Arc::clone) {
                 Some(model) => model.schema().index_of_column_by_name(None, &column).map(|at| self.chain(&model, at)).unwrap_or_default(),
                 None => BTreeSet::new(),
             };

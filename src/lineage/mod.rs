@@ -2,10 +2,11 @@
 
 mod columns;
 mod leads;
+mod parts;
 mod steps;
 mod texts;
 
-pub use columns::{Lineage, lineage};
+pub use columns::{FittedTo, Lineage, lineage};
 pub use leads::{Lead, leads};
 pub use steps::ModelPlans;
 pub use texts::texts_of;

@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::ScalarValue;
 use datafusion::datasource::empty::EmptyTable;
 
-use super::{Lineage, ModelPlans, leads, lineage};
+use super::{FittedTo, Lineage, ModelPlans, leads, lineage};
 use crate::engine::{Engine, Limits};
 
 /// Two sources, the tables of the identity step, and a project of some models over them.
@@ -26,6 +26,7 @@ async fn plans(models: &[(&str, &str)]) -> ModelPlans {
         ("sources.contacts", contacts),
         ("sources.orders", orders),
         ("resolved.customers", Schema::new(texts(&["identifier_type", "identifier", "customer_id"]))),
+        ("predicted.worth", with(texts(&["customer_id"]), vec![Field::new("expected", DataType::Float64, true)])),
     ];
     for (table, schema) in tables {
         engine.register(table, Arc::new(EmptyTable::new(Arc::new(schema)))).unwrap();
@@ -167,10 +168,11 @@ async fn columns_of_the_profile_are_followed() {
             "customers",
             "with everybody as (select distinct customer_id from identity.customers) \
              select e.customer_id, coalesce(o.orders, 0) as orders, o.days, coalesce(c.agrees, false) as agrees, c.email is not null as has_email, \
-             r.is_above, r.quarter, r.neighbours, 1 as constant from everybody as e \
+             r.is_above, r.quarter, r.neighbours, 1 as constant, p.expected > 1 as buys from everybody as e \
              left join features.orders as o on o.customer_id = e.customer_id \
              left join features.contacts as c on c.customer_id = e.customer_id \
-             left join scores.rank as r on r.customer_id = e.customer_id",
+             left join scores.rank as r on r.customer_id = e.customer_id \
+             left join predicted.worth as p on p.customer_id = e.customer_id",
         ),
     ];
     let plans = plans(&models).await;
@@ -179,7 +181,8 @@ async fn columns_of_the_profile_are_followed() {
     let is_consent = |source: &str, column: &str| (source, column) == ("contacts", "agrees");
     let day = ScalarValue::Date32(Some(20_733));
     assert_eq!(day.to_string(), "2026-10-07");
-    let found = lineage(&plans, &leads, &all, &is_consent, &day);
+    let fitted_to = FittedTo::from([("predicted.worth".to_owned(), ("features.orders".to_owned(), "customer_id".to_owned()))]);
+    let found = lineage(&plans, &fitted_to, &leads, &all, &is_consent, &day);
     let of = |sources: &[&str], own: Option<&[&str]>| Lineage {
         sources: sources.iter().map(|source| (*source).to_owned()).collect(),
         is_relative: own.is_some(),
@@ -196,6 +199,8 @@ async fn columns_of_the_profile_are_followed() {
         ("quarter", Lineage { reads_day: true, ..of(&["orders"], Some(&["days"])) }),
         ("neighbours", of(&["orders"], Some(&[]))),
         ("constant", of(&[], None)),
+        // What is fitted to everybody, of which the customer brings what its model has: not all of it is in the profile.
+        ("buys", Lineage { reads_day: true, ..of(&["orders"], Some(&[])) }),
     ]);
     for (column, expected) in expected {
         assert_eq!(found.get(column), Some(&expected), "{column}");

@@ -28,6 +28,7 @@ pub(super) enum Checked {
 }
 
 /// What could be checked, in order, with how often each table is read, and which columns of the sources.
+#[derive(Default)]
 pub(super) struct CheckedModels {
     pub(super) checked: Vec<Checked>,
     pub(super) reads: BTreeMap<String, usize>,
@@ -96,14 +97,7 @@ pub(super) async fn check_models(
     personal: PersonalColumns,
     problems: &mut Vec<Diagnostic>,
 ) -> Result<CheckedModels> {
-    let mut checked = CheckedModels {
-        checked: Vec::new(),
-        reads: BTreeMap::new(),
-        columns: BTreeMap::new(),
-        used: BTreeMap::new(),
-        personal,
-        predicted: PredictedColumns::default(),
-    };
+    let mut checked = CheckedModels { personal, ..CheckedModels::default() };
     for vertex in vertices {
         let node = match vertex {
             Vertex::Model(model) => *model,

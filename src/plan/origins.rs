@@ -14,11 +14,11 @@ use crate::config::{AS_OF, LeadsTo, Project, Spanned, Values, key_at, placed, sp
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::graph::SOURCES;
+use crate::graph::{Made, SOURCES};
 use crate::ingest::{Contract, RequiredColumns};
-use crate::lineage::{self, Lead, Lineage, ModelPlans};
-use crate::native::{IDENTITY_SIGNATURE, RowsStep, SourceRows};
-use crate::segments::{Origins, RuleSet};
+use crate::lineage::{self, FittedTo, Lead, Lineage, ModelPlans};
+use crate::native::{self, IDENTITY_SIGNATURE, RowsStep, SourceRows};
+use crate::segments::{CUSTOMER_ID, Origins, RuleSet};
 use crate::sql;
 
 /// How sources and customers hang together.
@@ -124,8 +124,18 @@ pub(super) fn follow(
     let consents: BTreeSet<(&str, &str)> = contracts.iter().flat_map(|contract| consents_of(project, contract)).collect();
     let is_consent = |source: &str, column: &str| consents.contains(&(source, column));
     let sources: BTreeSet<String> = required.keys().cloned().collect();
-    let columns = lineage::lineage(&plans, &leads, &sources, &is_consent, &as_of);
+    let columns = lineage::lineage(&plans, &fitted_to(project), &leads, &sources, &is_consent, &as_of);
     Hanging { leads, columns }
+}
+
+/// The models that declared native steps read, by the tables that they make of them.
+fn fitted_to(project: &Project) -> FittedTo {
+    let declared = native::steps(project).into_iter().filter(|step| step.is_declared);
+    let of_customer = |made: &Made| {
+        let (_, model, column) = made.taken.iter().find(|(column, ..)| column == CUSTOMER_ID)?;
+        Some((made.name.clone(), (model.clone(), column.clone())))
+    };
+    declared.flat_map(|step| step.makes.iter().filter_map(of_customer).collect::<Vec<_>>()).collect()
 }
 
 /// The columns of a source that say consent and nothing else: an event among which some are opt-outs says more.
