@@ -13,6 +13,7 @@ mod profile;
 mod repair;
 mod said;
 mod schema;
+mod secrets;
 mod shape;
 mod source;
 mod spanned;
@@ -35,6 +36,7 @@ pub use pipeline::{
 pub use profile::{Domain, Profile};
 pub use said::Said;
 pub use schema::schema_of;
+pub use secrets::{with_secrets_of, without_secrets};
 pub use source::{BlankRepeats, Freshness, LeadsTo, RejectBudget, Source, SourceFormat, UnknownColumns};
 pub use spanned::{Literal, Spanned, Text};
 pub use values::{AS_OF, NULL_VALUES, Values, bind, bind_what_is_right, parse_scalar, parse_scalars};

@@ -259,7 +259,7 @@ async fn published_plan(today: &Plan, request: &Request, seen: &Publications, co
     if today.digest == commit.project_digest {
         return Ok(None);
     }
-    let version = match Version::published(seen, commit, &today.project.root, &request.environment).await {
+    let version = match Version::published(seen, commit, &today.project, &request.environment).await {
         Err(Error::Project(_)) => None,
         version => version?,
     };

@@ -1,7 +1,6 @@
 //! Evaluates the definition of the predecessor publication on today's data, if it is another one than today's: whose outcome differs, moved
 //! because the project was edited.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray, UInt32Array};
@@ -78,8 +77,7 @@ impl Prepared {
     ) -> Result<OldDefinition, Hindrance> {
         let kept = self.published.project(commit).await?;
         let kept = kept.ok_or_else(|| Hindrance::Unknown(format!("the publication as of {} keeps no project", commit.as_of)))?;
-        let root: PathBuf = self.plan.project.root.clone();
-        let version = Version::restored(kept, &root, commit.parameters.clone(), &request.environment);
+        let version = Version::restored(kept, &self.plan.project, commit.parameters.clone(), &request.environment);
         let project = told("this Segmill cannot read the project that it keeps", version)?.project;
         let values = config::bind(&project, request.as_of, &commit.given_parameters);
         let values = told("this Segmill cannot read the project that it keeps", values)?;

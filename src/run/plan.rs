@@ -94,8 +94,7 @@ fn columns_of(commit: &Commit) -> std::collections::BTreeMap<String, Vec<Column>
 
 /// What has changed in the project since a publication; or what somebody should know if that cannot be told.
 async fn changed(prepared: &Prepared, commit: &Commit, request: &Request) -> (Option<Changes>, Option<String>) {
-    let root = &prepared.plan.project.root;
-    match Version::published(&prepared.published, commit, root, &request.environment).await {
+    match Version::published(&prepared.published, commit, &prepared.plan.project, &request.environment).await {
         Ok(Some(old)) => (Some(project::changes(&old, &Version::of(&prepared.plan), &request.environment)), None),
         Ok(None) => (None, Some(format!("the publication as of {} keeps no project, so it is not known what was edited", commit.as_of))),
         Err(error) => {

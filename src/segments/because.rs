@@ -136,6 +136,12 @@ impl<'a> Because<'a> {
                 return Why::detailed(Cause::Undetermined, &format!("{why}: {}", such.join(", ")));
             }
         }
+        // What neither the day nor other customers have a part in has changed through the identity step, by which rows reach every column.
+        let is_timeless = |column: &&String| grounds.origins.columns.get(*column).is_some_and(|of| !of.reads_day && !of.is_relative);
+        let is_changed = |column: &&String| columns.contains(column.as_str());
+        if !reasons.sources.is_empty() && reads.columns.iter().filter(is_changed).any(|column| is_timeless(&column)) {
+            return Why::detailed(Cause::Data, &reasons.sources.iter().map(String::as_str).collect::<Vec<_>>().join(", "));
+        }
         let is_anything_new = sources.iter().any(|(source, of)| *of == SourceChange::Some && is_read(&source));
         Why { cause: Cause::Time, detail: time_detail(&grounds.origins, reads, columns, is_anything_new).map(Into::into) }
     }
