@@ -136,8 +136,11 @@ fn with_cover(value: &str, parts: &[Range<usize>]) -> String {
 
 /// A value as a file has it, whatever is in it. What had no variables has none now.
 fn written(value: &str, style: ScalarStyle) -> String {
-    if style == ScalarStyle::Plain && !value.starts_with(COVER) {
-        return value.to_owned();
+    match style {
+        ScalarStyle::Plain if !value.starts_with(COVER) => return value.to_owned(),
+        // What stands behind the sign of a block is no less a text.
+        ScalarStyle::Literal | ScalarStyle::Folded => return value.trim_end().replace('\n', " "),
+        _ => {}
     }
     format!("'{}'", value.replace('\'', "''"))
 }
