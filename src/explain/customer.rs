@@ -83,6 +83,8 @@ impl<'a> Explainer<'a> {
         let seen = Publications::read(&destination).await?;
         seen.belong_to(&project.pipeline.name.value)?;
         let Some(commit) = seen.of(request.as_of).await? else {
+            // What no project knows is told first: it would be wrong on any day.
+            chosen(&project, set, segment)?;
             let what = format!("nothing as of {} is published in {}", request.as_of, destination.shown(&destination.folder()));
             let hint = format!("`segmill run --as-of {}` publishes it", request.as_of);
             return Err(Diagnostic::error("not-published", what).hint(hint).into());

@@ -22,8 +22,8 @@ use crate::publish::{SEGMENT_INPUTS, SEGMENT_STAYS, StateTable};
 use crate::segments::memory::{self, Before, Names, Reader};
 use crate::segments::movement::{Incomes, Movement};
 use crate::segments::{
-    self, Assigner, CUSTOMER_ID, Domains, Grounds, OldDefinition, Origins, OtherDefinition, OtherOutcome, OtherRules, OtherWay, Pair,
-    RuleSet, Told,
+    self, Assigner, CUSTOMER_ID, Domains, EarlierDefinition, EarlierOutcome, EarlierRules, EarlierWay, Grounds, OldDefinition, Origins,
+    Pair, RuleSet, Told,
 };
 
 /// What the step reads and makes.
@@ -116,18 +116,18 @@ impl SegmentsStep {
     }
 
     /// What is asked of the definition of the predecessor publication, and the rows that say it, if it is known by rows.
-    async fn other(context: &mut Context) -> Result<(OtherDefinition, Option<Reader>)> {
-        let OtherOutcome { detail, way } = match std::mem::take(&mut context.old_definition) {
-            OldDefinition::Same => return Ok((OtherDefinition::Same, None)),
-            OldDefinition::Unknown => return Ok((OtherDefinition::Unknown, None)),
+    async fn other(context: &mut Context) -> Result<(EarlierDefinition, Option<Reader>)> {
+        let EarlierOutcome { detail, way } = match std::mem::take(&mut context.old_definition) {
+            OldDefinition::Same => return Ok((EarlierDefinition::Same, None)),
+            OldDefinition::Unknown => return Ok((EarlierDefinition::Unknown, None)),
             OldDefinition::Other(outcome) => outcome,
         };
         match way {
-            OtherWay::Rows(rows) => Ok((OtherDefinition::Rows(detail.into()), Some(Reader::of_any(rows)))),
-            OtherWay::Rules(sets) => {
+            EarlierWay::Rows(rows) => Ok((EarlierDefinition::Rows(detail.into()), Some(Reader::of_any(rows)))),
+            EarlierWay::Rules(sets) => {
                 let names = segments::names(&sets);
                 let before = Self::before(&names, context).await?;
-                Ok((OtherDefinition::Rules(Box::new(OtherRules::new(&detail, sets, names, before))), None))
+                Ok((EarlierDefinition::Rules(Box::new(EarlierRules::new(&detail, sets, names, before))), None))
             }
         }
     }
@@ -177,7 +177,7 @@ impl Native for SegmentsStep {
         let mut beside = Beside::of(engine, context).await?;
         let grounds = Grounds { origins: self.origins.clone(), sources: beside.sources.take() };
         let members = Assigner::new(&self.rules, &names, domains, engine.threads(), day, before);
-        let mut members = members.with_other(other).with_grounds(grounds).with_look(context.takes_look);
+        let mut members = members.with_earlier_definition(other).with_grounds(grounds).with_look(context.takes_look);
         let (memory, tables) = (engine.reservation(), Tables::of(engine));
         let mut movement = Movement::new(since, self.revenue.clone());
         while let Some(batches) = profile.try_next().await.map_err(|error| error.1)? {

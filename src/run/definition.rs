@@ -27,12 +27,12 @@ use crate::plan::{self, Plan};
 use crate::predecessor::Carried;
 use crate::project::{Definition, Version};
 use crate::publish::{SEGMENT_STAYS, damage};
-use crate::segments::{self, CUSTOMER_ID, OldDefinition, OtherOutcome, OtherWay, other_schema};
+use crate::segments::{self, CUSTOMER_ID, EarlierOutcome, EarlierWay, OldDefinition, earlier_memberships_schema};
 
 /// The table of the memberships under the other definition. No model can have this name.
-const OTHER: &str = "\"the memberships under another definition\"";
+const OTHER: &str = "\"the memberships under the earlier definition\"";
 
-/// Memberships in order of customer, with the columns of [`other_schema`].
+/// Memberships in order of customer, with the columns of [`earlier_memberships_schema`].
 pub(super) type Members = BoxStream<'static, Result<RecordBatch>>;
 
 /// Why a definition cannot be evaluated, or what stopped the run that tried.
@@ -87,14 +87,14 @@ impl Prepared {
         let profile = self.plan.maker(PROFILE).and_then(|node| node.model()).filter(|_| difference.is_of_rules_alone);
         let way = if let Some(profile) = profile {
             let rules = segments::compile(&project, &values, engine, &profile.schema);
-            OtherWay::Rules(told("its rules do not fit the profile", rules)?)
+            EarlierWay::Rules(told("its rules do not fit the profile", rules)?)
         } else {
             steps.begin("evaluate the earlier definition");
             let rows = self.evaluate((commit.as_of, Some(commit)), request, engine, (project, values)).await;
             steps.end(None);
-            OtherWay::Rows(rows?)
+            EarlierWay::Rows(rows?)
         };
-        Ok(OldDefinition::Other(OtherOutcome { detail: difference.detail(), way }))
+        Ok(OldDefinition::Other(EarlierOutcome { detail: difference.detail(), way }))
     }
 
     /// Who would be in which segment on today's data by the definition of the day's own publication, in order of customer; or why that cannot
@@ -172,7 +172,7 @@ impl Prepared {
 
 /// Takes the memberships out of one engine, which can be dropped then, into another, in order of customer. There, segments are numbers.
 async fn kept_rows(from: &Engine, into: &Engine) -> Result<Members, DataFusionError> {
-    let key: Vec<String> = other_schema().fields().iter().map(|field| field.name().clone()).collect();
+    let key: Vec<String> = earlier_memberships_schema().fields().iter().map(|field| field.name().clone()).collect();
     let fields = vec![Field::new(CUSTOMER_ID, DataType::Utf8, false), Field::new("segment", DataType::UInt32, false)];
     let schema: SchemaRef = Arc::new(Schema::new(fields));
     let table = into.empty_table(Arc::clone(&schema));
@@ -194,7 +194,7 @@ async fn kept_rows(from: &Engine, into: &Engine) -> Result<Members, DataFusionEr
     into.forget(OTHER);
     let told = move |rows: RecordBatch| named(&rows, &segments).map_err(outward);
     let rows = rows.map(move |rows| rows.and_then(&told));
-    Ok(rows.map_err(|error| engine::failed("the memberships under another definition", &error)).boxed())
+    Ok(rows.map_err(|error| engine::failed("the memberships under the earlier definition", &error)).boxed())
 }
 
 /// Memberships with the names of their segments.
@@ -205,7 +205,8 @@ fn named(rows: &RecordBatch, segments: &IndexSet<(String, String)>) -> Result<Re
         Arc::new(numbers.iter().map(name).collect::<StringArray>()) as ArrayRef
     };
     let columns = vec![Arc::clone(rows.column(0)), text(&|segment| segment.0.clone()), text(&|segment| segment.1.clone())];
-    RecordBatch::try_new(other_schema(), columns).map_err(|error| Error::defect(format!("memberships made no table: {error}")))
+    RecordBatch::try_new(earlier_memberships_schema(), columns)
+        .map_err(|error| Error::defect(format!("memberships made no table: {error}")))
 }
 
 fn outward(error: Error) -> DataFusionError {

@@ -439,7 +439,8 @@ fn against_the_publication_of_the_day_an_edit_and_new_rows_are_told_apart_custom
         let [published, by_old, by_new] = [&published, &by_old, &members(&project, DAYS[1])].map(outcomes);
         for set in told["comparison"]["segment_sets"].as_array().unwrap() {
             let places = published.keys().chain(by_new.keys()).collect::<BTreeSet<_>>();
-            let moved = places.into_iter().filter(|place| set["segment_set"] == place[0].as_str() && published.get(*place) != by_new.get(*place));
+            let moved =
+                places.into_iter().filter(|place| set["segment_set"] == place[0].as_str() && published.get(*place) != by_new.get(*place));
             let (by_edit, by_rows): (Vec<_>, Vec<_>) = moved.partition(|place| by_old.get(*place) != by_new.get(*place));
             for (at, (cause, places)) in [("definition", by_edit), ("data", by_rows)].into_iter().enumerate() {
                 assert_eq!(set["causes"][cause].as_u64().unwrap_or_default(), places.len() as u64, "{cause}: {set} {places:?}");
@@ -460,7 +461,8 @@ fn what_customers_who_are_gone_had_spent_is_told_by_run_plan_and_comparison_alik
     let gone: Vec<&String> = ids.iter().step_by(5).chain(ids.last()).collect();
     let orders = project.read("extracts/orders.csv");
     let ties = project.read("extracts/ties.csv");
-    let without = |text: &str| text.lines().filter(|line| !gone.iter().any(|id| line.contains(id.as_str()))).collect::<Vec<_>>().join("\n") + "\n";
+    let without =
+        |text: &str| text.lines().filter(|line| !gone.iter().any(|id| line.contains(id.as_str()))).collect::<Vec<_>>().join("\n") + "\n";
     project.write("extracts/orders.csv", &without(&orders));
     project.write("extracts/ties.csv", &without(&ties));
     let planned = plan(&project, DAYS[1]);
