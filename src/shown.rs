@@ -154,7 +154,7 @@ pub fn covered(text: &str) -> Cow<'_, str> {
 }
 
 /// The secret parts of a URL, in order.
-fn secrets_of_url(url: &str) -> Vec<Range<usize>> {
+pub fn secrets_of_url(url: &str) -> Vec<Range<usize>> {
     let Some(authority) = url.find("://").map(|at| at + 3) else { return Vec::new() };
     let query = query_of(url);
     // A password may hold a slash or a question mark that nobody has encoded: the last `@` before the path's second part ends it.

@@ -3,13 +3,15 @@
 
 use std::collections::HashMap;
 
-use arrow::array::{Array, RecordBatch};
+use arrow::array::{Array, RecordBatch, StringArray};
 use futures::TryStreamExt;
+use futures::stream::BoxStream;
 
 use super::read::Side;
 use crate::error::Result;
 use crate::manifest::{Base, Commit, DataFile};
 use crate::publish;
+use crate::segments::CUSTOMER_ID;
 use crate::segments::memory::{Cause, Names, changes_schema};
 use crate::segments::movement::Rows;
 
@@ -17,19 +19,33 @@ use crate::segments::movement::Rows;
 const CHAIN: &str = "chain";
 const NO_CHANGES: &str = "no_changes";
 
+/// A cause, with what is told of it.
+pub type Told = (Cause, Option<String>);
+
 /// What is known of causes before publications are read.
-#[derive(Debug, Clone, Copy)]
-pub enum Known<'a> {
+pub enum Known {
     /// The changes of the days between tell them.
     Published,
-    /// All that is not a matter of identities has one cause, with what is told of it.
-    All(Cause, Option<&'a str>),
+    /// All that is not a matter of identities has one cause.
+    All(Told),
+    /// It is known who would be in which segment on the data of the later publication by the definition of the earlier one. Where that is not
+    /// what the later one says, it is a matter of the definition.
+    ByDefinition {
+        /// The memberships under the definition of the earlier publication, in order of customer.
+        members: BoxStream<'static, Result<RecordBatch>>,
+        /// What differs between the definitions.
+        detail: String,
+        /// The cause of the rest.
+        rest: Told,
+    },
 }
 
 /// The causes of changes.
 pub struct Causes {
-    /// The cause of all but identities, where it is known without the days between.
-    all: Option<(Cause, Option<String>)>,
+    /// The cause of all but identities and definitions, where it is known without the days between.
+    all: Option<Told>,
+    /// The cause of what differs under the definition of the earlier publication.
+    by_definition: Told,
     steps: Vec<Step>,
     details: Vec<String>,
     /// By set: whether a customer is in one of its segments at most.
@@ -54,13 +70,14 @@ struct Step {
 impl Causes {
     /// The causes that the publications from one to another tell.
     pub async fn of(
-        known: Known<'_>,
+        known: &Known,
         (from, to): (Side<'_>, Side<'_>),
         (names, single): (&Names, &[bool]),
         merged: &[(String, String)],
     ) -> Result<Self> {
         let mut causes = Causes {
             all: None,
+            by_definition: (Cause::Definition, None),
             steps: Vec::new(),
             details: Vec::new(),
             single: single.to_vec(),
@@ -68,8 +85,15 @@ impl Causes {
             reason: None,
             notes: Vec::new(),
         };
-        if let Known::All(cause, detail) = known {
-            causes.all = Some((cause, detail.map(str::to_owned)));
+        match known {
+            Known::Published => {}
+            Known::All(told) => causes.all = Some(told.clone()),
+            Known::ByDefinition { detail, rest, .. } => {
+                causes.all = Some(rest.clone());
+                causes.by_definition.1 = Some(detail.clone()).filter(|detail| !detail.is_empty());
+            }
+        }
+        if causes.all.is_some() {
             return Ok(causes);
         }
         let between = match days_between(from, to).await? {
@@ -134,13 +158,18 @@ impl Causes {
         Ok(single.map_or(number, |at| SETS + u32::try_from(at).unwrap_or_default()))
     }
 
-    /// The cause of a change.
+    /// The cause of a change. `under` has who would be in which segment under the definition of the earlier publication, if that is known.
     ///
     /// # Errors
     /// When there are too many segments that the project does not have.
-    pub fn of_row(&self, names: &Names, rows: &Rows<'_>, row: usize) -> Result<(Cause, Option<String>)> {
+    pub fn of_row(&self, names: &Names, rows: &Rows<'_>, row: usize, under: Option<&Under>) -> Result<Told> {
         if rows.event.is_valid(row) {
             return Ok((Cause::Identity, None));
+        }
+        if let Some(under) = under
+            && self.differs(names, rows, row, under)?
+        {
+            return Ok(self.by_definition.clone());
         }
         if let Some(all) = &self.all {
             return Ok(all.clone());
@@ -167,6 +196,62 @@ impl Causes {
         let parts: std::collections::BTreeSet<&str> = details.iter().flat_map(|detail| detail.split(", ")).collect();
         let detail = if cause == Cause::Undetermined { details.join("; ") } else { parts.into_iter().collect::<Vec<_>>().join(", ") };
         Ok((cause, (!detail.is_empty()).then_some(detail)))
+    }
+}
+
+impl Causes {
+    /// Whether the person of a row would be in other segments of the set, or not in the same one of an overlapping set, under the definition of
+    /// the earlier publication.
+    fn differs(&self, names: &Names, rows: &Rows<'_>, row: usize, under: &Under) -> Result<bool> {
+        let number = |segment: &StringArray| -> Result<Option<u32>> {
+            if segment.is_null(row) { Ok(None) } else { names.number(rows.set.value(row), segment.value(row)).map(Some) }
+        };
+        let (from, to) = (number(rows.from)?, number(rows.to)?);
+        let Some(meant) = to.or(from) else { return Ok(false) };
+        let mut members = Vec::new();
+        for (set, segment) in under.of(rows.person(row)) {
+            members.push(names.number(set, segment)?);
+        }
+        Ok(match names.named(meant).set_at.filter(|at| self.single[*at]) {
+            Some(at) => members.into_iter().filter(|number| names.is_of(*number, at)).collect::<Vec<_>>() != Vec::from_iter(to),
+            None => members.contains(&meant) != to.is_some(),
+        })
+    }
+}
+
+/// Who would be in which segment under another definition, of some customers.
+pub struct Under {
+    columns: Option<[StringArray; 3]>,
+}
+
+impl Under {
+    /// Rows with the columns of memberships, in order of customer.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Defect`] for others.
+    pub fn of_rows(rows: &RecordBatch) -> Result<Self> {
+        if rows.num_rows() == 0 {
+            return Ok(Under { columns: None });
+        }
+        let column = |name: &str| super::read::texts(rows, name);
+        Ok(Under { columns: Some([column(CUSTOMER_ID)?, column("segment_set")?, column("segment")?]) })
+    }
+
+    /// The sets and segments of a customer.
+    fn of<'u>(&'u self, id: &str) -> impl Iterator<Item = (&'u str, &'u str)> {
+        let found = self.columns.iter().flat_map(move |[ids, sets, segments]| {
+            let position = |is_before: &dyn Fn(&str) -> bool| {
+                let (mut low, mut high) = (0, ids.len());
+                while low < high {
+                    let middle = low.midpoint(high);
+                    if is_before(ids.value(middle)) { low = middle + 1 } else { high = middle }
+                }
+                low
+            };
+            let rows = position(&|other| other < id)..position(&|other| other <= id);
+            rows.map(move |row| (sets.value(row), segments.value(row)))
+        });
+        found.collect::<Vec<_>>().into_iter()
     }
 }
 

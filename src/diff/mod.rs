@@ -16,8 +16,8 @@ use crate::manifest::{Commit, PublishedSet};
 use crate::publish::SEGMENT_STAYS;
 use crate::segments::memory::{Before, Comparer, NamedSet, Names, Reader, Sizes, changes_schema};
 use crate::segments::movement::{ComparedSegment, ComparedSet, Comparison, Edition, Incomes, Movement, Rows};
-use causes::Causes;
-pub use causes::Known;
+use causes::{Causes, Under};
+pub use causes::{Known, Told};
 pub use read::Side;
 use read::{Customers, IncomeReader, aliases};
 
@@ -36,7 +36,7 @@ pub struct Question<'a> {
     /// The set, if only one is meant.
     pub set: Option<&'a str>,
     /// What is known of causes.
-    pub causes: Known<'a>,
+    pub causes: Known,
 }
 
 /// The columns of the rows of customers: those of the table of changes, and what each person spent.
@@ -65,7 +65,9 @@ pub async fn compare(question: Question<'_>, take: Take<'_>) -> Result<Compariso
     if !merged.is_empty() {
         before.take_ended(&names, &merged, read::memory(from).await?).await?;
     }
-    let mut causes = Causes::of(causes, (from, to), (&names, &single), &merged).await?;
+    let known = causes;
+    let mut causes = Causes::of(&known, (from, to), (&names, &single), &merged).await?;
+    let mut under = if let Known::ByDefinition { members, .. } = known { Some(Reader::of_any(members)) } else { None };
     let mut incomes = [IncomeReader::open(from, to.commit).await?, IncomeReader::open(to, to.commit).await?];
     let revenue = to.commit.revenue_column.clone().zip(incomes[1].scale().await?);
     if let (Some((column, scale)), Some(other)) = (&revenue, incomes[0].scale().await?)
@@ -86,15 +88,15 @@ pub async fn compare(question: Question<'_>, take: Take<'_>) -> Result<Compariso
     while let Some((rows, last)) = later.next().await? {
         let found = comparer.add(&earlier.up_to(&last).await?, &rows)?;
         let incomes = [incomes[0].up_to(Some(&last)).await?, incomes[1].up_to(Some(&last)).await?];
-        teller.tell(found, &incomes)?;
+        teller.tell(found, &incomes, under_up_to(&mut under, Some(&last)).await?.as_ref())?;
     }
     while let Some(rest) = earlier.next().await? {
         let found = comparer.add_rest(&rest)?;
         let last = read::last_of(&rest);
         let incomes = [incomes[0].up_to(last.as_deref()).await?, Incomes::default()];
-        teller.tell(found, &incomes)?;
+        teller.tell(found, &incomes, under_up_to(&mut under, last.as_deref()).await?.as_ref())?;
     }
-    teller.tell(comparer.finish()?, &Default::default())?;
+    teller.tell(comparer.finish()?, &Default::default(), None)?;
     let (customers, sizes, movement) = (comparer.customers, comparer.sizes, teller.movement);
     Ok(Comparison {
         pipeline: to.commit.pipeline.clone(),
@@ -106,6 +108,12 @@ pub async fn compare(question: Question<'_>, take: Take<'_>) -> Result<Compariso
         causes_known: causes.are_known,
         notes: causes.notes,
     })
+}
+
+/// What is left of customers up to one, under the definition of the earlier publication.
+async fn under_up_to(rows: &mut Option<Reader>, last: Option<&str>) -> Result<Option<Under>> {
+    let (Some(rows), Some(last)) = (rows, last) else { return Ok(None) };
+    Ok(Some(Under::of_rows(&rows.up_to(last).await?)?))
 }
 
 const OVERLAPPING: &str = "overlapping";
@@ -183,7 +191,7 @@ struct Teller<'a> {
 }
 
 impl Teller<'_> {
-    fn tell(&mut self, changes: Option<RecordBatch>, incomes: &[Incomes; 2]) -> Result<()> {
+    fn tell(&mut self, changes: Option<RecordBatch>, incomes: &[Incomes; 2], under: Option<&Under>) -> Result<()> {
         let Some(changes) = changes else { return Ok(()) };
         let changes = match self.set {
             Some(set) => of_set(&changes, set)?,
@@ -192,18 +200,18 @@ impl Teller<'_> {
         if changes.num_rows() == 0 {
             return Ok(());
         }
-        let changes = self.with_causes(&changes)?;
+        let changes = self.with_causes(&changes, under)?;
         let income = |person: &str| incomes[1].get(person).or_else(|| incomes[0].get(person));
         self.movement.add(&changes, &income)?;
         let with_revenue = self.with_revenue(&changes, &income)?;
         (self.take)(&with_revenue)
     }
 
-    fn with_causes(&self, changes: &RecordBatch) -> Result<RecordBatch> {
+    fn with_causes(&self, changes: &RecordBatch, under: Option<&Under>) -> Result<RecordBatch> {
         let rows = Rows::of(changes)?;
         let (mut words, mut details) = (Vec::new(), Vec::new());
         for row in 0..changes.num_rows() {
-            let (cause, detail) = self.causes.of_row(self.names, &rows, row)?;
+            let (cause, detail) = self.causes.of_row(self.names, &rows, row, under)?;
             words.push(cause.word());
             details.push(detail);
         }

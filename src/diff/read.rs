@@ -166,7 +166,8 @@ fn files_of<'a>(commit: &'a Commit, column: &str) -> Vec<&'a DataFile> {
     commit.state.get(SEGMENT_INPUTS).into_iter().chain(tables.filter_map(of_table)).collect()
 }
 
-fn texts(rows: &RecordBatch, name: &str) -> Result<StringArray> {
+/// A column of texts.
+pub(super) fn texts(rows: &RecordBatch, name: &str) -> Result<StringArray> {
     let column = rows.column_by_name(name).ok_or_else(|| Error::defect(format!("a published table has no column `{name}`")))?;
     let column = cast(column, &DataType::Utf8).map_err(|error| defect(&error))?;
     Ok(column.as_string::<i32>().clone())

@@ -83,6 +83,8 @@ impl<'a> Explainer<'a> {
         let seen = Publications::read(&destination).await?;
         seen.belong_to(&project.pipeline.name.value)?;
         let Some(commit) = seen.of(request.as_of).await? else {
+            // What no project knows is told first: it would be wrong on any day.
+            chosen(&project, set, segment)?;
             let what = format!("nothing as of {} is published in {}", request.as_of, destination.shown(&destination.folder()));
             let hint = format!("`segmill run --as-of {}` publishes it", request.as_of);
             return Err(Diagnostic::error("not-published", what).hint(hint).into());
@@ -259,7 +261,7 @@ async fn published_plan(today: &Plan, request: &Request, seen: &Publications, co
     if today.digest == commit.project_digest {
         return Ok(None);
     }
-    let version = match Version::published(seen, commit, &today.project.root, &request.environment).await {
+    let version = match Version::published(seen, commit, &today.project, &request.environment).await {
         Err(Error::Project(_)) => None,
         version => version?,
     };

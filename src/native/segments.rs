@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::compute::cast;
-use arrow::datatypes::{Date32Type, Schema};
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use arrow::compute::{cast, filter_record_batch};
+use arrow::datatypes::{DataType, Date32Type, Schema};
+use arrow::error::ArrowError;
 use async_trait::async_trait;
 use chrono::NaiveDate;
 use datafusion::error::DataFusionError;
@@ -15,14 +16,14 @@ use futures::{StreamExt, TryStreamExt};
 use super::beside::Beside;
 use super::step::{Context, Findings, Found, MakeState, Native, outward};
 use crate::engine::{self, Engine, MaterialisedTable};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{CHANGES, MEMBERSHIP, NativeInput, NativeTable, PROFILE, Signature, Step};
 use crate::publish::{SEGMENT_INPUTS, SEGMENT_STAYS, StateTable};
 use crate::segments::memory::{self, Before, Names, Reader};
 use crate::segments::movement::{Incomes, Movement};
 use crate::segments::{
-    self, Assigner, CUSTOMER_ID, Domains, Grounds, OldDefinition, Origins, OtherDefinition, OtherOutcome, OtherRules, OtherWay, Pair,
-    RuleSet, Told,
+    self, Assigner, CUSTOMER_ID, Domains, EarlierDefinition, EarlierOutcome, EarlierRules, EarlierWay, Grounds, OldDefinition, Origins,
+    Pair, RuleSet, Told,
 };
 
 /// What the step reads and makes.
@@ -105,27 +106,28 @@ impl SegmentsStep {
         let (places, fields): (Vec<usize>, Vec<_>) = kept.map(|(at, field)| (at, Arc::clone(field))).unzip();
         let schema = engine::answer_schema(&Schema::new(fields));
         let told = Arc::clone(&schema);
+        let mut last = None;
         let rows = engine.stream_sorted(PROFILE, &[CUSTOMER_ID.to_owned()]).await?.map(move |rows| {
             let rows = rows?.project(&places)?;
             let columns = rows.columns().iter().zip(told.fields()).map(|(column, field)| cast(column, field.data_type()));
-            Ok(RecordBatch::try_new(Arc::clone(&told), columns.collect::<Result<_, _>>()?)?)
+            Ok(once_each(&RecordBatch::try_new(Arc::clone(&told), columns.collect::<Result<_, _>>()?)?, &mut last)?)
         });
         Ok(StateTable { name: SEGMENT_INPUTS, schema, key: &[CUSTOMER_ID], rows: rows.boxed(), memory: None })
     }
 
     /// What is asked of the definition of the predecessor publication, and the rows that say it, if it is known by rows.
-    async fn other(context: &mut Context) -> Result<(OtherDefinition, Option<Reader>)> {
-        let OtherOutcome { detail, way } = match std::mem::take(&mut context.old_definition) {
-            OldDefinition::Same => return Ok((OtherDefinition::Same, None)),
-            OldDefinition::Unknown => return Ok((OtherDefinition::Unknown, None)),
+    async fn other(context: &mut Context) -> Result<(EarlierDefinition, Option<Reader>)> {
+        let EarlierOutcome { detail, way } = match std::mem::take(&mut context.old_definition) {
+            OldDefinition::Same => return Ok((EarlierDefinition::Same, None)),
+            OldDefinition::Unknown => return Ok((EarlierDefinition::Unknown, None)),
             OldDefinition::Other(outcome) => outcome,
         };
         match way {
-            OtherWay::Rows(rows) => Ok((OtherDefinition::Rows(detail.into()), Some(Reader::of_any(rows)))),
-            OtherWay::Rules(sets) => {
+            EarlierWay::Rows(rows) => Ok((EarlierDefinition::Rows(detail.into()), Some(Reader::of_any(rows)))),
+            EarlierWay::Rules(sets) => {
                 let names = segments::names(&sets);
                 let before = Self::before(&names, context).await?;
-                Ok((OtherDefinition::Rules(Box::new(OtherRules::new(&detail, sets, names, before))), None))
+                Ok((EarlierDefinition::Rules(Box::new(EarlierRules::new(&detail, sets, names, before))), None))
             }
         }
     }
@@ -175,11 +177,12 @@ impl Native for SegmentsStep {
         let mut beside = Beside::of(engine, context).await?;
         let grounds = Grounds { origins: self.origins.clone(), sources: beside.sources.take() };
         let members = Assigner::new(&self.rules, &names, domains, engine.threads(), day, before);
-        let mut members = members.with_other(other).with_grounds(grounds).with_look(context.takes_look);
+        let mut members = members.with_earlier_definition(other).with_grounds(grounds).with_look(context.takes_look);
         let (memory, tables) = (engine.reservation(), Tables::of(engine));
         let mut movement = Movement::new(since, self.revenue.clone());
         while let Some(batches) = profile.try_next().await.map_err(|error| error.1)? {
             let incomes = Incomes::of(&batches, movement.revenue.as_ref().map(|(column, _)| column.as_str())).map_err(outward)?;
+            let mut former = Incomes::default();
             let mut pairs = Vec::with_capacity(batches.len());
             for batch in batches {
                 let pair = Pair::of(batch, &mut state).await.map_err(outward)?;
@@ -188,18 +191,24 @@ impl Native for SegmentsStep {
                     None => pair,
                 };
                 let kept = beside.up_to(pair.last()).await.map_err(outward)?;
+                former.push_former(kept.inputs.as_ref(), movement.revenue.as_ref()).map_err(outward)?;
                 pairs.push(pair.and_kept(kept));
             }
             let told = members.add(pairs).map_err(outward)?;
             for changes in &told.changes {
-                movement.add(changes, &|customer| incomes.get(customer)).map_err(outward)?;
+                movement.add(changes, &|customer| incomes.get(customer).or_else(|| former.get(customer))).map_err(outward)?;
             }
             tables.add(engine, told)?;
             memory.reach(members.bytes())?;
         }
         while let Some(rest) = state.next().await.map_err(outward)? {
+            let mut former = Incomes::default();
+            if let Some(last) = last_customer(&rest).map_err(outward)? {
+                let kept = beside.up_to(&last).await.map_err(outward)?;
+                former.push_former(kept.inputs.as_ref(), movement.revenue.as_ref()).map_err(outward)?;
+            }
             let changes: Vec<RecordBatch> = members.add_rest(&rest).map_err(outward)?.into_iter().collect();
-            changes.iter().try_for_each(|changes| movement.add(changes, &|_| None)).map_err(outward)?;
+            changes.iter().try_for_each(|changes| movement.add(changes, &|customer| former.get(customer))).map_err(outward)?;
             tables.add(engine, Told { changes, ..Told::default() })?;
         }
         let changes: Vec<RecordBatch> = members.add_lost().map_err(outward)?.into_iter().collect();
@@ -215,6 +224,27 @@ impl Native for SegmentsStep {
         let state = (!self.rules.is_empty()).then(|| state_of(names, state, inputs));
         Ok(Found { rows: rows + changes, findings: Findings::Segments { sizes, customers, avoided, movement, look }, state })
     }
+}
+
+/// The last customer of some rows of the memory.
+fn last_customer(rows: &RecordBatch) -> Result<Option<String>> {
+    let ids = rows.column_by_name(CUSTOMER_ID).ok_or_else(|| Error::defect("the memory of segments lost its customers"))?;
+    let ids = cast(ids, &DataType::Utf8).map_err(|error| Error::defect(format!("the memory of segments was not read: {error}")))?;
+    Ok(ids.len().checked_sub(1).map(|last| ids.as_string::<i32>().value(last).to_owned()))
+}
+
+/// The rows of a profile without those that repeat a customer, in order of customer; `last` is the customer of the row before. A customer who
+/// comes twice is told where the outputs are written, which know whether the id may be told.
+fn once_each(rows: &RecordBatch, last: &mut Option<String>) -> Result<RecordBatch, ArrowError> {
+    let Some(ids) = rows.column_by_name(CUSTOMER_ID) else { return Ok(rows.clone()) };
+    let ids = cast(ids, &DataType::Utf8)?;
+    let ids = ids.as_string::<i32>();
+    let before = |row: usize| if row == 0 { last.as_deref() } else { Some(ids.value(row - 1)) };
+    let is_new: BooleanArray = (0..ids.len()).map(|row| Some(before(row) != Some(ids.value(row)))).collect();
+    if let Some(id) = ids.len().checked_sub(1).map(|row| ids.value(row).to_owned()) {
+        *last = Some(id);
+    }
+    if is_new.true_count() == ids.len() { Ok(rows.clone()) } else { filter_record_batch(rows, &is_new) }
 }
 
 /// The tables from which the next publication knows who was in which segment, and what the rules read.

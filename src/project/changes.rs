@@ -215,7 +215,10 @@ fn parameters(old: &Version, new: &Version) -> Vec<ParameterChange> {
 }
 
 fn parts(old: &Version, new: &Version) -> Vec<PartChange> {
-    let said = |version: &Version| Said::of(&version.project.file.text);
+    // As they are kept, because secrets are covered there.
+    let text =
+        |version: &'_ Version| version.kept.files.iter().find(|file| file.path == version.kept.pipeline).map(|file| file.text.clone());
+    let said = |version: &Version| Said::of(&text(version)?);
     let (Some(before), Some(after)) = (said(old), said(new)) else { return Vec::new() };
     let mut keys: Vec<Vec<String>> = WHOLE.iter().map(|key| vec![(*key).to_owned()]).collect();
     for section in PARTED {

@@ -1,7 +1,6 @@
 //! A version of a project: that of today, or the one that a publication was made with.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -29,8 +28,9 @@ impl Version {
     pub fn of(plan: &Plan) -> Self {
         let project = &plan.project;
         let text = |file: &Arc<SourceFile>| {
-            let sha256 = format!("{:x}", Sha256::digest(&file.text));
-            KeptText { path: project.path_of(file), sha256, text: file.text.clone() }
+            let is_pipeline = Arc::ptr_eq(file, &project.file);
+            let text = if is_pipeline { config::without_secrets(&file.text) } else { file.text.clone() };
+            KeptText { path: project.path_of(file), sha256: format!("{:x}", Sha256::digest(&text)), text }
         };
         let mut files: Vec<KeptText> = plan.models().map(|model| &model.parsed.model.file).chain([&project.file]).map(text).collect();
         files.sort_by(|one, other| one.path.cmp(&other.path));
@@ -39,25 +39,27 @@ impl Version {
         Version { kept, project: Arc::clone(project), parameters: plan.values.shown.clone() }
     }
 
-    /// The version that a publication was made with; none where it keeps none. Variables have the values that the environment gives now.
+    /// The version that a publication was made with; none where it keeps none. Variables have the values that the environment gives now, and
+    /// secrets those that they have in today's project.
     ///
     /// # Errors
     /// As reading from the store fails; [`Error::Project`] when the file is damaged, or this Segmill cannot read the project.
-    pub async fn published(published: &Publications, commit: &Commit, root: &Path, environment: &Environment) -> Result<Option<Self>> {
+    pub async fn published(published: &Publications, commit: &Commit, today: &Project, environment: &Environment) -> Result<Option<Self>> {
         let Some(kept) = published.project(commit).await? else { return Ok(None) };
-        Self::restored(kept, root, commit.parameters.clone(), environment).map(Some)
+        Self::restored(kept, today, commit.parameters.clone(), environment).map(Some)
     }
 
-    /// The version of files that were kept.
+    /// The version of files that were kept, which have no secrets: those are taken from today's project.
     ///
     /// # Errors
     /// [`Error::Project`] when this Segmill cannot read the project.
-    pub fn restored(kept: KeptProject, root: &Path, parameters: BTreeMap<String, String>, environment: &Environment) -> Result<Self> {
+    pub fn restored(kept: KeptProject, today: &Project, parameters: BTreeMap<String, String>, environment: &Environment) -> Result<Self> {
         let pipeline = kept.files.iter().find(|file| file.path == kept.pipeline);
         let pipeline = pipeline.ok_or_else(|| Error::argument("not-a-file", "the project that was kept has no pipeline file"))?;
         let models = kept.files.iter().filter(|file| file.path != kept.pipeline);
         let files: Vec<(&str, &str)> = [pipeline].into_iter().chain(models).map(|file| (file.path.as_str(), file.text.as_str())).collect();
-        let project = Arc::new(config::of_texts(root, &files, environment)?);
-        Ok(Version { kept, project, parameters })
+        let mut project = config::of_texts(&today.root, &files, environment)?;
+        config::with_secrets_of(&mut project.pipeline, &today.pipeline);
+        Ok(Version { kept, project: Arc::new(project), parameters })
     }
 }

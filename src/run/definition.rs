@@ -1,12 +1,12 @@
 //! Evaluates the definition of the predecessor publication on today's data, if it is another one than today's: whose outcome differs, moved
 //! because the project was edited.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray, UInt32Array};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt32Type};
+use chrono::NaiveDate;
 use datafusion::error::DataFusionError;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
@@ -27,10 +27,13 @@ use crate::plan::{self, Plan};
 use crate::predecessor::Carried;
 use crate::project::{Definition, Version};
 use crate::publish::{SEGMENT_STAYS, damage};
-use crate::segments::{self, CUSTOMER_ID, OldDefinition, OtherOutcome, OtherWay, other_schema};
+use crate::segments::{self, CUSTOMER_ID, EarlierOutcome, EarlierWay, OldDefinition, earlier_memberships_schema};
 
 /// The table of the memberships under the other definition. No model can have this name.
-const OTHER: &str = "\"the memberships under another definition\"";
+const OTHER: &str = "\"the memberships under the earlier definition\"";
+
+/// Memberships in order of customer, with the columns of [`earlier_memberships_schema`].
+pub(super) type Members = BoxStream<'static, Result<RecordBatch>>;
 
 /// Why a definition cannot be evaluated, or what stopped the run that tried.
 enum Hindrance {
@@ -76,10 +79,43 @@ impl Prepared {
         engine: &Engine,
         steps: &mut Steps<'_>,
     ) -> Result<OldDefinition, Hindrance> {
+        let (project, values, definition) = self.kept_definition(commit, request).await?;
+        let difference = self.definition.difference(&definition);
+        if difference.parts.is_empty() {
+            return Ok(OldDefinition::Same);
+        }
+        let profile = self.plan.maker(PROFILE).and_then(|node| node.model()).filter(|_| difference.is_of_rules_alone);
+        let way = if let Some(profile) = profile {
+            let rules = segments::compile(&project, &values, engine, &profile.schema);
+            EarlierWay::Rules(told("its rules do not fit the profile", rules)?)
+        } else {
+            steps.begin("evaluate the earlier definition");
+            let rows = self.evaluate((commit.as_of, Some(commit)), request, engine, (project, values)).await;
+            steps.end(None);
+            EarlierWay::Rows(rows?)
+        };
+        Ok(OldDefinition::Other(EarlierOutcome { detail: difference.detail(), way }))
+    }
+
+    /// Who would be in which segment on today's data by the definition of the day's own publication, in order of customer; or why that cannot
+    /// be told. `engine` keeps the rows.
+    pub(super) async fn members_under(&self, own: &Commit, request: &Request, engine: &Engine) -> Result<Result<Members, String>> {
+        let evaluated = async {
+            let (project, values, _) = self.kept_definition(own, request).await?;
+            self.evaluate((own.as_of, self.predecessor.as_ref()), request, engine, (project, values)).await
+        };
+        match Box::pin(evaluated).await {
+            Ok(rows) => Ok(Ok(rows)),
+            Err(Hindrance::Fatal(error)) => Err(error),
+            Err(Hindrance::Unknown(why)) => Ok(Err(why)),
+        }
+    }
+
+    /// The project that a publication keeps, with the parameters that it had, and what it says.
+    async fn kept_definition(&self, commit: &Commit, request: &Request) -> Result<(Arc<Project>, Values, Definition), Hindrance> {
         let kept = self.published.project(commit).await?;
         let kept = kept.ok_or_else(|| Hindrance::Unknown(format!("the publication as of {} keeps no project", commit.as_of)))?;
-        let root: PathBuf = self.plan.project.root.clone();
-        let version = Version::restored(kept, &root, commit.parameters.clone(), &request.environment);
+        let version = Version::restored(kept, &self.plan.project, commit.parameters.clone(), &request.environment);
         let project = told("this Segmill cannot read the project that it keeps", version)?.project;
         let values = config::bind(&project, request.as_of, &commit.given_parameters);
         let values = told("this Segmill cannot read the project that it keeps", values)?;
@@ -88,47 +124,32 @@ impl Prepared {
             let why = "variables of the environment that it reads have other values now, and values are not kept";
             return Err(Hindrance::Unknown(why.to_owned()));
         }
-        let difference = self.definition.difference(&definition);
-        if difference.parts.is_empty() {
-            return Ok(OldDefinition::Same);
-        }
-        let profile = self.plan.maker(PROFILE).and_then(|node| node.model()).filter(|_| difference.is_of_rules_alone);
-        let way = if let Some(profile) = profile {
-            let rules = segments::compile(&project, &values, engine, &profile.schema);
-            OtherWay::Rules(told("its rules do not fit the profile", rules)?)
-        } else {
-            steps.begin("evaluate the earlier definition");
-            let way = self.evaluate(commit, request, engine, (project, values)).await;
-            steps.end(None);
-            way?
-        };
-        Ok(OldDefinition::Other(OtherOutcome { detail: difference.detail(), way }))
+        Ok((project, values, definition))
     }
 
-    /// Who would be in which segment by an earlier version of the project.
+    /// Who would be in which segment by the version of the project of a day, built on a publication.
     async fn evaluate(
         &self,
-        commit: &Commit,
+        (of, base): (NaiveDate, Option<&Commit>),
         request: &Request,
         engine: &Engine,
         (project, values): (Arc<Project>, Values),
-    ) -> Result<OtherWay, Hindrance> {
+    ) -> Result<Members, Hindrance> {
         let plan = told("its models cannot be planned", plan::plan(project, values).await)?;
         if !plan.makes(MEMBERSHIP) {
-            return Ok(OtherWay::Rows(futures::stream::empty().boxed()));
+            return Ok(futures::stream::empty().boxed());
         }
-        let carried = Carried::of(&plan, &self.published, Some(commit)).await?;
+        let carried = Carried::of(&plan, &self.published, base).await?;
         let own = Engine::with_text_encoding(request.limits, plan.values.zone.name(), request.text_encoding)?;
         let sources = self.sources_for(&plan, &own)?;
         let context = Context { predecessor: carried.predecessor, is_only_asked: true, ..Context::default() };
         let mut inputs = Inputs { sources, context, ..Inputs::of(&plan)? };
         inputs.given.insert(ROWS_BY_CUSTOMER.to_owned(), no_rows());
         let needed = plan.needed(MEMBERSHIP, |table| table == ROWS_BY_CUSTOMER);
-        let scene = format!(" under the definition of {}", commit.as_of);
+        let scene = format!(" under the definition of {of}");
         let execution = Execution { plan: &plan, engine: &own, needed: Some(needed), scene };
         told("it fails on today's data", execution.run(&mut inputs, &mut Silent).await)?;
-        let rows = kept_rows(&own, engine).await.map_err(|error| Hindrance::Fatal(execution.failure_of(MEMBERSHIP, &inputs, &error)));
-        rows.map(OtherWay::Rows)
+        kept_rows(&own, engine).await.map_err(|error| Hindrance::Fatal(execution.failure_of(MEMBERSHIP, &inputs, &error)))
     }
 
     /// Today's extracts under the contracts of another plan.
@@ -150,8 +171,8 @@ impl Prepared {
 }
 
 /// Takes the memberships out of one engine, which can be dropped then, into another, in order of customer. There, segments are numbers.
-async fn kept_rows(from: &Engine, into: &Engine) -> Result<BoxStream<'static, Result<RecordBatch>>, DataFusionError> {
-    let key: Vec<String> = other_schema().fields().iter().map(|field| field.name().clone()).collect();
+async fn kept_rows(from: &Engine, into: &Engine) -> Result<Members, DataFusionError> {
+    let key: Vec<String> = earlier_memberships_schema().fields().iter().map(|field| field.name().clone()).collect();
     let fields = vec![Field::new(CUSTOMER_ID, DataType::Utf8, false), Field::new("segment", DataType::UInt32, false)];
     let schema: SchemaRef = Arc::new(Schema::new(fields));
     let table = into.empty_table(Arc::clone(&schema));
@@ -173,7 +194,7 @@ async fn kept_rows(from: &Engine, into: &Engine) -> Result<BoxStream<'static, Re
     into.forget(OTHER);
     let told = move |rows: RecordBatch| named(&rows, &segments).map_err(outward);
     let rows = rows.map(move |rows| rows.and_then(&told));
-    Ok(rows.map_err(|error| engine::failed("the memberships under another definition", &error)).boxed())
+    Ok(rows.map_err(|error| engine::failed("the memberships under the earlier definition", &error)).boxed())
 }
 
 /// Memberships with the names of their segments.
@@ -184,7 +205,8 @@ fn named(rows: &RecordBatch, segments: &IndexSet<(String, String)>) -> Result<Re
         Arc::new(numbers.iter().map(name).collect::<StringArray>()) as ArrayRef
     };
     let columns = vec![Arc::clone(rows.column(0)), text(&|segment| segment.0.clone()), text(&|segment| segment.1.clone())];
-    RecordBatch::try_new(other_schema(), columns).map_err(|error| Error::defect(format!("memberships made no table: {error}")))
+    RecordBatch::try_new(earlier_memberships_schema(), columns)
+        .map_err(|error| Error::defect(format!("memberships made no table: {error}")))
 }
 
 fn outward(error: Error) -> DataFusionError {

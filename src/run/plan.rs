@@ -6,12 +6,12 @@ use std::path::Path;
 use super::checked::{checked, describe};
 use super::prepare::Prepared;
 use crate::config;
-use crate::diff::{self, Known, Question, Side};
+use crate::diff::{self, Known, Question, Side, Told};
+use crate::engine::{Engine, Limits};
 use crate::error::Result;
 use crate::ingest;
 use crate::job::{ComparedWith, Planned, Request};
 use crate::manifest::{self, Column, Commit, Input};
-use crate::plan::Plan;
 use crate::project::{self, Changes, Version};
 use crate::publish::{self, Publications};
 use crate::record::Recorder;
@@ -37,7 +37,12 @@ pub async fn plan(request: &Request, stores: &Stores, progress: &Progress, recor
         Some(commit) => changed(&prepared, commit, request).await,
         None => (None, None),
     };
-    let known = before.as_ref().map(|commit| cause_of(&prepared, commit, changes.as_ref(), request));
+    // It keeps what the day's own publication would say of today's data, until that is compared.
+    let keeper = Engine::with_text_encoding(kept_within(request.limits), prepared.plan.values.zone.name(), request.text_encoding)?;
+    let (known, why_unknown) = match before.as_ref().filter(|_| is_own) {
+        Some(own) => known_causes(&prepared, own, changes.as_ref(), request, &keeper).await?,
+        None => (None, None),
+    };
     prepared.expect_steps(progress).await;
     let published = prepared.published.clone();
     prepared.destination = Stores::new(request.environment.clone()).open(&folder.to_string_lossy(), Path::new("/"))?;
@@ -48,7 +53,7 @@ pub async fn plan(request: &Request, stores: &Stores, progress: &Progress, recor
     let (segments, avoided) = (std::mem::take(&mut computed.segments), std::mem::take(&mut computed.avoided));
     let (customers, identity) = (computed.customers, computed.identity.take());
     let mut warnings = std::mem::take(&mut computed.warnings);
-    warnings.extend(note);
+    warnings.extend(note.into_iter().chain(why_unknown));
     let (checked, description, _) = checked(computed, request, progress, recorder).await?;
     let (commit, checks) = checked.unpublished(|tables| describe(description, request, recorder, tables));
 
@@ -57,8 +62,7 @@ pub async fn plan(request: &Request, stores: &Stores, progress: &Progress, recor
             recorder.doing().begins("comparing with the publication of the day");
             let staged = Publications::read(&workplace).await?;
             let (from, to) = (Side { seen: &published, commit: before }, Side { seen: &staged, commit: &commit });
-            let causes = Known::All(known.0, known.1.as_deref());
-            Some(diff::compare(Question { from, to, set: None, causes }, &mut |_| Ok(())).await?)
+            Some(diff::compare(Question { from, to, set: None, causes: known }, &mut |_| Ok(())).await?)
         }
         (Some(before), _) if !is_own && movement.since.is_some() => Some(since(before, &commit, &segments, customers, movement)),
         _ => None,
@@ -94,8 +98,7 @@ fn columns_of(commit: &Commit) -> std::collections::BTreeMap<String, Vec<Column>
 
 /// What has changed in the project since a publication; or what somebody should know if that cannot be told.
 async fn changed(prepared: &Prepared, commit: &Commit, request: &Request) -> (Option<Changes>, Option<String>) {
-    let root = &prepared.plan.project.root;
-    match Version::published(&prepared.published, commit, root, &request.environment).await {
+    match Version::published(&prepared.published, commit, &prepared.plan.project, &request.environment).await {
         Ok(Some(old)) => (Some(project::changes(&old, &Version::of(&prepared.plan), &request.environment)), None),
         Ok(None) => (None, Some(format!("the publication as of {} keeps no project, so it is not known what was edited", commit.as_of))),
         Err(error) => {
@@ -106,26 +109,53 @@ async fn changed(prepared: &Prepared, commit: &Commit, request: &Request) -> (Op
     }
 }
 
-/// Why customers would be in other segments than in the publication of the same day.
-fn cause_of(prepared: &Prepared, own: &Commit, changes: Option<&Changes>, request: &Request) -> (Cause, Option<String>) {
-    let plan: &Plan = &prepared.plan;
+/// Of the memory limit, the part in which memberships are kept beside the run. They are moved to disk beyond it.
+const PART_OF_LIMIT: usize = 16;
+
+fn kept_within(limits: Limits) -> Limits {
+    Limits { memory_bytes: limits.memory_bytes / PART_OF_LIMIT, ..limits }
+}
+
+/// Why customers would be in other segments than in the publication of the same day; and what somebody should know if that is not known. Where
+/// both the definition and the data differ, the definition of that publication is evaluated on today's data.
+async fn known_causes(
+    prepared: &Prepared,
+    own: &Commit,
+    changes: Option<&Changes>,
+    request: &Request,
+    keeper: &Engine,
+) -> Result<(Option<Known>, Option<String>)> {
+    let detail = changes.map(|changes| changes.definition.join(", ")).unwrap_or_default();
+    let rest = match data_cause(prepared, own, request) {
+        // Only the definition differs.
+        None => return Ok((Some(Known::All((Cause::Definition, Some(detail).filter(|detail| !detail.is_empty())))), None)),
+        Some(rest) => rest,
+    };
+    if prepared.definition.is_of(own) || changes.is_some() && detail.is_empty() {
+        return Ok((Some(Known::All(rest)), None));
+    }
+    Ok(match prepared.members_under(own, request, keeper).await? {
+        Ok(members) => (Some(Known::ByDefinition { members, detail, rest }), None),
+        Err(why) => {
+            let what = format!("it is not known who would move because the project was edited since that publication: {why}");
+            (Some(Known::All((Cause::Undetermined, Some("definition_unknown".to_owned())))), Some(what))
+        }
+    })
+}
+
+/// Why customers would be in other segments under the same definition; none if nothing but the project differs.
+fn data_cause(prepared: &Prepared, own: &Commit, request: &Request) -> Option<Told> {
     let base = prepared.base();
     let inputs: Vec<Input> = prepared.extracts.iter().flat_map(ingest::inputs).collect();
-    let variables = config::variables(&plan.project, &request.environment);
-    let as_then = manifest::fingerprint(&own.project_digest, &variables, &own.parameters, &inputs, base.as_ref());
-    let definition = changes.map(|changes| changes.definition.join(", ")).filter(|detail| !detail.is_empty());
-    let is_same_definition =
-        own.definition_digest.as_ref() == Some(&prepared.definition.digest) && own.given_digest == prepared.definition.given_digest;
+    let variables = config::variables(&prepared.plan.project, &request.environment);
+    if manifest::fingerprint(&own.project_digest, &variables, &own.parameters, &inputs, base.as_ref()) == own.fingerprint {
+        return None;
+    }
     let is_same_base = match (&own.predecessor, &base) {
         (Some(one), Some(other)) => one.as_of == other.as_of && one.is_like(other),
         (one, other) => one.is_none() && other.is_none(),
     };
-    match () {
-        () if as_then == own.fingerprint => (Cause::Definition, definition),
-        () if is_same_definition && is_same_base => (Cause::Data, None),
-        () if is_same_definition => (Cause::Undetermined, Some("predecessor".to_owned())),
-        () => (Cause::Undetermined, Some("several".to_owned())),
-    }
+    Some(if is_same_base { (Cause::Data, None) } else { (Cause::Undetermined, Some("predecessor".to_owned())) })
 }
 
 /// The comparison with the predecessor, which the segments step has made.

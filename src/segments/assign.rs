@@ -6,13 +6,13 @@ use std::collections::BTreeSet;
 use arrow::array::{Array, RecordBatch, StringArray};
 
 use super::assigned::{Assigned, Members};
-use super::because::{Because, Changed, Grounds};
+use super::change_causes::{ChangeCauses, Changed, Grounds};
 use super::conditions::{decide_all, matches};
 use super::decide::Decided;
 use super::domain::{Domains, Verification};
+use super::earlier_definition::EarlierDefinition;
 use super::funnel::{Look, Tally};
 use super::memory::{Assignment, Before, Cause, Changes, NamedSet, Names, People, Settled, Time, Why, tell_gone};
-use super::other::OtherDefinition;
 use super::pair::Pair;
 use super::rule_set::{CUSTOMER_ID, RuleSet};
 use crate::config::SetKind;
@@ -28,8 +28,8 @@ pub struct Assigner<'a> {
     single: Vec<bool>,
     day: i32,
     before: Option<Before>,
-    /// What is asked of another definition.
-    other: OtherDefinition,
+    /// What is asked of the earlier definition.
+    other: EarlierDefinition,
     /// By what the causes of changes are found.
     grounds: Grounds,
     /// The counts for a closer look at the rules, if one is taken.
@@ -103,7 +103,7 @@ impl<'a> Assigner<'a> {
             single: sets.iter().map(RuleSet::is_single).collect(),
             day,
             before,
-            other: OtherDefinition::Same,
+            other: EarlierDefinition::Same,
             grounds: Grounds::default(),
             tally: None,
             verification: domains.verification(),
@@ -117,9 +117,9 @@ impl<'a> Assigner<'a> {
         }
     }
 
-    /// Asks also what another definition says.
+    /// Asks also what the earlier definition says.
     #[must_use]
-    pub fn with_other(self, other: OtherDefinition) -> Self {
+    pub fn with_earlier_definition(self, other: EarlierDefinition) -> Self {
         Assigner { other, ..self }
     }
 
@@ -286,7 +286,7 @@ impl InSet {
 fn assign(
     sets: &[RuleSet],
     time: Time<'_>,
-    (other, grounds, takes_look): (&OtherDefinition, &Grounds, bool),
+    (other, grounds, takes_look): (&EarlierDefinition, &Grounds, bool),
     pair: &Pair,
     last: Option<&str>,
 ) -> Result<Done> {
@@ -301,9 +301,9 @@ fn assign(
             members: decided.members.iter().map(|(position, _)| time.names.of_position(at, *position)).collect(),
         })
         .collect();
-    let because = Because::of(grounds, sets, time, pair, &people, &assigned)?;
+    let causes = ChangeCauses::of(grounds, sets, time, pair, &people, &assigned)?;
     let ask = |people: &People<'_>, row: usize, from: Option<u32>, to: Option<u32>, today: &[u32]| {
-        because.cause(time.names, time.single, &Changed { row, from, to, today }, people.opinion(row))
+        causes.cause(time.names, time.single, &Changed { row, from, to, today }, people.opinion(row))
     };
     let settled = people.settle(&assigned, &ask)?;
     let tally = takes_look.then(|| Tally::of(sets, &pair.profile, &decisions)).transpose()?;

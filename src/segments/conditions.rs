@@ -7,7 +7,7 @@ use arrow::compute::{and, prep_null_mask_filter};
 use datafusion::physical_expr::PhysicalExpr;
 
 use super::decide::{Conditions, Decided, decide};
-use super::earlier::with_column;
+use super::earlier_sets::with_column;
 use super::memory::{People, Time};
 use super::rule::of_columns;
 use super::rule_set::RuleSet;

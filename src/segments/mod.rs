@@ -2,18 +2,18 @@
 
 mod assign;
 mod assigned;
-mod because;
+mod change_causes;
 mod conditions;
 mod decide;
 mod domain;
-mod earlier;
+mod earlier_definition;
+mod earlier_memberships;
+mod earlier_opinions;
+mod earlier_sets;
 mod funnel;
 pub mod memory;
 pub mod movement;
 mod origins;
-mod other;
-mod other_rows;
-mod otherwise;
 mod pair;
 mod prove;
 mod rule;
@@ -23,14 +23,14 @@ pub mod why;
 
 pub use assign::{Assigner, Told, names};
 pub use assigned::{Assigned, Avoided};
-pub use because::{Grounds, SourceChange};
+pub use change_causes::{Grounds, SourceChange};
 pub use domain::Domains;
-pub use earlier::{gives_column, readable, with_column};
+pub use earlier_definition::{EarlierDefinition, EarlierOutcome, EarlierRules, EarlierWay, OldDefinition};
+pub use earlier_memberships::earlier_memberships_schema;
+pub use earlier_opinions::{EarlierMembers, EarlierOpinions, Opinion};
+pub use earlier_sets::{gives_column, readable, with_column};
 pub use funnel::{Funnel, FunnelStep, Look, Overlap};
 pub use origins::Origins;
-pub use other::{OldDefinition, OtherDefinition, OtherOutcome, OtherRules, OtherWay};
-pub use other_rows::other_schema;
-pub use otherwise::{Opinion, OtherMembers, Otherwise};
 pub use pair::{Kept, Pair};
 pub use prove::{Proof, prove};
 pub use rule::mismatches;
@@ -124,7 +124,7 @@ pub fn compile(project: &Project, values: &Values, engine: &Engine, profile: &Sc
     for (set, declared) in &project.pipeline.segments {
         let readable = readable(profile, &project.pipeline.segments, set);
         let schema = DFSchema::try_from(readable.as_ref().clone()).map_err(|error| Error::defect(error.to_string()))?;
-        let compile = |rule: &Spanned<String>| match earlier::problem(engine, project, profile, set, rule) {
+        let compile = |rule: &Spanned<String>| match earlier_sets::problem(engine, project, profile, set, rule) {
             Some(problem) => Err(vec![problem]),
             None => rule::compile(engine, &schema, &values.parameters, &rule.value)
                 .map_err(|found| found.into_iter().map(|problem| placed(&project.file, rule, problem)).collect()),
@@ -153,7 +153,7 @@ pub fn compile(project: &Project, values: &Values, engine: &Engine, profile: &Sc
         let places = declared.segments.iter().map(|segment| span_of(&project.file, &segment.when).to_string()).collect();
         let mut stability = Vec::new();
         for segment in &declared.segments {
-            let misread = segment.stay.as_ref().and_then(|stay| earlier::problem(engine, project, profile, set, stay));
+            let misread = segment.stay.as_ref().and_then(|stay| earlier_sets::problem(engine, project, profile, set, stay));
             let compiled = stability::compile(project, declared, segment, |text| rule::compile(engine, &schema, &values.parameters, text));
             match misread.map_or(compiled, |problem| Err(vec![problem])) {
                 Ok(compiled) => stability.push(compiled),
@@ -171,7 +171,7 @@ pub fn compile(project: &Project, values: &Values, engine: &Engine, profile: &Sc
             permissions,
             stability,
             places,
-            is_read_later: earlier::gives_column(profile, &project.pipeline.segments, set),
+            is_read_later: earlier_sets::gives_column(profile, &project.pipeline.segments, set),
         });
     }
     if problems.is_empty() { Ok(sets) } else { Err(Error::Project(problems)) }

@@ -1,4 +1,4 @@
-//! Customers of the profile beside what is remembered of them, and what another definition says of them.
+//! Customers of the profile beside what is remembered of them, and what the earlier definition says of them.
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::compute::cast;
@@ -26,7 +26,7 @@ pub struct Pair {
     pub(super) profile: RecordBatch,
     pub(super) ids: StringArray,
     pub(super) state: RecordBatch,
-    /// The memberships of these customers under another definition, if it is known by rows.
+    /// The memberships of these customers under the earlier definition, if it is known by rows.
     pub(super) other: Option<RecordBatch>,
     /// What the predecessor publication kept of these customers.
     pub(super) kept: Kept,
@@ -54,7 +54,7 @@ impl Pair {
         Pair { kept, ..self }
     }
 
-    /// Adds the memberships of these customers under another definition.
+    /// Adds the memberships of these customers under the earlier definition.
     ///
     /// # Errors
     /// As reading them fails.

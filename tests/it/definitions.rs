@@ -353,10 +353,11 @@ fn kept(tiny: &Tiny, result: &Value) -> (PathBuf, BTreeMap<String, String>) {
 
 /// What has changed between the kept projects of two runs.
 fn changed(tiny: &Tiny, runs: [&Value; 2]) -> Value {
+    let today = segmill::config::load(&tiny.folder.path().join("pipelines/tiny.yaml"), &Environment::new()).unwrap();
     let [old, new] = runs.map(|result| {
         let kept = serde_json::from_slice(&std::fs::read(kept(tiny, result).0).unwrap()).unwrap();
         let parameters = serde_json::from_value(commit(tiny, result)["parameters"].clone()).unwrap();
-        Version::restored(kept, tiny.folder.path(), parameters, &Environment::new()).unwrap()
+        Version::restored(kept, &today, parameters, &Environment::new()).unwrap()
     });
     serde_json::to_value(changes(&old, &new, &Environment::new())).unwrap()
 }

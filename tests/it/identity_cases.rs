@@ -556,6 +556,40 @@ fn a_run_after_another_salt_begins_anew_and_says_so() {
     assert!(!first.to_string().contains("winter"));
 }
 
+#[test]
+fn an_earlier_definition_is_evaluated_with_the_salt_that_is_not_kept() {
+    let types = "  salt: winter-4711 # winter-4711, not summer
+  types:
+    email: {standalone: true, personal: true}
+    record: {}
+segments:
+  ties:
+    kind: exclusive
+    segments:
+      - {name: tied, when: identifiers > 1, description: d, action: a, channel: none}
+      - {name: others, when: 'true', description: d, action: a, channel: none}
+";
+    let rows = ["2000-01-01,email,ann,,,crm,2020-01-01,2020-01-01,", "2021-01-01,email,ann,record,9,crm,2021-01-01,2021-01-01,"];
+    let ties = Ties::new(types, &rows);
+    let changes = "    segment_changes: {model: segment_changes, sort: [segment_set, customer_id, change, from_segment, to_segment]}\n";
+    let with_changes = ties.0.read("pipelines/p.yaml").replace("  tables:\n", &format!("  tables:\n{changes}"));
+    ties.0.write("pipelines/p.yaml", &with_changes);
+    ties.run("2021-01-01");
+    // An edit that moves nobody, but asks for both definitions to be evaluated. With another salt, nobody would have the same id.
+    ties.0.write(
+        "sql/customers.sql",
+        "-- A customer.\nselect customer_id, count(*) + 0 as identifiers from identity.customers group by customer_id\n",
+    );
+    ties.run("2021-01-02");
+    let moved = ties.ask("2021-01-02", "segment_changes", "select from_segment, to_segment, cause from t");
+    assert_eq!(moved, [["others", "tied", "data"].map(str::to_owned).to_vec()]);
+    // The project is in no file of the destination with its secret.
+    for file in walk(&ties.0.folder.path().join("out")) {
+        let bytes = std::fs::read(&file).unwrap();
+        assert!(!bytes.windows(6).any(|bytes| bytes == b"winter"), "{}", file.display());
+    }
+}
+
 /// The shipped project on extracts that have contacts and messages alone.
 struct Shop(tempfile::TempDir);
 

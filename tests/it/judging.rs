@@ -1,7 +1,7 @@
 use serde_json::Value;
 
 use crate::ownership::{DAY, command};
-use crate::tiny::{PIPELINE, Tiny};
+use crate::tiny::{PIPELINE, Tiny, without_segments};
 
 /// The tiny project with a second source, which only a late model reads, and a model whose SQL fails on some data.
 fn project() -> Tiny {
@@ -11,7 +11,7 @@ fn project() -> Tiny {
         "\n  visits:\n    location: visits/*.csv\n    event_time: visited_at\n    columns:\n      customer_id: {type: string, required: true}\n      \
          visited_at: {type: timestamp, required: true}\n      pages: {type: integer}\nsegments:\n",
     );
-    tiny.write("pipelines/tiny.yaml", &pipeline);
+    tiny.write("pipelines/tiny.yaml", &without_segments(&pipeline));
     tiny.write("sql/staging/visits.sql", "-- A visit.\nselect customer_id, 100 / pages as share from sources.visits\n");
     tiny.write("sql/features/visits.sql", "-- Visits.\nselect customer_id, sum(share) as share from staging.visits group by customer_id\n");
     tiny.write(

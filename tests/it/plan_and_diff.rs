@@ -404,6 +404,84 @@ fn what_is_planned_is_what_a_run_publishes_and_a_plan_writes_nothing_there() {
     assert_eq!(causes.into_iter().collect::<Vec<_>>(), ["data", "identity"], "one more order, and one new customer");
 }
 
+/// In which segments of each set, or whether in each segment of an overlapping one, every customer of some memberships is.
+fn outcomes(members: &BTreeSet<Row>) -> BTreeMap<Row, BTreeSet<String>> {
+    let mut found: BTreeMap<Row, BTreeSet<String>> = BTreeMap::new();
+    for row in members {
+        let [id, set, segment] = [0, 1, 2].map(|at| row[at].clone());
+        let place = if set == "value" { vec![set, id] } else { vec![set, id, segment.clone()] };
+        found.entry(place).or_default().insert(segment);
+    }
+    found
+}
+
+#[test]
+fn against_the_publication_of_the_day_an_edit_and_new_rows_are_told_apart_customer_by_customer() {
+    let edited = PIPELINE.replace("default: '3'", "default: '2'").replace("spent >= 40 and orders > 1", "spent >= 30 and orders > 0");
+    let mut of_both = [0, 0];
+    for seed in 11..13 {
+        let project = people(seed);
+        run(&project, DAYS[0]);
+        run(&project, DAYS[1]);
+        let published = members(&project, DAYS[1]);
+        let ids: BTreeSet<&String> = published.iter().map(|row| &row[0]).collect();
+        let more: String = ids.iter().step_by(3).map(|id| format!("{id},2026-10-03T01:00:00Z,9.00\n")).collect();
+        project.write("extracts/orders.csv", &(project.read("extracts/orders.csv") + &more));
+        project.write("pipelines/people.yaml", &edited);
+        let told = plan(&project, DAYS[1]);
+        assert_eq!(told["compared_with"]["is_own"], true);
+        // What the old definition says of the new rows, and what the new one says, as runs publish it.
+        project.write("pipelines/people.yaml", PIPELINE);
+        run(&project, DAYS[1]);
+        let by_old = members(&project, DAYS[1]);
+        project.write("pipelines/people.yaml", &edited);
+        run(&project, DAYS[1]);
+        let [published, by_old, by_new] = [&published, &by_old, &members(&project, DAYS[1])].map(outcomes);
+        for set in told["comparison"]["segment_sets"].as_array().unwrap() {
+            let places = published.keys().chain(by_new.keys()).collect::<BTreeSet<_>>();
+            let moved =
+                places.into_iter().filter(|place| set["segment_set"] == place[0].as_str() && published.get(*place) != by_new.get(*place));
+            let (by_edit, by_rows): (Vec<_>, Vec<_>) = moved.partition(|place| by_old.get(*place) != by_new.get(*place));
+            for (at, (cause, places)) in [("definition", by_edit), ("data", by_rows)].into_iter().enumerate() {
+                assert_eq!(set["causes"][cause].as_u64().unwrap_or_default(), places.len() as u64, "{cause}: {set} {places:?}");
+                of_both[at] += places.len();
+            }
+            assert!(set["causes"].as_object().unwrap().keys().all(|cause| ["definition", "data"].contains(&cause.as_str())), "{set}");
+        }
+    }
+    assert!(of_both.iter().all(|places| *places > 5), "{of_both:?} try too little");
+}
+
+#[test]
+fn what_customers_who_are_gone_had_spent_is_told_by_run_plan_and_comparison_alike() {
+    let project = people(17);
+    run(&project, DAYS[0]);
+    // The first, the last and some in between order nothing any more, and one is gone whom nobody follows in order of id.
+    let ids: BTreeSet<String> = members(&project, DAYS[0]).into_iter().map(|row| row[0].clone()).collect();
+    let gone: Vec<&String> = ids.iter().step_by(5).chain(ids.last()).collect();
+    let orders = project.read("extracts/orders.csv");
+    let ties = project.read("extracts/ties.csv");
+    let without =
+        |text: &str| text.lines().filter(|line| !gone.iter().any(|id| line.contains(id.as_str()))).collect::<Vec<_>>().join("\n") + "\n";
+    project.write("extracts/orders.csv", &without(&orders));
+    project.write("extracts/ties.csv", &without(&ties));
+    let planned = plan(&project, DAYS[1]);
+    let published = run(&project, DAYS[1]);
+    let (told, rows) = diff(&project, DAYS[0], DAYS[1]);
+    assert!(rows.iter().filter(|row| row[7] == "gone").count() >= gone.len(), "{rows:?}");
+    for set in told["segment_sets"].as_array().unwrap() {
+        let of = |told: &Value| {
+            let sets = told["segment_sets"].as_array().unwrap();
+            sets.iter().find(|of| of["segment_set"] == set["segment_set"]).map(|of| (of["revenue_moved"].clone(), of["flows"].clone()))
+        };
+        assert_eq!(of(&planned["comparison"]), of(&told));
+        let of_run = published["movement"]["segment_sets"].as_array().unwrap();
+        let of_run = of_run.iter().find(|of| of["segment_set"] == set["segment_set"]).unwrap();
+        assert_eq!(of_run["revenue_moved"], set["revenue_moved"], "{set}");
+        assert!(!set.to_string().contains("\"revenue_unknown\":1"), "{set}");
+    }
+}
+
 #[test]
 fn a_plan_that_fails_exits_as_a_run_does_and_writes_nothing() {
     let project = people(5);

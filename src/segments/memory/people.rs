@@ -12,7 +12,7 @@ use super::names::Names;
 use super::one::as_one;
 use super::stay::{Numbered, Stay};
 use crate::error::Result;
-use crate::segments::{Opinion, Otherwise};
+use crate::segments::{EarlierOpinions, Opinion};
 
 /// What became of an identity, as the changes tell it.
 const NEW: &str = "new";
@@ -57,7 +57,7 @@ pub struct People<'a> {
     merged: HashMap<usize, Vec<Stay>>,
     changes: Option<Changes>,
     /// What the definition of the predecessor publication says of them today.
-    otherwise: Otherwise,
+    opinions: EarlierOpinions,
 }
 
 #[derive(Debug, Default)]
@@ -94,7 +94,7 @@ impl<'a> People<'a> {
             stays: Vec::new(),
             merged: HashMap::new(),
             changes,
-            otherwise: Otherwise::Same,
+            opinions: EarlierOpinions::Same,
         };
         let known = Columns::of(state)?;
         let (mut at, mut last) = (0, last);
@@ -154,15 +154,15 @@ impl<'a> People<'a> {
         Ok(end)
     }
 
-    /// Compares what becomes of them with what another definition says.
+    /// Compares what becomes of them with what the earlier definition says.
     #[must_use]
-    pub fn compared_with(self, otherwise: Otherwise) -> Self {
-        People { otherwise, ..self }
+    pub fn compared_with(self, opinions: EarlierOpinions) -> Self {
+        People { opinions, ..self }
     }
 
     /// What the definition of the predecessor publication says of the customer of a row today.
     pub fn opinion(&self, row: usize) -> Opinion<'_> {
-        self.otherwise.of(row)
+        self.opinions.of(row)
     }
 
     /// Some of them, by row, without what is told of them.
@@ -177,7 +177,7 @@ impl<'a> People<'a> {
             people.push(Person { stays: start..stays.len(), is_known, is_told });
         }
         let ids = rows.iter().map(|row| self.ids.is_valid(*row).then(|| self.ids.value(*row))).collect();
-        People { time: self.time, ids, people, stays, merged, changes: None, otherwise: Otherwise::Same }
+        People { time: self.time, ids, people, stays, merged, changes: None, opinions: EarlierOpinions::Same }
     }
 
     /// Whether the customer of a row, whose identity is as it was, is in other segments than before.

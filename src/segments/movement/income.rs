@@ -111,6 +111,17 @@ impl Incomes {
         self.0.push(income);
     }
 
+    /// Adds what the next customers spent as the predecessor publication kept it, by the column that says it today, if its values had as many
+    /// digits after the point then.
+    ///
+    /// # Errors
+    /// [`Error::Defect`] alone.
+    pub fn push_former(&mut self, rows: Option<&RecordBatch>, revenue: Option<&(String, i8)>) -> Result<()> {
+        let (Some(rows), Some((column, scale))) = (rows.filter(|rows| rows.num_rows() > 0), revenue) else { return Ok(()) };
+        self.0.extend(Income::of(rows, column)?.filter(|income| income.scale() == *scale));
+        Ok(())
+    }
+
     /// What a customer spent; none where that is not known.
     pub fn get(&self, id: &str) -> Option<i128> {
         let at = self.0.partition_point(|income| income.last().is_none_or(|last| last < id));

@@ -23,7 +23,7 @@ use datafusion::common::DFSchema;
 use datafusion::error::DataFusionError;
 
 use super::domain::Domains;
-use super::earlier;
+use super::earlier_sets;
 use super::rule::{self, AS_OF_COLUMN};
 use crate::config::{Project, SetKind, Values};
 use crate::diagnostic::Diagnostic;
@@ -53,7 +53,7 @@ pub fn prove(project: &Project, values: &Values, engine: &Engine, profile: &Sche
     let mut proofs = Vec::new();
     let sets = &project.pipeline.segments;
     for (name, set) in sets {
-        let readable = earlier::readable(profile, sets, name);
+        let readable = earlier_sets::readable(profile, sets, name);
         let fields = readable.fields().iter().map(|field| field.as_ref().clone());
         let fields: Vec<Field> = fields.chain([Field::new(AS_OF_COLUMN, DataType::Date32, false)]).collect();
         let schema = DFSchema::try_from(Schema::new(fields)).map_err(|error| Error::defect(error.to_string()))?;

@@ -8,9 +8,9 @@ use arrow::array::{BooleanArray, RecordBatch};
 use futures::stream::BoxStream;
 
 use super::conditions::{Condition, decide_all, matches};
+use super::earlier_memberships::of_rows;
+use super::earlier_opinions::{EarlierMembers, EarlierOpinions};
 use super::memory::{Before, Names, People, Time};
-use super::other_rows::of_rows;
-use super::otherwise::{OtherMembers, Otherwise};
 use super::pair::Pair;
 use super::rule_set::RuleSet;
 use crate::error::Result;
@@ -22,54 +22,54 @@ pub enum OldDefinition {
     #[default]
     Same,
     /// It is another one, which was evaluated on today's data.
-    Other(OtherOutcome),
+    Other(EarlierOutcome),
     /// It is another one, or is not known, and could not be evaluated on today's data.
     Unknown,
 }
 
-/// Who would be in which segment today under another definition.
-pub struct OtherOutcome {
+/// Who would be in which segment today under the earlier definition.
+pub struct EarlierOutcome {
     /// What differs between the definitions, as `cause_detail` says it: `rule`, `model`, `parameter` and so on, joined by `, `.
     pub detail: String,
     /// How it is found out.
-    pub way: OtherWay,
+    pub way: EarlierWay,
 }
 
 /// How it is found out who would be in which segment.
-pub enum OtherWay {
+pub enum EarlierWay {
     /// By other rules over the same profile.
     Rules(Vec<RuleSet>),
-    /// By a table with the columns of [`super::other_schema`], in order of customer.
+    /// By a table with the columns of [`super::earlier_memberships_schema`], in order of customer.
     Rows(BoxStream<'static, Result<RecordBatch>>),
 }
 
-impl fmt::Debug for OtherOutcome {
+impl fmt::Debug for EarlierOutcome {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let way = match self.way {
-            OtherWay::Rules(_) => "rules",
-            OtherWay::Rows(_) => "rows",
+            EarlierWay::Rules(_) => "rules",
+            EarlierWay::Rows(_) => "rows",
         };
-        formatter.debug_struct("OtherOutcome").field("detail", &self.detail).field("way", &way).finish()
+        formatter.debug_struct("EarlierOutcome").field("detail", &self.detail).field("way", &way).finish()
     }
 }
 
 /// Another definition while customers are assigned.
 #[derive(Debug, Default)]
-pub enum OtherDefinition {
+pub enum EarlierDefinition {
     /// There is none.
     #[default]
     Same,
     /// It is not known what it says.
     Unknown,
     /// Its rules, with a memory of their own.
-    Rules(Box<OtherRules>),
+    Rules(Box<EarlierRules>),
     /// What it says comes with the batches.
     Rows(Arc<str>),
 }
 
-/// The rules of another definition, and what is remembered in its own words.
+/// The rules of the earlier definition, and what is remembered in its own words.
 #[derive(Debug)]
-pub struct OtherRules {
+pub struct EarlierRules {
     /// What differs between the definitions.
     pub detail: Arc<str>,
     /// The rules.
@@ -82,30 +82,30 @@ pub struct OtherRules {
     pub before: Option<Before>,
 }
 
-impl OtherDefinition {
+impl EarlierDefinition {
     /// What it says of the customers of a batch, given the last of those before them. Segments are numbered as for today's definition.
     ///
     /// # Errors
     /// As reading the memory fails.
-    pub(super) fn of(&self, time: Time<'_>, pair: &Pair, last: Option<&str>) -> Result<Otherwise> {
+    pub(super) fn of(&self, time: Time<'_>, pair: &Pair, last: Option<&str>) -> Result<EarlierOpinions> {
         match (self, &pair.other) {
-            (OtherDefinition::Same, _) => Ok(Otherwise::Same),
-            (OtherDefinition::Rules(rules), _) => Ok(Otherwise::Known(rules.of(time, pair, last)?)),
-            (OtherDefinition::Rows(detail), Some(rows)) => Ok(Otherwise::Known(of_rows(time.names, detail, &pair.ids, rows)?)),
-            (OtherDefinition::Rows(_), None) | (OtherDefinition::Unknown, _) => Ok(Otherwise::Unknown),
+            (EarlierDefinition::Same, _) => Ok(EarlierOpinions::Same),
+            (EarlierDefinition::Rules(rules), _) => Ok(EarlierOpinions::Known(rules.of(time, pair, last)?)),
+            (EarlierDefinition::Rows(detail), Some(rows)) => Ok(EarlierOpinions::Known(of_rows(time.names, detail, &pair.ids, rows)?)),
+            (EarlierDefinition::Rows(_), None) | (EarlierDefinition::Unknown, _) => Ok(EarlierOpinions::Unknown),
         }
     }
 }
 
-impl OtherRules {
+impl EarlierRules {
     /// Other rules, with what is remembered in their words.
     pub fn new(detail: &str, sets: Vec<RuleSet>, names: Names, before: Option<Before>) -> Self {
         let single = sets.iter().map(RuleSet::is_single).collect();
-        OtherRules { detail: detail.into(), sets, names, single, before }
+        EarlierRules { detail: detail.into(), sets, names, single, before }
     }
 
     /// What they say of the customers of a batch.
-    fn of(&self, time: Time<'_>, pair: &Pair, last: Option<&str>) -> Result<OtherMembers> {
+    fn of(&self, time: Time<'_>, pair: &Pair, last: Option<&str>) -> Result<EarlierMembers> {
         let own = Time { names: &self.names, single: &self.single, before: self.before.as_ref(), ..time };
         let people = People::meet(own, pair.ids.clone(), last, &pair.state)?;
         let mut failed = BTreeSet::new();
@@ -114,7 +114,7 @@ impl OtherRules {
         let number = |set: &RuleSet| set.rules.iter().map(|(segment, _)| time.names.number(&set.name, segment)).collect();
         let numbers = self.sets.iter().map(number).collect::<Result<Vec<Vec<u32>>>>()?;
         let detail = Arc::clone(&self.detail);
-        let mut found = OtherMembers { detail, starts: vec![0], members: Vec::new(), failed: failed.into_iter().collect() };
+        let mut found = EarlierMembers { detail, starts: vec![0], members: Vec::new(), failed: failed.into_iter().collect() };
         for row in 0..pair.profile.num_rows() {
             for (numbers, decided) in numbers.iter().zip(&decisions) {
                 let members = &decided.members[decided.starts[row]..decided.starts[row + 1]];

@@ -8,10 +8,10 @@ use arrow::compute::{SortOptions, cast, take, take_record_batch};
 use arrow::datatypes::DataType;
 
 use super::conditions::{Condition, decide_all, defect};
+use super::earlier_definition::each;
+use super::earlier_opinions::Opinion;
 use super::memory::{Assignment, Cause, Names, People, Time, Why};
 use super::origins::{Origins, Reads};
-use super::other::each;
-use super::otherwise::Opinion;
 use super::pair::Pair;
 use super::rule_set::{CUSTOMER_ID, RuleSet};
 use crate::error::Result;
@@ -42,7 +42,7 @@ pub struct Grounds {
 
 /// Why customers of a batch have changed, as far as it does not depend on the set.
 #[derive(Debug, Default)]
-pub struct Because<'a> {
+pub struct ChangeCauses<'a> {
     grounds: Option<&'a Grounds>,
     rows: HashMap<usize, Reasons<'a>>,
 }
@@ -58,7 +58,7 @@ struct Reasons<'a> {
     sources: BTreeSet<String>,
 }
 
-impl<'a> Because<'a> {
+impl<'a> ChangeCauses<'a> {
     /// Finds out what is known of those customers of a batch who have entered, left or moved.
     ///
     /// # Errors
@@ -71,7 +71,7 @@ impl<'a> Because<'a> {
         people: &People<'_>,
         assigned: &[Assignment],
     ) -> Result<Self> {
-        let mut found = Because { grounds: Some(grounds), rows: HashMap::new() };
+        let mut found = ChangeCauses { grounds: Some(grounds), rows: HashMap::new() };
         let (Some(_), Some(_)) = (time.before, &grounds.sources) else { return Ok(found) };
         let changed: Vec<usize> = (0..pair.ids.len()).filter(|row| people.has_changed(*row, assigned)).collect();
         if changed.is_empty() {
@@ -135,6 +135,12 @@ impl<'a> Because<'a> {
             if !such.is_empty() {
                 return Why::detailed(Cause::Undetermined, &format!("{why}: {}", such.join(", ")));
             }
+        }
+        // What neither the day nor other customers have a part in has changed through the identity step, by which rows reach every column.
+        let is_timeless = |column: &&String| grounds.origins.columns.get(*column).is_some_and(|of| !of.reads_day && !of.is_relative);
+        let is_changed = |column: &&String| columns.contains(column.as_str());
+        if !reasons.sources.is_empty() && reads.columns.iter().filter(is_changed).any(|column| is_timeless(&column)) {
+            return Why::detailed(Cause::Data, &reasons.sources.iter().map(String::as_str).collect::<Vec<_>>().join(", "));
         }
         let is_anything_new = sources.iter().any(|(source, of)| *of == SourceChange::Some && is_read(&source));
         Why { cause: Cause::Time, detail: time_detail(&grounds.origins, reads, columns, is_anything_new).map(Into::into) }
@@ -260,11 +266,11 @@ impl<'a> Inputs<'a> {
         };
         let columns = picked.schema().fields().iter().enumerate().map(column).collect::<Result<Vec<_>>>()?;
         let fields: Vec<_> = picked.schema().fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
-        let otherwise = RecordBatch::try_new(Arc::new(arrow::datatypes::Schema::new(fields)), columns).map_err(defect)?;
+        let as_before = RecordBatch::try_new(Arc::new(arrow::datatypes::Schema::new(fields)), columns).map_err(defect)?;
         // A rule may fail on values that never stood beside each other. Then it does not match.
         let mut failed = BTreeSet::new();
         let evaluate = |condition: &Condition<'_>, rows: &RecordBatch| Ok(each(condition, rows, &mut failed));
-        let decisions = decide_all(sets, time, &otherwise, &people.pick(rows), evaluate)?;
+        let decisions = decide_all(sets, time, &as_before, &people.pick(rows), evaluate)?;
         let of_row = |row: usize| {
             let of_set = |(set, decided): (usize, &super::decide::Decided)| {
                 let members = decided.members[decided.starts[row]..decided.starts[row + 1]].to_vec();

@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
-/// What another definition says of the customers of a batch.
+/// What the earlier definition says of the customers of a batch.
 #[derive(Debug, Clone, Default)]
-pub enum Otherwise {
+pub enum EarlierOpinions {
     /// There is no other definition.
     #[default]
     Same,
     /// It is not known.
     Unknown,
     /// It is known, except for some rows.
-    Known(OtherMembers),
+    Known(EarlierMembers),
 }
 
 /// Who would be in which segment, by row of a batch.
 #[derive(Debug, Clone, Default)]
-pub struct OtherMembers {
+pub struct EarlierMembers {
     /// What differs between the definitions.
     pub detail: Arc<str>,
     /// By row, where its segments begin; and where the last ones end.
@@ -27,7 +27,7 @@ pub struct OtherMembers {
     pub failed: Vec<usize>,
 }
 
-/// What another definition says of one customer.
+/// What the earlier definition says of one customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opinion<'a> {
     /// There is no other definition: it says the same as today's.
@@ -38,19 +38,19 @@ pub enum Opinion<'a> {
     Members(&'a [u32], &'a str),
 }
 
-impl Otherwise {
+impl EarlierOpinions {
     /// What is said of the customer of a row.
     pub fn of(&self, row: usize) -> Opinion<'_> {
         match self {
-            Otherwise::Same => Opinion::Same,
-            Otherwise::Unknown => Opinion::Unknown,
-            Otherwise::Known(known) if known.failed.binary_search(&row).is_ok() => Opinion::Unknown,
-            Otherwise::Known(known) => Opinion::Members(&known.members[known.starts[row]..known.starts[row + 1]], &known.detail),
+            EarlierOpinions::Same => Opinion::Same,
+            EarlierOpinions::Unknown => Opinion::Unknown,
+            EarlierOpinions::Known(known) if known.failed.binary_search(&row).is_ok() => Opinion::Unknown,
+            EarlierOpinions::Known(known) => Opinion::Members(&known.members[known.starts[row]..known.starts[row + 1]], &known.detail),
         }
     }
 }
 
-impl OtherMembers {
+impl EarlierMembers {
     /// Ends a row, whose segments have been added.
     pub(super) fn end_row(&mut self) {
         let start = self.starts.last().copied().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Who would be in which segment under another definition, as rows in order of customer.
+//! Who would be in which segment under the earlier definition, as rows in order of customer.
 
 use std::sync::Arc;
 
@@ -6,13 +6,13 @@ use arrow::array::{Array, AsArray, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
+use super::earlier_opinions::EarlierMembers;
 use super::memory::Names;
-use super::otherwise::OtherMembers;
 use super::rule_set::CUSTOMER_ID;
 use crate::error::{Error, Result};
 
-/// The columns of the memberships under another definition.
-pub fn other_schema() -> SchemaRef {
+/// The columns of the memberships under the earlier definition.
+pub fn earlier_memberships_schema() -> SchemaRef {
     let text = |name: &str| Field::new(name, DataType::Utf8, false);
     Arc::new(Schema::new(vec![text(CUSTOMER_ID), text("segment_set"), text("segment")]))
 }
@@ -21,8 +21,8 @@ pub fn other_schema() -> SchemaRef {
 ///
 /// # Errors
 /// As [`Names::number`].
-pub(super) fn of_rows(names: &Names, detail: &Arc<str>, ids: &StringArray, rows: &RecordBatch) -> Result<OtherMembers> {
-    let mut found = OtherMembers { detail: Arc::clone(detail), starts: vec![0], ..OtherMembers::default() };
+pub(super) fn of_rows(names: &Names, detail: &Arc<str>, ids: &StringArray, rows: &RecordBatch) -> Result<EarlierMembers> {
+    let mut found = EarlierMembers { detail: Arc::clone(detail), starts: vec![0], ..EarlierMembers::default() };
     if rows.num_rows() == 0 {
         ids.iter().for_each(|_| found.end_row());
         return Ok(found);
@@ -43,10 +43,10 @@ pub(super) fn of_rows(names: &Names, detail: &Arc<str>, ids: &StringArray, rows:
 }
 
 fn texts(rows: &RecordBatch, at: usize) -> Result<StringArray> {
-    let column = rows.columns().get(at).ok_or_else(|| Error::defect("the memberships under another definition lost a column"))?;
+    let column = rows.columns().get(at).ok_or_else(|| Error::defect("the memberships under the earlier definition lost a column"))?;
     Ok(cast(column, &DataType::Utf8).map_err(|error| defect(&error))?.as_string::<i32>().clone())
 }
 
 fn defect(error: &arrow::error::ArrowError) -> Error {
-    Error::defect(format!("the memberships under another definition were not read: {error}"))
+    Error::defect(format!("the memberships under the earlier definition were not read: {error}"))
 }
