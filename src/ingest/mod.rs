@@ -29,6 +29,7 @@ mod rejects;
 mod remarks;
 mod repeats;
 mod scan;
+mod some_rows;
 mod table;
 mod text;
 mod text_file;
@@ -48,6 +49,7 @@ pub use parquet::{Peeked, is_decoding, peek};
 pub use refused_files::with_others;
 pub use rejects::Reject;
 pub use remarks::MASK;
+pub use some_rows::{first_rows, one_of, rows_where};
 pub use unpack::Unpacker;
 
 pub use crate::manifest::{Ledger, Overrun, RejectCount, Scope};

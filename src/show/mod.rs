@@ -5,6 +5,7 @@ mod columns;
 mod condition;
 mod mask;
 mod names;
+mod narrow;
 mod notes;
 mod prepare;
 mod published;
@@ -13,6 +14,7 @@ mod rows;
 
 pub use columns::{ColumnDescription, columns};
 pub use names::OUTPUTS;
+pub use narrow::LARGE_BYTES;
 pub use published::PUBLISHED;
 pub use question::{Question, Setting, Wanted};
 pub use rows::{Seen, Take, rows};

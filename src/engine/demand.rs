@@ -1,0 +1,323 @@
+//! Which rows of the tables beneath a query must be there so that those rows of it that fulfil a condition come out as they would of whole
+//! tables.
+//!
+//! A condition goes down as far as it says the same of what is read: through the keys of groups and of windows' partitions, through unions, and
+//! from one side of an equality of a join to the other. Where it would stop at a window, a question is asked: which partitions have such rows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, DFSchema, JoinType, NullEquality};
+use datafusion::datasource::{provider_as_source, source_as_provider};
+use datafusion::error::Result;
+use datafusion::logical_expr::utils::{conjunction, disjunction, split_conjunction};
+use datafusion::logical_expr::{Aggregate, Distinct, Expr, Filter, Join, LogicalPlan, Window};
+
+use super::Engine;
+
+/// Which rows of a table must be there.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Demand {
+    /// All of them.
+    All,
+    /// Those for which one of some conditions on its columns is true.
+    Where(Vec<Expr>),
+}
+
+impl Demand {
+    /// What either of two demands needs.
+    pub fn or(self, other: Demand) -> Demand {
+        match (self, other) {
+            (Demand::Where(mut these), Demand::Where(those)) => {
+                those.into_iter().for_each(|that| if !these.contains(&that) { these.push(that) });
+                Demand::Where(these)
+            }
+            _ => Demand::All,
+        }
+    }
+
+    /// The condition; none if all rows must be there.
+    pub fn condition(&self) -> Option<Expr> {
+        match self {
+            Demand::All => None,
+            Demand::Where(conditions) => disjunction(conditions.iter().cloned()),
+        }
+    }
+}
+
+/// Which values some expressions have in the rows of a query.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// By what its answer is found.
+    pub id: String,
+    /// The query, without the condition.
+    pub input: LogicalPlan,
+    /// The condition that its rows must fulfil.
+    pub condition: Expr,
+    /// The expressions.
+    pub of: Vec<Expr>,
+}
+
+/// What a query needs of the tables that it reads.
+#[derive(Debug, Default)]
+pub struct Demands {
+    /// By the name of the table.
+    pub tables: BTreeMap<String, Demand>,
+    /// What would have to be known to need less.
+    pub asked: Vec<Asked>,
+}
+
+/// What an optimised query needs so that its rows that fulfil a condition on its columns come out. Answers are conditions on the input of a window that are
+/// true of all rows of the partitions that were asked for.
+///
+/// # Errors
+/// DataFusion's own.
+pub fn demands(plan: &LogicalPlan, condition: Option<&Expr>, answers: &BTreeMap<String, Expr>) -> Result<Demands> {
+    let mut going = Going { answers, found: Demands::default() };
+    let unnamed = |column: &Column| Column::new_unqualified(column.name.clone());
+    let mut columns: BTreeMap<Column, Expr> =
+        plan.schema().columns().into_iter().map(|column| (unnamed(&column), Expr::Column(column))).collect();
+    // Columns without a table are meant before those of any table.
+    columns.extend(plan.schema().columns().into_iter().map(|column| (column.clone(), Expr::Column(column))));
+    let columns = columns.iter().map(|(name, column)| (name.clone(), column)).collect();
+    let wanted = condition.into_iter().flat_map(split_conjunction).map(|one| with(one.clone(), &columns));
+    going.down(plan, wanted.collect::<Result<_>>()?)?;
+    Ok(going.found)
+}
+
+struct Going<'a> {
+    answers: &'a BTreeMap<String, Expr>,
+    found: Demands,
+}
+
+impl Going<'_> {
+    /// Goes on with conditions all of which the wanted rows fulfil; without any, all rows are wanted.
+    fn down(&mut self, plan: &LogicalPlan, wanted: Vec<Expr>) -> Result<()> {
+        // What is asked within an expression is asked of whole tables.
+        plan.apply_subqueries(|subquery| {
+            self.all_of(subquery)?;
+            Ok(TreeNodeRecursion::Jump)
+        })?;
+        match plan {
+            LogicalPlan::TableScan(scan) => {
+                let demand = match conjunction(wanted).filter(|_| scan.fetch.is_none()) {
+                    Some(condition) => Demand::Where(vec![bare(condition)?]),
+                    None => Demand::All,
+                };
+                let name = scan.table_name.to_string();
+                let both = match self.found.tables.remove(&name) {
+                    Some(before) => before.or(demand),
+                    None => demand,
+                };
+                self.found.tables.insert(name, both);
+                Ok(())
+            }
+            LogicalPlan::Projection(node) => self.replaced(&node.input, &node.schema, &node.expr, wanted),
+            LogicalPlan::SubqueryAlias(node) => self.renamed(&node.input, &node.schema, &wanted),
+            LogicalPlan::Union(node) => node.inputs.iter().try_for_each(|input| self.renamed(input, &node.schema, &wanted)),
+            LogicalPlan::Distinct(Distinct::All(input)) => self.down(input, wanted),
+            LogicalPlan::Sort(node) if node.fetch.is_none() => self.down(&node.input, wanted),
+            LogicalPlan::Filter(node) => self.filter(node, wanted),
+            LogicalPlan::Aggregate(node) => self.aggregate(node, wanted),
+            LogicalPlan::Window(node) => self.window(node, wanted),
+            LogicalPlan::Join(node) => self.join(node, &wanted),
+            LogicalPlan::Unnest(node) => {
+                let unnested: BTreeSet<&Column> = node.exec_columns.iter().collect();
+                let kept: Vec<Expr> = wanted
+                    .into_iter()
+                    .filter(|one| one.column_refs().iter().all(|column| !unnested.contains(column) && node.input.schema().has_column(column)))
+                    .collect();
+                self.down(&node.input, kept)
+            }
+            _ => plan.inputs().into_iter().try_for_each(|input| self.down(input, Vec::new())),
+        }
+    }
+
+    fn all_of(&mut self, plan: &LogicalPlan) -> Result<()> {
+        self.down(plan, Vec::new())
+    }
+
+    fn filter(&mut self, node: &Filter, mut wanted: Vec<Expr>) -> Result<()> {
+        if !wanted.is_empty() {
+            let own = split_conjunction(&node.predicate).into_iter().filter(|own| !asks(own));
+            wanted.extend(own.cloned());
+        }
+        self.down(&node.input, wanted)
+    }
+
+    /// Columns of the result are expressions of the input.
+    fn replaced(&mut self, input: &LogicalPlan, schema: &DFSchema, by: &[Expr], wanted: Vec<Expr>) -> Result<()> {
+        let columns: BTreeMap<Column, &Expr> = schema.columns().into_iter().zip(by).collect();
+        let known = |one: &Expr| one.column_refs().into_iter().all(|column| columns.get(column).is_some_and(|expr| !asks(expr)));
+        let wanted = wanted.into_iter().filter(known).map(|one| with(one, &columns)).collect::<Result<_>>()?;
+        self.down(input, wanted)
+    }
+
+    /// Columns of the result are those of the input, in their order.
+    fn renamed(&mut self, input: &LogicalPlan, schema: &DFSchema, wanted: &[Expr]) -> Result<()> {
+        let of_input: Vec<Expr> = input.schema().columns().into_iter().map(Expr::Column).collect();
+        self.replaced(input, schema, &of_input, wanted.to_vec())
+    }
+
+    /// Groups are whole or not there at all if it is asked of what they are grouped by.
+    fn aggregate(&mut self, node: &Aggregate, wanted: Vec<Expr>) -> Result<()> {
+        if node.group_expr.iter().any(|expr| matches!(expr, Expr::GroupingSet(_))) {
+            return self.all_of(&node.input);
+        }
+        self.replaced(&node.input, &node.schema, &node.group_expr, wanted)
+    }
+
+    fn window(&mut self, node: &Window, wanted: Vec<Expr>) -> Result<()> {
+        let mut partitions: Option<Vec<Expr>> = None;
+        for expr in &node.window_expr {
+            let mut inner = expr;
+            while let Expr::Alias(alias) = inner {
+                inner = &alias.expr;
+            }
+            let Expr::WindowFunction(function) = inner else { return self.all_of(&node.input) };
+            let by = &function.params.partition_by;
+            partitions = Some(match partitions {
+                None => by.clone(),
+                Some(common) => common.into_iter().filter(|one| by.contains(one)).collect(),
+            });
+        }
+        let partitions = partitions.unwrap_or_default();
+        let is_of = |one: &Expr, known: &dyn Fn(&Column) -> bool| one.column_refs().into_iter().all(known);
+        let by_key = |column: &Column| partitions.contains(&Expr::Column(column.clone()));
+        let by_input = |column: &Column| node.input.schema().has_column(column);
+        let of_keys: Vec<Expr> = wanted.iter().filter(|one| is_of(one, &by_key)).cloned().collect();
+        if !of_keys.is_empty() || partitions.is_empty() {
+            return self.down(&node.input, of_keys);
+        }
+        let Some(condition) = conjunction(wanted.into_iter().filter(|one| is_of(one, &by_input))) else {
+            return self.all_of(&node.input);
+        };
+        let id = format!("{condition} in {}", node.input.display_indent());
+        let wanted = match self.answers.get(&id) {
+            // Rows that are told from the others by the condition are in these partitions and in no other, whatever else is there.
+            Some(answer) => vec![condition.or(answer.clone())],
+            None => {
+                let asked = Asked { id, input: node.input.as_ref().clone(), condition, of: partitions };
+                self.found.asked.push(asked);
+                Vec::new()
+            }
+        };
+        self.down(&node.input, wanted)
+    }
+
+    fn join(&mut self, node: &Join, wanted: &[Expr]) -> Result<()> {
+        use JoinType::{Inner, Left, LeftAnti, LeftMark, LeftSemi, Right, RightAnti, RightMark, RightSemi};
+        if node.null_aware || node.null_equality == NullEquality::NullEqualsNull && node.join_type != Inner {
+            let left_alone = matches!(node.join_type, Left | LeftSemi | LeftAnti | LeftMark);
+            let of_left = if left_alone { of_schema(wanted, node.left.schema()) } else { Vec::new() };
+            self.down(&node.left, of_left)?;
+            return self.all_of(&node.right);
+        }
+        let of_left = matches!(node.join_type, Inner | Left | LeftSemi | LeftAnti | LeftMark);
+        let of_right = matches!(node.join_type, Inner | Right | RightSemi | RightAnti | RightMark);
+        let mut left = if of_left { of_schema(wanted, node.left.schema()) } else { Vec::new() };
+        let mut right = if of_right { of_schema(wanted, node.right.schema()) } else { Vec::new() };
+        let across = |these: &[Expr], there: &dyn Fn(&(Expr, Expr)) -> (Expr, Expr)| -> Result<Vec<Expr>> {
+            let pairs: Vec<(Expr, Expr)> = node.on.iter().map(there).collect();
+            let keys = pairs.iter().filter_map(|(here, there)| Some((here.try_as_col()?.clone(), there)));
+            let keys: BTreeMap<Column, &Expr> = keys.collect();
+            let known = |one: &&Expr| one.column_refs().into_iter().all(|column| keys.contains_key(column));
+            these.iter().filter(known).map(|one| with(one.clone(), &keys)).collect()
+        };
+        let to_right = across(&left, &|(left, right)| (left.clone(), right.clone()))?;
+        let to_left = across(&right, &|(left, right)| (right.clone(), left.clone()))?;
+        to_right.into_iter().for_each(|one| if !right.contains(&one) { right.push(one) });
+        to_left.into_iter().for_each(|one| if !left.contains(&one) { left.push(one) });
+        self.down(&node.left, left)?;
+        self.down(&node.right, right)
+    }
+}
+
+/// The conditions that are on columns of one side of a join alone.
+fn of_schema(wanted: &[Expr], schema: &DFSchema) -> Vec<Expr> {
+    let known = |one: &&Expr| one.column_refs().into_iter().all(|column| schema.has_column(column));
+    wanted.iter().filter(known).cloned().collect()
+}
+
+/// Whether an expression asks a query of its own, or makes rows of its own.
+fn asks(expr: &Expr) -> bool {
+    let does = |part: &Expr| {
+        matches!(
+            part,
+            Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_) | Expr::Unnest(_) | Expr::OuterReferenceColumn(..)
+        )
+    };
+    expr.exists(|part| Ok(does(part))).unwrap_or(true)
+}
+
+/// An expression with others in the place of columns.
+fn with(expr: Expr, columns: &BTreeMap<Column, &Expr>) -> Result<Expr> {
+    let replaced = expr.transform_down(|part| match &part {
+        Expr::Column(column) => match columns.get(column) {
+            Some(by) => Ok(Transformed::new((*by).clone().unalias_nested().data, true, TreeNodeRecursion::Jump)),
+            None => Ok(Transformed::no(part)),
+        },
+        _ => Ok(Transformed::no(part)),
+    });
+    Ok(replaced?.data)
+}
+
+/// An expression on the columns of one table, without its name.
+fn bare(expr: Expr) -> Result<Expr> {
+    let named = expr.transform(|part| match part {
+        Expr::Column(column) => Ok(Transformed::yes(Expr::Column(Column::new_unqualified(column.name)))),
+        other => Ok(Transformed::no(other)),
+    });
+    Ok(named?.data)
+}
+
+/// Whether what a query makes of some of the rows of its tables is a part of what it makes of all of them: nothing that is read later takes a
+/// row away or changes it.
+pub fn is_monotone(plan: &LogicalPlan) -> bool {
+    let keeps = match plan {
+        LogicalPlan::TableScan(scan) => scan.fetch.is_none(),
+        LogicalPlan::Join(join) => matches!(join.join_type, JoinType::Inner | JoinType::LeftSemi | JoinType::RightSemi),
+        LogicalPlan::Aggregate(aggregate) => aggregate.aggr_expr.is_empty() && !aggregate.group_expr.is_empty(),
+        LogicalPlan::Sort(sort) => sort.fetch.is_none(),
+        LogicalPlan::Distinct(Distinct::All(_))
+        | LogicalPlan::Projection(_)
+        | LogicalPlan::Filter(_)
+        | LogicalPlan::Union(_)
+        | LogicalPlan::SubqueryAlias(_)
+        | LogicalPlan::Unnest(_)
+        | LogicalPlan::EmptyRelation(_)
+        | LogicalPlan::Values(_) => true,
+        _ => false,
+    };
+    keeps && plan.expressions().iter().all(|expr| !asks_a_query(expr)) && plan.inputs().into_iter().all(is_monotone)
+}
+
+fn asks_a_query(expr: &Expr) -> bool {
+    let does = |part: &Expr| matches!(part, Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_));
+    expr.exists(|part| Ok(does(part))).unwrap_or(true)
+}
+
+impl Engine {
+    /// A query that was planned over tables of the same names elsewhere, over those of this engine.
+    ///
+    /// # Errors
+    /// DataFusion's own.
+    pub async fn over_own_tables(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
+        let mut own = BTreeMap::new();
+        for table in super::reads(&plan)?.into_keys() {
+            let name = datafusion::common::TableReference::parse_str(&table);
+            own.insert(table, self.context.table_provider(name).await?);
+        }
+        let replaced = plan.transform_up_with_subqueries(|node| match node {
+            LogicalPlan::TableScan(mut scan) => {
+                debug_assert!(source_as_provider(&scan.source).is_ok());
+                if let Some(provider) = own.get(&scan.table_name.to_string()) {
+                    scan.source = provider_as_source(std::sync::Arc::clone(provider));
+                }
+                Ok(Transformed::yes(LogicalPlan::TableScan(scan)))
+            }
+            other => Ok(Transformed::no(other)),
+        });
+        Ok(replaced?.data)
+    }
+}

@@ -1,0 +1,377 @@
+//! A few rows of a large table, without computing it whole: values of one of its columns are found in the beginnings of the files, and the table
+//! is computed from all rows that count for these values. So each row is as it is in the whole table.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::datasource::empty::EmptyTable;
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::prelude::ident;
+
+use super::prepare::Prepared;
+use super::question::{Question, Setting, Wanted};
+use super::rows::sorted;
+use crate::engine::{self, Asked, Demand, Engine, Limits, TextEncoding};
+use crate::error::{Error, Result};
+use crate::execute::{Execution, Inputs, Silent, Source};
+use crate::ingest;
+use crate::plan::{QUERY, Work};
+
+/// The size of extracts from which on it is worth it.
+pub const LARGE_BYTES: u64 = 16 * 1024 * 1024;
+/// The most rows that are found so.
+const MOST_ROWS: usize = 1000;
+/// How many rows of the beginning of each source are looked at, first and then.
+const BEGINNINGS: [usize; 2] = [4096, 65_536];
+/// How many times more rows are looked for in the beginnings than are wanted, since some of them may not be rows of the table.
+const SPARE: usize = 2;
+/// How often the partitions of windows are asked for, and how deep.
+const MAX_ROUNDS: usize = 4;
+
+/// Tables from which rows of the table that is looked at can be computed.
+pub struct Narrowed {
+    /// The engine that has them.
+    pub engine: Engine,
+    /// What they were made from.
+    pub inputs: Inputs,
+    /// Which rows of the table are right; all of them if there is no condition.
+    pub condition: Option<Expr>,
+    /// The sources of which some rows were read.
+    pub read: Vec<Source>,
+}
+
+/// Finds more rows than are wanted. None where that is not worth it, or leads to too few.
+pub async fn narrowed(prepared: &Prepared, setting: &Setting, wanted: &Wanted, inputs: &Inputs) -> Option<Narrowed> {
+    let Question::Table { condition: None, customer: None, .. } = wanted.question else { return None };
+    let limit = usize::try_from(wanted.limit?).ok().filter(|limit| (1..=MOST_ROWS).contains(limit))?;
+    let needed = prepared.needed();
+    let nodes = || prepared.plan.nodes.iter().filter(|node| node.makes.iter().any(|table| needed.contains(table)));
+    let is_sql_alone = nodes().all(|node| node.model().is_some());
+    let is_ordered = prepared.target.as_ref().is_none_or(|target| {
+        let of_model = prepared.plan.maker(&target.table).and_then(|node| node.model()).map(|model| &model.of_query.order);
+        !target.order.is_empty() || of_model.is_none_or(|order| !order.is_empty())
+    });
+    let bytes: u64 = inputs.sources.iter().map(bytes_of).sum();
+    if wanted.sample.is_some() || !is_sql_alone || is_ordered || bytes < wanted.large_from_bytes || inputs.sources.is_empty() {
+        return None;
+    }
+    // What fails here is told when the table is computed whole.
+    let mut look = Look::new(prepared, setting, inputs, limit).await.ok()?;
+    look.rows().await.ok().flatten()
+}
+
+fn bytes_of(source: &Source) -> u64 {
+    source.extract.files.iter().map(|(file, _)| file.meta.size).sum()
+}
+
+/// The queries of a look, planned over tables without rows.
+struct Units {
+    /// The query itself.
+    query: LogicalPlan,
+    /// Those whose rows are materialised, in order, by the name of the table.
+    materialised: Vec<(String, LogicalPlan)>,
+}
+
+impl Units {
+    async fn of(prepared: &Prepared) -> Result<Self> {
+        let plan = &prepared.plan;
+        let limits = Limits { threads: 1, memory_bytes: 64 * 1024 * 1024 };
+        let engine = Engine::with_text_encoding(limits, plan.values.zone.name(), TextEncoding::Plain)?;
+        for contract in &plan.contracts {
+            let table = Arc::new(EmptyTable::new(Arc::clone(&contract.schema)));
+            engine.register(&format!("{}.{}", crate::graph::SOURCES, contract.source), table)?;
+        }
+        for (name, rows) in Inputs::of(plan)?.given {
+            engine.register(&name, Arc::new(EmptyTable::new(rows.schema())))?;
+        }
+        let needed = prepared.needed();
+        // The functions of the conditions that are taken from the queries are those of this engine.
+        engine.hash_with(plan.project.pipeline.identity.salt.as_deref().unwrap_or_default());
+        let (mut materialised, mut query) = (Vec::new(), None);
+        for node in &plan.nodes {
+            let Some(model) = node.model().filter(|_| node.name == QUERY || needed.contains(&node.name)) else { continue };
+            let planned = engine.plan(&model.parsed.statement, &plan.values.parameters).await.map_err(unplanned)?;
+            if node.name == QUERY {
+                query = Some(engine.optimize(&planned).map_err(unplanned)?);
+            } else if matches!(node.work, Work::Streamed(_)) {
+                engine.register_view(&node.name, planned)?;
+            } else {
+                materialised.push((node.name.clone(), engine.optimize(&planned).map_err(unplanned)?));
+                engine.register(&node.name, Arc::new(EmptyTable::new(Arc::clone(&model.schema))))?;
+            }
+        }
+        let query = query.ok_or_else(|| Error::defect("the query was not planned"))?;
+        Ok(Units { query, materialised })
+    }
+
+    fn all(&self) -> impl Iterator<Item = &LogicalPlan> {
+        self.materialised.iter().map(|(_, plan)| plan).chain([&self.query])
+    }
+
+    /// What a query over them needs of the sources, and what would have to be known to need less.
+    fn demands(
+        &self,
+        plan: &LogicalPlan,
+        condition: Option<&Expr>,
+        answers: &BTreeMap<String, Expr>,
+    ) -> Result<engine::Demands, DataFusionError> {
+        let mut found = engine::demands(plan, condition, answers)?;
+        for (name, plan) in self.materialised.iter().rev() {
+            let Some(demand) = found.tables.remove(name) else { continue };
+            let below = engine::demands(plan, demand.condition().as_ref(), answers)?;
+            for (table, demand) in below.tables {
+                let both = match found.tables.remove(&table) {
+                    Some(before) => before.or(demand),
+                    None => demand,
+                };
+                found.tables.insert(table, both);
+            }
+            found.asked.extend(below.asked);
+        }
+        Ok(found)
+    }
+}
+
+fn unplanned(error: DataFusionError) -> Error {
+    Error::defect(crate::sql::discreet(&error))
+}
+
+/// The values of a column by which rows are chosen.
+struct Choice {
+    condition: Expr,
+    /// The bytes of sources that would be needed whole, and what share of the rows has one of the values, in millionths.
+    cost: (u64, u64),
+}
+
+struct Look<'a> {
+    prepared: &'a Prepared,
+    setting: &'a Setting,
+    /// The sources, as nobody has read them yet.
+    sources: Vec<Source>,
+    limit: usize,
+    units: Units,
+    /// Reads the sources.
+    engine: Engine,
+    /// What was read of a source for a condition.
+    read: BTreeMap<(String, String), RecordBatch>,
+}
+
+impl<'a> Look<'a> {
+    async fn new(prepared: &'a Prepared, setting: &'a Setting, given: &Inputs, limit: usize) -> Result<Self> {
+        let engine = Engine::with_text_encoding(setting.limits, prepared.plan.values.zone.name(), TextEncoding::Plain)?;
+        engine.hash_with(prepared.plan.project.pipeline.identity.salt.as_deref().unwrap_or_default());
+        let units = Units::of(prepared).await?;
+        let sources = given.sources.iter().map(|source| Source::new(&engine, source.extract.clone())).collect();
+        Ok(Look { prepared, setting, sources, limit, units, engine, read: BTreeMap::new() })
+    }
+
+    async fn rows(&mut self) -> Result<Option<Narrowed>> {
+        let is_monotone = self.units.all().all(engine::is_monotone);
+        let (mut choices, mut beginnings) = (Vec::new(), BEGINNINGS.into_iter());
+        while let Some(count) = beginnings.next().filter(|_| choices.is_empty()) {
+            let begun = self.beginning(count, is_monotone).await?;
+            let rows = self.first_of(&begun, None, SPARE * (self.limit + 1) * 64).await?;
+            if is_monotone {
+                if rows.num_rows() > self.limit {
+                    return Ok(Some(begun));
+                }
+                continue;
+            }
+            let is_last = beginnings.len() == 0;
+            if rows.num_rows() > SPARE * self.limit || (is_last && rows.num_rows() > 0) {
+                choices = self.choices(&rows)?;
+                break;
+            }
+        }
+        choices.sort_by_key(|choice| choice.cost);
+        let all: u64 = self.sources.iter().map(bytes_of).sum();
+        let Some(choice) = choices.into_iter().next().filter(|choice| choice.cost.0 < all) else { return Ok(None) };
+        let mut answers = BTreeMap::new();
+        let query = self.units.query.clone();
+        let demands = self.answered(&query, &choice.condition, &mut answers, MAX_ROUNDS).await?;
+        let inputs = self.inputs(&demands).await?;
+        let mut narrowed = self.computed(inputs, self.prepared.needed(), BTreeSet::new()).await?;
+        let rows = self.first_of(&narrowed, Some(choice.condition.clone()), self.limit + 1).await?;
+        narrowed.condition = Some(choice.condition);
+        narrowed.read.clone_from(&self.sources);
+        Ok((rows.num_rows() > self.limit).then_some(narrowed))
+    }
+
+    /// The tables as they would be if the sources had no more than their first rows. Where all rows of these shall be rows of the whole tables, it
+    /// must be certain that no later row supersedes one.
+    async fn beginning(&self, count: usize, is_exact: bool) -> Result<Narrowed> {
+        // One thread reads files one after the other, so that the first rows are the same every time.
+        let limits = Limits { threads: 1, ..self.setting.limits };
+        let engine = Engine::with_text_encoding(limits, self.prepared.plan.values.zone.name(), TextEncoding::Plain)?;
+        let mut inputs = Inputs::of(&self.prepared.plan)?;
+        for source in &self.sources {
+            let contract = &source.extract.contract;
+            let count = if is_exact && !contract.key.is_empty() { 0 } else { count };
+            let required = self.required(&contract.source);
+            inputs.given.insert(source.table(), ingest::first_rows(&engine, &source.extract, &required, count).await?);
+        }
+        self.computed(inputs, self.prepared.needed(), BTreeSet::new()).await
+    }
+
+    fn required(&self, source: &str) -> ingest::RequiredColumns {
+        self.prepared.plan.required_columns.get(source).cloned().unwrap_or_default()
+    }
+
+    /// Computes tables from some inputs.
+    async fn computed(&self, mut inputs: Inputs, needed: BTreeSet<String>, kept: BTreeSet<String>) -> Result<Narrowed> {
+        let plan = &self.prepared.plan;
+        let engine = Engine::with_text_encoding(self.setting.limits, plan.values.zone.name(), TextEncoding::Plain)?;
+        // A source that is needed whole is counted by the engine that reads it.
+        inputs.sources = inputs.sources.into_iter().map(|source| Source::new(&engine, source.extract)).collect();
+        inputs.kept = kept;
+        let execution = Execution { plan, engine: &engine, needed: Some(needed), scene: String::new() };
+        execution.run(&mut inputs, &mut Silent).await?;
+        Ok(Narrowed { engine, inputs, condition: None, read: Vec::new() })
+    }
+
+    /// The first rows of the table, in its order.
+    async fn first_of(&self, narrowed: &Narrowed, condition: Option<Expr>, count: usize) -> Result<RecordBatch> {
+        let read = async {
+            let query = self.prepared.query().map_err(|error| DataFusionError::External(Box::new(error)))?;
+            let planned = narrowed.engine.plan(&query.parsed.statement, &self.prepared.plan.values.parameters).await?;
+            let mut frame = narrowed.engine.frame(planned);
+            if let Some(condition) = condition {
+                frame = frame.filter(condition)?;
+            }
+            let (schema, rows) = narrowed.engine.collect(sorted(frame, &[])?.limit(0, Some(count))?).await?;
+            concatenated(&schema, &rows)
+        };
+        read.await.map_err(unplanned)
+    }
+
+    /// For each column its first values in some rows, as far as there is something to choose by them.
+    fn choices(&self, rows: &RecordBatch) -> Result<Vec<Choice>> {
+        let mut choices = Vec::new();
+        for (field, values) in rows.schema().fields().iter().zip(rows.columns()) {
+            let is_plain = matches!(
+                field.data_type(),
+                DataType::Utf8 | DataType::Utf8View | DataType::Int64 | DataType::Int32 | DataType::Date32 | DataType::Timestamp(..)
+            );
+            if !is_plain || values.null_count() == values.len() {
+                continue;
+            }
+            let Some((condition, with_values)) = self.condition(field.name(), values).map_err(unplanned)? else { continue };
+            let found = self.units.demands(&self.units.query, Some(&condition), &BTreeMap::new()).map_err(unplanned)?;
+            let whole: u64 = self.sources.iter().filter(|source| found.tables.get(&source.table()) == Some(&Demand::All)).map(bytes_of).sum();
+            // What is asked for may be answered.
+            let whole = if found.asked.is_empty() { whole } else { whole / 2 };
+            choices.push(Choice { condition, cost: (whole, (with_values * 1_000_000 / rows.num_rows().max(1)) as u64) });
+        }
+        Ok(choices)
+    }
+
+    /// The condition that a column has one of its first values, and how many rows have one.
+    fn condition(&self, name: &str, values: &ArrayRef) -> Result<Option<(Expr, usize)>, DataFusionError> {
+        let present = arrow::compute::filter(values, &arrow::compute::is_not_null(values)?)?;
+        let first = present.slice(0, present.len().min(SPARE * (self.limit + 1)));
+        let Some(condition) = ingest::one_of(ident(name), &first)? else { return Ok(None) };
+        let chosen: BTreeSet<String> = texts(&first)?.into_iter().collect();
+        Ok(Some((condition, texts(&present)?.into_iter().filter(|text| chosen.contains(text)).count())))
+    }
+
+    /// What a query needs, once what it asks for is answered as far as that is worth it.
+    async fn answered(
+        &mut self,
+        plan: &LogicalPlan,
+        condition: &Expr,
+        answers: &mut BTreeMap<String, Expr>,
+        depth: usize,
+    ) -> Result<engine::Demands> {
+        let mut refused = BTreeSet::new();
+        loop {
+            let found = self.units.demands(plan, Some(condition), answers).map_err(unplanned)?;
+            let Some(asked) = found.asked.iter().find(|asked| !refused.contains(&asked.id)).filter(|_| depth > 0).cloned() else {
+                return Ok(found);
+            };
+            match Box::pin(self.answer(&asked, answers, depth - 1)).await? {
+                Some(answer) => drop(answers.insert(asked.id, answer)),
+                None => drop(refused.insert(asked.id)),
+            }
+        }
+    }
+
+    /// Which values some expressions have in the rows of a query; none if that cannot be found without a whole source.
+    async fn answer(&mut self, asked: &Asked, answers: &mut BTreeMap<String, Expr>, depth: usize) -> Result<Option<Expr>> {
+        let plan = LogicalPlanBuilder::from(asked.input.clone()).filter(asked.condition.clone());
+        let plan = plan.and_then(|plan| plan.aggregate(asked.of.clone(), Vec::<Expr>::new())).and_then(LogicalPlanBuilder::build);
+        let plan = plan.map_err(unplanned)?;
+        let found = self.answered(&asked.input, &asked.condition, answers, depth).await?;
+        let is_whole = |source: &Source| found.tables.get(&source.table()) == Some(&Demand::All);
+        if self.sources.iter().any(is_whole) {
+            return Ok(None);
+        }
+        let reads: BTreeSet<String> = engine::reads(&plan).map_err(unplanned)?.into_keys().collect();
+        let needed = reads.iter().flat_map(|table| self.prepared.plan.needed(table, |_| false)).collect();
+        let inputs = self.inputs(&found).await?;
+        let narrowed = self.computed(inputs, needed, reads).await?;
+        let read = async {
+            let plan = narrowed.engine.over_own_tables(plan).await?;
+            let (schema, rows) = narrowed.engine.collect(narrowed.engine.frame(plan)).await?;
+            let rows = concatenated(&schema, &rows)?;
+            let mut all = None;
+            for (expr, values) in asked.of.iter().zip(rows.columns()) {
+                let Some(one) = ingest::one_of(expr.clone(), values)? else { return Ok(None) };
+                all = Some(match all {
+                    None => one,
+                    Some(others) => Expr::and(others, one),
+                });
+            }
+            Ok(all)
+        };
+        read.await.map_err(unplanned)
+    }
+
+    /// The sources as far as they are needed.
+    async fn inputs(&mut self, demands: &engine::Demands) -> Result<Inputs> {
+        let mut inputs = Inputs::of(&self.prepared.plan)?;
+        for source in self.sources.clone() {
+            let table = source.table();
+            let Some(demand) = demands.tables.get(&table) else {
+                inputs.given.insert(table, RecordBatch::new_empty(Arc::clone(&source.extract.contract.schema)));
+                continue;
+            };
+            let rows = match demand.condition() {
+                Some(condition) => self.rows_of(&source, &condition).await?,
+                None => None,
+            };
+            match rows {
+                Some(rows) => drop(inputs.given.insert(table, rows)),
+                None => inputs.sources.push(source),
+            }
+        }
+        Ok(inputs)
+    }
+
+    async fn rows_of(&mut self, source: &Source, condition: &Expr) -> Result<Option<RecordBatch>> {
+        let id = (source.table(), condition.to_string());
+        if let Some(rows) = self.read.get(&id) {
+            return Ok(Some(rows.clone()));
+        }
+        let required = self.required(&source.extract.contract.source);
+        let rows = ingest::rows_where(&self.engine, &source.extract, &required, &source.collector, condition).await?;
+        if let Some(rows) = &rows {
+            self.read.insert(id, rows.clone());
+        }
+        Ok(rows)
+    }
+}
+
+fn texts(values: &ArrayRef) -> Result<Vec<String>, DataFusionError> {
+    let format = arrow::util::display::FormatOptions::default();
+    let formatter = arrow::util::display::ArrayFormatter::try_new(values, &format)?;
+    Ok((0..values.len()).map(|row| formatter.value(row).to_string()).collect())
+}
+
+fn concatenated(schema: &SchemaRef, rows: &[RecordBatch]) -> Result<RecordBatch, DataFusionError> {
+    let schema = rows.first().map_or_else(|| Arc::clone(schema), RecordBatch::schema);
+    Ok(concat_batches(&schema, rows)?)
+}
