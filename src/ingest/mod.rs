@@ -17,6 +17,7 @@ mod in_path;
 mod kinds;
 mod moments;
 mod names;
+mod needles;
 mod ndjson;
 mod nested;
 mod nested_column;

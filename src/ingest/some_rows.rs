@@ -9,16 +9,20 @@ use arrow::datatypes::{Field, Schema};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{Expr, lit};
 use datafusion::prelude::{DataFrame, ident};
+use futures::TryStreamExt;
 
 use super::collector::Collector;
 use super::contract::Contract;
 use super::deduplicate::latest_of;
 use super::extract::Extract;
+use super::needles::Needles;
 use super::table::SourceTable;
 use super::RequiredColumns;
-use crate::engine::{Engine, failed};
+use crate::engine::{Engine, failed, with_implied};
 use crate::error::{Error, Result};
 
+/// The most rows that are chosen from a source.
+const MAX_ROWS: usize = 1_000_000;
 /// The most values of a key by which rows are chosen.
 const MAX_CHOSEN_KEYS: usize = 4096;
 
@@ -29,7 +33,7 @@ const MAX_CHOSEN_KEYS: usize = 4096;
 pub async fn first_rows(engine: &Engine, extract: &Extract, required: &RequiredColumns, count: usize) -> Result<RecordBatch> {
     let collector = Collector::new(&extract.contract, engine);
     let read = async {
-        let frame = frame(engine, extract, &collector, &required.columns).await?;
+        let frame = frame(engine, extract, &collector, &required.columns, None).await?;
         collected(frame.limit(0, Some(count))?).await
     };
     let rows = read.await.map_err(|error| failure(extract, &collector, &error))?;
@@ -111,9 +115,11 @@ async fn matching(
     condition: &Expr,
 ) -> Result<RecordBatch, DataFusionError> {
     let read: BTreeSet<String> = condition.column_refs().into_iter().map(|column| column.name.clone()).chain(columns.iter().cloned()).collect();
-    let frame = frame(engine, extract, collector, &read).await?;
+    let condition = with_implied(condition.clone());
+    let needles = Needles::of(&extract.contract, &condition);
+    let frame = frame(engine, extract, collector, &read, needles).await?;
     let names = of_contract(&extract.contract, columns);
-    collected(frame.filter(condition.clone())?.select_columns(&names)?).await
+    collected(frame.filter(condition)?.select_columns(&names)?).await
 }
 
 fn of_contract<'a>(contract: &'a Contract, columns: &BTreeSet<String>) -> Vec<&'a str> {
@@ -121,15 +127,31 @@ fn of_contract<'a>(contract: &'a Contract, columns: &BTreeSet<String>) -> Vec<&'
 }
 
 /// A query over some columns of the source, with its texts as they are.
-async fn frame(engine: &Engine, extract: &Extract, collector: &Arc<Collector>, columns: &BTreeSet<String>) -> Result<DataFrame, DataFusionError> {
+async fn frame(
+    engine: &Engine,
+    extract: &Extract,
+    collector: &Arc<Collector>,
+    columns: &BTreeSet<String>,
+    needles: Option<Needles>,
+) -> Result<DataFrame, DataFusionError> {
     let table = SourceTable::open(extract, Arc::clone(collector), engine, 1).await;
-    let table = table.map_err(|error| DataFusionError::External(Box::new(error)))?.with_texts();
+    let table = table.map_err(|error| DataFusionError::External(Box::new(error)))?.with_texts().with_needles(needles);
     engine.context().read_table(Arc::new(table))?.select_columns(&of_contract(&extract.contract, columns))
 }
 
 async fn collected(frame: DataFrame) -> Result<RecordBatch, DataFusionError> {
     let schema = Arc::new(frame.schema().as_arrow().clone());
-    let batches = frame.collect().await?;
+    let (mut batches, mut rows) = (Vec::new(), 0);
+    let mut found = frame.execute_stream().await?;
+    while let Some(batch) = found.try_next().await? {
+        rows += batch.num_rows();
+        if rows > MAX_ROWS {
+            return Err(DataFusionError::ResourcesExhausted("more rows than are held for a look".to_owned()));
+        }
+        if batch.num_rows() > 0 {
+            batches.push(batch);
+        }
+    }
     let schema = batches.first().map_or(schema, RecordBatch::schema);
     Ok(concat_batches(&schema, &batches)?)
 }

@@ -23,6 +23,7 @@ use super::contract::Contract;
 use super::deduplicate::{MAX_PIECES, PlacedRows, Superseded, placed_schema};
 use super::extract::Extract;
 use super::held::HeldCodes;
+use super::needles::Needles;
 use super::parquet;
 use super::remarks;
 use super::scan::{Scan, Unit, carried};
@@ -59,6 +60,7 @@ pub struct SourceTable {
     footers: Reservation,
     rows: Precision<usize>,
     superseded: Option<Arc<Superseded>>,
+    needles: Option<Arc<Needles>>,
     threads: usize,
     batch_rows: usize,
     blocks_that_fit: usize,
@@ -120,6 +122,7 @@ impl SourceTable {
             footers,
             rows,
             superseded,
+            needles: None,
             threads,
             batch_rows,
             blocks_that_fit,
@@ -129,6 +132,11 @@ impl SourceTable {
     /// The table without rows that others supersede.
     pub fn without(self, superseded: Arc<Superseded>) -> Self {
         SourceTable { superseded: Some(superseded), ..self }
+    }
+
+    /// The table without parts of CSV files that have none of some texts.
+    pub fn with_needles(self, needles: Option<Needles>) -> Self {
+        SourceTable { needles: needles.map(Arc::new), ..self }
     }
 
     /// The table with its texts as they are.
@@ -213,6 +221,7 @@ impl SourceTable {
             schema,
             placed: None,
             superseded,
+            needles: self.needles.clone(),
             batch_rows: self.batch_rows,
             blocks_at_once: self.blocks_at_once(),
         }
