@@ -46,10 +46,8 @@ impl Demand {
 }
 
 /// Which values some expressions have in the rows of a query.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Asked {
-    /// By what its answer is found.
-    pub id: String,
     /// The query, without the condition.
     pub input: LogicalPlan,
     /// The condition that its rows must fulfil.
@@ -57,6 +55,9 @@ pub struct Asked {
     /// The expressions.
     pub of: Vec<Expr>,
 }
+
+/// What is known of what was asked: for each, a condition on the input of a window that is true of all rows of the partitions.
+pub type Answers = Vec<(Asked, Expr)>;
 
 /// What a query needs of the tables that it reads.
 #[derive(Debug, Default)]
@@ -67,12 +68,11 @@ pub struct Demands {
     pub asked: Vec<Asked>,
 }
 
-/// What an optimised query needs so that its rows that fulfil a condition on its columns come out. Answers are conditions on the input of a window that are
-/// true of all rows of the partitions that were asked for.
+/// What an optimised query needs so that its rows that fulfil a condition on its columns come out.
 ///
 /// # Errors
 /// DataFusion's own.
-pub fn demands(plan: &LogicalPlan, condition: Option<&Expr>, answers: &BTreeMap<String, Expr>) -> Result<Demands> {
+pub fn demands(plan: &LogicalPlan, condition: Option<&Expr>, answers: &Answers) -> Result<Demands> {
     let mut going = Going { answers, found: Demands::default() };
     let unnamed = |column: &Column| Column::new_unqualified(column.name.clone());
     let mut columns: BTreeMap<Column, Expr> =
@@ -86,7 +86,7 @@ pub fn demands(plan: &LogicalPlan, condition: Option<&Expr>, answers: &BTreeMap<
 }
 
 struct Going<'a> {
-    answers: &'a BTreeMap<String, Expr>,
+    answers: &'a Answers,
     found: Demands,
 }
 
@@ -192,12 +192,11 @@ impl Going<'_> {
         let Some(condition) = conjunction(wanted.into_iter().filter(|one| is_of(one, &by_input))) else {
             return self.all_of(&node.input);
         };
-        let id = format!("{condition} in {}", node.input.display_indent());
-        let wanted = match self.answers.get(&id) {
+        let asked = Asked { input: node.input.as_ref().clone(), condition: condition.clone(), of: partitions };
+        let wanted = match self.answers.iter().find(|(known, _)| *known == asked).map(|(_, answer)| answer) {
             // Rows that are told from the others by the condition are in these partitions and in no other, whatever else is there.
             Some(answer) => vec![condition.or(answer.clone())],
             None => {
-                let asked = Asked { id, input: node.input.as_ref().clone(), condition, of: partitions };
                 self.found.asked.push(asked);
                 Vec::new()
             }
@@ -224,6 +223,11 @@ impl Going<'_> {
             let known = |one: &&Expr| one.column_refs().into_iter().all(|column| keys.contains_key(column));
             these.iter().filter(known).map(|one| with(one.clone(), &keys)).collect()
         };
+        // Whether a row without a match is marked as unknown may depend on any row of the other side.
+        if matches!(node.join_type, LeftMark | RightMark) {
+            self.down(&node.left, left)?;
+            return self.down(&node.right, right);
+        }
         let to_right = across(&left, &|(left, right)| (left.clone(), right.clone()))?;
         let to_left = across(&right, &|(left, right)| (right.clone(), left.clone()))?;
         to_right.into_iter().for_each(|one| if !right.contains(&one) { right.push(one) });

@@ -8,7 +8,7 @@ use regex::bytes::Regex;
 use super::contract::Contract;
 
 /// The most texts that are looked for at once.
-const MAX_NEEDLES: usize = 2048;
+const NEEDLES_AT_ONCE: usize = 2048;
 
 /// Texts that are looked for.
 #[derive(Debug)]
@@ -22,10 +22,11 @@ impl Needles {
             return None;
         }
         let texts = split_conjunction(condition).into_iter().find_map(|one| texts_of(contract, one))?;
-        if texts.is_empty() || texts.len() > MAX_NEEDLES {
+        if texts.is_empty() || texts.len() > NEEDLES_AT_ONCE {
             return None;
         }
-        let any: Vec<String> = texts.iter().map(|text| regex::escape(text)).collect();
+        let is_bounded = !contract.csv.dialect.has_words();
+        let any: Vec<String> = texts.iter().map(|text| pattern(text, is_bounded)).collect();
         Regex::new(&format!("(?-u:{})", any.join("|"))).ok().map(Needles)
     }
 
@@ -33,6 +34,17 @@ impl Needles {
     pub fn are_absent(&self, bytes: &[u8]) -> bool {
         !self.0.is_match(bytes)
     }
+}
+
+/// Whether a character is a letter, a digit or an underscore of ASCII.
+fn is_word(character: char) -> bool {
+    character.is_ascii_alphanumeric() || character == '_'
+}
+
+/// A pattern that finds a text; where neither delimiters nor quotes are letters, no part of a longer word or number.
+fn pattern(text: &str, is_bounded: bool) -> String {
+    let bound = |edge: Option<char>| if is_bounded && edge.is_some_and(is_word) { r"\b" } else { "" };
+    format!("{}{}{}", bound(text.chars().next()), regex::escape(text), bound(text.chars().next_back()))
 }
 
 /// The texts of which a row has one as it stands in the file, if it fulfils a condition.
@@ -64,5 +76,34 @@ fn written(value: &Expr) -> Option<String> {
     match value {
         Expr::Literal(ScalarValue::Utf8(Some(text)), _) if !text.is_empty() && text.bytes().all(is_plain) => Some(text.clone()),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// However a field is quoted, and whatever stands around it.
+        #[test]
+        fn a_value_is_found_in_its_record(
+            before in "[a-c1-3 ,;\"é_-]{0,4}", text in "[a-c1-3_@.+-]{1,4}", after in "[a-c1-3 ,;\"é_-]{0,4}",
+            space in "[ \u{a0}\t]{0,2}", all_quoted: bool, delimiter in prop::sample::select(b",;\t|".to_vec()),
+        ) {
+            let style = if all_quoted { csv::QuoteStyle::Always } else { csv::QuoteStyle::Necessary };
+            let mut writer = csv::WriterBuilder::new().quote_style(style).delimiter(delimiter).from_writer(Vec::new());
+            writer.write_record([&before, &format!("{space}{text}{space}"), &after]).unwrap();
+            let found = Regex::new(&format!("(?-u:{})", pattern(&text, true))).unwrap();
+            prop_assert!(found.is_match(&writer.into_inner().unwrap()));
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_number_is_not_found() {
+        let found = Regex::new(&format!("(?-u:{})", pattern("123", true))).unwrap();
+        assert!(!found.is_match(b"1123,+49 51234,a123\n"));
+        assert!(found.is_match(b"1,123,4\n"));
     }
 }

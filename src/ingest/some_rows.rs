@@ -17,23 +17,22 @@ use super::deduplicate::latest_of;
 use super::extract::Extract;
 use super::needles::Needles;
 use super::table::SourceTable;
-use super::RequiredColumns;
 use crate::engine::{Engine, failed, with_implied};
 use crate::error::{Error, Result};
 
 /// The most rows that are chosen from a source.
-const MAX_ROWS: usize = 1_000_000;
+const ROWS_HELD: usize = 1_000_000;
 /// The most values of a key by which rows are chosen.
-const MAX_CHOSEN_KEYS: usize = 4096;
+const KEYS_CHOSEN_BY: usize = 4096;
 
 /// The first rows of a source in the order of its files, whatever supersedes them. Only the columns that are required have values.
 ///
 /// # Errors
 /// As reading its files fails.
-pub async fn first_rows(engine: &Engine, extract: &Extract, required: &RequiredColumns, count: usize) -> Result<RecordBatch> {
+pub async fn first_rows(engine: &Engine, extract: &Extract, required: &BTreeSet<String>, count: usize) -> Result<RecordBatch> {
     let collector = Collector::new(&extract.contract, engine);
     let read = async {
-        let frame = frame(engine, extract, &collector, &required.columns, None).await?;
+        let frame = frame(engine, extract, &collector, required, None).await?;
         collected(frame.limit(0, Some(count))?).await
     };
     let rows = read.await.map_err(|error| failure(extract, &collector, &error))?;
@@ -48,7 +47,7 @@ pub async fn first_rows(engine: &Engine, extract: &Extract, required: &RequiredC
 pub async fn rows_where(
     engine: &Engine,
     extract: &Extract,
-    required: &RequiredColumns,
+    required: &BTreeSet<String>,
     collector: &Arc<Collector>,
     condition: &Expr,
 ) -> Result<Option<RecordBatch>> {
@@ -58,7 +57,7 @@ pub async fn rows_where(
     }
     let read = async {
         if contract.key.is_empty() {
-            return Ok(Some(matching(engine, extract, collector, &required.columns, condition).await?));
+            return Ok(Some(matching(engine, extract, collector, required, condition).await?));
         }
         let keys: BTreeSet<&str> = contract.key.iter().map(|at| contract.columns[*at].name.as_str()).collect();
         let all: BTreeSet<String> = contract.schema.fields().iter().map(|field| field.name().clone()).collect();
@@ -93,7 +92,7 @@ pub fn one_of(expr: Expr, values: &ArrayRef) -> Result<Option<Expr>, DataFusionE
         } else if known.insert(value.to_string()) {
             listed.push(Expr::Literal(value, None));
         }
-        if listed.len() > MAX_CHOSEN_KEYS {
+        if listed.len() > KEYS_CHOSEN_BY {
             return Ok(None);
         }
     }
@@ -145,7 +144,7 @@ async fn collected(frame: DataFrame) -> Result<RecordBatch, DataFusionError> {
     let mut found = frame.execute_stream().await?;
     while let Some(batch) = found.try_next().await? {
         rows += batch.num_rows();
-        if rows > MAX_ROWS {
+        if rows > ROWS_HELD {
             return Err(DataFusionError::ResourcesExhausted("more rows than are held for a look".to_owned()));
         }
         if batch.num_rows() > 0 {

@@ -11,6 +11,7 @@ mod prepare;
 mod published;
 mod question;
 mod rows;
+mod sorted;
 
 pub use columns::{ColumnDescription, columns};
 pub use names::OUTPUTS;

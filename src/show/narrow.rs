@@ -1,7 +1,7 @@
 //! A few rows of a large table, without computing it whole: values of one of its columns are found in the beginnings of the files, and the table
 //! is computed from all rows that count for these values. So each row is as it is in the whole table.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
@@ -14,8 +14,8 @@ use datafusion::prelude::ident;
 
 use super::prepare::Prepared;
 use super::question::{Question, Setting, Wanted};
-use super::rows::sorted;
-use crate::engine::{self, Asked, Demand, Engine, Limits, TextEncoding};
+use super::sorted::sorted;
+use crate::engine::{self, Answers, Asked, Demand, Engine, Limits, TextEncoding};
 use crate::error::{Error, Result};
 use crate::execute::{Execution, Inputs, Silent, Source};
 use crate::ingest;
@@ -24,13 +24,13 @@ use crate::plan::{QUERY, Work};
 /// The size of extracts from which on it is worth it.
 pub const LARGE_BYTES: u64 = 16 * 1024 * 1024;
 /// The most rows that are found so.
-const MOST_ROWS: usize = 1000;
+const FEW_ROWS: usize = 1000;
 /// How many rows of the beginning of each source are looked at, first and then.
 const BEGINNINGS: [usize; 2] = [4096, 65_536];
 /// How many times more rows are looked for in the beginnings than are wanted, since some of them may not be rows of the table.
 const SPARE: usize = 2;
-/// How often the partitions of windows are asked for, and how deep.
-const MAX_ROUNDS: usize = 4;
+/// How deep the partitions of windows are asked for, one below the other.
+const DEPTH: usize = 4;
 
 /// Tables from which rows of the table that is looked at can be computed.
 pub struct Narrowed {
@@ -47,7 +47,7 @@ pub struct Narrowed {
 /// Finds more rows than are wanted. None where that is not worth it, or leads to too few.
 pub async fn narrowed(prepared: &Prepared, setting: &Setting, wanted: &Wanted, inputs: &Inputs) -> Option<Narrowed> {
     let Question::Table { condition: None, customer: None, .. } = wanted.question else { return None };
-    let limit = usize::try_from(wanted.limit?).ok().filter(|limit| (1..=MOST_ROWS).contains(limit))?;
+    let limit = usize::try_from(wanted.limit?).ok().filter(|limit| (1..=FEW_ROWS).contains(limit))?;
     let needed = prepared.needed();
     let nodes = || prepared.plan.nodes.iter().filter(|node| node.makes.iter().any(|table| needed.contains(table)));
     let is_sql_alone = nodes().all(|node| node.model().is_some());
@@ -117,7 +117,7 @@ impl Units {
         &self,
         plan: &LogicalPlan,
         condition: Option<&Expr>,
-        answers: &BTreeMap<String, Expr>,
+        answers: &Answers,
     ) -> Result<engine::Demands, DataFusionError> {
         let mut found = engine::demands(plan, condition, answers)?;
         for (name, plan) in self.materialised.iter().rev() {
@@ -157,7 +157,7 @@ struct Look<'a> {
     /// Reads the sources.
     engine: Engine,
     /// What was read of a source for a condition.
-    read: BTreeMap<(String, String), RecordBatch>,
+    read: Vec<((String, Expr), RecordBatch)>,
 }
 
 impl<'a> Look<'a> {
@@ -166,7 +166,7 @@ impl<'a> Look<'a> {
         engine.hash_with(prepared.plan.project.pipeline.identity.salt.as_deref().unwrap_or_default());
         let units = Units::of(prepared).await?;
         let sources = given.sources.iter().map(|source| Source::new(&engine, source.extract.clone())).collect();
-        Ok(Look { prepared, setting, sources, limit, units, engine, read: BTreeMap::new() })
+        Ok(Look { prepared, setting, sources, limit, units, engine, read: Vec::new() })
     }
 
     async fn rows(&mut self) -> Result<Option<Narrowed>> {
@@ -190,9 +190,9 @@ impl<'a> Look<'a> {
         choices.sort_by_key(|choice| choice.cost);
         let all: u64 = self.sources.iter().map(bytes_of).sum();
         let Some(choice) = choices.into_iter().next().filter(|choice| choice.cost.0 < all) else { return Ok(None) };
-        let mut answers = BTreeMap::new();
+        let mut answers = Answers::new();
         let query = self.units.query.clone();
-        let demands = self.answered(&query, &choice.condition, &mut answers, MAX_ROUNDS).await?;
+        let demands = self.answered(&query, &choice.condition, &mut answers, DEPTH).await?;
         let inputs = self.inputs(&demands).await?;
         let mut narrowed = self.computed(inputs, self.prepared.needed(), BTreeSet::new()).await?;
         let rows = self.first_of(&narrowed, Some(choice.condition.clone()), self.limit + 1).await?;
@@ -217,8 +217,8 @@ impl<'a> Look<'a> {
         self.computed(inputs, self.prepared.needed(), BTreeSet::new()).await
     }
 
-    fn required(&self, source: &str) -> ingest::RequiredColumns {
-        self.prepared.plan.required_columns.get(source).cloned().unwrap_or_default()
+    fn required(&self, source: &str) -> BTreeSet<String> {
+        self.prepared.plan.required_columns.get(source).map(|required| required.columns.clone()).unwrap_or_default()
     }
 
     /// Computes tables from some inputs.
@@ -260,7 +260,7 @@ impl<'a> Look<'a> {
                 continue;
             }
             let Some((condition, with_values)) = self.condition(field.name(), values).map_err(unplanned)? else { continue };
-            let found = self.units.demands(&self.units.query, Some(&condition), &BTreeMap::new()).map_err(unplanned)?;
+            let found = self.units.demands(&self.units.query, Some(&condition), &Answers::new()).map_err(unplanned)?;
             let whole: u64 = self.sources.iter().filter(|source| found.tables.get(&source.table()) == Some(&Demand::All)).map(bytes_of).sum();
             // What is asked for may be answered.
             let whole = if found.asked.is_empty() { whole } else { whole / 2 };
@@ -283,24 +283,24 @@ impl<'a> Look<'a> {
         &mut self,
         plan: &LogicalPlan,
         condition: &Expr,
-        answers: &mut BTreeMap<String, Expr>,
+        answers: &mut Answers,
         depth: usize,
     ) -> Result<engine::Demands> {
-        let mut refused = BTreeSet::new();
+        let mut refused: Vec<Asked> = Vec::new();
         loop {
             let found = self.units.demands(plan, Some(condition), answers).map_err(unplanned)?;
-            let Some(asked) = found.asked.iter().find(|asked| !refused.contains(&asked.id)).filter(|_| depth > 0).cloned() else {
+            let Some(asked) = found.asked.iter().find(|asked| !refused.contains(asked)).filter(|_| depth > 0).cloned() else {
                 return Ok(found);
             };
             match Box::pin(self.answer(&asked, answers, depth - 1)).await? {
-                Some(answer) => drop(answers.insert(asked.id, answer)),
-                None => drop(refused.insert(asked.id)),
+                Some(answer) => answers.push((asked, answer)),
+                None => refused.push(asked),
             }
         }
     }
 
     /// Which values some expressions have in the rows of a query; none if that cannot be found without a whole source.
-    async fn answer(&mut self, asked: &Asked, answers: &mut BTreeMap<String, Expr>, depth: usize) -> Result<Option<Expr>> {
+    async fn answer(&mut self, asked: &Asked, answers: &mut Answers, depth: usize) -> Result<Option<Expr>> {
         let plan = LogicalPlanBuilder::from(asked.input.clone()).filter(asked.condition.clone());
         let plan = plan.and_then(|plan| plan.aggregate(asked.of.clone(), Vec::<Expr>::new())).and_then(LogicalPlanBuilder::build);
         let plan = plan.map_err(unplanned)?;
@@ -352,14 +352,14 @@ impl<'a> Look<'a> {
     }
 
     async fn rows_of(&mut self, source: &Source, condition: &Expr) -> Result<Option<RecordBatch>> {
-        let id = (source.table(), condition.to_string());
-        if let Some(rows) = self.read.get(&id) {
+        let id = (source.table(), condition.clone());
+        if let Some((_, rows)) = self.read.iter().find(|(known, _)| *known == id) {
             return Ok(Some(rows.clone()));
         }
         let required = self.required(&source.extract.contract.source);
         let rows = ingest::rows_where(&self.engine, &source.extract, &required, &source.collector, condition).await?;
         if let Some(rows) = &rows {
-            self.read.insert(id, rows.clone());
+            self.read.push((id, rows.clone()));
         }
         Ok(rows)
     }

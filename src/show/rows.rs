@@ -16,8 +16,9 @@ use super::narrow;
 use super::notes;
 use super::prepare::Prepared;
 use super::question::{Question, Setting, Wanted};
+use super::sorted::sorted;
 use crate::diagnostic::Diagnostic;
-use crate::engine::{self, Engine, Limits, OrderedBy, Privacy};
+use crate::engine::{self, Engine, Limits, Privacy};
 use crate::error::{Error, Result};
 use crate::execute::{Execution, Inputs, Silent, Source};
 use crate::graph::SOURCES;
@@ -257,14 +258,4 @@ async fn frame(
     }
     let sorted = sorted(frame, &order)?;
     if limit.is_some() { sorted.limit(0, Some(most)) } else { Ok(sorted) }
-}
-
-/// Rows in an order; those that are equal in it, by all columns from the left.
-pub(super) fn sorted(frame: DataFrame, order: &[OrderedBy]) -> Result<DataFrame, DataFusionError> {
-    let columns = frame.schema().columns();
-    let known = |by: &&OrderedBy| columns.iter().any(|column| column.name() == by.column);
-    let by = order.iter().filter(known).map(|by| ident(by.column.as_str()).sort(by.ascending, by.nulls_first));
-    let rest = columns.iter().filter(|column| order.iter().all(|by| by.column != column.name()));
-    let by: Vec<_> = by.chain(rest.map(|column| Expr::Column(column.clone()).sort(true, false))).collect();
-    if by.is_empty() { Ok(frame) } else { frame.sort(by) }
 }

@@ -210,3 +210,38 @@ fn few_rows_of_any_model_are_rows_of_it() {
     }
     assert!(found * 4 > seeds, "only {found} of {seeds} were found without computing the whole table");
 }
+
+/// Files of several parts, most of which have no row that is chosen.
+#[test]
+fn few_rows_of_large_files_are_rows_of_them() {
+    let folder = TempDir::new().unwrap();
+    let write = |path: &str, text: &str| {
+        let path = folder.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    let (mut events, mut people) = ("id,at,kind,amount\n".to_owned(), "id,at,mail,points\n".to_owned());
+    for row in 0..40_000_u32 {
+        let (id, day) = (row.wrapping_mul(7919) % 9_000, row % 8 + 1);
+        let _ = writeln!(events, "c{id},2026-10-0{day}T00:00:00Z,\"kind, {}\",{}", row % 3, row % 5);
+        let _ = writeln!(people, "\"c{id}\",2026-10-0{}T00:00:00Z,Mail{}@X.example,{row}", row % 3 + 1, id / 2);
+    }
+    write("pipelines/few.yaml", PIPELINE);
+    write("sql/numbers.sql", "-- Numbers.\nselect 1 as one\n");
+    write("data/events.csv", &events);
+    write("data/people.csv", &people);
+    write("data/others.csv", "code,at,kind\n");
+    let versions = "select id, email_address(mail) as mail, points, row_number() over (partition by id order by at) as number from sources.people";
+    for (name, sql) in [
+        ("counts", "select id, count(*) as n, sum(amount) as amount from sources.events group by id".to_owned()),
+        ("versions", versions.to_owned()),
+        ("mails", "select mail, count(*) as n, max(number) as most from staging.versions group by mail".to_owned()),
+        ("both", "select p.mail, e.kind, count(*) as n from staging.versions as p inner join sources.events as e on e.id = p.id group by p.mail, e.kind".to_owned()),
+    ] {
+        write(&format!("sql/staging/{name}.sql"), &format!("-- A model.\n{sql}\n"));
+    }
+    let found: Vec<bool> =
+        ["counts", "versions", "mails"].iter().map(|name| held(&folder.path().join("pipelines/few.yaml"), "2026-10-10", &format!("staging.{name}"), 20)).collect();
+    assert_eq!(found, [true; 3]);
+    held(&folder.path().join("pipelines/few.yaml"), "2026-10-10", "staging.both", 20);
+}
