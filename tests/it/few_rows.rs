@@ -117,7 +117,7 @@ sources:
 outputs:
   destination: out
   tables:
-    numbers: {model: numbers}
+    numbers: {model: numbers, sort: [one]}
 ";
 
 /// Queries over three tables, `A` with `id, mail, n, at`.
