@@ -30,7 +30,7 @@ pub fn likely(function: &str, values: &BTreeSet<String>) -> Option<ScalarUDF> {
             [ColumnarValue::Scalar(value)] => (value.to_array()?, true),
             _ => return Ok(ColumnarValue::Scalar(ScalarValue::Boolean(Some(true)))),
         };
-        let texts = array.as_string::<i32>();
+        let Some(texts) = array.as_string_opt::<i32>() else { return Ok(ColumnarValue::Scalar(ScalarValue::Boolean(Some(true)))) };
         let found: BooleanArray = (0..texts.len()).map(|row| Some(texts.is_valid(row) && test(texts.value(row)))).collect();
         Ok(if is_one { ColumnarValue::Scalar(ScalarValue::Boolean(Some(found.value(0)))) } else { ColumnarValue::Array(Arc::new(found)) })
     };
