@@ -2,18 +2,15 @@
 //! tables.
 //!
 //! A condition goes down as far as it says the same of what is read: through the keys of groups and of windows' partitions, through unions, and
-//! from one side of an equality of a join to the other. Where it would stop at a window, a question is asked: which partitions have such rows.
+//! from one side of an equality of a join to the other. Where it stops, everything beneath must be there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, JoinType, NullEquality};
-use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::error::Result;
 use datafusion::logical_expr::utils::{conjunction, disjunction, split_conjunction};
 use datafusion::logical_expr::{Aggregate, Distinct, Expr, Filter, Join, LogicalPlan, Window};
-
-use super::Engine;
 
 /// Which rows of a table must be there.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,51 +26,48 @@ impl Demand {
     pub fn or(self, other: Demand) -> Demand {
         match (self, other) {
             (Demand::Where(mut these), Demand::Where(those)) => {
-                those.into_iter().for_each(|that| if !these.contains(&that) { these.push(that) });
+                those.into_iter().for_each(|that| {
+                    if !these.contains(&that) {
+                        these.push(that)
+                    }
+                });
                 Demand::Where(these)
             }
             _ => Demand::All,
         }
     }
 
-    /// The condition; none if all rows must be there.
+    /// The condition; none if all rows must be there. What all of the conditions have in common stands alone in it, so that it goes on alone where
+    /// the rest cannot.
     pub fn condition(&self) -> Option<Expr> {
-        match self {
-            Demand::All => None,
-            Demand::Where(conditions) => disjunction(conditions.iter().cloned()),
-        }
+        let Demand::Where(conditions) = self else { return None };
+        let parts: Vec<Vec<&Expr>> = conditions.iter().map(split_conjunction).collect();
+        let is_common = |part: &&Expr| parts.iter().all(|others| others.contains(part));
+        let common = parts.first()?.iter().copied().filter(is_common);
+        let rests = parts.iter().map(|of_one| conjunction(of_one.iter().copied().filter(|part| !is_common(part)).cloned()));
+        let rest = rests.collect::<Option<Vec<Expr>>>().and_then(disjunction);
+        conjunction(common.cloned().chain(rest))
     }
 }
 
-/// Which values some expressions have in the rows of a query.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Asked {
-    /// The query, without the condition.
-    pub input: LogicalPlan,
-    /// The condition that its rows must fulfil.
-    pub condition: Expr,
-    /// The expressions.
-    pub of: Vec<Expr>,
-}
+/// What a query needs of the tables that it reads, by their names.
+pub type Demands = BTreeMap<String, Demand>;
 
-/// What is known of what was asked: for each, a condition on the input of a window that is true of all rows of the partitions.
-pub type Answers = Vec<(Asked, Expr)>;
-
-/// What a query needs of the tables that it reads.
-#[derive(Debug, Default)]
-pub struct Demands {
-    /// By the name of the table.
-    pub tables: BTreeMap<String, Demand>,
-    /// What would have to be known to need less.
-    pub asked: Vec<Asked>,
+/// Needs of a table what is needed of it already and something more.
+pub fn add(demands: &mut Demands, table: String, demand: Demand) {
+    let both = match demands.remove(&table) {
+        Some(before) => before.or(demand),
+        None => demand,
+    };
+    demands.insert(table, both);
 }
 
 /// What an optimised query needs so that its rows that fulfil a condition on its columns come out.
 ///
 /// # Errors
 /// DataFusion's own.
-pub fn demands(plan: &LogicalPlan, condition: Option<&Expr>, answers: &Answers) -> Result<Demands> {
-    let mut going = Going { answers, found: Demands::default() };
+pub fn demands(plan: &LogicalPlan, condition: Option<&Expr>) -> Result<Demands> {
+    let mut going = Going { found: Demands::default() };
     let unnamed = |column: &Column| Column::new_unqualified(column.name.clone());
     let mut columns: BTreeMap<Column, Expr> =
         plan.schema().columns().into_iter().map(|column| (unnamed(&column), Expr::Column(column))).collect();
@@ -85,12 +79,11 @@ pub fn demands(plan: &LogicalPlan, condition: Option<&Expr>, answers: &Answers) 
     Ok(going.found)
 }
 
-struct Going<'a> {
-    answers: &'a Answers,
+struct Going {
     found: Demands,
 }
 
-impl Going<'_> {
+impl Going {
     /// Goes on with conditions all of which the wanted rows fulfil; without any, all rows are wanted.
     fn down(&mut self, plan: &LogicalPlan, wanted: Vec<Expr>) -> Result<()> {
         // What is asked within an expression is asked of whole tables.
@@ -100,16 +93,13 @@ impl Going<'_> {
         })?;
         match plan {
             LogicalPlan::TableScan(scan) => {
-                let demand = match conjunction(wanted).filter(|_| scan.fetch.is_none()) {
+                // What is true of all rows or of none chooses nothing.
+                let of_rows = wanted.into_iter().filter(|one| !one.column_refs().is_empty());
+                let demand = match conjunction(of_rows).filter(|_| scan.fetch.is_none()) {
                     Some(condition) => Demand::Where(vec![bare(condition)?]),
                     None => Demand::All,
                 };
-                let name = scan.table_name.to_string();
-                let both = match self.found.tables.remove(&name) {
-                    Some(before) => before.or(demand),
-                    None => demand,
-                };
-                self.found.tables.insert(name, both);
+                add(&mut self.found, scan.table_name.to_string(), demand);
                 Ok(())
             }
             LogicalPlan::Projection(node) => self.replaced(&node.input, &node.schema, &node.expr, wanted),
@@ -125,7 +115,9 @@ impl Going<'_> {
                 let unnested: BTreeSet<&Column> = node.exec_columns.iter().collect();
                 let kept: Vec<Expr> = wanted
                     .into_iter()
-                    .filter(|one| one.column_refs().iter().all(|column| !unnested.contains(column) && node.input.schema().has_column(column)))
+                    .filter(|one| {
+                        one.column_refs().iter().all(|column| !unnested.contains(column) && node.input.schema().has_column(column))
+                    })
                     .collect();
                 self.down(&node.input, kept)
             }
@@ -182,26 +174,8 @@ impl Going<'_> {
             });
         }
         let partitions = partitions.unwrap_or_default();
-        let is_of = |one: &Expr, known: &dyn Fn(&Column) -> bool| one.column_refs().into_iter().all(known);
-        let by_key = |column: &Column| partitions.contains(&Expr::Column(column.clone()));
-        let by_input = |column: &Column| node.input.schema().has_column(column);
-        let of_keys: Vec<Expr> = wanted.iter().filter(|one| is_of(one, &by_key)).cloned().collect();
-        if !of_keys.is_empty() || partitions.is_empty() {
-            return self.down(&node.input, of_keys);
-        }
-        let Some(condition) = conjunction(wanted.into_iter().filter(|one| is_of(one, &by_input))) else {
-            return self.all_of(&node.input);
-        };
-        let asked = Asked { input: node.input.as_ref().clone(), condition: condition.clone(), of: partitions };
-        let wanted = match self.answers.iter().find(|(known, _)| *known == asked).map(|(_, answer)| answer) {
-            // Rows that are told from the others by the condition are in these partitions and in no other, whatever else is there.
-            Some(answer) => vec![condition.or(answer.clone())],
-            None => {
-                self.found.asked.push(asked);
-                Vec::new()
-            }
-        };
-        self.down(&node.input, wanted)
+        let of_keys = |one: &Expr| one.column_refs().into_iter().all(|column| partitions.contains(&Expr::Column(column.clone())));
+        self.down(&node.input, wanted.into_iter().filter(of_keys).collect())
     }
 
     fn join(&mut self, node: &Join, wanted: &[Expr]) -> Result<()> {
@@ -230,8 +204,16 @@ impl Going<'_> {
         }
         let to_right = across(&left, &|(left, right)| (left.clone(), right.clone()))?;
         let to_left = across(&right, &|(left, right)| (right.clone(), left.clone()))?;
-        to_right.into_iter().for_each(|one| if !right.contains(&one) { right.push(one) });
-        to_left.into_iter().for_each(|one| if !left.contains(&one) { left.push(one) });
+        to_right.into_iter().for_each(|one| {
+            if !right.contains(&one) {
+                right.push(one)
+            }
+        });
+        to_left.into_iter().for_each(|one| {
+            if !left.contains(&one) {
+                left.push(one)
+            }
+        });
         self.down(&node.left, left)?;
         self.down(&node.right, right)
     }
@@ -248,7 +230,12 @@ fn asks(expr: &Expr) -> bool {
     let does = |part: &Expr| {
         matches!(
             part,
-            Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_) | Expr::Unnest(_) | Expr::OuterReferenceColumn(..)
+            Expr::ScalarSubquery(_)
+                | Expr::InSubquery(_)
+                | Expr::Exists(_)
+                | Expr::SetComparison(_)
+                | Expr::Unnest(_)
+                | Expr::OuterReferenceColumn(..)
         )
     };
     expr.exists(|part| Ok(does(part))).unwrap_or(true)
@@ -301,27 +288,76 @@ fn asks_a_query(expr: &Expr) -> bool {
     expr.exists(|part| Ok(does(part))).unwrap_or(true)
 }
 
-impl Engine {
-    /// A query that was planned over tables of the same names elsewhere, over those of this engine.
-    ///
-    /// # Errors
-    /// DataFusion's own.
-    pub async fn over_own_tables(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
-        let mut own = BTreeMap::new();
-        for table in super::reads(&plan)?.into_keys() {
-            let name = datafusion::common::TableReference::parse_str(&table);
-            own.insert(table, self.context.table_provider(name).await?);
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::datatypes::{DataType, Field, Schema};
+    use datafusion::datasource::empty::EmptyTable;
+    use datafusion::prelude::{col, lit};
+
+    use super::*;
+    use crate::engine::{Engine, Limits};
+
+    /// By which columns rows of `t` and of `u` are chosen where it is asked for an `id`; `all` where they are not.
+    #[tokio::test]
+    async fn a_condition_goes_down_as_far_as_it_says_the_same() {
+        let engine = Engine::new(Limits { threads: 1, memory_bytes: 1 << 28 }, "UTC").unwrap();
+        let text = |name: &str| Field::new(name, DataType::Utf8, true);
+        let schema = Arc::new(Schema::new(vec![text("id"), text("kind"), text("at")]));
+        for table in ["t", "u"] {
+            engine.register(table, Arc::new(EmptyTable::new(Arc::clone(&schema)))).unwrap();
         }
-        let replaced = plan.transform_up_with_subqueries(|node| match node {
-            LogicalPlan::TableScan(mut scan) => {
-                debug_assert!(source_as_provider(&scan.source).is_ok());
-                if let Some(provider) = own.get(&scan.table_name.to_string()) {
-                    scan.source = provider_as_source(std::sync::Arc::clone(provider));
-                }
-                Ok(Transformed::yes(LogicalPlan::TableScan(scan)))
-            }
-            other => Ok(Transformed::no(other)),
-        });
-        Ok(replaced?.data)
+        for (sql, expected) in [
+            ("select id, kind from t where kind > 'a'", "t: id kind"),
+            ("select kind as id from t", "t: kind"),
+            ("select upper(kind) as id from t", "t: kind"),
+            ("select id, count(*) as n from t group by id", "t: id"),
+            ("select max(id) as id, kind from t group by kind", "t: all"),
+            ("select max(id) as id from t", "t: all"),
+            ("select id, kind, count(*) as n from t group by rollup (id, kind)", "t: all"),
+            ("select id, row_number() over (partition by id order by at) as n from t", "t: id"),
+            ("select id, row_number() over (order by at) as n from t", "t: all"),
+            ("select id, max(at) over (partition by kind) as n from t", "t: all"),
+            ("select id, max(at) over (partition by id) as n, max(at) over (partition by kind) as m from t", "t: all"),
+            ("select lag(id) over (partition by id order by at) as id from t", "t: all"),
+            ("select id from t union all select kind as id from u", "t: id; u: kind"),
+            (
+                "select id, row_number() over (partition by id order by at) as n from (select * from t where kind > 'a' union all select * from t where at > 'a')",
+                "t: at id kind",
+            ),
+            ("select id from t intersect select id from u", "t: id; u: all"),
+            ("select id from t order by at limit 3", "t: all"),
+            ("select distinct on (id) id, at from t order by id, at", "t: all"),
+            ("select t.id, u.kind from t inner join u on u.id = t.id", "t: id; u: id"),
+            ("select t.id, u.at from t inner join u on u.kind = t.kind", "t: id; u: all"),
+            ("select t.id, u.at from t left join u on u.id = t.id", "t: id; u: id"),
+            ("select u.id, t.at from t left join u on u.id = t.id", "t: all; u: all"),
+            ("select coalesce(t.id, u.id) as id, u.at from t full join u on u.id = t.id", "t: all; u: all"),
+            ("select t.id from t where exists (select 1 from u where u.kind = t.id)", "t: id; u: kind"),
+            ("select t.id from t where not exists (select 1 from u where u.at = t.at)", "t: id; u: all"),
+            ("select t.id from t where t.id not in (select u.kind from u)", "t: id; u: all"),
+            ("select id, (select max(at) from u) as at from t", "t: id; u: all"),
+            ("select t.id from t cross join u", "t: id; u: all"),
+            ("select unnest(make_array(id, kind)) as id from t", "t: all"),
+            ("select id, unnest(make_array(at, kind)) as one from t", "t: id"),
+        ] {
+            let plan = engine.optimize(&engine.query(sql).await.unwrap().into_unoptimized_plan()).unwrap();
+            let condition = col("id").in_list(vec![lit("a"), lit("b")], false);
+            let of = |demand: &Demand| match demand.condition() {
+                None => "all".to_owned(),
+                Some(condition) => condition
+                    .column_refs()
+                    .into_iter()
+                    .map(|column| column.name.clone())
+                    .collect::<BTreeSet<_>>()
+                    .into_iter()
+                    .collect::<Vec<_>>()
+                    .join(" "),
+            };
+            let found = demands(&plan, Some(&condition)).unwrap();
+            let found: Vec<String> = found.iter().map(|(table, demand)| format!("{table}: {}", of(demand))).collect();
+            assert_eq!(found.join("; "), expected, "{sql}\n{}", plan.display_indent());
+        }
     }
 }

@@ -56,7 +56,9 @@ fn may_be(expr: &Expr, list: &[Expr], values: &BTreeSet<String>) -> Option<Expr>
         Expr::Literal(value, _) if value.is_null() => Some(lit(false)),
         Expr::Literal(ScalarValue::Utf8(Some(text)), _) => Some(lit(values.contains(text))),
         Expr::Alias(alias) => may_be(&alias.expr, list, values),
-        Expr::Cast(cast) if cast.field.data_type() == &DataType::Utf8 && matches!(cast.expr.as_ref(), Expr::Literal(value, _) if value.is_null()) => {
+        Expr::Cast(cast)
+            if cast.field.data_type() == &DataType::Utf8 && matches!(cast.expr.as_ref(), Expr::Literal(value, _) if value.is_null()) =>
+        {
             Some(lit(false))
         }
         Expr::Case(case) => {

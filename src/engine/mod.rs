@@ -41,7 +41,7 @@ mod timings;
 mod watch;
 
 pub use costs::MAX_PARTS;
-pub use demand::{Answers, Asked, Demand, Demands, demands, is_monotone};
+pub use demand::{Demand, Demands, add, demands, is_monotone};
 pub use encoding::{CODE, ChunkCodes, CodeSet, Dictionary, TextEncoding, TextSnapshot, answer_schema};
 pub use estimated::estimated;
 pub use failure::{failed, is_out_of_resources, memory_exceeded};

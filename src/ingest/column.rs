@@ -191,7 +191,11 @@ impl ContractColumn {
     /// Whether a value of it stands in CSV files as it is, with no more than space or quotes around it.
     pub fn is_as_written(&self) -> bool {
         let is_single = !self.is_list && self.json.is_none() && self.part.is_none();
-        self.is_in_files() && is_single && self.column_type == ColumnType::String && self.meaning.words.is_empty()
+        self.is_in_files()
+            && is_single
+            && self.column_type == ColumnType::String
+            && self.meaning.words.is_empty()
+            && self.meaning.format.is_none()
     }
 
     /// The name to use in messages about files.

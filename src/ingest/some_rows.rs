@@ -113,7 +113,8 @@ async fn matching(
     columns: &BTreeSet<String>,
     condition: &Expr,
 ) -> Result<RecordBatch, DataFusionError> {
-    let read: BTreeSet<String> = condition.column_refs().into_iter().map(|column| column.name.clone()).chain(columns.iter().cloned()).collect();
+    let read: BTreeSet<String> =
+        condition.column_refs().into_iter().map(|column| column.name.clone()).chain(columns.iter().cloned()).collect();
     let condition = with_implied(condition.clone());
     let needles = Needles::of(&extract.contract, &condition);
     let frame = frame(engine, extract, collector, &read, needles).await?;

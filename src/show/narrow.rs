@@ -9,28 +9,26 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::error::DataFusionError;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::prelude::ident;
 
 use super::prepare::Prepared;
 use super::question::{Question, Setting, Wanted};
 use super::sorted::sorted;
-use crate::engine::{self, Answers, Asked, Demand, Engine, Limits, TextEncoding};
+use crate::engine::{self, Demand, Demands, Engine, Limits, TextEncoding};
 use crate::error::{Error, Result};
 use crate::execute::{Execution, Inputs, Silent, Source};
 use crate::ingest;
 use crate::plan::{QUERY, Work};
 
-/// The size of extracts from which on `show` looks so at tables: none, until the properties of `tests/it/few_rows.rs` hold for every model.
-pub const LARGE_BYTES: u64 = u64::MAX;
+/// The size of extracts from which on `show` looks so at tables.
+pub const LARGE_BYTES: u64 = 16 * 1024 * 1024;
 /// The most rows that are found so.
 const FEW_ROWS: usize = 1000;
 /// How many rows of the beginning of each source are looked at, first and then.
 const BEGINNINGS: [usize; 2] = [4096, 65_536];
 /// How many times more rows are looked for in the beginnings than are wanted, since some of them may not be rows of the table.
 const SPARE: usize = 2;
-/// How deep the partitions of windows are asked for, one below the other.
-const DEPTH: usize = 4;
 
 /// Tables from which rows of the table that is looked at can be computed.
 pub struct Narrowed {
@@ -60,7 +58,7 @@ pub async fn narrowed(prepared: &Prepared, setting: &Setting, wanted: &Wanted, i
         return None;
     }
     // What fails here is told when the table is computed whole.
-    let mut look = Look::new(prepared, setting, inputs, limit).await.ok()?;
+    let look = Look::new(prepared, setting, inputs, limit).await.ok()?;
     look.rows().await.ok().flatten()
 }
 
@@ -112,25 +110,14 @@ impl Units {
         self.materialised.iter().map(|(_, plan)| plan).chain([&self.query])
     }
 
-    /// What a query over them needs of the sources, and what would have to be known to need less.
-    fn demands(
-        &self,
-        plan: &LogicalPlan,
-        condition: Option<&Expr>,
-        answers: &Answers,
-    ) -> Result<engine::Demands, DataFusionError> {
-        let mut found = engine::demands(plan, condition, answers)?;
+    /// What the query needs of the sources so that its rows that fulfil a condition come out.
+    fn demands(&self, condition: &Expr) -> Result<Demands, DataFusionError> {
+        let mut found = engine::demands(&self.query, Some(condition))?;
         for (name, plan) in self.materialised.iter().rev() {
-            let Some(demand) = found.tables.remove(name) else { continue };
-            let below = engine::demands(plan, demand.condition().as_ref(), answers)?;
-            for (table, demand) in below.tables {
-                let both = match found.tables.remove(&table) {
-                    Some(before) => before.or(demand),
-                    None => demand,
-                };
-                found.tables.insert(table, both);
+            let Some(demand) = found.remove(name) else { continue };
+            for (table, demand) in engine::demands(plan, demand.condition().as_ref())? {
+                engine::add(&mut found, table, demand);
             }
-            found.asked.extend(below.asked);
         }
         Ok(found)
     }
@@ -156,8 +143,6 @@ struct Look<'a> {
     units: Units,
     /// Reads the sources.
     engine: Engine,
-    /// What was read of a source for a condition.
-    read: Vec<((String, Expr), RecordBatch)>,
 }
 
 impl<'a> Look<'a> {
@@ -166,11 +151,17 @@ impl<'a> Look<'a> {
         engine.hash_with(prepared.plan.project.pipeline.identity.salt.as_deref().unwrap_or_default());
         let units = Units::of(prepared).await?;
         let sources = given.sources.iter().map(|source| Source::new(&engine, source.extract.clone())).collect();
-        Ok(Look { prepared, setting, sources, limit, units, engine, read: Vec::new() })
+        Ok(Look { prepared, setting, sources, limit, units, engine })
     }
 
-    async fn rows(&mut self) -> Result<Option<Narrowed>> {
+    async fn rows(&self) -> Result<Option<Narrowed>> {
         let is_monotone = self.units.all().all(engine::is_monotone);
+        let all: u64 = self.sources.iter().map(bytes_of).sum();
+        let columns = self.units.query.schema().fields();
+        let whole_by = |name: &str| self.bytes_needed_whole(&ident(name).is_not_null()).unwrap_or(all);
+        if !is_monotone && columns.iter().all(|field| whole_by(field.name()) >= all) {
+            return Ok(None);
+        }
         let (mut choices, mut beginnings) = (Vec::new(), BEGINNINGS.into_iter());
         while let Some(count) = beginnings.next().filter(|_| choices.is_empty()) {
             let begun = self.beginning(count, is_monotone).await?;
@@ -188,13 +179,10 @@ impl<'a> Look<'a> {
             }
         }
         choices.sort_by_key(|choice| choice.cost);
-        let all: u64 = self.sources.iter().map(bytes_of).sum();
         let Some(choice) = choices.into_iter().next().filter(|choice| choice.cost.0 < all) else { return Ok(None) };
-        let mut answers = Answers::new();
-        let query = self.units.query.clone();
-        let demands = self.answered(&query, &choice.condition, &mut answers, DEPTH).await?;
+        let demands = self.units.demands(&choice.condition).map_err(unplanned)?;
         let inputs = self.inputs(&demands).await?;
-        let mut narrowed = self.computed(inputs, self.prepared.needed(), BTreeSet::new()).await?;
+        let mut narrowed = self.computed(inputs).await?;
         let rows = self.first_of(&narrowed, Some(choice.condition.clone()), self.limit + 1).await?;
         narrowed.condition = Some(choice.condition);
         narrowed.read.clone_from(&self.sources);
@@ -214,7 +202,7 @@ impl<'a> Look<'a> {
             let required = self.required(&contract.source);
             inputs.given.insert(source.table(), ingest::first_rows(&engine, &source.extract, &required, count).await?);
         }
-        self.computed(inputs, self.prepared.needed(), BTreeSet::new()).await
+        self.computed(inputs).await
     }
 
     fn required(&self, source: &str) -> BTreeSet<String> {
@@ -222,13 +210,12 @@ impl<'a> Look<'a> {
     }
 
     /// Computes tables from some inputs.
-    async fn computed(&self, mut inputs: Inputs, needed: BTreeSet<String>, kept: BTreeSet<String>) -> Result<Narrowed> {
+    async fn computed(&self, mut inputs: Inputs) -> Result<Narrowed> {
         let plan = &self.prepared.plan;
         let engine = Engine::with_text_encoding(self.setting.limits, plan.values.zone.name(), TextEncoding::Plain)?;
         // A source that is needed whole is counted by the engine that reads it.
         inputs.sources = inputs.sources.into_iter().map(|source| Source::new(&engine, source.extract)).collect();
-        inputs.kept = kept;
-        let execution = Execution { plan, engine: &engine, needed: Some(needed), scene: String::new() };
+        let execution = Execution { plan, engine: &engine, needed: Some(self.prepared.needed()), scene: String::new() };
         execution.run(&mut inputs, &mut Silent).await?;
         Ok(Narrowed { engine, inputs, condition: None, read: Vec::new() })
     }
@@ -248,6 +235,13 @@ impl<'a> Look<'a> {
         read.await.map_err(unplanned)
     }
 
+    /// How large the sources are that are needed whole for the rows that fulfil a condition.
+    fn bytes_needed_whole(&self, condition: &Expr) -> Result<u64, DataFusionError> {
+        let found = self.units.demands(condition)?;
+        let is_whole = |source: &&Source| found.get(&source.table()) == Some(&Demand::All);
+        Ok(self.sources.iter().filter(is_whole).map(bytes_of).sum())
+    }
+
     /// For each column its first values in some rows, as far as there is something to choose by them.
     fn choices(&self, rows: &RecordBatch) -> Result<Vec<Choice>> {
         let mut choices = Vec::new();
@@ -260,10 +254,7 @@ impl<'a> Look<'a> {
                 continue;
             }
             let Some((condition, with_values)) = self.condition(field.name(), values).map_err(unplanned)? else { continue };
-            let found = self.units.demands(&self.units.query, Some(&condition), &Answers::new()).map_err(unplanned)?;
-            let whole: u64 = self.sources.iter().filter(|source| found.tables.get(&source.table()) == Some(&Demand::All)).map(bytes_of).sum();
-            // What is asked for may be answered.
-            let whole = if found.asked.is_empty() { whole } else { whole / 2 };
+            let whole = self.bytes_needed_whole(&condition).map_err(unplanned)?;
             choices.push(Choice { condition, cost: (whole, (with_values * 1_000_000 / rows.num_rows().max(1)) as u64) });
         }
         Ok(choices)
@@ -278,90 +269,30 @@ impl<'a> Look<'a> {
         Ok(Some((condition, texts(&present)?.into_iter().filter(|text| chosen.contains(text)).count())))
     }
 
-    /// What a query needs, once what it asks for is answered as far as that is worth it.
-    async fn answered(
-        &mut self,
-        plan: &LogicalPlan,
-        condition: &Expr,
-        answers: &mut Answers,
-        depth: usize,
-    ) -> Result<engine::Demands> {
-        let mut refused: Vec<Asked> = Vec::new();
-        loop {
-            let found = self.units.demands(plan, Some(condition), answers).map_err(unplanned)?;
-            let Some(asked) = found.asked.iter().find(|asked| !refused.contains(asked)).filter(|_| depth > 0).cloned() else {
-                return Ok(found);
-            };
-            match Box::pin(self.answer(&asked, answers, depth - 1)).await? {
-                Some(answer) => answers.push((asked, answer)),
-                None => refused.push(asked),
-            }
-        }
-    }
-
-    /// Which values some expressions have in the rows of a query; none if that cannot be found without a whole source.
-    async fn answer(&mut self, asked: &Asked, answers: &mut Answers, depth: usize) -> Result<Option<Expr>> {
-        let plan = LogicalPlanBuilder::from(asked.input.clone()).filter(asked.condition.clone());
-        let plan = plan.and_then(|plan| plan.aggregate(asked.of.clone(), Vec::<Expr>::new())).and_then(LogicalPlanBuilder::build);
-        let plan = plan.map_err(unplanned)?;
-        let found = self.answered(&asked.input, &asked.condition, answers, depth).await?;
-        let is_whole = |source: &Source| found.tables.get(&source.table()) == Some(&Demand::All);
-        if self.sources.iter().any(is_whole) {
-            return Ok(None);
-        }
-        let reads: BTreeSet<String> = engine::reads(&plan).map_err(unplanned)?.into_keys().collect();
-        let needed = reads.iter().flat_map(|table| self.prepared.plan.needed(table, |_| false)).collect();
-        let inputs = self.inputs(&found).await?;
-        let narrowed = self.computed(inputs, needed, reads).await?;
-        let read = async {
-            let plan = narrowed.engine.over_own_tables(plan).await?;
-            let (schema, rows) = narrowed.engine.collect(narrowed.engine.frame(plan)).await?;
-            let rows = concatenated(&schema, &rows)?;
-            let mut all = None;
-            for (expr, values) in asked.of.iter().zip(rows.columns()) {
-                let Some(one) = ingest::one_of(expr.clone(), values)? else { return Ok(None) };
-                all = Some(match all {
-                    None => one,
-                    Some(others) => Expr::and(others, one),
-                });
-            }
-            Ok(all)
-        };
-        read.await.map_err(unplanned)
-    }
-
     /// The sources as far as they are needed.
-    async fn inputs(&mut self, demands: &engine::Demands) -> Result<Inputs> {
+    async fn inputs(&self, demands: &Demands) -> Result<Inputs> {
         let mut inputs = Inputs::of(&self.prepared.plan)?;
-        for source in self.sources.clone() {
+        for source in &self.sources {
             let table = source.table();
-            let Some(demand) = demands.tables.get(&table) else {
+            let Some(demand) = demands.get(&table) else {
                 inputs.given.insert(table, RecordBatch::new_empty(Arc::clone(&source.extract.contract.schema)));
                 continue;
             };
             let rows = match demand.condition() {
-                Some(condition) => self.rows_of(&source, &condition).await?,
+                Some(condition) => self.rows_of(source, &condition).await?,
                 None => None,
             };
             match rows {
                 Some(rows) => drop(inputs.given.insert(table, rows)),
-                None => inputs.sources.push(source),
+                None => inputs.sources.push(source.clone()),
             }
         }
         Ok(inputs)
     }
 
-    async fn rows_of(&mut self, source: &Source, condition: &Expr) -> Result<Option<RecordBatch>> {
-        let id = (source.table(), condition.clone());
-        if let Some((_, rows)) = self.read.iter().find(|(known, _)| *known == id) {
-            return Ok(Some(rows.clone()));
-        }
+    async fn rows_of(&self, source: &Source, condition: &Expr) -> Result<Option<RecordBatch>> {
         let required = self.required(&source.extract.contract.source);
-        let rows = ingest::rows_where(&self.engine, &source.extract, &required, &source.collector, condition).await?;
-        if let Some(rows) = &rows {
-            self.read.push((id, rows.clone()));
-        }
-        Ok(rows)
+        ingest::rows_where(&self.engine, &source.extract, &required, &source.collector, condition).await
     }
 }
 
