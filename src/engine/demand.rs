@@ -25,13 +25,13 @@ impl Demand {
     /// What either of two demands needs.
     pub fn or(self, other: Demand) -> Demand {
         match (self, other) {
-            (Demand::Where(mut these), Demand::Where(those)) => {
-                those.into_iter().for_each(|that| {
-                    if !these.contains(&that) {
-                        these.push(that)
+            (Demand::Where(mut conditions), Demand::Where(more)) => {
+                for condition in more {
+                    if !conditions.contains(&condition) {
+                        conditions.push(condition);
                     }
-                });
-                Demand::Where(these)
+                }
+                Demand::Where(conditions)
             }
             _ => Demand::All,
         }

@@ -202,11 +202,10 @@ fn project(folder: &Path, random: &mut Pcg64Mcg) -> (String, String) {
         };
         let (one, two) = (one_below(random, &models), one_below(random, &models));
         let layer = LAYERS.choose(random).unwrap();
-        let sql = format!("with A as {one},\n\nB as {two}\n\n{layer}\n")
-            .replace(" A", " a")
-            .replace(" B", " b")
-            .replace("A.", "a.")
-            .replace("B.", "b.");
+        // A model reads no table in vain.
+        let two = if layer.contains(" B") { format!(",\n\nB as {two}") } else { String::new() };
+        let sql =
+            format!("with A as {one}{two}\n\n{layer}\n").replace(" A", " a").replace(" B", " b").replace("A.", "a.").replace("B.", "b.");
         write(&format!("sql/staging/m{number}.sql"), &format!("-- A model.\n{sql}"));
         let _ = writeln!(all, "m{number}: {sql}");
         models.push(format!("staging.m{number}"));
