@@ -122,7 +122,7 @@ impl Diagnostic {
         self
     }
 
-    /// Adds a related place in the same file.
+    /// Adds a related place, in the same file or in another one.
     pub fn also(mut self, span: Span, label: impl Into<String>) -> Self {
         self.also.push((span, label.into()));
         self
@@ -159,10 +159,21 @@ impl Diagnostic {
             return hint.map_or(text.clone(), |hint| format!("{text}\n  = help: {hint}"));
         };
         let annotation = AnnotationKind::Primary.span(span.bytes.clone()).label(label.as_deref());
-        let also = self.also.iter().map(|(span, label)| AnnotationKind::Context.span(span.bytes.clone()).label(label.as_str()));
-        let (text, path) = (shown::covered(&span.file.text), shown::name(&span.file.path));
-        let snippet = Snippet::source(text.as_ref()).path(path.as_ref()).annotation(annotation).annotations(also);
-        let group = title.element(snippet);
+        // Each file has a frame of its own, in the order in which they are named.
+        let mut files: Vec<&Arc<SourceFile>> = vec![&span.file];
+        for (other, _) in &self.also {
+            if !files.iter().any(|file| file.path == other.file.path) {
+                files.push(&other.file);
+            }
+        }
+        let texts: Vec<_> = files.iter().map(|file| (shown::covered(&file.text), shown::name(&file.path))).collect();
+        let mut annotation = Some(annotation);
+        let snippets = files.iter().zip(&texts).map(|(file, (text, path))| {
+            let also = self.also.iter().filter(|(span, _)| span.file.path == file.path);
+            let also = also.map(|(span, label)| AnnotationKind::Context.span(span.bytes.clone()).label(label.as_str()));
+            Snippet::source(text.as_ref()).path(path.as_ref()).annotations(annotation.take()).annotations(also)
+        });
+        let group = title.elements(snippets.collect::<Vec<_>>());
         let help = hint.as_deref().map(|hint| annotate_snippets::Level::HELP.message(hint));
         renderer.render(&[group.elements(help)])
     }
@@ -270,6 +281,18 @@ mod tests {
         let offset = file.offset(2, 8);
         assert_eq!(&file.text[offset..offset + 2], "ü");
         assert_eq!(file.line_and_column(offset), (2, 8));
+    }
+
+    #[test]
+    fn places_in_other_files_have_frames_of_their_own() {
+        let file = |path: &str, text: &str| Arc::new(SourceFile { path: path.into(), text: text.into() });
+        let (one, other) = (file("a.sql", "select x\n"), file("b.yaml", "k: 1\nwhen: x > 1\n"));
+        let span = |file: &Arc<SourceFile>, bytes: std::ops::Range<usize>| Span { file: Arc::clone(file), bytes };
+        let problem = Diagnostic::error("some-code", "x is wrong").at(span(&one, 7..8)).label("here").hint("do this");
+        let rendered = problem.also(span(&other, 5..16), "the rule").also(span(&one, 0..6), "read here").render(false);
+        for part in ["--> a.sql:1:8", "read here", "b.yaml:2:1", "when: x > 1", "the rule", "help: do this"] {
+            assert!(rendered.contains(part), "{part}:\n{rendered}");
+        }
     }
 
     #[test]

@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{PoisonError, RwLock};
 
+/// What stands in the place of a personal value, wherever one would be shown.
+pub const MASK: &str = "***";
+
 /// Shorter values of variables are not masked: they are no secrets, and are parts of other words.
 const SECRET_BYTES: usize = 6;
 

@@ -53,6 +53,43 @@ pub fn unrepeatable(file: &Arc<SourceFile>, name: &str) -> Diagnostic {
         .hint("count from `$as_of`, which is the same in every run for a day")
 }
 
+/// A query whose rows have no columns, such as `from x`, to which DataFusion adds no `select *`.
+pub fn without_columns(file: &Arc<SourceFile>) -> Diagnostic {
+    let problem = Diagnostic::error("no-columns", "this query selects no columns").at(whole(file)).label("which columns?");
+    problem.hint("name them behind `select`, or write `select *` for all")
+}
+
+/// An error of a query that is understood, and that the engine has no way to run; none if the error is another.
+pub fn unsupported(file: &Arc<SourceFile>, error: &DataFusionError) -> Option<Diagnostic> {
+    const CODE: &str = "sql-unsupported";
+    match error.find_root() {
+        DataFusionError::NotImplemented(said) | DataFusionError::Plan(said) => {
+            let is_correlated = ["OuterReferenceColumn", "outer_ref", "Subquery", "Exists", "orrelated"].iter().any(|of| said.contains(of));
+            let problem = if is_correlated {
+                let what = "a subquery refers to the query around it in a way that the engine cannot run";
+                Diagnostic::error(CODE, what).hint("write it as a join, with `row_number() over (…)` where it takes some of the rows")
+            } else {
+                let problem = Diagnostic::error(CODE, "the engine understands this query, and has no way to run it");
+                problem.hint("leave out what is unusual in it, or write it in another way")
+            };
+            Some(problem.at(whole(file)).label("somewhere in this query"))
+        }
+        DataFusionError::Execution(said) if said.starts_with("In an aggregate with DISTINCT, ORDER BY") => {
+            let problem = Diagnostic::error(CODE, "an aggregate of `distinct` values is ordered by something else than these");
+            Some(
+                problem
+                    .at(whole(file))
+                    .label("somewhere in this query")
+                    .hint("order it by its argument, as in `array_agg(distinct x order by x)`"),
+            )
+        }
+        DataFusionError::SchemaError(..) => {
+            Some(Diagnostic::error(CODE, "the engine understands this query, and has no way to run it").at(whole(file)))
+        }
+        _ => None,
+    }
+}
+
 /// DataFusion's errors about a query, one diagnostic for each.
 pub fn problems(file: &Arc<SourceFile>, error: &DataFusionError) -> Vec<Diagnostic> {
     match error {

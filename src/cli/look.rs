@@ -11,7 +11,7 @@ use tempfile::NamedTempFile;
 use super::arguments::ProjectArguments;
 use super::deadline::within;
 use super::looks::{Limit, LookArguments, RowsFormat};
-use super::terminal::Terminal;
+use super::terminal::{Reader, Terminal};
 use super::text_encoding;
 use crate::clock::Doing;
 use crate::config::Environment;
@@ -20,6 +20,7 @@ use crate::engine::{Limits, memory_at_hand};
 use crate::error::{Error, Message, Result};
 use crate::report::{RowFormat, RowWriter};
 use crate::show::{self, Question, Seen, Setting, Take, Wanted};
+use crate::shown::MASK;
 use crate::storage::{self, Stores};
 
 /// The rows of a table for people where nothing else is asked.
@@ -61,11 +62,13 @@ pub fn look(setting: Setting, question: Question, look: LookArguments, terminal:
     let doing = Doing::default();
     doing.begins("looking at the rows");
     let seen = within(timeout, threads, &doing, move |runtime| {
-        let seen = runtime.block_on(show::rows(&setting, &wanted, &stores, &mut target))?;
-        target.end(seen.has_more)?;
-        Ok(seen)
+        let seen = runtime.block_on(show::rows(&setting, &wanted, &stores, &mut target));
+        let seen = seen.and_then(|seen| target.end(seen.has_more).map(|()| seen));
+        if target.has_lost_reader { Ok(None) } else { seen.map(Some) }
     })?;
-    tell(&seen, terminal);
+    if let Some(seen) = seen {
+        tell(&seen, terminal);
+    }
     Ok(())
 }
 
@@ -75,7 +78,7 @@ fn tell(seen: &Seen, terminal: &Terminal) {
         terminal.note(&format!("note: {note}"));
     }
     if seen.is_masked {
-        terminal.note("note: personal values are masked as ***; `--unmask` shows them");
+        terminal.note(&format!("note: personal values are masked as {MASK}; `--unmask` shows them"));
     }
 }
 
@@ -86,6 +89,8 @@ struct Target {
     path: Option<PathBuf>,
     /// A file beside it that takes its place when all is written: whatever fails, an older file stays as it is.
     file: Option<NamedTempFile>,
+    /// Whether nobody reads standard output any more, so that no more rows are wanted.
+    has_lost_reader: bool,
 }
 
 impl Target {
@@ -103,14 +108,21 @@ impl Target {
             return Err(problem.hint("name a file with `--output`, or redirect the output").into());
         }
         let (writer, is_text) = (Some(RowWriter::new(format)), look.format != RowsFormat::Parquet);
-        Ok(Target { writer, is_text, path: look.output.clone(), file: None })
+        Ok(Target { writer, is_text, path: look.output.clone(), file: None, has_lost_reader: false })
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
         match (&mut self.file, &self.path) {
             _ if bytes.is_empty() => Ok(()),
             (Some(file), Some(path)) => file.write_all(bytes).map_err(|error| unwritten(path, &error)),
-            _ => Terminal::print_part(bytes, self.is_text),
+            _ => match Terminal::print_part(bytes, self.is_text)? {
+                Reader::Reads => Ok(()),
+                // Ends the look; nothing is told of it.
+                Reader::HasGone => {
+                    self.has_lost_reader = true;
+                    Err(Error::Unavailable(Message::new("nobody reads standard output any more")))
+                }
+            },
         }
     }
 

@@ -40,7 +40,7 @@ pub fn command(arguments: ShowArguments, environment: Environment, terminal: &Te
     bytes.extend(writer.end(false)?);
     match &wanted.output {
         Some(path) => std::fs::write(path, bytes).map_err(|error| look::unwritten(path, &error)),
-        None => Terminal::print_part(&bytes, wanted.format != RowsFormat::Parquet),
+        None => Terminal::print_part(&bytes, wanted.format != RowsFormat::Parquet).map(drop),
     }
 }
 

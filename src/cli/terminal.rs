@@ -93,18 +93,19 @@ impl Terminal {
         self.write_error(line);
     }
 
-    /// Prints a part of a result as it is; on a terminal without control characters, if it is text.
+    /// Prints a part of a result as it is; on a terminal without control characters, if it is text. The rest is not wanted if whoever
+    /// reads it has gone.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when standard output cannot be written to.
-    pub fn print_part(bytes: &[u8], is_text: bool) -> Result<()> {
+    pub fn print_part(bytes: &[u8], is_text: bool) -> Result<Reader> {
         let mut out = std::io::stdout().lock();
         let text = if is_text && out.is_terminal() { std::str::from_utf8(bytes).ok() } else { None };
         let written = match text {
             Some(text) => out.write_all(shown::lines(text).as_bytes()),
             None => out.write_all(bytes),
         };
-        written.and_then(|()| out.flush()).map_err(|error| unwritten(&error))
+        reader(written.and_then(|()| out.flush()))
     }
 
     /// Prints an error in the format that was asked for.
@@ -124,17 +125,29 @@ impl Terminal {
     }
 }
 
-/// Writes a whole result to standard output. It is an error when the reader has gone before the end.
-fn written(text: &str) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush()).map_err(|error| unwritten(&error))
+/// Whoever reads standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// Takes what is written.
+    Reads,
+    /// Has taken what it wanted, as `head` does, and gone.
+    HasGone,
 }
 
-fn unwritten(error: &std::io::Error) -> Error {
-    let why =
-        if error.kind() == std::io::ErrorKind::BrokenPipe { "nobody reads it any more".to_owned() } else { storage::of_system(error) };
-    let message = Message::new(format!("the result was not written to standard output: {why}"));
-    Error::Unavailable(
-        message.hint("the part that was read is incomplete; free some space, or read the output to its end, and run the command again"),
-    )
+/// Writes a whole result to standard output. That a reader leaves before the end is its own affair, as with other tools: what a command
+/// has done does not depend on it, and neither does its exit status.
+fn written(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    reader(writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush())).map(drop)
+}
+
+fn reader(written: std::io::Result<()>) -> Result<Reader> {
+    match written {
+        Ok(()) => Ok(Reader::Reads),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(Reader::HasGone),
+        Err(error) => {
+            let message = Message::new(format!("the result was not written to standard output: {}", storage::of_system(&error)));
+            Err(Error::Unavailable(message.hint("the part that was read is incomplete; free some space, and run the command again")))
+        }
+    }
 }

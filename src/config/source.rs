@@ -10,8 +10,13 @@ use super::kind::{Changes, SourceKind};
 use super::spanned::{Literal, Spanned};
 
 /// An extract that another system writes, and its contract.
+// Editors tell that an event time is missing, as `validate` does.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend(
+    "if" = {"properties": {"kind": {"const": "snapshot"}}, "required": ["kind"]},
+    "else" = {"required": ["event_time"]},
+))]
 pub struct Source {
     /// What a row means, and which system writes it.
     #[serde(default)]

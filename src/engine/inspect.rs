@@ -100,10 +100,27 @@ pub fn is_row_by_row(plan: &LogicalPlan) -> bool {
     match plan {
         LogicalPlan::TableScan(_) => true,
         LogicalPlan::SubqueryAlias(node) => is_row_by_row(&node.input),
+        // Without an order it takes the first rows.
+        LogicalPlan::Limit(node) => is_row_by_row(&node.input),
         LogicalPlan::Projection(node) => asks_none(&node.expr) && is_row_by_row(&node.input),
         LogicalPlan::Filter(node) => asks_none(std::slice::from_ref(&node.predicate)) && is_row_by_row(&node.input),
         _ => false,
     }
+}
+
+/// Whether a subquery of a query refers to the query around it. The engine cannot run all of those.
+///
+/// # Errors
+/// DataFusion's own.
+pub fn is_correlated(plan: &LogicalPlan) -> Result<bool, DataFusionError> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            found |= expr.exists(|part| Ok(matches!(part, Expr::OuterReferenceColumn(..))))?;
+            Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+        })
+    })?;
+    Ok(found)
 }
 
 /// Whether what a query makes of rows may depend on which columns of it are read, because rows with equal sort keys are ordered by those.

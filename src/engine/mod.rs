@@ -49,7 +49,9 @@ pub use gathered::Gathered;
 pub use halves::{lower_half, upper_half};
 pub use implied::with_implied;
 pub use index::{HashIndex, Slot};
-pub use inspect::{breaks_ties, columns_read, columns_used_in_all_rows, is_row_by_row, reads, unrepeatable, unrepeatable_in};
+pub use inspect::{
+    breaks_ties, columns_read, columns_used_in_all_rows, is_correlated, is_row_by_row, reads, unrepeatable, unrepeatable_in,
+};
 pub use known_failure::{KnownFailure, overflow};
 pub use limits::Limits;
 pub use machine::{memory_at_hand, peak_memory};

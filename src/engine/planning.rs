@@ -44,6 +44,15 @@ impl Engine {
         self.optimized(&self.state, plan)
     }
 
+    /// Finds out whether the engine can run a planned query, without running it.
+    ///
+    /// # Errors
+    /// DataFusion's own, where it understands a query and has no way to compute it.
+    pub async fn check_runs(&self, plan: &LogicalPlan) -> Result<(), DataFusionError> {
+        let plan = self.optimized(&self.state, plan)?;
+        self.state.query_planner().create_physical_plan(&plan, self.state.as_ref()).await.map(|_| ())
+    }
+
     /// The number of parts of the largest column of a planned query. A query that reads a view of it has as many more.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use datafusion::error::DataFusionError;
 
 use super::{Execution, Inputs};
+use crate::diagnostic::Diagnostic;
 use crate::engine;
 use crate::error::{Error, Message};
 use crate::plan::{Node, Plan};
@@ -14,6 +15,9 @@ impl Execution<'_> {
     pub fn failure_of(&self, table: &str, inputs: &Inputs, error: &DataFusionError) -> Error {
         if let Some(failure) = inputs.failure() {
             return failure;
+        }
+        if let Some(problem) = self.unsupported(table, error) {
+            return problem.into();
         }
         let what = format!("`{table}`{}", self.scene);
         match error.find_root() {
@@ -28,6 +32,11 @@ impl Execution<'_> {
                 Error::Refused(message.hint("the model's SQL meets a value that it cannot work with"))
             }
         }
+    }
+
+    /// What is wrong with a model that the engine has no way to run, whatever the data is.
+    fn unsupported(&self, table: &str, error: &DataFusionError) -> Option<Diagnostic> {
+        sql::unsupported(&self.plan.maker(table)?.model()?.parsed.model.file, error)
     }
 }
 

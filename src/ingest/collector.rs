@@ -265,6 +265,8 @@ impl Collector {
         let without_rows = totals.pieces.iter().flatten().map(|tally| tally.without_rows).sum();
         if let Some(each) = self.contract.each.as_ref().filter(|_| without_rows > 0) {
             remarks.push(remarks::without_rows(&self.contract.source, &each.shown, without_rows));
+        } else if without_rows > 0 {
+            remarks.push(remarks::tombstones(&self.contract.source, without_rows));
         }
         remarks
     }

@@ -144,6 +144,10 @@ impl InPath {
                     format!("`{}` in its path is no `{}` as the location writes it", shown::name(&text), part(at)),
                     "narrow the location so that it matches no such file, or correct how it writes the day",
                 ),
+                Mismatch::NoDayAnywhere(at) => (
+                    format!("nothing in its path is a `{}` as the location writes it", part(at)),
+                    "narrow the location so that it matches no such file, or correct how it writes the day",
+                ),
                 Mismatch::Doubtful(at) => (
                     format!("it is not certain what `{}` is in its path", part(at)),
                     "write more of the path in the location, so that each part has one place",

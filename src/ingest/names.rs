@@ -9,7 +9,7 @@ use crate::shown as outside;
 
 /// Where the columns of a contract stand in a file.
 #[derive(Debug)]
-pub struct Found {
+pub struct Columns {
     /// For every column of the contract its place among the names of the file.
     pub places: Vec<Option<usize>>,
     /// The columns, by their places in the contract, that have their names in another case or between other spaces.
@@ -21,7 +21,7 @@ pub struct Found {
 ///
 /// # Errors
 /// [`Error::Refused`] when there are several.
-pub fn find(columns: &[ContractColumn], names: &[&str], file: &str, is_named: impl Fn(&ContractColumn) -> bool) -> Result<Found> {
+pub fn find(columns: &[ContractColumn], names: &[&str], file: &str, is_named: impl Fn(&ContractColumn) -> bool) -> Result<Columns> {
     let mut exact: HashMap<&str, usize> = HashMap::with_capacity(names.len());
     for (at, name) in names.iter().enumerate() {
         exact.entry(name).or_insert(at);
@@ -29,7 +29,7 @@ pub fn find(columns: &[ContractColumn], names: &[&str], file: &str, is_named: im
     let mut places: Vec<Option<usize>> =
         columns.iter().map(|column| column.find(|name| exact.get(name).copied()).filter(|_| is_named(column))).collect();
     if places.iter().all(Option::is_some) {
-        return Ok(Found { places, alike: Vec::new() });
+        return Ok(Columns { places, alike: Vec::new() });
     }
     let taken: BTreeSet<usize> = places.iter().copied().flatten().collect();
     let mut folded: HashMap<String, Vec<usize>> = HashMap::new();
@@ -54,7 +54,7 @@ pub fn find(columns: &[ContractColumn], names: &[&str], file: &str, is_named: im
         places[at] = Some(*place);
         alike.push(at);
     }
-    Ok(Found { places, alike })
+    Ok(Columns { places, alike })
 }
 
 fn ambiguous(file: &str, what: &str) -> Error {

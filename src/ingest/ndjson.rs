@@ -36,31 +36,14 @@ pub struct Lines {
     consents: Vec<usize>,
     refuse_unknown: bool,
     each: Option<EachLines>,
+    /// Whether a record that is null is none: among changes it says that nothing more will be said of a key.
+    passes_nulls: bool,
 }
 
 impl Lines {
     /// A decoder for a contract, of which some columns are needed.
     pub fn new(contract: &Contract, needed: &[bool]) -> Self {
-        let mut names: Vec<String> = Vec::new();
-        let mut name = |wanted: &str| {
-            names.iter().position(|name| name == wanted).unwrap_or_else(|| {
-                names.push(wanted.to_owned());
-                names.len() - 1
-            })
-        };
-        for column in &contract.columns {
-            for (of_file, way) in column.names.iter().zip(&column.ways) {
-                name(of_file);
-                way.root().map(&mut name);
-            }
-        }
-        contract.each.iter().filter_map(|each| each.path.root()).for_each(|root| {
-            name(root);
-        });
-        // A member of the name of a column that is in the path is known, and not read.
-        contract.in_path.columns().flat_map(|(at, part)| [contract.columns[at].name.as_str(), part]).for_each(|known| {
-            name(known);
-        });
+        let names = names_of(contract);
         let mut values = names.len();
         let mut next = || {
             values += 1;
@@ -104,7 +87,26 @@ impl Lines {
         let of_consent =
             of_consent.flat_map(|column| column.names.iter().map(String::as_str).chain(column.ways.iter().filter_map(Way::root)));
         let consents = of_consent.filter_map(|wanted| names.iter().position(|name| name == wanted)).collect();
-        Lines { names, roots, values, columns, consents, refuse_unknown, each: contract.each.is_some().then_some(of_element) }
+        Lines {
+            names,
+            roots,
+            values,
+            columns,
+            consents,
+            refuse_unknown,
+            each: contract.each.is_some().then_some(of_element),
+            passes_nulls: contract.changes.is_some(),
+        }
+    }
+
+    /// Whether a member is a column, or a path leads through it.
+    pub fn knows(&self, name: &str) -> bool {
+        self.names.iter().any(|known| known == name)
+    }
+
+    /// Whether a record is none.
+    fn is_none(&self, record: &[u8]) -> bool {
+        self.passes_nulls && record.trim_ascii() == b"null"
     }
 
     /// Decodes the records of a block; where their elements are rows, where those stand is told, too.
@@ -118,8 +120,13 @@ impl Lines {
         let mut builders = self.builders(|_| true, found.len(), share);
         let mut values: Vec<Found<'_>> = vec![Found::Null; self.values];
         let (mut keys, mut rows, mut unread, mut bad) = (Vec::new(), 0, Vec::new(), Vec::new());
+        let mut nulls = 0;
         for record in found {
             values.fill(Found::Null);
+            if self.is_none(&block.bytes[record.bytes.clone()]) {
+                nulls += 1;
+                continue;
+            }
             if let Err(reason) = self.line(&block.bytes[record.bytes.clone()], &mut keys, &mut values) {
                 bad.push((record, reason));
                 continue;
@@ -132,9 +139,11 @@ impl Lines {
             rows += 1;
         }
         let columns = builders.iter_mut().map(|column| column.as_mut().map(JsonValues::finish)).collect();
-        let good = |record: &Record| bad.binary_search_by_key(&record.bytes.start, |(record, _)| record.bytes.start).is_err();
-        let kept = (!bad.is_empty()).then(|| records(block).into_iter().filter(good).collect());
-        (Decoded { columns, rows, unread, bad, records: kept }, None)
+        let is_bad = |record: &Record| bad.binary_search_by_key(&record.bytes.start, |(record, _)| record.bytes.start).is_ok();
+        let good = |record: &Record| !is_bad(record) && !self.is_none(&block.bytes[record.bytes.clone()]);
+        let kept = (!bad.is_empty() || nulls > 0).then(|| records(block).into_iter().filter(good).collect());
+        let elements = (nulls > 0).then(|| Elements { rows: Vec::new(), empty: nulls });
+        (Decoded { columns, rows, unread, bad, records: kept }, elements)
     }
 
     /// Where the values of some columns are gathered, if they are needed.
@@ -192,6 +201,31 @@ impl Lines {
         }
         Ok(())
     }
+}
+
+/// The names of all columns of a contract, and of members in which paths begin; each once.
+fn names_of(contract: &Contract) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    let mut name = |wanted: &str| {
+        names.iter().position(|name| name == wanted).unwrap_or_else(|| {
+            names.push(wanted.to_owned());
+            names.len() - 1
+        })
+    };
+    for column in &contract.columns {
+        for (of_file, way) in column.names.iter().zip(&column.ways) {
+            name(of_file);
+            way.root().map(&mut name);
+        }
+    }
+    contract.each.iter().filter_map(|each| each.path.root()).for_each(|root| {
+        name(root);
+    });
+    // A member of the name of a column that is in the path is known, and not read.
+    contract.in_path.columns().flat_map(|(at, part)| [contract.columns[at].name.as_str(), part]).for_each(|known| {
+        name(known);
+    });
+    names
 }
 
 const UNKNOWN: &str = "unknown-column";
@@ -331,7 +365,7 @@ pub fn records(block: &Block) -> Vec<Record> {
 
 /// Whether a line that was rejected is a JSON object all the same.
 pub fn is_object(reason: &str) -> bool {
-    reason == UNKNOWN
+    ![INVALID, NOT_NESTED, super::remarks::INVALID_UTF8, super::remarks::INVALID_ENCODING].contains(&reason)
 }
 
 /// How many rows have an object or a list where the contract has a column.
@@ -369,8 +403,16 @@ mod tests {
         };
         let names = NAMES.map(str::to_owned).to_vec();
         let columns = vec![column(&[0]), column(&[1, 2])];
-        let lines =
-            Lines { values: names.len(), names, roots: Vec::new(), columns, consents: Vec::new(), refuse_unknown: false, each: None };
+        let lines = Lines {
+            values: names.len(),
+            names,
+            roots: Vec::new(),
+            columns,
+            consents: Vec::new(),
+            refuse_unknown: false,
+            each: None,
+            passes_nulls: false,
+        };
         let (decoded, _) = lines.decode(&Block { bytes: text.as_bytes().to_vec(), first_line: 1, has_lone_returns: false, json: None });
         let value = |column: usize, row: usize| {
             let texts = decoded.columns[column].as_ref().unwrap().as_string::<i32>();

@@ -12,6 +12,8 @@ const MAX_DAY_BYTES: usize = 64;
 pub enum Mismatch {
     /// The text of a part, by its number, is no day of its pattern.
     NoDay(usize, String),
+    /// Nothing that may be a part, by its number, is a day of its pattern.
+    NoDayAnywhere(usize),
     /// It is not certain where a part begins or ends.
     Doubtful(usize),
     /// The path does not match at all.
@@ -40,7 +42,11 @@ pub fn parts<'a>(path: &'a str, tokens: &[Token], patterns: &[Option<&Pattern>],
         found => return found.map(|spans| spans.into_iter().map(|(begin, end)| &path[begin..end]).collect()),
     }
     // Without the patterns, to say which text is no day.
-    let spans = matching(true).texts()?;
+    let spans = match (matching(true).texts(), patterns.iter().position(Option::is_some)) {
+        // Beside an open end any text might be the day, and none is.
+        (Err(Mismatch::Doubtful(_)), Some(part)) => return Err(Mismatch::NoDayAnywhere(part)),
+        (spans, _) => spans?,
+    };
     let mut days = patterns.iter().zip(&spans).enumerate();
     let wrong = days.find_map(|(part, (pattern, &(begin, end)))| {
         let text = &path[begin..end];

@@ -128,6 +128,7 @@ impl<'a> Reading<'a> {
         let mut text: Option<Arc<TextFile>> = None;
         let mut to_skip = if format == SourceFormat::Csv { scan.contract.csv.skip_after_header } else { 0 };
         let mut settling: VecDeque<Settling> = VecDeque::new();
+        let mut has_bad = false;
         // Where a row repeats the one above, blocks are looked at one after the other.
         let blocks_ahead = if scan.contract.repeats.is_some() { 0 } else { scan.blocks_at_once };
         loop {
@@ -155,7 +156,10 @@ impl<'a> Reading<'a> {
                 }
                 Some(Piece::Bad { .. }) if to_skip > 0 => to_skip -= 1,
                 // It waits for its turn, so that rejects stay in order.
-                Some(Piece::Bad { line, bytes, reason }) => settling.push_back(Settling::Bad { line, bytes, reason }),
+                Some(Piece::Bad { line, bytes, reason }) => {
+                    has_bad = true;
+                    settling.push_back(Settling::Bad { line, bytes, reason });
+                }
                 None => {}
             }
             while settling.len() > if ended { 0 } else { blocks_ahead } {
@@ -185,7 +189,7 @@ impl<'a> Reading<'a> {
                 break;
             }
         }
-        self.settle_end(file, format, &blocks, text.as_deref())?;
+        self.settle_end(file, format, &blocks, text.as_deref(), has_bad)?;
         Ok(true)
     }
 
@@ -227,8 +231,9 @@ impl<'a> Reading<'a> {
         self.scan.coded(&mut self.codes, checked)
     }
 
-    /// Handles the end of a text file: the file may be damaged, or may not be of its format at all.
-    fn settle_end(&mut self, file: &File, format: SourceFormat, blocks: &Blocks, text: Option<&TextFile>) -> Result<()> {
+    /// Handles the end of a text file: the file may be damaged, or may not be of its format at all. `has_bad` says that records of it were
+    /// in no block, such as one that is too long.
+    fn settle_end(&mut self, file: &File, format: SourceFormat, blocks: &Blocks, text: Option<&TextFile>, has_bad: bool) -> Result<()> {
         let has_records = text.is_some_and(|text| text.has_records.load(Relaxed));
         // A header alone is an empty extract, and so is nothing where there is no header.
         let is_csv = format == SourceFormat::Csv;
@@ -248,7 +253,12 @@ impl<'a> Reading<'a> {
                 let message = Message::new(format!("{}: {what}", file.shown));
                 Err(Error::Refused(message.hint("name what lies in it by a path, such as `from: device.category` or `from: items[0].sku`")))
             }
-            None if is_recognised || !blocks.has_text() => Ok(()),
+            None if blocks.has_skipped_all()
+                || (is_csv && !is_recognised && blocks.has_text() && self.scan.contract.csv.skip_lines > 0) =>
+            {
+                Err(remarks::nothing_left(file, self.scan.contract.csv.skip_lines))
+            }
+            None if is_recognised || has_bad || !blocks.has_text() => Ok(()),
             None if text.is_none() && blocks.is_document() => Ok(()),
             None if format == SourceFormat::Csv => Err(no_header(file, "blank")),
             None => {

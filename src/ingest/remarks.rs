@@ -7,10 +7,8 @@ use super::contract::Contract;
 use super::text::{TOO_LONG, UNCLOSED_JSON, UNCLOSED_QUOTE};
 use crate::diagnostic::{counted, list};
 use crate::error::{Error, Message};
+use crate::shown::MASK;
 use crate::storage::File;
-
-/// What stands in the place of a personal value.
-pub const MASK: &str = "***";
 
 /// The longest text that is kept of one value of a rejected row.
 const MAX_SHOWN_BYTES: usize = 1024;
@@ -82,6 +80,11 @@ pub fn without_rows(source: &str, each: &str, records: u64) -> String {
     format!("{source}: {} without an element in `{each}`, of which no row comes", counted(records, "record"))
 }
 
+/// What is said of records that are null among changes.
+pub fn tombstones(source: &str, records: u64) -> String {
+    format!("{source}: {} that {} null, of which no row comes", counted(records, "record"), if records == 1 { "is" } else { "are" })
+}
+
 /// What is said of a file of which no record has a value of some consents.
 pub fn unanswered(names: &[&str]) -> String {
     format!("has no answer of {} in any record, and every no would be lost if it has another name there", list(names))
@@ -90,6 +93,20 @@ pub fn unanswered(names: &[&str]) -> String {
 /// What is said of a file that names a column in another case.
 pub fn read_as(name: &str, column: &str) -> String {
     format!("has `{}`, which is read as `{column}`", crate::shown::column(name))
+}
+
+/// Refuses a JSON file that is one object with a list of objects, and has none of the columns itself.
+pub fn rows_in_list(file: &File, list: &str) -> Error {
+    let list = crate::shown::column(list);
+    let what = format!("{}: it is one JSON object, which has none of the columns; its list `{list}` has objects", file.shown);
+    let hint = format!("if these are the rows, say `format: json` and `each: {list}`, and name what lies in them, as in `from: {list}.id`");
+    Error::Refused(Message::new(what).hint(hint))
+}
+
+/// Refuses a CSV file that has nothing behind the lines that are left out.
+pub fn nothing_left(file: &File, lines: u64) -> Error {
+    let message = Message::new(format!("{}: nothing is left behind the {} that are left out", file.shown, counted(lines, "line")));
+    Error::Refused(message.hint("correct `skip_lines` of the source, or have the file exported with a header line below them"))
 }
 
 /// Refuses a CSV file whose first record is none.

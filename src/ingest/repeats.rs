@@ -193,6 +193,14 @@ mod tests {
     }
 
     #[test]
+    fn a_cell_of_space_alone_is_blank() {
+        let rows = [["1", "a", "x"], ["1", "  ", "\t"], [" ", "\u{a0}", "z"]];
+        let repeats = Repeats { within: vec![0], columns: vec![0, 1, 2] };
+        let expected = [["1", "a", "x"], ["1", "a", "x"], ["1", "a", "z"]];
+        assert_eq!(filled(&rows, 10, &repeats), expected.map(some));
+    }
+
+    #[test]
     fn a_groups_own_name_may_be_blank_too() {
         let rows = [["1", "a", "x"], ["", "", "z"], ["2", "", ""], ["", "b", ""], ["", "", ""]];
         let repeats = Repeats { within: vec![0], columns: vec![0, 1] };

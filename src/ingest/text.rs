@@ -7,6 +7,8 @@ mod json;
 mod long;
 mod piece;
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use encoding_rs::Encoding;
 
@@ -24,7 +26,7 @@ use crate::engine::{Reservation, failed};
 use crate::error::{Error, Result};
 use crate::storage::File;
 
-pub use self::json::UNCLOSED as UNCLOSED_JSON;
+pub use self::json::{UNCLOSED as UNCLOSED_JSON, list_within};
 pub use self::piece::{Block, Piece, Record};
 
 /// The longest record; a longer one is at fault.
@@ -48,6 +50,8 @@ pub struct Blocks {
     json: Option<Splitter>,
     /// What lies around the list whose elements are rows.
     envelope: Option<Envelope>,
+    /// What was found in a JSON document, and comes before what is pending.
+    found: VecDeque<Piece>,
     /// Why what breaks off does so.
     damage: Option<&'static str>,
     /// The encoding that the contract says, if it is not UTF-8.
@@ -100,6 +104,7 @@ impl Blocks {
             division,
             json: None,
             envelope: None,
+            found: VecDeque::new(),
             damage: None,
             declared: None,
             transcoder: None,
@@ -156,7 +161,7 @@ impl Blocks {
             self.head = Some(self.pending[..self.pending.len().min(HEAD_BYTES)].to_vec());
             self.skip_lines().await?;
         }
-        if self.json.is_some() {
+        if self.json.is_some() || !self.found.is_empty() {
             return self.next_of_json().await;
         }
         loop {
@@ -194,6 +199,11 @@ impl Blocks {
     /// How many bytes of the file were fetched since this was last asked.
     pub fn newly_fetched(&mut self) -> u64 {
         std::mem::take(&mut self.newly_fetched)
+    }
+
+    /// Whether there are fewer lines than are left out at the beginning.
+    pub fn has_skipped_all(&self) -> bool {
+        self.lines_to_skip > 0 && self.has_text()
     }
 
     /// Whether there was any text, were it blank.

@@ -17,7 +17,7 @@ use super::rejects::Reject;
 use super::remarks::{self, INVALID_ENCODING, INVALID_UTF8};
 use super::repeats::RowAbove;
 use super::scan::{Scan, unreadable};
-use super::text::{Block, Blocks, Record};
+use super::text::{self, Block, Blocks, Record};
 use crate::config::SourceFormat;
 use crate::error::Result;
 use crate::storage::File;
@@ -58,7 +58,12 @@ impl TextFile {
             leave_off(block, length);
             TextLines::Csv(header)
         } else {
-            TextLines::Ndjson(Lines::new(&scan.contract, &needed))
+            let lines = Lines::new(&scan.contract, &needed);
+            let list = text::list_within(blocks.head(), |name| lines.knows(name)).filter(|_| scan.contract.each.is_none());
+            if let Some(list) = list {
+                return Err(remarks::rows_in_list(file, &list));
+            }
+            TextLines::Ndjson(lines)
         };
         let (above, answered, has_records, has_flat_records) = Default::default();
         let is_transcoded = blocks.is_transcoded();

@@ -1,6 +1,6 @@
 //! Chooses what a source's rows are known by: key, event time, and whether files are events, snapshots or changes; with what speaks for it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::findings::{Finding, Findings};
 use super::names::has_word;
@@ -91,6 +91,8 @@ fn keys(findings: &Findings, choices: &mut Choices) {
     if rows < 2 {
         return;
     }
+    let places: BTreeMap<&str, usize> = findings.columns.iter().enumerate().map(|(at, column)| (column.name.as_str(), at)).collect();
+    let place = |column: &Finding| places.get(column.name.as_str()).copied().unwrap_or_default();
     let unique: Vec<&&Finding> = candidates.iter().filter(|column| column.is_unique()).collect();
     let sure = |name: &str| {
         if rows < FEW_ROWS {
@@ -99,9 +101,7 @@ fn keys(findings: &Findings, choices: &mut Choices) {
             format!("no {name} stands twice in {rows} rows")
         }
     };
-    if let Some(best) =
-        unique.iter().max_by_key(|column| (is_named(column), column.personal.is_none(), std::cmp::Reverse(place(findings, column))))
-    {
+    if let Some(best) = unique.iter().max_by_key(|column| (is_named(column), column.personal.is_none(), std::cmp::Reverse(place(column)))) {
         let is_doubtful = !is_named(best);
         let why = sure("value");
         let why = if is_doubtful && !why.starts_with("UNSURE") { format!("UNSURE: {why}, but its name is not that of a key") } else { why };
@@ -153,10 +153,6 @@ fn key_of_changes(candidates: &[&Finding], changes: &Changes) -> Option<Choice> 
         None => (first?, "UNSURE: the first column, as none is named like a key"),
     };
     Some(Choice { columns: vec![column.name.clone()], why: why.to_owned() })
-}
-
-fn place(findings: &Findings, column: &Finding) -> usize {
-    findings.columns.iter().position(|other| other.name == column.name).unwrap_or_default()
 }
 
 /// Two columns that are named like keys or counts, and together differ in every row.
@@ -255,8 +251,7 @@ fn times(findings: &Findings, choices: &mut Choices) {
     let mut found: Vec<&Finding> = findings.columns.iter().filter(is_time).collect();
     found.sort_by_key(|column| std::cmp::Reverse(time_rank(column)));
     let Some(best) = found.first() else { return };
-    let filled = best.column.cells.iter().flatten().count();
-    let gaps = best.column.cells.len() - filled;
+    let gaps = best.column.cells.len() - best.filled;
     let mut why = match best.column.origin {
         Origin::Path(_) => "the day in the files' path, since no column of theirs is better".to_owned(),
         _ if gaps == 0 => "every row has it".to_owned(),
@@ -277,7 +272,7 @@ fn times(findings: &Findings, choices: &mut Choices) {
 fn snapshot(findings: &Findings) -> Option<(String, String)> {
     let part = findings.paths.parts.iter().find(|part| part.day.is_some())?;
     for key in findings.columns.iter().filter(|column| is_key_like(column) && is_named(column) && column.is_filled && column.distinct > 1) {
-        let mut days: std::collections::BTreeMap<&str, Vec<&str>> = std::collections::BTreeMap::new();
+        let mut days: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         let mut begin = 0;
         for (place, (_, rows)) in findings.places.iter().zip(&findings.looked) {
             let end = (begin + rows).min(key.column.cells.len());

@@ -1,12 +1,13 @@
 //! Makes the table of a Parquet file from its columns and some of its rows.
 
 use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, FieldRef, Fields};
 use arrow::util::display::array_value_to_string;
 use serde_json::{Map, Value};
 
 use super::json;
 use super::table::{Column, Format, Held, Origin, Table};
+use crate::config::{MemberPath, Step};
 use crate::ingest::Peeked;
 
 /// How deep values are followed.
@@ -38,11 +39,21 @@ pub fn table(file: &str, peeked: &Peeked) -> Table {
             continue;
         }
         let cells = arrays.iter().flat_map(|array| (0..array.len()).map(|row| text(array, row))).collect();
-        let held = held(field.data_type());
-        let notes = if let Held::Other(what) = held { vec![format!("it holds {what}, which is not read")] } else { Vec::new() };
-        table.columns.push(Column { origin: Origin::Named(path), label: None, held, cells, notes });
+        let held =
+            if arrays.iter().any(|array| has_bytes(array)) { Held::Other("bytes that are no text") } else { held(field.data_type()) };
+        table.columns.push(Column { origin: Origin::Named(path), label: None, held, cells, notes: Vec::new() });
     }
     json::fill(&mut table, &nested);
+    for column in &mut table.columns {
+        let path = column.name().and_then(|path| path.parse::<MemberPath>().ok());
+        let held_as = path.and_then(|path| type_at(peeked.schema.fields(), &path.steps));
+        // Without a value in it, a list of records looks like one of texts.
+        if let Some(what) = held_as.and_then(unread) {
+            column.held = Held::Other(what);
+        } else if let Some(held_as) = held_as.filter(|_| column.cells.iter().all(Option::is_none)) {
+            column.held = held(held_as);
+        }
+    }
     // In the order of the file.
     let place = |column: &Column| {
         let name = column.name().unwrap_or_default();
@@ -50,6 +61,32 @@ pub fn table(file: &str, peeked: &Peeked) -> Table {
     };
     table.columns.sort_by_key(|column| place(column));
     table
+}
+
+/// The type of what a path leads to; none where it leads into a list or a map.
+fn type_at<'a>(fields: &'a Fields, steps: &[Step]) -> Option<&'a DataType> {
+    let (Step::Member(name), rest) = steps.split_first()? else { return None };
+    let (_, field) = fields.find(name)?;
+    match field.data_type() {
+        held if rest.is_empty() => Some(held),
+        DataType::Struct(members) => type_at(members, rest),
+        _ => None,
+    }
+}
+
+/// What values of a type are called that no column is made of.
+fn unread(held_as: &DataType) -> Option<&'static str> {
+    let is_list = |held: &DataType| matches!(held, DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..));
+    match held_as {
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => match item.data_type() {
+            DataType::Struct(_) => Some("lists of records"),
+            DataType::Map(..) => Some("lists of maps"),
+            item if is_list(item) => Some("lists of lists"),
+            _ => None,
+        },
+        DataType::Map(..) => Some("maps"),
+        _ => None,
+    }
 }
 
 /// Whether values are taken apart into members.
@@ -77,10 +114,18 @@ fn held(held_as: &DataType) -> Held {
             Held::Fraction
         }
         other if other.is_numeric() => Held::Number,
-        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => Held::List(Box::new(held(item.data_type()))),
-        DataType::Map(..) => Held::Other("maps"),
+        other if unread(other).is_some() => Held::Other(unread(other).unwrap_or_default()),
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => match held(item.data_type()) {
+            Held::Other(_) => Held::Other("lists of values without a meaning"),
+            item => Held::List(Box::new(item)),
+        },
         _ => Held::Other("values without a meaning"),
     }
+}
+
+/// Whether bytes among some values are no text.
+fn has_bytes(array: &ArrayRef) -> bool {
+    array.as_binary_opt::<i32>().is_some_and(|values| values.iter().flatten().any(|bytes| std::str::from_utf8(bytes).is_err()))
 }
 
 /// A value as text; a list as its elements, joined by tabs.
@@ -108,9 +153,25 @@ fn items(array: &ArrayRef, row: usize) -> Option<ArrayRef> {
     }
 }
 
+/// The members of a record that is not there.
+fn members_of(fields: &Fields, depth: usize) -> Value {
+    let member = |field: &FieldRef| match field.data_type() {
+        DataType::Struct(fields) if depth < FOLLOWED_DEPTH => (field.name().clone(), members_of(fields, depth + 1)),
+        _ => (field.name().clone(), Value::Null),
+    };
+    Value::Object(fields.iter().map(member).collect())
+}
+
 /// A nested value as JSON has it.
 fn value(array: &ArrayRef, row: usize, depth: usize) -> Value {
-    if array.is_null(row) || depth > FOLLOWED_DEPTH {
+    if depth > FOLLOWED_DEPTH {
+        return Value::Null;
+    }
+    if let (true, DataType::Struct(fields)) = (array.is_null(row), array.data_type()) {
+        // Its members are columns also where no row has it.
+        return members_of(fields, depth);
+    }
+    if array.is_null(row) {
         return Value::Null;
     }
     if let Some(items) = items(array, row) {
@@ -119,8 +180,7 @@ fn value(array: &ArrayRef, row: usize, depth: usize) -> Value {
     match array.data_type() {
         DataType::Struct(fields) => {
             let members = array.as_struct();
-            let member =
-                |(at, field): (usize, &arrow::datatypes::FieldRef)| (field.name().clone(), value(members.column(at), row, depth + 1));
+            let member = |(at, field): (usize, &FieldRef)| (field.name().clone(), value(members.column(at), row, depth + 1));
             Value::Object(fields.iter().enumerate().map(member).collect())
         }
         DataType::Boolean => Value::Bool(array.as_boolean().value(row)),

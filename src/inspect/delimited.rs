@@ -57,6 +57,13 @@ pub fn table(file: &str, parts: &[String], is_whole: bool) -> Table {
             }
         }
     }
+    if table.headers_again > 0 {
+        table.notes.push(format!(
+            "UNSURE: the header stands {} more among the rows, as where files were put together: a row that is the header again is \
+             rejected for its event time",
+            if table.headers_again == 1 { "once".to_owned() } else { format!("{} times", table.headers_again) }
+        ));
+    }
     let last = table.columns.first().and_then(|column| column.cells.last()?.as_deref());
     let sums = ["total", "totals", "grand total", "sum", "summe", "gesamt", "gesamtsumme", "totale", "total général"];
     if table.rows > 1 && last.is_some_and(|last| sums.contains(&last.trim().trim_end_matches(':').to_lowercase().as_str())) {
@@ -99,9 +106,13 @@ fn columns(table: &mut Table, layout: &Layout) {
         // Without a header line of its own length, columns are told by their places.
         table.csv.skip_lines += 1;
     }
+    let mut counts: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
+    for name in &header {
+        *counts.entry(name.trim()).or_default() += 1;
+    }
     for at in 0..layout.width {
         let name = at.checked_sub(shift).and_then(|at| header.get(at)).map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
-        let is_twice = name.as_ref().is_some_and(|name| header.iter().filter(|other| other.trim() == name).count() > 1);
+        let is_twice = name.as_ref().is_some_and(|name| counts.get(name.as_str()).is_some_and(|count| *count > 1));
         let mut notes = Vec::new();
         if is_twice {
             notes.push("its name stands twice in the header".to_owned());
@@ -126,6 +137,10 @@ fn fields(record: &Record, layout: &Layout) -> usize {
 
 fn add(table: &mut Table, layout: &Layout, record: &Record, is_single: bool) {
     table.rows += 1;
+    if layout.header.as_ref().is_some_and(|header| super::layout::is_again(header, &record.cells)) {
+        table.headers_again += 1;
+        return;
+    }
     if record.flaws > 0 || fields(record, layout) != layout.width {
         table.ragged += 1;
         // Values that may have slipped into other columns say nothing of these.

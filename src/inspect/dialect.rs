@@ -47,6 +47,9 @@ const LEAST_SCORE: f64 = 0.2;
 /// A second candidate this near is told.
 const NEAR: f64 = 0.93;
 
+/// How much a table is believed whose delimiter seems to stand within a column of another one.
+const WITHIN: f64 = 0.3;
+
 /// A dialect, and how sure it is.
 #[derive(Debug, Clone)]
 pub struct Found {
@@ -69,7 +72,7 @@ pub fn detect(text: &str, is_whole: bool) -> Found {
         return Found { dialect: single(text, comment), is_single: true, unsure: None };
     }
     let typed = typed_lines(text, comment);
-    let mut best: Vec<(f64, Dialect)> = Vec::new();
+    let mut tables: Vec<(f64, Dialect, Begin)> = Vec::new();
     let has_escapes = |quote: char| text.contains(&format!("\\{quote}"));
     let quotes = [Some('"'), Some('\''), None];
     for (delimiter, belief) in DELIMITERS.into_iter().filter(|(delimiter, _)| text.contains(*delimiter)) {
@@ -82,11 +85,20 @@ pub fn detect(text: &str, is_whole: bool) -> Found {
                     continue;
                 }
                 let dialect = Dialect { delimiter, quote, escape, comment };
-                let score = score(&records(text, &dialect, LOOK_RECORDS), &dialect, is_whole, belief, typed);
-                best.push((score, dialect));
+                let read = records(text, &dialect, LOOK_RECORDS);
+                tables.push((score(&read, &dialect, is_whole, belief, typed), dialect, begin(&read, is_whole, belief)));
             }
         }
     }
+    // A list within a column agrees as well as a table, but its delimiter does not stand in the header, where that of the table does.
+    let has_header = |delimiter: char| {
+        let around = |(score, dialect, begin): &&(f64, Dialect, Begin)| *score > 0.0 && dialect.delimiter != delimiter && begin.is_headed;
+        tables.iter().any(|table| around(&table))
+    };
+    let mut best: Vec<(f64, Dialect)> = tables
+        .iter()
+        .map(|(score, dialect, begin)| (if begin.is_below && has_header(dialect.delimiter) { score * WITHIN } else { *score }, *dialect))
+        .collect();
     // Stable, so that of equals the first stays.
     best.sort_by(|(a, _), (b, _)| b.total_cmp(a));
     match best.first() {
@@ -99,6 +111,23 @@ pub fn detect(text: &str, is_whole: bool) -> Found {
         }
         _ => Found { dialect: single(text, comment), is_single: true, unsure: None },
     }
+}
+
+/// How a table begins.
+struct Begin {
+    /// Whether every record, from the first one on, has the same number of fields, and the first has names.
+    is_headed: bool,
+    /// Whether the first record is one field alone, and the table begins below it.
+    is_below: bool,
+}
+
+fn begin(read: &Records, is_whole: bool, belief: f64) -> Begin {
+    // The last one may be cut off.
+    let records = &read.records[..read.records.len().saturating_sub(usize::from(!is_whole))];
+    let Some((first, rest)) = records.split_first() else { return Begin { is_headed: false, is_below: false } };
+    let (width, is_named) = (first.cells.len(), !first.cells.iter().any(|cell| Look::of(cell).is_data() || cell.trim().is_empty()));
+    let has_agreed = !rest.is_empty() && rest.iter().all(|record| record.cells.len() == width);
+    Begin { is_headed: width > 1 && belief > 0.5 && is_named && has_agreed, is_below: width == 1 }
 }
 
 /// A character in words.
@@ -286,6 +315,13 @@ mod tests {
         assert_eq!(of("#id,at\n1,2\n3,4\n"), (',', Some('"'), None, None));
         assert_eq!(of("a,b\nit's,1\n'tis,2\nx,3\n"), (',', Some('"'), None, None));
         assert!(detect("one\ntwo words\nthree\n", true).is_single);
+        // The header has the table's delimiter alone.
+        for (inner, delimiter) in [('|', ','), (';', ','), (',', ';'), ('|', ';'), (';', '\t'), (',', '|')] {
+            let row = |n: usize| format!("{n}{delimiter}{}\n", [["a", "b c", "7"][n % 3]; 5].join(&inner.to_string()));
+            let text = format!("id{delimiter}tags\n{}", (0..30).map(row).collect::<String>());
+            assert_eq!(of(&text).0, delimiter, "{text}");
+        }
+        assert_eq!(of(&format!("Sales, all of them\nid;amount\n{}", "1;2,50\n".repeat(20))).0, ';');
         assert!(detect("2026-01-01 10:00\n2026-01-02 11:00\n2026-01-03 12:00\n", true).is_single);
         assert!(detect("", true).is_single);
     }

@@ -188,7 +188,12 @@ impl Draft {
             let columns: Vec<String> = repeats.columns.iter().filter_map(|origin| Some(named(origin)?.name.clone())).collect();
             if let Some(within) = named(&repeats.within) {
                 let line = format!("blank_repeats: {{within: [{}], columns: [{}]}}", quoted(&within.name), list(&columns));
-                out.line(&line, &format!("only the first row of those with one value of `{}` has them", within.name));
+                let why = if repeats.columns.contains(&repeats.within) {
+                    format!("UNSURE: a row in which `{}` is blank seems to belong to the one above", within.name)
+                } else {
+                    format!("only the first row of those with one value of `{}` has them", within.name)
+                };
+                out.line(&line, &why);
             }
         }
         match &choices.key {

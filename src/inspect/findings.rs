@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::joined::{Joined, columns};
 use super::names::{Names, snake};
 use super::paths::Paths;
 use super::repeats::Repeats;
@@ -16,6 +17,9 @@ const DRAFTED_VALUES: usize = 20;
 const DRAFTED_VALUES_OF_ANY_NAME: usize = 8;
 /// With fewer rows nothing is said of a domain.
 const LEAST_ROWS_OF_DOMAIN: usize = 30;
+
+/// What is said of personal values in paths.
+const IN_PATHS: &str = "what looks personal in the paths of files, where nothing hides it";
 
 /// What was found of a column.
 #[derive(Debug, Clone)]
@@ -38,6 +42,8 @@ pub struct Finding {
     pub is_padded: bool,
     /// How many different values it has.
     pub distinct: usize,
+    /// How many rows have a value, and none that stands for no value.
+    pub filled: usize,
     /// Whether no file has a row without a value.
     pub is_filled: bool,
     /// The columns of date, time and zone that it is made of, if it is.
@@ -88,6 +94,8 @@ pub struct Findings {
     pub lists: Vec<(String, Vec<String>)>,
     /// How many rows were sampled, and how many of them do not fit the layout.
     pub rows: (usize, usize),
+    /// How many of them are a header again.
+    pub headers_again: usize,
     /// What a reader should know of the files.
     pub notes: Vec<String>,
     /// What differs from file to file.
@@ -111,6 +119,7 @@ pub fn join(tables: &[Table], paths: Paths, files: usize, places: Vec<usize>, nu
         columns: Vec::new(),
         lists: main.lists.clone(),
         rows: (tables.iter().map(|table| table.rows).sum(), tables.iter().map(|table| table.ragged).sum()),
+        headers_again: tables.iter().map(|table| table.headers_again).sum(),
         notes: Vec::new(),
         differences: Vec::new(),
         paths,
@@ -121,92 +130,33 @@ pub fn join(tables: &[Table], paths: Paths, files: usize, places: Vec<usize>, nu
         day_first: None,
         null_words: null_words.to_vec(),
     };
-    let (joined, absent) = columns(tables, &main.lists);
+    let Joined { columns: joined, places } = columns(tables, &main.lists);
     // What one column tells of day and month holds for the others of the same file.
     let votes: Vec<bool> = joined.iter().filter_map(|column| types::guess(column, &context).day_first).collect();
     context.day_first = votes.first().copied().filter(|first| votes.iter().all(|vote| vote == first));
     let mut names = Names::default();
-    let rows: Vec<usize> = tables.iter().map(aligned_rows).collect();
+    let rows: Vec<usize> = tables.iter().map(Table::aligned_rows).collect();
     for (at, column) in joined.into_iter().enumerate() {
         let label = column.name().or(column.label.as_deref());
         // What every element lies in says nothing of a column.
         let label = label.map(|label| within(label, main.each.as_deref()).to_owned());
         let name = names.give(label.as_deref().and_then(names::of_column), at);
-        let missing = &absent[at];
-        differences(tables, &column, missing, &context, &mut findings.differences);
-        findings.columns.push(finding(name, column, !missing.is_empty(), &context));
+        let own: Vec<Option<&Column>> = tables.iter().zip(&places).map(|(table, places)| Some(&table.columns[places[at]?])).collect();
+        // Members that are missing are no values; columns that are missing are a file of another form.
+        let is_absent = |(table, own): &(&Table, Option<&Column>)| own.is_none() && table.rows > 0 && table.format.has_columns();
+        let missing: Vec<&str> = tables.iter().zip(own.iter().copied()).filter(is_absent).map(|(table, _)| table.file.as_str()).collect();
+        differences(tables, &column, &own, &missing, &context, &mut findings.differences);
+        let is_optional = !missing.is_empty();
+        findings.columns.push(finding(name, column, is_optional, &context));
     }
     path_columns(&mut findings, &rows, &mut names, &context);
-    clocks(&mut findings.columns, &mut names);
+    clocks(&mut findings.columns, &mut names, &context);
     findings
 }
 
 /// The path of a column within the elements that are rows.
 fn within<'a>(label: &'a str, each: Option<&str>) -> &'a str {
     each.and_then(|each| label.strip_prefix(each)?.strip_prefix('.')).unwrap_or(label)
-}
-
-/// How many rows of a table have their values side by side.
-fn aligned_rows(table: &Table) -> usize {
-    table.columns.iter().map(|column| column.cells.len()).max().unwrap_or_default()
-}
-
-fn same(a: &Column, b: &Column) -> bool {
-    match (&a.origin, &b.origin) {
-        (Origin::Named(a), Origin::Named(b)) => a == b || a.eq_ignore_ascii_case(b),
-        (a, b) => a == b,
-    }
-}
-
-/// The columns of all files, and for each the files that lack it.
-fn columns(tables: &[Table], lists: &[(String, Vec<String>)]) -> (Vec<Column>, Vec<Vec<String>>) {
-    let mut joined: Vec<Column> = Vec::new();
-    for column in tables.iter().flat_map(|table| &table.columns) {
-        if !joined.iter().any(|known| same(known, column)) {
-            joined.push(Column { cells: Vec::new(), ..column.clone() });
-        }
-    }
-    // An object that is null in some rows is no column, and neither is a list of records that is empty in some.
-    let paths: Vec<String> = joined.iter().filter_map(|column| column.name().map(str::to_owned)).collect();
-    let is_parent = |name: &str| {
-        let below = |path: &String| path.strip_prefix(name).is_some_and(|rest| rest.starts_with(['.', '[']));
-        paths.iter().any(below) || lists.iter().any(|(list, _)| list == name)
-    };
-    let has_values = |column: &Column| {
-        tables.iter().flat_map(|table| &table.columns).any(|other| same(column, other) && other.cells.iter().any(Option::is_some))
-    };
-    if tables.iter().any(|table| table.format != Format::Csv) {
-        joined.retain(|column| !column.name().is_some_and(is_parent) || has_values(column));
-    }
-    let mut absent = vec![Vec::new(); joined.len()];
-    for table in tables {
-        let rows = aligned_rows(table);
-        for (column, absent) in joined.iter_mut().zip(&mut absent) {
-            let found = table.columns.iter().find(|other| same(column, other));
-            let mut cells = found.map_or_else(Vec::new, |found| found.cells.clone());
-            cells.resize(rows, None);
-            column.cells.append(&mut cells);
-            match found {
-                Some(found) if found.held != column.held && found.cells.iter().any(Option::is_some) => {
-                    column.held = wider(&column.held, &found.held);
-                }
-                Some(_) => {}
-                None if table.rows > 0 && matches!(table.format, Format::Csv | Format::Parquet) => absent.push(table.file.clone()),
-                None => {}
-            }
-        }
-    }
-    (joined, absent)
-}
-
-/// What holds values of both.
-fn wider(a: &Held, b: &Held) -> Held {
-    match (a, b) {
-        (Held::Day, Held::Moment) | (Held::Moment, Held::Day) => Held::Moment,
-        (Held::Number, Held::Fraction) | (Held::Fraction, Held::Number) => Held::Fraction,
-        (Held::Other(_), other) | (other, Held::Other(_)) => other.clone(),
-        _ => Held::Text,
-    }
 }
 
 fn finding(name: String, column: Column, is_optional: bool, context: &Context) -> Finding {
@@ -234,9 +184,11 @@ fn finding(name: String, column: Column, is_optional: bool, context: &Context) -
     } else {
         Vec::new()
     };
-    let (distinct, is_filled) = (distinct.len(), !column.cells.is_empty() && filled.len() == column.cells.len());
+    let distinct = distinct.len();
+    let filled = filled.iter().filter(|text| !types::is_null(text, &guess, context)).count();
+    let is_filled = !column.cells.is_empty() && filled == column.cells.len();
     let (faults, parts) = (None, None);
-    Finding { name, column, guess, personal, consent, accepted, is_optional, is_padded, distinct, is_filled, parts, faults }
+    Finding { name, column, guess, personal, consent, accepted, is_optional, is_padded, distinct, filled, is_filled, parts, faults }
 }
 
 /// The values of a column that has few of them, each seen again and again.
@@ -276,10 +228,10 @@ fn notes_and_dialects(tables: &[Table], main: &Table, findings: &mut Findings) {
 }
 
 /// What a column is in files where it differs.
-fn differences(tables: &[Table], column: &Column, absent: &[String], context: &Context, told: &mut Vec<String>) {
+fn differences(tables: &[Table], column: &Column, own: &[Option<&Column>], absent: &[&str], context: &Context, told: &mut Vec<String>) {
     let name = crate::shown::column(column.name().or(column.label.as_deref()).unwrap_or("a column")).into_owned();
     if !absent.is_empty() {
-        let listed: Vec<&str> = absent.iter().take(3).map(String::as_str).collect();
+        let listed: Vec<&str> = absent.iter().copied().take(3).collect();
         let more = absent.len().saturating_sub(listed.len());
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         told.push(format!("`{name}` is not in {}{more}", listed.join(", ")));
@@ -292,8 +244,8 @@ fn differences(tables: &[Table], column: &Column, absent: &[String], context: &C
         Some(format) => format!("{} written as `{format}`", guess.kind.key()),
         None => guess.kind.key(),
     };
-    for table in tables {
-        let Some(own) = table.columns.iter().find(|other| same(column, other)) else { continue };
+    for (table, own) in tables.iter().zip(own) {
+        let Some(own) = own else { continue };
         if own.name() != column.name() {
             told.push(format!("{} writes the name of `{name}` in other letters", table.file));
         }
@@ -332,30 +284,42 @@ fn path_columns(findings: &mut Findings, rows: &[usize], names: &mut Names, cont
         }
         found.guess.notes.clear();
         found.accepted.clear();
-        found.personal = None;
+        if found.personal.is_some() && part.day.is_none() {
+            // Nothing hides what stands in a path, so nothing is made of it that looks as if it were hidden.
+            found.column.held = Held::Other(IN_PATHS);
+            findings.notes.push(format!(
+                "UNSURE: `{}` in the path looks personal ({}): messages show paths, so have the files named by something else",
+                crate::shown::column(&part.name),
+                found.personal.unwrap_or_default()
+            ));
+        } else {
+            found.personal = None;
+        }
         findings.columns.push(found);
     }
 }
 
 /// A date and a time of day in two columns are a moment.
-fn clocks(columns: &mut Vec<Finding>, names: &mut Names) {
+fn clocks(columns: &mut Vec<Finding>, names: &mut Names, context: &Context) {
     let clocks: Vec<usize> = (0..columns.len()).filter(|at| columns[*at].guess.clock.is_some()).collect();
     let mut made = Vec::new();
+    let is_zone = |text: &str| text.len() >= 3 && (text.contains('/') || text == "UTC") && text.parse::<chrono_tz::Tz>().is_ok();
+    let zone = columns.iter().filter(|_| !clocks.is_empty()).find(|found| {
+        let values: Vec<&str> = found.values().take(50).collect();
+        !values.is_empty() && share(values.iter().filter(|text| is_zone(text)).count(), values.len()) > 0.9
+    });
+    let zone = zone.and_then(|zone| zone.column.name()).map(str::to_owned);
     for clock in clocks {
         let near = |at: &usize| at.abs_diff(clock);
         let is_day =
             |at: &usize| columns[*at].guess.kind == Kind::Date && matches!(columns[*at].column.origin, Origin::Named(_)) && near(at) <= 3;
-        let Some(day) = (0..columns.len()).filter(is_day).min_by_key(near) else { continue };
+        let around = clock.saturating_sub(3)..columns.len().min(clock + 4);
+        let Some(day) = around.filter(is_day).min_by_key(near) else { continue };
         let (Some(day_name), Some(clock_name), Some(written)) =
             (columns[day].column.name(), columns[clock].column.name(), columns[clock].guess.clock)
         else {
             continue;
         };
-        let is_zone = |text: &str| text.len() >= 3 && (text.contains('/') || text == "UTC") && text.parse::<chrono_tz::Tz>().is_ok();
-        let zone = columns.iter().find(|found| {
-            let values: Vec<&str> = found.values().take(50).collect();
-            !values.is_empty() && share(values.iter().filter(|text| is_zone(text)).count(), values.len()) > 0.9
-        });
         let format = columns[day].guess.format.clone().unwrap_or_else(|| "%Y-%m-%d".to_owned());
         let base =
             columns[day].name.trim_end_matches("_date").trim_end_matches("date").trim_end_matches("datum").trim_end_matches('_').to_owned();
@@ -365,17 +329,20 @@ fn clocks(columns: &mut Vec<Finding>, names: &mut Names) {
             .cells
             .iter()
             .zip(&columns[clock].column.cells)
-            .map(|(day, clock)| Some(format!("{} {}", day.as_ref()?, clock.as_ref()?)))
+            .map(|(text, clock)| {
+                let text = text.as_ref().filter(|text| !types::is_null(text, &columns[day].guess, context))?;
+                Some(format!("{text} {}", clock.as_ref()?))
+            })
             .collect();
         let mut found = columns[day].clone();
-        found.parts =
-            Some([Some(day_name.to_owned()), Some(clock_name.to_owned()), zone.and_then(|zone| zone.column.name()).map(str::to_owned)]);
+        found.parts = Some([Some(day_name.to_owned()), Some(clock_name.to_owned()), zone.clone()]);
         found.name = name;
         found.guess.kind = Kind::Timestamp;
         found.guess.notes = vec!["made of two columns".to_owned()];
         found.guess.has_zone = false;
         found.guess.format = Some(format!("{format} {written}"));
         found.is_filled = cells.iter().all(Option::is_some);
+        found.filled = cells.iter().flatten().count();
         found.distinct = cells.iter().flatten().collect::<BTreeSet<_>>().len();
         found.column.cells = cells;
         made.push(found);

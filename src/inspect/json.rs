@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::look::is_email;
 use super::table::{Column, Format, Held, Origin, Table};
-use crate::config::{MemberPath, Step};
+use crate::config::{MemberPath, SourceFormat, Step};
 
 /// The most rows that are looked at of a file.
 const LOOK_ROWS: usize = 5_000;
@@ -19,7 +19,8 @@ const MEMBERS_OF_RECORD: usize = 200;
 /// Makes the table of a text of JSON. `parts` are its beginning and some places behind it.
 pub fn table(file: &str, parts: &[String], is_whole: bool) -> Option<Table> {
     let head = parts.first().map(String::as_str).unwrap_or_default();
-    let (format, mut rows, each, mut notes, mut bad) = rows_of(head, is_whole)?;
+    let is_named = SourceFormat::from_name(file) == Some(SourceFormat::Ndjson);
+    let (format, mut rows, each, mut notes, mut bad) = rows_of(head, is_whole, is_named)?;
     if format == Format::Ndjson {
         for part in parts.iter().skip(1) {
             let Some((_, whole)) = part.split_once('\n') else { continue };
@@ -44,7 +45,7 @@ pub fn table(file: &str, parts: &[String], is_whole: bool) -> Option<Table> {
 
 /// Makes the columns of records.
 pub fn fill(table: &mut Table, rows: &[Value]) {
-    let mut found = Columns { rows: rows.len(), columns: IndexMap::new(), lists: IndexMap::new(), hidden: 0 };
+    let mut found = Columns { rows: rows.len(), columns: IndexMap::new(), lists: IndexMap::new(), hidden: 0, has_more: false };
     let maps = maps(rows);
     for (at, row) in rows.iter().enumerate() {
         if let Value::Object(members) = row {
@@ -56,6 +57,9 @@ pub fn fill(table: &mut Table, rows: &[Value]) {
     if found.hidden > 0 {
         table.notes.push(format!("{} members were left out, because their names look personal or are not names", found.hidden));
     }
+    if found.has_more {
+        table.notes.push(format!("UNSURE: members beyond the first {MAX_COLUMNS} are left out: name those that you need"));
+    }
     table.lists = found.lists.into_iter().map(|(path, members)| (path, members.into_keys().collect())).collect();
     table.columns.extend(found.columns.into_iter().map(|(path, values)| {
         let (held, cells, notes) = values.finish(rows.len());
@@ -65,10 +69,10 @@ pub fn fill(table: &mut Table, rows: &[Value]) {
 
 type Rows = (Format, Vec<Value>, Option<String>, Vec<String>, usize);
 
-/// The rows at the beginning of a text, and how they stand there.
-fn rows_of(head: &str, is_whole: bool) -> Option<Rows> {
+/// The rows at the beginning of a text, and how they stand there. `is_named` says that the file's name is one of NDJSON.
+fn rows_of(head: &str, is_whole: bool, is_named: bool) -> Option<Rows> {
     let text = head.trim_start();
-    if !text.starts_with(['{', '[']) {
+    if !text.starts_with(['{', '[']) && !is_named {
         return None;
     }
     let mut lines: Vec<&str> = text.lines().collect();
@@ -76,11 +80,11 @@ fn rows_of(head: &str, is_whole: bool) -> Option<Rows> {
         lines.pop();
     }
     let lines: Vec<&str> = lines.into_iter().filter(|line| !line.trim().is_empty()).take(LOOK_ROWS).collect();
-    let is_object = |line: &&&str| line.trim_start().starts_with('{') && line.trim_end().ends_with('}');
-    if lines.len() > 1 && lines.iter().filter(is_object).count() * 10 > lines.len() * 8 && serde_json::from_str::<Value>(lines[0]).is_ok() {
-        let read: Vec<Option<Value>> = lines.iter().map(|line| serde_json::from_str(line).ok().filter(Value::is_object)).collect();
-        let bad = read.iter().filter(|value| value.is_none()).count();
-        return Some((Format::Ndjson, read.into_iter().flatten().collect(), None, Vec::new(), bad));
+    if let Some(rows) = rows_of_lines(&lines, is_named) {
+        return Some(rows);
+    }
+    if !text.starts_with(['{', '[']) {
+        return None;
     }
     let completed = if is_whole { text.to_owned() } else { complete(text) };
     let mut values = Vec::new();
@@ -101,6 +105,9 @@ fn rows_of(head: &str, is_whole: bool) -> Option<Rows> {
             values = serde_json::from_str(&complete(text)).ok().into_iter().collect();
         }
         notes.push("a part of the text is no JSON: its rows would be rejected".to_owned());
+    }
+    if values.is_empty() {
+        return None;
     }
     match values.as_slice() {
         [Value::Array(items)] => {
@@ -130,6 +137,20 @@ fn rows_of(head: &str, is_whole: bool) -> Option<Rows> {
             Some((Format::Json, rows, None, notes, bad))
         }
     }
+}
+
+/// The rows of NDJSON; none where the lines are none of that.
+fn rows_of_lines(lines: &[&str], is_named: bool) -> Option<Rows> {
+    // A bad line costs itself alone, so most lines tell; a document over several lines has few that are objects by themselves.
+    let read: Vec<Option<Value>> = lines.iter().map(|line| serde_json::from_str(line).ok().filter(Value::is_object)).collect();
+    let good = read.iter().flatten().count();
+    if lines.len() > 1 && (good * 2 > lines.len() || (is_named && good > 0)) {
+        // A line that is null, as Kafka writes what was removed, is no row.
+        let nulls = lines.iter().filter(|line| line.trim() == "null").count();
+        let bad = lines.len() - good - nulls;
+        return Some((Format::Ndjson, read.into_iter().flatten().collect(), None, Vec::new(), bad));
+    }
+    None
 }
 
 fn is_single_row(text: &str) -> bool {
@@ -204,6 +225,8 @@ struct Columns {
     columns: IndexMap<String, Values>,
     lists: IndexMap<String, IndexMap<String, ()>>,
     hidden: usize,
+    /// Whether members were left out because there are many.
+    has_more: bool,
 }
 
 /// The values of a column as they come.
@@ -216,6 +239,8 @@ struct Values {
     truths: usize,
     lists: usize,
     others: usize,
+    /// Lists of lists.
+    nested: usize,
     of_list: Option<Held>,
 }
 
@@ -239,6 +264,7 @@ impl Values {
             notes.push(format!("it holds values of several kinds: {}", told.join(", ")));
         }
         let held = match () {
+            () if self.nested > 0 => Held::Other("lists of lists"),
             () if self.lists > 0 && self.lists >= self.texts + self.numbers => Held::List(Box::new(self.of_list.unwrap_or(Held::Text))),
             () if self.others > self.texts + self.numbers + self.truths => Held::Other("objects"),
             () if self.texts > 0 => Held::Text,
@@ -263,6 +289,7 @@ impl Columns {
 
     fn add(&mut self, row: usize, path: String, value: &Value, depth: usize, maps: &std::collections::BTreeSet<String>) {
         if !self.columns.contains_key(&path) && self.columns.len() >= MAX_COLUMNS {
+            self.has_more = true;
             return;
         }
         match value {
@@ -292,6 +319,7 @@ impl Columns {
             }
             Value::Object(_) => self.columns.entry(path).or_default().others += 1,
             Value::Array(items) if items.iter().any(Value::is_object) => self.records(row, &path, items, depth, maps),
+            Value::Array(items) if items.iter().any(Value::is_array) => self.columns.entry(path).or_default().nested += 1,
             Value::Array(items) => {
                 let values = self.columns.entry(path).or_default();
                 values.lists += 1;

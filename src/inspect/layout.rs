@@ -54,6 +54,7 @@ pub fn detect(read: &Records) -> Layout {
     let columns = if layout.trailing_delimiter { layout.width - 1 } else { layout.width };
     layout.width = columns;
     let below: Vec<&Record> = records[first + 1..].iter().filter(|record| record.cells.len() >= columns).take(LOOK_RECORDS).collect();
+    let below = without_headers(&records[first], below);
     let (is_header, note) =
         if layout.has_row_names || layout.is_header_long { (true, None) } else { header(&records[first], &below, columns) };
     layout.notes.extend(note);
@@ -66,6 +67,24 @@ pub fn detect(read: &Records) -> Layout {
         layout.first_row += layout.skip_after_header;
     }
     layout
+}
+
+/// The records below a header but for those that are the header again, as where files were put together. Where most records are like the
+/// first, that is no header.
+fn without_headers<'a>(first: &Record, below: Vec<&'a Record>) -> Vec<&'a Record> {
+    if first.cells.iter().any(|cell| Look::of(cell).is_data()) {
+        return below;
+    }
+    let others: Vec<&Record> = below.iter().copied().filter(|record| !is_again(&first.cells, &record.cells)).collect();
+    let again = below.len() - others.len();
+    if again == 1 || again * 5 <= below.len() { others } else { below }
+}
+
+/// Whether a record is the header again.
+pub fn is_again(header: &[String], cells: &[String]) -> bool {
+    header.iter().any(|name| !name.trim().is_empty())
+        && cells.len() >= header.len()
+        && header.iter().zip(cells).all(|(name, cell)| name.trim() == cell.trim())
 }
 
 /// A header may have a field less than the rows: where these end with a delimiter, or begin with a name of their own.
@@ -117,8 +136,12 @@ fn padded_titles(records: &[Record], first: usize, layout: &Layout) -> usize {
 fn column_look(below: &[&Record], at: usize) -> Option<Look> {
     let looks: Vec<Look> = below.iter().filter_map(|record| record.cells.get(at)).map(|cell| Look::of(cell)).collect();
     let looks: Vec<Look> = looks.into_iter().filter(|look| *look != Look::Empty).map(alike).collect();
-    let most = looks.iter().copied().max_by_key(|look| looks.iter().filter(|other| *other == look).count())?;
-    (looks.iter().filter(|look| **look == most).count() * 10 >= looks.len() * 8).then_some(most)
+    let mut counts = std::collections::BTreeMap::new();
+    for look in &looks {
+        *counts.entry(*look).or_insert(0_usize) += 1;
+    }
+    let (most, count) = counts.into_iter().max_by_key(|(_, count)| *count)?;
+    (count * 10 >= looks.len() * 8).then_some(most)
 }
 
 fn alike(look: Look) -> Look {
@@ -159,7 +182,8 @@ fn header(first: &Record, below: &[&Record], columns: usize) -> (bool, Option<St
     if rising && against > 0 && typed == 0 {
         return (true, Some("UNSURE: the first line has years, and is taken for a header".to_owned()));
     }
-    let has_twice = cells.iter().enumerate().any(|(at, cell)| !cell.is_empty() && cells[..at].contains(cell));
+    let mut seen = std::collections::BTreeSet::new();
+    let has_twice = cells.iter().any(|cell| !cell.is_empty() && !seen.insert(cell));
     if has_twice && typed == 0 {
         score -= 0.5;
     }

@@ -4,7 +4,7 @@
 use super::{dates, numbers};
 
 /// What a text looks like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Look {
     /// Nothing, or space.
     Empty,

@@ -54,7 +54,7 @@ fn text(file: &str, sample: &sample::Sample) -> Result<Table, String> {
     if controls * CHARS_TO_CONTROL > look.count() {
         return Err("it is no text: it has many control characters".to_owned());
     }
-    let mut table = json::table(file, &decoded, sample.is_whole).filter(|table| table.rows > 0 || !table.columns.is_empty());
+    let mut table = json::table(file, &decoded, sample.is_whole);
     let table = table.get_or_insert_with(|| delimited::table(file, &decoded, sample.is_whole));
     if let Some(label) = &detected.label {
         table.encoding = Some(label.clone());

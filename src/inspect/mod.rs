@@ -16,6 +16,7 @@ mod encoding;
 mod findings;
 #[cfg(test)]
 mod hard_cases;
+mod joined;
 mod json;
 mod layout;
 mod look;
@@ -42,9 +43,12 @@ use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Message, Result};
 use crate::local_time::Zone;
 use crate::shown;
-use crate::storage::{File, Stores};
+use crate::storage::{File, Glob, Stores};
 use draft::Draft;
 use table::Table;
+
+/// How many columns are drafted: a mapping of a pipeline file has at most 2,000 keys.
+const DRAFTED_COLUMNS: usize = 1_990;
 
 /// The most files of a source that are looked at.
 const MAX_FILES: usize = 12;
@@ -108,8 +112,7 @@ pub async fn inspect(question: &Question, stores: &Stores) -> Result<Inspected> 
         // A shell hands over names as they are, also those with brackets.
         let is_name = location.contains(['[', '?', '*', '{']) && Path::new(location).is_file();
         let typed = if is_name { paths::escaped(location) } else { location.clone() };
-        let glob = stores.glob(&typed, Path::new(""))?;
-        let files = glob.files().await?.files;
+        let (typed, glob, files) = files_of(stores, typed).await?;
         if files.is_empty() {
             let problem = Diagnostic::error("no-such-extract", format!("no file matches {}", glob.shown()));
             let hint = if glob.is_folder() {
@@ -125,10 +128,16 @@ pub async fn inspect(question: &Question, stores: &Stores) -> Result<Inspected> 
             tables,
         }));
     }
-    let groups = alike(groups.into_iter().flatten().collect());
+    let (groups, without): (Vec<Group>, Vec<Group>) =
+        alike(groups.into_iter().flatten().collect()).into_iter().partition(Group::has_columns);
+    left_out.extend(without.iter().flat_map(|group| &group.tables).map(|(_, table)| match table.rows {
+        0 => format!("{}: it is {} without a row, so no column can be told", table.file, table.format.key()),
+        rows if rows > table.ragged => format!("{}: its objects have no members whose names may be shown", table.file),
+        _ => format!("{}: its rows are no objects, and have no columns", table.file),
+    }));
     if groups.is_empty() {
         let message = Message::new("nothing could be told of what was looked at").details(left_out);
-        let is_empty = message.details.iter().all(|why| why.ends_with("it is empty"));
+        let is_empty = message.details.iter().all(|why| why.ends_with("it is empty") || why.contains("without a row"));
         let hint = if is_empty {
             "name a file with rows"
         } else {
@@ -144,6 +153,25 @@ pub async fn inspect(question: &Question, stores: &Stores) -> Result<Inspected> 
         drafts.push(drafted(name, group, &null_words, &zone));
     }
     Ok(Inspected { drafts, left_out })
+}
+
+/// The files of a location. Where no file matches it, its wildcards may be parts of a name, in any store.
+async fn files_of(stores: &Stores, typed: String) -> Result<(String, Glob, Vec<File>)> {
+    let glob = stores.glob(&typed, Path::new(""));
+    let files = match &glob {
+        Ok(glob) => glob.files().await?.files,
+        Err(_) => Vec::new(),
+    };
+    if files.is_empty() && typed.contains(['[', '?', '*', '{']) {
+        let named = paths::escaped(&typed);
+        if let Ok(glob) = stores.glob(&named, Path::new(""))
+            && let Ok(found) = glob.files().await
+            && !found.files.is_empty()
+        {
+            return Ok((named, glob, found.files));
+        }
+    }
+    Ok((typed, glob?, files))
 }
 
 /// A glob for the files in a folder.
@@ -166,6 +194,12 @@ struct Group {
     typed: Vec<String>,
     files: Vec<String>,
     tables: Vec<(usize, Table)>,
+}
+
+impl Group {
+    fn has_columns(&self) -> bool {
+        self.tables.iter().any(|(_, table)| !table.columns.is_empty())
+    }
 }
 
 /// Looks at some of the files of a location; none where nothing could be told of any.
@@ -218,6 +252,10 @@ fn drafted(name: String, group: Group, null_words: &[String], zone: &Arc<Zone>) 
     let repeats = repeats::fill(&mut tables);
     let mut findings = findings::join(&tables, paths, group.files.len(), places, null_words);
     findings.blank_repeats = repeats;
+    if let Some(more) = findings.columns.len().checked_sub(DRAFTED_COLUMNS).filter(|more| *more > 0) {
+        findings.columns.truncate(DRAFTED_COLUMNS);
+        findings.notes.push(format!("UNSURE: {more} further columns are left out: name those that you need in the place of others"));
+    }
     if findings.rows.0 == 0 {
         findings.notes.push("UNSURE: there are no rows, so no type could be told".to_owned());
     }

@@ -1,6 +1,6 @@
 //! Names of columns as SQL reads them without quotes, and the words that names are made of.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use unicode_normalization::UnicodeNormalization;
 
@@ -204,18 +204,24 @@ pub fn of_column(label: &str) -> Option<String> {
 
 /// Gives names that each stand once: of the same names, later ones are numbered.
 #[derive(Debug, Default)]
-pub struct Names(BTreeSet<String>);
+pub struct Names {
+    given: BTreeSet<String>,
+    /// By name that was wanted again, the number that comes next.
+    next: BTreeMap<String, usize>,
+}
 
 impl Names {
     /// A name that has not been given yet.
     pub fn give(&mut self, wanted: Option<String>, position: usize) -> String {
         let wanted = wanted.unwrap_or_else(|| format!("column_{}", position + 1));
-        let free = (1..=u16::MAX)
-            .map(|number| if number == 1 { wanted.clone() } else { format!("{wanted}_{number}") })
-            .find(|name| !self.0.contains(name));
-        let name = free.unwrap_or(wanted);
-        self.0.insert(name.clone());
-        name
+        let next = self.next.entry(wanted.clone()).or_insert(1);
+        loop {
+            let name = if *next == 1 { wanted.clone() } else { format!("{wanted}_{next}") };
+            *next += 1;
+            if self.given.insert(name.clone()) {
+                return name;
+            }
+        }
     }
 }
 

@@ -36,7 +36,7 @@ const NAMES: [(&str, &str); 10] = [
     ("addresses of devices", "ip ip_address ipaddress ip_addr client_ip remote_addr mac_address ipv4 ipv6"),
     (
         "numbers of accounts or documents",
-        "iban bic account_number kontonummer card_number credit_card kreditkarte ssn social_security passport ausweis tax_id \
+        "iban bic account_number kontonummer card_number card_no cardnumber cc_number credit_card creditcard kreditkarte kartennummer pan ssn social_security passport ausweis tax_id \
          steuernummer steuer_id national_id dni nif cpf nino licence_number license_plate kennzeichen pesel vat_id",
     ),
     ("sex or health", "gender sex geschlecht sexe genero sesso religion health disability ethnicity nationality"),
@@ -85,6 +85,9 @@ const STREETS: [&str; 26] = [
 
 /// The share of values by whose look a column is personal.
 const LEAST_SHARE: f64 = 0.3;
+
+/// The same of numbers of cards: of other numbers one in ten has the digit that checks the others by chance.
+const LEAST_SHARE_OF_CARDS: f64 = 0.6;
 
 /// Words at the end of names that are about something personal, and hold nothing of it.
 const NO_PERSON: [&str; 34] = [
@@ -184,6 +187,9 @@ pub fn by_look<'a>(values: impl Iterator<Item = &'a str> + Clone, kind: &Kind) -
     if share(&is_ip) >= LEAST_SHARE {
         return Some("addresses of devices");
     }
+    if matches!(kind, Kind::Text | Kind::Integer) && share(&is_card) >= LEAST_SHARE_OF_CARDS {
+        return Some("numbers of cards");
+    }
     if *kind != Kind::Text {
         return None;
     }
@@ -212,6 +218,19 @@ fn is_phone(text: &str) -> bool {
         || text.starts_with('(')
         || (text.starts_with('0') && text.contains([' ', '/', '-']));
     fits && is_marked
+}
+
+/// Whether a text is the number of a payment card by its length, its first digits and the digit that checks the others (ISO/IEC 7812).
+fn is_card(text: &str) -> bool {
+    let text = text.trim();
+    if !text.chars().all(|c| c.is_ascii_digit() || c == ' ' || c == '-') {
+        return false;
+    }
+    let digits: Vec<u32> = text.chars().filter_map(|c| c.to_digit(10)).collect();
+    let doubled = |(at, digit): (usize, &u32)| if at % 2 == 1 { digit * 2 / 10 + digit * 2 % 10 } else { *digit };
+    (13..=19).contains(&digits.len())
+        && digits.first().is_some_and(|first| (2..=6).contains(first))
+        && digits.iter().rev().enumerate().map(doubled).sum::<u32>().is_multiple_of(10)
 }
 
 fn is_iban(text: &str) -> bool {
@@ -312,6 +331,12 @@ mod tests {
         assert!(look(&["+49 151 2345678", "0151/2345678"]).is_some());
         assert!(look(&["Bahnhofstr. 12", "Am Weg 3"]).is_some() && look(&["12 High Street", "4 Mill Lane"]).is_some());
         assert!(look(&["Anna", "Xaver", "Peter"]).is_some() && look(&["Smith, John", "Meyer, Lena"]).is_some());
+        assert!(look(&["4111 1111 1111 1111", "5555-5555-5555-4444", "378282246310005"]).is_some());
+        assert!(by_look(["4111111111111111", "6011111111111117"].into_iter(), &Kind::Integer).is_some());
+        // Moments of an epoch, and numbers of which few have the right digit.
+        let moments = ["1793491200000", "1793491260000", "1793491320008"];
+        assert!(by_look(moments.into_iter(), &Kind::Integer).is_none());
+        assert!(look(&["4111111111111112", "4111111111111113", "4111111111111111"]).is_none());
         assert!(look(&["192.0.2.7", "198.51.100.3"]).is_some() && look(&["DE89 3704 0044 0532 0130 00"]).is_some());
         assert!(look(&["shoes", "hats"]).is_none() && look(&["A-100", "B-200"]).is_none() && look(&["20261101", "20261102"]).is_none());
         let births = ["1961-02-03", "1975-05-05", "1988-12-31", "1999-01-01", "2004-03-03"];

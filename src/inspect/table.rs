@@ -111,6 +111,8 @@ pub struct Table {
     pub rows: usize,
     /// How many of them do not have the fields that they should have, and would be rejected.
     pub ragged: usize,
+    /// How many of them are the header again.
+    pub headers_again: usize,
     /// What a reader should know.
     pub notes: Vec<String>,
     /// Columns that are lists of records, with what they hold: each could be read with a row for every element.
@@ -141,6 +143,11 @@ impl Format {
         }
     }
 
+    /// Whether files of this format have the same columns in every row.
+    pub fn has_columns(self) -> bool {
+        matches!(self, Format::Csv | Format::Parquet)
+    }
+
     /// Whether files of this name are read in this format without being told.
     pub fn is_told_by(self, name: &str) -> bool {
         matches!(
@@ -165,9 +172,17 @@ impl Table {
             columns: Vec::new(),
             rows: 0,
             ragged: 0,
+            headers_again: 0,
             notes: Vec::new(),
             lists: Vec::new(),
         }
+    }
+}
+
+impl Table {
+    /// How many of its rows have their values side by side.
+    pub fn aligned_rows(&self) -> usize {
+        self.columns.iter().map(|column| column.cells.len()).max().unwrap_or_default()
     }
 }
 

@@ -38,6 +38,8 @@ pub fn run(draft: &mut Draft, zone: &Arc<Zone>) {
     let mut is_rejected = vec![false; rows];
     let (mut days, mut is_known) = (None, true);
     let event_time = draft.choices.event_time.as_ref().map(|choice| choice.columns.join(""));
+    let places: std::collections::BTreeMap<String, usize> =
+        whole.iter().flat_map(|contract| &contract.columns).enumerate().map(|(at, column)| (column.name.clone(), at)).collect();
     let key = draft.choices.key.as_ref().map(|choice| choice.columns.clone()).unwrap_or_default();
     for at in 0..draft.findings.columns.len() {
         let column = &draft.findings.columns[at];
@@ -45,8 +47,10 @@ pub fn run(draft: &mut Draft, zone: &Arc<Zone>) {
         let Some(array) = array_of(column) else { continue };
         // A column by itself can be tried even if something else in the draft cannot.
         let alone = if whole.is_some() { None } else { contract_of(&draft.plain_column(column), &draft.name, zone) };
-        let compiled =
-            whole.as_ref().or(alone.as_ref()).and_then(|contract| contract.columns.iter().find(|compiled| compiled.name == column.name));
+        let compiled = match &whole {
+            Some(whole) => places.get(&column.name).and_then(|at| whole.columns.get(*at)),
+            None => alone.as_ref().and_then(|alone| alone.columns.iter().find(|compiled| compiled.name == column.name)),
+        };
         let Some((typed, faults)) = compiled.and_then(|compiled| compiled.read(&array).ok()) else {
             is_known &= column.guess.misfits == 0;
             continue;
@@ -63,7 +67,9 @@ pub fn run(draft: &mut Draft, zone: &Arc<Zone>) {
         }
         draft.findings.columns[at].faults = Some(faults.len());
     }
-    let rejected = is_rejected.iter().filter(|rejected| **rejected).count() + draft.findings.rows.1;
+    // The name of the event time is no time.
+    let again = if event_time.is_some() { draft.findings.headers_again } else { 0 };
+    let rejected = is_rejected.iter().filter(|rejected| **rejected).count() + draft.findings.rows.1 + again;
     draft.rejected = is_known.then_some(rejected);
     draft.day_in_path = days.and_then(|days| day_in_path(draft, &days));
 }

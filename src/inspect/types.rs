@@ -99,7 +99,7 @@ pub struct Guess {
     pub has_zone: bool,
     /// What a reader should know; what could not be told begins with `UNSURE`.
     pub notes: Vec<String>,
-    /// The values that were there.
+    /// The values that were there, without those that stand for none.
     pub filled: usize,
     /// How many of them cannot be of the type, as far as it looks.
     pub misfits: usize,
@@ -125,6 +125,14 @@ impl Guess {
         self.notes.push(note.into());
         self
     }
+}
+
+/// Whether a text of a column stands for no value.
+pub fn is_null(text: &str, guess: &Guess, context: &Context) -> bool {
+    let text = text.trim();
+    let is_marker = guess.null_values.iter().any(|null| null == text);
+    // Texts have no words for no value but those that are named.
+    is_marker || (guess.kind != Kind::Text && (text.is_empty() || context.null_words.iter().any(|word| word.eq_ignore_ascii_case(text))))
 }
 
 /// Chooses a type for a column.
@@ -210,7 +218,8 @@ fn of_texts(values: &[&str], name: &str, context: &Context) -> Guess {
         _ => false,
     };
     let others: Vec<&str> = values.iter().zip(&looks).filter(|(_, look)| !is_best(**look)).map(|(text, _)| *text).collect();
-    let markers = if best > 0 { words::markers(&others, values.len()) } else { Vec::new() };
+    let markers = if best > 0 { words::markers(&others, values.len()) } else { words::Markers::default() };
+    let words::Markers { words: markers, unsure } = markers;
     let rest: Vec<&str> = values.iter().copied().filter(|text| !markers.iter().any(|marker| marker.eq_ignore_ascii_case(text))).collect();
     if share(best, rest.len()) < LEAST_SHARE {
         let mut guess = Guess::of(Kind::Text, values.len());
@@ -240,6 +249,12 @@ fn of_texts(values: &[&str], name: &str, context: &Context) -> Guess {
     };
     if guess.kind != Kind::Text {
         guess.null_values = markers;
+        if let Some(word) = unsure {
+            let word = crate::shown::name(&word).into_owned();
+            guess.notes.push(format!(
+                "UNSURE: `{word}` is taken for no value: if it is one, make the column a string and leave it out of `null_values`"
+            ));
+        }
     }
     guess
 }

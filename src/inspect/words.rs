@@ -95,17 +95,27 @@ const NONE: [&str; 44] = [
 /// Texts that are hardly anything else than no value. Others, such as `NA`, may be words of their own.
 const NULL_TEXTS: [&str; 12] = ["NULL", "null", "\\N", "(null)", "<null>", "[NULL]", "#N/A", "#NV", "N/A", "n/a", "NaN", "nan"];
 
+/// Words that stand for no value.
+#[derive(Debug, Clone, Default)]
+pub struct Markers {
+    /// All of them.
+    pub words: Vec<String>,
+    /// The one that only its being there again and again speaks for.
+    pub unsure: Option<String>,
+}
+
 /// Which of the values that are not of a column's type stand for no value. `all` is how many values there are.
-pub fn markers(others: &[&str], all: usize) -> Vec<String> {
+pub fn markers(others: &[&str], all: usize) -> Markers {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for text in others {
         *counts.entry(text).or_default() += 1;
         if counts.len() > 100 {
-            return Vec::new();
+            return Markers::default();
         }
     }
     let known = |text: &str| NONE.iter().any(|word| word.eq_ignore_ascii_case(text));
-    let mut found: Vec<String> = counts.keys().filter(|text| known(text)).map(|text| (*text).to_owned()).collect();
+    let words = counts.keys().filter(|text| known(text)).map(|text| (*text).to_owned()).collect();
+    let mut markers = Markers { words, unsure: None };
     // One short word again and again, in a column that otherwise has nothing of the kind.
     let rest: Vec<(&&str, &usize)> = counts.iter().filter(|(text, _)| !known(text)).collect();
     if let [(text, count)] = rest.as_slice()
@@ -114,9 +124,10 @@ pub fn markers(others: &[&str], all: usize) -> Vec<String> {
         && text.chars().count() <= 12
         && !text.contains(|c: char| c.is_ascii_digit() || c == '@')
     {
-        found.push((**text).to_owned());
+        markers.words.push((**text).to_owned());
+        markers.unsure = Some((**text).to_owned());
     }
-    found
+    markers
 }
 
 /// The texts of a column that stand for no value.

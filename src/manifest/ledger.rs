@@ -78,7 +78,7 @@ pub struct Ledger {
     /// Values that broke the contract and became null, in rows that went on.
     #[serde(default)]
     pub values_rejected: u64,
-    /// Records that have no element, where each element is a row; they are not among the rows read.
+    /// Records that have no element, where each element is a row, and those that are null among changes; they are not among the rows read.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub records_without_rows: u64,
     /// Why rows and values were rejected, the commonest reasons first.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::decide::decide;
 use super::models::{check_models, required_columns};
 use super::nodes::Plan;
+use super::planned_model::QUERY;
 use super::privacy::PersonalColumns;
 use super::review::{natives_of, planning_engine};
 use crate::config::{Freshness, Model, Project, RejectBudget, Values};
@@ -28,9 +29,6 @@ pub struct Query {
     /// Tables that it may read and that the project does not make: they are there when it is computed.
     pub others: Vec<(String, arrow::datatypes::SchemaRef)>,
 }
-
-/// The name of the query's own node. No model has such a name.
-pub const QUERY: &str = "the query";
 
 /// Plans what a query needs. The last node is the query itself. What is wrong with models that it does not need is passed over.
 ///

@@ -15,9 +15,9 @@ mod reference;
 mod review;
 mod unused;
 
-pub use look::{QUERY, Query, look};
+pub use look::{Query, look};
 pub use nodes::{Node, Plan, Work};
-pub use planned_model::{OfQuery, PlannedModel};
+pub use planned_model::{OfQuery, PlannedModel, QUERY};
 pub use privacy::PersonalColumns;
 pub use reference::{ReferenceTables, reference_tables};
 pub use review::{Reviewed, plan, review};

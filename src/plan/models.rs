@@ -7,11 +7,11 @@ use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
 
 use super::empty::empty;
-use super::planned_model::{Cost, OfQuery, PlannedModel};
+use super::planned_model::{Cost, OfQuery, PlannedModel, QUERY};
 use super::privacy::PersonalColumns;
 use crate::config::Values;
 use crate::diagnostic::Diagnostic;
-use crate::engine::{self, Engine};
+use crate::engine::{self, Dependence, Engine};
 use crate::error::{Error, Result};
 use crate::graph::{SOURCES, Signature, Vertex};
 use crate::ingest::{Contract, RequiredColumns};
@@ -115,14 +115,25 @@ pub(super) async fn check_models(
         let unrepeatable = engine::unrepeatable_in(&planned).map_err(|error| Error::defect(error.to_string()))?;
         problems.extend(unrepeatable.iter().map(|function| sql::unrepeatable(&node.model.file, function)));
         problems.extend(sql::samples(&node.model.file, &node.statement));
+        // Of a look nothing is published: it may take any rows.
+        let is_look = name == QUERY;
         let dependent = engine::dependent_on_order(&planned).map_err(|error| Error::defect(error.to_string()))?;
+        let (any_rows, dependent): (Vec<_>, Vec<_>) =
+            dependent.into_iter().partition(|dependence| is_look && *dependence == Dependence::Limit);
         problems.extend(dependent.iter().flat_map(|dependence| sql::dependent(&node.model.file, &node.statement, dependence)));
+        if is_look || engine::is_correlated(&planned).map_err(|error| Error::defect(error.to_string()))? {
+            problems.extend(engine.check_runs(&planned).await.err().and_then(|error| sql::unsupported(&node.model.file, &error)));
+        }
         let schema = engine::answer_schema(planned.schema().as_arrow());
+        if schema.fields().is_empty() {
+            problems.push(sql::without_columns(&node.model.file));
+            continue;
+        }
         let parts = Engine::parts(&planned).map_err(|error| Error::defect(error.to_string()))?;
         let cost = Cost { size: sql::size(&node.statement), parts };
         let breaks_ties = engine::breaks_ties(&planned).map_err(|error| Error::defect(error.to_string()))?;
         let order = engine::own_order(&planned);
-        let of_query = OfQuery { is_row_by_row: engine::is_row_by_row(&planned), breaks_ties, order };
+        let of_query = OfQuery { is_row_by_row: engine::is_row_by_row(&planned), takes_any_rows: !any_rows.is_empty(), breaks_ties, order };
         checked.count(&planned, optimized.as_ref()).map_err(|error| Error::defect(error.to_string()))?;
         checked.personal.add(&name, &planned);
         engine.register(&name, empty(Arc::clone(&schema)))?;

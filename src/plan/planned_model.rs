@@ -6,6 +6,9 @@ use crate::engine::{self, OrderedBy};
 use crate::graph::ParsedModel;
 use crate::sql;
 
+/// The name of the node of a query that is looked at. No model has such a name.
+pub const QUERY: &str = "the query";
+
 /// A model whose names and types have been checked.
 #[derive(Debug, Clone)]
 pub struct PlannedModel {
@@ -24,6 +27,8 @@ pub struct PlannedModel {
 pub struct OfQuery {
     /// Whether each row is made from one row of one table, in the order of that table.
     pub is_row_by_row: bool,
+    /// Whether it takes some of several rows, and no order says which.
+    pub takes_any_rows: bool,
     /// Whether its rows may depend on which of its columns are read.
     pub breaks_ties: bool,
     /// The columns by which the query itself orders its rows, as far as they are columns of the result.

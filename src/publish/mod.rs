@@ -46,7 +46,7 @@ pub use pending::settle;
 pub use publications::Publications;
 pub use staging::{Checked, Published, Rows, Staged, Staging};
 pub use state::StateTable;
-pub use write::{MASK, type_name};
+pub use write::type_name;
 
 use crate::error::Error;
 

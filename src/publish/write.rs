@@ -26,11 +26,8 @@ use tokio::io::AsyncWriteExt;
 use crate::diagnostic::list;
 use crate::error::{Error, Message, Result};
 use crate::manifest::Column;
-use crate::shown;
+use crate::shown::{self, MASK};
 use crate::storage;
-
-/// What stands for a value that is not shown.
-pub const MASK: &str = "•••";
 
 /// Rows handed to the writer at once: always as many, so that pages end at the same rows.
 const WRITE_ROWS: usize = 8192;

@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 
 use crate::diagnostic::counted;
 use crate::identity::shown;
-use crate::publish::MASK;
 use crate::segments::why::{
     Answer, By, Change, Condition, ExplainedSegment, ExplainedSet, HeldBy, Membership, Named, Parts, ReadValue, Standing, Turn, Verdict,
     shown_value,
 };
+use crate::shown::MASK;
 
 /// The widest column of conditions beside which values stand.
 const WIDEST: usize = 60;

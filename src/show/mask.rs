@@ -10,7 +10,7 @@ use arrow::util::display::array_value_to_string;
 use crate::config::Pipeline;
 use crate::engine::Privacy;
 use crate::error::{Error, Result};
-use crate::ingest::MASK;
+use crate::shown::MASK;
 
 /// Masks the personal columns of rows. A value that is missing is seen to be missing.
 #[derive(Debug, Clone)]

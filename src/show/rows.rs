@@ -86,6 +86,9 @@ pub async fn rows(setting: &Setting, wanted: &Wanted, stores: &Stores, take: &mu
     let chosen = Chosen::of(&prepared, &wanted.question, &engine)?;
     let mut seen = Seen { rows: 0, has_more: false, is_masked: false, notes: prepared.notes.clone() };
     seen.notes.extend(chosen.note(&prepared));
+    if prepared.query()?.of_query.takes_any_rows {
+        seen.notes.push("no `order by` says which rows `limit` takes: they are any, and may be others the next time".to_owned());
+    }
     seen.notes.extend(note_of_sample(&prepared, wanted)?);
     let mut inputs = inputs(&prepared, wanted, &engine, stores, &mut seen.notes).await?;
     let narrowed = if is_row_by_row { None } else { narrow::narrowed(&prepared, setting, wanted, &inputs).await };

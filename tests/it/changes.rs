@@ -57,6 +57,43 @@ fn a_row_that_cannot_be_applied_is_rejected() {
     assert_eq!(found.rejects.iter().map(|reject| reject.may_be_no).collect::<Vec<_>>(), [true, true, true, false, true]);
 }
 
+/// Kafka writes a record that is null for a key that was deleted: it says nothing more, and is no row. Among events it is a bad one.
+#[test]
+fn a_record_that_is_null_is_none() {
+    let line = |op: &str, lsn: u32, id: &str| {
+        format!("{{\"op\": \"{op}\", \"lsn\": {lsn}, \"id\": \"{id}\", \"at\": \"2026-11-0{lsn}\", \"name\": \"x\"}}")
+    };
+    let (first, second, third) = (line("I", 1, "a"), line("D", 2, "a"), line("I", 3, "b"));
+    let lines = format!("{first}\n{second}\nnull\n{third}\n null \r\n");
+    for (name, text) in [("c.ndjson", lines.clone()), ("c.json", format!("[{first}, {second}, null,\n{third}, null]"))] {
+        let found = read(&source(WORDS, "", COLUMNS), "id", &[(name, text.as_str())], AS_OF).unwrap();
+        let ledger = &found.ledger;
+        assert_eq!((found.rows.clone(), found.rejects.len()), (rows(&[["b"]]), 0), "{name}");
+        assert_eq!((ledger.rows_read, ledger.records_without_rows, ledger.adds_up()), (3, 2, true), "{name}");
+    }
+    // A row at fault below one is told on its own line.
+    let faulty = format!("null\n{}\n", third.replace("\"I\"", "\"X\""));
+    let found = read(&source(WORDS, "    reject_budget: {share: 1}\n", COLUMNS), "id", &[("c.ndjson", faulty.as_str())], AS_OF).unwrap();
+    assert_eq!(found.rejects.iter().map(|reject| reject.row_number).collect::<Vec<_>>(), [2]);
+    let events = "    location: 'memory:///in/*'\n    event_time: at\n    reject_budget: {share: 1}\n    columns: {id: string, at: {type: timestamp, required: true}}\n";
+    let found = read(events, "id", &[("c.ndjson", lines.as_str())], AS_OF).unwrap();
+    assert_eq!((found.ledger.rows_read, found.rejects.len()), (5, 2));
+}
+
+/// An update that comes as a deletion and an insertion with one order: a second order column, made of the operation, puts them in order.
+#[test]
+fn an_update_in_two_rows_is_put_in_order_by_its_operation() {
+    let words = "operation: op, insert: [INSERT], delete: [DELETE], order: [lsn, rank]";
+    let columns = ", op: {type: string, from: 'METADATA$ACTION'}, rank: {type: integer, from: 'METADATA$ACTION', values: {DELETE: '0', INSERT: '1'}}, lsn: integer, name: {type: string, required: true}";
+    let lines = "METADATA$ACTION,lsn,id,at,name\nINSERT,1,a,2026-11-01,Ann\nINSERT,2,a,2026-11-02,Anna\nDELETE,2,a,2026-11-02,Ann\n\
+                 INSERT,1,b,2026-11-01,Bob\nDELETE,3,b,2026-11-03,Bob\n";
+    let found = read(&source(words, "", columns), "id, name", &[("c.csv", lines)], AS_OF).unwrap();
+    assert_eq!(found.rows, rows(&[["a", "Anna"]]));
+    // Without it the deletion wins.
+    let found = read(&source(&words.replace(", rank]", "]"), "", columns), "id, name", &[("c.csv", lines)], AS_OF).unwrap();
+    assert!(found.rows.is_empty());
+}
+
 /// The word of an operation may be of any type; rows as they were before a change are left out.
 #[test]
 fn operations_may_be_numbers_truths_and_words() {

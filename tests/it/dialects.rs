@@ -138,7 +138,7 @@ fn a_file_that_cannot_be_read_is_refused_with_the_setting_that_would_read_it() {
         ("", b"# Export\n# 2026\na,b\n1,2\n", "csv: {comment: '#'}"),
         ("", b"Export, of a\nA;B\n1;2\n", "csv: {delimiter: ';', skip_lines: 1}"),
         ("csv: {skip_lines: 3}", b"x\na,b\n1,2\n3,4\n5,6\n", "csv: {skip_lines: 1}"),
-        ("csv: {skip_lines: 9}", b"x\na,b\n", "no header line"),
+        ("csv: {skip_lines: 9}", b"x\na,b\n", "nothing is left behind the 9 lines"),
         ("csv: {skip_lines: 1, delimiter: ';'}", b"x\na\tb\n1\t2\n", "csv: {delimiter: \"\\t\", skip_lines: 1}"),
         ("", b"x,y,2026-01-01\nz,y,2026-01-02\n", "csv: {header: false}"),
         ("", b"x;y;2026-01-01\nz;y;2026-01-02\n", "csv: {delimiter: ';', header: false}"),

@@ -63,7 +63,8 @@ fn a_result_that_nobody_gets_is_a_failure() {
         let mut command = tiny.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         drop(command.stdout.take());
         let (status, _, stderr) = told(&command.wait_with_output().unwrap());
-        assert_eq!(status, 75, "{arguments:?}: {stderr}");
+        // Whoever has left knows it: `segmill … | head` is no failure, as with other tools.
+        assert_eq!((status, stderr.contains("standard output")), (0, false), "{arguments:?}: {stderr}");
     }
     // What goes to people may go nowhere.
     let full = || OpenOptions::new().write(true).open("/dev/full").unwrap();
@@ -145,7 +146,7 @@ fn several_broken_files_are_told_at_once() {
 #[test]
 fn a_fan_out_names_the_key_that_came_twice_unless_it_is_personal() {
     for (personal, value) in
-        [("", "the first such key is customer_id = c007"), (", personal: [customer_id]", "the first such key is customer_id = •••")]
+        [("", "the first such key is customer_id = c007"), (", personal: [customer_id]", "the first such key is customer_id = ***")]
     {
         let tiny = Tiny::new();
         tiny.write("pipelines/tiny.yaml", &PIPELINE.replace("sort: [customer_id]}", &format!("sort: [customer_id]{personal}}}")));

@@ -8,7 +8,7 @@ use crate::support::{package, segmill};
 use crate::tiny::{PIPELINE, Tiny};
 
 /// A folder with files.
-fn folder(files: &[(&str, &[u8])]) -> TempDir {
+pub fn folder(files: &[(&str, &[u8])]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (path, bytes) in files {
         let path = folder.path().join(path);
@@ -18,24 +18,24 @@ fn folder(files: &[(&str, &[u8])]) -> TempDir {
     folder
 }
 
-fn inspect(folder: &TempDir, arguments: &[&str]) -> Output {
+pub fn inspect(folder: &TempDir, arguments: &[&str]) -> Output {
     segmill(folder.path(), &[&["inspect"], arguments].concat())
 }
 
-fn yaml(output: &Output) -> String {
+pub fn yaml(output: &Output) -> String {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
 /// The first source of a draft as JSON.
-fn source(folder: &TempDir, location: &str) -> Value {
+pub fn source(folder: &TempDir, location: &str) -> Value {
     let output = inspect(folder, &[location, "--format", "json"]);
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(document["status"], "drafted", "{document}");
     document["sources"][0].clone()
 }
 
-fn column<'a>(source: &'a Value, name: &str) -> &'a Value {
+pub fn column<'a>(source: &'a Value, name: &str) -> &'a Value {
     source["columns"].as_array().unwrap().iter().find(|column| column["name"] == name).unwrap_or_else(|| panic!("no {name} in {source:#}"))
 }
 
@@ -117,7 +117,8 @@ fn personal_values_are_never_printed() {
         let folder = folder(&[(name, text.as_bytes())]);
         for format in ["human", "yaml", "json"] {
             let output = inspect(&folder, &[name, "--format", format]);
-            assert!(output.status.success(), "{name}");
+            // Where every name is a value, there is nothing to draft.
+            assert!(output.status.success() || *name == "dynamic.ndjson", "{name}");
             let printed = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
             for value in PERSONAL {
                 assert!(!printed.contains(value), "{name} as {format} shows a value:\n{printed}");

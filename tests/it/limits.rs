@@ -33,6 +33,7 @@ const BOUNDS: &[(&str, &str)] = &[
     ("ingest/parquet/footer.rs MAX_FOOTER_BYTES", "footer of a Parquet file | 256 MiB"),
     ("ingest/parquet/footer.rs MAX_NESTING", "| 64 levels |"),
     ("ingest/parquet/footer.rs MAX_ROW_GROUPS", "| 32,767 |"),
+    ("ingest/parquet/nested.rs MAX_COPIED_VALUES", "have copies of | 268,435,456 |"),
     ("ingest/parquet/peek.rs MAX_PEEK_BYTES", "64 MiB of each of three row groups"),
     ("inspect/json.rs MAX_COLUMNS", "1,000 paths"),
     ("inspect/mod.rs MAX_FILES", "12 files of each source"),

@@ -33,6 +33,8 @@ mod dialects;
 mod discretion;
 /// Documents say what is true: their examples are run, their links lead somewhere, their tables are those of the program.
 mod documents;
+/// Drafts are valid and read the files that they are drafts of, also of kinds that were drafted wrongly.
+mod drafts_read;
 /// Texts are numbers inside the engine, and nobody can tell.
 mod encoded_text;
 /// Promise 7: signals, limits of the system and time that is up end a run at once, and leave nothing behind.
@@ -113,6 +115,10 @@ mod paths;
 mod pipelines;
 /// Promises 4 and 5: a publication and what comes of it, on a local disk and through the command line.
 mod publishing;
+/// Looks at rows: questions that are wrong, that take any rows, or whose reader leaves.
+mod questions;
+/// Records that are rare: too long and alone, no lists, behind the end of what is left out.
+mod rare_records;
 /// The two kinds of readers, as the README tells them to read.
 mod readers;
 /// Reads bytes as an extract within the process.

@@ -101,3 +101,22 @@ fn files_whose_types_no_path_fits_are_refused_by_it() {
     }
     assert_eq!(read("", &[("a", "{type: integer, from: 'items[0].sku'}")], "extract.parquet", &file).unwrap().first(), ["1", "2"]);
 }
+
+/// Lists that each element of another list would have a copy of are bounded, however small they are in the file.
+#[test]
+fn long_lists_beside_the_elements_of_long_lists_are_refused() {
+    let lists = |length: usize, rows: usize| {
+        let values: ArrayRef = Arc::new(Int32Array::from(vec![7; length * rows]));
+        let field = Arc::new(Field::new("item", DataType::Int32, true));
+        Arc::new(ListArray::new(field, OffsetBuffer::from_lengths(vec![length; rows]), values, None)) as ArrayRef
+    };
+    let columns = [("item", "{type: integer, from: items}"), ("others", "{type: list(integer)}")];
+    let at = |rows: usize| Arc::new(StringArray::from(vec![AT; rows])) as ArrayRef;
+    let file = |items: usize, others: usize, rows: usize| {
+        parquet(&[("at", at(rows)), ("items", lists(items, rows)), ("others", lists(others, rows))])
+    };
+    let outcome = read("each: items", &columns, "extract.parquet", &file(3000, 2000, 3)).unwrap();
+    assert_eq!((outcome.rows.len(), outcome.ledger.rows_read), (9000, 9000));
+    let told = told(read("each: items", &columns, "extract.parquet", &file(20_000, 20_000, 1)));
+    assert!(told.contains("would have a copy of another long list of its row, up to row 1 of row group 1"), "{told}");
+}

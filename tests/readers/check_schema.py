@@ -60,10 +60,14 @@ for code in TOLD:
     path = errors / code / "pipelines/customer_segments.yaml"
     assert refusals(pipeline, path), f"{path} has a mistake that the schema does not tell"
     refused += 1
-# Every source needs a location. That all but snapshots need an event time, `segmill validate` tells.
-without = yaml.load((errors / "base/pipelines/customer_segments.yaml").read_text(), Core)
-del without["sources"]["orders"]["location"]
-assert list(pipeline.iter_errors(without)), "the schema does not tell that a key is missing"
-refused += 1
+# Every source needs a location, and all but snapshots need an event time.
+for key in ["location", "event_time"]:
+    without = yaml.load((errors / "base/pipelines/customer_segments.yaml").read_text(), Core)
+    del without["sources"]["orders"][key]
+    assert list(pipeline.iter_errors(without)), f"the schema does not tell that `{key}` is missing"
+    refused += 1
+    for kind, needs in [("events", True), ("changes", True), ("snapshot", key == "location")]:
+        without["sources"]["orders"]["kind"] = kind
+        assert bool(list(pipeline.iter_errors(without))) == needs, f"`{key}` of a source of {kind}"
 assert accepted >= 10, accepted
 print(f"schemas: {accepted} sound files accepted, {refused} broken ones refused", file=sys.stderr)

@@ -63,10 +63,21 @@ impl Compiler<'_> {
     pub(super) fn check_words(&mut self, meaning: &Meaning) {
         for value in self.column.values.values() {
             if meaning.read_text(&value.value).is_none() {
-                let what = format!("`{}` is no {}, as the column `{}` is", value.shown(), self.column.column_type, self.name);
-                self.problems.push(Diagnostic::error("invalid-value", what).at(span_of(self.file, value)).label("cannot stand for a word"));
+                let problem = self.no_value(value, meaning, "cannot stand for a word");
+                self.problems.push(problem);
             }
         }
+    }
+
+    /// The problem of what the contract has for a value of the column, and is none.
+    fn no_value(&self, value: &Spanned<String>, meaning: &Meaning, label: &str) -> Diagnostic {
+        if meaning.is_null_word(&value.value) {
+            let what = format!("`{}` stands for a value of `{}` and for none", value.shown(), self.name);
+            let hint = "take another word here, or give the column `null_values` of its own, without this one, such as `[]`";
+            return Diagnostic::error("null-value", what).at(span_of(self.file, value)).label("is null").hint(hint);
+        }
+        let what = format!("`{}` is no {}, as the column `{}` is", value.shown(), self.column.column_type, self.name);
+        Diagnostic::error("invalid-value", what).at(span_of(self.file, value)).label(label)
     }
 
     /// The values that are a no, as they are shown.
@@ -85,8 +96,8 @@ impl Compiler<'_> {
         }
         for value in written {
             let Some(read) = meaning.read_text(&value.value) else {
-                let what = format!("`{}` is no {}, as the column `{}` is", value.shown(), self.column.column_type, self.name);
-                self.problems.push(Diagnostic::error("invalid-value", what).at(span_of(self.file, value)).label("can be no value of it"));
+                let problem = self.no_value(value, meaning, "can be no value of it");
+                self.problems.push(problem);
                 continue;
             };
             no.insert(read);

@@ -10,7 +10,7 @@ use crate::diagnostic::list;
 use crate::error::{Error, Message, Result};
 use crate::ingest::column::ContractColumn;
 use crate::ingest::contract::Contract;
-use crate::ingest::names::{self, Found};
+use crate::ingest::names;
 use crate::shown as outside;
 
 /// Records of a file without a header that are looked at to know how many fields a record has.
@@ -47,23 +47,24 @@ impl Opening<'_> {
         if !self.settings().has_header {
             return self.by_places(block).map(|header| Some((header, 0)));
         }
-        let mut header = self.by_names(&block[first.start..first.end])?;
+        let mut header = self.by_names(&block[first.start..first.end], first.ends_in_delimiter)?;
         header.advice = advice::of_first_records(&block[first.next..], header.names.len(), self.settings());
         Ok(Some((header, first.next)))
     }
 
-    fn by_names(&self, line: &[u8]) -> Result<Header> {
+    fn by_names(&self, line: &[u8], ends_in_delimiter: bool) -> Result<Header> {
         let contract = self.contract;
         let fields = fields(line, &self.settings().dialect).ok_or_else(|| {
             Error::Refused(self.refused("the header line is no text in its encoding").hint(advice::of_encoding(line, contract.encoding)))
         })?;
         let mut names: Vec<String> = fields.into_iter().map(|name| name.trim().to_owned()).collect();
-        if self.settings().trailing_delimiter && names.len() > 1 {
-            names.pop_if(|last| last.is_empty());
+        // An empty cell in quotes is one, here and in records.
+        if self.settings().trailing_delimiter && names.len() > 1 && ends_in_delimiter {
+            names.pop();
         }
         let texts: Vec<&str> = names.iter().map(String::as_str).collect();
         let by_name = || contract.in_files().filter(|column| column.position.is_none());
-        let Found { mut places, alike } = names::find(&contract.columns, &texts, self.shown, |column| column.position.is_none())?;
+        let names::Columns { mut places, alike } = names::find(&contract.columns, &texts, self.shown, |column| column.position.is_none())?;
         let mut too_far = Vec::new();
         for (at, column) in contract.columns.iter().enumerate() {
             let Some(position) = column.position else { continue };

@@ -59,6 +59,10 @@ impl Lines {
         for (at, record) in found.into_iter().enumerate() {
             values.fill(Found::Null);
             let bytes = &block.bytes[record.bytes.clone()];
+            if self.is_none(bytes) {
+                rows.elements.empty += 1;
+                continue;
+            }
             let added = match first {
                 Some(first) => self.element(each, first + at as u64, bytes, &record, &mut values, &mut rows),
                 None => self.line(bytes, &mut keys, &mut values).and_then(|()| self.elements(each, bytes, &record, &mut values, &mut rows)),

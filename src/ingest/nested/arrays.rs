@@ -13,13 +13,13 @@ use super::REPEATED;
 use crate::config::Step;
 
 /// The values at a path, and the rows in which it leads to no certain one.
-pub type Standing = (ArrayRef, Vec<(usize, &'static str)>);
+pub type Reached = (ArrayRef, Vec<(usize, &'static str)>);
 
 /// What stands at the end of some steps, for each row of an array. A step must fit the array's type.
 ///
 /// # Errors
 /// When an array is not what its type says.
-pub fn at(array: &ArrayRef, steps: &[Step]) -> Result<Standing, ArrowError> {
+pub fn at(array: &ArrayRef, steps: &[Step]) -> Result<Reached, ArrowError> {
     let mut place = Place { array: Arc::clone(array), rows: None, faults: Vec::new() };
     for step in steps {
         place = place.step(step)?;
@@ -201,7 +201,7 @@ impl Lists {
 }
 
 /// The elements of lists as rows of their own.
-pub struct Elements {
+pub struct ListElements {
     /// The elements.
     pub values: ArrayRef,
     /// For each of them the row that its list is of.
@@ -214,7 +214,7 @@ pub struct Elements {
     pub empty: u64,
 }
 
-impl Elements {
+impl ListElements {
     /// The elements of some lists.
     ///
     /// # Errors
@@ -231,7 +231,7 @@ impl Elements {
                 numbers.push(u32::try_from(place - start).unwrap_or(u32::MAX));
             }
         }
-        Ok(Elements { values: lists.values, parents, places, numbers, empty })
+        Ok(ListElements { values: lists.values, parents, places, numbers, empty })
     }
 
     /// Some of them.
@@ -243,6 +243,17 @@ impl Elements {
     pub fn of_rows(&self, rows: &ArrayRef, first: usize, count: usize) -> Result<ArrayRef, ArrowError> {
         take(rows, &UInt32Array::from(self.parents[first..first + count].to_vec()), None)
     }
+}
+
+/// For every row how many values of lists each of its elements has a copy of, if all elements have these columns of their row.
+pub fn copied<'a>(columns: impl Iterator<Item = &'a ArrayRef>, rows: usize) -> Vec<u64> {
+    let mut copied = vec![0; rows];
+    for lists in columns.filter_map(Lists::of) {
+        for (row, copied) in copied.iter_mut().enumerate() {
+            *copied += lists.range(row).map_or(0, |(start, end)| (end - start) as u64);
+        }
+    }
+    copied
 }
 
 /// A place in an array.

@@ -20,7 +20,7 @@ use super::nested::{Assembled, Rows, Unread, as_views};
 use super::pages::{Chunk, Pages, Survey};
 use super::texts::{Cut, PART_BYTES, Part};
 use crate::engine::{Reservation, failed};
-use crate::error::Result;
+use crate::error::{Error, Message, Result};
 use crate::ingest::column::ContractColumn;
 use crate::ingest::contract::Contract;
 use crate::shown;
@@ -206,9 +206,22 @@ impl Batches {
             let root = |root: usize| self.roots.binary_search(&root).ok().map(|at| Arc::clone(batch.column(at)));
             let assembled = Assembled::of(&group.nested, wanted, columns, root, &batch).map_err(damage)?;
             self.hold_nested(&batch)?;
+            if let Some(row) = assembled.overflows() {
+                return Err(self.too_many_copies(self.before.0 + u64::from(row)));
+            }
             self.empty += assembled.empty();
             self.assembled = Some(assembled);
         }
+    }
+
+    /// The refusal of a file with lists that each element of another list would have a copy of.
+    fn too_many_copies(&self, row: u64) -> Error {
+        let place = format!("row {} of row group {}", row + 1, self.group.index + 1);
+        let what =
+            format!("{}: each element of a long list would have a copy of another long list of its row, up to {place}", self.file.shown);
+        Error::Refused(
+            Message::new(what).hint("leave list columns that are not of the elements out of this source; another source can read them"),
+        )
     }
 
     /// Counts what the nested values of a batch take, of which nobody knows before how many a row has.

@@ -183,7 +183,7 @@ const SIZES: &[(i16, Shape)] = &[(1, Is(kind::I64)), (2, ListOf(kind::I64)), (3,
 
 /// What a footer comes to.
 #[derive(Default)]
-struct Found {
+struct Extent {
     /// The row groups.
     groups: usize,
     /// What its columns, row groups and chunks take.
@@ -191,13 +191,13 @@ struct Found {
 }
 
 /// Verifies a footer; none when something in it is not as declared.
-fn survey(footer: &[u8]) -> Option<Found> {
-    let mut found = Found::default();
+fn survey(footer: &[u8]) -> Option<Extent> {
+    let mut found = Extent::default();
     over(&mut Thrift::new(footer), FILE, &mut found)?;
     Some(found)
 }
 
-fn over(thrift: &mut Thrift<'_>, shape: &[(i16, Shape)], found: &mut Found) -> Option<()> {
+fn over(thrift: &mut Thrift<'_>, shape: &[(i16, Shape)], found: &mut Extent) -> Option<()> {
     let mut before = 0;
     while let Some((id, held)) = thrift.field(before)? {
         before = id;
@@ -237,7 +237,7 @@ fn list_of(thrift: &mut Thrift<'_>, held: u8, wanted: u8) -> Option<usize> {
 }
 
 /// Goes over the columns, of which those that are nested say how many follow that lie in them.
-fn columns(thrift: &mut Thrift<'_>, held: u8, found: &mut Found) -> Option<()> {
+fn columns(thrift: &mut Thrift<'_>, held: u8, found: &mut Extent) -> Option<()> {
     let size = list_of(thrift, held, kind::STRUCT)?;
     let mut open: Vec<usize> = Vec::new();
     for _ in 0..size {
@@ -259,7 +259,7 @@ fn columns(thrift: &mut Thrift<'_>, held: u8, found: &mut Found) -> Option<()> {
 }
 
 /// Goes over a column: how many lie in it.
-fn column(thrift: &mut Thrift<'_>, found: &mut Found) -> Option<usize> {
+fn column(thrift: &mut Thrift<'_>, found: &mut Extent) -> Option<usize> {
     const NUM_CHILDREN: i16 = 5;
     found.bytes = found.bytes.saturating_add(COLUMN_BYTES);
     let (mut before, mut children) = (0, 0);

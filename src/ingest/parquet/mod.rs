@@ -12,14 +12,15 @@ mod pages;
 mod peek;
 mod texts;
 mod thrift;
+mod types;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use futures::{StreamExt, TryStreamExt};
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use parquet::basic::{LogicalType, Type};
+use parquet::arrow::arrow_reader::ArrowReaderMetadata;
+use parquet::basic::LogicalType;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use parquet::file::statistics::Statistics;
 
@@ -176,7 +177,7 @@ pub async fn row_groups(files: &[File], contract: &Contract, memory: Option<&Res
     let footers = futures::stream::iter(files).map(|file| async move {
         let read = async {
             let footer = footer::read(file, memory).await?;
-            unharmed(|| with_our_types(&footer)).map_err(|why| damaged(file, why))
+            unharmed(|| types::arrow_of(&footer).map(Footer::new)).map_err(|why| damaged(file, why))
         };
         let groups = match read.await {
             Ok(footer) => split(file, footer, contract),
@@ -199,27 +200,6 @@ async fn instead(file: &File) -> Option<Error> {
     };
     let message = Message::new(format!("{} is not readable as Parquet: it is {what}", file.shown));
     Some(Error::Refused(message.hint("correct the source's `location` or `format`, or have the file exported as Parquet")))
-}
-
-/// A footer by which columns are read as types that lose nothing: moments of 96 bits in microseconds of UTC, since nanoseconds reach
-/// from 1677 to 2262 alone.
-fn with_our_types(footer: &Arc<ParquetMetaData>) -> parquet::errors::Result<Footer> {
-    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let arrow = ArrowReaderMetadata::try_new(Arc::clone(footer), options.clone())?;
-    let fields = arrow.schema().fields();
-    let descriptor = footer.file_metadata().schema_descr();
-    let mut held: Vec<DataType> = fields.iter().map(|field| field.data_type().clone()).collect();
-    let wide: Vec<usize> = (0..descriptor.num_columns()).filter(|leaf| descriptor.column(*leaf).physical_type() == Type::INT96).collect();
-    let mut next = 0;
-    for held in held.iter_mut().filter(|_| !wide.is_empty()) {
-        *held = nested::with_leaves(held, &mut next, &|leaf, held| match held {
-            DataType::Timestamp(..) if wide.contains(&leaf) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-            other => other.clone(),
-        });
-    }
-    let field = |(field, held): (&FieldRef, DataType)| field.as_ref().clone().with_data_type(held);
-    let schema = Schema::new(fields.iter().zip(held).map(field).collect::<Vec<_>>());
-    Ok(Footer::new(ArrowReaderMetadata::try_new(Arc::clone(footer), options.with_schema(Arc::new(schema)))?))
 }
 
 /// Refuses a file whose columns hold what can be none of their declared types.
@@ -320,7 +300,7 @@ fn split(file: &File, footer: Footer, contract: &Contract) -> Result<Vec<RowGrou
     let each = EachList::find(contract, footer.schema()).map_err(|misfit| no_list(file, contract, misfit))?;
     let (mut positions, mut nested) = (Vec::with_capacity(contract.columns.len()), Vec::with_capacity(contract.columns.len()));
     let of_file = |column: &ContractColumn| !column.ways.iter().any(Way::is_of_element);
-    let names::Found { places: found, alike } = names::find(&contract.columns, &names, &file.shown, of_file)?;
+    let names::Columns { places: found, alike } = names::find(&contract.columns, &names, &file.shown, of_file)?;
     for (at, column) in contract.columns.iter().enumerate() {
         let in_another_case = found[at].filter(|_| alike.contains(&at));
         let is_alike = |name: &str, place: &usize| names::fold(name) == names::fold(names[*place]);

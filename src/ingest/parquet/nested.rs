@@ -10,7 +10,7 @@ use arrow::error::ArrowError;
 use crate::config::Step;
 use crate::ingest::column::ContractColumn;
 use crate::ingest::contract::Contract;
-use crate::ingest::nested::arrays::{self, Elements};
+use crate::ingest::nested::arrays::{self, ListElements};
 use crate::ingest::nested::leaves::{self, Misfit};
 use crate::ingest::nested_column::alternatives;
 use crate::ingest::ways::Way;
@@ -147,9 +147,9 @@ pub fn find(column: &ContractColumn, position: impl Fn(&str) -> Option<usize>, e
     }
 }
 
-type Found = (Option<usize>, Vec<Step>, BTreeSet<usize>, DataType);
+type OfElement = (Option<usize>, Vec<Step>, BTreeSet<usize>, DataType);
 
-fn of_element(schema: &Schema, each: &EachList, steps: &[Step]) -> Result<Found, Misfit> {
+fn of_element(schema: &Schema, each: &EachList, steps: &[Step]) -> Result<OfElement, Misfit> {
     let first = first_leaf(schema, each.root);
     let (list, first) = leaves::at(schema.field(each.root).data_type(), first, &each.steps, &mut BTreeSet::new())?;
     let element = leaves::inner(list).ok_or(Misfit::Missing)?;
@@ -198,14 +198,21 @@ pub fn with_leaves(held: &DataType, next: &mut usize, leaf: &impl Fn(usize, &Dat
     }
 }
 
+/// The most values of lists that a batch of rows may come to when each element of another list has a copy of them.
+const MAX_COPIED_VALUES: u64 = 256 * 1024 * 1024;
+/// How many of them are copied at once; an element at least.
+const VALUES_AT_ONCE: u64 = 4 * 1024 * 1024;
+
 /// The columns of a contract in a batch as it was read, with the elements of its lists if they are rows.
 pub struct Assembled {
     /// What was found before elements are rows: flat columns, and nested ones of records.
     of_rows: Vec<Option<ArrayRef>>,
     unread: Unread,
-    elements: Option<Elements>,
+    elements: Option<ListElements>,
     /// By column and place: what records have where a column may be of them or of elements.
-    shared: BTreeMap<(usize, usize), arrays::Standing>,
+    shared: BTreeMap<(usize, usize), arrays::Reached>,
+    /// For every row how many values of lists each of its elements has a copy of.
+    copied: Vec<u64>,
     rows: usize,
     next: usize,
 }
@@ -237,11 +244,12 @@ impl Assembled {
         let missing = || ArrowError::InvalidArgumentError("a column was not read".to_owned());
         let root = |at: usize| root(at).ok_or_else(missing).and_then(|array| arrays::nullable(&array));
         let elements = match &nested.each {
-            Some(each) => Some(Elements::of(&arrays::at(&root(each.root)?, &each.steps)?.0)?),
+            Some(each) => Some(ListElements::of(&arrays::at(&root(each.root)?, &each.steps)?.0)?),
             None => None,
         };
         let rows = batch.num_rows();
-        let mut assembled = Assembled { of_rows: flat, unread: Vec::new(), elements, shared: BTreeMap::new(), rows, next: 0 };
+        let mut assembled =
+            Assembled { of_rows: flat, unread: Vec::new(), elements, shared: BTreeMap::new(), copied: Vec::new(), rows, next: 0 };
         let standing = |place: &NestedPlace| arrays::at(&root(place.root.ok_or_else(missing)?)?, &place.steps);
         for (at, column) in nested.columns.iter().enumerate().filter(|(at, _)| wanted[*at]) {
             let Some(column) = column else { continue };
@@ -254,7 +262,21 @@ impl Assembled {
             let found = column.places.iter().map(standing).collect::<Result<Vec<_>, _>>()?;
             assembled.of_rows[at] = Some(first_of(found, at, &mut assembled.unread)?);
         }
+        if assembled.elements.is_some() {
+            let of_rows = assembled.of_rows.iter().flatten().chain(assembled.shared.values().map(|(array, _)| array));
+            assembled.copied = arrays::copied(of_rows, rows);
+        }
         Ok(assembled)
+    }
+
+    /// The row whose lists come to more values than may be, when each of its elements has a copy of them, with those of the rows before it.
+    pub fn overflows(&self) -> Option<u32> {
+        let mut values = 0_u64;
+        let elements = self.elements.as_ref()?;
+        elements.parents.iter().copied().find(|row| {
+            values = values.saturating_add(self.copied.get(*row as usize).copied().unwrap_or_default());
+            values > MAX_COPIED_VALUES
+        })
     }
 
     /// How many of its rows have no element.
@@ -274,7 +296,14 @@ impl Assembled {
             let (columns, unread) = (std::mem::take(&mut self.of_rows), std::mem::take(&mut self.unread));
             return Ok(Some(Rows { columns, rows: self.rows, unread, elements: None }));
         };
-        let (first, count) = (self.next, most.max(1).min(elements.parents.len() - self.next));
+        let first = self.next;
+        let mut values = 0_u64;
+        let fits = |row: &&u32| {
+            values = values.saturating_add(self.copied.get(**row as usize).copied().unwrap_or_default());
+            values <= VALUES_AT_ONCE
+        };
+        let fitting = elements.parents[first..].iter().take(most).take_while(fits).count();
+        let count = fitting.max(1).min(elements.parents.len() - first);
         if count == 0 {
             return Ok(None);
         }
@@ -316,7 +345,7 @@ impl Assembled {
 }
 
 /// The values of several places as one array. What leads to no certain value is at fault unless an earlier place has one.
-fn first_of(found: Vec<arrays::Standing>, column: usize, unread: &mut Unread) -> Result<ArrayRef, ArrowError> {
+fn first_of(found: Vec<arrays::Reached>, column: usize, unread: &mut Unread) -> Result<ArrayRef, ArrowError> {
     for (at, (_, faults)) in found.iter().enumerate() {
         let is_settled = |row: usize| found[..at].iter().any(|(array, _)| arrow::array::Array::is_valid(array, row));
         unread.extend(faults.iter().filter(|(row, _)| !is_settled(*row)).map(|(row, reason)| (*row, column, *reason)));

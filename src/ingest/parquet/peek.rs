@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::reader::{ChunkReader, Length};
 use tokio::runtime::Handle;
 
 use super::damage::{damaged, unharmed};
-use super::footer;
+use super::{footer, types};
 use crate::error::Result;
 use crate::storage::File;
 
@@ -40,8 +40,7 @@ pub struct Peeked {
 /// [`crate::error::Error::Refused`] when the file is damaged; also as reading the store fails.
 pub async fn peek(file: &File, rows: usize) -> Result<Peeked> {
     let footer = footer::read(file, None).await?;
-    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let footer = unharmed(|| ArrowReaderMetadata::try_new(Arc::clone(&footer), options.clone())).map_err(|why| damaged(file, why))?;
+    let footer = unharmed(|| types::arrow_of(&footer)).map_err(|why| damaged(file, why))?;
     let groups = footer.metadata().num_row_groups();
     let mut picked = vec![0, groups / 2, groups.saturating_sub(1)];
     picked.retain(|group| *group < groups);

@@ -11,8 +11,6 @@ use crate::ingest::nested::{INVALID, NOT_A_LIST};
 enum Stepped {
     /// On with the next.
     On,
-    /// A part that cannot be read.
-    Bad(Piece),
     /// The document cannot be read on.
     Lost,
 }
@@ -21,6 +19,9 @@ impl Blocks {
     /// The next piece of a JSON document; none at the end.
     pub(super) async fn next_of_json(&mut self) -> Result<Option<Piece>> {
         loop {
+            if let Some(piece) = self.found.pop_front() {
+                return Ok(Some(piece));
+            }
             if self.pending.len() <= BLOCK_BYTES && !self.ended {
                 self.fill().await?;
                 continue;
@@ -33,14 +34,11 @@ impl Blocks {
                 return Ok(None);
             }
             if let Some(Open::Envelope { .. }) = json.open.last() {
-                match self.member().await? {
-                    Stepped::On => continue,
-                    Stepped::Bad(piece) => return Ok(Some(piece)),
-                    Stepped::Lost => {
-                        self.lose(self.pending.len().min(BLOCK_BYTES));
-                        return Ok(None);
-                    }
+                if let Stepped::Lost = self.members().await? {
+                    self.lose(self.pending.len().min(BLOCK_BYTES));
+                    return Ok(self.found.pop_front());
                 }
+                continue;
             }
             let window = &self.pending[..self.pending.len().min(BLOCK_BYTES)];
             let scanned = json.scan(window, self.ended && window.len() == self.pending.len(), self.line);
@@ -136,8 +134,9 @@ impl Blocks {
         }
     }
 
-    /// Goes over members of an object around the list, and into the list when it comes.
-    async fn member(&mut self) -> Result<Stepped> {
+    /// Goes over members of an object around the list, and into the list when it comes. What is bad among them is found on the way, so that
+    /// each byte is gone over once, however many there are.
+    async fn members(&mut self) -> Result<Stepped> {
         let Some(Open::Envelope { level, is_found }) = self.json.as_ref().and_then(|json| json.open.last()) else { return Ok(Stepped::On) };
         let (level, is_found) = (*level, *is_found);
         while self.pending.len() <= BLOCK_BYTES && !self.ended {
@@ -145,7 +144,7 @@ impl Blocks {
         }
         let members = self.envelope.as_ref().map(|envelope| envelope.members.clone()).unwrap_or_default();
         let is_last = level + 1 == members.len();
-        let mut at = 0;
+        let (mut at, mut line, mut counted) = (0, self.line, 0);
         loop {
             let blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b',');
             at += self.pending[at..].iter().take_while(|byte| blank(byte)).count();
@@ -173,9 +172,12 @@ impl Blocks {
                 Some(b'n') => None,
                 _ => Some(NOT_A_LIST),
             };
-            if reason.is_none()
-                && let Ok(Some(length)) = Machine::default().feed(&self.pending[begin..])
-            {
+            if let Ok(Some(length)) = Machine::default().feed(&self.pending[begin..]) {
+                if let Some(reason) = reason {
+                    line += memchr::memchr_iter(b'\n', &self.pending[counted..begin]).count() as u64;
+                    counted = begin;
+                    self.found.push_back(Piece::Bad { line, bytes: length as u64, reason });
+                }
                 at = begin + length;
                 continue;
             }
@@ -185,7 +187,8 @@ impl Blocks {
                 return Ok(Stepped::Lost);
             }
             let bytes = self.offset - before;
-            return Ok(reason.map_or(Stepped::On, |reason| Stepped::Bad(Piece::Bad { line, bytes, reason })));
+            self.found.extend(reason.map(|reason| Piece::Bad { line, bytes, reason }));
+            return Ok(Stepped::On);
         }
     }
 
@@ -213,7 +216,8 @@ impl Blocks {
         }
         let bytes = b"{}".to_vec();
         let json = JsonRecords { records: vec![(0..bytes.len(), self.line)], first_element: None };
-        Stepped::Bad(Piece::Block(Block { bytes, first_line: self.line, has_lone_returns: false, json: Some(json) }))
+        self.found.push_back(Piece::Block(Block { bytes, first_line: self.line, has_lone_returns: false, json: Some(json) }));
+        Stepped::On
     }
 }
 

@@ -144,10 +144,22 @@ fn goes_over_lines(text: &[u8]) -> bool {
     let goes_on = match rest.first() {
         Some(b'"') => ends_open,
         Some(b'}' | b']' | b',') => true,
-        Some(b'{') => first.ends_with(b"["),
+        Some(b'{') => first.ends_with(b"[") || (first.ends_with(b",") && is_in_list(first) && !is_one_line(rest)),
         _ => first.ends_with(b"[") || first.ends_with(b":"),
     };
     is_open && goes_on
+}
+
+/// Whether a text ends within a list.
+fn is_in_list(text: &[u8]) -> bool {
+    let mut machine = Machine::default();
+    matches!(machine.feed(text), Ok(None)) && !machine.in_string && machine.lists.last() == Some(&true)
+}
+
+/// Whether a text begins with an object that has a line for itself.
+fn is_one_line(text: &[u8]) -> bool {
+    let end = memchr::memchr(b'\n', text).unwrap_or(text.len());
+    matches!(record(&text[..end], false), Ok(Some(length)) if text[length..end].trim_ascii().is_empty())
 }
 
 impl Envelope {
@@ -168,6 +180,34 @@ pub fn key(text: &[u8]) -> Option<(String, usize)> {
     let over_space = |from: usize| text[from..].iter().position(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).map(|at| from + at);
     let colon = over_space(end).filter(|at| text[*at] == b':')?;
     Some((key, over_space(colon + 1)?))
+}
+
+/// The first list of objects in the one object that a text is, as far as its first bytes say; none where the object has a member that is
+/// known.
+pub fn list_within(head: &[u8], is_known: impl Fn(&str) -> bool) -> Option<String> {
+    let text = head.trim_ascii_start();
+    if !text.starts_with(b"{") {
+        return None;
+    }
+    let end = Machine::default().feed(text).ok()?;
+    if end.is_some_and(|end| !text[end..].trim_ascii().is_empty()) {
+        return None;
+    }
+    let (mut at, mut list) = (1, None);
+    loop {
+        at += text[at..].iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b',')).count();
+        let Some((name, value)) = key(&text[at..]) else { return list };
+        if is_known(&name) {
+            return None;
+        }
+        let value = &text[at + value..];
+        if list.is_none() && value.strip_prefix(b"[").is_some_and(|items| items.trim_ascii_start().starts_with(b"{")) {
+            list = Some(name);
+        }
+        // What lies behind the first bytes is not known.
+        let Ok(Some(length)) = Machine::default().feed(value) else { return list };
+        at = text.len() - value.len() + length;
+    }
 }
 
 /// Finds the end of a value, whose parts may come one after the other.

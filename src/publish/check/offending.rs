@@ -14,9 +14,10 @@ use parquet::arrow::ArrowWriter;
 
 use super::super::layout::failed_rows_path;
 use super::super::staging::Staging;
-use super::super::write::{self, MASK};
+use super::super::write;
 use super::personal::Personal;
 use crate::error::{Error, Result};
+use crate::shown::MASK;
 
 /// The most rows that a message shows.
 const ROWS_SHOWN: usize = 3;

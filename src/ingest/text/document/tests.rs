@@ -126,6 +126,10 @@ fn lines_that_begin_with_a_list_are_a_document_and_lines_with_objects_are_none()
         ("{\"a\": {\n\"b\": 1}}\n", true),
         ("{\"a\": [\n1]}", true),
         ("{\"a\": 1\n}\n", true),
+        ("{\"data\": [{\"a\": 1},\n{\"a\": 2}]}\n", true),
+        ("{\"data\": [{\"a\": 1},\n{\"a\": 2},\n{\"a\": 3}]}", true),
+        ("{\"data\": [{\"a\": 1},\n{\n\"a\": 2}]}", true),
+        ("{\"data\": [{\"a\": 1},\n{\"data\": []}\n", false),
         ("{\"a\": 1}\n{\"b\": 1}\n", false),
         ("{\"a\": 1\n{\"b\": 1}\n", false),
         ("{\"a\": 1,\n{\"b\": 1}\n", false),
@@ -163,6 +167,24 @@ fn a_list_in_an_object_is_read_element_by_element() {
     // Without the list of a contract it is one record, and too long.
     let whole = divide(&text, SourceFormat::Json, None);
     assert_eq!((whole.records.len(), whole.bad.as_slice()), (1, [(1, TOO_LONG)].as_slice()));
+}
+
+/// However many members of an object are bad, each byte is gone over once.
+#[test]
+fn many_bad_members_take_a_moment() {
+    const COUNT: usize = 300_000;
+    let long = "x".repeat(MAX_RECORD_BYTES);
+    let text = format!("{{\"pad\": \"{long}\",\n{}\"data\": [{{\"a\": 1}}], \"data\": 5}}", "\"data\": 1,\n".repeat(COUNT));
+    let begun = crate::clock::Stopwatch::start();
+    let divided = divide(&text, SourceFormat::Json, Some(&["data"]));
+    // With a block moved for each it took many minutes.
+    assert!(begun.elapsed_ms() < 60_000);
+    assert_eq!((divided.bad.len(), divided.records.len(), divided.breaks_off), (COUNT + 1, 1, None));
+    let lines = divided.bad.iter().map(|(line, _)| *line);
+    assert!(lines.eq((2..).take(COUNT + 1)) && divided.bad[0].1 == NOT_A_LIST && divided.bad[COUNT].1 == INVALID);
+    // What is bad before the place at which it breaks off is told, too.
+    let cut = divide(&text[..text.len() / 2], SourceFormat::Json, Some(&["data"]));
+    assert!(!cut.bad.is_empty() && cut.breaks_off.is_some());
 }
 
 #[test]

@@ -1,0 +1,2 @@
+-- A customer a row: what the orders say.
+from staging.orders
