@@ -190,30 +190,15 @@ impl Going {
         let of_right = matches!(node.join_type, Inner | Right | RightSemi | RightAnti | RightMark);
         let mut left = if of_left { of_schema(wanted, node.left.schema()) } else { Vec::new() };
         let mut right = if of_right { of_schema(wanted, node.right.schema()) } else { Vec::new() };
-        let across = |these: &[Expr], there: &dyn Fn(&(Expr, Expr)) -> (Expr, Expr)| -> Result<Vec<Expr>> {
-            let pairs: Vec<(Expr, Expr)> = node.on.iter().map(there).collect();
-            let keys = pairs.iter().filter_map(|(here, there)| Some((here.try_as_col()?.clone(), there)));
-            let keys: BTreeMap<Column, &Expr> = keys.collect();
-            let known = |one: &&Expr| one.column_refs().into_iter().all(|column| keys.contains_key(column));
-            these.iter().filter(known).map(|one| with(one.clone(), &keys)).collect()
-        };
         // Whether a row without a match is marked as unknown may depend on any row of the other side.
         if matches!(node.join_type, LeftMark | RightMark) {
             self.down(&node.left, left)?;
             return self.down(&node.right, right);
         }
-        let to_right = across(&left, &|(left, right)| (left.clone(), right.clone()))?;
-        let to_left = across(&right, &|(left, right)| (right.clone(), left.clone()))?;
-        to_right.into_iter().for_each(|one| {
-            if !right.contains(&one) {
-                right.push(one)
-            }
-        });
-        to_left.into_iter().for_each(|one| {
-            if !left.contains(&one) {
-                left.push(one)
-            }
-        });
+        let to_right = over(&left, node.on.iter().map(|(left, right)| (left, right)))?;
+        let to_left = over(&right, node.on.iter().map(|(left, right)| (right, left)))?;
+        right.extend(to_right.into_iter().filter(|one| !right.contains(one)).collect::<Vec<_>>());
+        left.extend(to_left.into_iter().filter(|one| !left.contains(one)).collect::<Vec<_>>());
         self.down(&node.left, left)?;
         self.down(&node.right, right)
     }
@@ -223,6 +208,13 @@ impl Going {
 fn of_schema(wanted: &[Expr], schema: &DFSchema) -> Vec<Expr> {
     let known = |one: &&Expr| one.column_refs().into_iter().all(|column| schema.has_column(column));
     wanted.iter().filter(known).cloned().collect()
+}
+
+/// The conditions on one side's keys of a join as conditions on what they must equal on the other side.
+fn over<'a>(conditions: &[Expr], keys: impl Iterator<Item = (&'a Expr, &'a Expr)>) -> Result<Vec<Expr>> {
+    let keys: BTreeMap<Column, &Expr> = keys.filter_map(|(here, there)| Some((here.try_as_col()?.clone(), there))).collect();
+    let known = |one: &&Expr| one.column_refs().into_iter().all(|column| keys.contains_key(column));
+    conditions.iter().filter(known).map(|one| with(one.clone(), &keys)).collect()
 }
 
 /// Whether an expression asks a query of its own, or makes rows of its own.

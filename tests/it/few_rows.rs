@@ -70,7 +70,9 @@ fn is_found(pipeline: &Path, as_of: &str, table: &str, limit: u64, whole: &[Vec<
     assert_eq!(some.len(), whole.len().min(usize::try_from(limit).unwrap()), "{table} --limit {limit}: {:?}", seen.notes);
     assert_eq!(seen.has_more, some.len() < whole.len(), "{table} --limit {limit}");
     let mut left: BTreeMap<&Vec<String>, usize> = BTreeMap::new();
-    whole.iter().for_each(|row| *left.entry(row).or_default() += 1);
+    for row in whole {
+        *left.entry(row).or_default() += 1;
+    }
     for row in &some {
         let count = left.get_mut(row).filter(|count| **count > 0);
         *count.unwrap_or_else(|| panic!("{table} --limit {limit}: {row:?} is no row of it: {:?}", seen.notes)) -= 1;
