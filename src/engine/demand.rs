@@ -2,7 +2,8 @@
 //! tables.
 //!
 //! A condition goes down as far as it says the same of what is read: through the keys of groups and of windows' partitions, through unions, and
-//! from one side of an equality of a join to the other. Where it stops, everything beneath must be there.
+//! from one side of an equality of a join to the other. Where it stops at a window or a join, it is asked which partitions or keys the rows
+//! have that fulfil it, and goes on with these. Where it stops otherwise, everything beneath must be there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +11,12 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, JoinType, NullEquality};
 use datafusion::error::Result;
 use datafusion::logical_expr::utils::{conjunction, disjunction, split_conjunction};
-use datafusion::logical_expr::{Aggregate, Distinct, Expr, Filter, Join, LogicalPlan, Window};
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::logical_expr::{Aggregate, BinaryExpr, Distinct, Expr, Filter, Join, LogicalPlan, Operator, Window, lit};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+
+use super::inspect::reads;
+use super::key_values::KeyValues;
 
 /// Which rows of a table must be there.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,12 +68,44 @@ pub fn add(demands: &mut Demands, table: String, demand: Demand) {
     demands.insert(table, both);
 }
 
+/// Which values some expressions have in the rows of a query that fulfil a condition.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Asked {
+    /// The query, without the condition.
+    pub input: LogicalPlan,
+    /// The condition.
+    pub condition: Expr,
+    /// The expressions.
+    pub of: Vec<Expr>,
+}
+
+/// What was asked, with the values of each of its expressions; none where it was not worth finding them.
+pub type Answers = Vec<(Asked, Option<Vec<KeyValues>>)>;
+
+/// What is known when it is found out what a query needs.
+#[derive(Clone, Copy)]
+pub struct Known<'a> {
+    /// The answers; without them, everything that is asked is taken to have few values.
+    pub answers: Option<&'a Answers>,
+    /// The tables for which it is worth asking.
+    pub large: &'a BTreeSet<String>,
+}
+
+/// What a query needs.
+#[derive(Debug, Default)]
+pub struct Needs {
+    /// Of the tables that it reads.
+    pub tables: Demands,
+    /// What was asked and has no answer yet.
+    pub asked: Vec<Asked>,
+}
+
 /// What an optimised query needs so that its rows that fulfil a condition on its columns come out.
 ///
 /// # Errors
 /// DataFusion's own.
-pub fn demands(plan: &LogicalPlan, condition: Option<&Expr>) -> Result<Demands> {
-    let mut going = Going { found: Demands::default() };
+pub fn demands(plan: &LogicalPlan, condition: Option<&Expr>, known: Known<'_>) -> Result<Needs> {
+    let mut going = Going { known, needs: Needs::default() };
     let unnamed = |column: &Column| Column::new_unqualified(column.name.clone());
     let mut columns: BTreeMap<Column, Expr> =
         plan.schema().columns().into_iter().map(|column| (unnamed(&column), Expr::Column(column))).collect();
@@ -76,16 +114,20 @@ pub fn demands(plan: &LogicalPlan, condition: Option<&Expr>) -> Result<Demands> 
     let columns = columns.iter().map(|(name, column)| (name.clone(), column)).collect();
     let wanted = condition.into_iter().flat_map(split_conjunction).map(|one| with(one.clone(), &columns));
     going.down(plan, wanted.collect::<Result<_>>()?)?;
-    Ok(going.found)
+    Ok(going.needs)
 }
 
-struct Going {
-    found: Demands,
+struct Going<'a> {
+    known: Known<'a>,
+    needs: Needs,
 }
 
-impl Going {
+impl Going<'_> {
     /// Goes on with conditions all of which the wanted rows fulfil; without any, all rows are wanted.
     fn down(&mut self, plan: &LogicalPlan, wanted: Vec<Expr>) -> Result<()> {
+        if wanted.iter().any(is_never) {
+            return Ok(());
+        }
         // What is asked within an expression is asked of whole tables.
         plan.apply_subqueries(|subquery| {
             self.all_of(subquery)?;
@@ -99,7 +141,7 @@ impl Going {
                     Some(condition) => Demand::Where(vec![bare(condition)?]),
                     None => Demand::All,
                 };
-                add(&mut self.found, scan.table_name.to_string(), demand);
+                add(&mut self.needs.tables, scan.table_name.to_string(), demand);
                 Ok(())
             }
             LogicalPlan::Projection(node) => self.replaced(&node.input, &node.schema, &node.expr, wanted),
@@ -141,7 +183,7 @@ impl Going {
     fn replaced(&mut self, input: &LogicalPlan, schema: &DFSchema, by: &[Expr], wanted: Vec<Expr>) -> Result<()> {
         let columns: BTreeMap<Column, &Expr> = schema.columns().into_iter().zip(by).collect();
         let known = |one: &Expr| one.column_refs().into_iter().all(|column| columns.get(column).is_some_and(|expr| !asks(expr)));
-        let wanted = wanted.into_iter().filter(known).map(|one| with(one, &columns)).collect::<Result<_>>()?;
+        let wanted = wanted.into_iter().filter(known).map(|one| with(one, &columns).map(folded)).collect::<Result<_>>()?;
         self.down(input, wanted)
     }
 
@@ -174,8 +216,51 @@ impl Going {
             });
         }
         let partitions = partitions.unwrap_or_default();
-        let of_keys = |one: &Expr| one.column_refs().into_iter().all(|column| partitions.contains(&Expr::Column(column.clone())));
-        self.down(&node.input, wanted.into_iter().filter(of_keys).collect())
+        let is_of = |one: &Expr, known: &dyn Fn(&Column) -> bool| one.column_refs().into_iter().all(known);
+        let by_keys = |column: &Column| partitions.contains(&Expr::Column(column.clone()));
+        let of_keys: Vec<Expr> = wanted.iter().filter(|one| is_of(one, &by_keys)).cloned().collect();
+        let is_of_keys = of_keys.iter().any(|one| !one.column_refs().is_empty());
+        if is_of_keys || partitions.is_empty() || !self.is_large(&node.input)? {
+            return self.down(&node.input, of_keys);
+        }
+        let by_input = |column: &Column| node.input.schema().has_column(column);
+        let of_input: Vec<Expr> = wanted.into_iter().filter(|one| is_of(one, &by_input)).collect();
+        let on_partitions = self.one_of_keys(&node.input, &of_input, partitions.iter().map(|one| (one, one)));
+        // Rows that fulfil the condition are in these partitions and in no others, whatever else of the input is there.
+        let wanted = on_partitions.and_then(|keys| Some(vec![conjunction(of_input)?.or(conjunction(keys)?)]));
+        self.down(&node.input, wanted.unwrap_or_default())
+    }
+
+    /// The conditions that expressions have one of the values that others have in those rows of an input that fulfil conditions. None if these
+    /// are not known.
+    fn one_of_keys<'e>(
+        &mut self,
+        input: &LogicalPlan,
+        conditions: &[Expr],
+        keys: impl Iterator<Item = (&'e Expr, &'e Expr)>,
+    ) -> Option<Vec<Expr>> {
+        let condition = conjunction(conditions.iter().filter(|one| !one.column_refs().is_empty()).cloned())?;
+        let (of, there): (Vec<&Expr>, Vec<&Expr>) = keys.unzip();
+        let asked = Asked { input: input.clone(), condition, of: of.into_iter().cloned().collect() };
+        let values = match self.known.answers {
+            None => {
+                let assumed = asked.of.iter().map(|_| KeyValues::assumed()).collect();
+                self.needs.asked.push(asked);
+                Some(assumed)
+            }
+            Some(answers) => match answers.iter().find(|(known, _)| *known == asked) {
+                Some((_, values)) => values.clone(),
+                None => {
+                    self.needs.asked.push(asked);
+                    None
+                }
+            },
+        };
+        Some(there.into_iter().zip(values?).map(|(expr, values)| values.hold(expr.clone())).collect())
+    }
+
+    fn is_large(&self, plan: &LogicalPlan) -> Result<bool> {
+        Ok(reads(plan)?.keys().any(|table| self.known.large.contains(table)))
     }
 
     fn join(&mut self, node: &Join, wanted: &[Expr]) -> Result<()> {
@@ -199,6 +284,11 @@ impl Going {
         let to_left = over(&right, node.on.iter().map(|(left, right)| (right, left)))?;
         right.extend(to_right.into_iter().filter(|one| !right.contains(one)).collect::<Vec<_>>());
         left.extend(to_left.into_iter().filter(|one| !left.contains(one)).collect::<Vec<_>>());
+        if !node.on.is_empty() && right.is_empty() && !left.is_empty() && self.is_large(&node.right)? {
+            right = self.one_of_keys(&node.left, &left, node.on.iter().map(|(left, right)| (left, right))).unwrap_or_default();
+        } else if !node.on.is_empty() && left.is_empty() && !right.is_empty() && self.is_large(&node.left)? {
+            left = self.one_of_keys(&node.right, &right, node.on.iter().map(|(left, right)| (right, left))).unwrap_or_default();
+        }
         self.down(&node.left, left)?;
         self.down(&node.right, right)
     }
@@ -215,6 +305,30 @@ fn over<'a>(conditions: &[Expr], keys: impl Iterator<Item = (&'a Expr, &'a Expr)
     let keys: BTreeMap<Column, &Expr> = keys.filter_map(|(here, there)| Some((here.try_as_col()?.clone(), there))).collect();
     let known = |one: &&Expr| one.column_refs().into_iter().all(|column| keys.contains_key(column));
     conditions.iter().filter(known).map(|one| with(one.clone(), &keys)).collect()
+}
+
+/// Whether a condition is true of no row.
+fn is_never(condition: &Expr) -> bool {
+    use datafusion::common::ScalarValue::{Boolean, Null};
+    let is_constant = condition.column_refs().is_empty() && !condition.is_volatile() && !asks(condition);
+    let known = is_constant.then(|| ExprSimplifier::new(SimplifyContext::default()).simplify(condition.clone()));
+    matches!(known, Some(Ok(Expr::Literal(Boolean(Some(false) | None) | Null, _))))
+}
+
+/// A condition without the alternatives that are true of no row.
+fn folded(condition: Expr) -> Expr {
+    match condition {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => match (folded(*left), folded(*right)) {
+            (left, right) if is_never(&left) => right,
+            (left, right) if is_never(&right) => left,
+            (left, right) => left.or(right),
+        },
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => {
+            let (left, right) = (folded(*left), folded(*right));
+            if is_never(&left) || is_never(&right) { lit(false) } else { left.and(right) }
+        }
+        other => other,
+    }
 }
 
 /// Whether an expression asks a query of its own, or makes rows of its own.
@@ -347,8 +461,9 @@ mod tests {
                     .collect::<Vec<_>>()
                     .join(" "),
             };
-            let found = demands(&plan, Some(&condition)).unwrap();
-            let found: Vec<String> = found.iter().map(|(table, demand)| format!("{table}: {}", of(demand))).collect();
+            let (answers, large) = (Answers::new(), BTreeSet::new());
+            let found = demands(&plan, Some(&condition), Known { answers: Some(&answers), large: &large }).unwrap();
+            let found: Vec<String> = found.tables.iter().map(|(table, demand)| format!("{table}: {}", of(demand))).collect();
             assert_eq!(found.join("; "), expected, "{sql}\n{}", plan.display_indent());
         }
     }

@@ -13,7 +13,8 @@ use crate::functions;
 pub fn with_implied(condition: Expr) -> Expr {
     let implied: Vec<Expr> = split_conjunction(&condition).into_iter().filter_map(implied).collect();
     match conjunction(implied) {
-        Some(implied) => implied.and(condition),
+        // What is not known is not true. The rest is asked of fewer rows only where nothing is unknown.
+        Some(implied) => Expr::IsTrue(Box::new(implied)).and(condition),
         None => condition,
     }
 }

@@ -16,6 +16,7 @@ mod halves;
 mod implied;
 mod index;
 mod inspect;
+mod key_values;
 mod known_failure;
 mod limits;
 mod local_date;
@@ -30,6 +31,7 @@ mod parameters;
 mod planning;
 mod pool;
 mod privacy;
+mod rebound;
 mod recursion;
 mod reservation;
 mod rules;
@@ -41,7 +43,7 @@ mod timings;
 mod watch;
 
 pub use costs::MAX_PARTS;
-pub use demand::{Demand, Demands, add, demands, is_monotone};
+pub use demand::{Answers, Asked, Demand, Demands, Known, Needs, add, demands, is_monotone};
 pub use encoding::{CODE, ChunkCodes, CodeSet, Dictionary, TextEncoding, TextSnapshot, answer_schema};
 pub use estimated::estimated;
 pub use failure::{failed, is_out_of_resources, memory_exceeded};
@@ -52,6 +54,7 @@ pub use index::{HashIndex, Slot};
 pub use inspect::{
     breaks_ties, columns_read, columns_used_in_all_rows, is_correlated, is_row_by_row, reads, unrepeatable, unrepeatable_in,
 };
+pub use key_values::KeyValues;
 pub use known_failure::{KnownFailure, overflow};
 pub use limits::Limits;
 pub use machine::{memory_at_hand, peak_memory};

@@ -15,7 +15,7 @@ const LAST_DIGITS: usize = 6;
 pub fn likely(function: &str, values: &BTreeSet<String>) -> Option<ScalarUDF> {
     let test: Arc<dyn Fn(&str) -> bool + Send + Sync> = match function {
         "email_address" => {
-            let values = values.clone();
+            let values = Addresses::new(values);
             Arc::new(move |text| may_be_address(text, &values))
         }
         "phone_number" => {
@@ -38,16 +38,40 @@ pub fn likely(function: &str, values: &BTreeSet<String>) -> Option<ScalarUDF> {
     Some(create_udf(&name, vec![DataType::Utf8], DataType::Boolean, Volatility::Immutable, Arc::new(run)))
 }
 
+/// Addresses among which many texts are looked up.
+struct Addresses {
+    values: BTreeSet<String>,
+    /// Whether one of them has this length and this first character, which few texts have.
+    beginnings: Vec<bool>,
+}
+
+impl Addresses {
+    fn new(values: &BTreeSet<String>) -> Self {
+        let mut beginnings = vec![false; 1 << 16];
+        values.iter().for_each(|value| beginnings[Self::beginning(value)] = true);
+        Addresses { values: values.clone(), beginnings }
+    }
+
+    fn beginning(text: &str) -> usize {
+        let first = text.as_bytes().first().map_or(0, u8::to_ascii_lowercase);
+        (usize::from(first) << 8) | text.len().min(255)
+    }
+
+    /// Whether a text of ASCII is one of them in whatever case.
+    fn has(&self, text: &str) -> bool {
+        self.beginnings[Self::beginning(text)] && self.values.contains(&text.to_ascii_lowercase())
+    }
+}
+
 /// A text of the plain characters of addresses is an address only as it stands.
-fn may_be_address(text: &str, values: &BTreeSet<String>) -> bool {
+fn may_be_address(text: &str, values: &Addresses) -> bool {
     let text = text.trim_ascii();
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.+@".contains(&byte);
     let has_punycode = || text.as_bytes().windows(4).any(|part| part.eq_ignore_ascii_case(b"xn--"));
     if !text.bytes().all(is_plain) || has_punycode() {
         return true;
     }
-    let text = text.trim_end_matches('.');
-    if text.bytes().any(|byte| byte.is_ascii_uppercase()) { values.contains(&text.to_ascii_lowercase()) } else { values.contains(text) }
+    values.has(text.trim_end_matches('.'))
 }
 
 /// A text of the plain characters of numbers ends in the digits of its number.
@@ -72,7 +96,7 @@ mod tests {
         #[test]
         fn what_is_read_as_an_address_may_be_that(text in "[ ]?[a-zA-C0-9.+@_é<,-]{0,4}[aX]@[.]?[a-zA-C0-9.-]{1,5}[.](com|xn--a|ORG)[.]{0,2}[ ]?") {
             if let Some(address) = crate::functions::email_address(&text) {
-                prop_assert!(may_be_address(&text, &[address].into()));
+                prop_assert!(may_be_address(&text, &Addresses::new(&[address].into())));
             }
         }
 

@@ -249,6 +249,11 @@ impl ContractColumn {
         may_miss || is_bound || is_taken_apart || self.is_consent() || self.meaning.can_fail(in_file, range)
     }
 
+    /// Whether it may decide of a row, or of another column's value.
+    pub fn matters_to_rows(&self) -> bool {
+        self.costs_row || self.part.is_some()
+    }
+
     /// Whether texts are values of it as they stand.
     pub fn takes_texts(&self) -> bool {
         self.meaning.takes_texts() && !self.is_list && self.json.is_none()

@@ -49,7 +49,7 @@ pub use format::{Packing, foreign, packing};
 pub use parquet::{Peeked, is_decoding, peek};
 pub use refused_files::with_others;
 pub use rejects::Reject;
-pub use some_rows::{first_rows, one_of, rows_where};
+pub use some_rows::{KnownRows, first_rows};
 pub use unpack::Unpacker;
 
 pub use crate::manifest::{Ledger, Overrun, RejectCount, Scope};

@@ -55,6 +55,7 @@ fn texts_of(contract: &Contract, condition: &Expr) -> Option<Vec<String>> {
             all.extend(texts_of(contract, right)?);
             Some(all)
         }
+        Expr::IsTrue(condition) => split_conjunction(condition).into_iter().find_map(|one| texts_of(contract, one)),
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => {
             is_as_written(contract, left).then(|| written(right)).flatten().map(|text| vec![text])
         }

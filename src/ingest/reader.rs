@@ -43,7 +43,7 @@ impl Scan {
             Unit::Text(file, format) => reading.text(&file, format, sink).await?,
         };
         // What was passed over has not been counted.
-        if ended && self.needles.is_none() {
+        if ended && self.counts {
             let rows = reading.rows;
             self.collector.finish_piece(piece, reading.tally)?;
             // A row is identified by its number among the rows that break no rule, so every scan must find the same rows.
@@ -85,11 +85,12 @@ impl<'a> Reading<'a> {
         let group_file = Arc::clone(&group.file);
         let mut row = 0;
         let mut whole = WholeRows::of(&group);
-        let mut batches = Batches::open(group.clone(), &scan.contract, &asked, scan.batch_rows, scan.held.another()).await?;
+        let mut batches = Batches::open(group.clone(), &scan.contract, (&asked, scan.counts), scan.batch_rows, scan.held.another()).await?;
         scan.work.count_read(batches.bytes());
         while let Some((columns, rows)) = batches.next()? {
             let checked = scan.contract.check_of(&group_file, &columns, rows, &batches.unread(), &asked)?;
-            let faults: Vec<Fault> = checked.faults.iter().map(|fault| Fault { row: row + fault.row, ..*fault }).collect();
+            let told = checked.faults.iter().filter(|_| scan.counts);
+            let faults: Vec<Fault> = told.map(|fault| Fault { row: row + fault.row, ..*fault }).collect();
             let kept = self.settle(rows as u64, checked)?;
             for of_row in faults.chunk_by(|one, two| one.row == two.row) {
                 // Another scan may have reported the rejects of this piece already.

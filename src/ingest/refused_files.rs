@@ -71,6 +71,7 @@ async fn look(engine: &Engine, extract: &Extract, file: &File, format: SourceFor
             placed: None,
             superseded: None,
             needles: None,
+            counts: true,
             batch_rows: 1,
             blocks_at_once: 1,
         });

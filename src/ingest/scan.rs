@@ -57,6 +57,8 @@ pub struct Scan {
     pub superseded: Option<Arc<Superseded>>,
     /// What a part of a CSV file must have for any of its rows to be wanted; the others are neither decoded nor counted.
     pub needles: Option<Arc<Needles>>,
+    /// Whether it is counted what is read and what is rejected of it; otherwise only what costs a row is looked at.
+    pub counts: bool,
     /// Rows to a batch.
     pub batch_rows: usize,
     /// Blocks of one text file that are looked at side by side.

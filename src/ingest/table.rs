@@ -61,6 +61,7 @@ pub struct SourceTable {
     rows: Precision<usize>,
     superseded: Option<Arc<Superseded>>,
     needles: Option<Arc<Needles>>,
+    counts: bool,
     threads: usize,
     batch_rows: usize,
     blocks_that_fit: usize,
@@ -123,6 +124,7 @@ impl SourceTable {
             rows,
             superseded,
             needles: None,
+            counts: true,
             threads,
             batch_rows,
             blocks_that_fit,
@@ -134,9 +136,10 @@ impl SourceTable {
         SourceTable { superseded: Some(superseded), ..self }
     }
 
-    /// The table without parts of CSV files that have none of some texts.
-    pub fn with_needles(self, needles: Option<Needles>) -> Self {
-        SourceTable { needles: needles.map(Arc::new), ..self }
+    /// The table for those who choose some of its rows: without parts of CSV files that have none of some texts, and without counting what is
+    /// rejected.
+    pub fn uncounted(self, needles: Option<Needles>) -> Self {
+        SourceTable { needles: needles.map(Arc::new), counts: false, ..self }
     }
 
     /// The table with its texts as they are.
@@ -222,6 +225,7 @@ impl SourceTable {
             placed: None,
             superseded,
             needles: self.needles.clone(),
+            counts: self.counts,
             batch_rows: self.batch_rows,
             blocks_at_once: self.blocks_at_once(),
         }

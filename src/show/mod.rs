@@ -12,6 +12,7 @@ mod published;
 mod question;
 mod rows;
 mod sorted;
+mod units;
 
 pub use columns::{ColumnDescription, columns};
 pub use names::OUTPUTS;

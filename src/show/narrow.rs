@@ -7,19 +7,18 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, SchemaRef};
-use datafusion::datasource::empty::EmptyTable;
 use datafusion::error::DataFusionError;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::prelude::ident;
 
 use super::prepare::Prepared;
 use super::question::{Question, Setting, Wanted};
 use super::sorted::sorted;
-use crate::engine::{self, Demand, Demands, Engine, Limits, TextEncoding};
-use crate::error::{Error, Result};
+use super::units::{Units, unplanned};
+use crate::engine::{self, Answers, Asked, Demand, Demands, Engine, KeyValues, Limits, TextEncoding};
+use crate::error::Result;
 use crate::execute::{Execution, Inputs, Silent, Source};
-use crate::ingest;
-use crate::plan::{QUERY, Work};
+use crate::ingest::{self, KnownRows};
 
 /// The size of extracts from which on `show` looks so at tables.
 pub const LARGE_BYTES: u64 = 16 * 1024 * 1024;
@@ -27,6 +26,9 @@ pub const LARGE_BYTES: u64 = 16 * 1024 * 1024;
 const FEW_ROWS: usize = 1000;
 /// How many rows of the beginning of each source are looked at, first and then.
 const BEGINNINGS: [usize; 2] = [4096, 65_536];
+/// How many questions may lie within each other, and how many may be asked.
+const QUESTIONS_DEEP: usize = 5;
+const MOST_QUESTIONS: usize = 24;
 /// How many times more rows are looked for in the beginnings than are wanted, since some of them may not be rows of the table.
 const SPARE: usize = 2;
 
@@ -58,7 +60,7 @@ pub async fn narrowed(prepared: &Prepared, setting: &Setting, wanted: &Wanted, i
         return None;
     }
     // What fails here is told when the table is computed whole.
-    let look = Look::new(prepared, setting, inputs, limit).await.ok()?;
+    let mut look = Look::new(prepared, setting, inputs, limit).await.ok()?;
     look.rows().await.ok().flatten()
 }
 
@@ -66,72 +68,12 @@ fn bytes_of(source: &Source) -> u64 {
     source.extract.files.iter().map(|(file, _)| file.meta.size).sum()
 }
 
-/// The queries of a look, planned over tables without rows.
-struct Units {
-    /// The query itself.
-    query: LogicalPlan,
-    /// Those whose rows are materialised, in order, by the name of the table.
-    materialised: Vec<(String, LogicalPlan)>,
-}
-
-impl Units {
-    async fn of(prepared: &Prepared) -> Result<Self> {
-        let plan = &prepared.plan;
-        let limits = Limits { threads: 1, memory_bytes: 64 * 1024 * 1024 };
-        let engine = Engine::with_text_encoding(limits, plan.values.zone.name(), TextEncoding::Plain)?;
-        for contract in &plan.contracts {
-            let table = Arc::new(EmptyTable::new(Arc::clone(&contract.schema)));
-            engine.register(&format!("{}.{}", crate::graph::SOURCES, contract.source), table)?;
-        }
-        for (name, rows) in Inputs::of(plan)?.given {
-            engine.register(&name, Arc::new(EmptyTable::new(rows.schema())))?;
-        }
-        let needed = prepared.needed();
-        // The functions of the conditions that are taken from the queries are those of this engine.
-        engine.hash_with(plan.project.pipeline.identity.salt.as_deref().unwrap_or_default());
-        let (mut materialised, mut query) = (Vec::new(), None);
-        for node in &plan.nodes {
-            let Some(model) = node.model().filter(|_| node.name == QUERY || needed.contains(&node.name)) else { continue };
-            let planned = engine.plan(&model.parsed.statement, &plan.values.parameters).await.map_err(unplanned)?;
-            if node.name == QUERY {
-                query = Some(engine.optimize(&planned).map_err(unplanned)?);
-            } else if matches!(node.work, Work::Streamed(_)) {
-                engine.register_view(&node.name, planned)?;
-            } else {
-                materialised.push((node.name.clone(), engine.optimize(&planned).map_err(unplanned)?));
-                engine.register(&node.name, Arc::new(EmptyTable::new(Arc::clone(&model.schema))))?;
-            }
-        }
-        let query = query.ok_or_else(|| Error::defect("the query was not planned"))?;
-        Ok(Units { query, materialised })
-    }
-
-    fn all(&self) -> impl Iterator<Item = &LogicalPlan> {
-        self.materialised.iter().map(|(_, plan)| plan).chain([&self.query])
-    }
-
-    /// What the query needs of the sources so that its rows that fulfil a condition come out.
-    fn demands(&self, condition: &Expr) -> Result<Demands, DataFusionError> {
-        let mut found = engine::demands(&self.query, Some(condition))?;
-        for (name, plan) in self.materialised.iter().rev() {
-            let Some(demand) = found.remove(name) else { continue };
-            for (table, demand) in engine::demands(plan, demand.condition().as_ref())? {
-                engine::add(&mut found, table, demand);
-            }
-        }
-        Ok(found)
-    }
-}
-
-fn unplanned(error: DataFusionError) -> Error {
-    Error::defect(crate::sql::discreet(&error))
-}
-
 /// The values of a column by which rows are chosen.
 struct Choice {
     condition: Expr,
-    /// The bytes of sources that would be needed whole, and what share of the rows has one of the values, in millionths.
-    cost: (u64, u64),
+    /// The bytes of sources that would be needed whole, how much would have to be asked, and what share of the rows has one of the values, in
+    /// millionths.
+    cost: (u64, usize, u64),
 }
 
 struct Look<'a> {
@@ -143,6 +85,10 @@ struct Look<'a> {
     units: Units,
     /// Reads the sources.
     engine: Engine,
+    /// What was read of them.
+    known: KnownRows,
+    /// What was asked of tables that are made from them.
+    answers: Answers,
 }
 
 impl<'a> Look<'a> {
@@ -151,14 +97,14 @@ impl<'a> Look<'a> {
         engine.hash_with(prepared.plan.project.pipeline.identity.salt.as_deref().unwrap_or_default());
         let units = Units::of(prepared).await?;
         let sources = given.sources.iter().map(|source| Source::new(&engine, source.extract.clone())).collect();
-        Ok(Look { prepared, setting, sources, limit, units, engine })
+        Ok(Look { prepared, setting, sources, limit, units, engine, known: KnownRows::default(), answers: Answers::new() })
     }
 
-    async fn rows(&self) -> Result<Option<Narrowed>> {
+    async fn rows(&mut self) -> Result<Option<Narrowed>> {
         let is_monotone = self.units.all().all(engine::is_monotone);
         let all: u64 = self.sources.iter().map(bytes_of).sum();
         let columns = self.units.query.schema().fields();
-        let whole_by = |name: &str| self.bytes_needed_whole(&ident(name).is_not_null()).unwrap_or(all);
+        let whole_by = |name: &str| self.cost_of(&ident(name).is_not_null()).map_or(all, |cost| cost.0);
         if !is_monotone && columns.iter().all(|field| whole_by(field.name()) >= all) {
             return Ok(None);
         }
@@ -180,9 +126,13 @@ impl<'a> Look<'a> {
         }
         choices.sort_by_key(|choice| choice.cost);
         let Some(choice) = choices.into_iter().next().filter(|choice| choice.cost.0 < all) else { return Ok(None) };
-        let demands = self.units.demands(&choice.condition).map_err(unplanned)?;
+        let query = self.units.query.clone();
+        let demands = self.answered(&query, &choice.condition, QUESTIONS_DEEP).await?;
+        if self.bytes_whole(&demands) >= all {
+            return Ok(None);
+        }
         let inputs = self.inputs(&demands).await?;
-        let mut narrowed = self.computed(inputs).await?;
+        let mut narrowed = self.computed(inputs, self.prepared.needed()).await?;
         let rows = self.first_of(&narrowed, Some(choice.condition.clone()), self.limit + 1).await?;
         narrowed.condition = Some(choice.condition);
         narrowed.read.clone_from(&self.sources);
@@ -202,20 +152,20 @@ impl<'a> Look<'a> {
             let required = self.required(&contract.source);
             inputs.given.insert(source.table(), ingest::first_rows(&engine, &source.extract, &required, count).await?);
         }
-        self.computed(inputs).await
+        self.computed(inputs, self.prepared.needed()).await
     }
 
     fn required(&self, source: &str) -> BTreeSet<String> {
         self.prepared.plan.required_columns.get(source).map(|required| required.columns.clone()).unwrap_or_default()
     }
 
-    /// Computes tables from some inputs.
-    async fn computed(&self, mut inputs: Inputs) -> Result<Narrowed> {
+    /// Computes the tables that are needed from some inputs.
+    async fn computed(&self, mut inputs: Inputs, needed: BTreeSet<String>) -> Result<Narrowed> {
         let plan = &self.prepared.plan;
         let engine = Engine::with_text_encoding(self.setting.limits, plan.values.zone.name(), TextEncoding::Plain)?;
         // A source that is needed whole is counted by the engine that reads it.
         inputs.sources = inputs.sources.into_iter().map(|source| Source::new(&engine, source.extract)).collect();
-        let execution = Execution { plan, engine: &engine, needed: Some(self.prepared.needed()), scene: String::new() };
+        let execution = Execution { plan, engine: &engine, needed: Some(needed), scene: String::new() };
         execution.run(&mut inputs, &mut Silent).await?;
         Ok(Narrowed { engine, inputs, condition: None, read: Vec::new() })
     }
@@ -235,11 +185,16 @@ impl<'a> Look<'a> {
         read.await.map_err(unplanned)
     }
 
-    /// How large the sources are that are needed whole for the rows that fulfil a condition.
-    fn bytes_needed_whole(&self, condition: &Expr) -> Result<u64, DataFusionError> {
-        let found = self.units.demands(condition)?;
-        let is_whole = |source: &&Source| found.get(&source.table()) == Some(&Demand::All);
-        Ok(self.sources.iter().filter(is_whole).map(bytes_of).sum())
+    /// How large the sources are that are needed whole.
+    fn bytes_whole(&self, demands: &Demands) -> u64 {
+        let is_whole = |source: &&Source| demands.get(&source.table()) == Some(&Demand::All);
+        self.sources.iter().filter(is_whole).map(bytes_of).sum()
+    }
+
+    /// How large the sources are that would be needed whole for the rows that fulfil a condition, and how much would have to be asked.
+    fn cost_of(&self, condition: &Expr) -> Result<(u64, usize)> {
+        let found = self.units.demands(&self.units.query, condition, None).map_err(unplanned)?;
+        Ok((self.bytes_whole(&found.tables), found.asked.len()))
     }
 
     /// For each column its first values in some rows, as far as there is something to choose by them.
@@ -254,8 +209,8 @@ impl<'a> Look<'a> {
                 continue;
             }
             let Some((condition, with_values)) = self.condition(field.name(), values).map_err(unplanned)? else { continue };
-            let whole = self.bytes_needed_whole(&condition).map_err(unplanned)?;
-            choices.push(Choice { condition, cost: (whole, (with_values * 1_000_000 / rows.num_rows().max(1)) as u64) });
+            let (whole, asked) = self.cost_of(&condition)?;
+            choices.push(Choice { condition, cost: (whole, asked, (with_values * 1_000_000 / rows.num_rows().max(1)) as u64) });
         }
         Ok(choices)
     }
@@ -264,35 +219,67 @@ impl<'a> Look<'a> {
     fn condition(&self, name: &str, values: &ArrayRef) -> Result<Option<(Expr, usize)>, DataFusionError> {
         let present = arrow::compute::filter(values, &arrow::compute::is_not_null(values)?)?;
         let first = present.slice(0, present.len().min(SPARE * (self.limit + 1)));
-        let Some(condition) = ingest::one_of(ident(name), &first)? else { return Ok(None) };
+        let Some(condition) = KeyValues::of(&first)?.map(|values| values.hold(ident(name))) else { return Ok(None) };
         let chosen: BTreeSet<String> = texts(&first)?.into_iter().collect();
         Ok(Some((condition, texts(&present)?.into_iter().filter(|text| chosen.contains(text)).count())))
     }
 
     /// The sources as far as they are needed.
-    async fn inputs(&self, demands: &Demands) -> Result<Inputs> {
+    async fn inputs(&mut self, demands: &Demands) -> Result<Inputs> {
         let mut inputs = Inputs::of(&self.prepared.plan)?;
-        for source in &self.sources {
+        for source in self.sources.clone() {
             let table = source.table();
             let Some(demand) = demands.get(&table) else {
                 inputs.given.insert(table, RecordBatch::new_empty(Arc::clone(&source.extract.contract.schema)));
                 continue;
             };
             let rows = match demand.condition() {
-                Some(condition) => self.rows_of(source, &condition).await?,
+                Some(condition) => self.rows_of(&source, &condition).await?,
                 None => None,
             };
             match rows {
                 Some(rows) => drop(inputs.given.insert(table, rows)),
-                None => inputs.sources.push(source.clone()),
+                None => inputs.sources.push(source),
             }
         }
         Ok(inputs)
     }
 
-    async fn rows_of(&self, source: &Source, condition: &Expr) -> Result<Option<RecordBatch>> {
+    async fn rows_of(&mut self, source: &Source, condition: &Expr) -> Result<Option<RecordBatch>> {
         let required = self.required(&source.extract.contract.source);
-        ingest::rows_where(&self.engine, &source.extract, &required, &source.collector, condition).await
+        self.known.rows_where(&self.engine, &source.extract, &required, &source.collector, condition).await
+    }
+
+    /// What a query over the tables needs, once what was asked has been answered as far as that is worth it.
+    async fn answered(&mut self, query: &LogicalPlan, condition: &Expr, depth: usize) -> Result<Demands> {
+        loop {
+            let found = self.units.demands(query, condition, Some(&self.answers)).map_err(unplanned)?;
+            let Some(asked) = found.asked.into_iter().next() else { return Ok(found.tables) };
+            let is_worth_it = depth > 0 && self.answers.len() < MOST_QUESTIONS;
+            let values = if is_worth_it { Box::pin(self.values_of(&asked, depth - 1)).await? } else { None };
+            self.answers.push((asked, values));
+        }
+    }
+
+    /// Which values were asked for; none if there are many, or if that cannot be found without a whole source.
+    async fn values_of(&mut self, asked: &Asked, depth: usize) -> Result<Option<Vec<KeyValues>>> {
+        let demands = self.answered(&asked.input, &asked.condition, depth).await?;
+        if self.bytes_whole(&demands) > 0 {
+            return Ok(None);
+        }
+        let plan = LogicalPlanBuilder::from(asked.input.clone()).filter(asked.condition.clone());
+        let plan = plan.and_then(|plan| plan.aggregate(asked.of.clone(), Vec::<Expr>::new())).and_then(LogicalPlanBuilder::build);
+        let plan = plan.map_err(unplanned)?;
+        let reads: BTreeSet<String> = engine::reads(&plan).map_err(unplanned)?.into_keys().collect();
+        let needed = reads.iter().flat_map(|table| self.prepared.plan.needed(table, |_| false)).collect();
+        let inputs = Inputs { kept: reads, ..self.inputs(&demands).await? };
+        let computed = self.computed(inputs, needed).await?;
+        let read = async {
+            let plan = computed.engine.over_own_tables(plan).await?;
+            let (schema, rows) = computed.engine.collect(computed.engine.frame(plan)).await?;
+            concatenated(&schema, &rows)?.columns().iter().map(KeyValues::of).collect::<Result<Option<Vec<_>>, _>>()
+        };
+        read.await.map_err(unplanned)
     }
 }
 

@@ -136,7 +136,7 @@ outputs:
 ";
 
 /// Queries over three tables, `A` with `id, mail, n, at`.
-const LAYERS: [&str; 16] = [
+const LAYERS: [&str; 24] = [
     "select id, mail, count(*) as n, max(at) as at from A group by id, mail",
     "select id, max(mail) as mail, sum(n) as n, min(at) as at from A group by id having count(*) > 1",
     "select max(id) as id, mail, count(n) as n, max(at) as at from A group by mail",
@@ -152,6 +152,14 @@ const LAYERS: [&str; 16] = [
     "select id, mail, n, at from A where exists (select 1 from B where B.mail = A.mail)",
     "select id, mail, n, at from A where id not in (select B.id from B where B.id is not null)",
     "select unnest(make_array(id, mail)) as id, mail, n, at from A",
+    "select id, mail, row_number() over (partition by mail, n order by at, id) as n, at from A",
+    "select id, first_value(mail) over (partition by n order by at, id, mail) as mail, n, at from A",
+    "select id, mail, n, lead(at) over (partition by upper(mail) order by at, id, n) as at from A where mail is not null",
+    "select one.id, one.mail, two.n, two.at from A as one inner join B as two on two.mail = one.mail and two.n = one.n",
+    "select one.id, one.mail, one.n, one.at from A as one left join B as two on upper(two.id) = upper(one.mail) where two.n is null or two.n > 1",
+    "select id, mail, n, at from A where not exists (select 1 from B where B.mail = A.id and B.n > A.n)",
+    "select id, mail, count(*) over (partition by n) as n, at from (select id, mail, n, at from A union all select null as id, mail, n, at from B)",
+    "select one.id, one.mail, sum(one.n) over (partition by one.mail) as n, two.at from A as one inner join (select mail, max(at) as at from B group by mail) as two on two.mail = one.mail",
     "select upper(id) as id, case when n > 2 then mail end as mail, n + 1 as n, at from A where mail is not null",
 ];
 
