@@ -12,7 +12,8 @@ use datafusion::common::{Column, DFSchema, JoinType, NullEquality};
 use datafusion::error::Result;
 use datafusion::logical_expr::utils::{conjunction, disjunction, split_conjunction};
 use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::logical_expr::{Aggregate, BinaryExpr, Distinct, Expr, Filter, Join, LogicalPlan, Operator, Window, lit};
+use datafusion::logical_expr::{Aggregate, BinaryExpr, Distinct, Expr, Filter, Join, LogicalPlan, Operator, Unnest, Window, lit};
+use datafusion::functions_nested::expr_fn::{array_has_any, make_array};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 
 use super::inspect::reads;
@@ -154,13 +155,7 @@ impl Going<'_> {
             LogicalPlan::Window(node) => self.window(node, wanted),
             LogicalPlan::Join(node) => self.join(node, &wanted),
             LogicalPlan::Unnest(node) => {
-                let unnested: BTreeSet<&Column> = node.exec_columns.iter().collect();
-                let kept: Vec<Expr> = wanted
-                    .into_iter()
-                    .filter(|one| {
-                        one.column_refs().iter().all(|column| !unnested.contains(column) && node.input.schema().has_column(column))
-                    })
-                    .collect();
+                let kept = wanted.iter().filter_map(|one| of_lists(one, node)).collect();
                 self.down(&node.input, kept)
             }
             _ => plan.inputs().into_iter().try_for_each(|input| self.down(input, Vec::new())),
@@ -171,12 +166,13 @@ impl Going<'_> {
         self.down(plan, Vec::new())
     }
 
-    fn filter(&mut self, node: &Filter, mut wanted: Vec<Expr>) -> Result<()> {
-        if !wanted.is_empty() {
-            let own = split_conjunction(&node.predicate).into_iter().filter(|own| !asks(own));
-            wanted.extend(own.cloned());
+    fn filter(&mut self, node: &Filter, wanted: Vec<Expr>) -> Result<()> {
+        if wanted.is_empty() {
+            return self.all_of(&node.input);
         }
-        self.down(&node.input, wanted)
+        // It comes first, since it is cheaper as a rule than what has been made of expressions above it.
+        let own = split_conjunction(&node.predicate).into_iter().filter(|own| !asks(own)).cloned();
+        self.down(&node.input, own.chain(wanted).collect())
     }
 
     /// Columns of the result are expressions of the input.
@@ -307,6 +303,32 @@ fn over<'a>(conditions: &[Expr], keys: impl Iterator<Item = (&'a Expr, &'a Expr)
     conditions.iter().filter(known).map(|one| with(one.clone(), &keys)).collect()
 }
 
+/// A condition on rows that are made of elements of lists, as one on the rows that have the lists, as far as it says something of these.
+fn of_lists(condition: &Expr, node: &Unnest) -> Option<Expr> {
+    let input = node.input.schema();
+    let is_element = |column: &Column| node.list_type_columns.iter().any(|(_, list)| list.output_column == *column);
+    if condition.column_refs().into_iter().all(|column| !node.exec_columns.contains(column) && !is_element(column) && input.has_column(column)) {
+        return Some(condition.clone());
+    }
+    match condition {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => Some(of_lists(left, node)?.or(of_lists(right, node)?)),
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => match (of_lists(left, node), of_lists(right, node)) {
+            (Some(left), Some(right)) => Some(left.and(right)),
+            (left, right) => left.or(right),
+        },
+        Expr::InList(list) if !list.negated && list.list.iter().all(|one| matches!(one, Expr::Literal(value, _) if !value.is_null())) => {
+            let element = list.expr.try_as_col()?;
+            let (at, _) = node.list_type_columns.iter().find(|(_, list)| list.depth == 1 && list.output_column == *element)?;
+            let (table, field) = input.qualified_field(*at);
+            // The same list must not be taken apart in two ways.
+            let is_alone = node.list_type_columns.iter().filter(|(other, _)| other == at).count() == 1;
+            let column = Expr::Column(Column::new(table.cloned(), field.name()));
+            is_alone.then(|| array_has_any(column, make_array(list.list.clone())))
+        }
+        _ => None,
+    }
+}
+
 /// Whether a condition is true of no row.
 fn is_never(condition: &Expr) -> bool {
     use datafusion::common::ScalarValue::{Boolean, Null};
@@ -405,15 +427,63 @@ mod tests {
     use super::*;
     use crate::engine::{Engine, Limits};
 
-    /// By which columns rows of `t` and of `u` are chosen where it is asked for an `id`; `all` where they are not.
-    #[tokio::test]
-    async fn a_condition_goes_down_as_far_as_it_says_the_same() {
+    fn engine() -> Engine {
         let engine = Engine::new(Limits { threads: 1, memory_bytes: 1 << 28 }, "UTC").unwrap();
         let text = |name: &str| Field::new(name, DataType::Utf8, true);
         let schema = Arc::new(Schema::new(vec![text("id"), text("kind"), text("at")]));
         for table in ["t", "u"] {
             engine.register(table, Arc::new(EmptyTable::new(Arc::clone(&schema)))).unwrap();
         }
+        engine
+    }
+
+    fn columns(exprs: &[Expr]) -> String {
+        let columns: BTreeSet<String> = exprs.iter().flat_map(Expr::column_refs).map(|column| column.name.clone()).collect();
+        columns.into_iter().collect::<Vec<_>>().join(" ")
+    }
+
+    /// By which columns rows of each table are chosen; `all` where they are not.
+    fn told(found: &Demands) -> String {
+        let of = |demand: &Demand| demand.condition().map_or("all".to_owned(), |condition| columns(&[condition]));
+        let found: Vec<String> = found.iter().map(|(table, demand)| format!("{table}: {}", of(demand))).collect();
+        found.join("; ")
+    }
+
+    /// Where a condition stops, it goes on with the keys of the rows that fulfil it.
+    #[tokio::test]
+    async fn a_condition_goes_on_with_keys() {
+        let engine = engine();
+        for (sql, asked, expected) in [
+            ("select id, max(at) over (partition by kind) as n from t", "kind", "t: id kind"),
+            ("select id, max(at) over (partition by kind, at) as n from t", "at kind", "t: at id kind"),
+            ("select id, max(at) over (partition by upper(kind)) as n from t", "kind", "t: id kind"),
+            ("select id, max(at) over (partition by id) as n from t", "", "t: id"),
+            ("select t.id, u.at from t inner join u on u.kind = t.kind", "kind", "t: id; u: kind"),
+            ("select u.id, t.at from t inner join u on u.kind = t.at", "kind", "t: at; u: id"),
+            ("select t.id, u.at from t left join u on u.kind = t.at", "at", "t: id; u: kind"),
+            ("select u.id, t.at from t left join u on u.kind = t.at", "", "t: all; u: all"),
+            ("select t.id from t where not exists (select 1 from u where u.kind = t.at)", "at", "t: id; u: kind"),
+            ("select t.id, u.at from t cross join u", "", "t: id; u: all"),
+        ] {
+            let plan = engine.optimize(&engine.query(sql).await.unwrap().into_unoptimized_plan()).unwrap();
+            let condition = col("id").in_list(vec![lit("a"), lit("b")], false);
+            let (mut answers, large) = (Answers::new(), ["t".to_owned(), "u".to_owned()].into());
+            let keys: arrow::array::ArrayRef = Arc::new(arrow::array::StringArray::from(vec![Some("k"), None]));
+            let found = loop {
+                let mut found = demands(&plan, Some(&condition), Known { answers: Some(&answers), large: &large }).unwrap();
+                let Some(asked) = found.asked.pop() else { break found };
+                let values = asked.of.iter().map(|_| KeyValues::of(&keys).unwrap().unwrap()).collect();
+                answers.push((asked, Some(values)));
+            };
+            let questions: Vec<String> = answers.iter().map(|(asked, _)| columns(&asked.of)).collect();
+            assert_eq!((questions.join(", ").as_str(), told(&found.tables).as_str()), (asked, expected), "{sql}\n{}", plan.display_indent());
+        }
+    }
+
+    /// By which columns rows of `t` and of `u` are chosen where it is asked for an `id`; `all` where they are not.
+    #[tokio::test]
+    async fn a_condition_goes_down_as_far_as_it_says_the_same() {
+        let engine = engine();
         for (sql, expected) in [
             ("select id, kind from t where kind > 'a'", "t: id kind"),
             ("select kind as id from t", "t: kind"),
@@ -445,26 +515,16 @@ mod tests {
             ("select t.id from t where t.id not in (select u.kind from u)", "t: id; u: all"),
             ("select id, (select max(at) from u) as at from t", "t: id; u: all"),
             ("select t.id from t cross join u", "t: id; u: all"),
-            ("select unnest(make_array(id, kind)) as id from t", "t: all"),
+            ("select unnest(make_array(id, kind)) as id from t", "t: id kind"),
+            ("select upper(id) as id from (select unnest(make_array(id, kind)) as id from t)", "t: all"),
+            ("select id from (select null as id, kind from t union all select kind, id from u)", "u: kind"),
             ("select id, unnest(make_array(at, kind)) as one from t", "t: id"),
         ] {
             let plan = engine.optimize(&engine.query(sql).await.unwrap().into_unoptimized_plan()).unwrap();
             let condition = col("id").in_list(vec![lit("a"), lit("b")], false);
-            let of = |demand: &Demand| match demand.condition() {
-                None => "all".to_owned(),
-                Some(condition) => condition
-                    .column_refs()
-                    .into_iter()
-                    .map(|column| column.name.clone())
-                    .collect::<BTreeSet<_>>()
-                    .into_iter()
-                    .collect::<Vec<_>>()
-                    .join(" "),
-            };
             let (answers, large) = (Answers::new(), BTreeSet::new());
             let found = demands(&plan, Some(&condition), Known { answers: Some(&answers), large: &large }).unwrap();
-            let found: Vec<String> = found.tables.iter().map(|(table, demand)| format!("{table}: {}", of(demand))).collect();
-            assert_eq!(found.join("; "), expected, "{sql}\n{}", plan.display_indent());
+            assert_eq!(told(&found.tables), expected, "{sql}\n{}", plan.display_indent());
         }
     }
 }

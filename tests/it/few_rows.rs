@@ -136,7 +136,7 @@ outputs:
 ";
 
 /// Queries over three tables, `A` with `id, mail, n, at`.
-const LAYERS: [&str; 24] = [
+const LAYERS: [&str; 27] = [
     "select id, mail, count(*) as n, max(at) as at from A group by id, mail",
     "select id, max(mail) as mail, sum(n) as n, min(at) as at from A group by id having count(*) > 1",
     "select max(id) as id, mail, count(n) as n, max(at) as at from A group by mail",
@@ -160,6 +160,9 @@ const LAYERS: [&str; 24] = [
     "select id, mail, n, at from A where not exists (select 1 from B where B.mail = A.id and B.n > A.n)",
     "select id, mail, count(*) over (partition by n) as n, at from (select id, mail, n, at from A union all select null as id, mail, n, at from B)",
     "select one.id, one.mail, sum(one.n) over (partition by one.mail) as n, two.at from A as one inner join (select mail, max(at) as at from B group by mail) as two on two.mail = one.mail",
+    "select id, unnest(make_array(mail, upper(id), 'c7')) as mail, n, at from A where n > 0",
+    "select unnest(make_array(id, mail)) as id, unnest(make_array(mail, id)) as mail, n, at from A",
+    "select one.id, one.mail, one.n, two.at from A as one inner join (select unnest(make_array(id, mail)) as mail, at from B) as two on two.mail = one.mail",
     "select upper(id) as id, case when n > 2 then mail end as mail, n + 1 as n, at from A where mail is not null",
 ];
 
