@@ -4,6 +4,7 @@ mod answers;
 mod arg_max;
 mod catalogue;
 mod checked;
+mod conditions;
 mod costs;
 mod demand;
 mod encoding;

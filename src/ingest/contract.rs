@@ -159,7 +159,10 @@ impl Contract {
     pub fn needed(&self, projection: &[usize], all_faults: bool) -> Vec<bool> {
         let needed = |(at, column): (usize, &ContractColumn)| {
             let is_repeated = || self.repeats.as_ref().is_some_and(|repeats| repeats.places().any(|place| place == at));
-            projection.contains(&at) || self.always_reads(at) || is_repeated() || (all_faults || column.matters_to_rows()) && column.can_fail(&DataType::Utf8, true, None)
+            projection.contains(&at)
+                || self.always_reads(at)
+                || is_repeated()
+                || (all_faults || column.matters_to_rows()) && column.can_fail(&DataType::Utf8, true, None)
         };
         self.columns.iter().enumerate().map(needed).collect()
     }

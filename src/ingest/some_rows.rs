@@ -94,8 +94,7 @@ impl KnownRows {
         let (mut on_keys, others): (Vec<Expr>, Vec<Expr>) = split_conjunction_owned(condition.clone()).into_iter().partition(is_of_keys);
         // Of several conditions each row fulfils all; so one whose keys are known already is enough.
         let Some(of_others) = conjunction(others) else { return Ok(conjunction(on_keys)) };
-        let (alternatives, rest): (Vec<Expr>, Vec<Expr>) =
-            split_binary_owned(of_others, Operator::Or).into_iter().partition(is_of_keys);
+        let (alternatives, rest): (Vec<Expr>, Vec<Expr>) = split_binary_owned(of_others, Operator::Or).into_iter().partition(is_of_keys);
         let mut chosen = alternatives;
         if let Some(rest) = disjunction(rest) {
             let rest = conjunction(on_keys.iter().cloned().chain([rest])).unwrap_or_else(|| lit(true));
