@@ -57,7 +57,7 @@ pub fn look(setting: Setting, question: Question, look: LookArguments, terminal:
         None => (look.format == RowsFormat::Table).then_some(ROWS_OF_A_TABLE),
     };
     let (timeout, threads) = (look.timeout, setting.limits.threads);
-    let wanted = Wanted { question, limit, sample: look.sample, unmask: look.unmask };
+    let wanted = Wanted { question, limit, sample: look.sample, unmask: look.unmask, large_from_bytes: show::LARGE_BYTES };
     let mut target = Target::open(&look)?;
     let doing = Doing::default();
     doing.begins("looking at the rows");

@@ -1,6 +1,7 @@
 //! Segmill's own SQL functions, which bring identifiers into the normal form in which they are compared.
 
 mod addresses;
+mod likely;
 mod phones;
 mod text;
 
@@ -15,6 +16,7 @@ use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 
 pub use addresses::email_address;
+pub use likely::likely;
 pub use phones::phone_number;
 
 /// The functions that an engine registers:

@@ -188,6 +188,16 @@ impl ContractColumn {
         !self.names.is_empty()
     }
 
+    /// Whether a value of it stands in CSV files as it is, with no more than space or quotes around it.
+    pub fn is_as_written(&self) -> bool {
+        let is_single = !self.is_list && self.json.is_none() && self.part.is_none();
+        self.is_in_files()
+            && is_single
+            && self.column_type == ColumnType::String
+            && self.meaning.words.is_empty()
+            && self.meaning.format.is_none()
+    }
+
     /// The name to use in messages about files.
     pub fn in_files(&self) -> &str {
         &self.shown
@@ -237,6 +247,11 @@ impl ContractColumn {
         // For every rejected row it must be known whether it carries an opt-out.
         let is_taken_apart = self.is_list || self.json.is_some() || self.part.is_some();
         may_miss || is_bound || is_taken_apart || self.is_consent() || self.meaning.can_fail(in_file, range)
+    }
+
+    /// Whether it may decide of a row, or of another column's value.
+    pub fn matters_to_rows(&self) -> bool {
+        self.costs_row || self.part.is_some()
     }
 
     /// Whether texts are values of it as they stand.

@@ -154,11 +154,15 @@ impl Contract {
         Err(Error::Refused(message.hint("name them in the contract, or say `unknown_columns: ignore`")))
     }
 
-    /// For every column whether it must be decoded from text, when some are asked for.
-    pub fn needed(&self, projection: &[usize]) -> Vec<bool> {
+    /// For every column whether it must be decoded from text, when some are asked for; `all_faults` says that it must be known also which values
+    /// of the others are at fault, and not only which rows are kept.
+    pub fn needed(&self, projection: &[usize], all_faults: bool) -> Vec<bool> {
         let needed = |(at, column): (usize, &ContractColumn)| {
             let is_repeated = || self.repeats.as_ref().is_some_and(|repeats| repeats.places().any(|place| place == at));
-            projection.contains(&at) || self.always_reads(at) || is_repeated() || column.can_fail(&DataType::Utf8, true, None)
+            projection.contains(&at)
+                || self.always_reads(at)
+                || is_repeated()
+                || (all_faults || column.matters_to_rows()) && column.can_fail(&DataType::Utf8, true, None)
         };
         self.columns.iter().enumerate().map(needed).collect()
     }

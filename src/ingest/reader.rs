@@ -15,6 +15,7 @@ use super::deduplicate::{Place, placed_batch};
 use super::extract::of_file;
 use super::format;
 use super::held::Codes;
+use super::needles::Needles;
 use super::parquet::{Batches, RowGroup};
 use super::plain::plain;
 use super::remarks::{self, DAMAGED, no_header, withheld};
@@ -41,7 +42,8 @@ impl Scan {
             }
             Unit::Text(file, format) => reading.text(&file, format, sink).await?,
         };
-        if ended {
+        // What was passed over has not been counted.
+        if ended && self.counts {
             let rows = reading.rows;
             self.collector.finish_piece(piece, reading.tally)?;
             // A row is identified by its number among the rows that break no rule, so every scan must find the same rows.
@@ -83,11 +85,12 @@ impl<'a> Reading<'a> {
         let group_file = Arc::clone(&group.file);
         let mut row = 0;
         let mut whole = WholeRows::of(&group);
-        let mut batches = Batches::open(group.clone(), &scan.contract, &asked, scan.batch_rows, scan.held.another()).await?;
+        let mut batches = Batches::open(group.clone(), &scan.contract, (&asked, scan.counts), scan.batch_rows, scan.held.another()).await?;
         scan.work.count_read(batches.bytes());
         while let Some((columns, rows)) = batches.next()? {
             let checked = scan.contract.check_of(&group_file, &columns, rows, &batches.unread(), &asked)?;
-            let faults: Vec<Fault> = checked.faults.iter().map(|fault| Fault { row: row + fault.row, ..*fault }).collect();
+            let told = checked.faults.iter().filter(|_| scan.counts);
+            let faults: Vec<Fault> = told.map(|fault| Fault { row: row + fault.row, ..*fault }).collect();
             let kept = self.settle(rows as u64, checked)?;
             for of_row in faults.chunk_by(|one, two| one.row == two.row) {
                 // Another scan may have reported the rejects of this piece already.
@@ -135,12 +138,17 @@ impl<'a> Reading<'a> {
             let ended = piece.is_none();
             match piece {
                 Some(Piece::Block(mut block)) => {
-                    if text.is_none() {
+                    let is_first = text.is_none();
+                    if is_first {
                         text = TextFile::open(scan, file, format, &blocks, &mut block)?.map(Arc::new);
                     }
                     let Some(text) = text.clone() else { continue };
                     if to_skip > 0 {
                         to_skip -= text.skip(&mut block, to_skip);
+                    }
+                    let are_absent = |needles: &Arc<Needles>| format == SourceFormat::Csv && needles.are_absent(&block.bytes);
+                    if !is_first && scan.needles.as_ref().is_some_and(are_absent) {
+                        continue;
                     }
                     settling.push_back(Settling::Block(tokio::spawn(async move { text.settle(block) })));
                 }

@@ -70,6 +70,8 @@ async fn look(engine: &Engine, extract: &Extract, file: &File, format: SourceFor
             schema: Arc::clone(&contract.schema),
             placed: None,
             superseded: None,
+            needles: None,
+            counts: true,
             batch_rows: 1,
             blocks_at_once: 1,
         });

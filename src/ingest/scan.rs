@@ -11,6 +11,7 @@ use super::collector::Collector;
 use super::contract::{Checked, Contract, Fault};
 use super::deduplicate::Superseded;
 use super::held::{Codes, HeldCodes};
+use super::needles::Needles;
 use super::parquet::RowGroup;
 use super::plain::like;
 use super::rejects::Reject;
@@ -54,6 +55,10 @@ pub struct Scan {
     pub placed: Option<SchemaRef>,
     /// The rows that are left out because others supersede them.
     pub superseded: Option<Arc<Superseded>>,
+    /// What a part of a CSV file must have for any of its rows to be wanted; the others are neither decoded nor counted.
+    pub needles: Option<Arc<Needles>>,
+    /// Whether it is counted what is read and what is rejected of it; otherwise only what costs a row is looked at.
+    pub counts: bool,
     /// Rows to a batch.
     pub batch_rows: usize,
     /// Blocks of one text file that are looked at side by side.

@@ -23,6 +23,7 @@ use super::contract::Contract;
 use super::deduplicate::{MAX_PIECES, PlacedRows, Superseded, placed_schema};
 use super::extract::Extract;
 use super::held::HeldCodes;
+use super::needles::Needles;
 use super::parquet;
 use super::remarks;
 use super::scan::{Scan, Unit, carried};
@@ -59,6 +60,8 @@ pub struct SourceTable {
     footers: Reservation,
     rows: Precision<usize>,
     superseded: Option<Arc<Superseded>>,
+    needles: Option<Arc<Needles>>,
+    counts: bool,
     threads: usize,
     batch_rows: usize,
     blocks_that_fit: usize,
@@ -120,6 +123,8 @@ impl SourceTable {
             footers,
             rows,
             superseded,
+            needles: None,
+            counts: true,
             threads,
             batch_rows,
             blocks_that_fit,
@@ -129,6 +134,12 @@ impl SourceTable {
     /// The table without rows that others supersede.
     pub fn without(self, superseded: Arc<Superseded>) -> Self {
         SourceTable { superseded: Some(superseded), ..self }
+    }
+
+    /// The table for those who choose some of its rows: without parts of CSV files that have none of some texts, and without counting what is
+    /// rejected.
+    pub fn uncounted(self, needles: Option<Needles>) -> Self {
+        SourceTable { needles: needles.map(Arc::new), counts: false, ..self }
     }
 
     /// The table with its texts as they are.
@@ -213,6 +224,8 @@ impl SourceTable {
             schema,
             placed: None,
             superseded,
+            needles: self.needles.clone(),
+            counts: self.counts,
             batch_rows: self.batch_rows,
             blocks_at_once: self.blocks_at_once(),
         }

@@ -47,7 +47,7 @@ enum TextLines {
 impl TextFile {
     /// Takes the header, if the format has one, from the first block; none when that has no record yet.
     pub(super) fn open(scan: &Arc<Scan>, file: &File, format: SourceFormat, blocks: &Blocks, block: &mut Block) -> Result<Option<Self>> {
-        let needed = scan.contract.needed(&scan.projection);
+        let needed = scan.contract.needed(&scan.projection, scan.counts);
         let lines = if format == SourceFormat::Csv {
             let opening = Opening { shown: &file.shown, contract: &scan.contract, needed: &needed, head: blocks.head() };
             let Some((header, length)) = opening.header(&block.bytes)? else { return Ok(None) };
@@ -157,7 +157,7 @@ impl TextFile {
         }
         let checked = scan.contract.check_of(&self.file, &decoded.columns, decoded.rows, &decoded.unread, &scan.projection)?;
         let read = (decoded.rows + decoded.bad.len()) as u64;
-        let rejected = (!checked.faults.is_empty() || !decoded.bad.is_empty()).then(|| Rejected {
+        let rejected = (scan.counts && (!checked.faults.is_empty() || !decoded.bad.is_empty())).then(|| Rejected {
             // The places of rows are computed only when a row breaks the contract.
             standing: if checked.faults.is_empty() { Vec::new() } else { decoded.records.unwrap_or_else(|| self.records(&block)) },
             faults: checked.faults.clone(),

@@ -60,4 +60,6 @@ pub struct Wanted {
     pub sample: Option<Sample>,
     /// Whether personal values are shown.
     pub unmask: bool,
+    /// The size of extracts from which on a few rows of a table are found without computing it whole.
+    pub large_from_bytes: u64,
 }

@@ -12,12 +12,14 @@ use futures::StreamExt;
 
 use super::condition;
 use super::mask::Mask;
+use super::narrow;
 use super::notes;
 use super::prepare::Prepared;
 use super::question::{Question, Setting, Wanted};
+use super::sorted::sorted;
 use crate::config::Environment;
 use crate::diagnostic::Diagnostic;
-use crate::engine::{self, Engine, Limits, OrderedBy, Privacy};
+use crate::engine::{self, Engine, Limits, Privacy};
 use crate::error::{Error, Result};
 use crate::execute::{Execution, Inputs, Silent, Source};
 use crate::graph::SOURCES;
@@ -32,6 +34,9 @@ use crate::storage::Stores;
 const ALIASES: &str = "resolved.aliases";
 /// The fewest rows of a batch. Smaller ones would cost more than they save.
 const LEAST_BATCH_ROWS: usize = 64;
+/// What is told of rows that were found without computing their table whole.
+const SOME: &str = "these are some of the rows, found at the beginning of the files, and not the first ones in their order; \
+                    `--limit all` computes the table whole";
 /// More rows than there are.
 const ALL: usize = 1 << 40;
 
@@ -87,8 +92,17 @@ pub async fn rows(setting: &Setting, wanted: &Wanted, stores: &Stores, take: &mu
     }
     seen.notes.extend(note_of_sample(&prepared, wanted)?);
     let mut inputs = inputs(&prepared, wanted, &engine, (stores, &setting.environment), &mut seen.notes).await?;
+    let narrowed = if is_row_by_row { None } else { narrow::narrowed(&prepared, setting, wanted, &inputs).await };
+    let is_narrowed = narrowed.is_some();
+    let (mut engine, mut chosen, mut read) = (engine, chosen, Vec::new());
+    if let Some(found) = narrowed {
+        (engine, inputs, chosen.condition, read) = (found.engine, found.inputs, found.condition, found.read);
+        seen.notes.push(SOME.to_owned());
+    }
     let execution = Execution { plan: &prepared.plan, engine: &engine, needed: Some(prepared.needed()), scene: String::new() };
-    execution.run(&mut inputs, &mut Silent).await?;
+    if !is_narrowed {
+        execution.run(&mut inputs, &mut Silent).await?;
+    }
     for table in &prepared.published {
         table.register(&engine, &prepared.destination).await?;
     }
@@ -117,7 +131,8 @@ pub async fn rows(setting: &Setting, wanted: &Wanted, stores: &Stores, take: &mu
     }
     // Whoever still reads a file for this stops.
     drop(stream);
-    seen.notes.extend(notes::of_sources(&prepared.plan.project, &inputs.sources));
+    read.extend(inputs.sources);
+    seen.notes.extend(notes::of_sources(&prepared.plan.project, &read));
     Ok(seen)
 }
 
@@ -257,14 +272,4 @@ async fn frame(
     }
     let sorted = sorted(frame, &order)?;
     if limit.is_some() { sorted.limit(0, Some(most)) } else { Ok(sorted) }
-}
-
-/// Rows in an order; those that are equal in it, by all columns from the left.
-fn sorted(frame: DataFrame, order: &[OrderedBy]) -> Result<DataFrame, DataFusionError> {
-    let columns = frame.schema().columns();
-    let known = |by: &&OrderedBy| columns.iter().any(|column| column.name() == by.column);
-    let by = order.iter().filter(known).map(|by| ident(by.column.as_str()).sort(by.ascending, by.nulls_first));
-    let rest = columns.iter().filter(|column| order.iter().all(|by| by.column != column.name()));
-    let by: Vec<_> = by.chain(rest.map(|column| Expr::Column(column.clone()).sort(true, false))).collect();
-    if by.is_empty() { Ok(frame) } else { frame.sort(by) }
 }

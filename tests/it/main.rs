@@ -53,6 +53,8 @@ mod example_contracts;
 mod explain_segments;
 /// Promise 6: every failure is told where it belongs, at once, to whom it concerns, and a result that nobody gets is one.
 mod failures;
+/// A look at a few rows of a large table, which does not compute it, shows rows of it.
+mod few_rows;
 /// Promise 1 for any SQL: generated queries give the same on any number of threads, and sums are exact.
 mod generated_sql;
 /// Promise 9: the identity step gives the same customers whatever the order of its edges, keeps strangers apart, and ids stable.

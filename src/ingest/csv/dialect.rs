@@ -48,6 +48,12 @@ impl Dialect {
         self.delimiter.bytes[0]
     }
 
+    /// Whether a letter, a digit or an underscore stands between or around fields.
+    pub fn has_words(&self) -> bool {
+        let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+        self.delimiter().iter().chain(&self.quote).any(is_word)
+    }
+
     /// Whether the character between two fields is one byte.
     #[inline]
     pub fn is_narrow(&self) -> bool {

@@ -73,16 +73,24 @@ pub struct RowPlace {
 }
 
 impl Batches {
-    /// Begins to read the columns that are asked for or can be at fault.
+    /// Begins to read the columns that are asked for or can be at fault; if not all faults are told, those alone that can cost a row.
     ///
     /// # Errors
     /// [`crate::error::Error::Refused`] when the file is damaged; also when what it takes does not fit, and as reading the store fails.
-    pub async fn open(group: RowGroup, contract: &Contract, projection: &[usize], batch_rows: usize, memory: Reservation) -> Result<Self> {
+    pub async fn open(
+        group: RowGroup,
+        contract: &Contract,
+        (projection, all_faults): (&[usize], bool),
+        batch_rows: usize,
+        memory: Reservation,
+    ) -> Result<Self> {
         let needed = |(position, column): (usize, &ContractColumn)| {
             let at = group.positions[position]?;
             let field = group.footer.schema().field(at);
             let wanted = projection.contains(&position) || contract.always_reads(position);
-            (wanted || column.can_fail(field.data_type(), group.may_have_nulls(at), group.range_of(at))).then_some(at)
+            let is_told = all_faults || column.matters_to_rows();
+            let may_fail = || column.can_fail(field.data_type(), group.may_have_nulls(at), group.range_of(at));
+            (wanted || is_told && may_fail()).then_some(at)
         };
         let needed = contract.columns.iter().enumerate().map(needed).collect();
         let wanted = |(position, column): (usize, &ContractColumn)| {
