@@ -48,7 +48,9 @@ struct Addresses {
 impl Addresses {
     fn new(values: &BTreeSet<String>) -> Self {
         let mut beginnings = vec![false; 1 << 16];
-        values.iter().for_each(|value| beginnings[Self::beginning(value)] = true);
+        for value in values {
+            beginnings[Self::beginning(value)] = true;
+        }
         Addresses { values: values.clone(), beginnings }
     }
 

@@ -28,7 +28,7 @@ const FEW_ROWS: usize = 1000;
 const BEGINNINGS: [usize; 2] = [4096, 65_536];
 /// How many questions may lie within each other, and how many may be asked.
 const QUESTIONS_DEEP: usize = 5;
-const MOST_QUESTIONS: usize = 24;
+const QUESTIONS_IN_ALL: usize = 24;
 /// How many times more rows are looked for in the beginnings than are wanted, since some of them may not be rows of the table.
 const SPARE: usize = 2;
 
@@ -255,7 +255,7 @@ impl<'a> Look<'a> {
         loop {
             let found = self.units.demands(query, condition, Some(&self.answers)).map_err(unplanned)?;
             let Some(asked) = found.asked.into_iter().next() else { return Ok(found.tables) };
-            let is_worth_it = depth > 0 && self.answers.len() < MOST_QUESTIONS;
+            let is_worth_it = depth > 0 && self.answers.len() < QUESTIONS_IN_ALL;
             let values = if is_worth_it { Box::pin(self.values_of(&asked, depth - 1)).await? } else { None };
             self.answers.push((asked, values));
         }

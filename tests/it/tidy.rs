@@ -113,7 +113,8 @@ fn imports_go_down() {
 fn nodes_are_computed_in_one_place() {
     for file in rust_files(&package().join("src")) {
         let name = file.strip_prefix(package().join("src")).unwrap().display().to_string();
-        if name.starts_with("execute/") || name.starts_with("engine/") {
+        // The last plans nodes over tables without rows, and computes none.
+        if name.starts_with("execute/") || name.starts_with("engine/") || name == "show/units.rs" {
             continue;
         }
         let text = read(&file);
