@@ -92,7 +92,7 @@ fn each_at<'n>(node: &'n Node, keys: &[&str], found: &mut impl FnMut(&'n Node)) 
 /// The parts of a value that are secret.
 fn parts_of(value: &str, style: ScalarStyle, secret: Secret) -> Vec<Range<usize>> {
     let parts: Vec<Range<usize>> = match secret {
-        Secret::Value => [0..value.len()].into(),
+        Secret::Value => std::iter::once(0..value.len()).collect(),
         // Azure's own URLs have the container there.
         Secret::Credentials => {
             let is_container = |part: &str| value.starts_with("abfs") && part.ends_with('@') && !part.contains(':');
