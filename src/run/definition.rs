@@ -9,7 +9,6 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt32Type};
 use chrono::NaiveDate;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
-use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use indexmap::IndexSet;
 
@@ -28,13 +27,10 @@ use crate::plan::{self, Plan};
 use crate::predecessor::Carried;
 use crate::project::{Definition, Version};
 use crate::publish::{SEGMENT_STAYS, damage};
-use crate::segments::{self, CUSTOMER_ID, EarlierOutcome, EarlierWay, OldDefinition, earlier_memberships_schema};
+use crate::segments::{self, CUSTOMER_ID, EarlierMemberships, EarlierOutcome, EarlierWay, OldDefinition, earlier_memberships_schema};
 
 /// The table of the memberships under the other definition. No model can have this name.
 const OTHER: &str = "\"the memberships under the earlier definition\"";
-
-/// Memberships in order of customer, with the columns of [`earlier_memberships_schema`].
-pub(super) type Members = BoxStream<'static, Result<RecordBatch>>;
 
 /// Why a definition cannot be evaluated, or what stopped the run that tried.
 enum Hindrance {
@@ -102,7 +98,12 @@ impl Prepared {
 
     /// Who would be in which segment on today's data by the definition of the day's own publication, in order of customer; or why that cannot
     /// be told. `engine` keeps the rows.
-    pub(super) async fn members_under(&self, own: &Commit, request: &Request, engine: &Engine) -> Result<Result<Members, String>> {
+    pub(super) async fn members_under(
+        &self,
+        own: &Commit,
+        request: &Request,
+        engine: &Engine,
+    ) -> Result<Result<EarlierMemberships, String>> {
         let evaluated = async {
             let (project, values, _) = self.kept_definition(own, request).await?;
             self.evaluate((own.as_of, self.predecessor.as_ref()), request, engine, (project, values)).await
@@ -125,7 +126,7 @@ impl Prepared {
         }
     }
 
-    fn take_evaluated(&self) -> Option<Members> {
+    fn take_evaluated(&self) -> Option<EarlierMemberships> {
         self.evaluated.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
@@ -152,7 +153,7 @@ impl Prepared {
         request: &Request,
         engine: &Engine,
         (project, values): (Arc<Project>, Values),
-    ) -> Result<(Members, Members), Hindrance> {
+    ) -> Result<(EarlierMemberships, EarlierMemberships), Hindrance> {
         let plan = told("its models cannot be planned", plan::plan(project, values).await)?;
         if !plan.makes(MEMBERSHIP) {
             return Ok((futures::stream::empty().boxed(), futures::stream::empty().boxed()));
@@ -190,7 +191,7 @@ impl Prepared {
 
 /// Takes the memberships out of one engine, which can be dropped then, into another, in order of customer. There, segments are numbers. They
 /// can be read twice.
-async fn kept_rows(from: &Engine, into: &Engine) -> Result<(Members, Members), DataFusionError> {
+async fn kept_rows(from: &Engine, into: &Engine) -> Result<(EarlierMemberships, EarlierMemberships), DataFusionError> {
     let key: Vec<String> = earlier_memberships_schema().fields().iter().map(|field| field.name().clone()).collect();
     let fields = vec![Field::new(CUSTOMER_ID, DataType::Utf8, false), Field::new("segment", DataType::UInt32, false)];
     let schema: SchemaRef = Arc::new(Schema::new(fields));

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 
 use chrono::NaiveDate;
 
-use super::definition::Members;
 use super::schema;
 use crate::config::{self, SchemaChanges};
 use crate::error::Result;
@@ -18,6 +17,7 @@ use crate::publish::marker::{self, Marker};
 use crate::publish::{self, Publications};
 use crate::record::{self, Recorder};
 use crate::report::Progress;
+use crate::segments::EarlierMemberships;
 use crate::storage::{Location, Stores};
 
 /// A run that has read no row.
@@ -41,7 +41,7 @@ pub struct Prepared {
     /// Whether nothing will be published: then nothing is written at the destination.
     pub is_plan: bool,
     /// Who would be in which segment by the definition of the predecessor publication, if that has been evaluated already.
-    pub(super) evaluated: Mutex<Option<Members>>,
+    pub(super) evaluated: Mutex<Option<EarlierMemberships>>,
 }
 
 impl Prepared {
