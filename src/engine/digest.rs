@@ -9,7 +9,7 @@ use std::mem::size_of;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, FixedSizeBinaryArray};
-use arrow::buffer::NullBuffer;
+use arrow::buffer::{Buffer, NullBuffer};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Field, FieldRef, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -53,9 +53,9 @@ pub fn digest_of(bytes: &[u8]) -> u128 {
 /// # Errors
 /// Arrow's own.
 pub fn digests(sums: impl IntoIterator<Item = u128>) -> Result<ArrayRef> {
-    let bytes: Vec<[u8; 16]> = sums.into_iter().map(u128::to_le_bytes).collect();
-    let array = FixedSizeBinaryArray::try_from_sparse_iter_with_size(bytes.iter().map(|bytes| Some(bytes.as_slice())), BYTES);
-    Ok(Arc::new(array?))
+    let mut bytes = Vec::new();
+    sums.into_iter().for_each(|sum| bytes.extend_from_slice(&sum.to_le_bytes()));
+    Ok(Arc::new(FixedSizeBinaryArray::try_new(BYTES, Buffer::from_vec(bytes), None)?))
 }
 
 /// The hash of the bytes of one row.

@@ -51,17 +51,16 @@ const EDGES: &str = "identity.edges";
 /// Models, and the leads that are found in them.
 type Case<'a> = (Vec<(&'a str, &'a str)>, &'a [&'a str]);
 
-#[tokio::test]
-async fn identifiers_are_followed_to_the_sources() {
-    let by_email = ["contacts 'customer': contact_id", "contacts 'email': email_address(email)"];
-    let cases: [Case; 6] = [
+/// Models that make edges or look up customers, each with the leads that are found.
+fn edges_and_their_leads() -> [Case<'static>; 6] {
+    [
         (
             vec![(
                 EDGES,
                 "select 'email' as identifier_type, email_address(email) as identifier, 'customer' as other_type, contact_id as other \
                  from sources.contacts where seen is not null",
             )],
-            &by_email[..],
+            &["contacts 'customer': contact_id", "contacts 'email': email_address(email)"],
         ),
         // Through other models, aggregates, unions and a type that a column says.
         (
@@ -120,8 +119,12 @@ async fn identifiers_are_followed_to_the_sources() {
             )],
             &[],
         ),
-    ];
-    for (models, expected) in cases {
+    ]
+}
+
+#[tokio::test]
+async fn identifiers_are_followed_to_the_sources() {
+    for (models, expected) in edges_and_their_leads() {
         let mut found = written(&models, true).await;
         for lead in &mut found {
             *lead = lead.replace("c.", "").replace("o.", "");

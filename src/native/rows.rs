@@ -175,7 +175,10 @@ impl RowsStep {
             if lead.is_list {
                 of_lead = of_lead.unnest_columns(&["identifier"])?;
             }
-            let of_lead = of_lead.filter(ident("identifier").is_not_null())?;
+            // A join finds no owner of nothing; a filter would compute each identifier a second time.
+            if !self.has_identity_step {
+                of_lead = of_lead.filter(ident("identifier").is_not_null())?;
+            }
             led = Some(match led {
                 Some(others) => others.union(of_lead)?,
                 None => of_lead,
@@ -183,7 +186,12 @@ impl RowsStep {
         }
         let led = led.ok_or_else(|| DataFusionError::Internal("a source leads nowhere".to_owned()))?;
         let mut found = if self.has_identity_step {
-            let owners = engine.context().table(OWNERS).await?;
+            let mut owners = engine.context().table(OWNERS).await?;
+            // Those of other types are not asked for.
+            let types: Option<BTreeSet<&str>> = source.leads.iter().map(Lead::constant_type).collect();
+            if let Some(types) = types {
+                owners = owners.filter(ident("owned_type").in_list(types.into_iter().map(lit).collect(), false))?;
+            }
             led.join(owners, JoinType::Inner, &["identifier_type", "identifier"], &["owned_type", "owned"], None)?
         } else {
             led.with_column(CUSTOMER_ID, ident("identifier"))?.with_column("is_former", lit(false))?

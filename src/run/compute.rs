@@ -76,7 +76,7 @@ impl Prepared {
         recorder.begin_writing(files_of(&self.plan, &self.destination, &recorder.run_id())).await?;
         let (old_definition, why_unknown) = Box::pin(self.old_definition(request, &engine, &mut steps)).await?;
         let base = self.base();
-        let Prepared { plan, destination, published, extracts, predecessor, definition, fingerprint, locations, is_plan } = self;
+        let Prepared { plan, destination, published, extracts, predecessor, definition, fingerprint, locations, is_plan, .. } = self;
         let Carried { mut warnings, predecessor, hash_id, .. } = Carried::of(&plan, &published, predecessor.as_ref()).await?;
         warnings.extend(why_unknown);
         let mut staging =

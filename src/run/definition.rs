@@ -1,14 +1,14 @@
 //! Evaluates the definition of the predecessor publication on today's data, if it is another one than today's: whose outcome differs, moved
 //! because the project was edited.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray, UInt32Array};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt32Type};
 use chrono::NaiveDate;
 use datafusion::error::DataFusionError;
-use futures::stream::BoxStream;
+use datafusion::execution::SendableRecordBatchStream;
 use futures::{StreamExt, TryStreamExt};
 use indexmap::IndexSet;
 
@@ -27,13 +27,10 @@ use crate::plan::{self, Plan};
 use crate::predecessor::Carried;
 use crate::project::{Definition, Version};
 use crate::publish::{SEGMENT_STAYS, damage};
-use crate::segments::{self, CUSTOMER_ID, EarlierOutcome, EarlierWay, OldDefinition, earlier_memberships_schema};
+use crate::segments::{self, CUSTOMER_ID, EarlierMemberships, EarlierOutcome, EarlierWay, OldDefinition, earlier_memberships_schema};
 
 /// The table of the memberships under the other definition. No model can have this name.
 const OTHER: &str = "\"the memberships under the earlier definition\"";
-
-/// Memberships in order of customer, with the columns of [`earlier_memberships_schema`].
-pub(super) type Members = BoxStream<'static, Result<RecordBatch>>;
 
 /// Why a definition cannot be evaluated, or what stopped the run that tried.
 enum Hindrance {
@@ -88,27 +85,49 @@ impl Prepared {
         let way = if let Some(profile) = profile {
             let rules = segments::compile(&project, &values, engine, &profile.schema);
             EarlierWay::Rules(told("its rules do not fit the profile", rules)?)
+        } else if let Some(rows) = self.take_evaluated() {
+            EarlierWay::Rows(rows)
         } else {
             steps.begin("evaluate the earlier definition");
             let rows = self.evaluate((commit.as_of, Some(commit)), request, engine, (project, values)).await;
             steps.end(None);
-            EarlierWay::Rows(rows?)
+            EarlierWay::Rows(rows?.0)
         };
         Ok(OldDefinition::Other(EarlierOutcome { detail: difference.detail(), way }))
     }
 
     /// Who would be in which segment on today's data by the definition of the day's own publication, in order of customer; or why that cannot
     /// be told. `engine` keeps the rows.
-    pub(super) async fn members_under(&self, own: &Commit, request: &Request, engine: &Engine) -> Result<Result<Members, String>> {
+    pub(super) async fn members_under(
+        &self,
+        own: &Commit,
+        request: &Request,
+        engine: &Engine,
+    ) -> Result<Result<EarlierMemberships, String>> {
         let evaluated = async {
             let (project, values, _) = self.kept_definition(own, request).await?;
             self.evaluate((own.as_of, self.predecessor.as_ref()), request, engine, (project, values)).await
         };
         match Box::pin(evaluated).await {
-            Ok(rows) => Ok(Ok(rows)),
+            Ok((rows, again)) => {
+                // The run asks the same of the predecessor, if that was made by the same definition.
+                let is_same = |commit: &Commit| {
+                    commit.definition_digest.is_some()
+                        && commit.definition_digest == own.definition_digest
+                        && commit.given_digest == own.given_digest
+                };
+                if self.predecessor.as_ref().is_some_and(is_same) {
+                    *self.evaluated.lock().unwrap_or_else(PoisonError::into_inner) = Some(again);
+                }
+                Ok(Ok(rows))
+            }
             Err(Hindrance::Fatal(error)) => Err(error),
             Err(Hindrance::Unknown(why)) => Ok(Err(why)),
         }
+    }
+
+    fn take_evaluated(&self) -> Option<EarlierMemberships> {
+        self.evaluated.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// The project that a publication keeps, with the parameters that it had, and what it says.
@@ -127,17 +146,17 @@ impl Prepared {
         Ok((project, values, definition))
     }
 
-    /// Who would be in which segment by the version of the project of a day, built on a publication.
+    /// Who would be in which segment by the version of the project of a day, built on a publication; twice, for two who ask.
     async fn evaluate(
         &self,
         (of, base): (NaiveDate, Option<&Commit>),
         request: &Request,
         engine: &Engine,
         (project, values): (Arc<Project>, Values),
-    ) -> Result<Members, Hindrance> {
+    ) -> Result<(EarlierMemberships, EarlierMemberships), Hindrance> {
         let plan = told("its models cannot be planned", plan::plan(project, values).await)?;
         if !plan.makes(MEMBERSHIP) {
-            return Ok(futures::stream::empty().boxed());
+            return Ok((futures::stream::empty().boxed(), futures::stream::empty().boxed()));
         }
         let carried = Carried::of(&plan, &self.published, base).await?;
         let own = Engine::with_text_encoding(request.limits, plan.values.zone.name(), request.text_encoding)?;
@@ -170,8 +189,9 @@ impl Prepared {
     }
 }
 
-/// Takes the memberships out of one engine, which can be dropped then, into another, in order of customer. There, segments are numbers.
-async fn kept_rows(from: &Engine, into: &Engine) -> Result<Members, DataFusionError> {
+/// Takes the memberships out of one engine, which can be dropped then, into another, in order of customer. There, segments are numbers. They
+/// can be read twice.
+async fn kept_rows(from: &Engine, into: &Engine) -> Result<(EarlierMemberships, EarlierMemberships), DataFusionError> {
     let key: Vec<String> = earlier_memberships_schema().fields().iter().map(|field| field.name().clone()).collect();
     let fields = vec![Field::new(CUSTOMER_ID, DataType::Utf8, false), Field::new("segment", DataType::UInt32, false)];
     let schema: SchemaRef = Arc::new(Schema::new(fields));
@@ -190,11 +210,15 @@ async fn kept_rows(from: &Engine, into: &Engine) -> Result<Members, DataFusionEr
     }
     let order = &key[..1];
     into.register_in_order(OTHER, table, order).map_err(outward)?;
-    let rows = into.stream_sorted(OTHER, order).await?;
+    let segments = Arc::new(segments);
+    let with_names = |rows: SendableRecordBatchStream| {
+        let segments = Arc::clone(&segments);
+        let rows = rows.map(move |rows| rows.and_then(|rows| named(&rows, &segments).map_err(outward)));
+        rows.map_err(|error| engine::failed("the memberships under the earlier definition", &error)).boxed()
+    };
+    let rows = (with_names(into.stream_sorted(OTHER, order).await?), with_names(into.stream_sorted(OTHER, order).await?));
     into.forget(OTHER);
-    let told = move |rows: RecordBatch| named(&rows, &segments).map_err(outward);
-    let rows = rows.map(move |rows| rows.and_then(&told));
-    Ok(rows.map_err(|error| engine::failed("the memberships under the earlier definition", &error)).boxed())
+    Ok(rows)
 }
 
 /// Memberships with the names of their segments.

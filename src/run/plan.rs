@@ -126,10 +126,10 @@ async fn known_causes(
     keeper: &Engine,
 ) -> Result<(Option<Known>, Option<String>)> {
     let detail = changes.map(|changes| changes.definition.join(", ")).unwrap_or_default();
-    let rest = match data_cause(prepared, own, request) {
+    let Some(rest) = data_cause(prepared, own, request) else {
         // Only the definition differs.
-        None => return Ok((Some(Known::All((Cause::Definition, Some(detail).filter(|detail| !detail.is_empty())))), None)),
-        Some(rest) => rest,
+        let detail = Some(detail).filter(|detail| !detail.is_empty());
+        return Ok((Some(Known::All((Cause::Definition, detail))), None));
     };
     if prepared.definition.is_of(own) || changes.is_some() && detail.is_empty() {
         return Ok((Some(Known::All(rest)), None));

@@ -1,7 +1,7 @@
 //! What a run knows before it reads a row: the plan, the extracts, what is published, and a digest of all that the outputs depend on.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use chrono::NaiveDate;
 
@@ -17,6 +17,7 @@ use crate::publish::marker::{self, Marker};
 use crate::publish::{self, Publications};
 use crate::record::{self, Recorder};
 use crate::report::Progress;
+use crate::segments::EarlierMemberships;
 use crate::storage::{Location, Stores};
 
 /// A run that has read no row.
@@ -39,6 +40,8 @@ pub struct Prepared {
     pub locations: BTreeMap<String, String>,
     /// Whether nothing will be published: then nothing is written at the destination.
     pub is_plan: bool,
+    /// Who would be in which segment by the definition of the predecessor publication, if that has been evaluated already.
+    pub(super) evaluated: Mutex<Option<EarlierMemberships>>,
 }
 
 impl Prepared {
@@ -71,7 +74,18 @@ impl Prepared {
         let base = base_for(&plan, predecessor.as_ref());
         let fingerprint = note_inputs(request, &plan, &extracts, base.as_ref(), recorder);
         let definition = Definition::of(&plan.project, &plan.values.shown, &request.environment);
-        Ok(Prepared { plan, destination, published, extracts, predecessor, definition, fingerprint, locations, is_plan })
+        Ok(Prepared {
+            plan,
+            destination,
+            published,
+            extracts,
+            predecessor,
+            definition,
+            fingerprint,
+            locations,
+            is_plan,
+            evaluated: Mutex::default(),
+        })
     }
 
     /// The publication that the run builds on.

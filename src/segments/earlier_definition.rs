@@ -5,10 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{BooleanArray, RecordBatch};
-use futures::stream::BoxStream;
 
 use super::conditions::{Condition, decide_all, matches};
-use super::earlier_memberships::of_rows;
+use super::earlier_memberships::{EarlierMemberships, of_rows};
 use super::earlier_opinions::{EarlierMembers, EarlierOpinions};
 use super::memory::{Before, Names, People, Time};
 use super::pair::Pair;
@@ -40,7 +39,7 @@ pub enum EarlierWay {
     /// By other rules over the same profile.
     Rules(Vec<RuleSet>),
     /// By a table with the columns of [`super::earlier_memberships_schema`], in order of customer.
-    Rows(BoxStream<'static, Result<RecordBatch>>),
+    Rows(EarlierMemberships),
 }
 
 impl fmt::Debug for EarlierOutcome {

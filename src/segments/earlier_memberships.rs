@@ -5,11 +5,15 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use futures::stream::BoxStream;
 
 use super::earlier_opinions::EarlierMembers;
 use super::memory::Names;
 use super::rule_set::CUSTOMER_ID;
 use crate::error::{Error, Result};
+
+/// Memberships under the earlier definition, in order of customer, with the columns of [`earlier_memberships_schema`].
+pub type EarlierMemberships = BoxStream<'static, Result<RecordBatch>>;
 
 /// The columns of the memberships under the earlier definition.
 pub fn earlier_memberships_schema() -> SchemaRef {

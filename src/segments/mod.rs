@@ -26,7 +26,7 @@ pub use assigned::{Assigned, Avoided};
 pub use change_causes::{Grounds, SourceChange};
 pub use domain::Domains;
 pub use earlier_definition::{EarlierDefinition, EarlierOutcome, EarlierRules, EarlierWay, OldDefinition};
-pub use earlier_memberships::earlier_memberships_schema;
+pub use earlier_memberships::{EarlierMemberships, earlier_memberships_schema};
 pub use earlier_opinions::{EarlierMembers, EarlierOpinions, Opinion};
 pub use earlier_sets::{gives_column, readable, with_column};
 pub use funnel::{Funnel, FunnelStep, Look, Overlap};

@@ -132,7 +132,7 @@ fn a_bad_source_that_is_read_first_accuses_no_other() {
 #[test]
 fn a_run_that_fails_late_has_accounted_for_its_sources() {
     let tiny = project();
-    tiny.write("sql/late.sql", "-- Fails on every row.\nselect customer_id, 1 / (0 * length(segment)) as none from segment_membership\n");
+    tiny.write("sql/late.sql", "-- Fails on every row.\nselect customer_id, 1 / (0 * orders) as none from customers\n");
     let written = tiny.read("pipelines/tiny.yaml");
     tiny.write("pipelines/tiny.yaml", &format!("{written}    late: {{model: late, sort: [customer_id]}}\n"));
     let (exit, message, _) = failed(&tiny);

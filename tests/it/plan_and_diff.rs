@@ -404,6 +404,29 @@ fn what_is_planned_is_what_a_run_publishes_and_a_plan_writes_nothing_there() {
     assert_eq!(causes.into_iter().collect::<Vec<_>>(), ["data", "identity"], "one more order, and one new customer");
 }
 
+#[test]
+fn a_run_tells_the_movement_in_three_lines_that_its_document_has_as_well() {
+    let project = people(3);
+    let first = project.segmill(&["run", "pipelines/people.yaml", "--as-of", DAYS[0]]);
+    assert!(!String::from_utf8_lossy(&first.stderr).contains("\nSince "), "there was nothing before");
+    let second = project.segmill(&["run", "pipelines/people.yaml", "--as-of", DAYS[1]]);
+    let told = String::from_utf8(second.stderr).unwrap();
+    let (_, movement) = told.split_once(&format!("\nSince {}\n", DAYS[0])).expect(&told);
+    let lines: Vec<&str> = movement.lines().take_while(|line| line.starts_with("  ")).collect();
+    let [changes, mostly, revenue] = lines[..] else { panic!("three lines: {told}") };
+    assert!(changes.starts_with("  changes ") && mostly.starts_with("  mostly ") && revenue.starts_with("  revenue "), "{movement}");
+    assert!(mostly.contains(" → ") || mostly.contains(": into "), "{mostly}");
+    // By kind, as many as the document and the table of changes have.
+    let document = ask(&project, &["run", "pipelines/people.yaml", "--as-of", DAYS[1], "--force"], 0);
+    let sets = document["movement"]["segment_sets"].as_array().unwrap();
+    for kind in ["entered", "left", "moved"] {
+        let count: u64 = sets.iter().map(|set| set[kind].as_u64().unwrap()).sum();
+        let published = published(&project, "segment_changes", DAYS[1], &format!("select customer_id from t where change = '{kind}'"));
+        assert_eq!(count, published.len() as u64, "{kind}");
+        assert!(count == 0 || changes.contains(&format!("{count} {kind} (")), "{kind}: {changes}");
+    }
+}
+
 /// In which segments of each set, or whether in each segment of an overlapping one, every customer of some memberships is.
 fn outcomes(members: &BTreeSet<Row>) -> BTreeMap<Row, BTreeSet<String>> {
     let mut found: BTreeMap<Row, BTreeSet<String>> = BTreeMap::new();
@@ -427,15 +450,24 @@ fn against_the_publication_of_the_day_an_edit_and_new_rows_are_told_apart_custom
         let ids: BTreeSet<&String> = published.iter().map(|row| &row[0]).collect();
         let more: String = ids.iter().step_by(3).map(|id| format!("{id},2026-10-03T01:00:00Z,9.00\n")).collect();
         project.write("extracts/orders.csv", &(project.read("extracts/orders.csv") + &more));
-        project.write("pipelines/people.yaml", &edited);
+        // Rules and a parameter are edited, and once a model as well.
+        let with_edit = || {
+            project.write("pipelines/people.yaml", &edited);
+            project.write("sql/customers.sql", &if seed == 12 { CUSTOMERS.replace("<> 4", "<> 3") } else { CUSTOMERS.to_owned() });
+        };
+        with_edit();
         let told = plan(&project, DAYS[1]);
         assert_eq!(told["compared_with"]["is_own"], true);
         // What the old definition says of the new rows, and what the new one says, as runs publish it.
         project.write("pipelines/people.yaml", PIPELINE);
+        project.write("sql/customers.sql", CUSTOMERS);
         run(&project, DAYS[1]);
         let by_old = members(&project, DAYS[1]);
-        project.write("pipelines/people.yaml", &edited);
-        run(&project, DAYS[1]);
+        with_edit();
+        let outputs = run(&project, DAYS[1])["outputs"].clone();
+        for (planned, published) in told["outputs"].as_array().unwrap().iter().zip(outputs.as_array().unwrap()) {
+            assert_eq!(planned["sha256"][0], published["files"][0]["sha256"], "{planned}");
+        }
         let [published, by_old, by_new] = [&published, &by_old, &members(&project, DAYS[1])].map(outcomes);
         for set in told["comparison"]["segment_sets"].as_array().unwrap() {
             let places = published.keys().chain(by_new.keys()).collect::<BTreeSet<_>>();
