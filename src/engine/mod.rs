@@ -13,6 +13,7 @@ mod estimated;
 mod exact;
 mod facts;
 mod failure;
+mod first_rows;
 mod gathered;
 mod growth;
 mod halves;

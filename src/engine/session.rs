@@ -11,6 +11,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use super::arg_max;
 use super::checked::Checks;
 use super::encoding::{Dictionary, TextEncoding, Texts};
+use super::first_rows::CompareByAllKeys;
 use super::limits::Limits;
 use super::local_date::LocalDates;
 use super::materialised_table::MaterialisedTable;
@@ -48,6 +49,7 @@ impl Engine {
             .with_analyzer_rule(Arc::new(Checks { max_bytes: growth::max_bytes(limits) }))
             .with_optimizer_rule(Arc::new(LocalDates::default()))
             .with_physical_optimizer_rule(Arc::new(CountRounds))
+            .with_physical_optimizer_rule(Arc::new(CompareByAllKeys))
             .build();
         let context = SessionContext::new_with_state(state);
         for function in crate::functions::all() {
