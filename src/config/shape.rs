@@ -87,7 +87,9 @@ impl<'a> Checker<'a> {
             Sequence(items) => match branches.iter().find(|branch| allows(branch, Kind::List)) {
                 Some(branch) => {
                     self.length(node, items.len(), branch, place, about);
-                    items.iter().for_each(|item| self.check(item, &branch["items"], &place.item()));
+                    for item in items {
+                        self.check(item, &branch["items"], &place.item());
+                    }
                 }
                 None => {
                     self.wrong.values.insert(node.bytes.start);
