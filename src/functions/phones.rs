@@ -46,9 +46,9 @@ fn number(text: &str, region: &str) -> Option<String> {
     }
     let text = of_uri(text.trim_matches(|c| AROUND.contains(c)));
     let text = without_extension(text.trim_matches(|c| AROUND.contains(c)));
-    if let Some(number) = PhoneNumber::parse_with_country(text, region) {
-        let number = number.e164();
-        return within_limits(number).then(|| number.to_owned());
+    let known = |text: &str| PhoneNumber::parse_with_country(text, region).map(|number| number.e164().to_owned());
+    if let Some(number) = known(text) {
+        return Some(number).filter(|number| within_limits(number));
     }
     // Numbering plans change faster than what is known of them: a number that says its country is taken as it is written.
     let digits: String = text.chars().filter(char::is_ascii_digit).collect();
@@ -57,7 +57,9 @@ fn number(text: &str, region: &str) -> Option<String> {
         Some(_) => Some(format!("+{digits}")),
         None => digits.strip_prefix("00").map(|rest| format!("+{rest}")),
     };
-    international.filter(|number| punctuated && within_limits(number))
+    let written = international.filter(|number| punctuated && within_limits(number))?;
+    // Without odd punctuation it may be known after all.
+    known(&written).map_or(Some(written), |number| Some(number).filter(|number| within_limits(number)))
 }
 
 /// The number of a URI (RFC 3966), with the country that its context names.
@@ -134,6 +136,8 @@ mod tests {
         // Longer than France's plan has them, as far as is known.
         assert_eq!(phone_number("+33 5550 001234", "GB").as_deref(), Some("+335550001234"));
         assert_eq!(phone_number("0033 5550 001234", "GB").as_deref(), Some("+335550001234"));
+        // Brackets that do not close are no reason to read another number.
+        assert_eq!(phone_number("+95010000(0", "GB"), phone_number("+950100000", "GB"));
         let none = ["", "none", "n/a", "0123", "+4477009001234567", "+07700900123", "call me", "+44 call 7700 900123 at 9"];
         for text in none.into_iter().chain(["bob07700900123@mail.example", "-", "NULL"]) {
             assert_eq!(phone_number(text, "GB"), None, "{text}");

@@ -158,8 +158,9 @@ proptest! {
             let horizons = Horizons { days: vec![30.0], lifetime_days: lifetime, yearly_discount };
             predicted.outlook(&history, &horizons).discounted.unwrap()
         };
-        // In steps of a day, each purchase in the middle of its day.
-        let days: Vec<f64> = (0..=years * 365).map(f64::from).chain([lifetime]).collect();
+        // In small steps at first, when most may come in hours, and then in steps of a day; each purchase in the middle of its step.
+        let (first, later) = ((0..16 * 16).map(|part| f64::from(part) / 16.0), (16..=years * 365).map(f64::from));
+        let days: Vec<f64> = first.chain(later).chain([lifetime]).collect();
         let expected = predicted.expected(&history, &days).unwrap();
         let steps = days.windows(2).zip(expected.windows(2));
         let summed: f64 = steps.map(|(days, sums)| (sums[1] - sums[0]) * 1.1f64.powf(-(days[0] + days[1]) / 730.5)).sum();

@@ -111,14 +111,8 @@ pub fn published_sets(pipeline: &Pipeline) -> Vec<PublishedSet> {
 pub fn compile(project: &Project, values: &Values, engine: &Engine, profile: &SchemaRef) -> Result<Vec<RuleSet>> {
     let mut problems = Vec::new();
     let mut sets = Vec::new();
-    let mut segments = 0;
-    for set in project.pipeline.segments.values() {
-        segments += set.segments.len();
-        if segments > MAX_SEGMENTS {
-            let what = format!("there are more than {MAX_SEGMENTS} segments");
-            let problem = Diagnostic::error("too-many-segments", what).at(span_of(&project.file, &set.kind));
-            return Err(problem.label("too many in this set, or by then").hint("make many alike a column of `sql/customers.sql`").into());
-        }
+    if let Some(problem) = too_many(project) {
+        return Err(problem.into());
     }
     problems.extend(without_customer_id(project, profile));
     for (set, declared) in &project.pipeline.segments {
@@ -162,12 +156,15 @@ pub fn compile(project: &Project, values: &Values, engine: &Engine, profile: &Sc
         }
         problems.extend(duplicates(project, set, declared));
         problems.extend(stability::former_names(project, set));
+        // A rule that is wrong may be too deep to be taken apart.
+        let conditions =
+            if problems.is_empty() { funnel::conditions_of(engine, &schema, &values.parameters, declared) } else { Vec::new() };
         sets.push(RuleSet {
             name: set.clone(),
             kind: declared.kind.value,
             formerly: declared.formerly.iter().map(|name| name.value.clone()).collect(),
             rules,
-            conditions: funnel::conditions_of(engine, &schema, &values.parameters, declared),
+            conditions,
             permissions,
             stability,
             places,
@@ -175,6 +172,18 @@ pub fn compile(project: &Project, values: &Values, engine: &Engine, profile: &Sc
         });
     }
     if problems.is_empty() { Ok(sets) } else { Err(Error::Project(problems)) }
+}
+
+/// Tells that there are more segments than can be told apart.
+fn too_many(project: &Project) -> Option<Diagnostic> {
+    let mut segments = 0;
+    let set = project.pipeline.segments.values().find(|set| {
+        segments += set.segments.len();
+        segments > MAX_SEGMENTS
+    })?;
+    let problem = Diagnostic::error("too-many-segments", format!("there are more than {MAX_SEGMENTS} segments"));
+    let problem = problem.at(span_of(&project.file, &set.kind)).label("too many in this set, or by then");
+    Some(problem.hint("make many alike a column of `sql/customers.sql`"))
 }
 
 /// The problems of segments that have the name of an earlier one of their set.

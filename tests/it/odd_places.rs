@@ -181,8 +181,8 @@ fn a_destination_may_have_any_name() {
         assert_eq!((typed_in_file.0, &typed_in_file.1["number"]), (0, &2.into()), "{name:?}: {}", typed_in_file.1);
         let clean = ["clean", "pipelines/tiny.yaml", "--remove", "--grace", "0s"];
         let (status, removed) = segmill(folder.path(), &[&clean[..], &destination].concat(), &[]);
-        // A commit, three tables with their lists, the memory and the record.
-        assert_eq!((status, removed["files"].as_array().unwrap().len()), (0, 9), "{name:?}: {removed}");
+        // A commit, three tables with their lists, four tables of the state, the project and the record.
+        assert_eq!((status, removed["files"].as_array().unwrap().len()), (0, 13), "{name:?}: {removed}");
         assert_eq!(removed["unknown"], Value::Array(Vec::new()), "{name:?}");
         let beside: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(beside.len(), 4, "{name:?}: it is one folder, and of that name: {beside:?}");

@@ -239,8 +239,9 @@ fn web_scans(parameters: &[(&str, &str)]) -> (usize, usize) {
 
 #[test]
 fn visitors_who_are_not_asked_for_cost_no_reading() {
-    assert_eq!(web_scans(&[]), (0, 2));
-    assert_eq!(web_scans(&[("anonymous_visitor_min_events", "10")]), (1, 3));
+    // Devices and categories, and the digests of rows.
+    assert_eq!(web_scans(&[]), (0, 3));
+    assert_eq!(web_scans(&[("anonymous_visitor_min_events", "10")]), (1, 4));
 }
 
 /// Codes of near-unique texts cost more than they save: of all message ids only those of clicks are asked for, so only they get codes.
