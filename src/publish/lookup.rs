@@ -92,10 +92,7 @@ impl Publications {
         }
         let reader = Reader { store: Arc::clone(&self.destination.store), path, size, bytes_read: Arc::default() };
         found(reader, column, wanted).await.map_err(|error| match error {
-            ParquetError::External(cause) => match cause.downcast::<object_store::Error>() {
-                Ok(error) => storage::failure("read", &shown, *error),
-                Err(cause) => storage::broken("read", &shown, &*cause),
-            },
+            ParquetError::External(cause) => storage::broken("read", &shown, &*cause),
             _ => damaged.error(),
         })
     }

@@ -108,10 +108,7 @@ impl Publications {
         let unreadable = {
             let (damaged, shown) = (damage::of_file(commit, &shown).error(), shown.clone());
             move |error: parquet::errors::ParquetError| match error {
-                parquet::errors::ParquetError::External(cause) => match cause.downcast::<object_store::Error>() {
-                    Ok(error) => storage::failure("read", &shown, *error),
-                    Err(cause) => storage::broken("read", &shown, &*cause),
-                },
+                parquet::errors::ParquetError::External(cause) => storage::broken("read", &shown, &*cause),
                 _ => damaged.clone(),
             }
         };

@@ -254,10 +254,7 @@ fn unwritten(shown: &str, error: parquet::errors::ParquetError) -> Error {
     let parquet::errors::ParquetError::External(cause) = error else {
         return Error::defect(format!("{shown} was not written: Parquet cannot hold what it was given"));
     };
-    match cause.downcast::<object_store::Error>() {
-        Ok(error) => storage::failure("write", shown, *error),
-        Err(cause) => storage::broken("write", shown, &*cause),
-    }
+    storage::broken("write", shown, &*cause)
 }
 
 fn failed(table: &str, error: &DataFusionError) -> Error {

@@ -14,11 +14,23 @@ pub fn failure(action: &str, shown: &str, error: object_store::Error) -> Error {
 
 /// The error for a failure that a store may have caused; none when no store did.
 pub fn failure_within(action: &str, shown: &str, error: &(dyn std::error::Error + 'static)) -> Option<Error> {
-    let mut chain = std::iter::successors(Some(error), |error| error.source());
-    let store = chain.find_map(|error| {
+    let store = causes(error).find_map(|error| {
         error.downcast_ref::<object_store::Error>().or_else(|| error.downcast_ref::<Box<object_store::Error>>().map(|boxed| &**boxed))
     });
     store.map(|error| told(action, shown, error))
+}
+
+/// The error for a failure of a store, or of what reads or writes through it.
+pub fn broken(action: &str, shown: &str, error: &(dyn std::error::Error + 'static)) -> Error {
+    failure_within(action, shown, error).unwrap_or_else(|| below(action, shown, error))
+}
+
+/// An error and what caused it. An I/O error may carry another one, which is none of its own causes.
+fn causes<'a>(error: &'a (dyn std::error::Error + 'static)) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        Some(carried) => Some(carried),
+        None => error.source(),
+    })
 }
 
 fn told(action: &str, shown: &str, error: &object_store::Error) -> Error {
@@ -65,12 +77,9 @@ fn told(action: &str, shown: &str, error: &object_store::Error) -> Error {
 /// The hint for a path that is not an ordinary file.
 pub const NAME_A_FILE: &str = "put an ordinary file in its place, or name another";
 
-/// An error of a type among an error and its causes. An I/O error may carry one inside.
+/// An error of a type among an error and its causes.
 fn within<T: std::error::Error + Copy + 'static>(error: &(dyn std::error::Error + 'static)) -> Option<T> {
-    std::iter::successors(Some(error), |error| error.source()).find_map(|error| {
-        let of_system = || error.downcast_ref::<std::io::Error>()?.get_ref()?.downcast_ref::<T>();
-        error.downcast_ref::<T>().or_else(of_system).copied()
-    })
+    causes(error).find_map(|error| error.downcast_ref::<T>()).copied()
 }
 
 /// Whether a listing failed because there is no such folder, which counts as an empty one. A missing bucket does not.
@@ -129,7 +138,7 @@ fn no_bucket(what: &str) -> Error {
 }
 
 fn unavailable(action: &str, shown: &str, error: &(dyn std::error::Error + 'static), attempts: Option<String>) -> Error {
-    match (broken(action, shown, error), attempts) {
+    match (below(action, shown, error), attempts) {
         (Error::Unavailable(message), Some(attempts)) => Error::Unavailable(message.detail(attempts)),
         (error, _) => error,
     }
@@ -185,7 +194,7 @@ fn attempts(said: &str) -> Option<String> {
 }
 
 /// The error for a failure below a store: a place that can never be used is an error of the project, any other failure may pass.
-pub fn broken(action: &str, shown: &str, error: &(dyn std::error::Error + 'static)) -> Error {
+fn below(action: &str, shown: &str, error: &(dyn std::error::Error + 'static)) -> Error {
     use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
 
     let what = format!("cannot {action} {shown}");
@@ -317,6 +326,20 @@ mod tests {
             let error = failure("list", "s3://shop/in", object_store::Error::InvalidPath { source });
             assert_eq!(error.exit_status() as u8, 2);
             assert!(error.to_string().contains(why) && error.to_string().contains("[unreadable-name]"), "{error}");
+        }
+    }
+
+    /// As writers nest it: an I/O error carries the store's.
+    #[test]
+    fn what_a_writer_carries_is_told_as_the_store_said_it() {
+        for (status, code, exit, part) in
+            [("400 Bad Request", "ExpiredToken", 75, "have expired"), ("403 Forbidden", "AccessDenied", 2, "access was denied")]
+        {
+            let body = format!("Server returned non-2xx status code: {status}: <Error><Code>{code}</Code></Error>");
+            let store = object_store::Error::Generic { store: "S3", source: Requested(Answered(body)).into() };
+            let error = broken("write", "s3://shop/a.parquet", &std::io::Error::other(store));
+            assert_eq!(error.exit_status() as u8, exit, "{error}");
+            assert!(error.to_string().contains(part), "{error}");
         }
     }
 

@@ -94,8 +94,8 @@ fn a_token_that_has_expired_is_told_at_once_and_not_shown() {
     let server = seaweed();
     let tiny = Tiny::new();
     block_on(Place::s3(&server, "expired").fill());
-    // At the first request, and in the middle of a run.
-    for after in ["0", "14"] {
+    // At the first request, and in the middle of a run: as a file is completed, and as another is asked for.
+    for after in ["0", "12", "14"] {
         let expired = faulty(&server, &[("FAULT_SHARE", "1"), ("FAULT_KIND", "expired"), ("FAULT_AFTER", after)]);
         let run = Place::s3(&expired, "expired").spawn(&tiny, "1", &[]);
         let since = segmill::clock::Stopwatch::start();
