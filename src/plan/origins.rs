@@ -6,7 +6,8 @@ use std::sync::Arc;
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{DFSchema, ScalarValue};
-use datafusion::logical_expr::{Expr, ExprSchemable};
+use datafusion::logical_expr::{Expr, ExprSchemable, table_scan};
+use datafusion::prelude::ident;
 
 use super::models::CheckedModels;
 use crate::cast::is_text;
@@ -118,13 +119,14 @@ pub(super) fn follow(
     required: &BTreeMap<String, RequiredColumns>,
 ) -> Hanging {
     let plans: ModelPlans = checked.models().map(|model| (model.parsed.model.name(), Arc::clone(&model.query))).collect();
-    let mut leads = lineage::leads(&plans, checked.has_step(IDENTITY_SIGNATURE.name));
+    let fitted_to = fitted_to(project);
+    let mut leads = lineage::leads(&with_customers_of(&plans, &fitted_to), checked.has_step(IDENTITY_SIGNATURE.name));
     leads.extend(declared);
     let as_of = values.parameters.get(AS_OF).cloned().unwrap_or(ScalarValue::Null);
     let consents: BTreeSet<(&str, &str)> = contracts.iter().flat_map(|contract| consents_of(project, contract)).collect();
     let is_consent = |source: &str, column: &str| consents.contains(&(source, column));
     let sources: BTreeSet<String> = required.keys().cloned().collect();
-    let columns = lineage::lineage(&plans, &fitted_to(project), &leads, &sources, &is_consent, &as_of);
+    let columns = lineage::lineage(&plans, &fitted_to, &leads, &sources, &is_consent, &as_of);
     Hanging { leads, columns }
 }
 
@@ -136,6 +138,17 @@ fn fitted_to(project: &Project) -> FittedTo {
         Some((made.name.clone(), (model.clone(), column.clone())))
     };
     declared.flat_map(|step| step.makes.iter().filter_map(of_customer).collect::<Vec<_>>()).collect()
+}
+
+/// The models, and for each table that a native step makes of one the query by which it would have its customers: they are those of the model.
+fn with_customers_of(plans: &ModelPlans, fitted_to: &FittedTo) -> ModelPlans {
+    let customers = |(table, (model, customer)): (&String, &(String, String))| {
+        let schema = plans.get(model)?.schema().inner();
+        let scan = table_scan(Some(model.as_str()), schema, None).ok()?;
+        let plan = scan.project([ident(customer.as_str()).alias(CUSTOMER_ID)]).ok()?.build().ok()?;
+        Some((table.clone(), Arc::new(plan)))
+    };
+    plans.iter().map(|(name, plan)| (name.clone(), Arc::clone(plan))).chain(fitted_to.iter().filter_map(customers)).collect()
 }
 
 /// The columns of a source that say consent and nothing else: an event among which some are opt-outs says more.

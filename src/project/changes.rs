@@ -98,7 +98,7 @@ impl Changes {
 }
 
 /// The parts of the pipeline file that are told one by one, and those that are told as a whole.
-const PARTED: [&str; 3] = ["sources", "reference", "outputs"];
+const PARTED: [&str; 4] = ["sources", "reference", "predictions", "outputs"];
 const WHOLE: [&str; 7] = ["name", "description", "time_zone", "null_values", "profile", "identity", "checks"];
 
 /// What has changed from one version of a project to another.
@@ -234,4 +234,19 @@ fn parts(old: &Version, new: &Version) -> Vec<PartChange> {
         Some(PartChange { part: keys.join("."), edit })
     });
     changed.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Pipeline, schema_of};
+
+    #[test]
+    fn every_part_of_the_pipeline_file_is_told() {
+        let schema = schema_of::<Pipeline>();
+        let keys: BTreeSet<&str> = schema["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+        // These have lists of their own; the version is that of the form.
+        let told = PARTED.into_iter().chain(WHOLE).chain(["segments", "parameters", "version"]);
+        assert_eq!(keys, told.collect());
+    }
 }

@@ -1,9 +1,11 @@
 //! Predictions as a user sees them: in a run's tables, summary and record, in cases, and in what is refused.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde_json::Value;
 
+use crate::support::rows_of_parquet;
 use crate::tiny::Tiny;
 
 /// A project of histories, as a row each.
@@ -82,7 +84,15 @@ fn project(histories: &[(u32, f64, f64, Option<f64>)]) -> Tiny {
 }
 
 fn run(tiny: &Tiny, more: &[&str]) -> (i32, Value, String) {
-    let arguments = [&["run", "pipelines/tiny.yaml", "--as-of", "2026-11-01", "--format", "json"], more].concat();
+    run_with(tiny, &[&["--as-of", "2026-11-01"], more].concat())
+}
+
+fn run_on(tiny: &Tiny, day: &str) -> (i32, Value, String) {
+    run_with(tiny, &["--as-of", day])
+}
+
+fn run_with(tiny: &Tiny, more: &[&str]) -> (i32, Value, String) {
+    let arguments = [&["run", "pipelines/tiny.yaml", "--format", "json"], more].concat();
     let output = tiny.segmill(&arguments);
     let told = String::from_utf8(output.stderr).unwrap();
     (output.status.code().unwrap(), serde_json::from_slice(&output.stdout).unwrap_or_default(), told)
@@ -99,6 +109,47 @@ fn cdnow() -> Vec<(u32, f64, f64, Option<f64>)> {
         (repeats, days(number(2)), days(number(3)), (repeats > 0).then(|| number(4)))
     };
     text.lines().skip(1).map(customer).collect()
+}
+
+fn causes(tiny: &Tiny, day: &str) -> BTreeMap<String, String> {
+    let file = tiny.folder.path().join(format!("out/segment_changes/as_of={day}/segment_changes.parquet"));
+    let rows = rows_of_parquet(&[file], "select customer_id, cause, cause_detail from t");
+    rows.into_iter().map(|row| (row[0].clone(), row[1..].join(" "))).collect()
+}
+
+/// Another model is an edit of the project, and a purchase is news of the customer, who is what the prediction was fitted to.
+#[test]
+fn what_moves_customers_is_followed_through_a_prediction() {
+    let mut histories = cdnow();
+    histories.truncate(600);
+    let tiny = project(&histories);
+    tiny.write(
+        "pipelines/tiny.yaml",
+        &format!("{PIPELINE}    segment_changes: {{model: segment_changes, sort: [segment_set, customer_id]}}\n"),
+    );
+    assert_eq!(run(&tiny, &[]).0, 0);
+    let pipeline = tiny.read("pipelines/tiny.yaml");
+    tiny.write("pipelines/tiny.yaml", &pipeline.replace("bg_nbd", "mbg_nbd"));
+    let arguments = ["plan", "pipelines/tiny.yaml", "--as-of", "2026-11-02", "--format", "json"];
+    let planned: Value = serde_json::from_slice(&tiny.segmill(&arguments).stdout).unwrap();
+    let changes = &planned["project_changes"];
+    assert_eq!(changes["definition"], serde_json::json!(["prediction"]), "{planned}");
+    assert_eq!(changes["parts"], serde_json::json!([{"part": "predictions.worth", "edit": "edited"}]));
+    let (code, result, told) = run_on(&tiny, "2026-11-02");
+    assert_eq!(code, 0, "{result} {told}");
+    let moved = causes(&tiny, "2026-11-02");
+    assert!(moved.len() > 20 && moved.values().all(|cause| cause == "definition prediction"), "{moved:?}");
+
+    // Somebody of whom nothing was heard buys again.
+    let gone = histories.iter().position(|(repeats, last, observed, _)| *repeats > 3 && last * 2.0 < *observed).unwrap();
+    let text = tiny.read("extracts/histories.csv");
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let (repeats, _, observed, average) = histories[gone];
+    lines[gone + 1] = format!("c{gone:06},2026-01-01T00:00:00Z,{},{observed},{observed},{}", repeats + 1, average.unwrap());
+    tiny.write("extracts/histories.csv", &(lines.join("\n") + "\n"));
+    assert_eq!(run_on(&tiny, "2026-11-03").0, 0);
+    let moved = causes(&tiny, "2026-11-03");
+    assert_eq!(moved.get(&format!("c{gone:06}")).map(String::as_str), Some("data histories"), "{moved:?}");
 }
 
 #[test]
