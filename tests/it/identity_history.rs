@@ -226,8 +226,8 @@ proptest! {
     fn everybody_keeps_their_id_through_twenty_days((first, second, changed) in guards(), events in events(), seed in any::<u64>()) {
         let mut random = Pcg64Mcg::seed_from_u64(seed);
         let mut before: Option<Published> = None;
-        // By id: who was last published under it.
-        let mut had: BTreeMap<String, BTreeSet<(String, String)>> = BTreeMap::new();
+        // Everybody by the id under which they were last published, and by all under which they ever were.
+        let (mut last, mut ever): (BTreeMap<(String, String), String>, BTreeMap<String, BTreeSet<(String, String)>>) = Default::default();
         // Some days are not published.
         for day in (1..=DAYS).filter(|day| seed >> day & 7 != 0) {
             let rules = || rules(if day < changed { first } else { second }, day);
@@ -247,12 +247,19 @@ proptest! {
             if let Some(before) = &before {
                 compare(&resolution, &ids, before)?;
             }
-            // Nor does an id pass to somebody else after days on which nobody had it.
-            for (id, theirs) in by_customer(&ids, is_lasting).into_iter().filter(|(_, theirs)| !theirs.is_empty()) {
-                if let Some(last) = had.get(id) {
-                    prop_assert!(!last.is_disjoint(&theirs), "{} was {:?} and is {:?}", id, last, theirs);
+            // Nor does an id pass to somebody else after days on which nobody had it: who has it had it before, and is one of those who
+            // have had no other since, or gives the id by a number. An identifier whose rows come and go is remembered with its id.
+            let now = by_customer(&ids, is_lasting);
+            for (id, theirs) in now.iter().filter(|(_, theirs)| !theirs.is_empty()) {
+                let given = theirs.iter().any(|(_, number)| number == id);
+                let keepers = last.iter().filter(|(_, was)| !given && was == id).map(|(identifier, _)| identifier.clone()).collect();
+                for had in [ever.get(*id), Some(&keepers)].into_iter().flatten().filter(|had| !had.is_empty()) {
+                    prop_assert!(!had.is_disjoint(theirs), "{} was {:?} and is {:?}", id, had, theirs);
                 }
-                had.insert(id.to_owned(), theirs);
+            }
+            for (id, theirs) in now {
+                last.extend(theirs.iter().map(|identifier| (identifier.clone(), id.to_owned())));
+                ever.entry(id.to_owned()).or_default().extend(theirs);
             }
             before = Some(Published { day, kept, ids });
         }
