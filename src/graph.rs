@@ -1,7 +1,9 @@
 //! Who reads whom: dependencies between models, taken from their parsed SQL, in the order they run.
 
+mod declared;
 mod step;
 
+pub use declared::DeclaredKind;
 pub use step::{Input, Made, NativeInput, NativeTable, Signature, Step};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,8 +21,6 @@ pub const LAYERS: [&str; 4] = ["staging", "identity", "features", "scores"];
 pub const SOURCES: &str = "sources";
 /// The schema of the tables kept in the pipeline file.
 pub const REFERENCE: &str = "reference";
-/// The schema of the tables of predictions.
-pub const PREDICTED: &str = "predicted";
 /// The customer profile, which segment rules read.
 pub const PROFILE: &str = "customers";
 /// Who is in which segment: made from the segment rules, after the profile.
@@ -112,7 +112,7 @@ impl<'p> Graph<'p> {
     pub fn of(project: &'p Project, natives: Vec<Arc<Step>>) -> Self {
         let has = |table: &str| project.models.iter().any(|model| model.name() == table);
         let natives =
-            natives.into_iter().filter(|native| native.is_declared || native.reads.iter().all(|input| has(&input.table))).collect();
+            natives.into_iter().filter(|native| native.declared.is_some() || native.reads.iter().all(|input| has(&input.table))).collect();
         let parsed = project.models.iter().map(|model| (model, sql::parse(&model.file))).collect();
         Graph { project, natives, parsed }
     }
@@ -228,8 +228,7 @@ fn check(
 fn is_lost(project: &Project, table: &str) -> bool {
     let part = table.split_once('.').and_then(|(schema, name)| match schema {
         SOURCES | REFERENCE => Some((schema, name)),
-        PREDICTED => Some(("predictions", name)),
-        _ => None,
+        _ => DeclaredKind::ALL.into_iter().find(|kind| kind.schema() == schema).map(|kind| (kind.section(), name)),
     });
     // One whose name is none may be the one that is meant.
     let is_none = |lost: &str| !lost.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');

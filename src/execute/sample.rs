@@ -38,7 +38,7 @@ impl Sample {
     pub(super) async fn keep(self, engine: &Engine, step: &Step) -> Result<(), DataFusionError> {
         let Some(bound) = self.bound() else { return Ok(()) };
         // Memberships and changes follow from a profile and a memory that are samples already.
-        for table in step.makes.iter().filter(|_| step.layer.is_some() && !step.is_declared) {
+        for table in step.makes.iter().filter(|_| step.layer.is_some() && step.declared.is_none()) {
             if table.schema.column_with_name(CUSTOMER_ID).is_none() {
                 continue;
             }

@@ -1,6 +1,8 @@
 //! What a run will execute: nodes in order, each with its names and types checked before any data is read.
 
 mod decide;
+mod declared;
+mod declared_input;
 mod edge_texts;
 mod empty;
 mod look;

@@ -10,7 +10,7 @@ use super::predicted::{Bounds, SegmentsOfChurn};
 use super::privacy::PersonalColumns;
 use crate::config::{Project, Values};
 use crate::diagnostic::Diagnostic;
-use crate::graph::MEMBERSHIP;
+use crate::graph::{DeclaredKind, MEMBERSHIP};
 use crate::ingest::{Contract, RequiredColumns};
 use crate::native::{IDENTITY_SIGNATURE, Native};
 use crate::segments::Proof;
@@ -148,9 +148,12 @@ impl Node {
         }
     }
 
-    /// Whether it is a native step that the pipeline file declares.
-    pub fn is_declared(&self) -> bool {
-        matches!(&self.work, Work::Native(native) if native.step().is_declared)
+    /// The kind, of a native step that the pipeline file declares.
+    pub fn declared(&self) -> Option<DeclaredKind> {
+        match &self.work {
+            Work::Native(native) => native.step().declared,
+            Work::Streamed(_) | Work::Materialised { .. } => None,
+        }
     }
 
     /// Whether it is computed as a part of the node that reads it.

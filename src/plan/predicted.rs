@@ -7,7 +7,7 @@ use datafusion::common::TableReference;
 use datafusion::logical_expr::LogicalPlan;
 
 use crate::engine::{self, Facts};
-use crate::graph::{PREDICTED, PROFILE, Step};
+use crate::graph::{DeclaredKind, PROFILE, Step};
 use crate::native::P_ALIVE;
 use crate::segments::RuleSet;
 
@@ -26,16 +26,12 @@ pub(super) struct PredictedColumns {
 impl PredictedColumns {
     /// Adds the tables of a native step.
     pub(super) fn add_native(&mut self, step: &Step) {
-        for table in step.makes.iter().filter(|_| step.is_declared) {
-            let name = table.name.strip_prefix(PREDICTED).map(|rest| rest.trim_start_matches('.')).unwrap_or_default();
-            let columns = table.schema.fields().iter().filter(|field| field.data_type().is_numeric()).map(|field| {
-                let (bounds, made_of) = match field.name().as_str() {
-                    P_ALIVE => ((0.0, 1.0), BTreeSet::from([name.to_owned()])),
-                    "lifetime_value_decile" => ((1.0, 10.0), BTreeSet::new()),
-                    "lifetime_value_share" => ((0.0, 1.0), BTreeSet::new()),
-                    _ => ((0.0, f64::INFINITY), BTreeSet::new()),
-                };
-                (field.name().clone(), Facts { bounds: Some(bounds), made_of })
+        let Some(kind) = step.declared else { return };
+        for table in &step.makes {
+            let prediction = (kind == DeclaredKind::Prediction).then(|| table.name.split_once('.')).flatten().map(|(_, name)| name);
+            let columns = table.bounds.iter().map(|(column, least, most)| {
+                let made_of = prediction.filter(|_| column == P_ALIVE).map(str::to_owned).into_iter().collect();
+                (column.clone(), Facts { bounds: Some((*least, *most)), made_of })
             });
             self.tables.insert(table.name.clone(), columns.collect());
         }

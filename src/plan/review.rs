@@ -11,7 +11,7 @@ use super::needs::{self, Needs};
 use super::nodes::Plan;
 use super::privacy::PersonalColumns;
 use super::reference::reference_tables;
-use super::{edge_texts, origins, outputs, predictions, unused};
+use super::{declared, edge_texts, origins, outputs, unused};
 use crate::config::{Project, Values, span_of};
 use crate::diagnostic::{Diagnostic, Level, in_order};
 use crate::engine::Engine;
@@ -82,7 +82,7 @@ pub async fn review(project: Arc<Project>, values: Values) -> Result<Reviewed> {
             (rules, domains) = (compiled, known);
         }
     }
-    let predictions = predictions::steps(&project, &checked, &mut problems);
+    let declared_steps = declared::steps(&project, &checked, &mut problems);
     outputs::check(&project, &values, &checked, &mut problems).await?;
     let mut required_columns = required_columns(&contracts, &checked);
     let has_identity_step = checked.has_step(IDENTITY_SIGNATURE.name);
@@ -108,7 +108,7 @@ pub async fn review(project: Arc<Project>, values: Values) -> Result<Reviewed> {
     let (rows, origins) = origins::of(hanging, &rules, &contracts, &mut required_columns, has_identity_step);
     let revenue = revenue_of(&project, &checked);
     let mut natives = natives_of(&checked, identity_rules, (rules, origins), domains, values.as_of, revenue);
-    natives.extend(predictions);
+    natives.extend(declared_steps);
     let digest = own.as_ref().map_or_else(|| project.digest.clone(), |own| project.digest_of(|model| own.contains(&model.name())));
     let (personal, nodes) = decide(checked, natives, &published, rows, false);
     let contracts = contracts.into_iter().filter(|contract| required_columns.contains_key(&contract.source)).collect();

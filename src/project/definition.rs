@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest, Sha256};
 
 use crate::config::{AS_OF, Environment, Project, Said, variables_in};
-use crate::graph::{EDGES, Graph, MEMBERSHIP, PREDICTED, REFERENCE, SEGMENTS, SOURCES};
+use crate::graph::{DeclaredKind, EDGES, Graph, MEMBERSHIP, REFERENCE, SEGMENTS, SOURCES};
 use crate::manifest::Commit;
 use crate::native;
 use crate::sql;
@@ -25,8 +25,8 @@ pub enum Part {
     Identity,
     /// The reference tables that the models read.
     Reference,
-    /// The predictions that the models read.
-    Prediction,
+    /// The native steps that the pipeline file declares and models read, of a kind.
+    Declared(DeclaredKind),
     /// What holds for all of them: the time zone, and the words for no value.
     Setting,
 }
@@ -41,7 +41,7 @@ impl Part {
             Part::Contract => "contract",
             Part::Identity => "identity",
             Part::Reference => "reference",
-            Part::Prediction => "prediction",
+            Part::Declared(kind) => kind.word(),
             Part::Setting => "setting",
         }
     }
@@ -152,9 +152,9 @@ fn of_file(said: &Said, reads: &BTreeSet<String>, with_descriptions: bool, has_i
     for setting in ["time_zone", "null_values"] {
         add(Part::Setting, &[setting], &|_| false);
     }
-    let sections =
-        [(SOURCES, SOURCES, Part::Contract), (REFERENCE, REFERENCE, Part::Reference), ("predictions", PREDICTED, Part::Prediction)];
-    for (section, schema, part) in sections {
+    let given = [(SOURCES, SOURCES, Part::Contract), (REFERENCE, REFERENCE, Part::Reference)];
+    let declared = DeclaredKind::ALL.map(|kind| (kind.section(), kind.schema(), Part::Declared(kind)));
+    for (section, schema, part) in given.into_iter().chain(declared) {
         for name in said.names(&[section]).iter().filter(|name| reads.contains(&format!("{schema}.{name}"))) {
             add(part, &[section, name], &|keys| is_not_of_rows(keys));
         }
