@@ -20,6 +20,7 @@
 //! - [`generate`]: sample extracts of any size
 //! - [`engine`]: the DataFusion session; [`functions`]: its functions of our own; [`sql`]: parsed SQL and what is wrong with it
 //! - [`config`]: the project as types; [`storage`]: where files are
+//! - [`traits`]: how groups of customers differ from everybody
 //! - [`local_time`]: the clocks of a time zone; [`number`]: numbers as texts write them
 //! - [`diagnostic`] and [`error`]: what is wrong, where, and who must act; [`shown`]: how what comes from outside is shown;
 //!   [`cast`]: casts that find out which values do not fit
@@ -60,3 +61,4 @@ pub mod show;
 pub mod shown;
 pub mod sql;
 pub mod storage;
+pub mod traits;
