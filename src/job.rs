@@ -16,6 +16,7 @@ use crate::publish::Published;
 use crate::record::Step;
 use crate::segments::movement::Movement;
 use crate::segments::{Avoided, SegmentSize};
+use crate::traits;
 pub use planned::{ComparedWith, Planned};
 
 /// What a run was asked to do.
@@ -60,6 +61,8 @@ pub struct Outcome {
     pub identity: Option<identity::Counts>,
     /// What the predictions are made with, and how good they are.
     pub predictions: Vec<predict::Report>,
+    /// How many traits of segments there are; none where nothing reads them.
+    pub traits: Option<traits::Report>,
     /// What somebody should look at although the run went through.
     pub warnings: Vec<String>,
     /// The steps in order.

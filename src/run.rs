@@ -61,7 +61,7 @@ async fn attempt(request: &Request, stores: &Stores, progress: &Progress, record
     }
     prepared.expect_steps(progress).await;
     // Extracts become rows, rows become customers, customers get their segments; outputs are written, and nobody sees them yet.
-    let computed = prepared.compute(request, progress, recorder).await?;
+    let computed = Box::pin(prepared.compute(request, progress, recorder)).await?;
     // What was written is read back and checked, and published by one commit.
     let outcome = Box::pin(check_and_publish(request, computed, progress, recorder)).await?;
     Ok(Done::Published(Box::new(outcome)))
@@ -71,7 +71,7 @@ async fn check_and_publish(request: &Request, mut computed: Computed, progress: 
     let destination = computed.staging.destination().clone();
     let (movement, avoided) = (std::mem::take(&mut computed.movement), std::mem::take(&mut computed.avoided));
     let (segments, identity) = (std::mem::take(&mut computed.segments), computed.identity.take());
-    let predictions = std::mem::take(&mut computed.predictions);
+    let (predictions, traits) = (std::mem::take(&mut computed.predictions), computed.traits.take());
     let (customers, mut warnings) = (computed.customers, std::mem::take(&mut computed.warnings));
     let (checked, description, engine) = checked(computed, request, progress, recorder).await?;
     let mut steps = Steps::new(recorder, progress, &engine, request.timings);
@@ -87,6 +87,7 @@ async fn check_and_publish(request: &Request, mut computed: Computed, progress: 
         customers,
         identity,
         predictions,
+        traits,
         warnings,
         segments,
         avoided,

@@ -18,6 +18,7 @@ mod secrets;
 mod shape;
 mod source;
 mod spanned;
+mod traits;
 mod tree;
 mod values;
 mod variables;
@@ -41,6 +42,7 @@ pub use schema::schema_of;
 pub use secrets::{with_secrets_of, without_secrets};
 pub use source::{BlankRepeats, Freshness, LeadsTo, RejectBudget, Source, SourceFormat, UnknownColumns};
 pub use spanned::{Literal, Spanned, Text};
+pub use traits::Traits;
 pub use values::{AS_OF, NULL_VALUES, Values, bind, bind_what_is_right, parse_scalar, parse_scalars};
 pub use variables::{Environment, variables as variables_in};
 pub use yaml::{

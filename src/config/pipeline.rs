@@ -13,6 +13,7 @@ use super::profile::Profile;
 use super::schema::{names_of, table_names};
 use super::source::Source;
 use super::spanned::{Literal, Spanned};
+use super::traits::Traits;
 
 /// A pipeline: the sources that it reads, its parameters, its segments, and the tables that it publishes.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -57,6 +58,9 @@ pub struct Pipeline {
     /// Sets of segments over the customer profile.
     #[serde(default)]
     pub segments: IndexMap<String, SegmentSet>,
+    /// How the members of segments are compared with everybody; SQL reads the traits as `segment_traits`.
+    #[serde(default)]
+    pub traits: Traits,
     /// What must be true of the outputs before they are published.
     #[serde(default)]
     pub checks: Vec<Check>,

@@ -7,12 +7,14 @@ mod prediction;
 mod rows;
 mod segments;
 mod step;
+mod traits;
 
 pub use identity::{IdentityStep, SIGNATURE as IDENTITY_SIGNATURE};
 pub use prediction::{P_ALIVE, PredictionStep};
 pub use rows::{ROWS_BY_CUSTOMER, RowsStep, SIGNATURE as ROWS_SIGNATURE, SourceRows, no_rows};
 pub use segments::{SIGNATURE as SEGMENTS_SIGNATURE, SegmentsStep};
 pub use step::{Context, Findings, Found, MakeState, Native, Predecessor, Rows};
+pub use traits::{DescribedSegment, TraitsStep, schema as traits_schema};
 
 use std::sync::Arc;
 
@@ -21,5 +23,5 @@ use crate::graph::Step;
 
 /// The native steps that a project may have: those of every project that has their inputs, and those that the pipeline file declares.
 pub fn steps(project: &Project) -> Vec<Arc<Step>> {
-    [&identity::SIGNATURE, &segments::SIGNATURE].into_iter().map(Step::of).chain(prediction::steps(project)).collect()
+    [&identity::SIGNATURE, &segments::SIGNATURE, &traits::SIGNATURE].into_iter().map(Step::of).chain(prediction::steps(project)).collect()
 }

@@ -20,6 +20,7 @@ use crate::predict::Report;
 use crate::publish::StateTable;
 use crate::segments::movement::Movement;
 use crate::segments::{Avoided, CUSTOMER_ID, Look, OldDefinition, SegmentSize, SourceChange};
+use crate::traits;
 
 /// A native step.
 #[async_trait::async_trait]
@@ -75,6 +76,8 @@ pub enum Findings {
     Identity(Counts),
     /// What a prediction is made with.
     Prediction(Box<Report>),
+    /// How many traits of segments there are.
+    Traits(traits::Report),
     /// Nothing beside how many rows there are: of sources and customers.
     Rows,
     /// How large the segments are.

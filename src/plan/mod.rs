@@ -18,6 +18,7 @@ mod predictions;
 mod privacy;
 mod reference;
 mod review;
+mod traits;
 mod unused;
 
 pub use look::{Query, look};

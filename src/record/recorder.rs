@@ -70,6 +70,7 @@ impl Recorder {
             sources: Vec::new(),
             identity: None,
             predictions: Vec::new(),
+            traits: None,
             checks: Vec::new(),
             steps: Vec::new(),
             unfinished_step: None,

@@ -14,6 +14,7 @@ use crate::manifest::{Base, Input, Ledger};
 use crate::predict;
 use crate::publish::CheckResult;
 use crate::storage::Location;
+use crate::traits;
 
 /// The version of the record's format.
 pub(super) const FORMAT: u32 = 1;
@@ -82,6 +83,9 @@ pub struct RunRecord {
     /// What the predictions are made with, and how good they are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub predictions: Vec<predict::Report>,
+    /// How many traits of segments there are; none where nothing reads them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traits: Option<traits::Report>,
     /// The results of the checks.
     pub checks: Vec<CheckResult>,
     /// The steps done, in order.

@@ -53,6 +53,9 @@ fn write_outcome(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
     if !outcome.segments.is_empty() {
         write_segments(text, outcome)?;
         text.push_str(&movement::summary(&outcome.movement).unwrap_or_default());
+        if let Some(report) = &outcome.traits {
+            super::traits::write(text, report)?;
+        }
     }
     write_outputs(text, outcome)?;
     if !outcome.published.check_results.is_empty() {

@@ -27,6 +27,7 @@ pub fn outcome(outcome: &Outcome) -> Value {
         "customers": outcome.customers,
         "identity": outcome.identity,
         "predictions": outcome.predictions,
+        "traits": outcome.traits,
         "segments": outcome.segments,
         "avoided_changes": outcome.avoided,
         "movement": super::movement::json(&outcome.movement),

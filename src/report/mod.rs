@@ -10,6 +10,7 @@ mod prediction;
 mod progress;
 mod rows;
 mod segments;
+mod traits;
 
 pub use diff::{human as human_diff, json as json_diff};
 pub use human::{error as human_error, outcome as human_outcome, unchanged as human_unchanged, warnings as human_warnings};

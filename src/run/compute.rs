@@ -24,6 +24,7 @@ use crate::segments::movement::Movement;
 use crate::segments::{Avoided, Look, SegmentSize};
 use crate::shown;
 use crate::storage::Location;
+use crate::traits;
 
 /// Outputs are sorted and written one by one when what is held is more than this part of the memory limit.
 const TIGHT: usize = 4;
@@ -50,6 +51,8 @@ pub struct Computed {
     pub identity: Option<identity::Counts>,
     /// What the predictions are made with, and how good they are.
     pub predictions: Vec<predict::Report>,
+    /// How many traits of segments there are; none where nothing reads them.
+    pub traits: Option<traits::Report>,
     /// The segments with their sizes, by set, in order of the pipeline file.
     pub segments: Vec<SegmentSize>,
     /// How many changes the memory of segments has avoided, by set.
@@ -91,7 +94,7 @@ impl Prepared {
         let mut sink = RunSink::new(&engine, &inputs.sources, &mut steps, &mut staging);
         let execution = Execution { plan: &plan, engine: &engine, needed: None, scene: String::new() };
         let executed = execution.run(&mut inputs, &mut sink).await;
-        let RunSink { judge, identity, mut predictions, segments, avoided, customers, movement, look, .. } = sink;
+        let RunSink { judge, identity, mut predictions, traits, segments, avoided, customers, movement, look, .. } = sink;
         let judged = judge.conclude(executed, &mut staging, recorder).await?;
         write_outputs(&execution, &inputs, &mut staging, &mut steps).await?;
         staging.write_project(&Version::of(&plan).kept).await?;
@@ -116,6 +119,7 @@ impl Prepared {
             judged,
             identity,
             predictions,
+            traits,
             segments,
             avoided,
             movement,

@@ -11,6 +11,7 @@ use crate::predict;
 use crate::publish::Staging;
 use crate::segments::movement::Movement;
 use crate::segments::{Avoided, Look, SegmentSize};
+use crate::traits;
 
 /// The sink of a run.
 pub struct RunSink<'a, 'e> {
@@ -23,6 +24,8 @@ pub struct RunSink<'a, 'e> {
     pub identity: Option<identity::Counts>,
     /// What the predictions are made with, in the order in which they were made.
     pub predictions: Vec<predict::Report>,
+    /// How many traits of segments there are, where something reads them.
+    pub traits: Option<traits::Report>,
     /// The segments with their sizes, by set, in order of the pipeline file.
     pub segments: Vec<SegmentSize>,
     /// How many customers there are.
@@ -46,6 +49,7 @@ impl<'a, 'e> RunSink<'a, 'e> {
             judge,
             identity: None,
             predictions: Vec::new(),
+            traits: None,
             segments: Vec::new(),
             customers: 0,
             avoided: Vec::new(),
@@ -77,6 +81,10 @@ impl Sink for RunSink<'_, '_> {
             Findings::Prediction(report) => {
                 self.predictions.push(report.as_ref().clone());
                 self.steps.recorder.note(|record| record.predictions.clone_from(&self.predictions));
+            }
+            Findings::Traits(report) => {
+                self.traits = Some(report.clone());
+                self.steps.recorder.note(|record| record.traits.clone_from(&self.traits));
             }
             Findings::Rows => {}
             Findings::Segments { sizes, customers, avoided, movement, look } => {

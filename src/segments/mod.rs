@@ -34,7 +34,7 @@ pub use origins::Origins;
 pub use pair::{Kept, Pair};
 pub use prove::{Proof, prove};
 pub use rule::mismatches;
-pub use rule_set::{CUSTOMER_ID, RuleSet, Stability, membership_schema};
+pub use rule_set::{CUSTOMER_ID, RuleSet, Stability, deciding_columns, membership_schema};
 
 use std::sync::Arc;
 

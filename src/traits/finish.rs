@@ -103,15 +103,23 @@ impl Tally {
         self.columns.iter().enumerate().filter(move |(_, column)| has(column)).map(|(at, _)| at)
     }
 
-    /// Everything that may be told of all groups, by group and rank.
-    pub fn traits(&self, discretion: &Discretion) -> Vec<Trait> {
-        let groups = (0..=u16::MAX).take(self.members.len()).filter(|group| self.is_told(*group, discretion));
-        groups.flat_map(|group| self.traits_of(group, discretion)).collect()
+    /// The groups, by their numbers.
+    pub fn groups(&self) -> impl Iterator<Item = u16> {
+        (0..=u16::MAX).take(self.members.len())
     }
 
-    fn traits_of(&self, group: u16, discretion: &Discretion) -> Vec<Trait> {
+    /// Everything that may be told of all groups, by group and rank.
+    pub fn traits(&self, discretion: &Discretion) -> Vec<Trait> {
+        self.groups().flat_map(|group| self.traits_of(group, discretion)).collect()
+    }
+
+    /// Everything that may be told of one group, by rank.
+    pub fn traits_of(&self, group: u16, discretion: &Discretion) -> Vec<Trait> {
         let at = usize::from(group);
         let mut found = Vec::new();
+        if !self.is_told(group, discretion) {
+            return found;
+        }
         for (column, tally) in self.columns.iter().enumerate() {
             let told = match tally {
                 ColumnTally::Number(numbers) => numbers.told(at, discretion).into_iter().collect(),
@@ -173,9 +181,6 @@ impl Flags {
 impl Categories {
     fn told(&self, group: usize, discretion: &Discretion) -> Vec<Told> {
         let (known, everybody) = (self.known_of_groups[group], self.known);
-        if self.has_too_many_values {
-            return Vec::new();
-        }
         let told = |(text, of_everybody, of_groups): (&str, u64, &[u64])| {
             let (of_group, of_everybody) = (Count { known, with: of_groups[group] }, Count { known: everybody, with: of_everybody });
             share(of_group, of_everybody, Some(text.into()), discretion)
@@ -187,7 +192,7 @@ impl Categories {
 /// The share of those with a value. Nothing is told of a value that all have or nobody has, or that few have, in the group or outside.
 fn share(group: Count, everybody: Count, value: Option<Box<str>>, discretion: &Discretion) -> Option<Told> {
     let is_enough = discretion.is_enough(group.known, everybody.known);
-    let few = [everybody.with, group.with, everybody.with - group.with].into_iter().any(|with| discretion.is_few(with));
+    let few = [group.with, everybody.with - group.with].into_iter().any(|with| discretion.is_few(with));
     if !is_enough || few || everybody.with == 0 || everybody.with == everybody.known {
         return None;
     }
@@ -200,8 +205,7 @@ fn share(group: Count, everybody: Count, value: Option<Box<str>>, discretion: &D
     Some(Told { members_known: group.known, difference, standardised_difference })
 }
 
-/// A count as a number. Counts of customers are far below 2⁵³.
-#[allow(clippy::cast_precision_loss)]
+#[allow(clippy::cast_precision_loss, reason = "counts of customers are far below 2^53")]
 fn to_f64(count: u64) -> f64 {
     count as f64
 }

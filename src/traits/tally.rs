@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use foldhash::fast::FixedState;
 
 /// The most values of a column of texts. One with more has no traits: its values are names of things rather than kinds of customers.
-pub const MOST_VALUES: usize = 100;
+pub const MOST_VALUES: usize = 200;
 
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

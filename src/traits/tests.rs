@@ -1,4 +1,6 @@
 //! Traits against a reckoning that keeps every row, and what is told of few.
+#![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "small numbers")]
+#![allow(clippy::float_cmp, reason = "numbers that are all the same are so to the last bit")]
 
 use proptest::prelude::*;
 
@@ -17,7 +19,9 @@ const KINDS: [ColumnKind; 3] = [ColumnKind::Number, ColumnKind::Flag, ColumnKind
 
 fn add(tally: &mut Tally, customers: &[Customer]) {
     let mut rows = RowGroups::default();
-    customers.iter().for_each(|customer| rows.push(customer.groups.iter().copied()));
+    for customer in customers {
+        rows.push(customer.groups.iter().copied());
+    }
     tally.count(&rows);
     for column in &mut tally.columns {
         for (customer, groups) in customers.iter().zip(rows.rows()) {
@@ -160,6 +164,14 @@ fn values_of_few_are_not_told_in_a_group_outside_it_or_of_everybody() {
     assert_eq!(told(with_text("other", 9, 0)), ["common"], "nine customers have it");
     assert_eq!(told(with_text("other", 30, 9)), ["common"], "nine members have it");
     assert_eq!(told(with_text("other", 30, 21)), ["common"], "nine have it who are not members");
+}
+
+#[test]
+fn traits_that_are_equally_strong_come_in_order_of_their_texts() {
+    let texts = ["fig", "ash", "elm", "yew", "oak", "bay"];
+    let customers: Vec<Customer> = texts.iter().flat_map(|text| with_text(text, 40, 20)).collect();
+    let traits = tally(1, &customers, 7).traits(&Discretion::default());
+    assert_eq!(traits.iter().filter_map(value).collect::<Vec<_>>(), ["ash", "bay", "elm", "fig", "oak", "yew"]);
 }
 
 #[test]

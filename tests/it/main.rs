@@ -175,6 +175,8 @@ mod tidy;
 mod tiny;
 /// Rust source as words and signs.
 mod tokens;
+/// How the members of segments differ from everybody: in tables, records and cases, and never of few.
+mod traits;
 /// The shipped extracts, cut up anew.
 mod transform;
 /// Extracts that have been read wrongly, with what they must give: `tests/values/cases`.
