@@ -21,6 +21,7 @@
 //! - [`engine`]: the DataFusion session; [`functions`]: its functions of our own; [`sql`]: parsed SQL and what is wrong with it
 //! - [`config`]: the project as types; [`storage`]: where files are
 //! - [`traits`]: how groups of customers differ from everybody
+//! - [`groups`]: groups of customers by numbers that are known of them
 //! - [`local_time`]: the clocks of a time zone; [`number`]: numbers as texts write them
 //! - [`diagnostic`] and [`error`]: what is wrong, where, and who must act; [`shown`]: how what comes from outside is shown;
 //!   [`cast`]: casts that find out which values do not fit
@@ -39,6 +40,7 @@ pub mod explain;
 pub mod functions;
 pub mod generate;
 pub mod graph;
+pub mod groups;
 pub mod identity;
 pub mod ingest;
 pub mod inspect;
