@@ -22,6 +22,7 @@
 //! - [`config`]: the project as types; [`storage`]: where files are
 //! - [`traits`]: how groups of customers differ from everybody
 //! - [`groups`]: groups of customers by numbers that are known of them
+//! - [`groups`]: groups of customers by numbers that are known of them; [`likeness`]: how like the members of a segment others are
 //! - [`local_time`]: the clocks of a time zone; [`number`]: numbers as texts write them
 //! - [`diagnostic`] and [`error`]: what is wrong, where, and who must act; [`shown`]: how what comes from outside is shown;
 //!   [`cast`]: casts that find out which values do not fit
@@ -45,6 +46,7 @@ pub mod identity;
 pub mod ingest;
 pub mod inspect;
 pub mod job;
+pub mod likeness;
 pub mod lineage;
 pub mod local_time;
 pub mod manifest;
