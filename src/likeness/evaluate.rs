@@ -5,7 +5,7 @@ use siphasher::sip::SipHasher13;
 
 use super::fit::{Sample, balanced};
 use super::regression::{self, Regression, Rows};
-use super::sums::by_chunk;
+use super::sums::by_block;
 
 /// In how many parts customers are divided. Each is scored by what is fitted to the others.
 pub const FOLDS: u8 = 5;
@@ -40,7 +40,7 @@ pub(super) fn evaluate(sample: &Sample<'_>, whole: &Regression, threads: usize) 
         let without = Some((sample.folds, fold));
         let of = Rows { columns: sample.columns, is_member: sample.is_member, counts_for, without, threads };
         let fitted = regression::fit(&of, whole.clone())?;
-        let odds = by_chunk(rows, threads, |rows| fitted.log_odds(sample.columns, &rows)).concat();
+        let odds = by_block(rows, threads, |rows| fitted.log_odds(sample.columns, &rows)).concat();
         scores.iter_mut().enumerate().filter(|(row, _)| is_in(*row)).for_each(|(row, score)| *score = odds[row]);
     }
     Some(of_scores(&scores, sample.is_member))

@@ -1,6 +1,6 @@
 //! Logistic regression with an L2 penalty, fitted by Newton's method.
 
-use super::sums::{by_chunk, dot, sum};
+use super::sums::{CHUNK_ROWS, by_block, dot, sum};
 
 /// Of each weight, half its square times this counts against a fit; the weights of all rows together count as many as there are rows.
 const PENALTY: f64 = 1.0;
@@ -53,6 +53,18 @@ struct Point {
     hessian: Vec<f64>,
 }
 
+impl Point {
+    fn zero(size: usize) -> Self {
+        Point { loss: 0.0, gradient: vec![0.0; size], hessian: vec![0.0; size * (size + 1) / 2] }
+    }
+
+    fn add(&mut self, other: Point) {
+        self.loss += other.loss;
+        self.gradient.iter_mut().zip(other.gradient).for_each(|(all, part)| *all += part);
+        self.hessian.iter_mut().zip(other.hessian).for_each(|(all, part)| *all += part);
+    }
+}
+
 /// The probability of log odds.
 pub(super) fn probability(log_odds: f64) -> f64 {
     let small = libm::exp(-log_odds.abs());
@@ -60,7 +72,7 @@ pub(super) fn probability(log_odds: f64) -> f64 {
 }
 
 impl Regression {
-    /// The log odds of the rows of a chunk.
+    /// The log odds of some rows.
     pub(super) fn log_odds(&self, columns: &[Vec<f64>], rows: &std::ops::Range<usize>) -> Vec<f64> {
         let mut odds = vec![self.intercept; rows.len()];
         for (column, weight) in columns.iter().zip(&self.weights) {
@@ -71,8 +83,8 @@ impl Regression {
 
     /// By row, the probability to be a member if members and others were equally many.
     pub fn similarities(&self, columns: &[Vec<f64>], rows: usize, threads: usize) -> Vec<f64> {
-        let of_chunk = |rows: std::ops::Range<usize>| self.log_odds(columns, &rows).into_iter().map(probability).collect::<Vec<_>>();
-        by_chunk(rows, threads, of_chunk).concat()
+        let of_block = |rows: std::ops::Range<usize>| self.log_odds(columns, &rows).into_iter().map(probability).collect::<Vec<_>>();
+        by_block(rows, threads, of_block).concat()
     }
 
     fn moved(&self, step: &[f64], by: f64) -> Regression {
@@ -82,13 +94,14 @@ impl Regression {
 
     fn point(&self, of: &Rows<'_>) -> Point {
         let size = self.weights.len() + 1;
-        let parts = by_chunk(of.is_member.len(), of.threads, |rows| self.part(of, &rows));
-        let mut point = Point { loss: 0.0, gradient: vec![0.0; size], hessian: vec![0.0; size * (size + 1) / 2] };
-        for part in parts {
-            point.loss += part.loss;
-            point.gradient.iter_mut().zip(part.gradient).for_each(|(all, part)| *all += part);
-            point.hessian.iter_mut().zip(part.hessian).for_each(|(all, part)| *all += part);
-        }
+        let blocks = by_block(of.is_member.len(), of.threads, |rows| {
+            let mut sum = Point::zero(size);
+            let chunks = rows.clone().step_by(CHUNK_ROWS).map(|start| start..rows.end.min(start + CHUNK_ROWS));
+            chunks.for_each(|chunk| sum.add(self.part(of, &chunk)));
+            sum
+        });
+        let mut point = Point::zero(size);
+        blocks.into_iter().for_each(|block| point.add(block));
         for (at, weight) in self.weights.iter().enumerate() {
             point.loss += PENALTY * weight * weight / 2.0;
             point.gradient[at] += PENALTY * weight;

@@ -52,9 +52,9 @@ fn a_fit_and_its_evaluation_are_those_of_scikit_learn() {
 
 #[test]
 fn threads_change_no_bit() {
-    // More rows than one chunk has, and not a multiple of its size.
+    // More rows than two blocks have, and not a multiple of its size.
     let (columns, is_member, folds) = customers();
-    let times = 9;
+    let times = 90;
     let columns: Vec<Vec<f64>> = columns.iter().map(|column| column.repeat(times)).collect();
     let (is_member, folds) = (is_member.repeat(times), folds.repeat(times));
     let sample = Sample { columns: &columns, is_member: &is_member, folds: &folds };
@@ -153,4 +153,13 @@ fn folds_are_about_equally_large_and_never_change() {
     }
     assert!(counts.iter().all(|count| (1800..2200).contains(count)), "{counts:?}");
     assert_eq!(["", "a", "c000001", "12347"].map(fold), [0, 4, 0, 4]);
+}
+
+#[test]
+fn parts_of_sums_come_in_order_whichever_is_done_first() {
+    let starts = super::sums::by_block(6 * super::sums::BLOCK_ROWS + 1, 3, |rows| {
+        std::thread::sleep(std::time::Duration::from_millis(if rows.start == 0 { 50 } else { 1 }));
+        rows.start / super::sums::BLOCK_ROWS
+    });
+    assert_eq!(starts, [0, 1, 2, 3, 4, 5, 6]);
 }
