@@ -10,6 +10,7 @@ use chrono::NaiveDate;
 use crate::config::Environment;
 use crate::engine::{Limits, TextEncoding};
 use crate::identity;
+use crate::likeness;
 use crate::manifest::Commit;
 use crate::predict;
 use crate::publish::Published;
@@ -63,6 +64,8 @@ pub struct Outcome {
     pub predictions: Vec<predict::Report>,
     /// How many traits of segments there are; none where nothing reads them.
     pub traits: Option<traits::Report>,
+    /// How look-alikes were found, and how well.
+    pub look_alikes: Vec<likeness::Report>,
     /// What somebody should look at although the run went through.
     pub warnings: Vec<String>,
     /// The steps in order.

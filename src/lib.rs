@@ -21,7 +21,6 @@
 //! - [`engine`]: the DataFusion session; [`functions`]: its functions of our own; [`sql`]: parsed SQL and what is wrong with it
 //! - [`config`]: the project as types; [`storage`]: where files are
 //! - [`traits`]: how groups of customers differ from everybody
-//! - [`groups`]: groups of customers by numbers that are known of them
 //! - [`groups`]: groups of customers by numbers that are known of them; [`likeness`]: how like the members of a segment others are
 //! - [`local_time`]: the clocks of a time zone; [`number`]: numbers as texts write them
 //! - [`diagnostic`] and [`error`]: what is wrong, where, and who must act; [`shown`]: how what comes from outside is shown;

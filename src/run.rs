@@ -72,6 +72,7 @@ async fn check_and_publish(request: &Request, mut computed: Computed, progress: 
     let (movement, avoided) = (std::mem::take(&mut computed.movement), std::mem::take(&mut computed.avoided));
     let (segments, identity) = (std::mem::take(&mut computed.segments), computed.identity.take());
     let (predictions, traits) = (std::mem::take(&mut computed.predictions), computed.traits.take());
+    let look_alikes = std::mem::take(&mut computed.look_alikes);
     let (customers, mut warnings) = (computed.customers, std::mem::take(&mut computed.warnings));
     let (checked, description, engine) = checked(computed, request, progress, recorder).await?;
     let mut steps = Steps::new(recorder, progress, &engine, request.timings);
@@ -88,6 +89,7 @@ async fn check_and_publish(request: &Request, mut computed: Computed, progress: 
         identity,
         predictions,
         traits,
+        look_alikes,
         warnings,
         segments,
         avoided,

@@ -5,11 +5,13 @@ mod column;
 mod csv;
 mod kind;
 mod load;
+mod look_alike;
 mod member_path;
 mod names;
 mod parts;
 mod pipeline;
 mod prediction;
+mod prepared_column;
 mod profile;
 mod repair;
 mod said;
@@ -29,6 +31,7 @@ pub use column::{Column, ColumnType, Consent, DeclaredType, OnError};
 pub use csv::Csv;
 pub use kind::{Changes, SourceKind};
 pub use load::{Lost, Model, Project, Read, Sibling, load, of_texts, read, read_files, usual_pipeline, variables};
+pub use look_alike::{LookAlikes, SimilarTo};
 pub use member_path::{MemberPath, NoPath, Step};
 pub use parts::Parts;
 pub use pipeline::{
@@ -36,6 +39,7 @@ pub use pipeline::{
     Standalone, TableOutput,
 };
 pub use prediction::{Lifetime, Prediction, PurchaseColumns, PurchaseModel};
+pub use prepared_column::{PreparedColumn, Transform};
 pub use profile::{Domain, Profile};
 pub use said::Said;
 pub use schema::schema_of;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::check::Check;
 use super::column::ColumnType;
+use super::look_alike::LookAlikes;
 use super::prediction::Prediction;
 use super::profile::Profile;
 use super::schema::{names_of, table_names};
@@ -52,6 +53,10 @@ pub struct Pipeline {
     #[serde(default)]
     #[schemars(extend("propertyNames" = table_names()))]
     pub predictions: IndexMap<String, Prediction>,
+    /// How like the members of a segment others are; SQL reads each as `similar.name`.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = table_names()))]
+    pub look_alikes: IndexMap<String, LookAlikes>,
     /// Which identifiers there are, and what keeps strangers apart, for the edges of the model `identity.edges`.
     #[serde(default)]
     pub identity: Identity,

@@ -5,16 +5,19 @@
 pub enum DeclaredKind {
     /// What customers will buy and are worth.
     Prediction,
+    /// How like the members of a segment others are.
+    LookAlikes,
 }
 
 impl DeclaredKind {
     /// All of them, in the order of the pipeline file's sections.
-    pub const ALL: [DeclaredKind; 1] = [DeclaredKind::Prediction];
+    pub const ALL: [DeclaredKind; 2] = [DeclaredKind::Prediction, DeclaredKind::LookAlikes];
 
     /// The key of the pipeline file under which steps of the kind are declared.
     pub fn section(self) -> &'static str {
         match self {
             DeclaredKind::Prediction => "predictions",
+            DeclaredKind::LookAlikes => "look_alikes",
         }
     }
 
@@ -22,6 +25,7 @@ impl DeclaredKind {
     pub fn schema(self) -> &'static str {
         match self {
             DeclaredKind::Prediction => "predicted",
+            DeclaredKind::LookAlikes => "similar",
         }
     }
 
@@ -29,6 +33,7 @@ impl DeclaredKind {
     pub fn word(self) -> &'static str {
         match self {
             DeclaredKind::Prediction => "prediction",
+            DeclaredKind::LookAlikes => "look-alike search",
         }
     }
 

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher13;
 
-use super::fit::{Sample, balanced};
 use super::regression::{self, Regression, Rows};
+use super::sample::{Sample, balanced};
 use super::sums::by_block;
 
 /// In how many parts customers are divided. Each is scored by what is fitted to the others.
@@ -47,7 +47,7 @@ pub(super) fn evaluate(sample: &Sample<'_>, whole: &Regression, threads: usize) 
 }
 
 /// What scores come to, of members and others.
-#[allow(clippy::cast_precision_loss)]
+#[allow(clippy::cast_precision_loss, reason = "there are fewer customers than a double counts")]
 pub(super) fn of_scores(scores: &[f64], is_member: &[bool]) -> Evaluation {
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_unstable_by(|one, other| scores[*other].total_cmp(&scores[*one]).then(one.cmp(other)));

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::evaluate::{Evaluation, evaluate};
 use super::regression::{self, Regression, Rows};
+use super::sample::{Sample, balanced};
 
 /// What came of a fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,17 +20,6 @@ pub enum LikenessState {
     ColumnsConstant,
     /// No weights are found at which the loss is least.
     NoConvergence,
-}
-
-/// Customers of whom all columns are known, in order of customer.
-#[derive(Debug, Clone, Copy)]
-pub struct Sample<'a> {
-    /// The columns, standardised. One that is constant is 0.
-    pub columns: &'a [Vec<f64>],
-    /// By customer, whether the segment's rule describes it.
-    pub is_member: &'a [bool],
-    /// By customer, the [`fold`](super::fold).
-    pub folds: &'a [u8],
 }
 
 /// A fit with how good it is.
@@ -63,16 +53,4 @@ pub fn fit(sample: &Sample<'_>, minimum_members: u64, threads: usize) -> Likenes
     let Some(regression) = regression::fit(&of, start) else { return none(LikenessState::NoConvergence) };
     let evaluation = evaluate(sample, &regression, threads);
     Likeness { state: LikenessState::Fitted, regression: Some(regression), evaluation }
-}
-
-/// How much a member counts, and another one, so that both kinds count the same together. None if there is none of a kind.
-#[allow(clippy::cast_precision_loss)]
-pub(super) fn balanced(sample: &Sample<'_>, is_meant: impl Fn(usize) -> bool) -> Option<[f64; 2]> {
-    let meant = sample.is_member.iter().enumerate().filter(|(row, _)| is_meant(*row));
-    let counted = meant.fold([0_u64; 2], |mut counted, (_, is_member)| {
-        counted[usize::from(!is_member)] += 1;
-        counted
-    });
-    let all = (counted[0] + counted[1]) as f64;
-    counted.iter().all(|count| *count > 0).then(|| counted.map(|count| all / (2.0 * count as f64)))
 }

@@ -7,12 +7,14 @@ mod fit;
 mod reasons;
 mod regression;
 mod report;
+mod sample;
 mod sums;
 #[cfg(test)]
 mod tests;
 
 pub use evaluate::{Evaluation, fold};
-pub use fit::{Likeness, LikenessState, Sample, fit};
+pub use fit::{Likeness, LikenessState, fit};
 pub use reasons::Reason;
 pub use regression::Regression;
 pub use report::{ColumnWeight, Report};
+pub use sample::Sample;

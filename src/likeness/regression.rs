@@ -101,7 +101,9 @@ impl Regression {
             sum
         });
         let mut point = Point::zero(size);
-        blocks.into_iter().for_each(|block| point.add(block));
+        for block in blocks {
+            point.add(block);
+        }
         for (at, weight) in self.weights.iter().enumerate() {
             point.loss += PENALTY * weight * weight / 2.0;
             point.gradient[at] += PENALTY * weight;

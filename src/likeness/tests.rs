@@ -1,7 +1,10 @@
 //! Fits beside those of scikit-learn 1.9 (`LogisticRegression(C=1, class_weight='balanced')`), and what holds of every fit.
+#![allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::type_complexity, reason = "numbers are small in tests")]
 
 use super::evaluate::of_scores;
 use super::*;
+
+use proptest::prelude::*;
 
 /// 600 customers with three columns, of whom some are members, all by rules that any program can follow.
 fn customers() -> (Vec<Vec<f64>>, Vec<bool>, Vec<u8>) {
@@ -162,4 +165,34 @@ fn parts_of_sums_come_in_order_whichever_is_done_first() {
         rows.start / super::sums::BLOCK_ROWS
     });
     assert_eq!(starts, [0, 1, 2, 3, 4, 5, 6]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever the numbers are, there is a state, and with a fit everybody has a probability, at which no small change of a weight fits better.
+    #[test]
+    fn any_numbers_end_in_a_named_state(
+        rows in proptest::collection::vec((-1e9..1e9_f64, 0..3_u8, any::<bool>(), any::<bool>()), 0..200),
+        minimum in 0..20_u64,
+    ) {
+        let column = |of: &dyn Fn(&(f64, u8, bool, bool)) -> f64| standardised(rows.iter().map(of).collect());
+        let columns = [column(&|row| row.0), column(&|row| f64::from(row.1)), column(&|row| f64::from(u8::from(row.2)))];
+        let is_member: Vec<bool> = rows.iter().map(|row| row.3).collect();
+        let folds: Vec<u8> = (0..rows.len()).map(|at| (at % 5) as u8).collect();
+        let sample = Sample { columns: &columns, is_member: &is_member, folds: &folds };
+        let found = fit(&sample, minimum, 1);
+        prop_assert_eq!(&found, &fit(&sample, minimum, 3));
+        prop_assert_eq!(found.state == LikenessState::Fitted, found.regression.is_some());
+        prop_assert!(found.state != LikenessState::NoConvergence);
+        let Some(regression) = found.regression else { return Ok(()) };
+        let similarities = regression.similarities(&columns, rows.len(), 1);
+        prop_assert!(similarities.iter().all(|similarity| (0.0..=1.0).contains(similarity)));
+        // The members are as similar, together, as they are many, when both kinds count the same.
+        let share = |kind: bool| {
+            let of_kind = similarities.iter().zip(&is_member).filter(|(_, is)| **is == kind).map(|(similarity, _)| *similarity);
+            of_kind.sum::<f64>() / is_member.iter().filter(|is| **is == kind).count() as f64
+        };
+        prop_assert!((share(true) + share(false) - 1.0).abs() < 1e-6, "{} {}", share(true), share(false));
+    }
 }

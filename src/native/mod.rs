@@ -3,6 +3,7 @@
 
 mod beside;
 mod identity;
+mod look_alikes;
 mod prediction;
 mod rows;
 mod segments;
@@ -10,6 +11,7 @@ mod step;
 mod traits;
 
 pub use identity::{IdentityStep, SIGNATURE as IDENTITY_SIGNATURE};
+pub use look_alikes::{LookAlikesStep, SIMILARITY};
 pub use prediction::{P_ALIVE, PredictionStep};
 pub use rows::{ROWS_BY_CUSTOMER, RowsStep, SIGNATURE as ROWS_SIGNATURE, SourceRows, no_rows};
 pub use segments::{SIGNATURE as SEGMENTS_SIGNATURE, SegmentsStep};
@@ -23,5 +25,10 @@ use crate::graph::Step;
 
 /// The native steps that a project may have: those of every project that has their inputs, and those that the pipeline file declares.
 pub fn steps(project: &Project) -> Vec<Arc<Step>> {
-    [&identity::SIGNATURE, &segments::SIGNATURE, &traits::SIGNATURE].into_iter().map(Step::of).chain(prediction::steps(project)).collect()
+    [&identity::SIGNATURE, &segments::SIGNATURE, &traits::SIGNATURE]
+        .into_iter()
+        .map(Step::of)
+        .chain(prediction::steps(project))
+        .chain(look_alikes::steps(project))
+        .collect()
 }

@@ -16,6 +16,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::graph::Step;
 use crate::identity::Counts;
+use crate::likeness;
 use crate::predict::Report;
 use crate::publish::StateTable;
 use crate::segments::movement::Movement;
@@ -74,6 +75,8 @@ pub type MakeState = Box<dyn FnOnce(&Engine) -> Result<Vec<StateTable>> + Send>;
 pub enum Findings {
     /// How many identifiers, edges and customers there are.
     Identity(Counts),
+    /// How look-alikes were found, and how well.
+    LookAlikes(Box<likeness::Report>),
     /// What a prediction is made with.
     Prediction(Box<Report>),
     /// How many traits of segments there are.

@@ -3,12 +3,25 @@
 use std::sync::Arc;
 
 use super::models::CheckedModels;
-use super::predictions;
-use crate::config::Project;
+use super::{look_alikes, predictions};
+use crate::config::{Project, Values};
 use crate::diagnostic::Diagnostic;
+use crate::engine::Engine;
+use crate::error::Result;
 use crate::native::Native;
 
 /// The declared steps that are planned, and what is wrong with them.
-pub(super) fn steps(project: &Project, checked: &CheckedModels, problems: &mut Vec<Diagnostic>) -> Vec<Arc<dyn Native>> {
-    predictions::steps(project, checked, problems)
+///
+/// # Errors
+/// [`Error::Defect`](crate::error::Error::Defect) alone.
+pub(super) fn steps(
+    project: &Project,
+    values: &Values,
+    engine: &Engine,
+    checked: &CheckedModels,
+    problems: &mut Vec<Diagnostic>,
+) -> Result<Vec<Arc<dyn Native>>> {
+    let mut steps = predictions::steps(project, checked, problems);
+    steps.extend(look_alikes::steps(project, values, engine, checked, problems)?);
+    Ok(steps)
 }

@@ -60,7 +60,7 @@ pub async fn look(project: Arc<Project>, values: Values, query: Query) -> Result
         domains = domains.with_bounds(&profile.schema, &checked.predicted.bounds());
         rules = gather(&mut problems, segments::compile(&project, &values, &engine, &profile.schema))?.unwrap_or_default();
     }
-    let declared_steps = declared::steps(&project, &checked, &mut problems);
+    let declared_steps = declared::steps(&project, &values, &engine, &checked, &mut problems)?;
     let traits = traits::step(&project, &checked, &BTreeSet::new(), &rules, &mut problems);
     if !problems.is_empty() {
         return Err(Error::Project(in_order(problems)));

@@ -6,6 +6,7 @@ mod declared_input;
 mod edge_texts;
 mod empty;
 mod look;
+mod look_alikes;
 mod models;
 mod needs;
 mod nodes;

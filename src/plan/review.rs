@@ -81,7 +81,7 @@ pub async fn review(project: Arc<Project>, values: Values) -> Result<Reviewed> {
             (rules, domains) = (compiled, known);
         }
     }
-    let declared_steps = declared::steps(&project, &checked, &mut problems);
+    let declared_steps = declared::steps(&project, &values, &engine, &checked, &mut problems)?;
     let published = project.pipeline.outputs.tables.values().map(|output| output.model.value.clone()).collect();
     let traits = traits::step(&project, &checked, &published, &rules, &mut problems);
     outputs::check(&project, &values, &checked, &mut problems).await?;

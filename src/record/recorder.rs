@@ -71,6 +71,7 @@ impl Recorder {
             identity: None,
             predictions: Vec::new(),
             traits: None,
+            look_alikes: Vec::new(),
             checks: Vec::new(),
             steps: Vec::new(),
             unfinished_step: None,

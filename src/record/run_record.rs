@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::Operator;
 use crate::identity::Counts;
+use crate::likeness;
 use crate::manifest::{Base, Input, Ledger};
 use crate::predict;
 use crate::publish::CheckResult;
@@ -86,6 +87,9 @@ pub struct RunRecord {
     /// How many traits of segments there are; none where nothing reads them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traits: Option<traits::Report>,
+    /// How look-alikes were found, and how well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub look_alikes: Vec<likeness::Report>,
     /// The results of the checks.
     pub checks: Vec<CheckResult>,
     /// The steps done, in order.

@@ -28,6 +28,7 @@ pub fn outcome(outcome: &Outcome) -> Value {
         "identity": outcome.identity,
         "predictions": outcome.predictions,
         "traits": outcome.traits,
+        "look_alikes": outcome.look_alikes,
         "segments": outcome.segments,
         "avoided_changes": outcome.avoided,
         "movement": super::movement::json(&outcome.movement),

@@ -4,6 +4,7 @@ mod diff;
 mod human;
 mod identity;
 mod json;
+mod look_alikes;
 mod movement;
 mod plan;
 mod prediction;

@@ -11,6 +11,7 @@ use crate::execute::{Execution, Inputs, Source};
 use crate::identity;
 use crate::ingest::Ledger;
 use crate::job::Request;
+use crate::likeness;
 use crate::manifest::Base;
 use crate::native::Context;
 use crate::plan::Plan;
@@ -53,6 +54,8 @@ pub struct Computed {
     pub predictions: Vec<predict::Report>,
     /// How many traits of segments there are; none where nothing reads them.
     pub traits: Option<traits::Report>,
+    /// How look-alikes were found, and how well.
+    pub look_alikes: Vec<likeness::Report>,
     /// The segments with their sizes, by set, in order of the pipeline file.
     pub segments: Vec<SegmentSize>,
     /// How many changes the memory of segments has avoided, by set.
@@ -94,7 +97,7 @@ impl Prepared {
         let mut sink = RunSink::new(&engine, &inputs.sources, &mut steps, &mut staging);
         let execution = Execution { plan: &plan, engine: &engine, needed: None, scene: String::new() };
         let executed = execution.run(&mut inputs, &mut sink).await;
-        let RunSink { judge, identity, mut predictions, traits, segments, avoided, customers, movement, look, .. } = sink;
+        let RunSink { judge, identity, mut predictions, traits, look_alikes, segments, avoided, customers, movement, look, .. } = sink;
         let judged = judge.conclude(executed, &mut staging, recorder).await?;
         write_outputs(&execution, &inputs, &mut staging, &mut steps).await?;
         staging.write_project(&Version::of(&plan).kept).await?;
@@ -104,6 +107,7 @@ impl Prepared {
         }
         recorder.note(|record| record.predictions.clone_from(&predictions));
         warnings.extend(predictions.iter().flat_map(predict::Report::warnings));
+        warnings.extend(look_alikes.iter().flat_map(likeness::Report::warnings));
         warnings.extend(withdrawn(identity.as_ref()));
         warnings.extend(judged.warnings);
         warnings.extend(plan.warnings().map(|warning| shown::without_given(&warning.to_string()).into_owned()));
@@ -120,6 +124,7 @@ impl Prepared {
             identity,
             predictions,
             traits,
+            look_alikes,
             segments,
             avoided,
             movement,

@@ -6,6 +6,7 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::execute::{Sink, Source};
 use crate::identity;
+use crate::likeness;
 use crate::native::{Findings, MakeState};
 use crate::predict;
 use crate::publish::Staging;
@@ -26,6 +27,8 @@ pub struct RunSink<'a, 'e> {
     pub predictions: Vec<predict::Report>,
     /// How many traits of segments there are, where something reads them.
     pub traits: Option<traits::Report>,
+    /// How look-alikes were found, in the order in which they were.
+    pub look_alikes: Vec<likeness::Report>,
     /// The segments with their sizes, by set, in order of the pipeline file.
     pub segments: Vec<SegmentSize>,
     /// How many customers there are.
@@ -50,6 +53,7 @@ impl<'a, 'e> RunSink<'a, 'e> {
             identity: None,
             predictions: Vec::new(),
             traits: None,
+            look_alikes: Vec::new(),
             segments: Vec::new(),
             customers: 0,
             avoided: Vec::new(),
@@ -85,6 +89,10 @@ impl Sink for RunSink<'_, '_> {
             Findings::Traits(report) => {
                 self.traits = Some(report.clone());
                 self.steps.recorder.note(|record| record.traits.clone_from(&self.traits));
+            }
+            Findings::LookAlikes(report) => {
+                self.look_alikes.push(report.as_ref().clone());
+                self.steps.recorder.note(|record| record.look_alikes.clone_from(&self.look_alikes));
             }
             Findings::Rows => {}
             Findings::Segments { sizes, customers, avoided, movement, look } => {

@@ -45,6 +45,7 @@ const BOUNDS: &[(&str, &str)] = &[
     ("ingest/unpack.rs MAX_WINDOW_LOG", "| 2 GiB (`--long=31`)"),
     ("number.rs MOST_DIGITS", "| 100, exponents up to 10,000 |"),
     ("number.rs MOST_EXPONENT", "| 100, exponents up to 10,000 |"),
+    ("plan/look_alikes.rs MAX_COMPARED_COLUMNS", "| columns that look-alikes compare | 64 |"),
     ("publish/clean/ours.rs MAX_RECORD_BYTES", "64 MiB for `clean`"),
     ("publish/commit.rs MAX_ATTEMPTS", "| numbers tried for a commit | 100 |"),
     ("publish/marker.rs MAX_BYTES", "| 64 KiB |"),
@@ -75,7 +76,7 @@ const BOUNDS: &[(&str, &str)] = &[
 ];
 
 /// Those that bound what Segmill itself shows, tries or computes with.
-const OTHERS: [&str; 23] = [
+const OTHERS: [&str; 24] = [
     "engine/exact/double.rs MOST_SHIFT",
     "identity/rules.rs MOST_SHOWN",
     "identity/tables.rs MOST_INTERVALS",
@@ -84,6 +85,7 @@ const OTHERS: [&str; 23] = [
     "ingest/parquet/thrift.rs MAX_DEPTH",
     "ingest/remarks.rs MAX_SHOWN_BYTES",
     "ingest/refused_files.rs MAX_TOLD",
+    "likeness/reasons.rs MOST_REASONS",
     "publish/check/checker.rs MOST_DIGITS",
     "publish/layout.rs MAX_NAME_BYTES",
     "publish/folders.rs MAX_ROUNDS",

@@ -75,6 +75,8 @@ mod late_extracts;
 mod limits;
 /// Local times that happen twice or never are one moment, in every zone, format and representation.
 mod local_times;
+/// Who is like the members of a segment: in tables, summaries, records and cases, and a month later.
+mod look_alikes;
 /// Promise 8 and more: looks at rows print no personal value, publish nothing, and say the same every time.
 mod looks;
 /// Looks at segments remember what a run remembers, and mask the ids that the profile's are.
