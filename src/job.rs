@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use chrono::NaiveDate;
 
+use crate::affinity;
 use crate::config::Environment;
 use crate::engine::{Limits, TextEncoding};
 use crate::identity;
@@ -62,6 +63,8 @@ pub struct Outcome {
     pub identity: Option<identity::Counts>,
     /// What the predictions are made with, and how good they are.
     pub predictions: Vec<predict::Report>,
+    /// What offers are made from, and how good they are.
+    pub affinities: Vec<affinity::Report>,
     /// How many traits of segments there are; none where nothing reads them.
     pub traits: Option<traits::Report>,
     /// How look-alikes were found, and how well.

@@ -26,6 +26,7 @@
 //! - [`diagnostic`] and [`error`]: what is wrong, where, and who must act; [`shown`]: how what comes from outside is shown;
 //!   [`cast`]: casts that find out which values do not fit
 
+pub mod affinity;
 pub mod cases;
 pub mod cast;
 pub mod cli;

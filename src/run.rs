@@ -73,6 +73,7 @@ async fn check_and_publish(request: &Request, mut computed: Computed, progress: 
     let (segments, identity) = (std::mem::take(&mut computed.segments), computed.identity.take());
     let (predictions, traits) = (std::mem::take(&mut computed.predictions), computed.traits.take());
     let look_alikes = std::mem::take(&mut computed.look_alikes);
+    let affinities = std::mem::take(&mut computed.affinities);
     let (customers, mut warnings) = (computed.customers, std::mem::take(&mut computed.warnings));
     let (checked, description, engine) = checked(computed, request, progress, recorder).await?;
     let mut steps = Steps::new(recorder, progress, &engine, request.timings);
@@ -88,6 +89,7 @@ async fn check_and_publish(request: &Request, mut computed: Computed, progress: 
         customers,
         identity,
         predictions,
+        affinities,
         traits,
         look_alikes,
         warnings,

@@ -1,5 +1,6 @@
 //! The project as types: the pipeline file, the SQL models beside it, and the values of this run.
 
+mod affinity;
 mod check;
 mod column;
 mod csv;
@@ -26,6 +27,7 @@ mod values;
 mod variables;
 mod yaml;
 
+pub use affinity::{Affinity, ItemColumns, NeverOffer};
 pub use check::{AcceptedValues, Change, Check, CheckKind, KINDS, RowBounds, SegmentBounds, Severity, TableColumns};
 pub use column::{Column, ColumnType, Consent, DeclaredType, OnError};
 pub use csv::Csv;

@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::affinity::Affinity;
 use super::check::Check;
 use super::column::ColumnType;
 use super::look_alike::LookAlikes;
@@ -57,6 +58,10 @@ pub struct Pipeline {
     #[serde(default)]
     #[schemars(extend("propertyNames" = table_names()))]
     pub look_alikes: IndexMap<String, LookAlikes>,
+    /// What to offer customers next, from what they and others have bought; SQL reads each as `offered.name`.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = table_names()))]
+    pub affinities: IndexMap<String, Affinity>,
     /// Which identifiers there are, and what keeps strangers apart, for the edges of the model `identity.edges`.
     #[serde(default)]
     pub identity: Identity,

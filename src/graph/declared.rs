@@ -7,17 +7,20 @@ pub enum DeclaredKind {
     Prediction,
     /// How like the members of a segment others are.
     LookAlikes,
+    /// What to offer next.
+    Affinity,
 }
 
 impl DeclaredKind {
     /// All of them, in the order of the pipeline file's sections.
-    pub const ALL: [DeclaredKind; 2] = [DeclaredKind::Prediction, DeclaredKind::LookAlikes];
+    pub const ALL: [DeclaredKind; 3] = [DeclaredKind::Prediction, DeclaredKind::LookAlikes, DeclaredKind::Affinity];
 
     /// The key of the pipeline file under which steps of the kind are declared.
     pub fn section(self) -> &'static str {
         match self {
             DeclaredKind::Prediction => "predictions",
             DeclaredKind::LookAlikes => "look_alikes",
+            DeclaredKind::Affinity => "affinities",
         }
     }
 
@@ -26,6 +29,7 @@ impl DeclaredKind {
         match self {
             DeclaredKind::Prediction => "predicted",
             DeclaredKind::LookAlikes => "similar",
+            DeclaredKind::Affinity => "offered",
         }
     }
 
@@ -34,6 +38,7 @@ impl DeclaredKind {
         match self {
             DeclaredKind::Prediction => "prediction",
             DeclaredKind::LookAlikes => "look-alike search",
+            DeclaredKind::Affinity => "affinity",
         }
     }
 

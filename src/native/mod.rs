@@ -1,6 +1,7 @@
 //! Native steps: nodes of a plan that Segmill computes itself, because SQL is the wrong tool for them. They read tables, make tables, and are
 //! planned, executed and reported like models.
 
+mod affinity;
 mod beside;
 mod identity;
 mod look_alikes;
@@ -10,6 +11,7 @@ mod segments;
 mod step;
 mod traits;
 
+pub use affinity::AffinityStep;
 pub use identity::{IdentityStep, SIGNATURE as IDENTITY_SIGNATURE};
 pub use look_alikes::{LookAlikesStep, SIMILARITY};
 pub use prediction::{P_ALIVE, PredictionStep};
@@ -25,10 +27,6 @@ use crate::graph::Step;
 
 /// The native steps that a project may have: those of every project that has their inputs, and those that the pipeline file declares.
 pub fn steps(project: &Project) -> Vec<Arc<Step>> {
-    [&identity::SIGNATURE, &segments::SIGNATURE, &traits::SIGNATURE]
-        .into_iter()
-        .map(Step::of)
-        .chain(prediction::steps(project))
-        .chain(look_alikes::steps(project))
-        .collect()
+    let declared = prediction::steps(project).chain(look_alikes::steps(project)).chain(affinity::steps(project));
+    [&identity::SIGNATURE, &segments::SIGNATURE, &traits::SIGNATURE].into_iter().map(Step::of).chain(declared).collect()
 }

@@ -12,6 +12,7 @@ use datafusion::error::DataFusionError;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 
+use crate::affinity;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::graph::Step;
@@ -77,6 +78,8 @@ pub enum Findings {
     Identity(Counts),
     /// How look-alikes were found, and how well.
     LookAlikes(Box<likeness::Report>),
+    /// What offers are made from, and how good they are.
+    Affinity(Box<affinity::Report>),
     /// What a prediction is made with.
     Prediction(Box<Report>),
     /// How many traits of segments there are.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::models::CheckedModels;
-use super::{look_alikes, predictions};
+use super::{affinities, look_alikes, predictions};
 use crate::config::{Project, Values};
 use crate::diagnostic::Diagnostic;
 use crate::engine::Engine;
@@ -23,5 +23,6 @@ pub(super) fn steps(
 ) -> Result<Vec<Arc<dyn Native>>> {
     let mut steps = predictions::steps(project, checked, problems);
     steps.extend(look_alikes::steps(project, values, engine, checked, problems)?);
+    steps.extend(affinities::steps(project, checked, problems));
     Ok(steps)
 }

@@ -1,5 +1,6 @@
 //! What a run will execute: nodes in order, each with its names and types checked before any data is read.
 
+mod affinities;
 mod decide;
 mod declared;
 mod declared_input;

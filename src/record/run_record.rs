@@ -8,6 +8,7 @@ use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
+use crate::affinity;
 use crate::engine::Operator;
 use crate::identity::Counts;
 use crate::likeness;
@@ -84,6 +85,9 @@ pub struct RunRecord {
     /// What the predictions are made with, and how good they are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub predictions: Vec<predict::Report>,
+    /// What offers are made from, and how good they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub affinities: Vec<affinity::Report>,
     /// How many traits of segments there are; none where nothing reads them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traits: Option<traits::Report>,

@@ -53,6 +53,9 @@ fn write_outcome(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
     for report in &outcome.look_alikes {
         super::look_alikes::write(text, report)?;
     }
+    for report in &outcome.affinities {
+        super::affinity::write(text, report)?;
+    }
     if !outcome.segments.is_empty() {
         write_segments(text, outcome)?;
         text.push_str(&movement::summary(&outcome.movement).unwrap_or_default());

@@ -27,6 +27,7 @@ pub fn outcome(outcome: &Outcome) -> Value {
         "customers": outcome.customers,
         "identity": outcome.identity,
         "predictions": outcome.predictions,
+        "affinities": outcome.affinities,
         "traits": outcome.traits,
         "look_alikes": outcome.look_alikes,
         "segments": outcome.segments,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::prepare::Prepared;
 use super::sink::RunSink;
 use super::steps::Steps;
+use crate::affinity;
 use crate::engine::{self, Engine};
 use crate::error::Result;
 use crate::execute::{Execution, Inputs, Source};
@@ -52,6 +53,8 @@ pub struct Computed {
     pub identity: Option<identity::Counts>,
     /// What the predictions are made with, and how good they are.
     pub predictions: Vec<predict::Report>,
+    /// What offers are made from, and how good they are.
+    pub affinities: Vec<affinity::Report>,
     /// How many traits of segments there are; none where nothing reads them.
     pub traits: Option<traits::Report>,
     /// How look-alikes were found, and how well.
@@ -97,7 +100,9 @@ impl Prepared {
         let mut sink = RunSink::new(&engine, &inputs.sources, &mut steps, &mut staging);
         let execution = Execution { plan: &plan, engine: &engine, needed: None, scene: String::new() };
         let executed = execution.run(&mut inputs, &mut sink).await;
-        let RunSink { judge, identity, mut predictions, traits, look_alikes, segments, avoided, customers, movement, look, .. } = sink;
+        let RunSink {
+            judge, identity, mut predictions, look_alikes, affinities, traits, segments, avoided, customers, movement, look, ..
+        } = sink;
         let judged = judge.conclude(executed, &mut staging, recorder).await?;
         write_outputs(&execution, &inputs, &mut staging, &mut steps).await?;
         staging.write_project(&Version::of(&plan).kept).await?;
@@ -108,6 +113,7 @@ impl Prepared {
         recorder.note(|record| record.predictions.clone_from(&predictions));
         warnings.extend(predictions.iter().flat_map(predict::Report::warnings));
         warnings.extend(look_alikes.iter().flat_map(likeness::Report::warnings));
+        warnings.extend(affinities.iter().flat_map(affinity::Report::warnings));
         warnings.extend(withdrawn(identity.as_ref()));
         warnings.extend(judged.warnings);
         warnings.extend(plan.warnings().map(|warning| shown::without_given(&warning.to_string()).into_owned()));
@@ -123,6 +129,7 @@ impl Prepared {
             judged,
             identity,
             predictions,
+            affinities,
             traits,
             look_alikes,
             segments,

@@ -2,6 +2,7 @@
 
 use super::judge::Judge;
 use super::steps::Steps;
+use crate::affinity;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::execute::{Sink, Source};
@@ -25,6 +26,8 @@ pub struct RunSink<'a, 'e> {
     pub identity: Option<identity::Counts>,
     /// What the predictions are made with, in the order in which they were made.
     pub predictions: Vec<predict::Report>,
+    /// What offers are made from, and how good they are, in the order in which they were made.
+    pub affinities: Vec<affinity::Report>,
     /// How many traits of segments there are, where something reads them.
     pub traits: Option<traits::Report>,
     /// How look-alikes were found, in the order in which they were.
@@ -52,6 +55,7 @@ impl<'a, 'e> RunSink<'a, 'e> {
             judge,
             identity: None,
             predictions: Vec::new(),
+            affinities: Vec::new(),
             traits: None,
             look_alikes: Vec::new(),
             segments: Vec::new(),
@@ -85,6 +89,10 @@ impl Sink for RunSink<'_, '_> {
             Findings::Prediction(report) => {
                 self.predictions.push(report.as_ref().clone());
                 self.steps.recorder.note(|record| record.predictions.clone_from(&self.predictions));
+            }
+            Findings::Affinity(report) => {
+                self.affinities.push(report.as_ref().clone());
+                self.steps.recorder.note(|record| record.affinities.clone_from(&self.affinities));
             }
             Findings::Traits(report) => {
                 self.traits = Some(report.clone());

@@ -5,6 +5,7 @@ use crate::tidy::{read, rust_files};
 
 /// Constants that bound what somebody sends or writes, each with words of its row in `docs/limits.md`.
 const BOUNDS: &[(&str, &str)] = &[
+    ("affinity/purchases.rs MOST_ITEMS_OF_A_CUSTOMER", "say what to [offer](guides/groups.md#offers) | 75 |"),
     ("cli/resources.rs MAX_THREADS", "up to 256"),
     ("cli/resources.rs MAX_MEMORY_BYTES", "1,024 TiB"),
     ("cli/days.rs MAX_DAYS", "40,000"),

@@ -1,6 +1,8 @@
 //! One integration-test binary, because each links DataFusion. A module a promise.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+/// What to offer next: in tables, summaries, records and cases.
+mod affinities;
 /// Promises 3 and 7: any bytes at all are read as Python reads them or refused, in linear time, and the ledger adds up.
 mod any_bytes;
 /// Promise 4: every storage call goes wrong once, runs race, and a store lies.
