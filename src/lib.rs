@@ -22,7 +22,8 @@
 //! - [`config`]: the project as types; [`storage`]: where files are
 //! - [`traits`]: how groups of customers differ from everybody
 //! - [`groups`]: groups of customers by numbers that are known of them; [`likeness`]: how like the members of a segment others are
-//! - [`local_time`]: the clocks of a time zone; [`number`]: numbers as texts write them
+//! - [`local_time`]: the clocks of a time zone; [`number`]: numbers as texts write them;
+//!   [`parallel`]: work on several threads outside of queries
 //! - [`diagnostic`] and [`error`]: what is wrong, where, and who must act; [`shown`]: how what comes from outside is shown;
 //!   [`cast`]: casts that find out which values do not fit
 
@@ -52,6 +53,7 @@ pub mod local_time;
 pub mod manifest;
 pub mod native;
 pub mod number;
+pub mod parallel;
 pub mod plan;
 pub mod predecessor;
 pub mod predict;
