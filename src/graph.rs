@@ -236,7 +236,7 @@ fn check(
 fn is_lost(project: &Project, table: &str) -> bool {
     let part = table.split_once('.').and_then(|(schema, name)| match schema {
         SOURCES | REFERENCE => Some((schema, name)),
-        _ => DeclaredKind::ALL.into_iter().find(|kind| kind.schema() == schema).map(|kind| (kind.section(), name)),
+        _ => DeclaredKind::ALL.into_iter().find(|kind| kind.schema() == schema).map(|kind| (kind.section(), kind.step_of(name))),
     });
     // One whose name is none may be the one that is meant.
     let is_none = |lost: &str| !lost.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');

@@ -10,6 +10,7 @@ use chrono::NaiveDate;
 use crate::affinity;
 use crate::config::Environment;
 use crate::engine::{Limits, TextEncoding};
+use crate::groups;
 use crate::identity;
 use crate::likeness;
 use crate::manifest::Commit;
@@ -63,6 +64,8 @@ pub struct Outcome {
     pub identity: Option<identity::Counts>,
     /// What the predictions are made with, and how good they are.
     pub predictions: Vec<predict::Report>,
+    /// Which groups customers are in, and how they were found.
+    pub clusters: Vec<groups::Report>,
     /// What offers are made from, and how good they are.
     pub affinities: Vec<affinity::Report>,
     /// How many traits of segments there are; none where nothing reads them.

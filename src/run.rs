@@ -72,6 +72,7 @@ async fn check_and_publish(request: &Request, mut computed: Computed, progress: 
     let (movement, avoided) = (std::mem::take(&mut computed.movement), std::mem::take(&mut computed.avoided));
     let (segments, identity) = (std::mem::take(&mut computed.segments), computed.identity.take());
     let (predictions, traits) = (std::mem::take(&mut computed.predictions), computed.traits.take());
+    let clusters = std::mem::take(&mut computed.clusters);
     let look_alikes = std::mem::take(&mut computed.look_alikes);
     let affinities = std::mem::take(&mut computed.affinities);
     let (customers, mut warnings) = (computed.customers, std::mem::take(&mut computed.warnings));
@@ -89,6 +90,7 @@ async fn check_and_publish(request: &Request, mut computed: Computed, progress: 
         customers,
         identity,
         predictions,
+        clusters,
         affinities,
         traits,
         look_alikes,

@@ -2,6 +2,7 @@
 
 mod affinity;
 mod check;
+mod clusters;
 mod column;
 mod csv;
 mod kind;
@@ -29,6 +30,7 @@ mod yaml;
 
 pub use affinity::{Affinity, ItemColumns, NeverOffer};
 pub use check::{AcceptedValues, Change, Check, CheckKind, KINDS, RowBounds, SegmentBounds, Severity, TableColumns};
+pub use clusters::{Clusters, CountRange, GroupCount, MOST_CLUSTERS};
 pub use column::{Column, ColumnType, Consent, DeclaredType, OnError};
 pub use csv::Csv;
 pub use kind::{Changes, SourceKind};

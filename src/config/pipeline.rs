@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::affinity::Affinity;
 use super::check::Check;
+use super::clusters::Clusters;
 use super::column::ColumnType;
 use super::look_alike::LookAlikes;
 use super::prediction::Prediction;
@@ -54,6 +55,10 @@ pub struct Pipeline {
     #[serde(default)]
     #[schemars(extend("propertyNames" = table_names()))]
     pub predictions: IndexMap<String, Prediction>,
+    /// Groups of customers who are alike, found from columns of a model; SQL reads each as `clustered.name` and `clustered.name_groups`.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = table_names()))]
+    pub clusters: IndexMap<String, Clusters>,
     /// How like the members of a segment others are; SQL reads each as `similar.name`.
     #[serde(default)]
     #[schemars(extend("propertyNames" = table_names()))]

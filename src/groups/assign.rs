@@ -43,9 +43,9 @@ pub(super) fn greatest(weights: &[Vec<i64>]) -> Vec<Option<usize>> {
         }
     }
     let mut found = vec![None; rows];
-    for column in 1..=columns {
-        if let Some(of_row) = (given[column] - 1 < rows).then(|| given[column] - 1) {
-            found[of_row] = Some(column - 1);
+    for (column, row) in given.iter().skip(1).take(columns).enumerate() {
+        if *row <= rows {
+            found[row - 1] = Some(column);
         }
     }
     found

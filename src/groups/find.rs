@@ -1,5 +1,7 @@
 //! How many groups there are, and which: those of before go on unless others are clearly better.
 
+use serde::{Deserialize, Serialize};
+
 use super::labels::Former;
 use super::lloyd::{Clustering, Limits, from_centres};
 use super::silhouette::silhouette;
@@ -42,10 +44,10 @@ pub struct Choice {
 }
 
 /// A number of groups that was tried.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Tried {
     /// How many groups.
-    pub groups: usize,
+    pub groups: u64,
     /// The squares of the distances to the centres, added up.
     pub inertia: f64,
     /// How well they are apart, on a sample; none for fewer than two.
@@ -74,11 +76,15 @@ pub fn find(points: &Points, wanted: &Wanted, former: Option<&Former>, sample: &
     let tried: Vec<Tried> = found
         .iter()
         .zip(&silhouettes)
-        .map(|((clustering, _), silhouette)| Tried { groups: clustering.sizes.len(), inertia: clustering.inertia, silhouette: *silhouette })
+        .map(|((clustering, _), silhouette)| Tried {
+            groups: clustering.sizes.len() as u64,
+            inertia: clustering.inertia,
+            silhouette: *silhouette,
+        })
         .collect();
     let mut best: Option<usize> = None;
     let height = |at: usize| {
-        let favour = if Some(tried[at].groups) == groups_before { BETTER_SILHOUETTE } else { 0.0 };
+        let favour = if groups_before == Some(found[at].0.sizes.len()) { BETTER_SILHOUETTE } else { 0.0 };
         tried[at].silhouette.map_or(f64::NEG_INFINITY, |silhouette| silhouette + favour)
     };
     for at in 0..tried.len() {

@@ -3,6 +3,8 @@
 
 use std::cmp::Ordering;
 
+use serde::{Deserialize, Serialize};
+
 use super::assign::greatest;
 use super::lloyd::Clustering;
 
@@ -11,7 +13,8 @@ use super::lloyd::Clustering;
 pub const LEAST_SHARED: f64 = 0.3;
 
 /// What became of a group since the publication before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Change {
     /// There was none before.
     New,
@@ -94,6 +97,13 @@ pub fn label(clustering: &Clustering, width: usize, former: Option<&Former>) -> 
     }
     fates.sort_by_key(|fate| fate.label);
     fates
+}
+
+/// The fates of former groups if nobody is in a group any more.
+pub fn all_died(former: &Former) -> Vec<Fate> {
+    let died =
+        |(label, before): &(u64, u64)| Fate { label: *label, change: Change::Died, group: None, before: *before, shared: 0, other: None };
+    former.sizes.iter().map(died).collect()
 }
 
 impl Fate {

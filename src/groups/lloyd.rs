@@ -86,16 +86,16 @@ pub fn from_centres(points: &Points, mut centres: Vec<f64>, limits: &Limits) -> 
         }
         rounds += 1;
         fill_empty(&mut parts, &centres, width, &mut sums, &mut counts);
-        let mut moved = centres.clone();
-        for ((centre, sum), count) in moved.chunks_exact_mut(width).zip(sums.chunks_exact(width)).zip(&counts) {
+        let mut means = centres.clone();
+        for ((centre, sum), count) in means.chunks_exact_mut(width).zip(sums.chunks_exact(width)).zip(&counts) {
             if *count > 0 {
                 centre.iter_mut().zip(sum).for_each(|(centre, sum)| *centre = sum / float(*count));
             }
         }
-        let next = Moves::of(&centres, &moved, width);
+        let next = Moves::of(&centres, &means, width);
         let squares: f64 = next.of.iter().map(|moved| moved * moved).sum();
         has_converged = limits.tolerance > 0.0 && squares <= limits.tolerance;
-        centres = moved;
+        centres = means;
         moves = Some(next);
     }
     let of: Vec<u32> = parts.iter().flat_map(|part| part.of.iter().copied()).collect();
@@ -238,14 +238,18 @@ impl Moves {
 fn finish(points: &Points, mut of: Vec<u32>, count: usize, threads: usize, (rounds, has_converged): (u32, bool)) -> Clustering {
     let width = points.width;
     let mut sizes = vec![0_u64; count];
-    of.iter().for_each(|of| sizes[*of as usize] += 1);
+    for of in &of {
+        sizes[*of as usize] += 1;
+    }
     if sizes.contains(&0) {
         let filled_before = |next: &mut u32, size: &u64| {
             *next += u32::from(*size > 0);
             Some(next.saturating_sub(1))
         };
         let renamed: Vec<u32> = sizes.iter().scan(0, filled_before).collect();
-        of.iter_mut().for_each(|of| *of = renamed[*of as usize]);
+        for of in &mut of {
+            *of = renamed[*of as usize];
+        }
         sizes.retain(|size| *size > 0);
     }
     let parts = || points.values.chunks(ROWS_OF_A_PART * width).zip(of.chunks(ROWS_OF_A_PART)).enumerate();
@@ -264,7 +268,10 @@ fn finish(points: &Points, mut of: Vec<u32>, count: usize, threads: usize, (roun
         centres.iter_mut().zip(sums).for_each(|(centre, sum)| *centre += sum);
     }
     for (centre, size) in centres.chunks_exact_mut(width).zip(&sizes) {
-        centre.iter_mut().for_each(|value| *value /= float(i64::try_from(*size).unwrap_or(i64::MAX)));
+        let size = float(i64::try_from(*size).unwrap_or(i64::MAX));
+        for value in centre {
+            *value /= size;
+        }
     }
     let mut distances = vec![0.0; of.len()];
     let mut work: Vec<_> = parts().zip(distances.chunks_mut(ROWS_OF_A_PART)).collect();

@@ -6,6 +6,7 @@ mod distance;
 mod find;
 mod labels;
 mod lloyd;
+mod report;
 mod seeding;
 mod silhouette;
 mod start;
@@ -14,8 +15,9 @@ mod tests;
 mod transform;
 
 pub use find::{BETTER_INERTIA, BETTER_SILHOUETTE, Choice, ROWS_FOR_SILHOUETTE, Tried, Wanted, find};
-pub use labels::{Change, Fate, Former, LEAST_SHARED, label};
+pub use labels::{Change, Fate, Former, LEAST_SHARED, all_died, label};
 pub use lloyd::{Clustering, Limits, from_centres};
+pub use report::{Began, GroupReport, Report, State};
 pub use silhouette::silhouette;
 pub use start::{Starts, best_of};
 pub use transform::{Points, Preparation, Scaling, Shape, prepare};

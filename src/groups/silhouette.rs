@@ -18,7 +18,9 @@ pub fn silhouette(points: &Points, ways: &[Vec<u32>], threads: usize) -> Vec<Opt
         let mut sums = vec![0.0; ways.len()];
         let mut to: Vec<Vec<f64>> = sizes.iter().map(|sizes| vec![0.0; sizes.len()]).collect();
         for row in *first..(*first + ROWS_OF_A_PART).min(points.rows()) {
-            to.iter_mut().for_each(|to| to.fill(0.0));
+            for to in &mut to {
+                to.fill(0.0);
+            }
             let values = points.row(row);
             for (other, others) in points.values.chunks_exact(points.width).enumerate() {
                 let distance = between(values, others).sqrt();
@@ -43,7 +45,9 @@ pub fn silhouette(points: &Points, ways: &[Vec<u32>], threads: usize) -> Vec<Opt
 
 fn sizes(of: &[u32]) -> Vec<u32> {
     let mut sizes = vec![0; of.iter().max().map_or(0, |most| *most as usize + 1)];
-    of.iter().for_each(|of| sizes[*of as usize] += 1);
+    for of in of {
+        sizes[*of as usize] += 1;
+    }
     sizes
 }
 

@@ -176,10 +176,10 @@ fn groups_of_before_go_on_unless_others_are_clearly_better() {
     let kept: u64 = label(&found.clustering, 2, Some(&former)).iter().map(|fate| fate.shared).sum();
     assert!(kept >= 357, "only {kept} of 360 stay where they were");
     // Places that are apart are not given up for groups that cut through them.
-    let points = about(&[[0.0, 0.0], [9.0, 0.0], [0.0, 9.0]], 40, 2);
+    let points = about(&[[0.0, 0.0], [9.0, 0.0], [90.0, 0.0]], 40, 2);
     let every: Vec<usize> = (0..120).collect();
-    let of = (0..120_u32).map(|row| Some(if row % 3 == 0 { row / 3 % 2 } else { 2 })).collect();
-    let former = Former { sizes: vec![(1, 20), (2, 20), (3, 80)], of, highest: 3 };
+    let of = (0..120_u32).map(|row| Some(if row % 3 == 2 { 1 + row / 3 % 2 } else { 0 })).collect();
+    let former = Former { sizes: vec![(1, 80), (2, 20), (3, 20)], of, highest: 3 };
     let found = find(&points, &wanted, Some(&former), &every, &LIMITS).unwrap();
     assert!(!found.is_continued && found.clustering.sizes == [40, 40, 40]);
 }

@@ -3,6 +3,7 @@
 
 mod affinity;
 mod beside;
+mod clusters;
 mod identity;
 mod look_alikes;
 mod prediction;
@@ -12,6 +13,7 @@ mod step;
 mod traits;
 
 pub use affinity::AffinityStep;
+pub use clusters::{CLUSTER, ClustersStep};
 pub use identity::{IdentityStep, SIGNATURE as IDENTITY_SIGNATURE};
 pub use look_alikes::{LookAlikesStep, SIMILARITY};
 pub use prediction::{P_ALIVE, PredictionStep};
@@ -27,6 +29,7 @@ use crate::graph::Step;
 
 /// The native steps that a project may have: those of every project that has their inputs, and those that the pipeline file declares.
 pub fn steps(project: &Project) -> Vec<Arc<Step>> {
-    let declared = prediction::steps(project).chain(look_alikes::steps(project)).chain(affinity::steps(project));
-    [&identity::SIGNATURE, &segments::SIGNATURE, &traits::SIGNATURE].into_iter().map(Step::of).chain(declared).collect()
+    let always = [&identity::SIGNATURE, &segments::SIGNATURE, &traits::SIGNATURE].into_iter().map(Step::of);
+    let declared = prediction::steps(project).chain(clusters::steps(project));
+    always.chain(declared).chain(look_alikes::steps(project)).chain(affinity::steps(project)).collect()
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::models::CheckedModels;
-use super::{affinities, look_alikes, predictions};
+use super::{affinities, clusters, look_alikes, predictions};
 use crate::config::{Project, Values};
 use crate::diagnostic::Diagnostic;
 use crate::engine::Engine;
@@ -22,6 +22,7 @@ pub(super) fn steps(
     problems: &mut Vec<Diagnostic>,
 ) -> Result<Vec<Arc<dyn Native>>> {
     let mut steps = predictions::steps(project, checked, problems);
+    steps.extend(clusters::steps(project, checked, problems));
     steps.extend(look_alikes::steps(project, values, engine, checked, problems)?);
     steps.extend(affinities::steps(project, checked, problems));
     Ok(steps)

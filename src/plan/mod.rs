@@ -1,6 +1,7 @@
 //! What a run will execute: nodes in order, each with its names and types checked before any data is read.
 
 mod affinities;
+mod clusters;
 mod decide;
 mod declared;
 mod declared_input;

@@ -80,9 +80,14 @@ impl Plan {
         !self.project.pipeline.segments.is_empty() && self.makes(MEMBERSHIP)
     }
 
-    /// Whether anything is taken from the predecessor publication: the ids of customers, or who was in which segment.
+    /// The clusters that it has, by name.
+    pub fn clusters(&self) -> impl Iterator<Item = &str> {
+        self.project.pipeline.clusters.keys().map(String::as_str).filter(|name| self.makes(&DeclaredKind::Clusters.table(name)))
+    }
+
+    /// Whether anything is taken from the predecessor publication: the ids of customers, who was in which segment, or in which cluster.
     pub fn builds_on_predecessor(&self) -> bool {
-        self.has_identity_step() || self.has_memory()
+        self.has_identity_step() || self.has_memory() || self.clusters().next().is_some()
     }
 
     /// What somebody should look at although the project runs.

@@ -165,10 +165,14 @@ fn of_file(said: &Said, reads: &BTreeSet<String>, with_descriptions: bool, has_i
         add(Part::Setting, &[setting], &|_| false);
     }
     let given = [(SOURCES, SOURCES, Part::Contract), (REFERENCE, REFERENCE, Part::Reference)];
-    let declared = DeclaredKind::ALL.map(|kind| (kind.section(), kind.schema(), Part::Declared(kind)));
-    for (section, schema, part) in given.into_iter().chain(declared) {
+    for (section, schema, part) in given {
         for name in said.names(&[section]).iter().filter(|name| reads.contains(&format!("{schema}.{name}"))) {
             add(part, &[section, name], &|keys| is_not_of_rows(keys));
+        }
+    }
+    for kind in DeclaredKind::ALL {
+        for name in said.names(&[kind.section()]).iter().filter(|name| kind.tables(name).iter().any(|table| reads.contains(table))) {
+            add(Part::Declared(kind), &[kind.section(), name], &|keys| is_not_of_rows(keys));
         }
     }
     if has_identity {

@@ -70,6 +70,7 @@ impl Recorder {
             sources: Vec::new(),
             identity: None,
             predictions: Vec::new(),
+            clusters: Vec::new(),
             affinities: Vec::new(),
             traits: None,
             look_alikes: Vec::new(),

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::affinity;
 use crate::engine::Operator;
+use crate::groups;
 use crate::identity::Counts;
 use crate::likeness;
 use crate::manifest::{Base, Input, Ledger};
@@ -85,6 +86,9 @@ pub struct RunRecord {
     /// What the predictions are made with, and how good they are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub predictions: Vec<predict::Report>,
+    /// Which groups customers are in, and how they were found.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clusters: Vec<groups::Report>,
     /// What offers are made from, and how good they are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub affinities: Vec<affinity::Report>,

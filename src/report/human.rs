@@ -50,6 +50,9 @@ fn write_outcome(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
     for report in &outcome.predictions {
         super::prediction::write(text, report)?;
     }
+    for report in &outcome.clusters {
+        super::clusters::write(text, report)?;
+    }
     for report in &outcome.look_alikes {
         super::look_alikes::write(text, report)?;
     }

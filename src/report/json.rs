@@ -27,6 +27,7 @@ pub fn outcome(outcome: &Outcome) -> Value {
         "customers": outcome.customers,
         "identity": outcome.identity,
         "predictions": outcome.predictions,
+        "clusters": outcome.clusters,
         "affinities": outcome.affinities,
         "traits": outcome.traits,
         "look_alikes": outcome.look_alikes,

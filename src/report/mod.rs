@@ -1,6 +1,7 @@
 //! What people and programs are told: progress while a run works, its summary in lines or as JSON, its errors; and rows of tables.
 
 mod affinity;
+mod clusters;
 mod diff;
 mod human;
 mod identity;

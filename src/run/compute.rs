@@ -9,6 +9,7 @@ use crate::affinity;
 use crate::engine::{self, Engine};
 use crate::error::Result;
 use crate::execute::{Execution, Inputs, Source};
+use crate::groups;
 use crate::identity;
 use crate::ingest::Ledger;
 use crate::job::Request;
@@ -53,6 +54,8 @@ pub struct Computed {
     pub identity: Option<identity::Counts>,
     /// What the predictions are made with, and how good they are.
     pub predictions: Vec<predict::Report>,
+    /// Which groups customers are in, and how they were found.
+    pub clusters: Vec<groups::Report>,
     /// What offers are made from, and how good they are.
     pub affinities: Vec<affinity::Report>,
     /// How many traits of segments there are; none where nothing reads them.
@@ -101,7 +104,19 @@ impl Prepared {
         let execution = Execution { plan: &plan, engine: &engine, needed: None, scene: String::new() };
         let executed = execution.run(&mut inputs, &mut sink).await;
         let RunSink {
-            judge, identity, mut predictions, look_alikes, affinities, traits, segments, avoided, customers, movement, look, ..
+            judge,
+            identity,
+            mut predictions,
+            clusters,
+            look_alikes,
+            affinities,
+            traits,
+            segments,
+            avoided,
+            customers,
+            movement,
+            look,
+            ..
         } = sink;
         let judged = judge.conclude(executed, &mut staging, recorder).await?;
         write_outputs(&execution, &inputs, &mut staging, &mut steps).await?;
@@ -112,6 +127,7 @@ impl Prepared {
         }
         recorder.note(|record| record.predictions.clone_from(&predictions));
         warnings.extend(predictions.iter().flat_map(predict::Report::warnings));
+        warnings.extend(clusters.iter().flat_map(groups::Report::warnings));
         warnings.extend(look_alikes.iter().flat_map(likeness::Report::warnings));
         warnings.extend(affinities.iter().flat_map(affinity::Report::warnings));
         warnings.extend(withdrawn(identity.as_ref()));
@@ -129,6 +145,7 @@ impl Prepared {
             judged,
             identity,
             predictions,
+            clusters,
             affinities,
             traits,
             look_alikes,
@@ -176,5 +193,6 @@ async fn write_outputs(execution: &Execution<'_>, inputs: &Inputs, staging: &mut
 fn files_of(plan: &Plan, destination: &Location, run_id: &str) -> BTreeSet<String> {
     let pipeline = &plan.project.pipeline;
     let tables = pipeline.outputs.tables.keys().map(String::as_str).chain([REJECTED]);
-    publish::clean::files_of(destination, run_id, tables, pipeline.checks.iter().map(|check| check.name.shown()))
+    let clusters = pipeline.clusters.keys().map(String::as_str);
+    publish::clean::files_of(destination, run_id, tables, clusters, pipeline.checks.iter().map(|check| check.name.shown()))
 }

@@ -6,6 +6,7 @@ use crate::affinity;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::execute::{Sink, Source};
+use crate::groups;
 use crate::identity;
 use crate::likeness;
 use crate::native::{Findings, MakeState};
@@ -26,6 +27,8 @@ pub struct RunSink<'a, 'e> {
     pub identity: Option<identity::Counts>,
     /// What the predictions are made with, in the order in which they were made.
     pub predictions: Vec<predict::Report>,
+    /// Which groups customers are in, in the order in which they were found.
+    pub clusters: Vec<groups::Report>,
     /// What offers are made from, and how good they are, in the order in which they were made.
     pub affinities: Vec<affinity::Report>,
     /// How many traits of segments there are, where something reads them.
@@ -55,6 +58,7 @@ impl<'a, 'e> RunSink<'a, 'e> {
             judge,
             identity: None,
             predictions: Vec::new(),
+            clusters: Vec::new(),
             affinities: Vec::new(),
             traits: None,
             look_alikes: Vec::new(),
@@ -89,6 +93,10 @@ impl Sink for RunSink<'_, '_> {
             Findings::Prediction(report) => {
                 self.predictions.push(report.as_ref().clone());
                 self.steps.recorder.note(|record| record.predictions.clone_from(&self.predictions));
+            }
+            Findings::Clusters(report) => {
+                self.clusters.push(report.as_ref().clone());
+                self.steps.recorder.note(|record| record.clusters.clone_from(&self.clusters));
             }
             Findings::Affinity(report) => {
                 self.affinities.push(report.as_ref().clone());

@@ -11,6 +11,7 @@ const BOUNDS: &[(&str, &str)] = &[
     ("cli/days.rs MAX_DAYS", "40,000"),
     ("cli/durations.rs MAX_DURATION", "36,525 days"),
     ("cli/query.rs MAX_QUERY_BYTES", "| a query of `segmill query` | 4 MiB |"),
+    ("config/clusters.rs MOST_CLUSTERS", "| clusters of a clustering | 100 |"),
     ("config/load.rs MAX_MODELS", "| SQL models | 2,000 |"),
     ("config/load.rs MAX_PROJECT_BYTES", "| text of a project, in all its files | 64 MiB |"),
     ("config/load.rs MAX_TEXT_BYTES", "| 4 MiB each |"),
@@ -29,6 +30,7 @@ const BOUNDS: &[(&str, &str)] = &[
     ("generate/outcome.rs MAX_CUSTOMERS", "50,000,000"),
     ("identity/edges.rs MAX_SOURCES", "64; 255"),
     ("identity/rules.rs MAX_TYPES", "64; 255"),
+    ("native/clusters/mod.rs MOST_ROUNDS", "| rounds of k-means | 300 |"),
     ("ingest/column.rs MAX_PATTERN_BYTES", "| a compiled `pattern` | 1 MiB |"),
     ("ingest/deduplicate/fingerprints.rs MAX_BYTES", "32 MiB at most"),
     ("ingest/deduplicate/places.rs MAX_PIECES", "16,777,216"),
@@ -79,6 +81,7 @@ const BOUNDS: &[(&str, &str)] = &[
 /// Those that bound what Segmill itself shows, tries or computes with.
 const OTHERS: [&str; 24] = [
     "engine/exact/double.rs MOST_SHIFT",
+    "groups/seeding.rs MOST_CANDIDATES",
     "identity/rules.rs MOST_SHOWN",
     "identity/tables.rs MOST_INTERVALS",
     "ingest/parquet/delta.rs MAX_BITS",

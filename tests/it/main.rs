@@ -19,6 +19,8 @@ mod case_runs;
 mod causes;
 /// Promise 3: of changes what each key was counts, whatever the order, the split and the words of the changes; held to a plain account.
 mod changes;
+/// Groups of customers that nobody wrote a rule for: in tables, summaries and records, and over many days.
+mod clusters;
 /// The command line: exit codes, help, what is told to whom.
 mod command_line;
 /// Where parts of a contract meet, a record is read as each of them says.
