@@ -61,10 +61,10 @@ mod tests {
     fn tried(weights: &[Vec<i64>], row: usize, taken: &mut Vec<usize>) -> i64 {
         let Some(of_row) = weights.get(row) else { return 0 };
         let mut best = tried(weights, row + 1, taken);
-        for column in 0..of_row.len() {
+        for (column, weight) in of_row.iter().enumerate() {
             if !taken.contains(&column) {
                 taken.push(column);
-                best = best.max(of_row[column] + tried(weights, row + 1, taken));
+                best = best.max(weight + tried(weights, row + 1, taken));
                 taken.pop();
             }
         }

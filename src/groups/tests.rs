@@ -43,7 +43,7 @@ fn is_settled(points: &Points, found: &Clustering) {
         assert_eq!(rows.len() as u64, *size);
         assert!(!rows.is_empty());
         for column in 0..width {
-            let mean = rows.iter().map(|row| points.row(*row)[column]).sum::<f64>() / rows.len() as f64;
+            let mean = rows.iter().map(|row| points.row(*row)[column]).sum::<f64>() / f64::from(u32::try_from(rows.len()).unwrap());
             assert!((mean - centre(of)[column]).abs() < 1e-9);
         }
     }
@@ -59,8 +59,12 @@ proptest! {
         let points = Points { width, values: values[..rows * width].iter().map(|value| f64::from(*value)).collect() };
         let found = best_of(&points, &Starts { groups, starts: 2, seed }, &LIMITS);
         let mut distinct: Vec<&[u8]> = Vec::new();
-        let bytes: Vec<Vec<u8>> = (0..rows).map(|row| points.row(row).iter().map(|value| (value + 9.0) as u8).collect()).collect();
-        bytes.iter().for_each(|row| if !distinct.contains(&row.as_slice()) { distinct.push(row) });
+        let bytes: Vec<Vec<u8>> = (0..rows).map(|row| points.row(row).iter().flat_map(|value| value.to_bits().to_le_bytes()).collect()).collect();
+        for row in &bytes {
+            if !distinct.contains(&row.as_slice()) {
+                distinct.push(row);
+            }
+        }
         prop_assert_eq!(found.sizes.len(), groups.min(distinct.len()), "as many groups as there are different rows for");
         prop_assert!(found.has_converged);
         is_settled(&points, &found);
@@ -117,7 +121,7 @@ fn a_silhouette_is_the_one_that_the_definition_gives() {
 fn grouped(of: &[u32]) -> Clustering {
     let groups = of.iter().max().map_or(0, |most| *most as usize + 1);
     let sizes = (0..groups).map(|group| of.iter().filter(|of| **of as usize == group).count() as u64).collect();
-    let centres = (0..groups).map(|group| group as f64).collect();
+    let centres = (0..u32::try_from(groups).unwrap()).map(f64::from).collect();
     Clustering { of: of.to_vec(), distances: vec![0.0; of.len()], centres, sizes, inertia: 0.0, rounds: 1, has_converged: true }
 }
 
