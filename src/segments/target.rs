@@ -27,6 +27,9 @@ pub struct Target {
     rules: Vec<(String, String, Arc<dyn PhysicalExpr>)>,
 }
 
+/// What is wrong with rules, with places in the text of each.
+pub type RuleProblems<'a> = Vec<(&'a Spanned<String>, Diagnostic)>;
+
 /// The rules that decide whom a segment of a set describes, in order, its own last; none if the set has no such segment.
 pub fn deciding<'a>(set: &'a SegmentSet, segment: &str) -> Option<&'a [Segment]> {
     let own = set.segments.iter().position(|declared| declared.name.value == segment)?;
@@ -53,7 +56,7 @@ impl Target {
         schema: &Schema,
         set: &str,
         rules: impl IntoIterator<Item = (&'a Segment, String)>,
-    ) -> Result<Result<Self, Vec<(&'a Spanned<String>, Diagnostic)>>> {
+    ) -> Result<Result<Self, RuleProblems<'a>>> {
         let schema = DFSchema::try_from(schema.clone()).map_err(|error| Error::defect(error.to_string()))?;
         let (mut compiled, mut problems) = (Vec::new(), Vec::new());
         for (segment, place) in rules {

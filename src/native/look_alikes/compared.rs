@@ -197,7 +197,9 @@ impl Compared {
         let columns = self.values.iter_mut().zip(&self.columns.compared);
         let scaled = columns.map(|(values, column)| {
             let scaling = Scaling::of(values, column.preparation);
-            values.iter_mut().for_each(|value| *value = scaling.apply(*value));
+            for value in values.iter_mut() {
+                *value = scaling.apply(*value);
+            }
             scaling
         });
         scaled.collect()
