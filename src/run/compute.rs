@@ -122,18 +122,11 @@ impl Prepared {
         write_outputs(&execution, &inputs, &mut staging, &mut steps).await?;
         staging.write_project(&Version::of(&plan).kept).await?;
 
-        for report in predictions.iter_mut().filter(|report| !report.purchases.tells_churn()) {
-            report.segments_without_churn = plan.segments_of_churn.get(&report.prediction).cloned().unwrap_or_default();
-        }
+        name_segments_without_churn(&mut predictions, &plan);
         recorder.note(|record| record.predictions.clone_from(&predictions));
-        warnings.extend(predictions.iter().flat_map(predict::Report::warnings));
-        warnings.extend(clusters.iter().flat_map(groups::Report::warnings));
-        warnings.extend(look_alikes.iter().flat_map(likeness::Report::warnings));
-        warnings.extend(affinities.iter().flat_map(affinity::Report::warnings));
-        warnings.extend(withdrawn(identity.as_ref()));
-        warnings.extend(judged.warnings);
+        warnings.extend(of_declared_steps(&predictions, &clusters, &look_alikes, &affinities));
+        warnings.extend(withdrawn(identity.as_ref()).into_iter().chain(judged.warnings));
         warnings.extend(plan.warnings().map(|warning| shown::without_given(&warning.to_string()).into_owned()));
-        let judged = judged.ledgers;
         Ok(Computed {
             plan,
             staging,
@@ -142,7 +135,7 @@ impl Prepared {
             base,
             hash_id,
             locations,
-            judged,
+            judged: judged.ledgers,
             identity,
             predictions,
             clusters,
@@ -157,6 +150,25 @@ impl Prepared {
             warnings,
         })
     }
+}
+
+/// Names the segments whose rules read a chance that there is not.
+fn name_segments_without_churn(predictions: &mut [predict::Report], plan: &Plan) {
+    for report in predictions.iter_mut().filter(|report| !report.purchases.tells_churn()) {
+        report.segments_without_churn = plan.segments_of_churn.get(&report.prediction).cloned().unwrap_or_default();
+    }
+}
+
+/// What somebody should look at of the steps that the pipeline file declares.
+fn of_declared_steps(
+    predictions: &[predict::Report],
+    clusters: &[groups::Report],
+    look_alikes: &[likeness::Report],
+    affinities: &[affinity::Report],
+) -> Vec<String> {
+    let fitted = predictions.iter().flat_map(predict::Report::warnings).chain(clusters.iter().flat_map(groups::Report::warnings));
+    let scored = look_alikes.iter().flat_map(likeness::Report::warnings).chain(affinities.iter().flat_map(affinity::Report::warnings));
+    fitted.chain(scored).collect()
 }
 
 /// Ids whose customers have new ones without aliases, because the old ones show what is personal now.
