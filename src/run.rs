@@ -76,7 +76,7 @@ async fn check_and_publish(request: &Request, mut computed: Computed, progress: 
     let look_alikes = std::mem::take(&mut computed.look_alikes);
     let affinities = std::mem::take(&mut computed.affinities);
     let (customers, mut warnings) = (computed.customers, std::mem::take(&mut computed.warnings));
-    let (checked, description, engine) = checked(computed, request, progress, recorder).await?;
+    let (checked, description, engine) = Box::pin(checked(computed, request, progress, recorder)).await?;
     let mut steps = Steps::new(recorder, progress, &engine, request.timings);
     steps.begin("publish");
     recorder.begin_publishing()?;

@@ -175,7 +175,7 @@ impl AffinityStep {
     fn offers(&self, bought: &Bought, known: &Known, at: usize, scorer: &mut Scorer) -> Result<(RecordBatch, u64)> {
         let mut history = History::default();
         let (mut ids, mut items, mut with) = (StringBuilder::new(), StringBuilder::new(), StringBuilder::new());
-        let (mut ranks, mut scores) = (Int64Builder::new(), Float64Builder::new());
+        let (mut ranks, mut strengths) = (Int64Builder::new(), Float64Builder::new());
         let mut customers = 0;
         for customer in part(bought, at) {
             bought.purchases.history(customer, Extent::All, &known.buyers, self.settings.minimum_support, &mut history);
@@ -185,7 +185,7 @@ impl AffinityStep {
                 ids.append_value(bought.customers.of(customer));
                 ranks.append_value(rank);
                 items.append_value(&bought.items[offer.item as usize]);
-                scores.append_value(offer.score);
+                strengths.append_value(offer.score);
                 with.append_value(&bought.items[offer.bought_with as usize]);
             }
         }
@@ -193,7 +193,7 @@ impl AffinityStep {
             Arc::new(ids.finish()) as _,
             Arc::new(ranks.finish()) as _,
             Arc::new(items.finish()) as _,
-            Arc::new(scores.finish()) as _,
+            Arc::new(strengths.finish()) as _,
             Arc::new(with.finish()) as _,
         ];
         let batch = RecordBatch::try_new(Arc::clone(&self.step.makes[0].schema), columns);

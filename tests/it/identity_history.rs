@@ -231,7 +231,8 @@ fn everybody_keeps_their_id((first, second, changed): (Guards, Guards, i64), eve
     let mut random = Pcg64Mcg::seed_from_u64(seed);
     let mut before: Option<Published> = None;
     // Everybody by the id under which they were last published, and by all under which they ever were.
-    let (mut last, mut ever): (BTreeMap<(String, String), String>, BTreeMap<String, BTreeSet<(String, String)>>) = Default::default();
+    let mut last: BTreeMap<(String, String), String> = BTreeMap::new();
+    let mut ever: BTreeMap<String, BTreeSet<(String, String)>> = BTreeMap::new();
     // Some days are not published.
     for day in (1..=DAYS).filter(|day| seed >> day & 7 != 0) {
         let rules = || rules(if day < changed { first } else { second }, day);

@@ -93,7 +93,9 @@ fn project(rows: &[String]) -> Tiny {
 
 fn write_rows(tiny: &Tiny, rows: &[String]) {
     let mut text = "customer_id,at,score,spent,visits,has_app\n".to_owned();
-    rows.iter().for_each(|row| writeln!(text, "{row}").unwrap());
+    for row in rows {
+        writeln!(text, "{row}").unwrap();
+    }
     tiny.write("extracts/people.csv", &text);
 }
 

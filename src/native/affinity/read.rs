@@ -40,10 +40,10 @@ impl Columns {
 /// What is wrong with a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fault {
-    NoCustomer,
-    NoItem,
-    NoDay,
-    NoReturn,
+    Customer,
+    Item,
+    Day,
+    Return,
 }
 
 /// Texts one after another.
@@ -141,17 +141,17 @@ impl Reader {
 
     fn row(&mut self, batch: &Batch, row: usize) -> Result<Result<(), Fault>> {
         if batch.customers.is_null(row) {
-            return Ok(Err(Fault::NoCustomer));
+            return Ok(Err(Fault::Customer));
         }
         if batch.items.is_null(row) {
-            return Ok(Err(Fault::NoItem));
+            return Ok(Err(Fault::Item));
         }
         let is_null = |column: &dyn Array| column.is_null(row) && !self.has_partial_rows;
         if is_null(&batch.days) {
-            return Ok(Err(Fault::NoDay));
+            return Ok(Err(Fault::Day));
         }
         if batch.is_returned.as_ref().is_some_and(|column| is_null(column)) {
-            return Ok(Err(Fault::NoReturn));
+            return Ok(Err(Fault::Return));
         }
         let day = if batch.days.is_valid(row) { batch.days.value(row) } else { 0 };
         let is_returned = batch.is_returned.as_ref().is_some_and(|column| column.is_valid(row) && column.value(row));
@@ -218,10 +218,10 @@ impl Reader {
         let what = format!("`{table}` has rows from which the affinity `{affinity}` cannot be made");
         let rows = |count: u64| if count == 1 { "1 row".to_owned() } else { format!("{count} rows") };
         let told = |fault: &Fault| match fault {
-            Fault::NoCustomer => format!("without a customer in `{customer}`"),
-            Fault::NoItem => format!("without an item in `{item}`"),
-            Fault::NoDay => format!("without a day in `{day}`"),
-            Fault::NoReturn => format!("where `{}` is null", is_returned.as_deref().unwrap_or_default()),
+            Fault::Customer => format!("without a customer in `{customer}`"),
+            Fault::Item => format!("without an item in `{item}`"),
+            Fault::Day => format!("without a day in `{day}`"),
+            Fault::Return => format!("where `{}` is null", is_returned.as_deref().unwrap_or_default()),
         };
         let details = self.faults.iter().map(|(fault, count)| format!("{} {}", rows(*count), told(fault)));
         let hint = format!(
