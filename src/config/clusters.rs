@@ -23,7 +23,6 @@ pub struct Clusters {
     /// Its column with the customer's id, a text that is unique.
     pub customer: Spanned<String>,
     /// The columns by which customers are grouped: numbers, or true and false.
-    #[schemars(extend("minProperties" = 1))]
     pub columns: IndexMap<String, PreparedColumn>,
     /// How many groups there are: a number, or the least and the greatest number of which the best is chosen by the mean silhouette.
     pub k: GroupCount,

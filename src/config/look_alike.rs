@@ -22,7 +22,6 @@ pub struct LookAlikes {
     /// The segment whose members others are compared with.
     pub similar_to: SimilarTo,
     /// The columns that are compared: numbers, or true and false. No rule that decides who is in the segment may read one of them.
-    #[schemars(extend("minProperties" = 1))]
     pub columns: IndexMap<String, PreparedColumn>,
     /// The number of members, and of other customers, below which nobody has a similarity. By default 50.
     #[serde(default = "fifty")]

@@ -49,6 +49,11 @@ fn counts(project: &Project, name: &str, clusters: &Clusters) -> Vec<Diagnostic>
         let what = format!("the clustering `{name}` has at least {} and at most {} groups, which no number is", range.min, range.max);
         problems.push(Diagnostic::error("cluster-count", what).at(key_at(&project.file, &["clusters", name, "k"])));
     }
+    if clusters.columns.is_empty() {
+        let what = format!("the clustering `{name}` names no columns by which customers are grouped");
+        let problem = Diagnostic::error("cluster-column", what).at(key_at(&project.file, &["clusters", name, "columns"]));
+        problems.push(problem.hint("name one or more columns that are numbers, or true and false"));
+    }
     if let Some(other) = name.strip_suffix("_groups").filter(|other| project.pipeline.clusters.contains_key(*other)) {
         let what =
             format!("the clustering `{other}` has a table `{}` already, with a row for each group", DeclaredKind::Clusters.table(name));
