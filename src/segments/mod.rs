@@ -19,7 +19,6 @@ mod prove;
 mod rule;
 mod rule_set;
 mod stability;
-mod target;
 pub mod why;
 
 pub use assign::{Assigner, Told, names};
@@ -35,8 +34,7 @@ pub use origins::Origins;
 pub use pair::{Kept, Pair};
 pub use prove::{Proof, prove};
 pub use rule::mismatches;
-pub use rule_set::{CUSTOMER_ID, RuleSet, Stability, deciding_columns, membership_schema};
-pub use target::{Target, deciding, names_in};
+pub use rule_set::{CUSTOMER_ID, RuleSet, Stability, membership_schema};
 
 use std::sync::Arc;
 
