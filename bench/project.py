@@ -16,7 +16,7 @@ KEYS = {
     "segment_summary": ["segment_set", "segment"],
 }
 
-# The columns of the customer profile that Segmill predicts, and nobody else. The segments whose rules read them are left out too.
+# The columns that Segmill predicts or finds natively, and nobody else. The segments whose rules read them are left out too.
 PREDICTED = [
     "p_alive",
     "expected_orders_90d",
@@ -25,6 +25,10 @@ PREDICTED = [
     "lifetime_value",
     "lifetime_value_decile",
     "lifetime_value_share",
+    "buying_cluster",
+    "similarity_to_champions",
+    "next_best_product",
+    "traits",
 ]
 
 

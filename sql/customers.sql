@@ -84,6 +84,10 @@ select
     cast(lifetime.lifetime_value as decimal(18, 2)) as lifetime_value,
     lifetime.lifetime_value_decile,
     lifetime.lifetime_value_share,
+    -- Found without rules: the kind of buyer, how like the champions who is none, and what to offer next
+    buying.cluster_number as buying_cluster,
+    champions.similarity as similarity_to_champions,
+    offers.item as next_best_product,
     -- Lifecycle
     coalesce(lifecycle.lifecycle_stage, 'prospect') as lifecycle_stage,
     -- Surveys
@@ -112,6 +116,13 @@ left join features.orders as orders
     on orders.customer_id = everybody.customer_id
 left join predicted.lifetime as lifetime
     on lifetime.customer_id = everybody.customer_id
+left join clustered.buying as buying
+    on buying.customer_id = everybody.customer_id
+left join similar.champions as champions
+    on champions.customer_id = everybody.customer_id
+left join offered.next_product as offers
+    on offers.customer_id = everybody.customer_id
+    and offers.rank = 1
 left join features.products as products
     on products.customer_id = everybody.customer_id
 left join features.web as web

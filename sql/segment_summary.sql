@@ -28,6 +28,28 @@ members as (
     group by
         membership.segment_set,
         membership.segment
+),
+
+-- The three strongest traits that the rules do not say already.
+traits as (
+    select
+        segment_set,
+        segment,
+        string_agg(description, '; ' order by rank) as traits
+    from (
+        select
+            segment_set,
+            segment,
+            rank,
+            description,
+            row_number() over (partition by segment_set, segment order by rank) as place
+        from segment_traits
+        where not is_in_rule
+    ) as ranked
+    where place <= 3
+    group by
+        segment_set,
+        segment
 )
 
 select
@@ -52,9 +74,13 @@ select
     cast(members.engagement_scores / members.customers as decimal(18, 2)) as mean_engagement,
     coalesce(members.can_email, 0) as can_email,
     coalesce(members.can_sms, 0) as can_sms,
-    coalesce(members.can_post, 0) as can_post
+    coalesce(members.can_post, 0) as can_post,
+    traits.traits
 from segments
 cross join everybody
 left join members
     on members.segment_set = segments.segment_set
     and members.segment = segments.segment
+left join traits
+    on traits.segment_set = segments.segment_set
+    and traits.segment = segments.segment

@@ -1,7 +1,9 @@
 //! Who reads whom: dependencies between models, taken from their parsed SQL, in the order they run.
 
+mod declared;
 mod step;
 
+pub use declared::DeclaredKind;
 pub use step::{Input, Made, NativeInput, NativeTable, Signature, Step};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,14 +21,14 @@ pub const LAYERS: [&str; 4] = ["staging", "identity", "features", "scores"];
 pub const SOURCES: &str = "sources";
 /// The schema of the tables kept in the pipeline file.
 pub const REFERENCE: &str = "reference";
-/// The schema of the tables of predictions.
-pub const PREDICTED: &str = "predicted";
 /// The customer profile, which segment rules read.
 pub const PROFILE: &str = "customers";
 /// Who is in which segment: made from the segment rules, after the profile.
 pub const MEMBERSHIP: &str = "segment_membership";
 /// Who has entered or left a segment since the predecessor publication: made with the memberships.
 pub const CHANGES: &str = "segment_changes";
+/// How the members of segments differ from everybody: made from the profile and the memberships.
+pub const TRAITS: &str = "segment_traits";
 /// What the pipeline file says of every segment.
 pub const SEGMENTS: &str = "segments";
 
@@ -110,11 +112,17 @@ type Sound = (Statement, Vec<Diagnostic>);
 impl<'p> Graph<'p> {
     /// Parses every model. A native step that is not declared belongs to a project that has what the step reads.
     pub fn of(project: &'p Project, natives: Vec<Arc<Step>>) -> Self {
-        let has = |table: &str| project.models.iter().any(|model| model.name() == table);
-        let natives =
-            natives.into_iter().filter(|native| native.is_declared || native.reads.iter().all(|input| has(&input.table))).collect();
+        let is_model = |table: &str| project.models.iter().any(|model| model.name() == table);
+        let mut kept: Vec<Arc<Step>> = Vec::with_capacity(natives.len());
+        // A step comes after those that make what it reads.
+        for native in natives {
+            let has = |table: &str| is_model(table) || kept.iter().any(|earlier| earlier.makes_table(table));
+            if native.declared.is_some() || native.reads.iter().all(|input| has(&input.table)) {
+                kept.push(native);
+            }
+        }
         let parsed = project.models.iter().map(|model| (model, sql::parse(&model.file))).collect();
-        Graph { project, natives, parsed }
+        Graph { project, natives: kept, parsed }
     }
 
     /// The models and native steps that some tables are made from, their own makers among them.
@@ -228,8 +236,7 @@ fn check(
 fn is_lost(project: &Project, table: &str) -> bool {
     let part = table.split_once('.').and_then(|(schema, name)| match schema {
         SOURCES | REFERENCE => Some((schema, name)),
-        PREDICTED => Some(("predictions", name)),
-        _ => None,
+        _ => DeclaredKind::ALL.into_iter().find(|kind| kind.schema() == schema).map(|kind| (kind.section(), kind.step_of(name))),
     });
     // One whose name is none may be the one that is meant.
     let is_none = |lost: &str| !lost.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
@@ -326,7 +333,8 @@ fn known_tables(project: &Project, natives: &[Arc<Step>]) -> BTreeMap<String, Pl
         native.makes.iter().map(move |table| (table.name.clone(), place))
     });
     // Memberships and what is said of the segments may be named although there is no profile yet, which is a problem of its own.
-    let always = [(SEGMENTS.to_owned(), Place::Given), (MEMBERSHIP.to_owned(), Place::Membership), (CHANGES.to_owned(), Place::Membership)];
+    let of_segments = [MEMBERSHIP, CHANGES, TRAITS].map(|table| (table.to_owned(), Place::Membership));
+    let always = std::iter::once((SEGMENTS.to_owned(), Place::Given)).chain(of_segments);
     sources.chain(reference).chain(models).chain(always).chain(of_natives).collect()
 }
 

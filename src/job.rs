@@ -7,15 +7,19 @@ use std::path::PathBuf;
 
 use chrono::NaiveDate;
 
+use crate::affinity;
 use crate::config::Environment;
 use crate::engine::{Limits, TextEncoding};
+use crate::groups;
 use crate::identity;
+use crate::likeness;
 use crate::manifest::Commit;
 use crate::predict;
 use crate::publish::Published;
 use crate::record::Step;
 use crate::segments::movement::Movement;
 use crate::segments::{Avoided, SegmentSize};
+use crate::traits;
 pub use planned::{ComparedWith, Planned};
 
 /// What a run was asked to do.
@@ -60,6 +64,14 @@ pub struct Outcome {
     pub identity: Option<identity::Counts>,
     /// What the predictions are made with, and how good they are.
     pub predictions: Vec<predict::Report>,
+    /// Which groups customers are in, and how they were found.
+    pub clusters: Vec<groups::Report>,
+    /// What offers are made from, and how good they are.
+    pub affinities: Vec<affinity::Report>,
+    /// How many traits of segments there are; none where nothing reads them.
+    pub traits: Option<traits::Report>,
+    /// How look-alikes were found, and how well.
+    pub look_alikes: Vec<likeness::Report>,
     /// What somebody should look at although the run went through.
     pub warnings: Vec<String>,
     /// The steps in order.

@@ -20,10 +20,14 @@
 //! - [`generate`]: sample extracts of any size
 //! - [`engine`]: the DataFusion session; [`functions`]: its functions of our own; [`sql`]: parsed SQL and what is wrong with it
 //! - [`config`]: the project as types; [`storage`]: where files are
-//! - [`local_time`]: the clocks of a time zone; [`number`]: numbers as texts write them
+//! - [`traits`]: how groups of customers differ from everybody
+//! - [`groups`]: groups of customers by numbers that are known of them; [`likeness`]: how like the members of a segment others are
+//! - [`local_time`]: the clocks of a time zone; [`number`]: numbers as texts write them;
+//!   [`parallel`]: work on several threads outside of queries
 //! - [`diagnostic`] and [`error`]: what is wrong, where, and who must act; [`shown`]: how what comes from outside is shown;
 //!   [`cast`]: casts that find out which values do not fit
 
+pub mod affinity;
 pub mod cases;
 pub mod cast;
 pub mod cli;
@@ -38,15 +42,18 @@ pub mod explain;
 pub mod functions;
 pub mod generate;
 pub mod graph;
+pub mod groups;
 pub mod identity;
 pub mod ingest;
 pub mod inspect;
 pub mod job;
+pub mod likeness;
 pub mod lineage;
 pub mod local_time;
 pub mod manifest;
 pub mod native;
 pub mod number;
+pub mod parallel;
 pub mod plan;
 pub mod predecessor;
 pub mod predict;
@@ -60,3 +67,4 @@ pub mod show;
 pub mod shown;
 pub mod sql;
 pub mod storage;
+pub mod traits;

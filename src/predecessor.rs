@@ -7,13 +7,16 @@ use futures::{StreamExt, TryStreamExt};
 
 use crate::config::Environment;
 use crate::error::{Error, Result};
-use crate::graph::Signature;
+use crate::graph::{DeclaredKind, Signature};
 use crate::identity::Rules;
 use crate::manifest::Commit;
 use crate::native::{IDENTITY_SIGNATURE, Predecessor, Rows, SEGMENTS_SIGNATURE};
 use crate::plan::Plan;
 use crate::project::Definition;
-use crate::publish::{CUSTOMER_ROWS, IDENTITY_ALIASES, IDENTITY_MAP, Publications, SEGMENT_INPUTS, SEGMENT_STAYS, SOURCE_ROWS};
+use crate::publish::{
+    CUSTOMER_ROWS, IDENTITY_ALIASES, IDENTITY_MAP, Publications, SEGMENT_INPUTS, SEGMENT_STAYS, SOURCE_ROWS, cluster_members,
+    cluster_numbers,
+};
 use crate::segments::OldDefinition;
 use crate::storage::Location;
 
@@ -35,11 +38,17 @@ impl Carried {
     /// # Errors
     /// As reading from the store fails; [`Error::Project`] when the predecessor's files are damaged.
     pub async fn of(plan: &Plan, seen: &Publications, commit: Option<&Commit>) -> Result<Self> {
-        Self::for_steps(plan, seen, commit, (plan.has_identity_step(), plan.has_memory())).await
+        Self::for_steps(plan, seen, commit, (plan.has_identity_step(), plan.has_memory()), &|_| true).await
     }
 
-    /// What is carried over for the identity step and for the segments step, if they are computed.
-    async fn for_steps(plan: &Plan, seen: &Publications, commit: Option<&Commit>, (ids, memory): (bool, bool)) -> Result<Self> {
+    /// What is carried over for the identity step and for the segments step, if they are computed, and for the clusters that are.
+    async fn for_steps(
+        plan: &Plan,
+        seen: &Publications,
+        commit: Option<&Commit>,
+        (ids, memory): (bool, bool),
+        is_computed: &(dyn Fn(&str) -> bool + Sync),
+    ) -> Result<Self> {
         let mut found = Carried { warnings: Vec::new(), predecessor: None, hash_id: None, old_definition: OldDefinition::Same };
         if plan.has_identity_step() {
             found.hash_id = Some(Rules::declared(&plan.project, &plan.values)?.hash_id());
@@ -62,6 +71,9 @@ impl Carried {
                 ));
             }
         }
+        for name in plan.clusters().filter(|name| is_computed(name)) {
+            predecessor = Self::add_clusters(predecessor, seen, commit, name);
+        }
         found.predecessor = Some(predecessor);
         Ok(found)
     }
@@ -78,6 +90,18 @@ impl Carried {
             return predecessor;
         }
         TABLES.into_iter().fold(predecessor, |predecessor, table| predecessor.with(table, later(seen, commit, table)))
+    }
+
+    /// Adds the groups that customers were in, if they are there.
+    fn add_clusters(predecessor: Predecessor, seen: &Publications, commit: &Commit, clusters: &str) -> Predecessor {
+        let tables = [cluster_members(clusters), cluster_numbers(clusters)];
+        if !tables.iter().all(|table| commit.state.contains_key(table)) {
+            return predecessor;
+        }
+        tables.into_iter().fold(predecessor, |predecessor, table| {
+            let rows = later(seen, commit, &table);
+            predecessor.with(table, rows)
+        })
     }
 
     /// Adds the map of identifiers and the ids that have ended, if they can be built on.
@@ -114,16 +138,20 @@ impl Carried {
         let makes_any = |signature: &Signature| signature.makes.iter().any(|table| computed.contains(table.name));
         let ids = plan.has_identity_step() && makes_any(&IDENTITY_SIGNATURE);
         let memory = plan.has_memory() && makes_any(&SEGMENTS_SIGNATURE);
-        let is_first = match (ids, memory) {
-            (true, false) => "ids are those of a first publication",
-            (false, true) => "who is in which segment is not remembered",
-            _ => "ids and segments are those of a first publication",
+        let is_computed = |clusters: &str| computed.contains(&DeclaredKind::Clusters.table(clusters));
+        let clusters = plan.clusters().any(is_computed);
+        let is_first = match (ids, memory, clusters) {
+            (true, false, false) => "ids are those of a first publication",
+            (false, true, false) => "who is in which segment is not remembered",
+            (false, false, true) => "clusters have the numbers of a first publication",
+            (true, true, false) => "ids and segments are those of a first publication",
+            _ => "ids, segments and clusters are those of a first publication",
         };
         let found = async {
             let seen = Publications::read(destination).await?;
             seen.belong_to(&plan.project.pipeline.name.value)?;
-            let predecessor = if ids || memory { seen.before(as_of).await? } else { None };
-            let mut carried = Self::for_steps(plan, &seen, predecessor.as_ref(), (ids, memory)).await?;
+            let predecessor = if ids || memory || clusters { seen.before(as_of).await? } else { None };
+            let mut carried = Self::for_steps(plan, &seen, predecessor.as_ref(), (ids, memory), &is_computed).await?;
             // Nothing is evaluated twice for a question.
             if let Some(commit) = predecessor.as_ref().filter(|_| memory)
                 && !Definition::of(&plan.project, &plan.values.shown, environment).is_of(commit)
@@ -136,15 +164,15 @@ impl Carried {
             let why = error.to_string();
             let why = why.lines().next().unwrap_or_default();
             let warning = format!("{is_first}, since what is published cannot be read: {why}");
-            let warnings = (ids || memory).then_some(warning).into_iter().collect();
+            let warnings = (ids || memory || clusters).then_some(warning).into_iter().collect();
             (None, Carried { warnings, predecessor: None, hash_id: None, old_definition: OldDefinition::Same })
         })
     }
 }
 
 /// The rows of a state table, which is opened when the first of them is asked for.
-fn later(seen: &Publications, commit: &Commit, name: &'static str) -> Rows {
-    let (seen, commit) = (seen.clone(), commit.clone());
-    let opened = async move { Ok::<_, Error>(seen.state(&commit, name).await?.unwrap_or_else(|| futures::stream::empty().boxed())) };
+fn later(seen: &Publications, commit: &Commit, name: &str) -> Rows {
+    let (seen, commit, name) = (seen.clone(), commit.clone(), name.to_owned());
+    let opened = async move { Ok::<_, Error>(seen.state(&commit, &name).await?.unwrap_or_else(|| futures::stream::empty().boxed())) };
     futures::stream::once(opened).try_flatten().boxed()
 }

@@ -61,7 +61,7 @@ async fn attempt(request: &Request, stores: &Stores, progress: &Progress, record
     }
     prepared.expect_steps(progress).await;
     // Extracts become rows, rows become customers, customers get their segments; outputs are written, and nobody sees them yet.
-    let computed = prepared.compute(request, progress, recorder).await?;
+    let computed = Box::pin(prepared.compute(request, progress, recorder)).await?;
     // What was written is read back and checked, and published by one commit.
     let outcome = Box::pin(check_and_publish(request, computed, progress, recorder)).await?;
     Ok(Done::Published(Box::new(outcome)))
@@ -71,9 +71,12 @@ async fn check_and_publish(request: &Request, mut computed: Computed, progress: 
     let destination = computed.staging.destination().clone();
     let (movement, avoided) = (std::mem::take(&mut computed.movement), std::mem::take(&mut computed.avoided));
     let (segments, identity) = (std::mem::take(&mut computed.segments), computed.identity.take());
-    let predictions = std::mem::take(&mut computed.predictions);
+    let (predictions, traits) = (std::mem::take(&mut computed.predictions), computed.traits.take());
+    let clusters = std::mem::take(&mut computed.clusters);
+    let look_alikes = std::mem::take(&mut computed.look_alikes);
+    let affinities = std::mem::take(&mut computed.affinities);
     let (customers, mut warnings) = (computed.customers, std::mem::take(&mut computed.warnings));
-    let (checked, description, engine) = checked(computed, request, progress, recorder).await?;
+    let (checked, description, engine) = Box::pin(checked(computed, request, progress, recorder)).await?;
     let mut steps = Steps::new(recorder, progress, &engine, request.timings);
     steps.begin("publish");
     recorder.begin_publishing()?;
@@ -87,6 +90,10 @@ async fn check_and_publish(request: &Request, mut computed: Computed, progress: 
         customers,
         identity,
         predictions,
+        clusters,
+        affinities,
+        traits,
+        look_alikes,
         warnings,
         segments,
         avoided,

@@ -43,6 +43,17 @@ pub fn texts(query: &str) -> Vec<String> {
     texts.collect()
 }
 
+/// The words of an expression, among which are the names of the columns that it reads, in the form in which tables have them.
+pub fn words(expression: &str) -> Vec<String> {
+    let tokens = Tokenizer::new(&GenericDialect {}, expression).tokenize().unwrap_or_default();
+    let word = |token| match token {
+        Token::Word(word) if word.quote_style.is_none() => Some(word.value.to_ascii_lowercase()),
+        Token::Word(word) => Some(word.value),
+        _ => None,
+    };
+    tokens.into_iter().filter_map(word).collect()
+}
+
 /// A query or an expression without comments and layout: two texts that are the same so are the same to the engine.
 pub fn canonical(text: &str) -> String {
     let Ok(tokens) = Tokenizer::new(&GenericDialect {}, text).tokenize() else { return text.to_owned() };

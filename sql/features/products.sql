@@ -1,14 +1,17 @@
 -- Why: how wide a range a customer buys from, for cross-selling.
 -- A row: one customer who bought at least one product.
--- Several numbers of one person may have bought the same product, so pairs are made distinct before they are counted.
+-- Postage, fees and manual entries are lines of an order but not products: see reference.service_codes.
 with bought as (
     select distinct
-        owner.customer_id,
-        products.product_code
-    from staging.order_products as products
-    inner join identity.customers as owner
-        on owner.identifier_type = products.identifier_type
-        and owner.identifier = products.identifier
+        items.customer_id,
+        items.product_code
+    from features.order_items as items
+    where not items.is_returned
+        and not exists (
+            select 1
+            from reference.service_codes as service
+            where service.product_code = items.product_code
+        )
 )
 
 select

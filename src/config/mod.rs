@@ -1,15 +1,19 @@
 //! The project as types: the pipeline file, the SQL models beside it, and the values of this run.
 
+mod affinity;
 mod check;
+mod clusters;
 mod column;
 mod csv;
 mod kind;
 mod load;
+mod look_alike;
 mod member_path;
 mod names;
 mod parts;
 mod pipeline;
 mod prediction;
+mod prepared_column;
 mod profile;
 mod repair;
 mod said;
@@ -18,16 +22,20 @@ mod secrets;
 mod shape;
 mod source;
 mod spanned;
+mod traits;
 mod tree;
 mod values;
 mod variables;
 mod yaml;
 
+pub use affinity::{Affinity, ItemColumns, NeverOffer};
 pub use check::{AcceptedValues, Change, Check, CheckKind, KINDS, RowBounds, SegmentBounds, Severity, TableColumns};
+pub use clusters::{Clusters, CountRange, GroupCount, MOST_CLUSTERS};
 pub use column::{Column, ColumnType, Consent, DeclaredType, OnError};
 pub use csv::Csv;
 pub use kind::{Changes, SourceKind};
 pub use load::{Lost, Model, Project, Read, Sibling, load, of_texts, read, read_files, usual_pipeline, variables};
+pub use look_alike::{LookAlikes, SimilarTo};
 pub use member_path::{MemberPath, NoPath, Step};
 pub use parts::Parts;
 pub use pipeline::{
@@ -35,12 +43,14 @@ pub use pipeline::{
     Standalone, TableOutput,
 };
 pub use prediction::{Lifetime, Prediction, PurchaseColumns, PurchaseModel};
+pub use prepared_column::{PreparedColumn, Transform};
 pub use profile::{Domain, Profile};
 pub use said::Said;
 pub use schema::schema_of;
 pub use secrets::{with_secrets_of, without_secrets};
 pub use source::{BlankRepeats, Freshness, LeadsTo, RejectBudget, Source, SourceFormat, UnknownColumns};
 pub use spanned::{Literal, Spanned, Text};
+pub use traits::Traits;
 pub use values::{AS_OF, NULL_VALUES, Values, bind, bind_what_is_right, parse_scalar, parse_scalars};
 pub use variables::{Environment, variables as variables_in};
 pub use yaml::{

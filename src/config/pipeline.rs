@@ -6,13 +6,17 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::affinity::Affinity;
 use super::check::Check;
+use super::clusters::Clusters;
 use super::column::ColumnType;
+use super::look_alike::LookAlikes;
 use super::prediction::Prediction;
 use super::profile::Profile;
 use super::schema::{names_of, table_names};
 use super::source::Source;
 use super::spanned::{Literal, Spanned};
+use super::traits::Traits;
 
 /// A pipeline: the sources that it reads, its parameters, its segments, and the tables that it publishes.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -51,12 +55,27 @@ pub struct Pipeline {
     #[serde(default)]
     #[schemars(extend("propertyNames" = table_names()))]
     pub predictions: IndexMap<String, Prediction>,
+    /// Groups of customers who are alike, found from columns of a model; SQL reads each as `clustered.name` and `clustered.name_groups`.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = table_names()))]
+    pub clusters: IndexMap<String, Clusters>,
+    /// How like the members of a segment others are; SQL reads each as `similar.name`.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = table_names()))]
+    pub look_alikes: IndexMap<String, LookAlikes>,
+    /// What to offer customers next, from what they and others have bought; SQL reads each as `offered.name`.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = table_names()))]
+    pub affinities: IndexMap<String, Affinity>,
     /// Which identifiers there are, and what keeps strangers apart, for the edges of the model `identity.edges`.
     #[serde(default)]
     pub identity: Identity,
     /// Sets of segments over the customer profile.
     #[serde(default)]
     pub segments: IndexMap<String, SegmentSet>,
+    /// How the members of segments are compared with everybody; SQL reads the traits as `segment_traits`.
+    #[serde(default)]
+    pub traits: Traits,
     /// What must be true of the outputs before they are published.
     #[serde(default)]
     pub checks: Vec<Check>,

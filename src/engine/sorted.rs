@@ -40,7 +40,23 @@ impl Engine {
     /// # Errors
     /// DataFusion's own.
     pub async fn stream_sorted(&self, name: &str, columns: &[String]) -> Result<SendableRecordBatchStream, DataFusionError> {
-        let table = self.context.table(name).await?;
+        self.in_order(name, self.context.table(name).await?, columns).await
+    }
+
+    /// As [`Engine::stream_sorted`], with some of the columns, those of the order among them.
+    ///
+    /// # Errors
+    /// DataFusion's own.
+    pub async fn stream_some_sorted(
+        &self,
+        name: &str,
+        columns: &[String],
+        some: &[&str],
+    ) -> Result<SendableRecordBatchStream, DataFusionError> {
+        self.in_order(name, self.context.table(name).await?.select_columns(some)?, columns).await
+    }
+
+    async fn in_order(&self, name: &str, table: DataFrame, columns: &[String]) -> Result<SendableRecordBatchStream, DataFusionError> {
         let known = self.sorted.lock().unwrap_or_else(PoisonError::into_inner).get(&TableReference::parse_str(name).to_string()).cloned();
         if known.is_none_or(|known| known != columns) {
             return self.stream(sorted(table, columns)?).await;

@@ -159,7 +159,7 @@ impl Execution<'_> {
                 if let Some(sample) = inputs.sample {
                     sample.keep(self.engine, &native.step()).await?;
                     if node.name == IDENTITY_SIGNATURE.name {
-                        sample.keep_memory(&mut inputs.context);
+                        sample.keep_memory(&mut inputs.context, self.plan.clusters());
                     }
                 }
                 sink.end(found.rows);

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::engine::Engine;
 use crate::graph::Step;
 use crate::native::Context;
-use crate::publish::SEGMENT_STAYS;
+use crate::publish::{SEGMENT_STAYS, cluster_members};
 use crate::segments::CUSTOMER_ID;
 
 /// A share of the customers, chosen by a hash of their ids: the same customers are chosen in every table and every time.
@@ -38,7 +38,7 @@ impl Sample {
     pub(super) async fn keep(self, engine: &Engine, step: &Step) -> Result<(), DataFusionError> {
         let Some(bound) = self.bound() else { return Ok(()) };
         // Memberships and changes follow from a profile and a memory that are samples already.
-        for table in step.makes.iter().filter(|_| step.layer.is_some() && !step.is_declared) {
+        for table in step.makes.iter().filter(|_| step.layer.is_some() && step.declared.is_none()) {
             if table.schema.column_with_name(CUSTOMER_ID).is_none() {
                 continue;
             }
@@ -52,13 +52,17 @@ impl Sample {
 
     /// Leaves out what is remembered of customers that are not in the sample, and of ids that have become aliases of such: they have not
     /// left, although the profile does not have them.
-    pub(super) fn keep_memory(self, context: &mut Context) {
+    pub(super) fn keep_memory<'a>(self, context: &mut Context, clusters: impl Iterator<Item = &'a str>) {
         let Some(bound) = self.bound() else { return };
         let heirs: HashMap<String, String> = context.merged.iter().cloned().collect();
         context.merged.retain(|(_, heir)| is_below(bound, heir));
         let is_chosen = move |id: &str| is_below(bound, heirs.get(id).map_or(id, String::as_str));
         if let Some(predecessor) = &mut context.predecessor {
-            predecessor.keep(SEGMENT_STAYS, &(Arc::new(is_chosen) as Arc<dyn Fn(&str) -> bool + Send + Sync>));
+            let is_chosen = Arc::new(is_chosen) as Arc<dyn Fn(&str) -> bool + Send + Sync>;
+            predecessor.keep(SEGMENT_STAYS, &is_chosen);
+            for clusters in clusters {
+                predecessor.keep(&cluster_members(clusters), &is_chosen);
+            }
         }
     }
 }

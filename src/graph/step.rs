@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 
+use super::declared::DeclaredKind;
+
 /// A native step, which Segmill computes itself and not by SQL, that is the same in every project.
 #[derive(Debug)]
 pub struct Signature {
@@ -48,8 +50,8 @@ pub struct Step {
     pub name: String,
     /// The layer in which its tables stand; without one they stand between the customer profile and the models that describe segments.
     pub layer: Option<&'static str>,
-    /// Whether the pipeline file declares it. Another one belongs to every project that has what it reads.
-    pub is_declared: bool,
+    /// The kind, if the pipeline file declares it. Another one belongs to every project that has what it reads.
+    pub declared: Option<DeclaredKind>,
     /// What it reads.
     pub reads: Vec<Input>,
     /// The tables that it makes.
@@ -67,6 +69,8 @@ pub struct Made {
     pub identifiers: Vec<(String, String)>,
     /// Its columns that have values of what the step reads, each with the table and the column of those.
     pub taken: Vec<(String, String, String)>,
+    /// Its columns of numbers of which it is known between which they are.
+    pub bounds: Vec<(String, f64, f64)>,
 }
 
 /// What a native step of a project reads.
@@ -95,9 +99,10 @@ impl Step {
             schema: (table.schema)(),
             identifiers: table.identifiers.iter().map(pair).collect(),
             taken: table.taken.iter().map(triple).collect(),
+            bounds: Vec::new(),
         });
         let (reads, makes) = (reads.collect(), makes.collect());
-        Arc::new(Step { name: signature.name.to_owned(), layer: signature.layer, is_declared: false, reads, makes })
+        Arc::new(Step { name: signature.name.to_owned(), layer: signature.layer, declared: None, reads, makes })
     }
 
     /// Whether it makes a table of this name.

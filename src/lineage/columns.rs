@@ -9,7 +9,8 @@ use datafusion::logical_expr::{Aggregate, Expr, Join, JoinType, LogicalPlan};
 
 use super::leads::Lead;
 use super::parts::{Parts, TableColumn};
-use super::steps::{ModelPlans, RED_ZONE_BYTES, STACK_BYTES, VISITS_BOUND, bare, equalities, position, steps};
+use super::steps::{ModelPlans, RED_ZONE_BYTES, STACK_BYTES, VISITS_BOUND, bare, equalities, steps};
+use super::unchanged::Unchanged;
 use crate::graph::{PROFILE, REFERENCE, SOURCES};
 use crate::segments::CUSTOMER_ID;
 
@@ -57,7 +58,8 @@ pub fn lineage(
         visits: 0,
     };
     let fields = profile.schema().fields();
-    let chains: Vec<BTreeSet<TableColumn>> = (0..fields.len()).map(|at| follower.chain(profile, at)).collect();
+    let mut unchanged = Unchanged::new(plans);
+    let chains: Vec<BTreeSet<TableColumn>> = (0..fields.len()).map(|at| unchanged.chain(profile, at)).collect();
     let mut found = BTreeMap::new();
     for (at, field) in fields.iter().enumerate() {
         let parts = follower.column(profile, at);
@@ -425,46 +427,5 @@ impl Follower<'_> {
         let rows = self.rows(plan);
         self.rows.insert(model.to_owned(), rows.clone());
         rows
-    }
-
-    /// The columns of models that a column is, unchanged but for what stands for null.
-    fn chain(&mut self, plan: &LogicalPlan, at: usize) -> BTreeSet<TableColumn> {
-        self.visits += 1;
-        if self.visits > VISITS_BOUND {
-            return BTreeSet::new();
-        }
-        if let LogicalPlan::TableScan(scan) = plan {
-            let (table, column) = (scan.table_name.to_string(), plan.schema().field(at).name().clone());
-            let mut found = match self.plans.get(&table).map(Arc::clone) {
-                Some(model) => model.schema().index_of_column_by_name(None, &column).map(|at| self.chain(&model, at)).unwrap_or_default(),
-                None => BTreeSet::new(),
-            };
-            found.insert((table, column));
-            return found;
-        }
-        if matches!(plan, LogicalPlan::Aggregate(node) if at >= node.group_expr.len()) || matches!(plan, LogicalPlan::Union(_)) {
-            return BTreeSet::new();
-        }
-        for step in steps(plan) {
-            let Some(expr) = step.columns.get(at).and_then(Option::as_ref) else { continue };
-            return match position(unchanged(expr), step.input.schema()) {
-                Some(at) => self.chain(step.input, at),
-                None => BTreeSet::new(),
-            };
-        }
-        BTreeSet::new()
-    }
-}
-
-/// What an expression is without its name, casts, and what stands for null.
-fn unchanged(expr: &Expr) -> &Expr {
-    match expr {
-        Expr::Alias(alias) => unchanged(&alias.expr),
-        Expr::Cast(cast) => unchanged(&cast.expr),
-        Expr::ScalarFunction(call) if call.name() == "coalesce" => match call.args.as_slice() {
-            [value, Expr::Literal(..)] => unchanged(value),
-            _ => expr,
-        },
-        _ => expr,
     }
 }

@@ -5,11 +5,13 @@ mod leads;
 mod parts;
 mod steps;
 mod texts;
+mod unchanged;
 
 pub use columns::{FittedTo, Lineage, lineage};
 pub use leads::{Lead, leads};
 pub use steps::ModelPlans;
 pub use texts::texts_of;
+pub use unchanged::same_as;
 
 #[cfg(test)]
 mod tests;

@@ -106,12 +106,18 @@ fn state_of(resolution: Resolution, engine: &Engine) -> Result<Vec<StateTable>> 
     let aliases_schema = aliases.schema();
     Ok(vec![
         StateTable {
-            name: IDENTITY_MAP,
+            name: IDENTITY_MAP.to_owned(),
             schema: identity::map_schema(),
             key: &["customer_id", "identifier_key"],
             rows: as_stream(map),
             memory: Some(memory),
         },
-        StateTable { name: IDENTITY_ALIASES, schema: aliases_schema, key: &["alias_id"], rows: as_stream(vec![aliases]), memory: None },
+        StateTable {
+            name: IDENTITY_ALIASES.to_owned(),
+            schema: aliases_schema,
+            key: &["alias_id"],
+            rows: as_stream(vec![aliases]),
+            memory: None,
+        },
     ])
 }

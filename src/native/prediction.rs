@@ -16,7 +16,7 @@ use super::step::{Context, Findings, Found, Native, outward};
 use crate::config::{Prediction, Project, PurchaseModel};
 use crate::engine::{Engine, parallel};
 use crate::error::{Error, Result};
-use crate::graph::{Input, LAYERS, Made, PREDICTED, Step};
+use crate::graph::{DeclaredKind, Input, LAYERS, Made, Step};
 use crate::predict::{self, Churn, Groups, Horizons, Outlook, PurchaseReport, Report, SpendReport};
 use crate::segments::CUSTOMER_ID;
 
@@ -52,10 +52,16 @@ fn step_of(name: &str, prediction: &Prediction) -> Step {
         let from = if field.name() == CUSTOMER_ID { &customer } else { &others };
         from.iter().map(|(_, column)| (field.name().clone(), table.clone(), column.value.clone()))
     });
-    let made = Made { name: format!("{PREDICTED}.{name}"), taken: taken.collect(), identifiers: Vec::new(), schema };
+    let made = Made {
+        name: DeclaredKind::Prediction.table(name),
+        taken: taken.collect(),
+        identifiers: Vec::new(),
+        bounds: bounds_of(&schema),
+        schema,
+    };
     let input = Input { table, streamed: false, sorted_by: Some(prediction.columns.customer.value.clone()) };
     let layer = LAYERS.last().copied();
-    Step { name: made.name.clone(), layer, is_declared: true, reads: vec![input], makes: vec![made] }
+    Step { name: made.name.clone(), layer, declared: Some(DeclaredKind::Prediction), reads: vec![input], makes: vec![made] }
 }
 
 /// The columns of a prediction.
@@ -72,6 +78,17 @@ fn schema_of(prediction: &Prediction) -> SchemaRef {
         fields.push(number("lifetime_value_share"));
     }
     Arc::new(Schema::new(fields))
+}
+
+/// Between which numbers its columns are.
+fn bounds_of(schema: &Schema) -> Vec<(String, f64, f64)> {
+    let numbers = schema.fields().iter().filter(|field| field.data_type().is_numeric()).map(|field| field.name().clone());
+    let between = |name: String| match name.as_str() {
+        P_ALIVE | "lifetime_value_share" => (name, 0.0, 1.0),
+        "lifetime_value_decile" => (name, 1.0, 10.0),
+        _ => (name, 0.0, f64::INFINITY),
+    };
+    numbers.map(between).collect()
 }
 
 impl PredictionStep {

@@ -378,7 +378,7 @@ fn of_customers(rows: datafusion::execution::SendableRecordBatchStream) -> State
         let columns = rows.columns().iter().zip(kept.fields()).map(|(column, field)| cast_array(column, field.data_type()));
         Ok(RecordBatch::try_new(Arc::clone(&kept), columns.collect::<Result<_, _>>()?)?)
     });
-    StateTable { name: CUSTOMER_ROWS, schema, key: &[CUSTOMER_ID, "source"], rows: rows.boxed(), memory: None }
+    StateTable { name: CUSTOMER_ROWS.to_owned(), schema, key: &[CUSTOMER_ID, "source"], rows: rows.boxed(), memory: None }
 }
 
 /// What the next publication compares each source with.
@@ -396,7 +396,7 @@ fn state_of(_: &Engine, known: &BTreeMap<String, Known>) -> Result<StateTable> {
     let schema = source_rows_schema();
     let rows = RecordBatch::try_new(Arc::clone(&schema), columns).map_err(|error| Error::defect(error.to_string()))?;
     let rows = futures::stream::iter([Ok(rows)]).boxed();
-    Ok(StateTable { name: SOURCE_ROWS, schema, key: &["source"], rows, memory: None })
+    Ok(StateTable { name: SOURCE_ROWS.to_owned(), schema, key: &["source"], rows, memory: None })
 }
 
 /// What the predecessor publication kept of each source. A table that this version cannot read says nothing.

@@ -112,7 +112,7 @@ impl SegmentsStep {
             let columns = rows.columns().iter().zip(told.fields()).map(|(column, field)| cast(column, field.data_type()));
             Ok(once_each(&RecordBatch::try_new(Arc::clone(&told), columns.collect::<Result<_, _>>()?)?, &mut last)?)
         });
-        Ok(StateTable { name: SEGMENT_INPUTS, schema, key: &[CUSTOMER_ID], rows: rows.boxed(), memory: None })
+        Ok(StateTable { name: SEGMENT_INPUTS.to_owned(), schema, key: &[CUSTOMER_ID], rows: rows.boxed(), memory: None })
     }
 
     /// What is asked of the definition of the predecessor publication, and the rows that say it, if it is known by rows.
@@ -253,6 +253,6 @@ fn state_of(names: Arc<Names>, rows: SendableRecordBatchStream, inputs: StateTab
     let rows = rows.map(move |rows| rows.and_then(&told)).boxed();
     Box::new(move |_| {
         let key = &[CUSTOMER_ID, "segment_set", "segment"];
-        Ok(vec![StateTable { name: SEGMENT_STAYS, schema: memory::state_schema(), key, rows, memory: None }, inputs])
+        Ok(vec![StateTable { name: SEGMENT_STAYS.to_owned(), schema: memory::state_schema(), key, rows, memory: None }, inputs])
     })
 }

@@ -12,14 +12,18 @@ use datafusion::error::DataFusionError;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 
+use crate::affinity;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::graph::Step;
+use crate::groups;
 use crate::identity::Counts;
+use crate::likeness;
 use crate::predict::Report;
 use crate::publish::StateTable;
 use crate::segments::movement::Movement;
 use crate::segments::{Avoided, CUSTOMER_ID, Look, OldDefinition, SegmentSize, SourceChange};
+use crate::traits;
 
 /// A native step.
 #[async_trait::async_trait]
@@ -73,8 +77,16 @@ pub type MakeState = Box<dyn FnOnce(&Engine) -> Result<Vec<StateTable>> + Send>;
 pub enum Findings {
     /// How many identifiers, edges and customers there are.
     Identity(Counts),
+    /// How look-alikes were found, and how well.
+    LookAlikes(Box<likeness::Report>),
+    /// What offers are made from, and how good they are.
+    Affinity(Box<affinity::Report>),
     /// What a prediction is made with.
     Prediction(Box<Report>),
+    /// Which groups customers are in.
+    Clusters(Box<groups::Report>),
+    /// How many traits of segments there are.
+    Traits(traits::Report),
     /// Nothing beside how many rows there are: of sources and customers.
     Rows,
     /// How large the segments are.
@@ -98,9 +110,9 @@ pub struct Predecessor {
     pub as_of: NaiveDate,
     /// That day's first moment, in microseconds since 1970.
     pub as_of_micros: i64,
-    tables: BTreeMap<&'static str, Rows>,
+    tables: BTreeMap<String, Rows>,
     /// Those that are read again, as often as there are rows.
-    again: BTreeMap<&'static str, Vec<Rows>>,
+    again: BTreeMap<String, Vec<Rows>>,
 }
 
 /// The rows of a state table, in their order.
@@ -114,29 +126,29 @@ impl Predecessor {
 
     /// Adds a state table.
     #[must_use]
-    pub fn with(mut self, name: &'static str, rows: Rows) -> Self {
-        self.tables.insert(name, rows);
+    pub fn with(mut self, name: impl Into<String>, rows: Rows) -> Self {
+        self.tables.insert(name.into(), rows);
         self
     }
 
     /// Adds the rows of a state table for another reading.
     #[must_use]
-    pub fn with_again(mut self, name: &'static str, rows: Rows) -> Self {
-        self.again.entry(name).or_default().push(rows);
+    pub fn with_again(mut self, name: impl Into<String>, rows: Rows) -> Self {
+        self.again.entry(name.into()).or_default().push(rows);
         self
     }
 
     /// Leaves the rows of a state table, in all readings, whose customers are meant.
-    pub fn keep(&mut self, name: &'static str, is_meant: &Arc<dyn Fn(&str) -> bool + Send + Sync>) {
+    pub fn keep(&mut self, name: &str, is_meant: &Arc<dyn Fn(&str) -> bool + Send + Sync>) {
         let kept = |rows: Rows| {
             let is_meant = Arc::clone(is_meant);
             rows.map(move |rows| rows.and_then(|rows| of_customers(&rows, is_meant.as_ref()))).boxed()
         };
         if let Some(rows) = self.tables.remove(name) {
-            self.tables.insert(name, kept(rows));
+            self.tables.insert(name.to_owned(), kept(rows));
         }
         if let Some(readings) = self.again.remove(name) {
-            self.again.insert(name, readings.into_iter().map(kept).collect());
+            self.again.insert(name.to_owned(), readings.into_iter().map(kept).collect());
         }
     }
 

@@ -9,7 +9,7 @@ use super::nodes::Plan;
 use super::planned_model::QUERY;
 use super::privacy::PersonalColumns;
 use super::review::{natives_of, planning_engine};
-use super::{origins, predictions};
+use super::{declared, origins, traits};
 use crate::config::{Freshness, Model, Project, RejectBudget, Values};
 use crate::diagnostic::{Diagnostic, SourceFile, in_order};
 use crate::error::{Error, Result, gather};
@@ -60,7 +60,8 @@ pub async fn look(project: Arc<Project>, values: Values, query: Query) -> Result
         domains = domains.with_bounds(&profile.schema, &checked.predicted.bounds());
         rules = gather(&mut problems, segments::compile(&project, &values, &engine, &profile.schema))?.unwrap_or_default();
     }
-    let predictions = predictions::steps(&project, &checked, &mut problems);
+    let declared_steps = declared::steps(&project, &values, &engine, &checked, &mut problems)?;
+    let traits = traits::step(&project, &checked, &BTreeSet::new(), &rules, &mut problems);
     if !problems.is_empty() {
         return Err(Error::Project(in_order(problems)));
     }
@@ -71,7 +72,7 @@ pub async fn look(project: Arc<Project>, values: Values, query: Query) -> Result
     let (bounds, segments_of_churn) = (checked.predicted.bounds(), checked.predicted.segments_of_churn(&rules));
     let (rows, origins) = origins::of(hanging, &rules, &contracts, &mut required_columns, has_identity_step);
     let mut natives = natives_of(&checked, identity_rules, (rules, origins), domains, values.as_of, None);
-    natives.extend(predictions);
+    natives.extend(declared_steps.into_iter().chain(traits));
     let (personal, nodes) = decide(checked, natives, &BTreeSet::new(), rows, true);
     let contracts = contracts.into_iter().filter(|contract| required_columns.contains_key(&contract.source)).collect();
     let (digest, proofs, warnings) = (project.digest.clone(), Vec::new(), Vec::new());

@@ -1,9 +1,14 @@
 //! What a run will execute: nodes in order, each with its names and types checked before any data is read.
 
+mod affinities;
+mod clusters;
 mod decide;
+mod declared;
+mod declared_input;
 mod edge_texts;
 mod empty;
 mod look;
+mod look_alikes;
 mod models;
 mod needs;
 mod nodes;
@@ -16,6 +21,7 @@ mod predictions;
 mod privacy;
 mod reference;
 mod review;
+mod traits;
 mod unused;
 
 pub use look::{Query, look};

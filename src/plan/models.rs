@@ -63,7 +63,7 @@ impl CheckedModels {
     /// The tables of native steps that the pipeline file declares.
     pub(super) fn declared_tables(&self) -> impl Iterator<Item = (String, SchemaRef)> {
         let declared = self.checked.iter().filter_map(|checked| match checked {
-            Checked::Native(step) if step.is_declared => Some(step),
+            Checked::Native(step) if step.declared.is_some() => Some(step),
             _ => None,
         });
         declared.flat_map(|step| &step.makes).map(|table| (table.name.clone(), Arc::clone(&table.schema)))

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::config::{Model, Pipeline, Project, span_of};
 use crate::diagnostic::Diagnostic;
-use crate::graph::{CHANGES, EDGES, Graph, MEMBERSHIP, PROFILE, Vertex};
+use crate::graph::{CHANGES, EDGES, Graph, MEMBERSHIP, PROFILE, TRAITS, Vertex};
 
 /// What a project needs of its models.
 #[derive(Debug, Default)]
@@ -55,9 +55,9 @@ pub(super) fn same_names(project: &Project) -> Vec<Diagnostic> {
 /// who is in which segment or has moved.
 pub(super) fn no_profile(project: &Project, vertices: &[Vertex]) -> Option<Diagnostic> {
     let is_there = project.models.iter().any(|model| model.name() == PROFILE);
-    let is_declared = || roots(&project.pipeline).any(|root| [PROFILE, MEMBERSHIP, CHANGES].contains(&root.as_str()));
+    let is_declared = || roots(&project.pipeline).any(|root| [PROFILE, MEMBERSHIP, CHANGES, TRAITS].contains(&root.as_str()));
     let is_lost = || ["segments", "profile"].iter().any(|part| project.lost.touches(&[part]));
-    let is_read = || vertices.iter().any(|vertex| [MEMBERSHIP, CHANGES].iter().any(|table| vertex.reads().contains(*table)));
+    let is_read = || vertices.iter().any(|vertex| [MEMBERSHIP, CHANGES, TRAITS].iter().any(|table| vertex.reads().contains(*table)));
     if is_there || !(is_declared() || is_lost() || is_read()) {
         return None;
     }

@@ -10,7 +10,7 @@ use super::predicted::{Bounds, SegmentsOfChurn};
 use super::privacy::PersonalColumns;
 use crate::config::{Project, Values};
 use crate::diagnostic::Diagnostic;
-use crate::graph::MEMBERSHIP;
+use crate::graph::{DeclaredKind, MEMBERSHIP};
 use crate::ingest::{Contract, RequiredColumns};
 use crate::native::{IDENTITY_SIGNATURE, Native};
 use crate::segments::Proof;
@@ -80,9 +80,14 @@ impl Plan {
         !self.project.pipeline.segments.is_empty() && self.makes(MEMBERSHIP)
     }
 
-    /// Whether anything is taken from the predecessor publication: the ids of customers, or who was in which segment.
+    /// The clusters that it has, by name.
+    pub fn clusters(&self) -> impl Iterator<Item = &str> {
+        self.project.pipeline.clusters.keys().map(String::as_str).filter(|name| self.makes(&DeclaredKind::Clusters.table(name)))
+    }
+
+    /// Whether anything is taken from the predecessor publication: the ids of customers, who was in which segment, or in which cluster.
     pub fn builds_on_predecessor(&self) -> bool {
-        self.has_identity_step() || self.has_memory()
+        self.has_identity_step() || self.has_memory() || self.clusters().next().is_some()
     }
 
     /// What somebody should look at although the project runs.
@@ -148,9 +153,12 @@ impl Node {
         }
     }
 
-    /// Whether it is a native step that the pipeline file declares.
-    pub fn is_declared(&self) -> bool {
-        matches!(&self.work, Work::Native(native) if native.step().is_declared)
+    /// The kind, of a native step that the pipeline file declares.
+    pub fn declared(&self) -> Option<DeclaredKind> {
+        match &self.work {
+            Work::Native(native) => native.step().declared,
+            Work::Streamed(_) | Work::Materialised { .. } => None,
+        }
     }
 
     /// Whether it is computed as a part of the node that reads it.

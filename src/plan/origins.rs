@@ -132,7 +132,7 @@ pub(super) fn follow(
 
 /// The models that declared native steps read, by the tables that they make of them.
 fn fitted_to(project: &Project) -> FittedTo {
-    let declared = native::steps(project).into_iter().filter(|step| step.is_declared);
+    let declared = native::steps(project).into_iter().filter(|step| step.declared.is_some());
     let of_customer = |made: &Made| {
         let (_, model, column) = made.taken.iter().find(|(column, ..)| column == CUSTOMER_ID)?;
         Some((made.name.clone(), (model.clone(), column.clone())))

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
+
 use super::empty::{PLANNING, empty};
 use super::models::CheckedModels;
 
@@ -10,7 +12,8 @@ use crate::config::{Model, Project, Spanned, Values, placed, span_of};
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::graph::{self, CHANGES, MEMBERSHIP, PROFILE};
+use crate::graph::{self, CHANGES, MEMBERSHIP, PROFILE, TRAITS};
+use crate::native;
 use crate::publish;
 use crate::segments;
 use crate::sql;
@@ -18,8 +21,9 @@ use crate::sql;
 /// Checks that outputs name models and columns, and that checks are queries over outputs.
 pub async fn check(project: &Project, values: &Values, checked: &CheckedModels, problems: &mut Vec<Diagnostic>) -> Result<()> {
     let engine = Engine::new(PLANNING, values.zone.name())?;
-    let mut native =
-        BTreeMap::from([(MEMBERSHIP.to_owned(), segments::membership_schema()), (CHANGES.to_owned(), segments::memory::changes_schema())]);
+    let of_segments =
+        [(MEMBERSHIP, segments::membership_schema()), (CHANGES, segments::memory::changes_schema()), (TRAITS, native::traits_schema())];
+    let mut native: BTreeMap<String, SchemaRef> = of_segments.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect();
     native.extend(checked.declared_tables());
     let mut outputs = BTreeMap::new();
     for (name, output) in &project.pipeline.outputs.tables {

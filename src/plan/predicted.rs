@@ -7,8 +7,8 @@ use datafusion::common::TableReference;
 use datafusion::logical_expr::LogicalPlan;
 
 use crate::engine::{self, Facts};
-use crate::graph::{PREDICTED, PROFILE, Step};
-use crate::native::P_ALIVE;
+use crate::graph::{DeclaredKind, PROFILE, Step};
+use crate::native::{P_ALIVE, SIMILARITY};
 use crate::segments::RuleSet;
 
 /// By prediction, segments such as `value.at_risk`.
@@ -26,16 +26,14 @@ pub(super) struct PredictedColumns {
 impl PredictedColumns {
     /// Adds the tables of a native step.
     pub(super) fn add_native(&mut self, step: &Step) {
-        for table in step.makes.iter().filter(|_| step.is_declared) {
-            let name = table.name.strip_prefix(PREDICTED).map(|rest| rest.trim_start_matches('.')).unwrap_or_default();
-            let columns = table.schema.fields().iter().filter(|field| field.data_type().is_numeric()).map(|field| {
-                let (bounds, made_of) = match field.name().as_str() {
-                    P_ALIVE => ((0.0, 1.0), BTreeSet::from([name.to_owned()])),
-                    "lifetime_value_decile" => ((1.0, 10.0), BTreeSet::new()),
-                    "lifetime_value_share" => ((0.0, 1.0), BTreeSet::new()),
-                    _ => ((0.0, f64::INFINITY), BTreeSet::new()),
-                };
-                (field.name().clone(), Facts { bounds: Some(bounds), made_of })
+        let Some(kind) = step.declared else { return };
+        for table in &step.makes {
+            let prediction = (kind == DeclaredKind::Prediction).then(|| table.name.split_once('.')).flatten().map(|(_, name)| name);
+            let similar = (kind == DeclaredKind::LookAlikes).then_some(table.name.as_str());
+            let columns = table.bounds.iter().map(|(column, least, most)| {
+                let made_of = prediction.filter(|_| column == P_ALIVE).or(similar.filter(|_| column == SIMILARITY));
+                let made_of = made_of.map(str::to_owned).into_iter().collect();
+                (column.clone(), Facts { bounds: Some((*least, *most)), made_of })
             });
             self.tables.insert(table.name.clone(), columns.collect());
         }
@@ -57,6 +55,11 @@ impl PredictedColumns {
         if !columns.is_empty() {
             self.tables.insert(name.to_owned(), columns);
         }
+    }
+
+    /// Whether the values of a column of the profile are made of the similarities of a table.
+    pub(super) fn is_made_of(&self, column: &str, similar: &str) -> bool {
+        self.tables.get(PROFILE).and_then(|columns| columns.get(column)).is_some_and(|facts| facts.made_of.contains(similar))
     }
 
     /// The columns of the profile whose least and greatest values are known.

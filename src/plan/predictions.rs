@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 
+use super::declared_input::model_read;
 use super::models::CheckedModels;
 use crate::config::{Prediction, Project, key_at, span_of};
 use crate::diagnostic::Diagnostic;
-use crate::graph::PREDICTED;
+use crate::graph::DeclaredKind;
 use crate::native::{Native, PredictionStep};
 
 /// The steps of the predictions that are planned, and what is wrong with them.
 pub(super) fn steps(project: &Project, checked: &CheckedModels, problems: &mut Vec<Diagnostic>) -> Vec<Arc<dyn Native>> {
-    let planned = project.pipeline.predictions.iter().filter(|(name, _)| checked.has_step(&format!("{PREDICTED}.{name}")));
+    let planned = project.pipeline.predictions.iter().filter(|(name, _)| checked.has_step(&DeclaredKind::Prediction.table(name)));
     let mut steps: Vec<Arc<dyn Native>> = Vec::new();
     for (name, prediction) in planned {
         let found = check(project, checked, name, prediction);
@@ -28,19 +29,10 @@ pub(super) fn steps(project: &Project, checked: &CheckedModels, problems: &mut V
 fn check(project: &Project, checked: &CheckedModels, name: &str, prediction: &Prediction) -> Vec<Diagnostic> {
     let mut problems = roles(project, name, prediction);
     let model = &prediction.model;
-    let Some(known) = project.models.iter().find(|known| known.name() == model.value) else {
-        let names: Vec<String> = project.models.iter().map(crate::config::Model::name).collect();
-        let problem = Diagnostic::error("unknown-model", format!("the prediction `{name}` names no model: `{}`", model.shown()));
-        let problem = problem.at(span_of(&project.file, model)).label("no model");
-        return vec![problem.did_you_mean(&model.value, names.iter().map(String::as_str))];
+    let known = match model_read(project, DeclaredKind::Prediction, name, model) {
+        Ok(known) => known,
+        Err(problem) => return vec![problem],
     };
-    if known.schema.is_none() {
-        let what = format!("the prediction `{name}` reads `{}`, which comes after predictions", model.shown());
-        let problem = Diagnostic::error("layer-order", what).at(span_of(&project.file, model)).label("stands to the right");
-        return vec![
-            problem.hint("it reads a model of staging, identity, features or scores; scores and `customers` read what it predicts"),
-        ];
-    }
     // A model that could not be checked has been told.
     let Some(planned) = checked.model(&model.value) else { return problems };
     for (role, column) in prediction.columns.named() {

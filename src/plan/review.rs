@@ -11,7 +11,7 @@ use super::needs::{self, Needs};
 use super::nodes::Plan;
 use super::privacy::PersonalColumns;
 use super::reference::reference_tables;
-use super::{edge_texts, origins, outputs, predictions, unused};
+use super::{declared, edge_texts, origins, outputs, traits, unused};
 use crate::config::{Project, Values, span_of};
 use crate::diagnostic::{Diagnostic, Level, in_order};
 use crate::engine::Engine;
@@ -66,9 +66,8 @@ pub async fn review(project: Arc<Project>, values: Values) -> Result<Reviewed> {
         problems.extend(edge_texts::undeclared(&project, &edges.parsed, &engine, &values).await);
         warnings = edge_texts::without_edges(&project, &edges.parsed, &engine, &values).await;
     }
-    let profile = checked.model(PROFILE);
     let (mut rules, mut domains, mut proofs) = (Vec::new(), Domains::default(), Vec::new());
-    if let Some(profile) = profile {
+    if let Some(profile) = checked.model(PROFILE) {
         let known = gather(&mut problems, Domains::compile(&project, &values, &engine, &profile.schema))?;
         let known = known.map(|known| known.with_bounds(&profile.schema, &checked.predicted.bounds()));
         let compiled = gather(&mut problems, segments::compile(&project, &values, &engine, &profile.schema))?;
@@ -82,7 +81,9 @@ pub async fn review(project: Arc<Project>, values: Values) -> Result<Reviewed> {
             (rules, domains) = (compiled, known);
         }
     }
-    let predictions = predictions::steps(&project, &checked, &mut problems);
+    let declared_steps = declared::steps(&project, &values, &engine, &checked, &mut problems)?;
+    let published = project.pipeline.outputs.tables.values().map(|output| output.model.value.clone()).collect();
+    let traits = traits::step(&project, &checked, &published, &rules, &mut problems);
     outputs::check(&project, &values, &checked, &mut problems).await?;
     let mut required_columns = required_columns(&contracts, &checked);
     let has_identity_step = checked.has_step(IDENTITY_SIGNATURE.name);
@@ -103,12 +104,11 @@ pub async fn review(project: Arc<Project>, values: Values) -> Result<Reviewed> {
         problems.extend(proofs.into_iter().flat_map(|proof| proof.problems).chain(warnings));
         return Ok(Reviewed { plan: None, problems });
     }
-    let published = project.pipeline.outputs.tables.values().map(|output| output.model.value.clone()).collect();
     let (bounds, segments_of_churn) = (checked.predicted.bounds(), checked.predicted.segments_of_churn(&rules));
     let (rows, origins) = origins::of(hanging, &rules, &contracts, &mut required_columns, has_identity_step);
     let revenue = revenue_of(&project, &checked);
     let mut natives = natives_of(&checked, identity_rules, (rules, origins), domains, values.as_of, revenue);
-    natives.extend(predictions);
+    natives.extend(declared_steps.into_iter().chain(traits));
     let digest = own.as_ref().map_or_else(|| project.digest.clone(), |own| project.digest_of(|model| own.contains(&model.name())));
     let (personal, nodes) = decide(checked, natives, &published, rows, false);
     let contracts = contracts.into_iter().filter(|contract| required_columns.contains_key(&contract.source)).collect();

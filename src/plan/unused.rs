@@ -43,12 +43,12 @@ pub fn unused(plan: &Plan) -> Vec<Diagnostic> {
                 .hint("read it, publish it under `outputs: tables:`, or take its file away"),
         );
     }
-    let predictions = plan.nodes.iter().filter(|node| node.is_declared());
-    for node in predictions.filter(|node| !node.makes.iter().any(|made| published(made) || is_read(plan, made))) {
+    let declared = plan.nodes.iter().filter_map(|node| Some((node, node.declared()?)));
+    for (node, kind) in declared.filter(|(node, _)| !node.makes.iter().any(|made| published(made) || is_read(plan, made))) {
         let name = node.name.split_once('.').map_or(node.name.as_str(), |(_, name)| name);
         warnings.push(
             Diagnostic::warning("unused-model", format!("no model reads `{}`, and no output holds it", node.name))
-                .at(key_at(&plan.project.file, &["predictions", name]))
+                .at(key_at(&plan.project.file, &[kind.section(), name]))
                 .label("computed in every run, for nothing")
                 .hint("read it in a model, such as `sql/customers.sql`, publish it under `outputs: tables:`, or leave it out"),
         );

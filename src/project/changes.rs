@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::definition::{Definition, Part};
 use super::version::Version;
 use crate::config::{AS_OF, Environment, Said, Segment, SegmentSet, Spanned};
+use crate::graph::DeclaredKind;
 use crate::sql;
 
 /// How something has changed.
@@ -97,9 +98,13 @@ impl Changes {
     }
 }
 
-/// The parts of the pipeline file that are told one by one, and those that are told as a whole.
-const PARTED: [&str; 4] = ["sources", "reference", "predictions", "outputs"];
-const WHOLE: [&str; 7] = ["name", "description", "time_zone", "null_values", "profile", "identity", "checks"];
+/// The parts of the pipeline file that are told one by one.
+fn parted() -> impl Iterator<Item = &'static str> {
+    ["sources", "reference"].into_iter().chain(DeclaredKind::ALL.map(DeclaredKind::section)).chain(["outputs"])
+}
+
+/// Those that are told as a whole.
+const WHOLE: [&str; 8] = ["name", "description", "time_zone", "null_values", "profile", "identity", "traits", "checks"];
 
 /// What has changed from one version of a project to another.
 pub fn changes(old: &Version, new: &Version, environment: &Environment) -> Changes {
@@ -221,7 +226,7 @@ fn parts(old: &Version, new: &Version) -> Vec<PartChange> {
     let said = |version: &Version| Said::of(&text(version)?);
     let (Some(before), Some(after)) = (said(old), said(new)) else { return Vec::new() };
     let mut keys: Vec<Vec<String>> = WHOLE.iter().map(|key| vec![(*key).to_owned()]).collect();
-    for section in PARTED {
+    for section in parted() {
         let mut names = after.names(&[section]);
         let gone = before.names(&[section]).into_iter().filter(|name| !names.contains(name)).collect::<Vec<_>>();
         names.extend(gone);
@@ -246,7 +251,7 @@ mod tests {
         let schema = schema_of::<Pipeline>();
         let keys: BTreeSet<&str> = schema["properties"].as_object().unwrap().keys().map(String::as_str).collect();
         // These have lists of their own; the version is that of the form.
-        let told = PARTED.into_iter().chain(WHOLE).chain(["segments", "parameters", "version"]);
+        let told = parted().chain(WHOLE).chain(["segments", "parameters", "version"]);
         assert_eq!(keys, told.collect());
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest, Sha256};
 
 use crate::config::{AS_OF, Environment, Project, Said, variables_in};
-use crate::graph::{EDGES, Graph, MEMBERSHIP, PREDICTED, REFERENCE, SEGMENTS, SOURCES};
+use crate::graph::{DeclaredKind, EDGES, Graph, MEMBERSHIP, REFERENCE, SEGMENTS, SOURCES};
 use crate::manifest::Commit;
 use crate::native;
 use crate::sql;
@@ -25,8 +25,8 @@ pub enum Part {
     Identity,
     /// The reference tables that the models read.
     Reference,
-    /// The predictions that the models read.
-    Prediction,
+    /// The native steps that the pipeline file declares and models read, of a kind.
+    Declared(DeclaredKind),
     /// What holds for all of them: the time zone, and the words for no value.
     Setting,
 }
@@ -41,7 +41,7 @@ impl Part {
             Part::Contract => "contract",
             Part::Identity => "identity",
             Part::Reference => "reference",
-            Part::Prediction => "prediction",
+            Part::Declared(kind) => kind.word(),
             Part::Setting => "setting",
         }
     }
@@ -59,6 +59,8 @@ pub struct Definition {
     read_by_models: BTreeSet<String>,
     /// Whether the models read what is said of the segments.
     reads_segments: bool,
+    /// The sets by whose rules customers are found who are like their members, which models read.
+    sets_searched: BTreeSet<String>,
 }
 
 /// In what two definitions differ.
@@ -93,6 +95,10 @@ impl Definition {
             parts.insert((Part::Model, model.name()), sql::canonical(&model.file.text));
         }
         let reads_segments = reads.contains(SEGMENTS);
+        let sets_searched = sets_searched(project, &reads);
+        let searched = sets_searched.iter().filter_map(|set| project.pipeline.segments.get(set)).flat_map(|set| &set.segments);
+        let of_searched = searched.map(|segment| segment.when.value.as_str()).collect::<Vec<_>>().join("\n");
+        read_by_models.extend(parameters.keys().filter(|name| mentions(&of_searched, name)).cloned());
         if let Some(said) = Said::of(&project.file.text) {
             let has_identity = models().any(|model| model.name() == EDGES);
             parts.extend(of_file(&said, &reads, reads_segments, has_identity));
@@ -105,7 +111,7 @@ impl Definition {
         let given = given(&parts, environment);
         let given_digest = (!given.is_empty())
             .then(|| self::digest([digest.as_str()].into_iter().chain(given.into_iter().flat_map(|(name, value)| [name, value]))));
-        Definition { digest, given_digest, parts, read_by_models, reads_segments }
+        Definition { digest, given_digest, parts, read_by_models, reads_segments, sets_searched }
     }
 
     /// Whether it is the one of a publication, with the same values from the environment.
@@ -123,7 +129,7 @@ impl Definition {
         };
         let differing: Vec<&(Part, String)> = keys.into_iter().filter(differs).collect();
         let is_of_profile = |(part, name): &(Part, String)| match part {
-            Part::Rule => self.reads_segments || other.reads_segments,
+            Part::Rule => [self, other].iter().any(|of| of.reads_segments || of.sets_searched.contains(name)),
             Part::Parameter => self.read_by_models.contains(name) || other.read_by_models.contains(name),
             _ => true,
         };
@@ -142,6 +148,12 @@ impl Definition {
     }
 }
 
+/// The sets by whose rules customers are found who are like their members, as far as models read them.
+fn sets_searched(project: &Project, reads: &BTreeSet<String>) -> BTreeSet<String> {
+    let read = project.pipeline.look_alikes.iter().filter(|(name, _)| reads.contains(&DeclaredKind::LookAlikes.table(name)));
+    read.map(|(_, look_alikes)| look_alikes.similar_to.segment_set.value.clone()).collect()
+}
+
 /// The parts that stand in the pipeline file.
 fn of_file(said: &Said, reads: &BTreeSet<String>, with_descriptions: bool, has_identity: bool) -> BTreeMap<(Part, String), String> {
     let mut parts = BTreeMap::new();
@@ -152,11 +164,15 @@ fn of_file(said: &Said, reads: &BTreeSet<String>, with_descriptions: bool, has_i
     for setting in ["time_zone", "null_values"] {
         add(Part::Setting, &[setting], &|_| false);
     }
-    let sections =
-        [(SOURCES, SOURCES, Part::Contract), (REFERENCE, REFERENCE, Part::Reference), ("predictions", PREDICTED, Part::Prediction)];
-    for (section, schema, part) in sections {
+    let given = [(SOURCES, SOURCES, Part::Contract), (REFERENCE, REFERENCE, Part::Reference)];
+    for (section, schema, part) in given {
         for name in said.names(&[section]).iter().filter(|name| reads.contains(&format!("{schema}.{name}"))) {
             add(part, &[section, name], &|keys| is_not_of_rows(keys));
+        }
+    }
+    for kind in DeclaredKind::ALL {
+        for name in said.names(&[kind.section()]).iter().filter(|name| kind.tables(name).iter().any(|table| reads.contains(table))) {
+            add(Part::Declared(kind), &[kind.section(), name], &|keys| is_not_of_rows(keys));
         }
     }
     if has_identity {

@@ -102,9 +102,10 @@ fn reads_own(project: &Project, name: &str, source: &Source) -> Diagnostic {
 fn may_write(destination: &Location, project: &Project, days: &BTreeSet<NaiveDate>) -> Vec<String> {
     let tables: Vec<&str> = project.pipeline.outputs.tables.keys().map(String::as_str).chain([REJECTED]).collect();
     let checks = project.pipeline.checks.iter().map(|check| check.name.shown());
+    let clusters = project.pipeline.clusters.keys().map(String::as_str);
     let mut written: Vec<String> = tables.iter().flat_map(|table| days.iter().map(|day| folder_path(table, *day))).collect();
     for run in days.iter().map(|day| format!("{day}-20000101T000000Z-0000000000000000")) {
-        written.extend(files_of(destination, &run, tables.iter().copied(), checks.clone()));
+        written.extend(files_of(destination, &run, tables.iter().copied(), clusters.clone(), checks.clone()));
         written.extend([format!("{RUNS}/{run}/record.json"), format!("{PENDING}/{run}.json")]);
     }
     let id = "20000101T000000Z-0000000000000000";

@@ -26,6 +26,16 @@ pub const CUSTOMER_ROWS: &str = "customer_rows";
 /// The state table of the digests of each source's rows.
 pub const SOURCE_ROWS: &str = "source_rows";
 
+/// The state table with the group of each customer, by the name of the clusters.
+pub fn cluster_members(clusters: &str) -> String {
+    format!("cluster_members_{clusters}")
+}
+
+/// The state table with the numbers that groups have had, by the name of the clusters.
+pub fn cluster_numbers(clusters: &str) -> String {
+    format!("cluster_numbers_{clusters}")
+}
+
 /// The folder of the files that runs write.
 pub const RUNS: &str = "runs";
 
@@ -53,7 +63,7 @@ pub fn unfit_name(table: &str) -> Option<&'static str> {
     (table.is_empty() || !table.chars().all(plain)).then_some("it has characters other than letters, digits, `_` and `-`")
 }
 
-/// The state tables that publications may have.
+/// The state tables that publications may have, beside those of clusters.
 pub const STATE_TABLES: [&str; 6] = [IDENTITY_MAP, IDENTITY_ALIASES, SEGMENT_STAYS, SEGMENT_INPUTS, CUSTOMER_ROWS, SOURCE_ROWS];
 
 /// Where a run writes a state table, from the destination.
@@ -122,6 +132,7 @@ pub fn files_of<'a>(
     destination: &Location,
     run_id: &str,
     tables: impl IntoIterator<Item = &'a str>,
+    clusters: impl IntoIterator<Item = &'a str>,
     checks: impl IntoIterator<Item = &'a str>,
 ) -> BTreeSet<String> {
     let mut files = BTreeSet::new();
@@ -132,6 +143,8 @@ pub fn files_of<'a>(
     }
     files.insert(project_path(run_id));
     files.extend(STATE_TABLES.iter().map(|name| state_path(run_id, name)));
+    let of_clusters = clusters.into_iter().flat_map(|name| [cluster_members(name), cluster_numbers(name)]);
+    files.extend(of_clusters.map(|name| state_path(run_id, &name)));
     files.extend(checks.into_iter().map(|check| failed_rows_path(run_id, check)));
     files
 }

@@ -45,7 +45,8 @@ pub use check::{CheckOutcome, CheckReport, CheckResult, Output, Personal, proble
 pub use columns::{ColumnChange, Difference, column_changes, columns_of};
 pub use destination::{destination, refuse_found_outputs, refuse_own_outputs, typed_destination};
 pub use layout::{
-    CUSTOMER_ROWS, IDENTITY_ALIASES, IDENTITY_MAP, REJECTED, SEGMENT_INPUTS, SEGMENT_STAYS, SOURCE_ROWS, commit_shown, unfit_name,
+    CUSTOMER_ROWS, IDENTITY_ALIASES, IDENTITY_MAP, REJECTED, SEGMENT_INPUTS, SEGMENT_STAYS, SOURCE_ROWS, cluster_members, cluster_numbers,
+    commit_shown, unfit_name,
 };
 pub use lookup::Found;
 pub use pending::settle;

@@ -31,7 +31,7 @@ const READ_BYTES: usize = 4 * 1024 * 1024;
 /// A table of the state.
 pub struct StateTable {
     /// What it is called.
-    pub name: &'static str,
+    pub name: String,
     /// Its columns.
     pub schema: SchemaRef,
     /// The columns in whose order its rows come, and that tell them apart.
@@ -48,16 +48,16 @@ impl Staging {
     /// # Errors
     /// As writing to the store fails.
     pub async fn write_state(&mut self, table: StateTable) -> Result<u64> {
-        let path = state_path(&self.run_id, table.name);
+        let path = state_path(&self.run_id, &table.name);
         let location = self.destination.join(&path);
         let shown = self.destination.shown(&location);
         let rows = RecordBatchStreamAdapter::new(table.schema, table.rows);
         let columns = table.key.iter().map(|column| (*column).to_owned()).collect();
         let key = write::Key { columns, may_repeat: false, may_be_told: vec![false; table.key.len()] };
         let store = Arc::clone(&self.destination.store);
-        let written = write::parquet(store, location, &shown, table.name, &key, Box::pin(rows)).await?;
+        let written = write::parquet(store, location, &shown, &table.name, &key, Box::pin(rows)).await?;
         let (count, written) = (written.rows, DataFile { path, bytes: written.bytes, rows: written.rows, sha256: written.sha256 });
-        self.state.insert(table.name.to_owned(), written);
+        self.state.insert(table.name, written);
         Ok(count)
     }
 }

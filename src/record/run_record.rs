@@ -8,12 +8,16 @@ use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
+use crate::affinity;
 use crate::engine::Operator;
+use crate::groups;
 use crate::identity::Counts;
+use crate::likeness;
 use crate::manifest::{Base, Input, Ledger};
 use crate::predict;
 use crate::publish::CheckResult;
 use crate::storage::Location;
+use crate::traits;
 
 /// The version of the record's format.
 pub(super) const FORMAT: u32 = 1;
@@ -82,6 +86,18 @@ pub struct RunRecord {
     /// What the predictions are made with, and how good they are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub predictions: Vec<predict::Report>,
+    /// Which groups customers are in, and how they were found.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clusters: Vec<groups::Report>,
+    /// What offers are made from, and how good they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub affinities: Vec<affinity::Report>,
+    /// How many traits of segments there are; none where nothing reads them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traits: Option<traits::Report>,
+    /// How look-alikes were found, and how well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub look_alikes: Vec<likeness::Report>,
     /// The results of the checks.
     pub checks: Vec<CheckResult>,
     /// The steps done, in order.

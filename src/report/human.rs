@@ -50,9 +50,21 @@ fn write_outcome(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
     for report in &outcome.predictions {
         super::prediction::write(text, report)?;
     }
+    for report in &outcome.clusters {
+        super::clusters::write(text, report)?;
+    }
+    for report in &outcome.look_alikes {
+        super::look_alikes::write(text, report)?;
+    }
+    for report in &outcome.affinities {
+        super::affinity::write(text, report)?;
+    }
     if !outcome.segments.is_empty() {
         write_segments(text, outcome)?;
         text.push_str(&movement::summary(&outcome.movement).unwrap_or_default());
+        if let Some(report) = &outcome.traits {
+            super::traits::write(text, report)?;
+        }
     }
     write_outputs(text, outcome)?;
     if !outcome.published.check_results.is_empty() {

@@ -1,15 +1,19 @@
 //! What people and programs are told: progress while a run works, its summary in lines or as JSON, its errors; and rows of tables.
 
+mod affinity;
+mod clusters;
 mod diff;
 mod human;
 mod identity;
 mod json;
+mod look_alikes;
 mod movement;
 mod plan;
 mod prediction;
 mod progress;
 mod rows;
 mod segments;
+mod traits;
 
 pub use diff::{human as human_diff, json as json_diff};
 pub use human::{error as human_error, outcome as human_outcome, unchanged as human_unchanged, warnings as human_warnings};

@@ -5,12 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::prepare::Prepared;
 use super::sink::RunSink;
 use super::steps::Steps;
+use crate::affinity;
 use crate::engine::{self, Engine};
 use crate::error::Result;
 use crate::execute::{Execution, Inputs, Source};
+use crate::groups;
 use crate::identity;
 use crate::ingest::Ledger;
 use crate::job::Request;
+use crate::likeness;
 use crate::manifest::Base;
 use crate::native::Context;
 use crate::plan::Plan;
@@ -24,6 +27,7 @@ use crate::segments::movement::Movement;
 use crate::segments::{Avoided, Look, SegmentSize};
 use crate::shown;
 use crate::storage::Location;
+use crate::traits;
 
 /// Outputs are sorted and written one by one when what is held is more than this part of the memory limit.
 const TIGHT: usize = 4;
@@ -50,6 +54,14 @@ pub struct Computed {
     pub identity: Option<identity::Counts>,
     /// What the predictions are made with, and how good they are.
     pub predictions: Vec<predict::Report>,
+    /// Which groups customers are in, and how they were found.
+    pub clusters: Vec<groups::Report>,
+    /// What offers are made from, and how good they are.
+    pub affinities: Vec<affinity::Report>,
+    /// How many traits of segments there are; none where nothing reads them.
+    pub traits: Option<traits::Report>,
+    /// How look-alikes were found, and how well.
+    pub look_alikes: Vec<likeness::Report>,
     /// The segments with their sizes, by set, in order of the pipeline file.
     pub segments: Vec<SegmentSize>,
     /// How many changes the memory of segments has avoided, by set.
@@ -91,20 +103,30 @@ impl Prepared {
         let mut sink = RunSink::new(&engine, &inputs.sources, &mut steps, &mut staging);
         let execution = Execution { plan: &plan, engine: &engine, needed: None, scene: String::new() };
         let executed = execution.run(&mut inputs, &mut sink).await;
-        let RunSink { judge, identity, mut predictions, segments, avoided, customers, movement, look, .. } = sink;
+        let RunSink {
+            judge,
+            identity,
+            mut predictions,
+            clusters,
+            look_alikes,
+            affinities,
+            traits,
+            segments,
+            avoided,
+            customers,
+            movement,
+            look,
+            ..
+        } = sink;
         let judged = judge.conclude(executed, &mut staging, recorder).await?;
         write_outputs(&execution, &inputs, &mut staging, &mut steps).await?;
         staging.write_project(&Version::of(&plan).kept).await?;
 
-        for report in predictions.iter_mut().filter(|report| !report.purchases.tells_churn()) {
-            report.segments_without_churn = plan.segments_of_churn.get(&report.prediction).cloned().unwrap_or_default();
-        }
+        name_segments_without_churn(&mut predictions, &plan);
         recorder.note(|record| record.predictions.clone_from(&predictions));
-        warnings.extend(predictions.iter().flat_map(predict::Report::warnings));
-        warnings.extend(withdrawn(identity.as_ref()));
-        warnings.extend(judged.warnings);
+        warnings.extend(of_declared_steps(&predictions, &clusters, &look_alikes, &affinities));
+        warnings.extend(withdrawn(identity.as_ref()).into_iter().chain(judged.warnings));
         warnings.extend(plan.warnings().map(|warning| shown::without_given(&warning.to_string()).into_owned()));
-        let judged = judged.ledgers;
         Ok(Computed {
             plan,
             staging,
@@ -113,9 +135,13 @@ impl Prepared {
             base,
             hash_id,
             locations,
-            judged,
+            judged: judged.ledgers,
             identity,
             predictions,
+            clusters,
+            affinities,
+            traits,
+            look_alikes,
             segments,
             avoided,
             movement,
@@ -124,6 +150,25 @@ impl Prepared {
             warnings,
         })
     }
+}
+
+/// Names the segments whose rules read a chance that there is not.
+fn name_segments_without_churn(predictions: &mut [predict::Report], plan: &Plan) {
+    for report in predictions.iter_mut().filter(|report| !report.purchases.tells_churn()) {
+        report.segments_without_churn = plan.segments_of_churn.get(&report.prediction).cloned().unwrap_or_default();
+    }
+}
+
+/// What somebody should look at of the steps that the pipeline file declares.
+fn of_declared_steps(
+    predictions: &[predict::Report],
+    clusters: &[groups::Report],
+    look_alikes: &[likeness::Report],
+    affinities: &[affinity::Report],
+) -> Vec<String> {
+    let fitted = predictions.iter().flat_map(predict::Report::warnings).chain(clusters.iter().flat_map(groups::Report::warnings));
+    let scored = look_alikes.iter().flat_map(likeness::Report::warnings).chain(affinities.iter().flat_map(affinity::Report::warnings));
+    fitted.chain(scored).collect()
 }
 
 /// Ids whose customers have new ones without aliases, because the old ones show what is personal now.
@@ -160,5 +205,6 @@ async fn write_outputs(execution: &Execution<'_>, inputs: &Inputs, staging: &mut
 fn files_of(plan: &Plan, destination: &Location, run_id: &str) -> BTreeSet<String> {
     let pipeline = &plan.project.pipeline;
     let tables = pipeline.outputs.tables.keys().map(String::as_str).chain([REJECTED]);
-    publish::clean::files_of(destination, run_id, tables, pipeline.checks.iter().map(|check| check.name.shown()))
+    let clusters = pipeline.clusters.keys().map(String::as_str);
+    publish::clean::files_of(destination, run_id, tables, clusters, pipeline.checks.iter().map(|check| check.name.shown()))
 }

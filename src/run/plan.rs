@@ -54,7 +54,7 @@ pub async fn plan(request: &Request, stores: &Stores, progress: &Progress, recor
     let (customers, identity) = (computed.customers, computed.identity.take());
     let mut warnings = std::mem::take(&mut computed.warnings);
     warnings.extend(note.into_iter().chain(why_unknown));
-    let (checked, description, _) = checked(computed, request, progress, recorder).await?;
+    let (checked, description, _) = Box::pin(checked(computed, request, progress, recorder)).await?;
     let (commit, checks) = checked.unpublished(|tables| describe(description, request, recorder, tables));
 
     let comparison = match (&before, known) {

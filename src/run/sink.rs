@@ -2,15 +2,19 @@
 
 use super::judge::Judge;
 use super::steps::Steps;
+use crate::affinity;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::execute::{Sink, Source};
+use crate::groups;
 use crate::identity;
+use crate::likeness;
 use crate::native::{Findings, MakeState};
 use crate::predict;
 use crate::publish::Staging;
 use crate::segments::movement::Movement;
 use crate::segments::{Avoided, Look, SegmentSize};
+use crate::traits;
 
 /// The sink of a run.
 pub struct RunSink<'a, 'e> {
@@ -23,6 +27,14 @@ pub struct RunSink<'a, 'e> {
     pub identity: Option<identity::Counts>,
     /// What the predictions are made with, in the order in which they were made.
     pub predictions: Vec<predict::Report>,
+    /// Which groups customers are in, in the order in which they were found.
+    pub clusters: Vec<groups::Report>,
+    /// What offers are made from, and how good they are, in the order in which they were made.
+    pub affinities: Vec<affinity::Report>,
+    /// How many traits of segments there are, where something reads them.
+    pub traits: Option<traits::Report>,
+    /// How look-alikes were found, in the order in which they were.
+    pub look_alikes: Vec<likeness::Report>,
     /// The segments with their sizes, by set, in order of the pipeline file.
     pub segments: Vec<SegmentSize>,
     /// How many customers there are.
@@ -46,6 +58,10 @@ impl<'a, 'e> RunSink<'a, 'e> {
             judge,
             identity: None,
             predictions: Vec::new(),
+            clusters: Vec::new(),
+            affinities: Vec::new(),
+            traits: None,
+            look_alikes: Vec::new(),
             segments: Vec::new(),
             customers: 0,
             avoided: Vec::new(),
@@ -77,6 +93,22 @@ impl Sink for RunSink<'_, '_> {
             Findings::Prediction(report) => {
                 self.predictions.push(report.as_ref().clone());
                 self.steps.recorder.note(|record| record.predictions.clone_from(&self.predictions));
+            }
+            Findings::Clusters(report) => {
+                self.clusters.push(report.as_ref().clone());
+                self.steps.recorder.note(|record| record.clusters.clone_from(&self.clusters));
+            }
+            Findings::Affinity(report) => {
+                self.affinities.push(report.as_ref().clone());
+                self.steps.recorder.note(|record| record.affinities.clone_from(&self.affinities));
+            }
+            Findings::Traits(report) => {
+                self.traits = Some(report.clone());
+                self.steps.recorder.note(|record| record.traits.clone_from(&self.traits));
+            }
+            Findings::LookAlikes(report) => {
+                self.look_alikes.push(report.as_ref().clone());
+                self.steps.recorder.note(|record| record.look_alikes.clone_from(&self.look_alikes));
             }
             Findings::Rows => {}
             Findings::Segments { sizes, customers, avoided, movement, look } => {

@@ -44,10 +44,10 @@ pub(super) fn with_segments(set: &RuleSet, rows: &RecordBatch, decided: &Decided
 
 /// A condition of a segment, and where it is for messages.
 pub(super) struct Condition<'a> {
-    set: &'a str,
-    segment: &'a str,
-    place: &'a str,
-    rule: &'a Arc<dyn PhysicalExpr>,
+    pub(super) set: &'a str,
+    pub(super) segment: &'a str,
+    pub(super) place: &'a str,
+    pub(super) rule: &'a Arc<dyn PhysicalExpr>,
 }
 
 /// What the conditions of a set say of the rows of a batch.

@@ -19,6 +19,7 @@ mod prove;
 mod rule;
 mod rule_set;
 mod stability;
+mod target;
 pub mod why;
 
 pub use assign::{Assigner, Told, names};
@@ -34,7 +35,8 @@ pub use origins::Origins;
 pub use pair::{Kept, Pair};
 pub use prove::{Proof, prove};
 pub use rule::mismatches;
-pub use rule_set::{CUSTOMER_ID, RuleSet, Stability, membership_schema};
+pub use rule_set::{CUSTOMER_ID, RuleSet, Stability, deciding_columns, membership_schema};
+pub use target::{Target, deciding, names_in};
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! A set of segments whose rules are compiled, and the table that its members come to.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -76,6 +76,34 @@ impl RuleSet {
     pub fn is_single(&self) -> bool {
         self.kind != SetKind::Overlapping
     }
+}
+
+/// The columns of the profile that decide who is in each segment, in the order of the sets and their priorities: those that its own
+/// conditions read and, where a customer is in one segment at most, those of the rules that come first. What an earlier set decides that a
+/// rule reads is decided by the columns of that set.
+pub fn deciding_columns(sets: &[RuleSet]) -> Vec<BTreeSet<String>> {
+    let names = |condition: &Arc<dyn PhysicalExpr>| collect_columns(condition).into_iter().map(|column| column.name().to_owned());
+    let mut of_sets: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    let mut found = Vec::new();
+    for set in sets {
+        let mut of_set = BTreeSet::new();
+        let mut come_first = BTreeSet::new();
+        for (((_, when), permission), stability) in set.rules.iter().zip(&set.permissions).zip(&set.stability) {
+            let others = permission.iter().chain(stability.stay.iter().map(|(stay, _)| stay));
+            let read: BTreeSet<String> = names(when).chain(others.flat_map(names)).chain(come_first.iter().cloned()).collect();
+            let decided_by = |name: String| of_sets.get(name.as_str()).cloned().unwrap_or_else(|| BTreeSet::from([name]));
+            let columns: BTreeSet<String> = read.into_iter().flat_map(decided_by).collect();
+            if set.is_single() {
+                come_first.extend(names(when));
+            }
+            of_set.extend(columns.iter().cloned());
+            found.push(columns);
+        }
+        if set.is_read_later {
+            of_sets.insert(&set.name, of_set);
+        }
+    }
+    found
 }
 
 /// The columns of the memberships.

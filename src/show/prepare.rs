@@ -116,7 +116,7 @@ impl Prepared {
     /// Whether the tables come after a prediction.
     pub fn is_after_predictions(&self) -> bool {
         let needed = self.needed();
-        self.plan.nodes.iter().any(|node| node.is_declared() && node.makes.iter().any(|table| needed.contains(table)))
+        self.plan.nodes.iter().any(|node| node.declared().is_some() && node.makes.iter().any(|table| needed.contains(table)))
     }
 
     fn needs_any_of(&self, step: &Signature) -> bool {

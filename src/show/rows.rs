@@ -235,7 +235,8 @@ fn note_of_sample(prepared: &Prepared, wanted: &Wanted) -> Result<Option<String>
     }
     if prepared.is_after_identity() {
         let is_predicted = prepared.is_after_predictions();
-        return Ok(is_predicted.then(|| "predictions are fitted to the sample: a run, which sees all customers, has others".to_owned()));
+        return Ok(is_predicted
+            .then(|| "predictions and clusters are fitted to the sample: a run, which sees all customers, has others".to_owned()));
     }
     if prepared.plan.project.models.iter().all(|model| model.name() != crate::graph::EDGES) {
         let problem = Diagnostic::error("no-identity-step", "there is nothing to sample: the project has no identity step");

@@ -5,11 +5,13 @@ use crate::tidy::{read, rust_files};
 
 /// Constants that bound what somebody sends or writes, each with words of its row in `docs/limits.md`.
 const BOUNDS: &[(&str, &str)] = &[
+    ("affinity/purchases.rs MOST_ITEMS_OF_A_CUSTOMER", "say what to [offer](guides/groups.md#offers) | 75 |"),
     ("cli/resources.rs MAX_THREADS", "up to 256"),
     ("cli/resources.rs MAX_MEMORY_BYTES", "1,024 TiB"),
     ("cli/days.rs MAX_DAYS", "40,000"),
     ("cli/durations.rs MAX_DURATION", "36,525 days"),
     ("cli/query.rs MAX_QUERY_BYTES", "| a query of `segmill query` | 4 MiB |"),
+    ("config/clusters.rs MOST_CLUSTERS", "| clusters of a clustering | 100 |"),
     ("config/load.rs MAX_MODELS", "| SQL models | 2,000 |"),
     ("config/load.rs MAX_PROJECT_BYTES", "| text of a project, in all its files | 64 MiB |"),
     ("config/load.rs MAX_TEXT_BYTES", "| 4 MiB each |"),
@@ -28,6 +30,7 @@ const BOUNDS: &[(&str, &str)] = &[
     ("generate/outcome.rs MAX_CUSTOMERS", "50,000,000"),
     ("identity/edges.rs MAX_SOURCES", "64; 255"),
     ("identity/rules.rs MAX_TYPES", "64; 255"),
+    ("native/clusters/mod.rs MOST_ROUNDS", "| rounds of k-means | 300 |"),
     ("ingest/column.rs MAX_PATTERN_BYTES", "| a compiled `pattern` | 1 MiB |"),
     ("ingest/deduplicate/fingerprints.rs MAX_BYTES", "32 MiB at most"),
     ("ingest/deduplicate/places.rs MAX_PIECES", "16,777,216"),
@@ -45,6 +48,7 @@ const BOUNDS: &[(&str, &str)] = &[
     ("ingest/unpack.rs MAX_WINDOW_LOG", "| 2 GiB (`--long=31`)"),
     ("number.rs MOST_DIGITS", "| 100, exponents up to 10,000 |"),
     ("number.rs MOST_EXPONENT", "| 100, exponents up to 10,000 |"),
+    ("plan/look_alikes.rs MAX_COMPARED_COLUMNS", "| columns that look-alikes compare | 64 |"),
     ("publish/clean/ours.rs MAX_RECORD_BYTES", "64 MiB for `clean`"),
     ("publish/commit.rs MAX_ATTEMPTS", "| numbers tried for a commit | 100 |"),
     ("publish/marker.rs MAX_BYTES", "| 64 KiB |"),
@@ -71,11 +75,13 @@ const BOUNDS: &[(&str, &str)] = &[
     ("sql/query.rs MAX_TEXT_BYTES", "a text in SQL"),
     ("storage/glob.rs MAX_FILES", "| files of a source | 100,000 |"),
     ("storage/named_parts.rs MAX_PARTS", "| named parts of a location | 32 |"),
+    ("traits/tally.rs MOST_VALUES", "| different texts of a column with traits | 200 |"),
 ];
 
 /// Those that bound what Segmill itself shows, tries or computes with.
-const OTHERS: [&str; 23] = [
+const OTHERS: [&str; 25] = [
     "engine/exact/double.rs MOST_SHIFT",
+    "groups/seeding.rs MOST_CANDIDATES",
     "identity/rules.rs MOST_SHOWN",
     "identity/tables.rs MOST_INTERVALS",
     "ingest/parquet/delta.rs MAX_BITS",
@@ -83,6 +89,7 @@ const OTHERS: [&str; 23] = [
     "ingest/parquet/thrift.rs MAX_DEPTH",
     "ingest/remarks.rs MAX_SHOWN_BYTES",
     "ingest/refused_files.rs MAX_TOLD",
+    "likeness/reasons.rs MOST_REASONS",
     "publish/check/checker.rs MOST_DIGITS",
     "publish/layout.rs MAX_NAME_BYTES",
     "publish/folders.rs MAX_ROUNDS",

@@ -1,6 +1,8 @@
 //! One integration-test binary, because each links DataFusion. A module a promise.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+/// What to offer next: in tables, summaries, records and cases.
+mod affinities;
 /// Promises 3 and 7: any bytes at all are read as Python reads them or refused, in linear time, and the ledger adds up.
 mod any_bytes;
 /// Promise 4: every storage call goes wrong once, runs race, and a store lies.
@@ -17,6 +19,8 @@ mod case_runs;
 mod causes;
 /// Promise 3: of changes what each key was counts, whatever the order, the split and the words of the changes; held to a plain account.
 mod changes;
+/// Groups of customers that nobody wrote a rule for: in tables, summaries and records, and over many days.
+mod clusters;
 /// The command line: exit codes, help, what is told to whom.
 mod command_line;
 /// Where parts of a contract meet, a record is read as each of them says.
@@ -75,6 +79,8 @@ mod late_extracts;
 mod limits;
 /// Local times that happen twice or never are one moment, in every zone, format and representation.
 mod local_times;
+/// Who is like the members of a segment: in tables, summaries, records and cases, and a month later.
+mod look_alikes;
 /// Promise 8 and more: looks at rows print no personal value, publish nothing, and say the same every time.
 mod looks;
 /// Looks at segments remember what a run remembers, and mask the ids that the profile's are.
@@ -175,6 +181,8 @@ mod tidy;
 mod tiny;
 /// Rust source as words and signs.
 mod tokens;
+/// How the members of segments differ from everybody: in tables, records and cases, and never of few.
+mod traits;
 /// The shipped extracts, cut up anew.
 mod transform;
 /// Extracts that have been read wrongly, with what they must give: `tests/values/cases`.

@@ -16,7 +16,7 @@ pub const LAYERS: [&[&str]; 9] = [
     &["native"],
     &["graph", "ingest", "identity", "lineage", "segments", "publish"],
     &["engine", "functions", "sql", "config", "manifest", "storage", "clock"],
-    &["cast", "diagnostic", "error", "local_time", "number", "predict", "shown"],
+    &["affinity", "cast", "diagnostic", "error", "groups", "likeness", "local_time", "number", "parallel", "predict", "shown", "traits"],
 ];
 
 /// The most lines of a file and of a function.

@@ -48,7 +48,7 @@ check(
 
 # No orphan, and each exclusive set covers everybody once.
 check("orphans", ask("select count(*) from segment_membership anti join customers using (customer_id)")[0][0], 0)
-for (name,) in ask("select distinct segment_set from segment_membership where segment_set <> 'audiences' order by 1"):
+for (name,) in ask("select distinct segment_set from segment_summary where set_kind = 'exclusive' order by 1"):
     check(
         f"members of the set {name}",
         ask("select count(*), count(distinct customer_id) from segment_membership where segment_set = ?", name)[0],

@@ -98,7 +98,7 @@ impl Ours {
         if note.purpose == Purpose::Publish {
             for table in &note.tables {
                 self.folders.insert(folder_path(table, note.as_of), note.as_of);
-                let files = files_of(destination, &note.run_id, [table.as_str()], []);
+                let files = files_of(destination, &note.run_id, [table.as_str()], [], []);
                 self.run(&note.run_id).files.extend(files);
             }
         }
