@@ -29,6 +29,8 @@ pub const MEMBERSHIP: &str = "segment_membership";
 pub const CHANGES: &str = "segment_changes";
 /// How the members of segments differ from everybody: made from the profile and the memberships.
 pub const TRAITS: &str = "segment_traits";
+/// What each column of each output is and means: made from the plan.
+pub const PUBLISHED_COLUMNS: &str = "published_columns";
 /// What the pipeline file says of every segment.
 pub const SEGMENTS: &str = "segments";
 

@@ -14,7 +14,7 @@ pub use calls::{Argument, arguments};
 pub use failure::{Kind, discreet, kind, places, suspects};
 pub use order::{dependent, samples};
 pub use place::{span_of, whole};
-pub use placeholders::{placeholder, placeholders};
+pub use placeholders::{mentions_parameter, placeholder, placeholders};
 pub use query::{Mention, parameters, parse, tables, text_in, too_deep, unknown_table};
 
 use std::collections::BTreeSet;

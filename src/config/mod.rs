@@ -44,15 +44,16 @@ pub use pipeline::{
 };
 pub use prediction::{Lifetime, Prediction, PurchaseColumns, PurchaseModel};
 pub use prepared_column::{PreparedColumn, Transform};
-pub use profile::{Domain, Profile};
+pub use profile::{Base, Profile, ProfileColumn};
 pub use said::Said;
 pub use schema::schema_of;
-pub use secrets::{with_secrets_of, without_secrets};
+pub use secrets::{with_secrets_of, without_credentials, without_secrets};
 pub use source::{BlankRepeats, Freshness, LeadsTo, RejectBudget, Source, SourceFormat, UnknownColumns};
 pub use spanned::{Literal, Spanned, Text};
 pub use traits::Traits;
 pub use values::{AS_OF, NULL_VALUES, Values, bind, bind_what_is_right, parse_scalar, parse_scalars};
 pub use variables::{Environment, variables as variables_in};
 pub use yaml::{
-    Parsed, Part, key_at, key_span, keys_of, parse, parse_what_is_right, placed, span_of, span_of_part, span_within, text_at, typed,
+    Parsed, Part, given_values, key_at, key_span, keys_of, parse, parse_what_is_right, placed, span_of, span_of_part, span_within, text_at,
+    typed,
 };

@@ -380,6 +380,12 @@ pub struct TableOutput {
     /// Columns with personal data that have another name than in the source that marks them. They are left out when rows are shown.
     #[serde(default)]
     pub personal: Vec<Spanned<String>>,
+    /// What columns mean, for those of which it is not known by itself. It is known of columns that `profile: columns:` describes and of those
+    /// of tables that Segmill makes, and of columns that models take from these unchanged. The table `published_columns` and `segmill docs`
+    /// show it.
+    #[serde(default)]
+    #[schemars(with = "IndexMap<String, String>")]
+    pub columns: IndexMap<String, Spanned<String>>,
 }
 
 /// The words for no value of databases, programming languages, spreadsheets and web analytics.

@@ -67,17 +67,18 @@ pub fn with_secrets_of(kept: &mut Pipeline, today: &Pipeline) {
     for (name, source) in &mut kept.sources {
         if let Some(today) = today.sources.get(name)
             && today.location.value != source.location.value
-            && covered_location(&today.location.value) == source.location.value
+            && without_credentials(&today.location.value) == source.location.value
         {
             source.location.value.clone_from(&today.location.value);
         }
     }
-    if covered_location(&today.outputs.destination.value) == kept.outputs.destination.value {
+    if without_credentials(&today.outputs.destination.value) == kept.outputs.destination.value {
         kept.outputs.destination.value.clone_from(&today.outputs.destination.value);
     }
 }
 
-fn covered_location(location: &str) -> String {
+/// A location without the credentials that are written in it. Variables stay, by their names.
+pub fn without_credentials(location: &str) -> String {
     with_cover(location, &parts_of(location, ScalarStyle::Plain, Secret::Credentials))
 }
 

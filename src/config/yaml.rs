@@ -84,6 +84,14 @@ fn given(root: &tree::Node, properties: &HashMap<String, String>, environment: &
     given
 }
 
+/// By each value that the environment gives a file, or a part of, how the file writes it.
+pub fn given_values(file: &Arc<SourceFile>, environment: &Environment) -> HashMap<String, String> {
+    let Some(root) = tree::read(&file.text).ok().flatten() else { return HashMap::new() };
+    let properties: HashMap<String, String> = environment.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    let given = given(&root, &properties, environment);
+    given.by_value.into_iter().filter(|(value, _)| !value.is_empty()).map(|(value, typed)| (value, typed.to_string())).collect()
+}
+
 /// A part of a file as it is written there, if the environment gives what it stands for.
 pub fn typed(span: &Span) -> Option<&str> {
     span.file.text.get(span.bytes.clone()).filter(|written| written.contains("${"))

@@ -30,6 +30,8 @@ pub struct NativeTable {
     pub identifiers: &'static [(&'static str, &'static str)],
     /// Its columns that have values of what the step reads, each with the table and the column of those.
     pub taken: &'static [(&'static str, &'static str, &'static str)],
+    /// What each of its columns means.
+    pub descriptions: &'static [(&'static str, &'static str)],
 }
 
 /// What a native step reads.
@@ -71,6 +73,8 @@ pub struct Made {
     pub taken: Vec<(String, String, String)>,
     /// Its columns of numbers of which it is known between which they are.
     pub bounds: Vec<(String, f64, f64)>,
+    /// What each of its columns means.
+    pub descriptions: Vec<(String, String)>,
 }
 
 /// What a native step of a project reads.
@@ -100,6 +104,7 @@ impl Step {
             identifiers: table.identifiers.iter().map(pair).collect(),
             taken: table.taken.iter().map(triple).collect(),
             bounds: Vec::new(),
+            descriptions: table.descriptions.iter().map(pair).collect(),
         });
         let (reads, makes) = (reads.collect(), makes.collect());
         Arc::new(Step { name: signature.name.to_owned(), layer: signature.layer, declared: None, reads, makes })

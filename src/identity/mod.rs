@@ -56,7 +56,9 @@ pub use known::{KnownFrom, NamedBy};
 pub use map::{map_of, map_schema};
 pub use resolution::Resolution;
 pub use rules::{BlockList, MAX_TYPES, Rules, TypeRule, masked, shown};
-pub use tables::{aliases_schema, conflicts_schema, customers_schema};
+pub use tables::{
+    ALIASES_DESCRIPTIONS, CONFLICTS_DESCRIPTIONS, CUSTOMERS_DESCRIPTIONS, aliases_schema, conflicts_schema, customers_schema,
+};
 
 /// Collects edges. Batches may be pushed by several threads at once.
 pub struct Resolver {

@@ -34,6 +34,13 @@ pub fn customers_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![text("identifier_type"), text("identifier"), text("customer_id")]))
 }
 
+/// What the columns of [`customers_schema`] mean.
+pub const CUSTOMERS_DESCRIPTIONS: &[(&str, &str)] = &[
+    ("identifier_type", "Type of the identifier"),
+    ("identifier", "The identifier"),
+    ("customer_id", "The customer that the identifier leads to, stable from day to day"),
+];
+
 /// One identifier that stands for nobody, or one edge that was set aside, and why. `hashed_identifier` and `hashed_other` are what may be
 /// published: personal identifiers as ids have them, others as they are.
 pub fn conflicts_schema() -> SchemaRef {
@@ -56,12 +63,37 @@ pub fn conflicts_schema() -> SchemaRef {
     ]))
 }
 
+/// What the columns of [`conflicts_schema`] mean.
+pub const CONFLICTS_DESCRIPTIONS: &[(&str, &str)] = &[
+    ("reason", "Why: `blank`, `blocked`, `expired`, `transferred`, `shared`, `pruned` or `split`"),
+    ("identifier_type", "Type of the identifier"),
+    ("identifier", "The identifier, or empty for blanks"),
+    ("other_type", "Type of the other identifier, if this is about an edge"),
+    ("other", "The other identifier"),
+    ("source", "The source of the edge"),
+    ("first_seen_at", "When the edge was first seen"),
+    ("last_seen_at", "When the edge was last seen"),
+    ("edges", "How many edges this is about"),
+    ("customer_id", "The customer on the identifier's side"),
+    ("other_customer_id", "The customer on the other side"),
+    ("explanation", "The reason as a sentence"),
+    ("hashed_identifier", "The identifier; hashed if it is personal, and empty for blanks"),
+    ("hashed_other", "The other identifier; hashed if it is personal"),
+];
+
 /// One id that was a customer's before it became one with another: the id that stayed, and the first moment of the day as of which that was
 /// first published.
 pub fn aliases_schema() -> SchemaRef {
     let text = |name: &str| Field::new(name, DataType::Utf8, false);
     Arc::new(Schema::new(vec![text("alias_id"), text("customer_id"), Field::new("merged_at", moment(), true)]))
 }
+
+/// What the columns of [`aliases_schema`] mean.
+pub const ALIASES_DESCRIPTIONS: &[(&str, &str)] = &[
+    ("alias_id", "The id that ended"),
+    ("customer_id", "The id that stayed"),
+    ("merged_at", "The first moment of the day as of which the two were published as one"),
+];
 
 fn moment() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))

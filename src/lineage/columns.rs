@@ -53,6 +53,7 @@ pub fn lineage(
         all_sources,
         personal: of_leads.chain([("resolved.customers".to_owned(), CUSTOMER_ID.to_owned())]).collect(),
         day,
+        keeps_reference: false,
         columns: BTreeMap::new(),
         rows: BTreeMap::new(),
         visits: 0,
@@ -80,6 +81,27 @@ pub fn lineage(
     found
 }
 
+/// For each column of a query, the columns of the tables that it reads that give its value; none where they cannot be followed.
+pub fn made_of(query: &LogicalPlan) -> Vec<Option<BTreeSet<TableColumn>>> {
+    let (plans, fitted_to, all_sources) = (ModelPlans::new(), FittedTo::new(), BTreeSet::new());
+    let of_column = |at: usize| {
+        let mut follower = Follower {
+            plans: &plans,
+            fitted_to: &fitted_to,
+            all_sources: &all_sources,
+            personal: BTreeSet::new(),
+            day: String::new(),
+            keeps_reference: true,
+            columns: BTreeMap::new(),
+            rows: BTreeMap::new(),
+            visits: 0,
+        };
+        let parts = follower.column(query, at);
+        (!parts.is_unknown).then_some(parts.values)
+    };
+    (0..query.schema().fields().len()).map(of_column).collect()
+}
+
 struct Follower<'a> {
     plans: &'a ModelPlans,
     fitted_to: &'a FittedTo,
@@ -88,6 +110,8 @@ struct Follower<'a> {
     personal: BTreeSet<TableColumn>,
     /// The as-of day, as a bound parameter says it.
     day: String,
+    /// Whether columns of reference tables are told, which are no data.
+    keeps_reference: bool,
     columns: BTreeMap<TableColumn, Parts>,
     rows: BTreeMap<String, Parts>,
     visits: usize,
@@ -234,7 +258,7 @@ impl Follower<'_> {
         }
         let Some(plan) = self.plans.get(table) else {
             // Of native steps: who is who is a cause of its own. What the pipeline file holds is no data.
-            let is_constant = table.strip_prefix(REFERENCE).is_some_and(|rest| rest.starts_with('.'));
+            let is_constant = !self.keeps_reference && table.strip_prefix(REFERENCE).is_some_and(|rest| rest.starts_with('.'));
             return if is_constant { Parts::default() } else { Parts { values: [of.clone()].into(), ..Parts::default() } };
         };
         if let Some(known) = self.columns.get(&of) {

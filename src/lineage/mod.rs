@@ -7,8 +7,9 @@ mod steps;
 mod texts;
 mod unchanged;
 
-pub use columns::{FittedTo, Lineage, lineage};
+pub use columns::{FittedTo, Lineage, lineage, made_of};
 pub use leads::{Lead, leads};
+pub use parts::TableColumn;
 pub use steps::ModelPlans;
 pub use texts::texts_of;
 pub use unchanged::same_as;

@@ -15,7 +15,7 @@ use futures::TryStreamExt;
 
 use self::pieces::{pieces, workers};
 use self::read::{Bought, Columns, Reader, of_type};
-use super::step::{Context, Findings, Found, Native, outward};
+use super::step::{Context, Findings, Found, Native, described, outward};
 use crate::affinity::{Associations, Counter, Counts, Extent, History, Measured, Measurer, Report, Scorer, Settings, State, popular};
 use crate::config::{Affinity, Project};
 use crate::engine::{Engine, Reservation};
@@ -71,6 +71,7 @@ fn step_of(name: &str, affinity: &Affinity) -> Step {
         identifiers: Vec::new(),
         bounds: vec![("rank".to_owned(), 1.0, f64::from(affinity.offers)), ("score".to_owned(), 0.0, 1.0)],
         schema: Arc::clone(&schema),
+        descriptions: described(DESCRIPTIONS),
     };
     let never = affinity.never_offer.iter().map(|never| Input { table: never.table.value.clone(), streamed: false, sorted_by: None });
     let input = Input { table: table.clone(), streamed: false, sorted_by: Some(affinity.columns.customer.value.clone()) };
@@ -88,6 +89,15 @@ fn schema() -> SchemaRef {
         Field::new("bought_with", DataType::Utf8, false),
     ]))
 }
+
+/// What the columns of [`schema`] mean.
+const DESCRIPTIONS: &[(&str, &str)] = &[
+    ("customer_id", "The customer"),
+    ("rank", "From 1 on for each customer, the best offer first; of equal ones, the item that comes first in order"),
+    ("item", "The item that is offered"),
+    ("score", "How strongly it is associated with what the customer has bought, 0 to 1"),
+    ("bought_with", "The customer's item that speaks most for it"),
+];
 
 impl AffinityStep {
     /// The step of an affinity, which has been checked.

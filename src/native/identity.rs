@@ -30,14 +30,22 @@ pub static SIGNATURE: Signature = Signature {
             schema: identity::customers_schema,
             identifiers: &[("identifier", "identifier_type")],
             taken: &[],
+            descriptions: identity::CUSTOMERS_DESCRIPTIONS,
         },
         NativeTable {
             name: "resolved.conflicts",
             schema: identity::conflicts_schema,
             identifiers: &[("identifier", "identifier_type"), ("other", "other_type")],
             taken: &[],
+            descriptions: identity::CONFLICTS_DESCRIPTIONS,
         },
-        NativeTable { name: "resolved.aliases", schema: identity::aliases_schema, identifiers: &[], taken: &[] },
+        NativeTable {
+            name: "resolved.aliases",
+            schema: identity::aliases_schema,
+            identifiers: &[],
+            taken: &[],
+            descriptions: identity::ALIASES_DESCRIPTIONS,
+        },
     ],
 };
 

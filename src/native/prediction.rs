@@ -12,7 +12,7 @@ use datafusion::error::DataFusionError;
 use futures::TryStreamExt;
 
 use self::histories::Histories;
-use super::step::{Context, Findings, Found, Native, outward};
+use super::step::{Context, Findings, Found, Native, described, outward};
 use crate::config::{Prediction, Project, PurchaseModel};
 use crate::engine::{Engine, parallel};
 use crate::error::{Error, Result};
@@ -57,6 +57,7 @@ fn step_of(name: &str, prediction: &Prediction) -> Step {
         taken: taken.collect(),
         identifiers: Vec::new(),
         bounds: bounds_of(&schema),
+        descriptions: descriptions_of(prediction),
         schema,
     };
     let input = Input { table, streamed: false, sorted_by: Some(prediction.columns.customer.value.clone()) };
@@ -78,6 +79,24 @@ fn schema_of(prediction: &Prediction) -> SchemaRef {
         fields.push(number("lifetime_value_share"));
     }
     Arc::new(Schema::new(fields))
+}
+
+/// What the columns of a prediction mean.
+fn descriptions_of(prediction: &Prediction) -> Vec<(String, String)> {
+    let days = prediction.lifetime.map_or(0, |lifetime| lifetime.days);
+    let always = described(&[
+        (CUSTOMER_ID, "The customer"),
+        (P_ALIVE, "The probability that the customer has not left, 0 to 1; null if churn is not identified"),
+        ("expected_average_order_value", "The expected value of an order"),
+        ("lifetime_value_decile", "In which tenth of the customers the lifetime value is, from 1 to 10, the most valuable"),
+        ("lifetime_value_share", "The customer's share of all lifetime value, 0 to 1"),
+    ]);
+    let lifetime = format!("The expected value of all orders in the next {days} days, each discounted to the end of observation");
+    let horizons = prediction.horizons().into_iter().map(|days| {
+        let meaning = format!("The purchases that are expected in the {days} days after the end of observation");
+        (format!("expected_orders_{days}d"), meaning)
+    });
+    always.into_iter().chain([("lifetime_value".to_owned(), lifetime)]).chain(horizons).collect()
 }
 
 /// Between which numbers its columns are.

@@ -48,6 +48,8 @@ pub static SIGNATURE: Signature = Signature {
         schema: customer_rows_schema,
         identifiers: &[],
         taken: &[(CUSTOMER_ID, LOOKED_UP[0], CUSTOMER_ID)],
+        // No model and no output reads it.
+        descriptions: &[],
     }],
 };
 

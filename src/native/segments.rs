@@ -37,12 +37,14 @@ pub static SIGNATURE: Signature = Signature {
             schema: segments::membership_schema,
             identifiers: &[],
             taken: &[(CUSTOMER_ID, PROFILE, CUSTOMER_ID)],
+            descriptions: segments::MEMBERSHIP_DESCRIPTIONS,
         },
         NativeTable {
             name: CHANGES,
             schema: memory::changes_schema,
             identifiers: &[],
             taken: &[(CUSTOMER_ID, PROFILE, CUSTOMER_ID), ("merged_into", PROFILE, CUSTOMER_ID)],
+            descriptions: memory::CHANGES_DESCRIPTIONS,
         },
     ],
 };

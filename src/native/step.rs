@@ -184,6 +184,11 @@ fn of_customers(rows: &RecordBatch, is_meant: &(dyn Fn(&str) -> bool + Send + Sy
     kept.map_err(|error| Error::defect(format!("a state table was not read: {error}")))
 }
 
+/// What columns mean, as a table of a step has it.
+pub(super) fn described(descriptions: &[(&str, &str)]) -> Vec<(String, String)> {
+    descriptions.iter().map(|(column, description)| ((*column).to_owned(), (*description).to_owned())).collect()
+}
+
 /// An error of a step as the engine carries it.
 pub(super) fn outward(error: Error) -> DataFusionError {
     DataFusionError::External(Box::new(error))

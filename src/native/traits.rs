@@ -28,7 +28,7 @@ pub static SIGNATURE: Signature = Signature {
         NativeInput { table: PROFILE, streamed: false, sorted_by: Some(CUSTOMER_ID) },
         NativeInput { table: MEMBERSHIP, streamed: false, sorted_by: None },
     ],
-    makes: &[NativeTable { name: TRAITS, schema, identifiers: &[], taken: &[] }],
+    makes: &[NativeTable { name: TRAITS, schema, identifiers: &[], taken: &[], descriptions: DESCRIPTIONS }],
 };
 
 /// The columns that tell which customer is in which segment.
@@ -61,6 +61,26 @@ pub fn schema() -> SchemaRef {
         text("description"),
     ]))
 }
+
+/// What the columns of [`schema`] mean.
+const DESCRIPTIONS: &[(&str, &str)] = &[
+    ("segment_set", "The set"),
+    ("segment", "The segment"),
+    ("rank", "From 1 on within the segment, the strongest trait first"),
+    ("column_name", "The column of the profile"),
+    ("kind", "`number`, `boolean` or `category`"),
+    ("value", "The text that is meant, of a `category`"),
+    ("is_in_rule", "Whether the column decides who is in the segment"),
+    ("members", "The members of the segment"),
+    ("members_known", "Those of them of whom the column is known, that is, not null; means and shares are of these"),
+    ("mean", "Of a `number`: the mean of the members"),
+    ("everybody_mean", "The mean of all customers"),
+    ("share", "Of a `boolean`: the share of the members for whom it is true; of a `category`: of those who have the value; 0 to 1"),
+    ("everybody_share", "The same share of all customers"),
+    ("lift", "How many times as often members have the value as everybody"),
+    ("standardised_difference", "The strength of the trait; below 0 if the mean or the share is lower than everybody's"),
+    ("description", "The trait in words"),
+];
 
 /// A segment whose members are compared with everybody.
 #[derive(Debug)]

@@ -4,16 +4,17 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::decide::decide;
+use super::dictionary::{self, Dictionary};
 use super::models::{check_models, required_columns};
 use super::nodes::Plan;
 use super::planned_model::QUERY;
 use super::privacy::PersonalColumns;
-use super::review::{natives_of, planning_engine};
+use super::review::{natives_of, plan, planning_engine};
 use super::{declared, origins, traits};
 use crate::config::{Freshness, Model, Project, RejectBudget, Values};
 use crate::diagnostic::{Diagnostic, SourceFile, in_order};
 use crate::error::{Error, Result, gather};
-use crate::graph::{self, EDGES, Graph, PROFILE, ParsedModel, Vertex};
+use crate::graph::{self, EDGES, Graph, PROFILE, PUBLISHED_COLUMNS, ParsedModel, Vertex};
 use crate::identity::{self, Rules};
 use crate::ingest::{self, Contract};
 use crate::native::{self, IDENTITY_SIGNATURE};
@@ -42,6 +43,9 @@ pub async fn look(project: Arc<Project>, values: Values, query: Query) -> Result
     let graph = Graph::of(&project, native::steps(&project));
     let parsed = parse(&project, &graph, &query)?;
     let needed = graph.behind(parsed.reads.iter().chain(&query.beside).cloned());
+    // What is published is known of the whole project alone.
+    let whole = if needed.contains(PUBLISHED_COLUMNS) { Some(plan(Arc::clone(&project), values.clone()).await?) } else { None };
+    let dictionary = whole.map_or_else(Dictionary::default, |whole| whole.dictionary);
     let mut vertices = graph.build(Some(&needed), &mut problems);
     vertices.push(Vertex::Model(Box::new(parsed)));
     let engine = planning_engine(&project, &values, &contracts, &mut problems)?;
@@ -72,11 +76,25 @@ pub async fn look(project: Arc<Project>, values: Values, query: Query) -> Result
     let (bounds, segments_of_churn) = (checked.predicted.bounds(), checked.predicted.segments_of_churn(&rules));
     let (rows, origins) = origins::of(hanging, &rules, &contracts, &mut required_columns, has_identity_step);
     let mut natives = natives_of(&checked, identity_rules, (rules, origins), domains, values.as_of, None);
-    natives.extend(declared_steps.into_iter().chain(traits));
+    let columns = dictionary::step(dictionary.published.clone(), &checked, &BTreeSet::new());
+    natives.extend(declared_steps.into_iter().chain(traits).chain(columns));
     let (personal, nodes) = decide(checked, natives, &BTreeSet::new(), rows, true);
     let contracts = contracts.into_iter().filter(|contract| required_columns.contains_key(&contract.source)).collect();
     let (digest, proofs, warnings) = (project.digest.clone(), Vec::new(), Vec::new());
-    Ok(Plan { project, digest, values, contracts, required_columns, nodes, personal, bounds, segments_of_churn, proofs, warnings })
+    Ok(Plan {
+        project,
+        digest,
+        values,
+        contracts,
+        required_columns,
+        nodes,
+        personal,
+        bounds,
+        segments_of_churn,
+        proofs,
+        dictionary,
+        warnings,
+    })
 }
 
 /// Parses the query, all of whose tables must be known.

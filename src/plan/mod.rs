@@ -5,6 +5,7 @@ mod clusters;
 mod decide;
 mod declared;
 mod declared_input;
+mod dictionary;
 mod edge_texts;
 mod empty;
 mod look;
@@ -24,6 +25,7 @@ mod review;
 mod traits;
 mod unused;
 
+pub use dictionary::{Dictionary, Meaning, SegmentColumns};
 pub use look::{Query, look};
 pub use nodes::{Node, Plan, Work};
 pub use planned_model::{OfQuery, PlannedModel, QUERY};

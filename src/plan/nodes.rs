@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 
+use super::dictionary::Dictionary;
 use super::planned_model::PlannedModel;
 use super::predicted::{Bounds, SegmentsOfChurn};
 use super::privacy::PersonalColumns;
@@ -37,6 +38,8 @@ pub struct Plan {
     pub segments_of_churn: SegmentsOfChurn,
     /// What was proved of every set of segments.
     pub proofs: Vec<Proof>,
+    /// What columns mean, and which segments read them.
+    pub dictionary: Dictionary,
     /// What somebody should look at beside the proofs.
     pub warnings: Vec<Diagnostic>,
 }

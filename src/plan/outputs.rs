@@ -8,11 +8,11 @@ use arrow::datatypes::SchemaRef;
 use super::empty::{PLANNING, empty};
 use super::models::CheckedModels;
 
-use crate::config::{Model, Project, Spanned, Values, placed, span_of};
+use crate::config::{Model, Project, Spanned, Values, key_span, placed, span_of};
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::graph::{self, CHANGES, MEMBERSHIP, PROFILE, TRAITS};
+use crate::graph::{self, CHANGES, MEMBERSHIP, PROFILE, PUBLISHED_COLUMNS, TRAITS};
 use crate::native;
 use crate::publish;
 use crate::segments;
@@ -21,9 +21,13 @@ use crate::sql;
 /// Checks that outputs name models and columns, and that checks are queries over outputs.
 pub async fn check(project: &Project, values: &Values, checked: &CheckedModels, problems: &mut Vec<Diagnostic>) -> Result<()> {
     let engine = Engine::new(PLANNING, values.zone.name())?;
-    let of_segments =
-        [(MEMBERSHIP, segments::membership_schema()), (CHANGES, segments::memory::changes_schema()), (TRAITS, native::traits_schema())];
-    let mut native: BTreeMap<String, SchemaRef> = of_segments.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect();
+    let always = [
+        (MEMBERSHIP, segments::membership_schema()),
+        (CHANGES, segments::memory::changes_schema()),
+        (TRAITS, native::traits_schema()),
+        (PUBLISHED_COLUMNS, native::published_columns_schema()),
+    ];
+    let mut native: BTreeMap<String, SchemaRef> = always.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect();
     native.extend(checked.declared_tables());
     let mut outputs = BTreeMap::new();
     for (name, output) in &project.pipeline.outputs.tables {
@@ -46,6 +50,11 @@ pub async fn check(project: &Project, values: &Values, checked: &CheckedModels, 
             continue;
         };
         let before = problems.len();
+        for (column, description) in output.columns.iter().filter(|(column, _)| schema.column_with_name(column).is_none()) {
+            let names = schema.fields().iter().map(|field| field.name().as_str());
+            let problem = Diagnostic::error("unknown-column", format!("the output `{name}` has no column `{column}` to describe"));
+            problems.push(problem.at(key_span(&project.file, column, description)).label("not a column of it").did_you_mean(column, names));
+        }
         for (at, column) in output.sort.iter().enumerate() {
             if output.sort[..at].iter().any(|other| other.value == column.value) {
                 let problem = Diagnostic::error("duplicate-column", format!("the output `{name}` sorts by `{}` twice", column.shown()));

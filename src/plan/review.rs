@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 
 use super::decide::decide;
+use super::dictionary::{self, Dictionary};
 use super::empty::{PLANNING, empty};
 use super::models::{CheckedModels, check_models, required_columns};
 use super::needs::{self, Needs};
@@ -21,7 +22,7 @@ use crate::identity::{self, Rules};
 use crate::ingest::{self, Contract};
 use crate::native::{self, IDENTITY_SIGNATURE, IdentityStep, Native, SegmentsStep};
 use crate::segments::movement::is_revenue;
-use crate::segments::{self, Domains, Origins, RuleSet};
+use crate::segments::{self, Domains, Origins, Proof, RuleSet};
 use crate::storage::{PLACES, Stores};
 
 /// Plans a run: parses, orders and type-checks the whole project.
@@ -66,21 +67,7 @@ pub async fn review(project: Arc<Project>, values: Values) -> Result<Reviewed> {
         problems.extend(edge_texts::undeclared(&project, &edges.parsed, &engine, &values).await);
         warnings = edge_texts::without_edges(&project, &edges.parsed, &engine, &values).await;
     }
-    let (mut rules, mut domains, mut proofs) = (Vec::new(), Domains::default(), Vec::new());
-    if let Some(profile) = checked.model(PROFILE) {
-        let known = gather(&mut problems, Domains::compile(&project, &values, &engine, &profile.schema))?;
-        let known = known.map(|known| known.with_bounds(&profile.schema, &checked.predicted.bounds()));
-        let compiled = gather(&mut problems, segments::compile(&project, &values, &engine, &profile.schema))?;
-        // Without some rules or what is known, proofs would find what is not there.
-        let is_bound = project.pipeline.parameters.keys().all(|name| values.shown.contains_key(name));
-        let is_whole = is_bound && ["segments", "profile", "parameters"].iter().all(|part| !project.lost.touches(&[part]));
-        if let (Some(known), Some(compiled), true) = (known, compiled, is_whole) {
-            proofs = segments::prove(&project, &values, &engine, &profile.schema, &known)?;
-            let errors = proofs.iter_mut().flat_map(|proof| proof.problems.extract_if(.., |problem| problem.level == Level::Error));
-            problems.extend(errors);
-            (rules, domains) = (compiled, known);
-        }
-    }
+    let Judged { rules, domains, proofs } = judge(&project, &values, &engine, &checked, &mut problems)?;
     let declared_steps = declared::steps(&project, &values, &engine, &checked, &mut problems)?;
     let published = project.pipeline.outputs.tables.values().map(|output| output.model.value.clone()).collect();
     let traits = traits::step(&project, &checked, &published, &rules, &mut problems);
@@ -106,14 +93,52 @@ pub async fn review(project: Arc<Project>, values: Values) -> Result<Reviewed> {
     }
     let (bounds, segments_of_churn) = (checked.predicted.bounds(), checked.predicted.segments_of_churn(&rules));
     let (rows, origins) = origins::of(hanging, &rules, &contracts, &mut required_columns, has_identity_step);
-    let revenue = revenue_of(&project, &checked);
-    let mut natives = natives_of(&checked, identity_rules, (rules, origins), domains, values.as_of, revenue);
-    natives.extend(declared_steps.into_iter().chain(traits));
+    let dictionary = Dictionary::of(&project, &checked, &rules);
+    let columns = dictionary::step(dictionary.published.clone(), &checked, &published);
+    let mut natives = natives_of(&checked, identity_rules, (rules, origins), domains, values.as_of, revenue_of(&project, &checked));
+    natives.extend(declared_steps.into_iter().chain(traits).chain(columns));
     let digest = own.as_ref().map_or_else(|| project.digest.clone(), |own| project.digest_of(|model| own.contains(&model.name())));
     let (personal, nodes) = decide(checked, natives, &published, rows, false);
     let contracts = contracts.into_iter().filter(|contract| required_columns.contains_key(&contract.source)).collect();
-    let plan = Plan { project, digest, values, contracts, required_columns, nodes, personal, bounds, segments_of_churn, proofs, warnings };
+    let plan = Plan {
+        project,
+        digest,
+        values,
+        contracts,
+        required_columns,
+        nodes,
+        personal,
+        bounds,
+        segments_of_churn,
+        proofs,
+        dictionary,
+        warnings,
+    };
     Ok(Reviewed { plan: Some(plan), problems })
+}
+
+/// The rules of a project over its profile, and what was proved of them; nothing where they could not be judged.
+#[derive(Default)]
+struct Judged {
+    rules: Vec<RuleSet>,
+    domains: Domains,
+    proofs: Vec<Proof>,
+}
+
+/// Compiles the rules, and proves the sets. What is certainly wrong with them is added to the problems.
+fn judge(project: &Project, values: &Values, engine: &Engine, checked: &CheckedModels, problems: &mut Vec<Diagnostic>) -> Result<Judged> {
+    let Some(profile) = checked.model(PROFILE) else { return Ok(Judged::default()) };
+    let known = gather(problems, Domains::compile(project, values, engine, &profile.schema))?;
+    let known = known.map(|known| known.with_bounds(&profile.schema, &checked.predicted.bounds()));
+    let compiled = gather(problems, segments::compile(project, values, engine, &profile.schema))?;
+    // Without some rules or what is known, proofs would find what is not there.
+    let is_bound = project.pipeline.parameters.keys().all(|name| values.shown.contains_key(name));
+    let is_whole = is_bound && ["segments", "profile", "parameters"].iter().all(|part| !project.lost.touches(&[part]));
+    let (Some(domains), Some(rules), true) = (known, compiled, is_whole) else { return Ok(Judged::default()) };
+    let mut proofs = segments::prove(project, values, engine, &profile.schema, &domains)?;
+    let errors = proofs.iter_mut().flat_map(|proof| proof.problems.extract_if(.., |problem| problem.level == Level::Error));
+    problems.extend(errors);
+    Ok(Judged { rules, domains, proofs })
 }
 
 /// An engine on which every table that models may read is there without rows.

@@ -20,7 +20,7 @@ pub fn unused(plan: &Plan) -> Vec<Diagnostic> {
     let checks = pipeline.checks.iter().filter_map(|check| check.sql.as_ref());
     let conditions = rules.chain(&pipeline.profile.always).chain(checks).map(|condition| condition.value.as_str());
     let texts: Vec<&str> = models.chain(conditions).collect();
-    let unread = pipeline.parameters.keys().filter(|name| !texts.iter().any(|text| reads_parameter(text, name)));
+    let unread = pipeline.parameters.keys().filter(|name| !texts.iter().any(|text| sql::mentions_parameter(text, name)));
     let mut warnings: Vec<Diagnostic> = unread
         .map(|name| {
             Diagnostic::warning("unused-parameter", format!("nothing reads the parameter `${name}`"))
@@ -82,11 +82,4 @@ pub(super) fn orphans(project: &Project, orphans: &BTreeSet<String>) -> Vec<Diag
             .hint("read it in a model that a pipeline needs, publish it under `outputs: tables:`, or take its file away")
     });
     told.collect()
-}
-
-/// Whether a text has `$name`, and not only as the beginning of a longer name.
-fn reads_parameter(text: &str, name: &str) -> bool {
-    let written = format!("${name}");
-    let ends = |at: usize| !text[at + written.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_');
-    text.match_indices(&written).any(|(at, _)| ends(at))
 }

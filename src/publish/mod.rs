@@ -36,6 +36,7 @@ mod objects;
 mod pending;
 mod project;
 mod publications;
+mod rejected;
 mod staging;
 mod state;
 mod write;
@@ -51,6 +52,7 @@ pub use layout::{
 pub use lookup::Found;
 pub use pending::settle;
 pub use publications::Publications;
+pub use rejected::{REJECTED_DESCRIPTIONS, rejected_schema};
 pub use staging::{Checked, Published, Rows, Staged, Staging};
 pub use state::StateTable;
 pub use write::type_name;

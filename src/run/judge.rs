@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
-use arrow::datatypes::{Field, Schema};
 use datafusion::error::DataFusionError;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use indicatif::HumanCount;
@@ -15,7 +14,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Message, Result};
 use crate::execute::Source;
 use crate::ingest::{self, Collector, Extract, Ledger, Overrun, Reject, RejectCount, Scope};
-use crate::publish::{REJECTED, Rows, Staging};
+use crate::publish::{REJECTED, Rows, Staging, rejected_schema};
 use crate::record::Recorder;
 
 /// Rejects of a batch of their table, and what their texts may take, but for the last that is added.
@@ -299,16 +298,14 @@ async fn write_rejected(sources: &[Source], staging: &mut Staging) -> Result<()>
 fn rejected_batch(source: &str, rejects: &[Reject]) -> Result<RecordBatch> {
     let text = |value: &dyn Fn(&Reject) -> Option<String>| Arc::new(rejects.iter().map(value).collect::<StringArray>()) as ArrayRef;
     let numbers: Int64Array = rejects.iter().map(|reject| i64::try_from(reject.row_number).ok()).collect();
-    let columns: Vec<(&str, ArrayRef, bool)> = vec![
-        ("source", text(&|_| Some(source.to_owned())), false),
-        ("file", text(&|reject| Some(reject.file.clone())), false),
-        ("row_number", Arc::new(numbers), false),
-        ("scope", text(&|reject| Some(reject.scope.name().to_owned())), false),
-        ("column", text(&|reject| reject.column.clone()), true),
-        ("reason", text(&|reject| Some(reject.reason.to_owned())), false),
-        ("raw", text(&|reject| Some(reject.raw.to_string())), false),
+    let columns: Vec<ArrayRef> = vec![
+        text(&|_| Some(source.to_owned())),
+        text(&|reject| Some(reject.file.clone())),
+        Arc::new(numbers),
+        text(&|reject| Some(reject.scope.name().to_owned())),
+        text(&|reject| reject.column.clone()),
+        text(&|reject| Some(reject.reason.to_owned())),
+        text(&|reject| Some(reject.raw.to_string())),
     ];
-    let fields: Vec<_> = columns.iter().map(|(name, array, nullable)| Field::new(*name, array.data_type().clone(), *nullable)).collect();
-    let arrays = columns.into_iter().map(|(_, array, _)| array).collect();
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).map_err(|error| Error::defect(error.to_string()))
+    RecordBatch::try_new(rejected_schema(), columns).map_err(|error| Error::defect(error.to_string()))
 }

@@ -11,7 +11,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use super::movement::is_revenue;
 use super::rule::{self, of_columns};
 use crate::cast;
-use crate::config::{Domain, Project, Spanned, Values, key_span, placed, span_of};
+use crate::config::{ProfileColumn, Project, Spanned, Values, key_span, placed, span_of};
 use crate::diagnostic::Diagnostic;
 use crate::engine::Engine;
 use crate::error::{Error, Message, Result};
@@ -71,6 +71,9 @@ impl Domains {
                 let what = format!("the column `{name}` accepts more than {MAX_ACCEPTED} values");
                 let problem = Diagnostic::error("too-many-values", what).at(key_span(&project.file, name, declared));
                 problems.push(problem.label("too many to be proved with").hint("leave `accepted` out, or say `min` and `max`"));
+                continue;
+            }
+            if !declared.value.has_domain() {
                 continue;
             }
             match column(project, name, &declared.value, field.data_type()) {
@@ -303,7 +306,7 @@ fn against(array: &ArrayRef, value: &ScalarValue, compare: Compare) -> Result<Bo
 }
 
 /// A column's declaration as values of the column's type.
-fn column(project: &Project, name: &str, declared: &Domain, data_type: &DataType) -> Result<ColumnDomain, Vec<Diagnostic>> {
+fn column(project: &Project, name: &str, declared: &ProfileColumn, data_type: &DataType) -> Result<ColumnDomain, Vec<Diagnostic>> {
     let mut problems = Vec::new();
     let ordered = data_type.is_numeric() || data_type.is_temporal();
     let mut typed = |given: &Spanned<String>, bound: bool| {

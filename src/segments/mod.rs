@@ -35,7 +35,7 @@ pub use origins::Origins;
 pub use pair::{Kept, Pair};
 pub use prove::{Proof, prove};
 pub use rule::mismatches;
-pub use rule_set::{CUSTOMER_ID, RuleSet, Stability, deciding_columns, membership_schema};
+pub use rule_set::{CUSTOMER_ID, MEMBERSHIP_DESCRIPTIONS, RuleSet, Stability, deciding_columns, membership_schema};
 pub use target::{Target, deciding, names_in};
 
 use std::sync::Arc;
@@ -92,6 +92,17 @@ pub fn describe(pipeline: &Pipeline) -> Result<RecordBatch> {
     let arrays = columns.into_iter().map(|(_, array)| array).collect();
     RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).map_err(|error| Error::defect(error.to_string()))
 }
+
+/// What the columns of the table of segments mean, which [`describe`] makes.
+pub const SEGMENTS_DESCRIPTIONS: &[(&str, &str)] = &[
+    ("segment_set", "The set"),
+    ("segment", "The segment"),
+    ("set_kind", "`exclusive`, `partition` or `overlapping`"),
+    ("priority", "The segment's place in the set, from 1"),
+    ("description", "What these customers are like"),
+    ("action", "What to do with them"),
+    ("channel", "The channel to use"),
+];
 
 /// The sets of a project, as a commit tells them.
 pub fn published_sets(pipeline: &Pipeline) -> Vec<PublishedSet> {

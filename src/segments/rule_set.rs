@@ -118,3 +118,14 @@ pub fn membership_schema() -> SchemaRef {
         Field::new("held_by", DataType::Utf8, false),
     ]))
 }
+
+/// What the columns of [`membership_schema`] mean.
+pub const MEMBERSHIP_DESCRIPTIONS: &[(&str, &str)] = &[
+    ("customer_id", "The customer"),
+    ("segment_set", "The set"),
+    ("segment", "The segment that the customer is in"),
+    ("member_since", "The as-of day on which this uninterrupted stay began"),
+    ("previous_segment", "The segment of the set in which the customer was before this stay; null if in none, and in overlapping sets"),
+    ("times_entered", "How often the customer has entered the segment"),
+    ("held_by", "Why: `rule`, or `stay` or `minimum_stay` if only stability keeps the customer"),
+];

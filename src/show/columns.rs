@@ -62,5 +62,5 @@ fn description(prepared: &Prepared, table: &str, column: &str) -> Option<String>
     if let Some(source) = table.strip_prefix(SOURCES).and_then(|rest| rest.strip_prefix('.')) {
         return pipeline.sources.get(source)?.columns.get(column)?.description.clone();
     }
-    (table == PROFILE).then(|| pipeline.profile.columns.get(column)?.value.description.clone()).flatten()
+    (table == PROFILE).then(|| Some(pipeline.profile.columns.get(column)?.value.description.as_ref()?.shown().to_owned())).flatten()
 }

@@ -31,3 +31,10 @@ impl Visitor for Found {
         ControlFlow::Continue(())
     }
 }
+
+/// Whether a text has `$name`, and not only as the beginning of a longer name.
+pub fn mentions_parameter(text: &str, name: &str) -> bool {
+    let written = format!("${name}");
+    let ends = |at: usize| !text[at + written.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_');
+    text.match_indices(&written).any(|(at, _)| ends(at))
+}

@@ -76,6 +76,23 @@ cent = Decimal("0.01")
 check("gross sales", published[0].quantize(cent), gross.quantize(cent))
 check("net sales", published[1].quantize(cent), net.quantize(cent))
 
+# The table of columns says of every column of every table what it is and means.
+told = {}
+for table, column, column_type, description in ask(
+    "select table_name, column_name, column_type, description from columns order by table_name, position"
+):
+    if not description:
+        sys.exit(f"{table}.{column} has no description")
+    told.setdefault(table, []).append((column, column_type))
+published = {name: [(c["name"], c["type"]) for c in table["columns"]] for name, table in commit["tables"].items()}
+check("tables whose columns are described", sorted(told), sorted(published))
+check("columns that are not as they are described", [name for name in published if told[name] != published[name]], [])
+types = {"VARCHAR": "string", "BIGINT": "integer", "INTEGER": "integer", "DOUBLE": "double", "BOOLEAN": "boolean", "DATE": "date"}
+for name, paths in files.items():
+    read = [(column, types.get(kind, kind.lower().replace(" with time zone", ""))) for column, kind, *_ in ask(f"describe {name}")]
+    if read != told[name]:
+        sys.exit(f"{name}: DuckDB reads {read}, and it is described as {told[name]}")
+
 # Polars reads the same, with the types that the commit names.
 frame = polars.read_parquet(files["customers"])
 check("customers read by Polars", frame.height, rows)

@@ -19,7 +19,7 @@ use self::customers::Customers;
 use self::former::Remembered;
 use self::settings::Settings;
 use self::tables::Grouped;
-use super::step::{Context, Findings, Found, Native, Predecessor, outward};
+use super::step::{Context, Findings, Found, Native, Predecessor, described, outward};
 use crate::config::{Clusters, Project};
 use crate::engine::{Engine, Reservation};
 use crate::error::Result;
@@ -59,9 +59,13 @@ fn step_of(name: &str, clusters: &Clusters) -> Step {
     let described_by: Vec<&String> = grouped_by.iter().copied().chain(clusters.describe_by.iter().map(|column| &column.value)).collect();
     let of_members = [of_customer, from(CLUSTER, grouped_by.clone()), from(DISTANCE, grouped_by)].concat();
     let of_groups = from("description", described_by);
-    let made = |name: String, schema: SchemaRef, taken| Made { name, taken, identifiers: Vec::new(), bounds: bounds_of(&schema), schema };
+    let made = |name: String, schema: SchemaRef, taken, descriptions| {
+        let (identifiers, bounds, descriptions) = (Vec::new(), bounds_of(&schema), described(descriptions));
+        Made { name, taken, identifiers, bounds, schema, descriptions }
+    };
     let [members, groups] = [DeclaredKind::Clusters.table(name), format!("{}_groups", DeclaredKind::Clusters.table(name))];
-    let (members, groups) = (made(members, members_schema(), of_members), made(groups, groups_schema(), of_groups));
+    let members = made(members, members_schema(), of_members, MEMBERS_DESCRIPTIONS);
+    let groups = made(groups, groups_schema(), of_groups, GROUPS_DESCRIPTIONS);
     let input = Input { table: table.clone(), streamed: false, sorted_by: Some(clusters.customer.value.clone()) };
     let (declared, layer) = (Some(DeclaredKind::Clusters), LAYERS.last().copied());
     Step { name: members.name.clone(), layer, declared, reads: vec![input], makes: vec![members, groups] }
@@ -90,6 +94,26 @@ fn groups_schema() -> SchemaRef {
         Field::new("description", DataType::Utf8, true),
     ]))
 }
+
+/// What the columns of [`members_schema`] mean.
+const MEMBERS_DESCRIPTIONS: &[(&str, &str)] = &[
+    ("customer_id", "The customer"),
+    ("cluster_number", "The number of the group; null for who is in none"),
+    ("distance_to_centre", "How far the customer is from the mean of the group, in standard deviations"),
+];
+
+/// What the columns of [`groups_schema`] mean.
+const GROUPS_DESCRIPTIONS: &[(&str, &str)] = &[
+    ("cluster_number", "Its number, unique"),
+    ("change", "`new`, `kept`, `split`, `born` or `died`"),
+    ("customers", "Its customers"),
+    ("share", "Its share of all customers in groups; null if it died"),
+    ("mean_distance", "The mean distance of its customers from their mean; null if it died"),
+    ("customers_before", "The customers that the group of this number had in the predecessor publication"),
+    ("customers_kept", "Those of them who are still in it"),
+    ("other_cluster", "The group from which most of its members come, if it is a split; in which most of them are now, if it died"),
+    ("description", "How it differs most from everybody; null for small groups, and for one that is like everybody"),
+];
 
 /// Between which numbers the columns of a table are.
 fn bounds_of(schema: &Schema) -> Vec<(String, f64, f64)> {

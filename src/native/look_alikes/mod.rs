@@ -12,7 +12,7 @@ use datafusion::error::DataFusionError;
 use futures::TryStreamExt;
 
 use self::compared::Compared;
-use super::step::{Context, Findings, Found, Native, outward};
+use super::step::{Context, Findings, Found, Native, described, outward};
 use crate::config::{LookAlikes, Project};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -61,7 +61,14 @@ fn step_of(project: &Project, name: &str, look_alikes: &LookAlikes) -> Step {
     let taken = std::iter::once(taken_from(CUSTOMER_ID, &look_alikes.customer.value));
     let taken = taken.chain(of_compared.map(|(column, of)| taken_from(column, of))).collect();
     let bounds = vec![(SIMILARITY.to_owned(), 0.0, 1.0)];
-    let made = Made { name: DeclaredKind::LookAlikes.table(name), taken, identifiers: Vec::new(), bounds, schema: schema() };
+    let made = Made {
+        name: DeclaredKind::LookAlikes.table(name),
+        taken,
+        identifiers: Vec::new(),
+        bounds,
+        schema: schema(),
+        descriptions: described(DESCRIPTIONS),
+    };
     let input = Input { table: table.clone(), streamed: false, sorted_by: Some(look_alikes.customer.value.clone()) };
     let layer = LAYERS.last().copied();
     Step { name: made.name.clone(), layer, declared: Some(DeclaredKind::LookAlikes), reads: vec![input], makes: vec![made] }
@@ -75,6 +82,13 @@ fn schema() -> SchemaRef {
         Field::new("reason", DataType::Utf8, true),
     ]))
 }
+
+/// What the columns of [`schema`] mean.
+const DESCRIPTIONS: &[(&str, &str)] = &[
+    ("customer_id", "The customer"),
+    ("similarity", "How like the members the customer is, 0 to 1; null for members, and for a customer of whom a compared column is null"),
+    ("reason", "At most three columns that speak most for it; null where none does"),
+];
 
 impl LookAlikesStep {
     /// The step of look-alikes, which have been checked, with the rules of the segment over the columns of their model.

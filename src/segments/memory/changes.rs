@@ -30,6 +30,25 @@ pub fn changes_schema() -> SchemaRef {
     ]))
 }
 
+/// What the columns of [`changes_schema`] mean.
+pub const CHANGES_DESCRIPTIONS: &[(&str, &str)] = &[
+    ("customer_id", "The customer, or an id that has ended"),
+    ("segment_set", "The set"),
+    ("change", "`entered`, `left`, `moved`, or `merged` if only the id has ended"),
+    ("from_segment", "The segment that the customer was in"),
+    ("to_segment", "The segment that the customer is in, or `merged_into` is"),
+    ("from_since", "The as-of day since which the customer had been in `from_segment`"),
+    ("previous_as_of", "The as-of day of the publication before"),
+    ("merged_into", "The id that stayed, of an id that has ended"),
+    ("adds_member", "Whether `to_segment` has one member more: false if `merged_into` was in it already"),
+    ("cause", "Why: `identity`, `definition`, `consent`, `data`, `time` or `undetermined`"),
+    (
+        "cause_detail",
+        "What was edited, the sources of new rows, `days` or `cut_points`, or why it cannot be known; null if there is no more to say",
+    ),
+    ("identity_event", "`new`, `split`, `gone` or `merged`; null if the identity is as it was"),
+];
+
 /// A change of one customer in one set.
 #[derive(Debug, Clone, Default)]
 pub struct Change<'a> {

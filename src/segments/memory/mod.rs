@@ -12,7 +12,7 @@ mod stay;
 
 pub use before::{Before, Ended, Reader, Remains, state_batch};
 pub use cause::{Cause, Why};
-pub use changes::{Changes, changes_schema};
+pub use changes::{CHANGES_DESCRIPTIONS, Changes, changes_schema};
 pub use compare::{Comparer, Sizes};
 pub use names::{NamedSet, Names};
 pub use one::remembered;
