@@ -15,7 +15,7 @@
 //! - [`segments`]: rules over the profile become memberships
 //! - [`lineage`]: columns are followed back to sources, and the rows of sources to customers
 //! - [`publish`]: stage, check, commit; [`manifest`]: the files that Segmill keeps at a destination, as types
-//! - [`report`]: what people and programs are told
+//! - [`report`]: what people and programs are told; [`docs`]: the project itself as a page
 //! - [`record`]: what a run read, did and came to
 //! - [`generate`]: sample extracts of any size
 //! - [`engine`]: the DataFusion session; [`functions`]: its functions of our own; [`sql`]: parsed SQL and what is wrong with it
@@ -35,6 +35,7 @@ pub mod clock;
 pub mod config;
 pub mod diagnostic;
 pub mod diff;
+pub mod docs;
 pub mod engine;
 pub mod error;
 pub mod execute;

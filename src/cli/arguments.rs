@@ -57,6 +57,8 @@ pub enum Command {
     /// Compare two publications: who entered, left or moved, because of what, and the revenue that went with them
     #[command(override_usage = "segmill diff [OPTIONS] DAY DAY")]
     Diff(Formatted<DiffArguments>),
+    /// Write a page about the project itself: lineage, columns, rules with their proofs, contracts, outputs. No data is read
+    Docs(Formatted<DocsArguments>),
     /// Show the rows of a model, a source or an output: what that needs is computed, and nothing is published
     Show(ShowArguments),
     /// Answer a query in SQL over models, sources and publications
@@ -159,6 +161,7 @@ impl Command {
             Command::Plan(formatted) => formatted.format.into(),
             Command::Diff(formatted) => formatted.format.into(),
             Command::Test(formatted) => formatted.format.into(),
+            Command::Docs(formatted) => formatted.format.into(),
             Command::Show(arguments) => arguments.look.format.into(),
             Command::Query(arguments) => arguments.look.format.into(),
             Command::Inspect(arguments) => arguments.format.into(),
@@ -332,6 +335,17 @@ pub struct ExplainArguments {
     /// End the command after this time, such as `90s` or `30m`, and exit with 75
     #[arg(long, value_name = "TIME", value_parser = some_duration, env = TIMEOUT_VARIABLE)]
     pub timeout: Option<Duration>,
+}
+
+/// What `docs` takes.
+#[derive(Debug, Clone, Args)]
+pub struct DocsArguments {
+    /// The pipeline file [default: `pipelines/customer_segments.yaml`, or else the only one in `pipelines/`]
+    #[arg(default_value_os_t = usual_pipeline(), hide_default_value = true)]
+    pub pipeline: PathBuf,
+    /// The file to write, which is replaced if it is there
+    #[arg(long, value_name = "FILE", default_value = "project.html")]
+    pub output: PathBuf,
 }
 
 /// What `schema` takes.

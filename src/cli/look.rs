@@ -152,7 +152,7 @@ impl Take for Target {
 }
 
 /// A new file in the folder of another one, which whoever may read new files may read.
-fn beside(path: &Path) -> std::io::Result<NamedTempFile> {
+pub fn beside(path: &Path) -> std::io::Result<NamedTempFile> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
@@ -160,6 +160,7 @@ fn beside(path: &Path) -> std::io::Result<NamedTempFile> {
     builder.prefix(".segmill-").tempfile_in(folder)
 }
 
+/// Tells that a file could not be written.
 pub fn unwritten(path: &Path, error: &std::io::Error) -> Error {
     let message = Message::new(format!("{} was not written: {}", path.display(), storage::of_system(error)));
     Error::Unavailable(message.hint("name another file with `--output`, or free some space"))

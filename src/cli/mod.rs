@@ -6,6 +6,7 @@ mod comparisons;
 mod days;
 mod deadline;
 mod diff;
+mod docs;
 mod durations;
 mod explain;
 mod generate;
@@ -80,6 +81,7 @@ fn command() -> ExitCode {
         Command::Explain(formatted) => explain::command(formatted.arguments, environment, &terminal).map(|()| ExitStatus::Success),
         Command::Plan(formatted) => plan::command(formatted.arguments, environment, &terminal),
         Command::Diff(formatted) => diff::command(formatted.arguments, &environment, &terminal).map(|()| ExitStatus::Success),
+        Command::Docs(formatted) => docs::command(&formatted.arguments, &environment, &terminal).map(|()| ExitStatus::Success),
         Command::Show(arguments) => show::command(arguments, environment, &terminal).map(|()| ExitStatus::Success),
         Command::Query(arguments) => query::command(arguments, environment, &terminal).map(|()| ExitStatus::Success),
         Command::Inspect(arguments) => inspect::command(arguments, environment, &terminal).map(|()| ExitStatus::Success),

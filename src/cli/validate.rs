@@ -1,5 +1,7 @@
 //! `segmill validate`: checks the project without reading data.
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -16,10 +18,9 @@ use crate::report;
 
 /// Runs the command.
 pub fn command(arguments: &ProjectArguments, environment: &Environment, terminal: &Terminal) -> Result<()> {
-    let (plan, problems) = runtimes::working(1)?.block_on(review(arguments, environment))?;
-    let Some(plan) = plan.filter(|_| problems.is_empty()) else { return Err(Error::Project(in_order(problems))) };
-    let unused = plan::unused(&plan);
-    let warnings: Vec<&Diagnostic> = plan.warnings().chain(&unused).collect();
+    let overrides = arguments.overrides();
+    let reviewed = validated(&arguments.pipeline, &overrides, environment);
+    let Validated { plan, warnings } = runtimes::working(1)?.block_on(reviewed)?;
     let (sources, models) = (plan.contracts.len(), plan.models().count());
     let sets = &plan.project.pipeline.segments;
     let segments: usize = sets.values().map(|set| set.segments.len()).sum();
@@ -47,16 +48,30 @@ pub fn command(arguments: &ProjectArguments, environment: &Environment, terminal
     )
 }
 
+/// A project in which nothing is wrong.
+pub struct Validated {
+    /// What will run.
+    pub plan: Plan,
+    /// What somebody should look at all the same.
+    pub warnings: Vec<Diagnostic>,
+}
+
 /// Validates everything: the pipeline file, its parameters, the SQL, rules, outputs, checks and cases. A problem in one of them does not
 /// prevent the others from being validated.
-async fn review(arguments: &ProjectArguments, environment: &Environment) -> Result<(Option<Plan>, Vec<Diagnostic>)> {
-    let Read { project, mut problems, .. } = config::read(&arguments.pipeline, environment)?;
-    let Some(project) = project.map(Arc::new) else { return Ok((None, problems)) };
+///
+/// # Errors
+/// [`Error::Project`] with everything that is wrong.
+pub async fn validated(pipeline: &Path, overrides: &BTreeMap<String, String>, environment: &Environment) -> Result<Validated> {
+    let Read { project, mut problems, .. } = config::read(pipeline, environment)?;
+    let Some(project) = project.map(Arc::new) else { return Err(Error::Project(in_order(problems))) };
     // The types do not depend on the day, so any day will do.
-    let (values, found) = config::bind_what_is_right(&project, chrono::NaiveDate::default(), &arguments.overrides())?;
+    let (values, found) = config::bind_what_is_right(&project, chrono::NaiveDate::default(), overrides)?;
     problems.extend(found);
     let Reviewed { plan, problems: found } = plan::review(Arc::clone(&project), values).await?;
     problems.extend(found);
     problems.extend(cases::problems(&project, plan.as_ref()));
-    Ok((plan, problems))
+    let Some(plan) = plan.filter(|_| problems.is_empty()) else { return Err(Error::Project(in_order(problems))) };
+    let unused = plan::unused(&plan);
+    let warnings = plan.warnings().cloned().chain(unused).collect();
+    Ok(Validated { plan, warnings })
 }

@@ -127,6 +127,8 @@ mod pipelines;
 mod plan_and_diff;
 /// What customers will buy and are worth: in tables, summaries, records and cases.
 mod predictions;
+/// The page about the project itself: complete, discreet, and text that stays text.
+mod project_page;
 /// The table of columns: what each published column is and means.
 mod published_columns;
 /// Promises 4 and 5: a publication and what comes of it, on a local disk and through the command line.

@@ -10,7 +10,7 @@ use crate::tokens::{functions_of, tokens_of};
 pub const LAYERS: [&[&str]; 9] = [
     &["cli"],
     &["run", "cases", "diff", "explain", "show", "generate", "inspect"],
-    &["execute", "report"],
+    &["docs", "execute", "report"],
     &["job", "predecessor"],
     &["plan", "project", "record"],
     &["native"],
