@@ -221,7 +221,7 @@ pub fn suggestion<'a>(wrong: &str, right: impl IntoIterator<Item = &'a str>) -> 
     }
     match nearest(wrong, names.iter().copied()) {
         Some(name) => Some(format!("did you mean `{name}`?")),
-        None if (1..=12).contains(&names.len()) => Some(format!("there is {}", list(&names))),
+        None if (1..=13).contains(&names.len()) => Some(format!("there is {}", list(&names))),
         None => None,
     }
 }
