@@ -32,7 +32,8 @@ fn set_view(known: &Known<'_>, name: &str, set: &SegmentSet) -> Set {
 
 fn segment_view(known: &Known<'_>, set: &str, segment: &config::Segment) -> Segment {
     let days = |label: &str, days: &Option<config::Spanned<u32>>| {
-        days.as_ref().map(|days| Fact { label: label.to_owned(), text: format!("{} days", known.number(days.value)) })
+        let days = known.number(days.as_ref()?.value);
+        Some(Fact { label: label.to_owned(), text: format!("{days} days") })
     };
     let stay = segment.stay.as_ref().map(|stay| Fact { label: "stays while".to_owned(), text: stay.shown().to_owned() });
     let minimum = days("stays at least", &segment.minimum_stay_days);

@@ -115,7 +115,7 @@ fn names_and_descriptions_stay_text() {
 fn nothing_that_the_environment_gives_and_no_credentials_are_shown() {
     let tiny = Tiny::new();
     let pipeline = PIPELINE
-        .replace("${EXTRACTS:-extracts}/*.csv", "s3://user:hunter2@${BUCKET}/orders/*.csv")
+        .replace("${EXTRACTS:-extracts}/*.csv", "https://user:hunter2@${BUCKET}/orders.csv")
         .replace("    event_time:", "    description: ${ABOUT}\n    event_time:")
         .replace("name: tiny\n", "name: tiny\nidentity:\n  salt: saltsecret\n")
         .replace(
