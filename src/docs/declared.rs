@@ -102,7 +102,7 @@ pub fn checks(known: &Known<'_>) -> Vec<Check> {
         description: known.maybe(check.description.as_ref()),
         severity: match check.severity {
             Severity::Fail => "nothing is published",
-            Severity::Warn => "it is told",
+            Severity::Warn => "a warning",
         },
         question: check.question().map(|kind| question(known, kind)).unwrap_or_default(),
         sql: check.sql.as_ref().map(|sql| sql.shown().to_owned()),
