@@ -39,6 +39,8 @@ pub struct Request {
     pub limits: Limits,
     /// How the engine represents texts.
     pub text_encoding: TextEncoding,
+    /// Whether to write the report of the publication.
+    pub with_report: bool,
     /// Whether to tell what every operator did.
     pub timings: bool,
     /// The variables of the process.

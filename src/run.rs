@@ -7,6 +7,7 @@ mod definition;
 mod judge;
 mod plan;
 mod prepare;
+mod reported;
 mod schema;
 mod sink;
 mod steps;
@@ -70,18 +71,23 @@ async fn attempt(request: &Request, stores: &Stores, progress: &Progress, record
 async fn check_and_publish(request: &Request, mut computed: Computed, progress: &Progress, recorder: &Recorder) -> Result<Outcome> {
     let destination = computed.staging.destination().clone();
     let (movement, avoided) = (std::mem::take(&mut computed.movement), std::mem::take(&mut computed.avoided));
-    let (segments, identity) = (std::mem::take(&mut computed.segments), computed.identity.take());
+    let (segments, identity) = (computed.segments.clone(), computed.identity.take());
     let (predictions, traits) = (std::mem::take(&mut computed.predictions), computed.traits.take());
     let clusters = std::mem::take(&mut computed.clusters);
     let look_alikes = std::mem::take(&mut computed.look_alikes);
     let affinities = std::mem::take(&mut computed.affinities);
     let (customers, mut warnings) = (computed.customers, std::mem::take(&mut computed.warnings));
-    let (checked, description, engine) = Box::pin(checked(computed, request, progress, recorder)).await?;
+    let (mut checked, description, engine) = Box::pin(checked(computed, request, progress, recorder)).await?;
     let mut steps = Steps::new(recorder, progress, &engine, request.timings);
+    if request.with_report {
+        steps.begin("report");
+        Box::pin(reported::write(&mut checked, &description, request, recorder)).await?;
+        steps.end(None);
+    }
     steps.begin("publish");
     recorder.begin_publishing()?;
     let pipeline = description.plan.project.pipeline.name.value.clone();
-    let published = checked.publish(|tables| describe(description, request, recorder, tables)).await?;
+    let published = checked.publish(|tables| describe(&description, request, recorder, tables)).await?;
     steps.end(None);
     warnings.extend(note_superseded(&destination, &published.commit, recorder).await);
 

@@ -57,6 +57,8 @@ pub enum Command {
     /// Compare two publications: who entered, left or moved, because of what, and the revenue that went with them
     #[command(override_usage = "segmill diff [OPTIONS] DAY DAY")]
     Diff(Formatted<DiffArguments>),
+    /// Write the report of a publication: one page for people, with what changed and what to do
+    Report(Formatted<ReportArguments>),
     /// Write a page about the project itself: lineage, columns, rules with their proofs, contracts, outputs. No data is read
     Docs(Formatted<DocsArguments>),
     /// Show the rows of a model, a source or an output: what that needs is computed, and nothing is published
@@ -160,6 +162,7 @@ impl Command {
             Command::Explain(formatted) => formatted.format.into(),
             Command::Plan(formatted) => formatted.format.into(),
             Command::Diff(formatted) => formatted.format.into(),
+            Command::Report(formatted) => formatted.format.into(),
             Command::Test(formatted) => formatted.format.into(),
             Command::Docs(formatted) => formatted.format.into(),
             Command::Show(arguments) => arguments.look.format.into(),
@@ -186,6 +189,9 @@ pub struct RunArguments {
     /// Publish even if nothing has changed since the day was last published
     #[arg(long)]
     pub force: bool,
+    /// Write the report of the publication beside its tables: a page for people, which the commit names
+    #[arg(long)]
+    pub report: bool,
     /// Show what each step cost (time, bytes read, memory, bytes spilled), and the operators of the slowest steps
     #[arg(long)]
     pub timings: bool,
@@ -255,6 +261,29 @@ pub struct OutputsArguments {
     /// The form of the list
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub format: Format,
+}
+
+/// What `report` takes.
+#[derive(Debug, Clone, Args)]
+pub struct ReportArguments {
+    /// Where
+    #[command(flatten)]
+    pub place: PlaceArguments,
+    /// The as-of day of the publication [default: the latest day that is published]
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
+    pub as_of: Option<NaiveDate>,
+    /// Write the page to this local file, or `-` for standard output [default: `PIPELINE-DAY.html`]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// The memory limit, such as `2GiB`, as of `run` [default: 70% of the memory of the machine or container]
+    #[arg(long, value_name = "SIZE", value_parser = memory_size)]
+    pub memory_limit: Option<usize>,
+    /// The number of threads, at most 256 [default: the processors of the machine or container; fewer if memory is small]
+    #[arg(long, value_name = "COUNT", value_parser = thread_count)]
+    pub threads: Option<u16>,
+    /// End the command after this time, such as `90s` or `30m`, and exit with 75
+    #[arg(long, value_name = "TIME", value_parser = some_duration, env = TIMEOUT_VARIABLE)]
+    pub timeout: Option<Duration>,
 }
 
 /// What `inspect` takes.

@@ -19,7 +19,7 @@ pub fn command(arguments: &DocsArguments, environment: &Environment, terminal: &
     let overrides = BTreeMap::new();
     let reviewed = validated(&arguments.pipeline, &overrides, environment);
     let Validated { plan, warnings } = runtimes::working(1)?.block_on(reviewed)?;
-    let given = config::given_values(&plan.project.file, environment);
+    let given = config::given_values(&plan.project.file, environment).into_iter().collect();
     let warnings = warnings.iter().map(|warning| warning.message.clone()).collect();
     let page = docs::page(&plan, &given, warnings)?;
     let path = &arguments.output;

@@ -27,6 +27,7 @@ pub fn command(arguments: ExplainArguments, environment: Environment, terminal: 
         as_of: arguments.as_of,
         destination: arguments.destination.clone(),
         text_encoding: text_encoding::of(&environment)?,
+        with_report: false,
         timings: false,
         force: false,
         limits: Limits { threads, memory_bytes: memory_at_hand() / 2 },

@@ -19,6 +19,7 @@ mod outputs;
 mod plan;
 mod project_arguments;
 mod query;
+mod report;
 mod resources;
 mod run;
 mod runtimes;
@@ -81,6 +82,7 @@ fn command() -> ExitCode {
         Command::Explain(formatted) => explain::command(formatted.arguments, environment, &terminal).map(|()| ExitStatus::Success),
         Command::Plan(formatted) => plan::command(formatted.arguments, environment, &terminal),
         Command::Diff(formatted) => diff::command(formatted.arguments, &environment, &terminal).map(|()| ExitStatus::Success),
+        Command::Report(formatted) => report::command(&formatted.arguments, &environment, &terminal).map(|()| ExitStatus::Success),
         Command::Docs(formatted) => docs::command(&formatted.arguments, &environment, &terminal).map(|()| ExitStatus::Success),
         Command::Show(arguments) => show::command(arguments, environment, &terminal).map(|()| ExitStatus::Success),
         Command::Query(arguments) => query::command(arguments, environment, &terminal).map(|()| ExitStatus::Success),

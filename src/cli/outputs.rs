@@ -1,5 +1,6 @@
 //! `segmill outputs`: lists the files of a publication, for the programs that load them.
 
+use chrono::NaiveDate;
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
 
@@ -42,7 +43,7 @@ pub fn command(arguments: &OutputsArguments, environment: Environment, terminal:
 /// The publication that is meant, and the project that it was made with.
 async fn kept(destination: &Location, arguments: &OutputsArguments) -> Result<(Commit, KeptProject)> {
     let known = Publications::read(destination).await?;
-    let commit = meant(&known, destination, arguments).await?;
+    let commit = meant(&known, destination, arguments.as_of).await?;
     let project = known.project(&commit).await?.ok_or_else(|| {
         let what = format!("the publication as of {} keeps no project: a Segmill made it that kept none", commit.as_of);
         Error::from(
@@ -54,21 +55,24 @@ async fn kept(destination: &Location, arguments: &OutputsArguments) -> Result<(C
 
 async fn find(destination: &Location, arguments: &OutputsArguments) -> Result<(Commit, Option<Superseded>)> {
     let known = Publications::read(destination).await?;
-    let commit = meant(&known, destination, arguments).await?;
+    let commit = meant(&known, destination, arguments.as_of).await?;
     damage::whole(destination, &commit).await?;
     let superseded = known.chain(Some(commit.as_of)).await?.superseded().remove(&commit.as_of);
     Ok((commit, superseded))
 }
 
 /// The publication of the day that is named, or of the latest one.
-async fn meant(known: &Publications, destination: &Location, arguments: &OutputsArguments) -> Result<Commit> {
-    let found = match arguments.as_of {
+///
+/// # Errors
+/// As its commit cannot be read; [`Error::Project`] when nothing is published.
+pub async fn meant(known: &Publications, destination: &Location, as_of: Option<NaiveDate>) -> Result<Commit> {
+    let found = match as_of {
         Some(day) => known.of(day).await?,
         None => known.latest().await?,
     };
     found.ok_or_else(|| {
-        let day = arguments.as_of.map_or_else(|| "DAY".to_owned(), |day| day.to_string());
-        let of = arguments.as_of.map_or_else(String::new, |day| format!(" as of {day}"));
+        let day = as_of.map_or_else(|| "DAY".to_owned(), |day| day.to_string());
+        let of = as_of.map_or_else(String::new, |day| format!(" as of {day}"));
         let what = format!("nothing{of} is published in {}", destination.shown(&destination.folder()));
         Diagnostic::error("not-published", what).hint(format!("`segmill run --as-of {day}` publishes it")).into()
     })
@@ -105,6 +109,10 @@ fn lines(destination: &Location, commit: &Commit, tables: &Tables<'_>, supersede
             text += &format!("{rows:>12} rows {bytes:>12}  {}\n", destination.shown(&destination.join(&file.path)));
         }
     }
+    if let Some(report) = &commit.report {
+        let bytes = HumanBytes(report.bytes).to_string();
+        text += &format!("{:>12}      {bytes:>12}  {}\n", "report", destination.shown(&destination.join(&report.path)));
+    }
     text
 }
 
@@ -132,6 +140,7 @@ fn document(destination: &Location, commit: &Commit, tables: &Tables<'_>, supers
         "commit": publish::commit_shown(destination, commit.number),
         "predecessor": commit.predecessor.as_ref().map(|base| json!({ "as_of": base.as_of, "number": base.number, "run_id": base.run_id })),
         "superseded_predecessor": superseded,
+        "report": commit.report.as_ref().map(|report| json!({ "url": url(&report.path), "bytes": report.bytes, "sha256": report.sha256 })),
         "tables": tables.iter().map(table).collect::<Vec<_>>(),
     })
 }

@@ -26,6 +26,7 @@ pub fn command(arguments: PlanArguments, environment: Environment, terminal: &Te
         force: false,
         limits,
         text_encoding: text_encoding::of(&environment)?,
+        with_report: false,
         timings: false,
         environment,
     };

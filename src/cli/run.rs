@@ -63,6 +63,7 @@ pub fn command(arguments: RunArguments, environment: Environment, terminal: &Ter
         force: arguments.force,
         limits,
         text_encoding: text_encoding::of(&environment)?,
+        with_report: arguments.report,
         timings: arguments.timings,
         environment,
     };
@@ -71,14 +72,21 @@ pub fn command(arguments: RunArguments, environment: Environment, terminal: &Ter
     } else if arguments.days.is_backfill() {
         backfill(&runtime, &mut job, &request, &days, terminal)
     } else {
-        job.run(&runtime, &request, arguments.record).and_then(|done| tell(&done, terminal))
+        job.run(&runtime, &request, arguments.record).and_then(|done| tell(&done, request.with_report, terminal))
     };
     // Work that a stopped run left behind ends with the process. Shutting the runtime down first would make that work panic.
     std::mem::forget(runtime);
     result
 }
 
-fn tell(done: &Done, terminal: &Terminal) -> Result<ExitStatus> {
+fn tell(done: &Done, is_report_wanted: bool, terminal: &Terminal) -> Result<ExitStatus> {
+    if let Done::Unchanged(unchanged) = done
+        && is_report_wanted
+        && unchanged.commit.report.is_none()
+    {
+        let day = unchanged.commit.as_of;
+        terminal.note(&format!("the publication has no report of its own: `segmill report --as-of {day}` makes it"));
+    }
     match done {
         Done::Published(outcome) => terminal.tell(|| report::human_outcome(outcome), || report::json_outcome(outcome)),
         Done::Unchanged(unchanged) => terminal.tell(|| report::human_unchanged(unchanged), || report::json_unchanged(unchanged)),

@@ -42,7 +42,7 @@ pub fn command(arguments: &ProjectArguments, environment: &Environment, terminal
                 plan.proofs.iter().map(|proof| json!({ "segment_set": proof.segment_set, "cells": proof.cells })).collect();
             json!({
                 "status": "valid", "exit_code": 0, "pipeline": name, "sources": sources, "models": models, "segments": segments,
-                "proofs": proofs, "warnings": warnings.iter().map(|warning| report::json_problem(warning)).collect::<Vec<_>>(),
+                "proofs": proofs, "warnings": warnings.iter().map(report::json_problem).collect::<Vec<_>>(),
             })
         },
     )

@@ -1,6 +1,7 @@
 //! The project as types: the pipeline file, the SQL models beside it, and the values of this run.
 
 mod affinity;
+mod channel;
 mod check;
 mod clusters;
 mod column;
@@ -16,6 +17,7 @@ mod prediction;
 mod prepared_column;
 mod profile;
 mod repair;
+mod report;
 mod said;
 mod schema;
 mod secrets;
@@ -29,6 +31,7 @@ mod variables;
 mod yaml;
 
 pub use affinity::{Affinity, ItemColumns, NeverOffer};
+pub use channel::Channel;
 pub use check::{AcceptedValues, Change, Check, CheckKind, KINDS, RowBounds, SegmentBounds, Severity, TableColumns};
 pub use clusters::{Clusters, CountRange, GroupCount, MOST_CLUSTERS};
 pub use column::{Column, ColumnType, Consent, DeclaredType, OnError};
@@ -39,12 +42,13 @@ pub use look_alike::{LookAlikes, SimilarTo};
 pub use member_path::{MemberPath, NoPath, Step};
 pub use parts::Parts;
 pub use pipeline::{
-    Channel, IdentifierType, Identity, Keep, Outputs, Parameter, Pipeline, ReferenceTable, SchemaChanges, Segment, SegmentSet, SetKind,
-    Standalone, TableOutput,
+    IdentifierType, Identity, Keep, Outputs, Parameter, Pipeline, ReferenceTable, SchemaChanges, Segment, SegmentSet, SetKind, Standalone,
+    TableOutput,
 };
 pub use prediction::{Lifetime, Prediction, PurchaseColumns, PurchaseModel};
 pub use prepared_column::{PreparedColumn, Transform};
 pub use profile::{Base, Profile, ProfileColumn};
+pub use report::{Report, ReportedChannel, ReportedKind};
 pub use said::Said;
 pub use schema::schema_of;
 pub use secrets::{with_secrets_of, without_credentials, without_secrets};
@@ -52,7 +56,7 @@ pub use source::{BlankRepeats, Freshness, LeadsTo, RejectBudget, Source, SourceF
 pub use spanned::{Literal, Spanned, Text};
 pub use traits::Traits;
 pub use values::{AS_OF, NULL_VALUES, Values, bind, bind_what_is_right, parse_scalar, parse_scalars};
-pub use variables::{Environment, variables as variables_in};
+pub use variables::{Environment, named_variables, variables as variables_in};
 pub use yaml::{
     Parsed, Part, given_values, key_at, key_span, keys_of, parse, parse_what_is_right, placed, span_of, span_of_part, span_within, text_at,
     typed,

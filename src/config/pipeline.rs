@@ -7,12 +7,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::affinity::Affinity;
+use super::channel::Channel;
 use super::check::Check;
 use super::clusters::Clusters;
 use super::column::ColumnType;
 use super::look_alike::LookAlikes;
 use super::prediction::Prediction;
 use super::profile::Profile;
+use super::report::Report;
 use super::schema::{names_of, table_names};
 use super::source::Source;
 use super::spanned::{Literal, Spanned};
@@ -76,6 +78,9 @@ pub struct Pipeline {
     /// How the members of segments are compared with everybody; SQL reads the traits as `segment_traits`.
     #[serde(default)]
     pub traits: Traits,
+    /// How the report of a publication is told.
+    #[serde(default)]
+    pub report: Report,
     /// What must be true of the outputs before they are published.
     #[serde(default)]
     pub checks: Vec<Check>,
@@ -314,22 +319,6 @@ pub struct Segment {
     pub channel: Channel,
 }
 
-/// A way to reach a customer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, JsonSchema, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Channel {
-    /// E-mail.
-    Email,
-    /// Text message.
-    Sms,
-    /// Letter.
-    Post,
-    /// The web site or the app, when the customer visits it.
-    Web,
-    /// Not to be contacted.
-    None,
-}
-
 /// What is published, and where.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -416,18 +405,6 @@ impl fmt::Display for SetKind {
             SetKind::Exclusive => "exclusive",
             SetKind::Partition => "partition",
             SetKind::Overlapping => "overlapping",
-        })
-    }
-}
-
-impl fmt::Display for Channel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Channel::Email => "email",
-            Channel::Sms => "sms",
-            Channel::Post => "post",
-            Channel::Web => "web",
-            Channel::None => "none",
         })
     }
 }

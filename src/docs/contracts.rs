@@ -74,7 +74,7 @@ fn facts(known: &Known<'_>, source: &config::Source) -> Vec<Fact> {
 
 /// Where a column stands in the files.
 fn in_files(known: &Known<'_>, column: &Column) -> String {
-    let names = |names: &[Text]| names.iter().map(Text::shown).collect::<Vec<_>>().join(" or ");
+    let either = |names: &[Text]| names.iter().map(Text::shown).collect::<Vec<_>>().join(" or ");
     if let Some(path) = &column.path {
         return format!("part of the path: {}", path.shown());
     }
@@ -85,10 +85,10 @@ fn in_files(known: &Known<'_>, column: &Column) -> String {
     if let Some(parts) = &column.parts {
         let parts = &parts.value;
         let named = [("date", &parts.date), ("time", &parts.time), ("zone", &parts.zone)];
-        let named = named.into_iter().filter(|(_, of)| !of.is_empty()).map(|(part, of)| format!("{part}: {}", names(of)));
+        let named = named.into_iter().filter(|(_, of)| !of.is_empty()).map(|(part, of)| format!("{part}: {}", either(of)));
         return named.collect::<Vec<_>>().join(", ");
     }
-    let from = if column.from.is_empty() { "the same name".to_owned() } else { names(&column.from) };
+    let from = if column.from.is_empty() { "the same name".to_owned() } else { either(&column.from) };
     column.json.as_ref().map_or(from.clone(), |path| format!("{from}, in its JSON {}", path.shown()))
 }
 

@@ -1,6 +1,6 @@
 //! What the parts of the page share: the plan, what is shown instead of values from the environment, and the links between the parts.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::datatypes::Schema;
 use datafusion::common::TableReference;
@@ -18,13 +18,13 @@ use crate::publish;
 /// What is known of a project.
 pub struct Known<'a> {
     pub plan: &'a Plan,
-    given: &'a HashMap<String, String>,
+    given: &'a BTreeMap<String, String>,
     pub nodes: Nodes,
     pub lineage: ColumnLineage,
 }
 
 impl<'a> Known<'a> {
-    pub fn of(plan: &'a Plan, given: &'a HashMap<String, String>) -> Self {
+    pub fn of(plan: &'a Plan, given: &'a BTreeMap<String, String>) -> Self {
         Known { plan, given, nodes: Nodes::of(plan), lineage: ColumnLineage::of(plan) }
     }
 

@@ -128,7 +128,9 @@ fn put_in_order(order: &mut [Vec<usize>], places: &[Place], forward: bool) {
             position[*place] = (number(at) + 0.5) * step;
         }
     };
-    order.iter().for_each(|layer| note(layer, &mut position));
+    for layer in &*order {
+        note(layer, &mut position);
+    }
     let layers: Vec<usize> = if forward { (0..order.len()).collect() } else { (0..order.len()).rev().collect() };
     for layer in layers {
         let mean = |place: usize| {
@@ -170,7 +172,7 @@ fn move_to_neighbours(order: &[Vec<usize>], places: &mut [Place], forward: bool)
         let mut offset = 0.0;
         for pair in 0..layer.len() {
             if pair > 0 {
-                offset += (places[layer[pair - 1]].height + places[layer[pair]].height) / 2.0 + GAP;
+                offset += f64::midpoint(places[layer[pair - 1]].height, places[layer[pair]].height) + GAP;
             }
             offsets.push(offset);
         }

@@ -12,7 +12,7 @@ mod rules;
 mod tables;
 mod view;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use askama::Template;
 use base64::Engine as _;
@@ -31,7 +31,7 @@ const SCRIPT: &str = include_str!("../../templates/docs/page.js");
 ///
 /// # Errors
 /// [`Error::Defect`] alone.
-pub fn page(plan: &Plan, given: &HashMap<String, String>, warnings: Vec<String>) -> Result<String> {
+pub fn page(plan: &Plan, given: &BTreeMap<String, String>, warnings: Vec<String>) -> Result<String> {
     let known = Known::of(plan, given);
     let pipeline = &plan.project.pipeline;
     let page = view::Page {

@@ -140,7 +140,9 @@ impl Nodes {
             let read = plan.dictionary.segments.iter().filter(|of| of.segment_set == *name).flat_map(|of| &of.columns);
             // A rule reads the sets before its own by their names, unless the profile has a column of that name, which is refused.
             let earlier: Vec<usize> = read.filter_map(|column| self.set(column)).filter(|earlier| earlier < at).collect();
-            earlier.into_iter().for_each(|earlier| self.connect(earlier, *at));
+            for earlier in earlier {
+                self.connect(earlier, *at);
+            }
         }
     }
 

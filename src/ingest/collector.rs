@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use chrono::DateTime;
 use datafusion::error::DataFusionError;
 
 use super::contract::Contract;
@@ -284,12 +285,14 @@ impl Collector {
         let totals = self.totals();
         let of = |count: fn(&Tally) -> u64| totals.pieces.iter().flatten().map(count).sum::<u64>();
         let rows_rejected = totals.rejected.get(&None).copied().unwrap_or(0);
+        let newest_micros = totals.pieces.iter().flatten().filter_map(|tally| tally.newest_micros).max();
         Ledger {
             source: self.contract.source.clone(),
             files: files as u64,
             files_skipped: 0,
             files_unopened: 0,
             snapshot_day: None,
+            newest_event_at: newest_micros.and_then(DateTime::from_timestamp_micros),
             rows_read: of(|tally| tally.read),
             rows_kept: of(|tally| tally.kept) - totals.deduplicated,
             rows_rejected,

@@ -49,6 +49,9 @@ pub struct Commit {
     /// The project that it was made with; none in old commits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<KeptFile>,
+    /// The report of it, if the run made one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<KeptFile>,
     /// SHA-256 of what the project says of who is in which segment, however it is written; none in old commits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub definition_digest: Option<String>,
@@ -83,10 +86,10 @@ impl Commit {
         self.withdrawn.is_empty()
     }
 
-    /// Every file that the publication needs: those of its tables and of its state, and the project that it was made with.
+    /// Every file that the publication needs: those of its tables and of its state, the project that it was made with, and its report.
     pub fn files(&self) -> impl Iterator<Item = WrittenFile<'_>> {
         let data = self.tables.values().flat_map(|table| &table.files).chain(self.state.values());
-        data.map(WrittenFile::from).chain(self.project.iter().map(WrittenFile::from))
+        data.map(WrittenFile::from).chain(self.project.iter().chain(&self.report).map(WrittenFile::from))
     }
 }
 
@@ -112,6 +115,9 @@ pub struct PublishedSegment {
     /// The names that it had before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub formerly: Vec<String>,
+    /// How many members it has; none in old commits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customers: Option<u64>,
 }
 
 /// The publication that another one builds on.

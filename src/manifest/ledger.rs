@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::config::RejectBudget;
@@ -62,6 +62,9 @@ pub struct Ledger {
     /// The day of the snapshot that was read; none where the source has no snapshots.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot_day: Option<NaiveDate>,
+    /// When the newest event of a kept row happened; none where rows have no event time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest_event_at: Option<DateTime<Utc>>,
     /// Rows in them.
     pub rows_read: u64,
     /// Rows that went on to the models.

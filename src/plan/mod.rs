@@ -21,6 +21,7 @@ mod predicted;
 mod predictions;
 mod privacy;
 mod reference;
+mod report;
 mod review;
 mod traits;
 mod unused;

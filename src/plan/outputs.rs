@@ -7,6 +7,7 @@ use arrow::datatypes::SchemaRef;
 
 use super::empty::{PLANNING, empty};
 use super::models::CheckedModels;
+use super::report;
 
 use crate::config::{Model, Project, Spanned, Values, key_span, placed, span_of};
 use crate::diagnostic::{Diagnostic, SourceFile};
@@ -74,6 +75,7 @@ pub async fn check(project: &Project, values: &Values, checked: &CheckedModels, 
             outputs.insert(name.clone(), publish::Output { schema: Arc::clone(schema) });
         }
     }
+    report::check(project, checked, problems);
     problems.extend(publish::check_problems(project, &outputs));
     for check in &project.pipeline.checks {
         let Some(query) = &check.sql else { continue };

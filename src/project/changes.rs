@@ -104,7 +104,7 @@ fn parted() -> impl Iterator<Item = &'static str> {
 }
 
 /// Those that are told as a whole.
-const WHOLE: [&str; 8] = ["name", "description", "time_zone", "null_values", "profile", "identity", "traits", "checks"];
+const WHOLE: [&str; 9] = ["name", "description", "time_zone", "null_values", "profile", "identity", "traits", "report", "checks"];
 
 /// What has changed from one version of a project to another.
 pub fn changes(old: &Version, new: &Version, environment: &Environment) -> Changes {

@@ -1,6 +1,7 @@
 //! A version of a project: that of today, or the one that a publication was made with.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -49,17 +50,36 @@ impl Version {
         Self::restored(kept, today, commit.parameters.clone(), environment).map(Some)
     }
 
+    /// The version of files that were kept, with variables as the files have them: what it says is the same wherever it is read. It has no
+    /// secrets, and its locations name no place.
+    ///
+    /// # Errors
+    /// [`Error::Project`] when this Segmill cannot read the project.
+    pub fn as_kept(kept: KeptProject, parameters: BTreeMap<String, String>) -> Result<Self> {
+        let texts = kept.files.iter().filter(|file| file.path == kept.pipeline).map(|file| file.text.as_str());
+        let named = texts.flat_map(config::named_variables).filter(|(_, rest)| !rest.starts_with(":-") && !rest.starts_with('-'));
+        let environment = named.map(|(name, _)| (name.to_owned(), format!("${{{name}}}"))).collect();
+        Self::read(kept, Path::new(""), parameters, &environment)
+    }
+
     /// The version of files that were kept, which have no secrets: those are taken from today's project.
     ///
     /// # Errors
     /// [`Error::Project`] when this Segmill cannot read the project.
     pub fn restored(kept: KeptProject, today: &Project, parameters: BTreeMap<String, String>, environment: &Environment) -> Result<Self> {
+        let mut version = Self::read(kept, &today.root, parameters, environment)?;
+        if let Some(project) = Arc::get_mut(&mut version.project) {
+            config::with_secrets_of(&mut project.pipeline, &today.pipeline);
+        }
+        Ok(version)
+    }
+
+    fn read(kept: KeptProject, root: &Path, parameters: BTreeMap<String, String>, environment: &Environment) -> Result<Self> {
         let pipeline = kept.files.iter().find(|file| file.path == kept.pipeline);
         let pipeline = pipeline.ok_or_else(|| Error::argument("not-a-file", "the project that was kept has no pipeline file"))?;
         let models = kept.files.iter().filter(|file| file.path != kept.pipeline);
         let files: Vec<(&str, &str)> = [pipeline].into_iter().chain(models).map(|file| (file.path.as_str(), file.text.as_str())).collect();
-        let mut project = config::of_texts(&today.root, &files, environment)?;
-        config::with_secrets_of(&mut project.pipeline, &today.pipeline);
+        let project = config::of_texts(root, &files, environment)?;
         Ok(Version { kept, project: Arc::new(project), parameters })
     }
 }

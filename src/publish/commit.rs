@@ -106,6 +106,7 @@ pub async fn withdraw(destination: &Location, run_id: &str, pipeline: &str, days
             given_parameters: BTreeMap::new(),
             identity_hash_id: None,
             project: None,
+            report: None,
             definition_digest: None,
             given_digest: None,
             segment_sets: Vec::new(),

@@ -76,6 +76,11 @@ pub fn project_path(run_id: &str) -> String {
     format!("{RUNS}/{run_id}/project.json")
 }
 
+/// Where a run writes the report of its publication, from the destination.
+pub fn report_path(run_id: &str) -> String {
+    format!("{RUNS}/{run_id}/report.html")
+}
+
 /// Where the commit of a number is.
 pub fn commit_path(destination: &Location, number: u64) -> Path {
     destination.join(&format!("{COMMITS}/{number:08}.json"))
@@ -141,7 +146,7 @@ pub fn files_of<'a>(
         files.insert(urls_path(run_id, table));
         files.extend(redshift_manifest_path(destination, run_id, table));
     }
-    files.insert(project_path(run_id));
+    files.extend([project_path(run_id), report_path(run_id)]);
     files.extend(STATE_TABLES.iter().map(|name| state_path(run_id, name)));
     let of_clusters = clusters.into_iter().flat_map(|name| [cluster_members(name), cluster_numbers(name)]);
     files.extend(of_clusters.map(|name| state_path(run_id, &name)));

@@ -263,6 +263,7 @@ mod tests {
             given_parameters: BTreeMap::new(),
             identity_hash_id: None,
             project: None,
+            report: None,
             definition_digest: None,
             given_digest: None,
             segment_sets: Vec::new(),

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 use datafusion::common::ScalarValue;
 use datafusion::execution::SendableRecordBatchStream;
+use sha2::{Digest, Sha256};
 use tokio::task::JoinSet;
 
 use super::check::{CheckResult, Personal};
-use super::layout::{REJECTED, commit_shown, folder_path, redshift_manifest_path, urls_path};
+use super::layout::{REJECTED, commit_shown, folder_path, redshift_manifest_path, report_path, urls_path};
 use super::publications::Publications;
 use super::write::Written;
 use super::{commit, folders, load_manifests, pending, write};
@@ -29,6 +30,8 @@ pub struct Staging {
     pub(super) state: BTreeMap<String, DataFile>,
     /// The project that the publication is made with, once it is written.
     pub(super) project: Option<KeptFile>,
+    /// The report of the publication, once it is written.
+    pub(super) report: Option<KeptFile>,
     /// Which columns may not be shown; while it is not known, none may.
     pub(super) personal: Option<Personal>,
     /// Whether they are written for a look alone, and go again.
@@ -67,6 +70,8 @@ pub struct Published {
     pub commit_shown: String,
     /// Where every table's files are, by table.
     pub tables_shown: BTreeMap<String, Vec<String>>,
+    /// Where its report is, if the run made one.
+    pub report_shown: Option<String>,
     /// What was checked.
     pub check_results: Vec<CheckResult>,
 }
@@ -82,6 +87,7 @@ impl Staging {
             tables: BTreeMap::new(),
             state: BTreeMap::new(),
             project: None,
+            report: None,
             personal: None,
             is_trial: false,
         }
@@ -159,11 +165,38 @@ impl Staging {
 }
 
 impl Checked {
+    /// The tables that will be published.
+    pub fn tables(&self) -> &BTreeMap<String, Table> {
+        &self.staging.tables
+    }
+
+    /// Where they are.
+    pub fn destination(&self) -> &Location {
+        &self.staging.destination
+    }
+
+    /// What was published when the run began.
+    pub fn seen(&self) -> &Publications {
+        &self.staging.seen
+    }
+
+    /// Writes the report of the publication beside its tables, to be named by its commit.
+    ///
+    /// # Errors
+    /// As writing to the store fails.
+    pub async fn write_report(&mut self, page: String) -> Result<()> {
+        let path = report_path(&self.staging.run_id);
+        let kept = KeptFile { bytes: page.len() as u64, sha256: format!("{:x}", Sha256::digest(&page)), path };
+        self.staging.destination.put(&self.staging.destination.join(&kept.path), page.into_bytes()).await?;
+        self.staging.report = Some(kept);
+        Ok(())
+    }
+
     /// What would be published, which `describe` fills in, and what was checked.
     pub fn unpublished(self, describe: impl FnOnce(BTreeMap<String, Table>) -> Commit) -> (Commit, Vec<CheckResult>) {
         let Checked { staging, check_results } = self;
-        let Staging { tables, state, project, .. } = staging;
-        (Commit { state, project, ..describe(tables) }, check_results)
+        let Staging { tables, state, project, report, .. } = staging;
+        (Commit { state, project, report, ..describe(tables) }, check_results)
     }
 
     /// Publishes the tables: makes the lists that loaders take, creates the next commit file, which `describe` fills in,
@@ -174,11 +207,11 @@ impl Checked {
     /// commit says so.
     pub async fn publish(self, describe: impl FnOnce(BTreeMap<String, Table>) -> Commit) -> Result<Published> {
         let Checked { staging, check_results } = self;
-        let Staging { destination, seen, tables, state, project, .. } = staging;
+        let Staging { destination, seen, tables, state, project, report, .. } = staging;
         for table in tables.values() {
             load_manifests::write(&destination, table).await?;
         }
-        let draft = Commit { state, project, ..describe(tables) };
+        let draft = Commit { state, project, report, ..describe(tables) };
         let (commit, note) = commit::create(&destination, draft, &seen).await?;
         let commit_shown = commit_shown(&destination, commit.number);
         let settled = async {
@@ -188,7 +221,8 @@ impl Checked {
         settled.await.map_err(|error| behind(&commit_shown, error))?;
         let shown_files = |table: &Table| table.files.iter().map(|file| destination.shown(&destination.join(&file.path))).collect();
         let tables_shown = commit.tables.iter().map(|(name, table)| (name.clone(), shown_files(table))).collect();
-        Ok(Published { commit, commit_shown, tables_shown, check_results })
+        let report_shown = commit.report.as_ref().map(|report| destination.shown(&destination.join(&report.path)));
+        Ok(Published { commit, commit_shown, tables_shown, report_shown, check_results })
     }
 }
 

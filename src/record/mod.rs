@@ -5,4 +5,4 @@ mod recorder;
 mod run_record;
 
 pub use recorder::Recorder;
-pub use run_record::{RunRecord, Step, earlier};
+pub use run_record::{RunRecord, Step, earlier, of_publication};

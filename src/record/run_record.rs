@@ -10,13 +10,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::affinity;
 use crate::engine::Operator;
+use crate::error::Result;
 use crate::groups;
 use crate::identity::Counts;
 use crate::likeness;
 use crate::manifest::{Base, Input, Ledger};
 use crate::predict;
 use crate::publish::CheckResult;
-use crate::storage::Location;
+use crate::storage::{Contents, Location};
 use crate::traits;
 
 /// The version of the record's format.
@@ -144,6 +145,17 @@ pub async fn earlier(destination: &Location, run_id: &str) -> Option<RunRecord> 
         serde_json::from_slice(&found.bytes().await.ok()?).ok()
     };
     tokio::time::timeout(READS_WITHIN, read).await.ok().flatten()
+}
+
+/// The record of the run that made a publication; none if it is not there any more, or of another form.
+///
+/// # Errors
+/// As reading from the store fails.
+pub async fn of_publication(destination: &Location, run_id: &str) -> Result<Option<RunRecord>> {
+    Ok(match destination.read(&path_of(destination, run_id), MAX_BYTES).await? {
+        Some(Contents::Bytes(bytes)) => serde_json::from_slice(&bytes).ok(),
+        Some(Contents::TooLarge) | None => None,
+    })
 }
 
 pub(super) fn text_of(record: &RunRecord) -> Vec<u8> {

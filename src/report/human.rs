@@ -236,6 +236,9 @@ fn write_published(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
         None if is_first() => ", built on no earlier day".to_owned(),
         None => String::new(),
     };
+    if let Some(report) = &outcome.published.report_shown {
+        writeln!(text, "\nReport  {report}")?;
+    }
     writeln!(text, "\nPublished as number {}{built_on}: {}", commit.number, outcome.published.commit_shown)
 }
 

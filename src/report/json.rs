@@ -20,6 +20,7 @@ pub fn outcome(outcome: &Outcome) -> Value {
         "predecessor": commit.predecessor.as_ref().map(|base| json!({ "as_of": base.as_of, "number": base.number, "run_id": base.run_id })),
         "run_id": commit.run_id,
         "commit": outcome.published.commit_shown,
+        "report": outcome.published.report_shown,
         "segmill_version": commit.segmill_version,
         "project_digest": commit.project_digest,
         "parameters": commit.parameters,

@@ -13,7 +13,7 @@ use crate::project::Definition;
 use crate::publish::Checked;
 use crate::record::Recorder;
 use crate::report::Progress;
-use crate::segments;
+use crate::segments::{self, SegmentSize};
 
 /// What a commit says of a run, beside its tables.
 pub struct Description {
@@ -26,6 +26,7 @@ pub struct Description {
     locations: BTreeMap<String, String>,
     judged: Vec<Ledger>,
     customers: u64,
+    sizes: Vec<SegmentSize>,
 }
 
 /// Reads back what was written, and checks it, on an engine of its own.
@@ -38,7 +39,7 @@ pub async fn checked(
     progress: &Progress,
     recorder: &Recorder,
 ) -> Result<(Checked, Description, Engine)> {
-    let Computed { plan, staging, definition, fingerprint, base, hash_id, locations, judged, customers, .. } = computed;
+    let Computed { plan, staging, definition, fingerprint, base, hash_id, locations, judged, customers, segments: sizes, .. } = computed;
     // Checks read the files: an engine of their own has all the memory that the models held.
     let engine = Engine::with_text_encoding(request.limits, plan.values.zone.name(), request.text_encoding)?;
     engine.hash_with(plan.project.pipeline.identity.salt.as_deref().unwrap_or_default());
@@ -48,12 +49,12 @@ pub async fn checked(
     let report = staged.check(&engine, &plan.project.pipeline).await?;
     steps.end(None);
     recorder.note(|record| record.checks = report.check_results().to_vec());
-    Ok((report.passed()?, Description { plan, definition, fingerprint, base, hash_id, locations, judged, customers }, engine))
+    Ok((report.passed()?, Description { plan, definition, fingerprint, base, hash_id, locations, judged, customers, sizes }, engine))
 }
 
 /// The commit of a run, for its tables.
-pub fn describe(of: Description, request: &Request, recorder: &Recorder, tables: BTreeMap<String, Table>) -> Commit {
-    let Description { plan, definition, fingerprint, base, hash_id, locations, judged, customers } = of;
+pub fn describe(of: &Description, request: &Request, recorder: &Recorder, tables: BTreeMap<String, Table>) -> Commit {
+    let plan = &of.plan;
     let pipeline = &plan.project.pipeline;
     Commit {
         format: manifest::FORMAT,
@@ -64,21 +65,22 @@ pub fn describe(of: Description, request: &Request, recorder: &Recorder, tables:
         segmill_version: env!("CARGO_PKG_VERSION").to_owned(),
         project_digest: plan.digest.clone(),
         parameters: plan.values.shown.clone(),
-        fingerprint,
+        fingerprint: of.fingerprint.clone(),
         tables: plan.with_personal_columns(tables),
         state: BTreeMap::new(),
-        predecessor: base,
+        predecessor: of.base.clone(),
         given_parameters: request.parameters.clone(),
-        identity_hash_id: hash_id,
+        identity_hash_id: of.hash_id.clone(),
         project: None,
-        definition_digest: Some(definition.digest),
-        given_digest: definition.given_digest,
-        segment_sets: segments::published_sets(pipeline),
-        customers: (!pipeline.segments.is_empty()).then_some(customers),
+        report: None,
+        definition_digest: Some(of.definition.digest.clone()),
+        given_digest: of.definition.given_digest.clone(),
+        segment_sets: segments::published_sets(pipeline, &of.sizes),
+        customers: (!pipeline.segments.is_empty()).then_some(of.customers),
         revenue_column: pipeline.profile.revenue.as_ref().map(|column| column.value.clone()),
-        sources: judged,
+        sources: of.judged.clone(),
         publications: BTreeMap::new(),
         withdrawn: BTreeSet::new(),
-        locations,
+        locations: of.locations.clone(),
     }
 }

@@ -50,12 +50,12 @@ pub async fn plan(request: &Request, stores: &Stores, progress: &Progress, recor
 
     let mut computed = prepared.compute(request, progress, recorder).await?;
     let (movement, look) = (std::mem::take(&mut computed.movement), computed.look.take().unwrap_or_default());
-    let (segments, avoided) = (std::mem::take(&mut computed.segments), std::mem::take(&mut computed.avoided));
+    let (segments, avoided) = (computed.segments.clone(), std::mem::take(&mut computed.avoided));
     let (customers, identity) = (computed.customers, computed.identity.take());
     let mut warnings = std::mem::take(&mut computed.warnings);
     warnings.extend(note.into_iter().chain(why_unknown));
     let (checked, description, _) = Box::pin(checked(computed, request, progress, recorder)).await?;
-    let (commit, checks) = checked.unpublished(|tables| describe(description, request, recorder, tables));
+    let (commit, checks) = checked.unpublished(|tables| describe(&description, request, recorder, tables));
 
     let comparison = match (&before, known) {
         (Some(before), Some(known)) if is_own && is_comparable(before) && is_comparable(&commit) => {

@@ -105,14 +105,19 @@ pub const SEGMENTS_DESCRIPTIONS: &[(&str, &str)] = &[
 ];
 
 /// The sets of a project, as a commit tells them.
-pub fn published_sets(pipeline: &Pipeline) -> Vec<PublishedSet> {
+pub fn published_sets(pipeline: &Pipeline, sizes: &[SegmentSize]) -> Vec<PublishedSet> {
     let names = |names: &[Spanned<String>]| names.iter().map(|name| name.value.clone()).collect();
-    let segment = |of: &Segment| PublishedSegment { name: of.name.value.clone(), formerly: names(&of.formerly) };
+    let size = |set: &str, segment: &str| sizes.iter().find(|size| size.segment_set == set && size.segment == segment);
+    let segment = |set: &str, of: &Segment| PublishedSegment {
+        name: of.name.value.clone(),
+        formerly: names(&of.formerly),
+        customers: size(set, &of.name.value).map(|size| size.customers),
+    };
     let set = |(name, of): (&String, &SegmentSet)| PublishedSet {
         name: name.clone(),
         kind: of.kind.value.to_string(),
         formerly: names(&of.formerly),
-        segments: of.segments.iter().map(segment).collect(),
+        segments: of.segments.iter().map(|of| segment(name, of)).collect(),
     };
     pipeline.segments.iter().map(set).collect()
 }

@@ -205,6 +205,7 @@ impl Job {
             parameters: self.parameters.clone(),
             limits: Limits { threads: 1, memory_bytes: 512 << 20 },
             text_encoding: TextEncoding::default(),
+            with_report: false,
             timings: false,
             environment: self.environment.clone(),
         };

@@ -53,6 +53,7 @@ fn the_verdict_is_the_membership_for_customers_and_segments_of_the_sample() {
         parameters: BTreeMap::new(),
         limits: Limits { threads: 1, memory_bytes: 1 << 28 },
         text_encoding: TextEncoding::default(),
+        with_report: false,
         timings: false,
         environment: Environment::default(),
     };

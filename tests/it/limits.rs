@@ -58,6 +58,7 @@ const BOUNDS: &[(&str, &str)] = &[
     ("record/run_record.rs MAX_BYTES", "16 MiB for its times"),
     ("segments/domain.rs MAX_ACCEPTED", "under `accepted` | 2,000 |"),
     ("segments/memory/names.rs MAX_FORMER_SEGMENTS", "| 10,000 |"),
+    ("page/mod.rs MAX_PAGE_BYTES", "the page of a report | 2 MB"),
     ("segments/mod.rs MAX_SEGMENTS", "| 300 |"),
     ("segments/prove/cells.rs MOST_CELLS", "262,144"),
     ("segments/prove/prover.rs MOST_ANSWERS", "4,194,304"),
@@ -79,7 +80,7 @@ const BOUNDS: &[(&str, &str)] = &[
 ];
 
 /// Those that bound what Segmill itself shows, tries or computes with.
-const OTHERS: [&str; 25] = [
+const OTHERS: [&str; 42] = [
     "engine/exact/double.rs MOST_SHIFT",
     "groups/seeding.rs MOST_CANDIDATES",
     "identity/rules.rs MOST_SHOWN",
@@ -100,6 +101,23 @@ const OTHERS: [&str; 25] = [
     "storage/client.rs MAX_RETRIES",
     "storage/client.rs MAX_TRY",
     "storage/profile.rs MAX_BYTES",
+    "figures/customers.rs MOST_VALUES",
+    "figures/segments.rs MOST_TRAITS",
+    "page/actions.rs MOST_ACTIONS",
+    "page/actions.rs MOST_ALSO",
+    "page/actions.rs MOST_OF_A_SET",
+    "page/changes.rs MOST_LISTED",
+    "page/changes.rs MOST_MOVEMENTS",
+    "page/charts/flow.rs MOST_ROWS",
+    "page/charts/flow.rs MOST_SEGMENTS",
+    "page/charts/flow_layout.rs MOST_BANDS",
+    "page/charts/flow_layout.rs MOST_SEGMENTS",
+    "page/charts/heat_map.rs MOST_SCORES",
+    "page/overlaps.rs MOST_IN_MATRIX",
+    "page/overlaps.rs MOST_PAIRS",
+    "page/personas.rs MOST_OPEN",
+    "page/project.rs MOST_LISTED",
+    "page/quality.rs MOST_REJECTS",
     "segments/why/candidates.rs MOST_CLASSES",
     "segments/why/search.rs MOST_ROWS",
     "segments/why/search.rs MOST_STEPS",

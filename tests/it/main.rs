@@ -145,6 +145,8 @@ mod reading;
 mod refusals;
 /// A refusal is never lost: whatever damage the row has that carries it.
 mod refusals_damaged;
+/// The report of a publication tells what its tables say, and is the same whoever makes it.
+mod report;
 /// Promise 4, many times over: kills, races, full disks, and cleans against runs, on local disks and S3.
 mod rounds;
 /// Promise 1: the same extracts give the same bytes, whatever the threads, the order of rows or their split over files.

@@ -224,6 +224,7 @@ impl Scene {
                 parameters: BTreeMap::from([("edition".to_owned(), edition.to_string())]),
                 limits,
                 text_encoding: segmill::engine::TextEncoding::default(),
+                with_report: false,
                 timings: false,
                 environment: self.place.environment(),
             };

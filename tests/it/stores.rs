@@ -90,6 +90,7 @@ impl Place {
             parameters: BTreeMap::from([("edition".to_owned(), edition.to_owned())]),
             limits: LIMITS,
             text_encoding: TextEncoding::default(),
+            with_report: false,
             timings: false,
             environment: self.environment(),
         };
@@ -185,6 +186,7 @@ async fn large_table(stores: &Stores, place: &Place, tiny: &Tiny) {
         given_parameters: std::collections::BTreeMap::new(),
         identity_hash_id: None,
         project: None,
+        report: None,
         definition_digest: None,
         given_digest: None,
         segment_sets: Vec::new(),

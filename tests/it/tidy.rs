@@ -10,7 +10,7 @@ use crate::tokens::{functions_of, tokens_of};
 pub const LAYERS: [&[&str]; 9] = [
     &["cli"],
     &["run", "cases", "diff", "explain", "show", "generate", "inspect"],
-    &["docs", "execute", "report"],
+    &["docs", "execute", "figures", "page", "report"],
     &["job", "predecessor"],
     &["plan", "project", "record"],
     &["native"],
@@ -47,6 +47,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("too-many-values", "needs many values: `costs` holds it"),
     ("sql-too-costly", "needs long queries: `costs` holds it"),
     ("too-many-threads", "is told of arguments: `ending` holds it"),
+    ("unwritable-output", "needs a folder that refuses: `report` holds it"),
     ("unwritable-folder", "is told by `init`, and needs a folder that refuses"),
     ("not-generated", "is told by `generate`"),
     ("wrong-credentials", "needs a store that answers: `stores` holds it"),

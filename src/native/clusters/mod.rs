@@ -61,7 +61,7 @@ fn step_of(name: &str, clusters: &Clusters) -> Step {
     let of_groups = from("description", described_by);
     let made = |name: String, schema: SchemaRef, taken, descriptions| {
         let (identifiers, bounds, descriptions) = (Vec::new(), bounds_of(&schema), described(descriptions));
-        Made { name, taken, identifiers, bounds, schema, descriptions }
+        Made { name, schema, identifiers, taken, bounds, descriptions }
     };
     let [members, groups] = [DeclaredKind::Clusters.table(name), format!("{}_groups", DeclaredKind::Clusters.table(name))];
     let members = made(members, members_schema(), of_members, MEMBERS_DESCRIPTIONS);
