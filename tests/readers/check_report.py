@@ -56,6 +56,11 @@ def plain(name):
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
+def place(name):
+    """Where somebody was or is; in sets that overlap, who is in none of the segments between which it is told is not in that one."""
+    return "innone" if plain(name) in ("innone", "notinit") else plain(name)
+
+
 def number(text):
     """A number as people read it, without currency and separators; none where it says that it is of few, or not known."""
     found = re.fullmatch(r"[^\d-]?(-?[\d,]+(?:\.\d+)?)%?", text)
@@ -138,12 +143,12 @@ class Check:
         for name, origin, to, customers, revenue in self.ask("""
             select segment_set, from_segment, to_segment, count(*), sum(monetary) from segment_changes
             left join customers using (customer_id, as_of) where as_of = ?::date and change <> 'merged' group by all""", self.today):
-            meant[plain(name), plain(origin or "in none"), plain(to or "in none")] = (customers, revenue)
+            meant[plain(name), place(origin or "in none"), place(to or "in none")] = (customers, revenue)
         sets = sorted({name for name, *_ in meant}, key=len, reverse=True)
         for table in self.under("flows", "From", "To"):
             name = next(name for name in sets if plain(table["heading"]).startswith(name))
             for origin, to, customers, revenue, *_ in table["rows"][1:]:
-                key = (name, plain(origin), plain(to))
+                key = (name, place(origin), place(to))
                 if key not in meant:
                     assert "other" in origin.lower() or "other" in to.lower(), f"no such movement: {key}"
                     continue
