@@ -162,20 +162,56 @@ fn refuse_too_much(file: &SourceFile, models: &[Model]) -> Result<()> {
     Err(Error::argument("project-too-large", format!("the files of the project come to more than {limit} MiB of text")))
 }
 
+/// What stands for variables where a text does not fit: a number, and a truth value.
+const STAND_INS: [&str; 2] = ["10", "true"];
+
 /// Puts a project together from the texts of its files, the pipeline file first, as it was when they were kept: other pipelines beside it
 /// are not known.
 ///
 /// # Errors
 /// [`Error::Project`] when they are not what a project's files should be.
 pub fn of_texts(root: &Path, files: &[(&str, &str)], environment: &Environment) -> Result<Project> {
-    let Some(((path, text), models)) = files.split_first() else { return Err(Error::argument("no-models", "a project without files")) };
-    let file = Arc::new(SourceFile { path: (*path).to_owned(), text: (*text).to_owned() });
-    let Parsed { value: Some(pipeline), problems, .. } = read_pipeline(&file, environment) else {
-        return Err(Error::argument("unreadable-file", format!("cannot read {path}")));
-    };
-    if !problems.is_empty() {
-        return Err(Error::Project(problems));
+    let (file, models) = parted(files)?;
+    let parsed = read_pipeline(&file, environment);
+    if parsed.value.is_some() && !parsed.problems.is_empty() {
+        return Err(Error::Project(parsed.problems));
     }
+    put_together(root, file, models, parsed)
+}
+
+/// The same with the variables as the pipeline file has them, so that it is the same wherever it is read. Where a number or a truth value must
+/// stand, a variable has a stand-in; a part that no stand-in fits is left out, and is among those that are lost.
+///
+/// # Errors
+/// [`Error::Project`] when the pipeline file cannot be read at all.
+pub fn of_texts_as_written(files: &[(&str, &str)]) -> Result<Project> {
+    let (file, models) = parted(files)?;
+    let has_default = |rest: &str| rest.starts_with(":-") || rest.starts_with('-');
+    let named = named_variables(&file.text).filter(|(_, rest)| !has_default(rest));
+    let mut environment: Environment = named.map(|(name, _)| (name.to_owned(), format!("${{{name}}}"))).collect();
+    let mut parsed = read_pipeline(&file, &environment);
+    for stand_in in STAND_INS {
+        let spans = parsed.problems.iter().filter_map(|problem| problem.span.as_ref());
+        let unfit: Vec<&str> = spans.flat_map(|span| variables::variables(&file.text[span.bytes.clone()])).collect();
+        if unfit.is_empty() {
+            break;
+        }
+        environment.extend(unfit.into_iter().map(|name| (name.to_owned(), stand_in.to_owned())));
+        parsed = read_pipeline(&file, &environment);
+    }
+    put_together(Path::new(""), file, models, parsed)
+}
+
+/// The pipeline file among the texts of a project, and the models.
+fn parted<'a>(files: &'a [(&'a str, &'a str)]) -> Result<(Arc<SourceFile>, &'a [(&'a str, &'a str)])> {
+    let Some(((path, text), models)) = files.split_first() else { return Err(Error::argument("no-models", "a project without files")) };
+    Ok((Arc::new(SourceFile { path: (*path).to_owned(), text: (*text).to_owned() }), models))
+}
+
+fn put_together(root: &Path, file: Arc<SourceFile>, models: &[(&str, &str)], parsed: Parsed<Pipeline>) -> Result<Project> {
+    let Parsed { value: Some(pipeline), lost, .. } = parsed else {
+        return Err(Error::argument("unreadable-file", format!("cannot read {}", file.path)));
+    };
     let model = |(path, text): &(&str, &str)| {
         let (path, folder) = (Path::new(path), Path::new(path).parent());
         let schema = folder.filter(|folder| *folder != Path::new("sql")).map(name_of);
@@ -184,7 +220,7 @@ pub fn of_texts(root: &Path, files: &[(&str, &str)], environment: &Environment) 
     };
     let models: Vec<Model> = models.iter().map(model).collect();
     let digest = digest(&file, &models);
-    Ok(Project { root: root.to_owned(), file, pipeline, models, digest, lost: Lost::default(), siblings: Vec::new() })
+    Ok(Project { root: root.to_owned(), file, pipeline, models, digest, lost: Lost(lost), siblings: Vec::new() })
 }
 
 /// The other pipelines whose files lie beside one in a folder `pipelines`.
@@ -248,6 +284,11 @@ impl Lost {
     /// Whether nothing was left out.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The parts that were left out, each by its keys, such as `report.currency`.
+    pub fn parts(&self) -> Vec<String> {
+        self.0.iter().map(|keys| keys.join(".")).collect()
     }
 
     /// Whether something under these keys, or all of it, was left out.

@@ -37,7 +37,7 @@ pub use clusters::{Clusters, CountRange, GroupCount, MOST_CLUSTERS};
 pub use column::{Column, ColumnType, Consent, DeclaredType, OnError};
 pub use csv::Csv;
 pub use kind::{Changes, SourceKind};
-pub use load::{Lost, Model, Project, Read, Sibling, load, of_texts, read, read_files, usual_pipeline, variables};
+pub use load::{Lost, Model, Project, Read, Sibling, load, of_texts, of_texts_as_written, read, read_files, usual_pipeline, variables};
 pub use look_alike::{LookAlikes, SimilarTo};
 pub use member_path::{MemberPath, NoPath, Step};
 pub use parts::Parts;
@@ -56,7 +56,7 @@ pub use source::{BlankRepeats, Freshness, LeadsTo, RejectBudget, Source, SourceF
 pub use spanned::{Literal, Spanned, Text};
 pub use traits::Traits;
 pub use values::{AS_OF, NULL_VALUES, Values, bind, bind_what_is_right, parse_scalar, parse_scalars};
-pub use variables::{Environment, named_variables, variables as variables_in};
+pub use variables::{Environment, variables as variables_in};
 pub use yaml::{
     Parsed, Part, given_values, key_at, key_span, keys_of, parse, parse_what_is_right, placed, span_of, span_of_part, span_within, text_at,
     typed,

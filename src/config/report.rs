@@ -8,6 +8,9 @@ use super::channel::Channel;
 use super::schema::names_of;
 use super::spanned::Spanned;
 
+/// Below how many customers nothing is told of a group, unless the pipeline file says otherwise.
+const MINIMUM_MEMBERS: u64 = 10;
+
 /// How the report of a publication is told: `segmill report`, and `segmill run --report`. Columns are those of the profile. What is not named
 /// is left out of the report, and said to be.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -24,13 +27,14 @@ pub struct Report {
     #[serde(default)]
     #[schemars(with = "Option<String>", regex(pattern = "^[A-Z]{3}$"))]
     pub currency: Option<Spanned<String>>,
-    /// Of groups with fewer customers nothing is told but that they are so small. By default 10.
-    #[serde(default = "minimum_members")]
-    #[schemars(range(min = 2))]
-    pub minimum_members: u64,
-    /// How many publications trends go back, with the day's own. By default 13.
+    /// Of groups with fewer customers nothing is told but that they are so small. By default 10. No variable can give it, since the report of a
+    /// publication is the same wherever it is made.
+    #[serde(default)]
+    #[schemars(with = "Option<u64>", range(min = 2))]
+    pub minimum_members: Option<Spanned<u64>>,
+    /// How many publications trends go back, with the day's own and the one before. By default 13.
     #[serde(default = "publications")]
-    #[schemars(range(min = 1, max = 100))]
+    #[schemars(range(min = 2, max = 100))]
     pub publications: usize,
     /// The column that says whether a customer is a buyer: yes or no, or a number that is above 0.
     #[serde(default)]
@@ -119,7 +123,7 @@ impl Default for Report {
             title: None,
             locale: None,
             currency: None,
-            minimum_members: minimum_members(),
+            minimum_members: None,
             publications: publications(),
             buyers: None,
             heat_map: None,
@@ -132,6 +136,17 @@ impl Default for Report {
 }
 
 impl Report {
+    /// Below how many customers nothing is told of a group.
+    pub fn minimum_members(&self) -> u64 {
+        self.minimum_members.as_ref().map_or(MINIMUM_MEMBERS, |minimum| minimum.value)
+    }
+
+    /// The code of the currency; none if there is none, or if it has not the form of a code.
+    pub fn currency_code(&self) -> Option<&str> {
+        let code = self.currency.as_ref()?.value.as_str();
+        (code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase())).then_some(code)
+    }
+
     /// Every column that it names, with the kind of value that it must have.
     pub fn columns(&self) -> Vec<(&Spanned<String>, ReportedKind)> {
         let heat_map = self.heat_map.iter().flat_map(|map| [&map.recency, &map.frequency]);
@@ -147,10 +162,6 @@ impl Report {
         }
         columns
     }
-}
-
-fn minimum_members() -> u64 {
-    10
 }
 
 fn publications() -> usize {

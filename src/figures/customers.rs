@@ -38,8 +38,9 @@ pub async fn totals(tables: &Tables<'_>, commit: &Commit, declared: &Declared<'_
     if let Some(revenue) = declared.revenue().filter(|column| profile.is_exact(column)) {
         asked.push((total(revenue, "revenue"), 0, |totals, _, value| totals.revenue = value.amount()));
     }
-    if let Some(buyers) = declared.report().buyers.as_ref().filter(|buyers| profile.has(&buyers.value)) {
-        let is_flag = profile.type_of(&buyers.value) == Some(&DataType::Boolean);
+    let is_told = |column: &str| profile.is_flag(column) || profile.is_exact(column);
+    if let Some(buyers) = declared.report().buyers.as_ref().filter(|buyers| is_told(&buyers.value)) {
+        let is_flag = profile.is_flag(&buyers.value);
         let condition = if is_flag { column(&buyers.value) } else { column(&buyers.value).gt(lit(0_i64)) };
         asked.push((how_many(condition, "buyers")?, 0, |totals, _, value| totals.buyers = Some(value.count())));
     }
@@ -62,7 +63,7 @@ pub async fn totals(tables: &Tables<'_>, commit: &Commit, declared: &Declared<'_
 /// What is counted and summed of a channel.
 fn of_channel(profile: &Profile, at: usize, channel: &ReportedChannel) -> Result<Vec<(Expr, usize, Take)>> {
     let mut asked: Vec<(Expr, usize, Take)> = Vec::new();
-    let is_flag = |column: &str| profile.type_of(column) == Some(&DataType::Boolean);
+    let is_flag = |column: &str| profile.is_flag(column);
     if is_flag(&channel.allowed.value) {
         let counted = how_many(column(&channel.allowed.value), &format!("allowed {at}"))?;
         asked.push((counted, at, |totals, at, value| totals.reachable[at] = Some(value.count())));

@@ -29,7 +29,7 @@ impl Declared<'_> {
 
     /// Below how many customers nothing is told of a group.
     pub fn minimum_members(&self) -> u64 {
-        self.report().minimum_members.max(self.project.pipeline.traits.minimum_members)
+        self.report().minimum_members().max(self.project.pipeline.traits.minimum_members)
     }
 
     /// What a column of the profile means.
@@ -88,6 +88,11 @@ impl Profile {
     /// The type of a column.
     pub fn type_of(&self, column: &str) -> Option<&DataType> {
         self.rows.type_of(column)
+    }
+
+    /// Whether a column says yes or no.
+    pub fn is_flag(&self, column: &str) -> bool {
+        self.type_of(column) == Some(&DataType::Boolean)
     }
 
     /// Whether a column has numbers that can be summed exactly.

@@ -88,8 +88,7 @@ impl Members {
         let mut measures = vec![rows()];
         measures.extend(revenue.map(|revenue| total(revenue, "reported revenue")));
         for (at, channel) in report.channels.values().enumerate() {
-            let allowed =
-                Some(column(&channel.allowed.value)).filter(|_| profile.type_of(&channel.allowed.value) == Some(&DataType::Boolean));
+            let allowed = Some(column(&channel.allowed.value)).filter(|_| profile.is_flag(&channel.allowed.value));
             measures.push(how_many(allowed.unwrap_or_else(|| lit(false)), &format!("reach {at}"))?);
         }
         let joined = beside(profile, memberships)?;

@@ -5,8 +5,8 @@ use datafusion::common::TableReference;
 
 use super::models::CheckedModels;
 use crate::cast::is_text;
-use crate::config::{Project, ReportedKind, SetKind, Spanned, span_of};
-use crate::diagnostic::Diagnostic;
+use crate::config::{Project, ReportedKind, SetKind, Spanned, span_of, variables_in};
+use crate::diagnostic::{Diagnostic, Span};
 use crate::engine::ColumnPrivacy;
 use crate::graph::PROFILE;
 
@@ -17,6 +17,15 @@ pub(super) fn check(project: &Project, checked: &CheckedModels, problems: &mut V
         let problem = Diagnostic::error("report-locale", format!("`{}` is not a language tag", locale.shown()));
         problems
             .push(problem.at(span_of(&project.file, locale)).label("the language of numbers").hint("write one such as `en-GB` or `de`"));
+    }
+    if let Some(currency) = report.currency.as_ref().filter(|_| report.currency_code().is_none()) {
+        let problem = Diagnostic::error("report-currency", format!("`{}` is not a currency", currency.shown()));
+        problems.push(problem.at(span_of(&project.file, currency)).label("the currency of amounts").hint("write its code, such as `GBP`"));
+    }
+    if let Some(minimum) = report.minimum_members.as_ref().map(|minimum| span_of(&project.file, minimum)).filter(has_variable) {
+        let problem = Diagnostic::error("report-minimum", "`report: minimum_members:` is given by a variable").at(minimum);
+        let hint = "write the number: who reads the publication elsewhere has no variable, and must be told no more";
+        problems.push(problem.label("below so many customers nothing is told").hint(hint));
     }
     if let Some(set) = report.heat_map.as_ref().and_then(|map| map.segment_set.as_ref()) {
         problems.extend(unfit_set(project, set));
@@ -37,6 +46,11 @@ pub(super) fn check(project: &Project, checked: &CheckedModels, problems: &mut V
             problems.push(told(unfit(column, &format!("this must be {}", wanted(kind)))));
         }
     }
+}
+
+/// Whether a variable of the environment gives what stands at a place.
+fn has_variable(span: &Span) -> bool {
+    variables_in(&span.file.text[span.bytes.clone()]).next().is_some()
 }
 
 /// What is wrong with the set whose borders are shown.

@@ -1,7 +1,6 @@
 //! A version of a project: that of today, or the one that a publication was made with.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -56,10 +55,8 @@ impl Version {
     /// # Errors
     /// [`Error::Project`] when this Segmill cannot read the project.
     pub fn as_kept(kept: KeptProject, parameters: BTreeMap<String, String>) -> Result<Self> {
-        let texts = kept.files.iter().filter(|file| file.path == kept.pipeline).map(|file| file.text.as_str());
-        let named = texts.flat_map(config::named_variables).filter(|(_, rest)| !rest.starts_with(":-") && !rest.starts_with('-'));
-        let environment = named.map(|(name, _)| (name.to_owned(), format!("${{{name}}}"))).collect();
-        Self::read(kept, Path::new(""), parameters, &environment)
+        let project = Arc::new(config::of_texts_as_written(&texts_of(&kept)?)?);
+        Ok(Version { kept, project, parameters })
     }
 
     /// The version of files that were kept, which have no secrets: those are taken from today's project.
@@ -67,19 +64,16 @@ impl Version {
     /// # Errors
     /// [`Error::Project`] when this Segmill cannot read the project.
     pub fn restored(kept: KeptProject, today: &Project, parameters: BTreeMap<String, String>, environment: &Environment) -> Result<Self> {
-        let mut version = Self::read(kept, &today.root, parameters, environment)?;
-        if let Some(project) = Arc::get_mut(&mut version.project) {
-            config::with_secrets_of(&mut project.pipeline, &today.pipeline);
-        }
-        Ok(version)
-    }
-
-    fn read(kept: KeptProject, root: &Path, parameters: BTreeMap<String, String>, environment: &Environment) -> Result<Self> {
-        let pipeline = kept.files.iter().find(|file| file.path == kept.pipeline);
-        let pipeline = pipeline.ok_or_else(|| Error::argument("not-a-file", "the project that was kept has no pipeline file"))?;
-        let models = kept.files.iter().filter(|file| file.path != kept.pipeline);
-        let files: Vec<(&str, &str)> = [pipeline].into_iter().chain(models).map(|file| (file.path.as_str(), file.text.as_str())).collect();
-        let project = config::of_texts(root, &files, environment)?;
+        let mut project = config::of_texts(&today.root, &texts_of(&kept)?, environment)?;
+        config::with_secrets_of(&mut project.pipeline, &today.pipeline);
         Ok(Version { kept, project: Arc::new(project), parameters })
     }
+}
+
+/// The paths and texts of files that were kept, the pipeline file first.
+fn texts_of(kept: &KeptProject) -> Result<Vec<(&str, &str)>> {
+    let pipeline = kept.files.iter().find(|file| file.path == kept.pipeline);
+    let pipeline = pipeline.ok_or_else(|| Error::argument("not-a-file", "the project that was kept has no pipeline file"))?;
+    let models = kept.files.iter().filter(|file| file.path != kept.pipeline);
+    Ok([pipeline].into_iter().chain(models).map(|file| (file.path.as_str(), file.text.as_str())).collect())
 }
