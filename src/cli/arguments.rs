@@ -272,7 +272,7 @@ pub struct ReportArguments {
     /// The as-of day of the publication [default: the latest day that is published]
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
     pub as_of: Option<NaiveDate>,
-    /// Write the page to this local file, or `-` for standard output [default: `PIPELINE-DAY.html`]
+    /// Write the page to this local file, or `-` for standard output [default: `report-DAY.html`]
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// The memory limit, such as `2GiB`, as of `run` [default: 70% of the memory of the machine or container]

@@ -19,7 +19,7 @@ use crate::engine::{Engine, Limits};
 use crate::error::{Error, Result};
 use crate::figures::{self, Draft, Figures};
 use crate::page;
-use crate::publish::Publications;
+use crate::publish::{Publications, damage};
 use crate::record;
 use crate::storage::{self, Location, Stores};
 
@@ -32,7 +32,7 @@ pub fn command(arguments: &ReportArguments, environment: &Environment, terminal:
     let read = move |runtime: &Handle| runtime.block_on(figures_of(&destination, asked, limits));
     let figures = within(arguments.timeout, limits.threads, &doing, read)?;
     let text = page::report(&figures).map_err(|error| Error::defect(error.to_string()))?;
-    let file = arguments.output.clone().unwrap_or_else(|| PathBuf::from(format!("{}-{}.html", figures.pipeline, figures.as_of)));
+    let file = arguments.output.clone().unwrap_or_else(|| PathBuf::from(format!("report-{}.html", figures.as_of)));
     if file == Path::new("-") {
         return Terminal::print_part(text.as_bytes(), false).map(|_| ());
     }
@@ -57,6 +57,7 @@ async fn figures_of(destination: &Location, asked: Option<NaiveDate>, limits: Li
             Diagnostic::error("no-kept-project", what).hint("`segmill run --force` for that day makes it anew, with today's project"),
         )
     })?;
+    damage::whole(destination, &commit).await?;
     let engine = Engine::new(limits, "UTC")?;
     let record = record::of_publication(destination, &commit.run_id).await?;
     figures::of(&engine, destination, &seen, Draft { commit: &commit, kept, record }).await

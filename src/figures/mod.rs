@@ -20,7 +20,7 @@ use crate::error::Result;
 use crate::graph::{CHANGES, MEMBERSHIP, PROFILE, TRAITS};
 use crate::manifest::{Commit, KeptProject};
 use crate::project::Version;
-use crate::publish::Publications;
+use crate::publish::{Publications, damage};
 use crate::record::RunRecord;
 use crate::storage::Location;
 use declared::{Declared, Profile};
@@ -49,7 +49,7 @@ pub async fn of(engine: &Engine, destination: &Location, seen: &Publications, dr
     let version = Version::as_kept(kept, commit.parameters.clone())?;
     let record = record.as_ref();
     let project = &version.project;
-    let earlier = earlier(seen, commit, project.pipeline.report.publications).await?;
+    let Earlier { commits: earlier, damaged } = earlier(destination, seen, commit, project.pipeline.report.publications).await?;
     let before = match earlier.last() {
         Some(before) => seen.project(before).await?.and_then(|kept| Version::as_kept(kept, before.parameters.clone()).ok()),
         None => None,
@@ -78,7 +78,7 @@ pub async fn of(engine: &Engine, destination: &Location, seen: &Publications, dr
         previous_as_of: earlier.last().map(|before| before.as_of),
         days: earlier.iter().chain([commit]).map(|commit| commit.as_of).collect(),
         locale: pipeline.report.locale.as_ref().map_or_else(|| "en".to_owned(), |locale| locale.value.clone()),
-        currency: pipeline.report.currency.as_ref().map(|currency| currency.value.clone()),
+        currency: pipeline.report.currency_code().map(str::to_owned),
         minimum_members: declared.minimum_members(),
         revenue: declared.revenue().map(|column| declared.meaning(column).unwrap_or_else(|| column.to_owned())),
         headline: customers::headline(&declared, &days),
@@ -90,19 +90,42 @@ pub async fn of(engine: &Engine, destination: &Location, seen: &Publications, dr
         calibrations: record.map(|record| quality::calibrations(&record.predictions)).unwrap_or_default(),
         quality: quality::figures(project, zone, &commit.sources, record),
         project: project::figures(commit, &version, before.as_ref()),
-        not_told: not_told(&declared, record),
+        not_told: not_told(&declared, record, &damaged),
     })
 }
 
-/// The publications before another one, the oldest first, so many with that one; the last is the one that it builds on.
-async fn earlier(seen: &Publications, commit: &Commit, publications: usize) -> Result<Vec<Commit>> {
-    let Some(base) = &commit.predecessor else { return Ok(Vec::new()) };
+/// The publications before another one.
+struct Earlier {
+    /// Those whose files are there, the oldest first; the last is the one that it builds on, if that is whole.
+    commits: Vec<Commit>,
+    /// The days of the others.
+    damaged: Vec<NaiveDate>,
+}
+
+/// The publications before another one, so many with that one. Damage of an earlier day does not prevent a day from being told.
+async fn earlier(destination: &Location, seen: &Publications, commit: &Commit, publications: usize) -> Result<Earlier> {
+    let mut found = Earlier { commits: Vec::new(), damaged: Vec::new() };
+    let Some(base) = &commit.predecessor else { return Ok(found) };
     let days: Vec<NaiveDate> = seen.by_day().range(..=base.as_of).map(|(day, _)| *day).collect();
-    let mut commits = Vec::new();
     for day in days.iter().rev().take(publications.saturating_sub(1)).rev() {
-        commits.extend(seen.of(*day).await?);
+        let read = async {
+            let commit = seen.of(*day).await?;
+            match &commit {
+                Some(commit) => damage::whole(destination, commit).await.map(|()| Some(commit.clone())),
+                None => Ok(None),
+            }
+        };
+        match read.await {
+            Ok(commit) => found.commits.extend(commit),
+            Err(error) if damage::is_damage(&error) => found.damaged.push(*day),
+            Err(error) => return Err(error),
+        }
     }
-    Ok(commits)
+    // What is told of the day is told beside the publication that it builds on, or beside none.
+    if found.damaged.last() == Some(&base.as_of) {
+        found.commits.clear();
+    }
+    Ok(found)
 }
 
 /// What is known of the segments.
@@ -135,7 +158,7 @@ async fn of_segments(
 }
 
 /// The parts that cannot be told, and what to do.
-fn not_told(declared: &Declared<'_>, record: Option<&RunRecord>) -> Vec<NotTold> {
+fn not_told(declared: &Declared<'_>, record: Option<&RunRecord>, damaged: &[NaiveDate]) -> Vec<NotTold> {
     let pipeline = &declared.project.pipeline;
     let mut parts = Vec::new();
     let mut add = |part: &str, reason: String| parts.push(NotTold { part: part.to_owned(), reason });
@@ -162,6 +185,13 @@ fn not_told(declared: &Declared<'_>, record: Option<&RunRecord>) -> Vec<NotTold>
     ];
     for (_, part, key) in unsaid.into_iter().filter(|(is_unsaid, ..)| *is_unsaid && declared.has_profile) {
         add(part, say(key));
+    }
+    for part in declared.project.lost.parts() {
+        add(&format!("`{part}`"), "a variable gives it, whose value a publication does not keep".to_owned());
+    }
+    for day in damaged {
+        let reason = "its publication is damaged: `segmill clean --repair` restores it, or `segmill run --force` publishes it again";
+        add(&format!("The publication of {day}"), reason.to_owned());
     }
     if record.is_none() {
         add("Checks, identity and calibration", "the record of the run that made the publication is not there any more".to_owned());

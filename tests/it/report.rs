@@ -304,6 +304,51 @@ fn of_what_is_not_published_there_is_no_report() {
 }
 
 #[test]
+fn damage_of_an_earlier_day_keeps_no_day_from_being_told_and_is_said() {
+    let tiny = published();
+    let damaged = std::fs::read_dir(tiny.folder.path().join("out/runs")).unwrap().map(|run| run.unwrap().path());
+    let damaged = damaged.into_iter().find(|run| run.file_name().unwrap().to_str().unwrap().starts_with(DAYS[0])).unwrap();
+    std::fs::remove_file(damaged.join("customers.parquet")).unwrap();
+    tiny.write("extracts/people.csv", &people(9));
+    told(&tiny, &["run", "--as-of", "2026-03-04", "--report"]);
+    let figures = &told(&tiny, &["report"])["figures"];
+    assert_eq!(figures["days"], serde_json::json!([DAYS[1], DAYS[2], "2026-03-04"]));
+    assert_eq!(figures["not_told"][0]["part"], format!("The publication of {}", DAYS[0]));
+    let output = tiny.command(&["report", "--as-of", DAYS[0]]).env("REPORT_TITLE", "").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("error[damaged-publication]"));
+}
+
+#[test]
+fn variables_that_give_numbers_and_words_keep_no_report_from_being_made() {
+    let tiny = tiny();
+    tiny.write("extracts/people.csv", &people(1));
+    let pipeline = PIPELINE.replace("    event_time: at\n", "    event_time: at\n    min_files: ${FILES}\n");
+    tiny.write("pipelines/tiny.yaml", &pipeline.replace("currency: GBP", "currency: ${CURRENCY}"));
+    let make = |arguments: &[&str], currency: &str| {
+        let given = [("REPORT_TITLE", "x"), ("FILES", "1"), ("CURRENCY", currency)];
+        let output = tiny.command(arguments).envs(given).args(["--format", "json"]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    let run = make(&["run", "--as-of", DAYS[0], "--report"], "GBP");
+    let report = make(&["report"], "EUR");
+    assert_eq!(report["figures"]["currency"], Value::Null, "which it was, the publication does not keep");
+    let page = |path: &Value| std::fs::read(tiny.folder.path().join(path.as_str().unwrap())).unwrap();
+    assert!(page(&run["report"]) == page(&report["file"]));
+}
+
+#[test]
+fn of_nobody_there_is_a_report_too_in_any_zone() {
+    let tiny = tiny();
+    tiny.write("pipelines/tiny.yaml", &PIPELINE.replace("name: tiny\n", "name: a/../b\ntime_zone: Asia/Kathmandu\n"));
+    tiny.write("extracts/people.csv", people(1).lines().next().unwrap());
+    told(&tiny, &["run", "--as-of", DAYS[0], "--report"]);
+    let result = told(&tiny, &["report"]);
+    assert_eq!((&result["file"], &result["figures"]["headline"][0]["values"][0]["count"]), (&"report-2026-03-01.html".into(), &0.into()));
+}
+
+#[test]
 fn a_file_that_cannot_be_written_is_told() {
     let tiny = published();
     let output = tiny.command(&["report", "--output", "no/such/folder/r.html"]).env("REPORT_TITLE", "").output().unwrap();
