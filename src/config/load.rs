@@ -162,6 +162,9 @@ fn refuse_too_much(file: &SourceFile, models: &[Model]) -> Result<()> {
     Err(Error::argument("project-too-large", format!("the files of the project come to more than {limit} MiB of text")))
 }
 
+/// The files of a project, each with its path and its text.
+pub type Texts<'a> = [(&'a str, &'a str)];
+
 /// What stands for variables where a text does not fit: a number, and a truth value.
 const STAND_INS: [&str; 2] = ["10", "true"];
 
@@ -170,7 +173,7 @@ const STAND_INS: [&str; 2] = ["10", "true"];
 ///
 /// # Errors
 /// [`Error::Project`] when they are not what a project's files should be.
-pub fn of_texts(root: &Path, files: &[(&str, &str)], environment: &Environment) -> Result<Project> {
+pub fn of_texts(root: &Path, files: &Texts<'_>, environment: &Environment) -> Result<Project> {
     let (file, models) = parted(files)?;
     let parsed = read_pipeline(&file, environment);
     if parsed.value.is_some() && !parsed.problems.is_empty() {
@@ -184,7 +187,7 @@ pub fn of_texts(root: &Path, files: &[(&str, &str)], environment: &Environment) 
 ///
 /// # Errors
 /// [`Error::Project`] when the pipeline file cannot be read at all.
-pub fn of_texts_as_written(files: &[(&str, &str)]) -> Result<Project> {
+pub fn of_texts_as_written(files: &Texts<'_>) -> Result<Project> {
     let (file, models) = parted(files)?;
     let has_default = |rest: &str| rest.starts_with(":-") || rest.starts_with('-');
     let named = named_variables(&file.text).filter(|(_, rest)| !has_default(rest));
@@ -203,12 +206,12 @@ pub fn of_texts_as_written(files: &[(&str, &str)]) -> Result<Project> {
 }
 
 /// The pipeline file among the texts of a project, and the models.
-fn parted<'a>(files: &'a [(&'a str, &'a str)]) -> Result<(Arc<SourceFile>, &'a [(&'a str, &'a str)])> {
+fn parted<'a>(files: &'a Texts<'a>) -> Result<(Arc<SourceFile>, &'a Texts<'a>)> {
     let Some(((path, text), models)) = files.split_first() else { return Err(Error::argument("no-models", "a project without files")) };
     Ok((Arc::new(SourceFile { path: (*path).to_owned(), text: (*text).to_owned() }), models))
 }
 
-fn put_together(root: &Path, file: Arc<SourceFile>, models: &[(&str, &str)], parsed: Parsed<Pipeline>) -> Result<Project> {
+fn put_together(root: &Path, file: Arc<SourceFile>, models: &Texts<'_>, parsed: Parsed<Pipeline>) -> Result<Project> {
     let Parsed { value: Some(pipeline), lost, .. } = parsed else {
         return Err(Error::argument("unreadable-file", format!("cannot read {}", file.path)));
     };
