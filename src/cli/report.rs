@@ -43,7 +43,7 @@ pub fn command(arguments: &ReportArguments, environment: &Environment, terminal:
     let shown = file.display().to_string();
     terminal.give(
         || format!("The report of {}: {shown} ({})", figures.as_of, HumanBytes(text.len() as u64)),
-        || json!({ "status": "written", "exit_code": 0, "as_of": figures.as_of, "file": shown, "bytes": text.len(), "figures": figures }),
+        || json!({ "status": "written", "exit_code": 0, "as_of": figures.as_of, "file": shown, "bytes": text.len() }),
     )
 }
 

@@ -1,5 +1,4 @@
-//! The figures of a report, read from a publication and from those before it that its trends show: nothing is read from extracts, and no
-//! value of one customer is kept.
+//! The figures of a report, read from a publication and from those before it that its trends show: nothing is read from extracts.
 
 mod customers;
 mod declared;

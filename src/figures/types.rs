@@ -1,4 +1,5 @@
-//! The figures of a report: everything that its page shows, and nothing else. They hold no value of one customer.
+//! The figures of a report: everything that its page shows, and more: counts and sums of groups however small, of which the page tells
+//! nothing. They are never written as they are.
 //!
 //! Every list has its order here, so that a page made of equal figures is equal byte for byte.
 

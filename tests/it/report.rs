@@ -3,10 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
+use segmill::engine::{Engine, Limits};
+use segmill::figures::{self, Draft};
+use segmill::publish::Publications;
+use segmill::record;
+use segmill::storage::Stores;
 use serde_json::Value;
 
 use crate::support::{Publication, package, rows_of_parquet};
@@ -108,6 +113,24 @@ fn told(tiny: &Tiny, arguments: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+/// The figures of the latest publication of a destination.
+fn figures_of(destination: &Path) -> Value {
+    let destination = Stores::new(BTreeMap::new()).open(destination.to_str().unwrap(), destination).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let read = async {
+        let seen = Publications::read(&destination).await?;
+        let commit = seen.latest().await?.unwrap();
+        let (kept, record) = (seen.project(&commit).await?.unwrap(), record::of_publication(&destination, &commit.run_id).await?);
+        let engine = Engine::new(Limits { threads: 2, memory_bytes: 64 << 20 }, "UTC")?;
+        figures::of(&engine, &destination, &seen, Draft { commit: &commit, kept, record }).await
+    };
+    serde_json::to_value(runtime.block_on(read).unwrap()).unwrap()
+}
+
+fn figures_in(tiny: &Tiny) -> Value {
+    figures_of(&tiny.folder.path().join("out"))
+}
+
 /// A project that has published three days, each with its report.
 fn published() -> Tiny {
     let tiny = tiny();
@@ -137,7 +160,7 @@ fn amount(told: &Value) -> String {
 #[test]
 fn what_is_told_of_customers_is_what_the_profile_says() {
     let tiny = published();
-    let figures = &told(&tiny, &["report"])["figures"];
+    let figures = &figures_in(&tiny);
     assert_eq!((&figures["as_of"], &figures["previous_as_of"]), (&DAYS[2].into(), &DAYS[1].into()));
     let lines: BTreeMap<&str, &Value> =
         figures["headline"].as_array().unwrap().iter().map(|line| (line["label"].as_str().unwrap(), &line["values"])).collect();
@@ -178,7 +201,7 @@ fn what_is_told_of_customers_is_what_the_profile_says() {
 #[test]
 fn what_is_told_of_segments_is_what_the_tables_say() {
     let tiny = published();
-    let figures = &told(&tiny, &["report"])["figures"];
+    let figures = &figures_in(&tiny);
     let members = |day: &str| file(&tiny, "segment_membership", day);
     let runtime = |sql: &str| joined(&tiny, DAYS[2], sql);
     for set in figures["sets"].as_array().unwrap() {
@@ -274,7 +297,7 @@ fn the_report_of_a_run_and_that_of_its_publication_are_the_same_without_extracts
             assert!(output.stdout == of_run, "the report of {day} with {threads} threads is another one");
         }
     }
-    let title = &told(&tiny, &["report"])["figures"]["title"];
+    let title = &figures_in(&tiny)["title"];
     assert_eq!(title, "${REPORT_TITLE}", "variables are told as the file has them");
 }
 
@@ -286,8 +309,7 @@ fn the_first_publication_has_nothing_to_be_compared_with_and_a_project_without_m
     let outputs = "outputs:\n  destination: out\n  tables:\n    segment_membership: {model: segment_membership, sort: [segment_set, segment, customer_id]}\n";
     tiny.write("pipelines/tiny.yaml", &format!("{before}{outputs}"));
     told(&tiny, &["run", "--as-of", DAYS[0], "--report"]);
-    let result = told(&tiny, &["report"]);
-    let figures = &result["figures"];
+    let (result, figures) = (told(&tiny, &["report"]), figures_in(&tiny));
     assert_eq!((&figures["previous_as_of"], &figures["headline"][0]["values"][0]["count"]), (&Value::Null, &400.into()));
     let parts: Vec<&str> = figures["not_told"].as_array().unwrap().iter().map(|part| part["part"].as_str().unwrap()).collect();
     assert_eq!(parts, ["Buyers, revenue, channels and the map of scores", "Who moved", "What segments are like"]);
@@ -311,7 +333,7 @@ fn damage_of_an_earlier_day_keeps_no_day_from_being_told_and_is_said() {
     std::fs::remove_file(damaged.join("customers.parquet")).unwrap();
     tiny.write("extracts/people.csv", &people(9));
     told(&tiny, &["run", "--as-of", "2026-03-04", "--report"]);
-    let figures = &told(&tiny, &["report"])["figures"];
+    let figures = &figures_in(&tiny);
     assert_eq!(figures["days"], serde_json::json!([DAYS[1], DAYS[2], "2026-03-04"]));
     assert_eq!(figures["not_told"][0]["part"], format!("The publication of {}", DAYS[0]));
     let output = tiny.command(&["report", "--as-of", DAYS[0]]).env("REPORT_TITLE", "").output().unwrap();
@@ -333,7 +355,7 @@ fn variables_that_give_numbers_and_words_keep_no_report_from_being_made() {
     };
     let run = make(&["run", "--as-of", DAYS[0], "--report"], "GBP");
     let report = make(&["report"], "EUR");
-    assert_eq!(report["figures"]["currency"], Value::Null, "which it was, the publication does not keep");
+    assert_eq!(figures_in(&tiny)["currency"], Value::Null, "which it was, the publication does not keep");
     let page = |path: &Value| std::fs::read(tiny.folder.path().join(path.as_str().unwrap())).unwrap();
     assert!(page(&run["report"]) == page(&report["file"]));
 }
@@ -345,7 +367,8 @@ fn of_nobody_there_is_a_report_too_in_any_zone() {
     tiny.write("extracts/people.csv", people(1).lines().next().unwrap());
     told(&tiny, &["run", "--as-of", DAYS[0], "--report"]);
     let result = told(&tiny, &["report"]);
-    assert_eq!((&result["file"], &result["figures"]["headline"][0]["values"][0]["count"]), (&"report-2026-03-01.html".into(), &0.into()));
+    let customers = &figures_in(&tiny)["headline"][0]["values"][0]["count"];
+    assert_eq!((&result["file"], customers), (&"report-2026-03-01.html".into(), &0.into()));
 }
 
 #[test]
@@ -381,7 +404,7 @@ fn a_run_that_changes_nothing_says_how_to_make_the_report() {
 #[test]
 fn groups_below_the_minimum_are_not_broken_down() {
     let tiny = published();
-    let figures = &told(&tiny, &["report"])["figures"];
+    let figures = &figures_in(&tiny);
     let few = &figures["sets"][0]["segments"][1];
     let members = few["members"][2].as_u64().unwrap();
     assert!((1..10).contains(&members), "{members}");
@@ -394,21 +417,12 @@ fn the_sample_tells_every_part() {
     let sample = Publication::after(&["2011-11-10"], package(), &package().join("examples/data"), "2011-12-10", &["--report"]);
     let report = sample.result["report"].as_str().unwrap();
     assert!(std::fs::metadata(report).unwrap().len() < 2_000_000);
-    let output = crate::support::segmill(
-        package(),
-        &[
-            "report",
-            "--destination",
-            sample.folder.path().to_str().unwrap(),
-            "--output",
-            sample.folder.path().join("r.html").to_str().unwrap(),
-            "--format",
-            "json",
-        ],
-    );
-    let figures = serde_json::from_slice::<Value>(&output.stdout).unwrap()["figures"].take();
+    let (destination, page) = (sample.folder.path(), sample.folder.path().join("r.html"));
+    let arguments = ["report", "--destination", destination.to_str().unwrap(), "--output", page.to_str().unwrap()];
+    assert!(crate::support::segmill(package(), &arguments).status.success());
+    let figures = figures_of(destination);
     assert_eq!(figures["not_told"], Value::Array(Vec::new()));
-    assert_eq!(std::fs::read(report).unwrap(), std::fs::read(sample.folder.path().join("r.html")).unwrap());
+    assert_eq!(std::fs::read(report).unwrap(), std::fs::read(page).unwrap());
     assert_eq!(figures["quality"]["sources"].as_array().unwrap().len(), 6);
     assert_eq!(figures["calibrations"][0]["tenths"].as_array().unwrap().len(), 10);
 }
