@@ -2,12 +2,13 @@
 
 use std::sync::{Arc, PoisonError};
 
+use datafusion::common::internal_err;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::source_as_provider;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::joins::HashJoinExec;
-use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, execute_stream};
 use datafusion::prelude::DataFrame;
 use futures::StreamExt;
 
@@ -24,9 +25,13 @@ impl Engine {
         let (mut state, plan) = frame.into_parts();
         let optimized = self.optimized(&state, &plan)?;
         let keys = order::keys_of(&optimized, &self.keys.lock().unwrap_or_else(PoisonError::into_inner));
+        let is_sorted = matches!(optimized, LogicalPlan::Sort(_));
         let texts: Vec<_> = optimized.schema().fields().iter().map(|field| Some(field.data_type().clone()).filter(is_text)).collect();
         let encoded = self.texts.stored_plan(&state, optimized)?;
         let plan = state.query_planner().create_physical_plan(&encoded, &state).await?;
+        if is_sorted && plan.output_partitioning().partition_count() != 1 {
+            return internal_err!("the rows of {name} are dealt out after they were sorted");
+        }
         let may_sort = has_hash_join(&plan) && reads_materialised_tables_only(&encoded)?;
         let materialised = match self.fill(plan).await {
             // A hash join holds one side in memory and cannot spill. A sort-merge join takes longer and can spill, so the query runs again

@@ -134,6 +134,22 @@ mod tests {
         }
     }
 
+    /// Texts that are computed have no codes before they are stored.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_table_with_computed_texts_is_materialised_in_the_order_of_any_column() {
+        const ROWS: i64 = 100_003;
+        let query = "select max(id) as id, number, upper(max(id)) as shouted from given group by number";
+        for encoding in [TextEncoding::Dictionary, TextEncoding::Plain] {
+            for order in ["id", "number", "shouted"] {
+                let engine = Engine::with_text_encoding(Limits { threads: 3, memory_bytes: 1 << 30 }, "UTC", encoding).unwrap();
+                engine.register_batches("given", rows(ROWS).schema(), vec![rows(ROWS)]).unwrap();
+                let order = [order.to_owned()];
+                engine.materialise_sorted("sorted", engine.query(query).await.unwrap(), &order).await.unwrap();
+                assert_eq!(numbers_in_order(&engine, &order).await, (0..ROWS).collect::<Vec<_>>(), "{encoding:?}, by {}", order[0]);
+            }
+        }
+    }
+
     #[tokio::test(flavor = "multi_thread")]
     async fn a_table_of_which_a_part_is_on_disk_is_read_in_order() {
         let engine = Engine::new(Limits { threads: 3, memory_bytes: 1 << 30 }, "UTC").unwrap();

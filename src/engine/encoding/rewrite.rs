@@ -57,10 +57,34 @@ impl<'a> Encoder<'a> {
     /// # Errors
     /// DataFusion's own.
     pub fn encoded(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
-        let encoded = self.rewrite(plan)?;
-        let is_wanted = |(field, column): (&Arc<Field>, &Option<DataType>)| is_text(field.data_type()) || column.is_some();
-        let wanted: Vec<bool> = encoded.plan.schema().fields().iter().zip(&encoded.columns).map(is_wanted).collect();
-        self.with_codes(encoded, &wanted)
+        // Texts that are computed get their codes before they are sorted: what stands above a sort may deal out its rows to several threads,
+        // and their order is lost.
+        let encoded = match plan {
+            LogicalPlan::Sort(Sort { expr, input, fetch }) => {
+                let schema = Arc::clone(input.schema());
+                let input = self.with_all_codes(self.rewrite(Arc::unwrap_or_clone(input))?)?;
+                self.sort(expr, fetch, input, schema)?
+            }
+            plan => self.with_all_codes(self.rewrite(plan)?)?,
+        };
+        Ok(encoded.plan)
+    }
+
+    fn with_all_codes(&self, encoded: Encoded) -> Result<Encoded> {
+        let fields = encoded.plan.schema().fields().iter().zip(&encoded.columns);
+        let columns: Vec<Option<DataType>> =
+            fields.map(|(field, column)| column.clone().or_else(|| text_type(field.data_type()))).collect();
+        let wanted: Vec<bool> = columns.iter().map(Option::is_some).collect();
+        Ok(Encoded { plan: self.with_codes(encoded, &wanted)?, columns })
+    }
+
+    /// A sort of what has been rewritten, and had a schema before.
+    fn sort(&self, keys: Vec<SortExpr>, fetch: Option<usize>, input: Encoded, schema: DFSchemaRef) -> Result<Encoded> {
+        let scope = Scope { schema, columns: input.columns.clone() };
+        let key = |sort: SortExpr| Ok(SortExpr { expr: self.expressions.value(sort.expr, &scope)?, ..sort });
+        let expr = keys.into_iter().map(key).collect::<Result<_>>()?;
+        let plan = LogicalPlan::Sort(Sort { expr, input: Arc::new(input.plan), fetch });
+        Ok(Encoded { plan, columns: input.columns })
     }
 
     /// An optimised plan that decodes texts only where it needs them. It has the same rows in the same order.
@@ -104,12 +128,9 @@ impl<'a> Encoder<'a> {
             LogicalPlan::Join(join) => self.join(join),
             LogicalPlan::Union(union) => self.union(union),
             LogicalPlan::Window(window) => self.window(window),
-            LogicalPlan::Sort(sort) => {
-                let (input, scope) = self.input(&sort.input)?;
-                let key = |sort: SortExpr| Ok(SortExpr { expr: self.expressions.value(sort.expr, &scope)?, ..sort });
-                let expr = sort.expr.into_iter().map(key).collect::<Result<_>>()?;
-                let plan = LogicalPlan::Sort(Sort { expr, input: Arc::new(input.plan), fetch: sort.fetch });
-                Ok(Encoded { plan, columns: input.columns })
+            LogicalPlan::Sort(Sort { expr, input, fetch }) => {
+                let schema = Arc::clone(input.schema());
+                self.sort(expr, fetch, self.rewrite(Arc::unwrap_or_clone(input))?, schema)
             }
             LogicalPlan::SubqueryAlias(alias) => {
                 let (input, _) = self.input(&alias.input)?;
