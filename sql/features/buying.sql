@@ -1,7 +1,7 @@
 -- Why: how customers buy says what kind of buyers they are, whenever they bought last:
 -- see `clusters` in the pipeline file.
 -- A row: one customer with at least one order.
--- Items are products of a day: one that is bought twice in a day counts once.
+-- Items are lines of orders, however many pieces they are of.
 with bought as (
     select
         customer_id,

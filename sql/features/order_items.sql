@@ -1,7 +1,7 @@
 -- Why: what customers buy says what to offer to others who buy the same.
--- A row: one product that one customer bought or returned on one day.
+-- A row: one line of an order, with what its customer bought or returned.
 -- Lines of cancelled orders (C...) are returns. Service codes are left out by the affinity that reads this.
-select distinct
+select
     owner.customer_id,
     lines.product_code,
     cast(lines.ordered_at as date) as ordered_on,

@@ -30,8 +30,8 @@ pub struct Counts {
     pub buyers: Vec<u32>,
     by_customer: Lists,
     by_item: Lists,
-    /// By item, what its customers count for together.
-    weights: Vec<f64>,
+    /// By item, the square root of what its customers count for together.
+    roots: Vec<f64>,
     mean_weight: f64,
     settings: Settings,
 }
@@ -84,11 +84,12 @@ impl Counts {
         }
         let by_item = by_customer.transposed(purchases.items());
         let weight_of = |customer: u32| weight(by_customer.of(customer as usize));
-        let weights = (0..purchases.items()).map(|item| by_item.of(item).iter().map(|customer| weight_of(*customer)).sum()).collect();
+        let weight_of_all = |item: usize| by_item.of(item).iter().map(|customer| weight_of(*customer)).sum::<f64>();
+        let roots = (0..purchases.items()).map(|item| weight_of_all(item).sqrt()).collect();
         let known = (0..purchases.customers()).map(|at| by_customer.of(at)).filter(|items| !items.is_empty());
         let (all, customers) = known.fold((0.0, 0.0), |(all, customers), items| (all + weight(items), customers + 1.0));
         let mean_weight = if customers > 0.0 { all / customers } else { 0.0 };
-        Counts { buyers, by_customer, by_item, weights, mean_weight, settings }
+        Counts { buyers, by_customer, by_item, roots, mean_weight, settings }
     }
 
     /// The most memory that the counts of so many purchases take.
@@ -156,7 +157,7 @@ impl Counter {
             if slot.customers < minimum_support || other as usize == item {
                 continue;
             }
-            let alike = (counts.weights[item] * counts.weights[other as usize]).sqrt();
+            let alike = counts.roots[item] * counts.roots[other as usize];
             let strength = slot.weight / (alike + shrinkage * counts.mean_weight);
             #[allow(clippy::cast_possible_truncation, reason = "seven digits are enough, and half the memory")]
             let strength = strength.min(1.0) as f32;

@@ -28,10 +28,15 @@ pub struct Scorer {
 #[derive(Debug, Clone, Copy, Default)]
 struct Slot {
     sum: f64,
+    /// The most that one of the customer's items says for it, or [`KNOWN`].
     most: f64,
     most_with: u32,
-    is_known: bool,
 }
+
+/// Stands in the place of what speaks for an item that the customer has bought or returned.
+const KNOWN: f64 = f64::INFINITY;
+/// Less than one by more than what rounding may do to a product and a quotient.
+const ALMOST_ONE: f64 = 1.0 - 1e-12;
 
 impl Scorer {
     /// A scorer for so many items.
@@ -47,7 +52,7 @@ impl Scorer {
     /// The best offers for a customer, the best first; of equal ones the item with the lower number.
     pub fn offers(&mut self, history: &History, associations: &Associations, settings: &Settings, most: usize) -> &[Offer] {
         for item in &history.known {
-            self.slots[*item as usize].is_known = true;
+            self.slots[*item as usize].most = KNOWN;
         }
         let last = history.evidence.iter().map(|(_, day)| *day).max().unwrap_or_default();
         let mut weights = 0.0;
@@ -57,12 +62,9 @@ impl Scorer {
             weights += weight;
             for neighbour in associations.of(*item as usize) {
                 let slot = &mut self.slots[neighbour.item as usize];
-                if slot.is_known {
-                    continue;
-                }
                 let part = weight * f64::from(neighbour.strength);
                 // What was bought ages ago says nothing.
-                if part <= 0.0 {
+                if slot.most == KNOWN || part <= 0.0 {
                     continue;
                 }
                 if slot.sum <= 0.0 {
@@ -75,19 +77,32 @@ impl Scorer {
             }
         }
         for item in &history.known {
-            self.slots[*item as usize].is_known = false;
+            self.slots[*item as usize] = Slot::default();
         }
+        self.best(weights, most);
+        &self.offers
+    }
+
+    /// Keeps the best of the items that something speaks for.
+    fn best(&mut self, weights: f64, most: usize) {
+        let is_better = |one: &Offer, other: &Offer| other.score.total_cmp(&one.score).then(one.item.cmp(&other.item)).is_lt();
         self.offers.clear();
+        // What certainly scores less than the last of enough offers need not be scored.
+        let mut enough = 0.0;
         for item in self.touched.drain(..) {
             let slot = std::mem::take(&mut self.slots[item as usize]);
-            self.offers.push(Offer { item, score: (slot.sum / weights).min(1.0), bought_with: slot.most_with });
+            if slot.sum < enough {
+                continue;
+            }
+            let offer = Offer { item, score: (slot.sum / weights).min(1.0), bought_with: slot.most_with };
+            let place = self.offers.partition_point(|better| is_better(better, &offer));
+            if place < most {
+                self.offers.truncate(most - 1);
+                self.offers.insert(place, offer);
+            }
+            if self.offers.len() == most {
+                enough = self.offers.last().map_or(0.0, |last| last.score * weights * ALMOST_ONE);
+            }
         }
-        let better = |one: &Offer, other: &Offer| other.score.total_cmp(&one.score).then(one.item.cmp(&other.item));
-        if self.offers.len() > most {
-            self.offers.select_nth_unstable_by(most, better);
-            self.offers.truncate(most);
-        }
-        self.offers.sort_unstable_by(better);
-        &self.offers
     }
 }
