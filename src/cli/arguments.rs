@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::about::{CompletionsArguments, ManArguments, VersionArguments};
 pub use super::comparisons::{DiffArguments, PlanArguments};
 use super::days::{DaysArguments, day};
 use super::durations::{duration, some_duration};
@@ -70,7 +71,7 @@ pub enum Command {
     Test(Formatted<TestArguments>),
     /// Draft a contract from files: a source for the pipeline file
     Inspect(InspectArguments),
-    /// List the files of a publication, also as JSON, as URLs or as a Redshift load manifest
+    /// List the files of a publication, also as JSON, as URLs, as a Redshift load manifest or as dbt sources
     Outputs(OutputsArguments),
     /// List or remove files that no publication needs any more; repair or adopt a destination
     Clean(Formatted<CleanArguments>),
@@ -80,6 +81,12 @@ pub enum Command {
     Generate(Formatted<GenerateArguments>),
     /// Print the JSON Schema of the pipeline file, for editors
     Schema(SchemaArguments),
+    /// Print the version; with `--json` also what it is built of and which versions of files it reads and writes
+    Version(VersionArguments),
+    /// Print the script by which a shell completes commands and arguments
+    Completions(CompletionsArguments),
+    /// Print the manual page, or write those of all commands into a folder
+    Man(ManArguments),
 }
 
 /// The form of results.
@@ -93,6 +100,8 @@ pub enum Format {
     Urls,
     /// The manifest for Redshift's COPY; name the table with `--table`
     Redshift,
+    /// The tables as sources of dbt, in YAML
+    Dbt,
 }
 
 /// The forms that every command with a result has.
@@ -172,7 +181,8 @@ impl Command {
             Command::Clean(formatted) => formatted.format.into(),
             Command::Init(formatted) => formatted.format.into(),
             Command::Generate(formatted) => formatted.format.into(),
-            Command::Schema(_) => Format::Human,
+            Command::Version(arguments) => arguments.form().into(),
+            Command::Schema(_) | Command::Completions(_) | Command::Man(_) => Format::Human,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The command line: one file a command. Results go to standard output; progress, warnings and problems to standard error.
 
+mod about;
 mod arguments;
 mod clean;
 mod comparisons;
@@ -92,6 +93,9 @@ fn command() -> ExitCode {
         Command::Init(formatted) => init::command(&formatted.arguments, &terminal).map(|()| ExitStatus::Success),
         Command::Generate(formatted) => generate::command(formatted.arguments, &terminal).map(|()| ExitStatus::Success),
         Command::Schema(arguments) => schema::command(&arguments).map(|()| ExitStatus::Success),
+        Command::Version(_) => about::version(&terminal).map(|()| ExitStatus::Success),
+        Command::Completions(arguments) => about::completions(&arguments).map(|()| ExitStatus::Success),
+        Command::Man(arguments) => about::man(&arguments, &terminal).map(|()| ExitStatus::Success),
     };
     match result {
         Ok(status) => status.into(),

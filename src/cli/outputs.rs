@@ -1,5 +1,7 @@
 //! `segmill outputs`: lists the files of a publication, for the programs that load them.
 
+use std::collections::BTreeMap;
+
 use chrono::NaiveDate;
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
@@ -7,11 +9,13 @@ use serde_json::{Value, json};
 use super::arguments::{Format, OutputsArguments};
 use super::terminal::Terminal;
 use super::{kept_project, runtimes};
-use crate::config::Environment;
+use crate::config::{self, Environment};
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
 use crate::manifest::{Commit, DataFile, KeptProject, Table};
-use crate::publish::{self, Publications, Superseded, damage, load_manifests};
+use crate::plan;
+use crate::project::Version;
+use crate::publish::{self, Publications, Superseded, damage, dbt, load_manifests};
 use crate::storage::{Location, Stores};
 
 /// Runs the command.
@@ -31,6 +35,12 @@ pub fn command(arguments: &OutputsArguments, environment: Environment, terminal:
                 [one] => Terminal::print(&format!("{one:#}")),
                 _ => Err(Error::argument("one-table", "a load manifest is of one table: name it with `--table`")),
             }
+        }
+        Format::Dbt => {
+            let descriptions = runtimes::working(1)?.block_on(descriptions(&destination, &found));
+            let describe = |table: &str, column: &str| descriptions.get(&(table.to_owned(), column.to_owned())).cloned();
+            let folder = destination.local_path_or_url(&destination.folder());
+            Terminal::print(dbt::sources(&folder, &found.pipeline, &tables, &describe).trim_end())
         }
         Format::Human | Format::Json => {
             let why = superseded.as_ref().map(ToString::to_string);
@@ -59,6 +69,20 @@ async fn find(destination: &Location, arguments: &OutputsArguments) -> Result<(C
     damage::whole(destination, &commit).await?;
     let superseded = known.chain(Some(commit.as_of)).await?.superseded().remove(&commit.as_of);
     Ok((commit, superseded))
+}
+
+/// By table and column, what the columns of a publication mean, as the project says that it was made with; nothing where that cannot be
+/// told.
+async fn descriptions(destination: &Location, commit: &Commit) -> BTreeMap<(String, String), String> {
+    let told = async {
+        let kept = Publications::read(destination).await?.project(commit).await?;
+        let Some(kept) = kept else { return Ok(BTreeMap::new()) };
+        let project = Version::as_kept(kept, commit.parameters.clone())?.project;
+        let values = config::bind(&project, commit.as_of, &commit.given_parameters)?;
+        let columns = plan::plan(project, values).await?.dictionary.published;
+        Ok::<_, Error>(columns.into_iter().filter_map(|of| Some(((of.table, of.column), of.description?))).collect())
+    };
+    told.await.unwrap_or_default()
 }
 
 /// The publication of the day that is named, or of the latest one.

@@ -56,7 +56,7 @@ impl Terminal {
     /// [`Error::Unavailable`] when standard output cannot be written to.
     pub fn give(&self, human: impl FnOnce() -> String, json: impl FnOnce() -> Value) -> Result<()> {
         match self.format {
-            Format::Human | Format::Urls | Format::Redshift => written(&shown::lines(&human())),
+            Format::Human | Format::Urls | Format::Redshift | Format::Dbt => written(&shown::lines(&human())),
             Format::Json => written(&shown::json(&format!("{:#}", json()))),
         }
     }
@@ -67,7 +67,7 @@ impl Terminal {
     /// As [`Terminal::give`].
     pub fn tell(&self, human: impl FnOnce() -> String, json: impl FnOnce() -> Value) -> Result<()> {
         match self.format {
-            Format::Human | Format::Urls | Format::Redshift => {
+            Format::Human | Format::Urls | Format::Redshift | Format::Dbt => {
                 self.write_error(&human());
                 Ok(())
             }

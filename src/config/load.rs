@@ -15,7 +15,7 @@ use crate::error::{Error, Result, gather};
 use crate::{sql, storage};
 
 /// The version of the pipeline file's format.
-const PIPELINE_VERSION: u32 = 1;
+pub const PIPELINE_VERSION: u32 = 1;
 
 /// Limits on what is read from a project, so that a stray file cannot exhaust memory.
 const MAX_TEXT_BYTES: u64 = 4 * 1024 * 1024;

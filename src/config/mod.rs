@@ -37,7 +37,9 @@ pub use clusters::{Clusters, CountRange, GroupCount, MOST_CLUSTERS};
 pub use column::{Column, ColumnType, Consent, DeclaredType, OnError};
 pub use csv::Csv;
 pub use kind::{Changes, SourceKind};
-pub use load::{Lost, Model, Project, Read, Sibling, load, of_texts, of_texts_as_written, read, read_files, usual_pipeline, variables};
+pub use load::{
+    Lost, Model, PIPELINE_VERSION, Project, Read, Sibling, load, of_texts, of_texts_as_written, read, read_files, usual_pipeline, variables,
+};
 pub use look_alike::{LookAlikes, SimilarTo};
 pub use member_path::{MemberPath, NoPath, Step};
 pub use parts::Parts;

@@ -26,6 +26,7 @@ pub mod clean;
 mod columns;
 mod commit;
 pub mod damage;
+pub mod dbt;
 mod destination;
 mod folders;
 mod layout;

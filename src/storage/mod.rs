@@ -187,6 +187,14 @@ impl Location {
         }
     }
 
+    /// The path of a local file, or the URL of another one.
+    pub fn local_path_or_url(&self, path: &Path) -> String {
+        match &self.written {
+            Written::Absolute | Written::From(_) => format!("/{path}"),
+            Written::Url(_) => self.url(path),
+        }
+    }
+
     /// A place below this one.
     pub fn join(&self, below: &str) -> Path {
         let path = format!("{}/{below}", self.path);

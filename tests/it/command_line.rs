@@ -369,3 +369,52 @@ fn rules_may_use_functions_that_stand_for_others() {
         assert_eq!(output.status.code(), Some(0), "{rule}: {}", String::from_utf8_lossy(&output.stderr));
     }
 }
+
+#[test]
+fn the_version_tells_programs_what_it_is_built_of_and_which_files_it_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, short, _) = code(folder.path(), &["--version"]);
+    let (status, long, _) = code(folder.path(), &["version"]);
+    assert_eq!((status, &long), (0, &short), "both ways of asking people know give the same answer");
+    let (_, json, _) = code(folder.path(), &["version", "--json"]);
+    assert_eq!(json, code(folder.path(), &["version", "--format", "json"]).1);
+    let told: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(short, format!("segmill {}\n", told["version"].as_str().unwrap()));
+    let pipeline = std::fs::read_to_string(package().join("pipelines/customer_segments.yaml")).unwrap();
+    assert!(pipeline.contains(&format!("\nversion: {}\n", told["pipeline_version"])), "the version of the file that it reads");
+    let lock = std::fs::read_to_string(package().join("Cargo.lock")).unwrap();
+    for (package, key) in [("datafusion", "datafusion_version"), ("arrow", "arrow_version")] {
+        assert!(lock.contains(&format!("name = \"{package}\"\nversion = {}\n", told[key])), "{package} {}", told[key]);
+    }
+}
+
+#[test]
+fn completions_and_manual_pages_name_every_command_and_are_taken_by_their_readers() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, help, _) = code(folder.path(), &["--help"]);
+    let commands: Vec<&str> = help
+        .lines()
+        .filter_map(|line| line.strip_prefix("  ")?.split("  ").next())
+        .filter(|name| name.bytes().all(|byte| byte.is_ascii_lowercase()))
+        .collect();
+    assert!(commands.contains(&"run") && commands.contains(&"man"), "{commands:?}");
+    let (status, _, _) = code(folder.path(), &["man", "--output", "pages"]);
+    assert_eq!(status, 0);
+    for command in commands.iter().filter(|command| **command != "help" && !command.is_empty()) {
+        assert!(folder.path().join(format!("pages/segmill-{command}.1")).is_file(), "{command} has no page");
+    }
+    let (status, page, _) = code(folder.path(), &["man"]);
+    assert_eq!(status, 0);
+    assert_eq!(page.trim_end(), std::fs::read_to_string(folder.path().join("pages/segmill.1")).unwrap().trim_end());
+    for shell in ["bash", "zsh", "fish"] {
+        let (status, script, _) = code(folder.path(), &["completions", shell]);
+        assert_eq!(status, 0);
+        assert!(commands.iter().all(|command| script.contains(command)), "{shell}");
+    }
+    // The shell itself says what it would complete.
+    let (_, script, _) = code(folder.path(), &["completions", "bash"]);
+    std::fs::write(folder.path().join("segmill.bash"), script).unwrap();
+    let ask = "source ./segmill.bash; COMP_WORDS=(segmill outputs --format r); COMP_CWORD=3; _segmill segmill r --format; echo \"${COMPREPLY[@]}\"";
+    let output = std::process::Command::new("bash").args(["-c", ask]).current_dir(folder.path()).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "redshift", "{}", String::from_utf8_lossy(&output.stderr));
+}

@@ -173,6 +173,25 @@ fn a_backfill_goes_on_past_a_day_that_fails_and_resumes() {
 }
 
 #[test]
+fn outputs_are_sources_of_dbt_with_what_columns_mean() {
+    let tiny = Tiny::new();
+    run(&tiny, &["--as-of", DAY]);
+    let text = String::from_utf8(tiny.segmill(&["outputs", "pipelines/tiny.yaml", "--format", "dbt"]).stdout).unwrap();
+    for part in ["- name: \"tiny\"", "- name: \"segment_membership\"", "- name: \"as_of\"", "data_type: \"varchar\""] {
+        assert!(text.contains(part), "{part} is missing from\n{text}");
+    }
+    let described = "- name: \"member_since\"\n            description: \"The as-of day on which this uninterrupted stay began\"\n            data_type: \"date\"";
+    assert!(text.contains(described), "{text}");
+    let folder = tiny.folder.path().join("out").canonicalize().unwrap();
+    assert!(text.contains(&format!("var('segmill_destination', '{}')", folder.display())), "{text}");
+    // The same file serves every day.
+    let one =
+        String::from_utf8(tiny.segmill(&["outputs", "pipelines/tiny.yaml", "--format", "dbt", "--table", "segment_membership"]).stdout)
+            .unwrap();
+    assert!(one.contains("segment_membership") && !one.contains("- name: \"customers\"") && !one.contains(DAY), "{one}");
+}
+
+#[test]
 fn outputs_name_one_version_of_a_day() {
     let tiny = Tiny::new();
     let outputs = |arguments: &[&str]| tiny.segmill(&[&["outputs", "pipelines/tiny.yaml"], arguments].concat());

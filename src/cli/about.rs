@@ -1,0 +1,99 @@
+//! `segmill version`, `completions` and `man`: what the program says of itself, from the definitions that parse its arguments.
+
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory};
+use clap_complete::Shell;
+use serde_json::json;
+
+use super::arguments::{Arguments, CommonFormat};
+use super::terminal::Terminal;
+use crate::error::{Error, Message, Result};
+use crate::manifest::FORMAT;
+use crate::{config, storage};
+
+/// What `version` takes.
+#[derive(Debug, Clone, Args)]
+pub struct VersionArguments {
+    /// One JSON document: the same as `--format json`
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
+    /// The form of the result
+    #[arg(long, value_enum, default_value_t = CommonFormat::Human)]
+    pub format: CommonFormat,
+}
+
+impl VersionArguments {
+    /// The form that was asked for.
+    pub fn form(&self) -> CommonFormat {
+        if self.json { CommonFormat::Json } else { self.format }
+    }
+}
+
+/// What `completions` takes.
+#[derive(Debug, Clone, Args)]
+pub struct CompletionsArguments {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+/// What `man` takes.
+#[derive(Debug, Clone, Args)]
+pub struct ManArguments {
+    /// Write the pages of all commands into this folder, as `segmill.1`, `segmill-run.1` and so on
+    #[arg(long, short, value_name = "FOLDER")]
+    pub output: Option<PathBuf>,
+}
+
+/// Prints the version, and for programs what it is built of and which files it reads and writes.
+///
+/// # Errors
+/// As standard output fails.
+pub fn version(terminal: &Terminal) -> Result<()> {
+    let version = env!("CARGO_PKG_VERSION");
+    terminal.give(
+        || format!("segmill {version}\n"),
+        || {
+            json!({
+                "name": env!("CARGO_PKG_NAME"),
+                "version": version,
+                "os": std::env::consts::OS,
+                "architecture": std::env::consts::ARCH,
+                "datafusion_version": datafusion::DATAFUSION_VERSION,
+                "arrow_version": arrow::ARROW_VERSION,
+                "pipeline_version": config::PIPELINE_VERSION,
+                "commit_version": FORMAT,
+            })
+        },
+    )
+}
+
+/// Prints the script by which a shell completes commands and arguments.
+///
+/// # Errors
+/// As standard output fails.
+pub fn completions(arguments: &CompletionsArguments) -> Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut Arguments::command(), env!("CARGO_PKG_NAME"), &mut script);
+    Terminal::print(String::from_utf8_lossy(&script).trim_end())
+}
+
+/// Prints the manual page of the program, or writes the pages of all commands.
+///
+/// # Errors
+/// As standard output or the folder fails.
+pub fn man(arguments: &ManArguments, terminal: &Terminal) -> Result<()> {
+    let Some(folder) = &arguments.output else {
+        let mut page = Vec::new();
+        clap_mangen::Man::new(Arguments::command()).render(&mut page).map_err(|error| Error::defect(error.to_string()))?;
+        return Terminal::print(String::from_utf8_lossy(&page).trim_end());
+    };
+    let shown = folder.display();
+    let written = std::fs::create_dir_all(folder).and_then(|()| clap_mangen::generate_to(Arguments::command(), folder));
+    written.map_err(|error| {
+        let message = Message::new(format!("the manual pages were not written into {shown}: {}", storage::of_system(&error)));
+        Error::Unavailable(message.hint("name another folder with `--output`, or free some space"))
+    })?;
+    terminal.tell(|| format!("The manual pages are in {shown}: MANPATH, or `man -l FILE`, shows them"), || json!({ "status": "written" }))
+}
