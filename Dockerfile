@@ -15,9 +15,10 @@ COPY fuzz fuzz
 COPY src src
 COPY pipelines pipelines
 COPY sql sql
+COPY templates templates
 COPY tests/models tests/models
 COPY examples examples
-RUN cargo build --locked --release --bin segmill && strip target/release/segmill -o /segmill
+RUN cargo build --locked --profile dist --bin segmill && cp target/dist/segmill /segmill
 
 FROM ${BASE}
 # The roots that TLS to object stores is checked against.
