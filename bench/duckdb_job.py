@@ -1,6 +1,6 @@
 """The computation of the shipped pipeline as one would write it for DuckDB.
 
-usage: duckdb_job.py EXTRACTS AS_OF OUT_DIR
+usage: python -m duckdb_job PIPELINE EXTRACTS AS_OF OUT_DIR, in the folder bench
 """
 
 import sys
@@ -9,7 +9,9 @@ from string import Template
 
 import duckdb
 
-import project as shipped
+from benchmarks import SHIPPED
+from duckdb_common import assign, contract, text, write
+from project import Project, load
 
 TYPES = {"string": "varchar", "integer": "bigint", "timestamp": "timestamptz", "date": "date", "boolean": "boolean"}
 
@@ -796,20 +798,7 @@ left join members as m using (segment_set, segment);
 """
 
 
-def contract(project: shipped.Project, source: str) -> str:
-    """The condition that a row of a source meets to be kept."""
-    conditions = [f"{name} is not null" for name in project.required(source)]
-    for name, values in project.accepted(source).items():
-        conditions.append(f"({name} is null or {name} in ({', '.join(map(text, values))}))")
-    return " and ".join(conditions)
-
-
-def text(value: object) -> str:
-    """A text literal."""
-    return "'" + str(value).replace("'", "''") + "'"
-
-
-def read_sources(db: duckdb.DuckDBPyConnection, project: shipped.Project, extracts: Path) -> None:
+def read_sources(db: duckdb.DuckDBPyConnection, project: Project, extracts: Path) -> None:
     """Declares Parquet extracts as views, so that a query reads the columns that it needs, and reads the text extracts."""
     as_of = f"timestamptz '{project.as_of} 00:00:00+00'"
 
@@ -890,7 +879,7 @@ def read_sources(db: duckdb.DuckDBPyConnection, project: shipped.Project, extrac
     )
 
 
-def read_reference(db: duckdb.DuckDBPyConnection, project: shipped.Project) -> None:
+def read_reference(db: duckdb.DuckDBPyConnection, project: Project) -> None:
     """Makes tables of the weights and lists in the pipeline file, and of its segments."""
     db.execute("create temp table engagement_weights (channel text, event_type text, weight decimal(9, 3), half_life_days bigint)")
     db.executemany("insert into engagement_weights values (?, ?, ?, ?)", project.reference["engagement_weights"])
@@ -909,24 +898,9 @@ def read_reference(db: duckdb.DuckDBPyConnection, project: shipped.Project) -> N
     )
 
 
-def assign(db: duckdb.DuckDBPyConnection, project: shipped.Project) -> None:
-    """Puts the customers into segments: one of each exclusive set, and every one of an overlapping set that fits."""
-    queries = []
-    for name, segments in project.sets("exclusive").items():
-        cases = " ".join(f"when {s.when} then {text(s.segment)}" for s in segments)
-        queries.append(f"select customer_id, {text(name)} as segment_set, case {cases} end as segment from customers")
-    for name, segments in project.sets("overlapping").items():
-        queries.extend(
-            f"select customer_id, {text(name)} as segment_set, {text(s.segment)} as segment from customers where {s.when}"
-            for s in segments
-        )
-    db.execute(f"create temp table segment_membership as {' union all '.join(queries)}")
-
-
-def main(extracts: Path, as_of: str, out: Path) -> None:
+def main(pipeline: Path, extracts: Path, as_of: str, out: Path) -> None:
     """Runs the job."""
-    project = shipped.load(as_of)
-    out.mkdir(parents=True, exist_ok=True)
+    project = load(pipeline, as_of, SHIPPED.left_out)
     db = duckdb.connect()
     db.execute("set timezone = 'UTC'")
     db.execute(MACROS)
@@ -935,10 +909,8 @@ def main(extracts: Path, as_of: str, out: Path) -> None:
     db.execute(Template(MODELS).substitute(project.parameters, as_of=f"date '{as_of}'", calling_code=project.calling_code))
     assign(db, project)
     db.execute(SUMMARY)
-    for table, key in shipped.KEYS.items():
-        file = text(out / f"{table}.parquet")
-        db.execute(f"copy (from {table} order by {', '.join(key)}) to {file} (format parquet, compression zstd)")
+    write(db, SHIPPED.tables, out)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], Path(sys.argv[4]))

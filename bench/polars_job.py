@@ -1,47 +1,40 @@
 """The computation of the shipped pipeline as one would write it for Polars.
 
-usage: polars_job.py EXTRACTS AS_OF OUT_DIR
+usage: python -m polars_job PIPELINE EXTRACTS AS_OF OUT_DIR, in the folder bench
 """
 
-import hashlib
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
 from polars import col, lit, when
 
-import project as shipped
+from benchmarks import SHIPPED
+from polars_common import (
+    assign,
+    before,
+    collect,
+    count,
+    decimal,
+    hashed,
+    holds,
+    only,
+    order_lines,
+    parsed_moment,
+    tidy,
+    write,
+)
+from project import Project, load
 
-MOMENT = "%Y-%m-%dT%H:%M:%SZ"
 UTC_MOMENT = pl.Datetime("us", "UTC")
 EMAIL = "^[^@[:space:]]+@[^@[:space:]]+[.][^@[:space:]]+$"
 DEVICE = ["platform", "device", "os", "browser"]
 
 
-def collect(*frames: pl.LazyFrame) -> list[pl.LazyFrame]:
-    """Computes frames that are read more than once, together, so that they share what they read."""
-    return [frame.lazy() for frame in pl.collect_all(list(frames), engine="streaming")]
-
-
-def count(condition: pl.Expr) -> pl.Expr:
-    """How many rows of a group meet a condition."""
-    return condition.sum().cast(pl.Int64)
-
-
-def only(condition: pl.Expr, value: pl.Expr) -> pl.Expr:
-    """A value where a condition holds, null elsewhere: cheaper to aggregate than a filter inside a group."""
-    return when(condition).then(value)
-
-
 def quotient(n: pl.Expr, d: pl.Expr) -> pl.Expr:
     """Whole division, half up, null where the divisor is 0."""
     return (2 * n + d) // when(d != 0).then(2 * d)
-
-
-def decimal(units: pl.Expr, precision: int, scale: int) -> pl.Expr:
-    """A whole number of smallest units as a decimal."""
-    return (units.cast(pl.Decimal(38, scale)) / lit(10**scale).cast(pl.Decimal(38, scale))).cast(pl.Decimal(precision, scale))
 
 
 def units(amount: pl.Expr, scale: int) -> pl.Expr:
@@ -52,23 +45,9 @@ def units(amount: pl.Expr, scale: int) -> pl.Expr:
 class Sources:
     """The extracts, less the rows that break their contracts or happened on the as-of day or later."""
 
-    def __init__(self, project: shipped.Project, extracts: Path) -> None:
+    def __init__(self, project: Project, extracts: Path) -> None:
         self.project = project
         self.extracts = extracts
-
-    def orders(self) -> pl.LazyFrame:
-        """Invoice lines; prices are in thousandths."""
-        lines = pl.scan_parquet(self.extracts / "orders" / "*.parquet").select(
-            order_id="InvoiceNo",
-            product_code="StockCode",
-            quantity=col("Quantity").cast(pl.Int64),
-            ordered_at="InvoiceDate",
-            unit_price=(col("UnitPrice") * 1000).round().cast(pl.Int64),
-            customer_id="CustomerID",
-            country=col("Country").replace("Unspecified", None),
-        )
-        as_of = datetime.combine(self.project.as_of, datetime.min.time())
-        return lines.filter(col("ordered_at") < as_of, self.holds("orders"))
 
     def contacts(self) -> pl.LazyFrame:
         """Versions of contacts; of versions with one key, equal in all columns here, one is kept."""
@@ -91,7 +70,7 @@ class Sources:
         yes_no = {"Y": True, "N": False}
         rows = parsed(
             rows,
-            updated_at=col("updated_at").str.to_datetime(MOMENT, time_zone="UTC", time_unit="us", strict=False),
+            updated_at=parsed_moment("updated_at"),
             birth_date=col("birth_date").str.to_date("%Y-%m-%d", strict=False),
             household_size=col("household_size").cast(pl.Int64, strict=False),
             **{
@@ -99,12 +78,12 @@ class Sources:
                 for name in ("email_consent", "sms_consent", "post_consent")
             },
         )
-        return rows.filter(self.before("updated_at"), self.holds("contacts")).unique(["contact_id", "updated_at"], keep="any")
+        return rows.filter(before(self.project, "updated_at"), holds(self.project, "contacts")).unique(["contact_id", "updated_at"], keep="any")
 
     def web(self) -> pl.LazyFrame:
         """Events of the site and the app."""
         events = pl.scan_parquet(self.extracts / "web" / "*.parquet")
-        return events.filter(self.before("occurred_at"), self.holds("web"))
+        return events.filter(before(self.project, "occurred_at"), holds(self.project, "web"))
 
     def email(self) -> pl.LazyFrame:
         """Events of the messaging platform."""
@@ -118,9 +97,9 @@ class Sources:
             events = parsed(
                 lines.select(col("line").str.json_decode(fields)).unnest("line"),
                 event_id=col("event_id").cast(pl.Int64, strict=False),
-                occurred_at=col("occurred_at").str.to_datetime(MOMENT, time_zone="UTC", time_unit="us", strict=False),
+                occurred_at=parsed_moment("occurred_at"),
             )
-        return events.filter(self.before("occurred_at"), self.holds("email"))
+        return events.filter(before(self.project, "occurred_at"), holds(self.project, "email"))
 
     def survey(self) -> pl.LazyFrame:
         """Answers to surveys."""
@@ -129,9 +108,9 @@ class Sources:
         rows = pl.scan_csv(self.extracts / "survey" / "*.csv", schema=schema, missing_columns="insert", truncate_ragged_lines=True)
         answers = parsed(
             rows.filter(col("surplus").is_null()).drop("surplus"),
-            responded_at=col("responded_at").str.to_datetime(MOMENT, time_zone="UTC", time_unit="us", strict=False),
+            responded_at=parsed_moment("responded_at"),
         )
-        return answers.filter(self.before("responded_at"), self.holds("survey"))
+        return answers.filter(before(self.project, "responded_at"), holds(self.project, "survey"))
 
     def suppressions(self) -> pl.LazyFrame:
         """Orders not to write to somebody."""
@@ -139,19 +118,9 @@ class Sources:
         files = list((self.extracts / "suppression").glob("*.csv"))
         orders = parsed(
             pl.scan_csv(files, schema=schema) if files else pl.LazyFrame(schema=schema),
-            suppressed_at=col("suppressed_at").str.to_datetime(MOMENT, time_zone="UTC", time_unit="us", strict=False),
+            suppressed_at=parsed_moment("suppressed_at"),
         )
-        return orders.filter(self.before("suppressed_at"), self.holds("suppressions"))
-
-    def before(self, column: str) -> pl.Expr:
-        """Whether something happened before the as-of day."""
-        return col(column) < datetime.combine(self.project.as_of, datetime.min.time(), UTC)
-
-    def holds(self, source: str) -> pl.Expr:
-        """Whether a row has what its contract requires, and nothing it does not accept."""
-        required = [col(name).is_not_null() for name in self.project.required(source)]
-        accepted = [col(name).is_null() | col(name).is_in(values) for name, values in self.project.accepted(source).items()]
-        return pl.all_horizontal(*required, *accepted)
+        return orders.filter(before(self.project, "suppressed_at"), holds(self.project, "suppressions"))
 
 
 def text_lines(path: Path) -> pl.LazyFrame:
@@ -164,7 +133,7 @@ def parsed(rows: pl.LazyFrame, **columns: pl.Expr) -> pl.LazyFrame:
     return rows.with_columns(**columns)
 
 
-def engagement_points(project: shipped.Project) -> pl.LazyFrame:
+def engagement_points(project: Project) -> pl.LazyFrame:
     """What an event of a day is worth, in millionths."""
     ages = pl.LazyFrame({"age_days": range(1, project.parameters["engagement_window_days"] + 1)})
     schema = {"channel": pl.String, "event_type": pl.String, "weight": pl.Float64, "half_life_days": pl.Float64}
@@ -182,7 +151,7 @@ def engagement_points(project: shipped.Project) -> pl.LazyFrame:
     )
 
 
-def whole_orders(project: shipped.Project, lines: pl.LazyFrame) -> list[pl.LazyFrame]:
+def whole_orders(project: Project, lines: pl.LazyFrame) -> list[pl.LazyFrame]:
     """Orders by number of the customer, and the products that each number bought. Money is in thousandths."""
     is_sale = (col("quantity") > 0) & (col("unit_price") > 0) & ~col("order_id").str.starts_with("C")
     lines = lines.filter(col("customer_id").is_not_null()).with_columns(is_sale=is_sale, amount=col("quantity") * col("unit_price"))
@@ -203,7 +172,7 @@ def whole_orders(project: shipped.Project, lines: pl.LazyFrame) -> list[pl.LazyF
     )
 
 
-def order_features(project: shipped.Project, orders: pl.LazyFrame, products: pl.LazyFrame, points: pl.LazyFrame) -> pl.LazyFrame:
+def order_features(project: Project, orders: pl.LazyFrame, products: pl.LazyFrame, points: pl.LazyFrame) -> pl.LazyFrame:
     """One row a customer with an order or refund."""
     p, as_of = project.parameters, project.as_of
     products = products.group_by("customer_id").agg(products=col("product_code").n_unique().cast(pl.Int64))
@@ -276,7 +245,7 @@ def cuts_below(name: str) -> pl.Expr:
     return pl.sum_horizontal((col(name) > cut).cast(pl.Int64) for cut in cuts)
 
 
-def contact_features(project: shipped.Project, versions: pl.LazyFrame) -> pl.LazyFrame:
+def contact_features(project: Project, versions: pl.LazyFrame) -> pl.LazyFrame:
     """One row a contact by number, in its latest version."""
     as_of = project.as_of
     consents = ("email_consent", "sms_consent")
@@ -311,7 +280,7 @@ def contact_features(project: shipped.Project, versions: pl.LazyFrame) -> pl.Laz
     )
 
 
-def contact_addresses(project: shipped.Project, versions: pl.LazyFrame) -> pl.LazyFrame:
+def contact_addresses(project: Project, versions: pl.LazyFrame) -> pl.LazyFrame:
     """One row for every address that a contact has or has had: since when, and when a later version left it out."""
     versions = versions.sort("contact_id", "updated_at").with_columns(replaced_at=col("updated_at").shift(-1).over("contact_id"))
     digits = col("digits")
@@ -341,11 +310,6 @@ def contact_addresses(project: shipped.Project, versions: pl.LazyFrame) -> pl.La
             given_up_at=only(col("replaced_at").is_not_null().all(), col("replaced_at").max()),
         )
     )
-
-
-def tidy(email: pl.Expr) -> pl.Expr:
-    """An e-mail address as it is compared."""
-    return email.str.strip_chars(" ").str.to_lowercase()
 
 
 def web_features(events: pl.LazyFrame, points: pl.LazyFrame) -> tuple[pl.LazyFrame, pl.LazyFrame]:
@@ -488,19 +452,13 @@ def survey_answers(answers: pl.LazyFrame, former: pl.LazyFrame) -> pl.LazyFrame:
     return with_owner(valid, former, "responded_at").unique()
 
 
-def is_junk(project: shipped.Project) -> pl.Expr:
+def is_junk(project: Project) -> pl.Expr:
     """Whether an e-mail address stands for nobody."""
     patterns = (entry.replace("*", "%") for entry in project.blocked_emails)
     return pl.any_horizontal(pl.sql_expr(f"address like '{pattern}'") for pattern in patterns)
 
 
-def hashed(addresses: pl.Series) -> pl.Series:
-    """The ids that hide e-mail addresses. Polars has no SHA-256."""
-    ids = [f"email:{hashlib.sha256(address.encode()).hexdigest()[:20]}" for address in addresses]
-    return pl.Series(ids, dtype=pl.String)
-
-
-def hold(project: shipped.Project, addresses: pl.LazyFrame) -> pl.LazyFrame:
+def hold(project: Project, addresses: pl.LazyFrame) -> pl.LazyFrame:
     """The edges between addresses and contacts that hold: no junk, not given up before the next owner had it, and of two at most."""
     key = ["channel", "address"]
     usable = addresses.filter((col("channel") != "email") | ~is_junk(project))
@@ -517,7 +475,7 @@ def hold(project: shipped.Project, addresses: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def who_is_who(
-    project: shipped.Project,
+    project: Project,
     seen: pl.LazyFrame,
     seen_emails: pl.LazyFrame,
     addresses: pl.LazyFrame,
@@ -657,7 +615,7 @@ def customer_opt_outs(
     )
 
 
-def customer_web(project: shipped.Project, visits: pl.LazyFrame, views: pl.LazyFrame, owners: pl.LazyFrame) -> list[pl.LazyFrame]:
+def customer_web(project: Project, visits: pl.LazyFrame, views: pl.LazyFrame, owners: pl.LazyFrame) -> list[pl.LazyFrame]:
     """What customers do on the site and in the app, and the categories they look at."""
     by_owner = {"customer_id": pl.coalesce("user_customer_id", "owner")}
     devices = (
@@ -744,7 +702,7 @@ def customer_answers(answers: pl.LazyFrame, points: pl.LazyFrame) -> pl.LazyFram
 
 
 def permissions(
-    project: shipped.Project,
+    project: Project,
     contacts: pl.LazyFrame,
     addresses: pl.LazyFrame,
     numbers: pl.LazyFrame,
@@ -824,7 +782,7 @@ def permissions(
     )
 
 
-def profile(project: shipped.Project, everybody: pl.LazyFrame, parts: list[pl.LazyFrame]) -> pl.LazyFrame:
+def profile(project: Project, everybody: pl.LazyFrame, parts: list[pl.LazyFrame]) -> pl.LazyFrame:
     """One row a customer, in the published columns."""
     p = project.parameters
     joined = everybody
@@ -902,24 +860,7 @@ def profile(project: shipped.Project, everybody: pl.LazyFrame, parts: list[pl.La
     )
 
 
-def assign(project: shipped.Project, customers: pl.LazyFrame) -> pl.LazyFrame:
-    """Puts the customers into segments: one of each exclusive set, and every one of an overlapping set that fits."""
-    members = []
-    for name, segments in project.sets("exclusive").items():
-        # The first that fits counts, so they are tried from the last.
-        first = lit(None, pl.String)
-        for segment in reversed(segments):
-            first = when(pl.sql_expr(segment.when)).then(lit(segment.segment)).otherwise(first)
-        members.append(customers.select("customer_id", segment_set=lit(name), segment=first))
-    for name, segments in project.sets("overlapping").items():
-        members.extend(
-            customers.filter(pl.sql_expr(s.when)).select("customer_id", segment_set=lit(name), segment=lit(s.segment))
-            for s in segments
-        )
-    return pl.concat(members)
-
-
-def summarise(project: shipped.Project, customers: pl.LazyFrame, membership: pl.LazyFrame) -> pl.LazyFrame:
+def summarise(project: Project, customers: pl.LazyFrame, membership: pl.LazyFrame) -> pl.LazyFrame:
     """What each segment is like."""
     names = ["segment_set", "segment", "set_kind", "priority", "description", "action", "channel"]
     segments = pl.LazyFrame([{name: getattr(s, name) for name in names} for s in project.segments])
@@ -954,16 +895,15 @@ def summarise(project: shipped.Project, customers: pl.LazyFrame, membership: pl.
     )
 
 
-def main(extracts: Path, as_of: str, out: Path) -> None:
+def main(pipeline: Path, extracts: Path, as_of: str, out: Path) -> None:
     """Runs the job."""
-    project = shipped.load(as_of)
-    out.mkdir(parents=True, exist_ok=True)
+    project = load(pipeline, as_of, SHIPPED.left_out)
     sources = Sources(project, extracts)
     (points,) = collect(engagement_points(project))
 
     (versions,) = collect(sources.contacts())
     visits, views = web_features(sources.web(), points)
-    orders, products = whole_orders(project, sources.orders())
+    orders, products = whole_orders(project, order_lines(project, extracts))
     contacts, addresses = collect(contact_features(project, versions), contact_addresses(project, versions))
     (ownership,) = collect(ownership_of(addresses))
     (former,) = collect(former_owners(ownership))
@@ -1014,12 +954,11 @@ def main(extracts: Path, as_of: str, out: Path) -> None:
         customer_answers(of_whoever_had_it(answers, recipients, numbers), points),
         permissions(project, contacts, addresses, numbers, recipients, by_contact, refused, of_customers),
     ]
-    (customers,) = collect(profile(project, everybody, parts).sort(shipped.KEYS["customers"]))
-    (membership,) = collect(assign(project, customers).sort(shipped.KEYS["segment_membership"]))
-    (summary,) = collect(summarise(project, customers, membership).sort(shipped.KEYS["segment_summary"]))
-    for table, frame in zip(shipped.KEYS, (customers, membership, summary), strict=True):
-        frame.sink_parquet(out / f"{table}.parquet", compression="zstd")
+    (customers,) = collect(profile(project, everybody, parts).sort(SHIPPED.tables["customers"]))
+    (membership,) = collect(assign(project, customers).sort(SHIPPED.tables["segment_membership"]))
+    (summary,) = collect(summarise(project, customers, membership).sort(SHIPPED.tables["segment_summary"]))
+    write({"customers": customers, "segment_membership": membership, "segment_summary": summary}, out)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], Path(sys.argv[4]))

@@ -1,40 +1,12 @@
 """What the contenders take from the pipeline file, so that contracts, weights and rules stand in one place."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import yaml
-
-PIPELINE = Path(__file__).resolve().parent.parent / "pipelines" / "customer_segments.yaml"
-
-# The tables that are compared, and the columns that each is sorted by and has one row for.
-KEYS = {
-    "customers": ["customer_id"],
-    "segment_membership": ["segment_set", "segment", "customer_id"],
-    "segment_summary": ["segment_set", "segment"],
-}
-
-# The columns that Segmill predicts or finds natively, and nobody else. The segments whose rules read them are left out too.
-PREDICTED = [
-    "p_alive",
-    "expected_orders_90d",
-    "expected_orders_365d",
-    "expected_average_order_value",
-    "lifetime_value",
-    "lifetime_value_decile",
-    "lifetime_value_share",
-    "buying_cluster",
-    "similarity_to_champions",
-    "next_best_product",
-    "traits",
-]
-
-
-def needs_prediction(rule: str) -> bool:
-    """Whether a segment rule reads what is predicted."""
-    return any(column in rule for column in PREDICTED)
 
 
 @dataclass(frozen=True)
@@ -53,19 +25,25 @@ class Segment:
 
 @dataclass(frozen=True)
 class Project:
-    """The shipped pipeline, for a run as of one day."""
+    """A pipeline, for a run as of one day."""
 
     as_of: date
     parameters: dict[str, Any]
     reference: dict[str, list[list[Any]]]
     columns: dict[str, dict[str, dict[str, Any]]]
+    keys: dict[str, list[str]]
     segments: list[Segment]
-    blocked_emails: list[str]
+    identifiers: dict[str, dict[str, Any]]
 
     @property
     def calling_code(self) -> str:
         """The code of the country whose phone numbers are written without one."""
         return {"GB": "44"}[self.parameters["default_region"]]
+
+    @property
+    def blocked_emails(self) -> list[str]:
+        """The e-mail addresses, or patterns of them, that stand for nobody."""
+        return self.identifiers["email"]["blocked"]
 
     def sets(self, kind: str) -> dict[str, list[Segment]]:
         """The segments of each set of a kind, `exclusive` or `overlapping`."""
@@ -90,20 +68,25 @@ def permitted(segment: dict[str, Any], permissions: dict[str, str]) -> str:
     return segment["when"] if permission is None else f"({segment['when']}) and {permission}"
 
 
-def predicted_segments() -> list[tuple[str, str]]:
-    """The segments whose rules read what is predicted, each with its set."""
-    pipeline = yaml.safe_load(PIPELINE.read_text(encoding="utf-8"))
+def reads_any(rule: str, columns: Sequence[str]) -> bool:
+    """Whether a segment rule reads any of some columns."""
+    return any(column in rule for column in columns)
+
+
+def segments_left_out(pipeline: Path, left_out: Sequence[str]) -> list[tuple[str, str]]:
+    """The segments whose rules read columns that are left out, each with its set."""
+    declared = yaml.safe_load(pipeline.read_text(encoding="utf-8"))["segments"]
     return [
         (name, segment["name"])
-        for name, declared in pipeline["segments"].items()
-        for segment in declared["segments"]
-        if needs_prediction(segment["when"])
+        for name, segment_set in declared.items()
+        for segment in segment_set["segments"]
+        if reads_any(segment["when"], left_out)
     ]
 
 
-def load(as_of: str) -> Project:
-    """Reads the pipeline file."""
-    pipeline = yaml.safe_load(PIPELINE.read_text(encoding="utf-8"))
+def load(pipeline: Path, as_of: str, left_out: Sequence[str] = ()) -> Project:
+    """Reads a pipeline file, without the segments whose rules read columns that are left out."""
+    file = yaml.safe_load(pipeline.read_text(encoding="utf-8"))
     segments = [
         Segment(
             segment_set=name,
@@ -115,15 +98,16 @@ def load(as_of: str) -> Project:
             action=segment["action"],
             channel=segment["channel"],
         )
-        for name, declared in pipeline["segments"].items()
+        for name, declared in file["segments"].items()
         for position, segment in enumerate(declared["segments"], start=1)
-        if not needs_prediction(segment["when"])
+        if not reads_any(segment["when"], left_out)
     ]
     return Project(
         as_of=date.fromisoformat(as_of),
-        parameters={name: parameter["default"] for name, parameter in pipeline["parameters"].items()},
-        reference={name: table["rows"] for name, table in pipeline["reference"].items()},
-        columns={name: source["columns"] for name, source in pipeline["sources"].items()},
+        parameters={name: parameter["default"] for name, parameter in file["parameters"].items()},
+        reference={name: table["rows"] for name, table in file.get("reference", {}).items()},
+        columns={name: source["columns"] for name, source in file["sources"].items()},
+        keys={name: source.get("key", []) for name, source in file["sources"].items()},
         segments=segments,
-        blocked_emails=pipeline["identity"]["types"]["email"]["blocked"],
+        identifiers=file["identity"]["types"],
     )

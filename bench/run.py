@@ -1,6 +1,6 @@
-"""Times the shipped pipeline beside the same computation in DuckDB and Polars, and checks that all publish the same rows.
+"""Times a project in Segmill beside the same computation in DuckDB and Polars, and checks that all publish the same rows.
 
-usage: run.py --customers 100000 --segmill PATH; see --help and README.md.
+usage: run.py --project shipped --customers 100000 --segmill PATH; see --help and README.md.
 """
 
 import argparse
@@ -20,13 +20,13 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks import BENCH, BENCHMARKS, SHIPPED, Benchmark
+
 if TYPE_CHECKING:
     import duckdb
 
 # DuckDB and Polars are not imported here, but by what is measured and, at the end, by what compares:
 # a child process begins with its parent's memory, which counts towards its peak.
-BENCH = Path(__file__).resolve().parent
-PIPELINE = BENCH.parent / "pipelines" / "customer_segments.yaml"
 CONTENDERS = ("segmill", "duckdb", "polars")
 
 
@@ -58,6 +58,7 @@ class Contender:
 def main() -> None:
     """Runs the benchmark."""
     options = parse_arguments()
+    benchmark: Benchmark = options.project
     extracts = generate(options)
     contenders = prepare(options, extracts)
     load = os.getloadavg()[0]
@@ -67,11 +68,11 @@ def main() -> None:
             usage = measure(contender, extracts)
             contender.runs.append(usage)
             print(f"round {number}  {contender.name:<8} {usage.wall:8.2f} s", file=sys.stderr)
-    title = f"{options.customers:,} customers, e-mail as {'NDJSON' if options.email == 'ndjson' else 'Parquet'}"
+    title = f"{benchmark.title}, {options.customers:,} customers, e-mail as {'NDJSON' if options.email == 'ndjson' else 'Parquet'}"
     result = "\n".join([f"## {title}", *table(contenders), "", *circumstances(options, extracts, load)])
     print(result)
     first, *others = contenders
-    problems = [problem for other in others for problem in disagreements(first, other)]
+    problems = [problem for other in others for problem in disagreements(benchmark, first, other)]
     if problems:
         sys.exit("\n".join(["", "The outputs differ:", *problems]))
     if others:
@@ -84,17 +85,24 @@ def main() -> None:
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description="Times Segmill beside DuckDB and Polars, and compares what they publish.")
+    parser.add_argument("--project", choices=list(BENCHMARKS), default="shipped", help="what is computed: see README.md [shipped]")
     parser.add_argument("--customers", type=int, default=100_000, help="how many customers to generate extracts for [100000]")
     parser.add_argument("--rounds", type=int, default=3, help="how often each runs; medians are told [3]")
     parser.add_argument("--segmill", default="segmill", help="the optimised binary [segmill, on the path]")
     parser.add_argument("--data", type=Path, default=BENCH / "data", help="where extracts are kept from run to run [bench/data]")
     parser.add_argument(
-        "--email", choices=["parquet", "ndjson"], default="parquet", help="the form of the e-mail extract [parquet]"
+        "--email",
+        choices=["parquet", "ndjson"],
+        default="parquet",
+        help="the form of the e-mail extract; only the shipped project is measured with ndjson [parquet]",
     )
     parser.add_argument("--as-of", default="2011-12-10", help="the day that the outputs are as of [2011-12-10]")
     parser.add_argument("--only", default=",".join(CONTENDERS), help="which to run, with commas between [segmill,duckdb,polars]")
     parser.add_argument("--results", type=Path, help="a Markdown file to keep the result in")
     options = parser.parse_args()
+    options.project = BENCHMARKS[options.project]
+    if options.email == "ndjson" and options.project is not SHIPPED:
+        parser.error("--email ndjson is for --project shipped: the jobs of the others read Parquet")
     options.only = options.only.split(",")
     if unknown := set(options.only) - set(CONTENDERS):
         parser.error(f"--only knows {', '.join(CONTENDERS)}, not {', '.join(sorted(unknown))}")
@@ -108,37 +116,45 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def generate(options: argparse.Namespace) -> Path:
-    """The folder of the extracts, made if it is not there. A folder with its name is complete."""
-    extracts: Path = options.data.resolve() / f"{options.customers}-{options.email}"
-    if not extracts.exists():
-        print(f"generating {extracts}", file=sys.stderr)
-        extracts.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=extracts.parent) as scratch:
-            made = Path(scratch) / "extracts"
-            command = [options.segmill, "generate", str(made), "--customers", str(options.customers)]
-            if options.email == "parquet":
-                command.append("--email-parquet")
-            subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
-            made.rename(extracts)
-    return extracts
+    """The folder of the extracts, made if it is not there."""
+    name = f"{options.customers}-{options.email}"
+
+    def segmill(folder: Path) -> list[str]:
+        command = [options.segmill, "generate", str(folder), "--customers", str(options.customers)]
+        return [*command, "--email-parquet"] if options.email == "parquet" else command
+
+    return made(options.data.resolve() / name, segmill)
+
+
+def made(folder: Path, command: Callable[[Path], list[str]]) -> Path:
+    """A folder that a command makes if it is not there. A folder with its name is complete."""
+    if not folder.exists():
+        print(f"generating {folder}", file=sys.stderr)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+            unfinished = Path(scratch) / "extracts"
+            subprocess.run(command(unfinished), check=True, stderr=subprocess.DEVNULL)
+            unfinished.rename(folder)
+    return folder
 
 
 def prepare(options: argparse.Namespace, extracts: Path) -> list[Contender]:
     """The contenders, in the order in which they take turns."""
-    outputs = BENCH / "out"
+    benchmark: Benchmark = options.project
+    outputs = BENCH / "out" / benchmark.name
 
-    def script(name: str) -> Contender:
+    def job(name: str) -> Contender:
         out = outputs / name
-        command = [sys.executable, str(BENCH / f"{name}_job.py"), str(extracts), options.as_of, str(out)]
+        command = [sys.executable, "-m", benchmark.jobs[name], str(benchmark.pipeline), str(extracts), options.as_of, str(out)]
         return Contender(name, importlib.metadata.version(name), command, out, lambda out, table: [out / f"{table}.parquet"])
 
     def segmill() -> Contender:
         out = outputs / "segmill"
         version = subprocess.run([options.segmill, "--version"], check=True, capture_output=True, text=True).stdout.split()[-1]
-        command = [options.segmill, "run", str(PIPELINE), "--as-of", options.as_of, "--destination", str(out)]
+        command = [options.segmill, "run", str(benchmark.pipeline), "--as-of", options.as_of, "--destination", str(out)]
         return Contender("segmill", version, command, out, committed)
 
-    return [segmill() if name == "segmill" else script(name) for name in CONTENDERS if name in options.only]
+    return [segmill() if name == "segmill" else job(name) for name in CONTENDERS if name in options.only]
 
 
 def committed(out: Path, name: str) -> list[Path]:
@@ -162,6 +178,8 @@ def measure(contender: Contender, extracts: Path) -> Usage:
         began = time.perf_counter()
         child = subprocess.Popen(
             contender.command,
+            # Jobs import what they share.
+            cwd=BENCH,
             env={**os.environ, "EXTRACTS": str(extracts)},
             stdin=subprocess.DEVNULL,
             stdout=told,
@@ -214,24 +232,24 @@ def processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def disagreements(one: Contender, other: Contender) -> Iterator[str]:
+def disagreements(benchmark: Benchmark, one: Contender, other: Contender) -> Iterator[str]:
     """How the published tables of two contenders differ, as lines to read."""
     # Here and not above: see the head of this file.
     import duckdb
 
-    import project
+    from project import segments_left_out
 
     db = duckdb.connect()
-    for name, key in project.KEYS.items():
+    left_out = segments_left_out(benchmark.pipeline, benchmark.left_out)
+    for name, key in benchmark.tables.items():
         for contender, view in ((one, "one"), (other, "other")):
             rows = db.read_parquet([str(file) for file in contender.published(contender.out, name)])
             # Only Segmill remembers who was in a segment before: of memberships the others have the key alone.
             rows = rows.project(", ".join(key)) if name == "segment_membership" else rows
-            # Only Segmill predicts.
-            rows = rows.project(", ".join(column for column in rows.columns if column not in project.PREDICTED))
+            rows = rows.project(", ".join(column for column in rows.columns if column not in benchmark.left_out))
             if "segment" in key:
-                predicted = " or ".join(f"(segment_set = '{of}' and segment = '{segment}')" for of, segment in project.predicted_segments())
-                rows = rows.filter(f"not ({predicted or 'false'})")
+                is_left_out = " or ".join(f"(segment_set = '{of}' and segment = '{segment}')" for of, segment in left_out)
+                rows = rows.filter(f"not ({is_left_out or 'false'})")
             rows.create_view(view, replace=True)
         columns = [db.execute(f"select column_name, column_type from (describe {view})").fetchall() for view in ("one", "other")]
         if columns[0] != columns[1]:
