@@ -47,4 +47,15 @@ SHIPPED = Benchmark(
     ),
 )
 
-BENCHMARKS = {benchmark.name: benchmark for benchmark in (SHIPPED,)}
+ORDINARY = Benchmark(
+    name="ordinary",
+    title="Ordinary project",
+    pipeline=BENCH / "ordinary" / "pipelines" / "ordinary.yaml",
+    jobs={"duckdb": "ordinary.duckdb_job", "polars": "ordinary.polars_job"},
+    tables={
+        "customers": ["customer_id"],
+        "segment_membership": ["segment_set", "segment", "customer_id"],
+    },
+)
+
+BENCHMARKS = {benchmark.name: benchmark for benchmark in (SHIPPED, ORDINARY)}
