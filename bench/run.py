@@ -123,7 +123,14 @@ def generate(options: argparse.Namespace) -> Path:
         command = [options.segmill, "generate", str(folder), "--customers", str(options.customers)]
         return [*command, "--email-parquet"] if options.email == "parquet" else command
 
-    return made(options.data.resolve() / name, segmill)
+    extracts = made(options.data.resolve() / name, segmill)
+    if not options.project.event_keys:
+        return extracts
+    # In a process of its own, as it needs DuckDB.
+    return made(
+        options.data.resolve() / f"{name}-repeats",
+        lambda folder: [sys.executable, str(BENCH / "repeats.py"), str(extracts), str(folder)],
+    )
 
 
 def made(folder: Path, command: Callable[[Path], list[str]]) -> Path:
@@ -142,19 +149,34 @@ def prepare(options: argparse.Namespace, extracts: Path) -> list[Contender]:
     """The contenders, in the order in which they take turns."""
     benchmark: Benchmark = options.project
     outputs = BENCH / "out" / benchmark.name
+    pipeline = with_keys(benchmark, outputs / "project") if benchmark.event_keys else benchmark.pipeline
 
     def job(name: str) -> Contender:
         out = outputs / name
-        command = [sys.executable, "-m", benchmark.jobs[name], str(benchmark.pipeline), str(extracts), options.as_of, str(out)]
+        command = [sys.executable, "-m", benchmark.jobs[name], str(pipeline), str(extracts), options.as_of, str(out)]
         return Contender(name, importlib.metadata.version(name), command, out, lambda out, table: [out / f"{table}.parquet"])
 
     def segmill() -> Contender:
         out = outputs / "segmill"
         version = subprocess.run([options.segmill, "--version"], check=True, capture_output=True, text=True).stdout.split()[-1]
-        command = [options.segmill, "run", str(benchmark.pipeline), "--as-of", options.as_of, "--destination", str(out)]
+        command = [options.segmill, "run", str(pipeline), "--as-of", options.as_of, "--destination", str(out)]
         return Contender("segmill", version, command, out, committed)
 
     return [segmill() if name == "segmill" else job(name) for name in CONTENDERS if name in options.only]
+
+
+def with_keys(benchmark: Benchmark, folder: Path) -> Path:
+    """A copy of a project whose sources of events have keys; its pipeline file."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(benchmark.pipeline.parents[1], folder)
+    pipeline = folder / "pipelines" / benchmark.pipeline.name
+    text = pipeline.read_text(encoding="utf-8")
+    for source, key in benchmark.event_keys.items():
+        # Only a source begins with its name alone on a line, two spaces deep.
+        head, name, rest = text.partition(f"\n  {source}:\n")
+        text = f"{head}{name}    key: [{', '.join(key)}]\n{rest}"
+    pipeline.write_text(text, encoding="utf-8")
+    return pipeline
 
 
 def committed(out: Path, name: str) -> list[Path]:
