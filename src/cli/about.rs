@@ -86,7 +86,9 @@ pub fn completions(arguments: &CompletionsArguments) -> Result<()> {
 pub fn man(arguments: &ManArguments, terminal: &Terminal) -> Result<()> {
     let Some(folder) = &arguments.output else {
         let mut page = Vec::new();
-        clap_mangen::Man::new(Arguments::command()).render(&mut page).map_err(|error| Error::defect(error.to_string()))?;
+        clap_mangen::Man::new(Arguments::command().disable_help_subcommand(true))
+            .render(&mut page)
+            .map_err(|error| Error::defect(error.to_string()))?;
         return Terminal::print(String::from_utf8_lossy(&page).trim_end());
     };
     let shown = folder.display();
