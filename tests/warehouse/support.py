@@ -64,6 +64,12 @@ def by_pyarrow(*files):
     return pq.read_table(list(files), partitioning=None)
 
 
+def differing(expected, arrived):
+    """The rows of which one table has more than the other."""
+    db = duckdb.connect()
+    return db.sql("from expected except all from arrived").fetchall() + db.sql("from arrived except all from expected").fetchall()
+
+
 def compare(target, day, read, found):
     """Compares every value of every table of a day; `found` gives an Arrow table, or tuples, of the columns named."""
     values = 0
@@ -75,9 +81,8 @@ def compare(target, day, read, found):
             columns = zip(*arrived) if arrived else [[]] * len(expected.schema)
             arrived = pa.table([pa.array(column, kind) for column, kind in zip(columns, expected.schema.types)], expected.column_names)
         arrived = arrived.cast(expected.schema)
-        db = duckdb.connect()
-        difference = db.sql("from expected except all from arrived").fetchall() + db.sql("from arrived except all from expected").fetchall()
-        if difference:
+        # Rows may come in another order.
+        if not arrived.equals(expected) and (difference := differing(expected, arrived)):
             sys.exit(f"{target}, {table} as of {day}: {len(difference)} rows are missing, differ or should not be there, such as {difference[0]}")
         values += expected.num_rows * expected.num_columns
     print(f"{target}: {values:,} values as of {day} are those of the files", flush=True)
