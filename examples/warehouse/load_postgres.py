@@ -6,9 +6,9 @@
     python load_postgres.py 2011-12-09 2011-12-10           these days
     python load_postgres.py --withdrawn                     removes days that are loaded and no longer published
 
-A day is one transaction. Readers see all tables of the day as they were until it commits, and if it dies, they stay so. Loading a
-publication again changes nothing, and an older publication of a day never replaces a newer one. Rows of several days stand beside one
-another; the column `as_of` tells them apart. The schema SCHEMA should hold nothing else.
+A day is one transaction. Readers see all tables of the day as they were until it commits, without waiting, and if it dies, they stay so.
+Loading a publication again changes nothing, and an older publication of a day never replaces a newer one. Rows of several days stand
+beside one another; the column `as_of` tells them apart. The schema SCHEMA should hold nothing else.
 """
 
 import io
@@ -32,6 +32,9 @@ BATCH_ROWS = 65_536
 def load(db, day):
     """Replaces the rows of the publication's day, in one transaction."""
     as_of, number = day["as_of"], day["number"]
+    tables = {table["table"]: [FileSystem.from_uri(url) for url in urls(table)] for table in day["tables"]}
+    for name, files in tables.items():
+        prepare(db, name, schema_of(files))
     with db.transaction():
         # The row is locked until the transaction ends, so two loads of a day come one after the other.
         is_newer = db.execute(
@@ -45,8 +48,8 @@ def load(db, day):
         if not is_newer:
             return f"{as_of}: number {number} or a newer one is loaded already"
         clear(db, as_of)
-        for table in day["tables"]:
-            fill(db, as_of, table["table"], urls(table))
+        for name, files in tables.items():
+            fill(db, as_of, name, files)
         comment(db, day)
     return f"{as_of}: loaded number {number}"
 
@@ -60,25 +63,40 @@ def clear(db, as_of):
         db.execute(SQL("delete from {} where as_of = %s").format(Identifier(SCHEMA, name)), [as_of])
 
 
+def prepare(db, name, schema):
+    """Creates what is missing of a table. To alter one in the transaction below would make readers wait until its end."""
+    table = Identifier(SCHEMA, name)
+    db.execute(SQL("create table if not exists {} (as_of date not null)").format(table))
+    known = db.execute("select column_name from information_schema.columns where table_schema = %s and table_name = %s", [SCHEMA, name]).fetchall()
+    # A publication may have more columns than the one before. A column whose type has changed is refused by the insert.
+    for field in schema:
+        if (field.name,) not in known:
+            db.execute(SQL("alter table {} add column if not exists {}").format(table, typed(field)))
+    db.execute(SQL("create index if not exists {} on {} (as_of)").format(Identifier(f"{name}_as_of"), table))
+
+
 def fill(db, as_of, name, files):
     """Copies the files of a table into a staging table, and from there into the table."""
-    files = [FileSystem.from_uri(url) for url in files]
-    schema = pq.read_schema(files[0][1], filesystem=files[0][0])
-    typed = [SQL("{} {}").format(Identifier(field.name), SQL(type_of(field.type))) for field in schema]
+    schema = schema_of(files)
     names = {"table": Identifier(SCHEMA, name), "columns": SQL(", ").join(map(Identifier, schema.names))}
-    db.execute(SQL("create temporary table staging ({})").format(SQL(", ").join(typed)))
+    db.execute(SQL("create temporary table staging ({})").format(SQL(", ").join(map(typed, schema))))
     with db.cursor().copy(SQL("copy staging ({columns}) from stdin (format csv)").format(**names)) as copy:
         for filesystem, path in files:
             with filesystem.open_input_file(path) as file:
                 for batch in pq.ParquetFile(file).iter_batches(BATCH_ROWS):
                     copy.write(as_csv(batch))
-    db.execute(SQL("create table if not exists {table} (as_of date not null)").format(**names))
-    # A publication may have more columns than the one before. A column whose type has changed is refused by the insert.
-    for column in typed:
-        db.execute(SQL("alter table {table} add column if not exists {column}").format(column=column, **names))
-    db.execute(SQL("create index if not exists {index} on {table} (as_of)").format(index=Identifier(f"{name}_as_of"), **names))
     db.execute(SQL("insert into {table} (as_of, {columns}) select %s, {columns} from staging").format(**names), [as_of])
     db.execute("drop table staging")
+
+
+def schema_of(files):
+    filesystem, path = files[0]
+    return pq.read_schema(path, filesystem=filesystem)
+
+
+def typed(field):
+    """The name of a column and its type."""
+    return SQL("{} {}").format(Identifier(field.name), SQL(type_of(field.type)))
 
 
 def type_of(kind):
