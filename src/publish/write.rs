@@ -123,17 +123,27 @@ fn properties_of(schema: &Schema) -> WriterProperties {
     plain.build()
 }
 
-/// The schema with types that every warehouse loads: plain text, UTC moments, signed integers.
+/// The schema with types that every warehouse loads: plain text, UTC moments, signed integers, also inside lists and structures.
 pub fn published_schema(schema: &Schema) -> SchemaRef {
-    let published = |data_type: &DataType| match data_type {
+    Arc::new(Schema::new(schema.fields().iter().map(published_field).collect::<Vec<_>>()))
+}
+
+fn published_field(field: &Arc<Field>) -> Field {
+    Field::new(field.name(), published_type(field.data_type()), field.is_nullable())
+}
+
+fn published_type(data_type: &DataType) -> DataType {
+    match data_type {
         DataType::Utf8View | DataType::LargeUtf8 | DataType::Dictionary(..) | DataType::Null => DataType::Utf8,
         DataType::Timestamp(_, Some(_)) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         DataType::Timestamp(_, None) => DataType::Timestamp(TimeUnit::Microsecond, None),
         DataType::UInt8 | DataType::UInt16 | DataType::UInt32 | DataType::UInt64 | DataType::Int8 | DataType::Int16 => DataType::Int64,
+        DataType::List(element) | DataType::LargeList(element) | DataType::FixedSizeList(element, _) => {
+            DataType::List(Arc::new(published_field(element)))
+        }
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(published_field).collect()),
         other => other.clone(),
-    };
-    let field = |field: &Arc<Field>| Field::new(field.name(), published(field.data_type()), field.is_nullable());
-    Arc::new(Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>()))
+    }
 }
 
 fn published(schema: &SchemaRef, batch: &RecordBatch) -> Result<RecordBatch> {
@@ -158,6 +168,11 @@ pub fn type_name(data_type: &DataType) -> String {
         DataType::Timestamp(..) => "timestamp".to_owned(),
         DataType::Boolean => "boolean".to_owned(),
         DataType::Float64 => "double".to_owned(),
+        DataType::List(element) => format!("list({})", type_name(element.data_type())),
+        DataType::Struct(fields) => {
+            let fields: Vec<String> = fields.iter().map(|field| format!("{} {}", field.name(), type_name(field.data_type()))).collect();
+            format!("struct({})", fields.join(", "))
+        }
         other => other.to_string().to_lowercase(),
     }
 }
@@ -266,4 +281,33 @@ fn failed(table: &str, error: &DataFusionError) -> Error {
 
 fn defect(error: arrow::error::ArrowError) -> Error {
     Error::defect(format!("an output was not written: {}", crate::sql::discreet(&error.into())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_and_structures_hold_types_that_every_warehouse_loads() {
+        let list = |element| DataType::List(Arc::new(Field::new("item", element, true)));
+        let moment = |unit, zone: Option<&str>| DataType::Timestamp(unit, zone.map(Into::into));
+        let structure = |of| DataType::Struct(vec![Field::new("at", moment(TimeUnit::Nanosecond, Some("Europe/Paris")), true), of].into());
+        let given = [
+            (list(DataType::Utf8View), "list(string)"),
+            (list(list(DataType::UInt32)), "list(list(integer))"),
+            (list(moment(TimeUnit::Nanosecond, None)), "list(timestamp)"),
+            (DataType::LargeList(Arc::new(Field::new("item", DataType::Decimal128(18, 3), true))), "list(decimal(18,3))"),
+            (structure(Field::new("name", DataType::LargeUtf8, true)), "struct(at timestamp, name string)"),
+        ];
+        for (data_type, name) in given {
+            let published = published_schema(&Schema::new(vec![Field::new("column", data_type.clone(), true)]));
+            let published = published.field(0).data_type();
+            assert_eq!(type_name(published), name);
+            let said = published.to_string();
+            assert!(["Utf8View", "LargeUtf8", "UInt", "Large", "ns", "Paris"].iter().all(|other| !said.contains(other)), "{said}");
+            // What is written can be cast to it.
+            let array = arrow::array::new_null_array(&data_type, 2);
+            assert_eq!(arrow::compute::cast(&array, published).unwrap().data_type(), published);
+        }
+    }
 }
