@@ -12,6 +12,7 @@ mod open;
 mod pinned;
 mod place;
 mod plain;
+mod post;
 mod profile;
 mod uploads;
 
@@ -24,6 +25,7 @@ pub use named_parts::{NamedPart, Token, may_have_key, take_out as named_parts_of
 pub use open::{READ_ONLY, Stores};
 pub use place::PLACES;
 pub use plain::{NoFile, read as read_plain, refuse_odd, why as why_no_file};
+pub use post::{Post, PostError, Poster, server};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
