@@ -13,7 +13,7 @@ use super::nodes::Plan;
 use super::privacy::PersonalColumns;
 use super::reference::reference_tables;
 use super::{declared, edge_texts, origins, outputs, traits, unused};
-use crate::config::{Project, Values, span_of};
+use crate::config::{self, Project, Values, span_of};
 use crate::diagnostic::{Diagnostic, Level, in_order};
 use crate::engine::Engine;
 use crate::error::{Error, Result, gather};
@@ -50,6 +50,7 @@ pub async fn review(project: Arc<Project>, values: Values) -> Result<Reviewed> {
     let mut problems = Vec::new();
     let contracts: Vec<Arc<Contract>> = ingest::contracts(&project, &values, &mut problems).into_iter().map(Arc::new).collect();
     check_places(&project, &mut problems);
+    problems.extend(config::review_notifications(&project.file, &project.pipeline.notify));
     problems.extend(needs::same_names(&project));
     let graph = Graph::of(&project, native::steps(&project));
     let Needs { own, orphans } = needs::of(&project, &graph);

@@ -144,6 +144,7 @@ fn base_for(plan: &Plan, predecessor: Option<&Commit>) -> Option<Base> {
 async fn plan_for(request: &Request, stores: &Stores, recorder: &Recorder, is_plan: bool) -> Result<(Plan, Location)> {
     recorder.doing().begins("reading the project");
     let project = Arc::new(config::load(&request.pipeline, &request.environment)?);
+    recorder.reads(&project);
     let values = config::bind(&project, request.as_of, &request.parameters)?;
     let destination = publish::destination(request.destination.as_deref(), &project, stores)?;
     recorder.note(|record| record.pipeline = Some(project.pipeline.name.value.clone()));
@@ -153,6 +154,7 @@ async fn plan_for(request: &Request, stores: &Stores, recorder: &Recorder, is_pl
     if let (Ok(found), Ok(marker)) = (&found, &marker) {
         marker::admit(&destination, found, marker.as_ref(), &project.pipeline.name.value)?;
     }
+    found.iter().filter_map(Publications::newest).for_each(|newest| recorder.finds(newest));
     let mut days: BTreeSet<NaiveDate> = found.iter().flat_map(|found| found.by_day().into_keys()).collect();
     days.insert(values.as_of);
     publish::refuse_own_outputs(&destination, &project, &days, stores)?;

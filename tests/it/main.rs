@@ -197,3 +197,5 @@ mod values_cases;
 mod values_seen;
 /// Promise 8: what the environment gives for any value of the pipeline file is told as it is typed there.
 mod variables;
+/// Promise 8, and what a run tells other programs: logs, metrics, traces and notifications, however it ends and whoever does not answer.
+mod watching;

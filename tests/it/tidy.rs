@@ -10,7 +10,7 @@ use crate::tokens::{functions_of, tokens_of};
 pub const LAYERS: [&[&str]; 9] = [
     &["cli"],
     &["run", "cases", "diff", "explain", "show", "generate", "inspect"],
-    &["docs", "execute", "figures", "page", "report"],
+    &["docs", "execute", "figures", "page", "report", "telemetry"],
     &["job", "predecessor"],
     &["plan", "project", "record"],
     &["native"],
