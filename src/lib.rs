@@ -55,6 +55,7 @@ pub mod local_time;
 pub mod manifest;
 pub mod native;
 pub mod number;
+pub mod openlineage;
 pub mod page;
 pub mod parallel;
 pub mod plan;

@@ -15,6 +15,7 @@ use super::looks::{QUERY_TABLES, QueryArguments, RowsFormat, ShowArguments};
 use super::project_arguments::usual_pipeline;
 pub use super::project_arguments::{ProjectArguments, TIMEOUT_VARIABLE};
 use super::resources::{memory_size, thread_count};
+use super::schema::SchemaArguments;
 use crate::cases::Filters;
 use crate::config::{self, Environment, Project};
 use crate::error::Error;
@@ -49,6 +50,9 @@ Exit codes:
   75  a service was unavailable, a disk was full, or the time was up: try again later
   99  extracts are late: there are too few files, or they are stale: wait
  129  stopped by SIGHUP; 130 by Ctrl-C; 143 by SIGTERM: run the command again";
+
+/// The variable that says where lineage events go.
+const LINEAGE_VARIABLE: &str = "SEGMILL_LINEAGE";
 
 /// A command.
 #[derive(Debug, Subcommand)]
@@ -227,6 +231,10 @@ pub struct RunArguments {
     /// Send none of the notifications of the pipeline file
     #[arg(long)]
     pub no_notify: bool,
+    /// Tell OpenLineage of every run: add its events to this file, or send them to the server at this http(s) URL. Without it, a server is
+    /// told if `OPENLINEAGE_URL` names one. Whatever becomes of the events, the run goes on
+    #[arg(long, value_name = "FILE_OR_URL", env = LINEAGE_VARIABLE, hide_env_values = true)]
+    pub lineage: Option<String>,
     /// Publish to this path or URL instead of the pipeline file's destination
     #[arg(long, value_name = "URL")]
     pub destination: Option<String>,
@@ -401,14 +409,6 @@ pub struct DocsArguments {
     /// The file to write, which is replaced if it is there
     #[arg(long, value_name = "FILE", default_value = "project.html")]
     pub output: PathBuf,
-}
-
-/// What `schema` takes.
-#[derive(Debug, Clone, Args)]
-pub struct SchemaArguments {
-    /// Print the schema of the given/expect cases in `tests/models` instead
-    #[arg(long)]
-    pub cases: bool,
 }
 
 /// What `init` takes.

@@ -23,6 +23,7 @@ use crate::diagnostic::Diagnostic;
 use crate::engine::{self, Limits, PROGRAM_BYTES};
 use crate::error::{Error, ExitStatus, Message, Result, Signal};
 use crate::job::{Done, Planned, Request};
+use crate::openlineage::{self, Emitter, Ending, RunEvents};
 use crate::publish;
 use crate::record::Recorder;
 
@@ -48,6 +49,10 @@ const WRITE_RECORD: Duration = Duration::from_millis(900);
 /// How long a run that a signal has stopped may tell of it.
 const TELL_AFTER_SIGNAL: Duration = Duration::from_millis(500);
 
+/// How long a run that has ended waits until its lineage events are sent; when it was stopped, within the time for its record.
+const SEND_EVENTS: Duration = Duration::from_secs(5);
+const SEND_LAST_EVENTS: Duration = Duration::from_millis(850);
+
 /// Runs the command.
 pub fn command(arguments: RunArguments, environment: Environment, terminal: &Terminal) -> Result<ExitStatus> {
     if arguments.profile {
@@ -61,6 +66,7 @@ pub fn command(arguments: RunArguments, environment: Environment, terminal: &Ter
     let runtime = runtimes::working(limits.threads)?;
     let mut job = Job::new(&environment, arguments.timeout, terminal)?;
     job.tells = Some(Tells { metrics: arguments.metrics, notifies: !arguments.no_notify });
+    job.emit_to(arguments.lineage.as_deref(), &environment, terminal);
     let days = if arguments.days.chain { Vec::new() } else { arguments.days.days()? };
     let request = Request {
         parameters: arguments.project.overrides(),
@@ -215,6 +221,8 @@ pub struct Job {
     signals: Signals,
     deadline: Deadline,
     log: Option<Arc<Log>>,
+    /// Sends lineage events, if somebody wants them.
+    emitter: Option<Arc<Emitter>>,
     /// Who else is told how a run ended.
     tells: Option<Tells>,
     /// A signal that came when a run had ended.
@@ -239,7 +247,15 @@ impl Job {
             (Signals::listen()?, Deadline::after(timeout))
         };
         let (stores, progress) = (Arc::new(Stores::new(environment.clone())), Arc::new(Progress::on_terminal(terminal.is_live())));
-        Ok(Job { stores, progress, waiting, signals, deadline, log: terminal.log().cloned(), tells: None, heard: None })
+        Ok(Job { stores, progress, waiting, signals, deadline, log: terminal.log().cloned(), emitter: None, tells: None, heard: None })
+    }
+
+    /// Sends lineage events of the runs where the command line or the variables of OpenLineage's clients ask for them.
+    fn emit_to(&mut self, typed: Option<&str>, environment: &Environment, terminal: &Terminal) {
+        let mut warnings = Vec::new();
+        let settings = openlineage::settings(typed, environment, &mut warnings);
+        self.emitter = settings.map(|settings| Arc::new(Emitter::new(settings, self.waiting.handle().clone())));
+        warnings.iter().for_each(|warning| terminal.warn(warning));
     }
 
     /// Runs one day until it ends, a signal arrives or the deadline has passed, and tells who is to be told of it.
@@ -247,8 +263,11 @@ impl Job {
         let recorder = Arc::new(Recorder::start(request.as_of, request.limits, record));
         let (stores, progress, watched) = (Arc::clone(&self.stores), Arc::clone(&self.progress), Arc::clone(&recorder));
         let (handle, environment, request) = (runtime.handle().clone(), request.environment.clone(), request.clone());
-        let running = move || handle.block_on(run::run(&request, &stores, &progress, &watched));
-        let result = self.watch(runtime, &recorder, running);
+        let events = Arc::new(self.emitter.as_ref().map_or_else(RunEvents::none, Emitter::run));
+        let told = Arc::clone(&events);
+        let running = move || handle.block_on(run::run(&request, &stores, &progress, &watched, &told));
+        let mut result = self.watch(runtime, &recorder, &events, running);
+        self.end_events(&recorder, &events, &mut result, terminal);
         if let Some(Tells { metrics, notifies }) = &self.tells {
             let within = if matches!(result, Err(Error::Stopped(..))) { TELL_AFTER_SIGNAL } else { telemetry::WITHIN };
             let audience = Audience { metrics: metrics.as_deref(), notifies: *notifies, environment: &environment, within };
@@ -270,6 +289,22 @@ impl Job {
         result
     }
 
+    /// Waits until the events of a run are sent, and warns if they are lost.
+    fn end_events(&self, recorder: &Recorder, events: &RunEvents, result: &mut Result<Done>, terminal: &Terminal) {
+        let ending = match &*result {
+            Ok(Done::Published(outcome)) => Ending::Published(&outcome.published.commit),
+            Ok(Done::Unchanged(unchanged)) => Ending::Unchanged(&unchanged.commit),
+            Err(error) => Ending::of(error),
+        };
+        self.waiting.block_on(events.ended(recorder.record(), ending, SEND_EVENTS));
+        if let Some(warning) = events.take_warning() {
+            match result {
+                Ok(Done::Published(outcome)) => outcome.warnings.push(warning),
+                Ok(Done::Unchanged(_)) | Err(_) => terminal.warn(&warning),
+            }
+        }
+    }
+
     /// Plans one day until it is planned, a signal arrives or the deadline has passed.
     ///
     /// # Errors
@@ -279,13 +314,14 @@ impl Job {
         let (stores, progress, watched) = (Arc::clone(&self.stores), Arc::clone(&self.progress), Arc::clone(&recorder));
         let (handle, request, folder) = (runtime.handle().clone(), request.clone(), folder.to_owned());
         let planning = move || handle.block_on(run::plan(&request, &stores, &progress, &watched, &folder));
-        self.watch(runtime, &recorder, planning)
+        self.watch(runtime, &recorder, &RunEvents::none(), planning)
     }
 
     fn watch<T: Send + 'static>(
         &mut self,
         runtime: &Runtime,
         recorder: &Arc<Recorder>,
+        events: &RunEvents,
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
         self.log.iter().for_each(|log| log.begins(recorder));
@@ -294,7 +330,7 @@ impl Job {
         }
         // The work has its own thread, so that a step that computes for long does not delay the reaction to a signal.
         let running = runtime.spawn_blocking(work);
-        let until_stopped = run_or_stop(running, &mut self.signals, self.deadline, &self.stores, recorder);
+        let until_stopped = run_or_stop(running, &mut self.signals, self.deadline, &self.stores, recorder, events);
         let result = self.waiting.block_on(until_stopped);
         self.progress.clear();
         result
@@ -308,6 +344,7 @@ async fn run_or_stop<T>(
     deadline: Deadline,
     stores: &Stores,
     recorder: &Recorder,
+    events: &RunEvents,
 ) -> Result<T> {
     let ended = |done: Result<Result<T>, tokio::task::JoinError>| {
         // What it panicked with may hold values.
@@ -330,7 +367,9 @@ async fn run_or_stop<T>(
         End::Memory => engine::memory_exceeded(&recorder.doing().told().map_or_else(|| "the run".to_owned(), |(what, _)| what)),
     };
     // A store that does not answer must not keep the process.
-    let last_words = async { tokio::join!(recorder.close(Err(&error)), stores.end_uploads(true)) };
+    let ending = if matches!(end, End::Memory) { Ending::Failed(&error) } else { Ending::Aborted(&error) };
+    let told = events.ended(recorder.record(), ending, SEND_LAST_EVENTS);
+    let last_words = async { tokio::join!(recorder.close(Err(&error)), stores.end_uploads(true), told) };
     let _ = tokio::time::timeout(WRITE_RECORD, last_words).await;
     Err(error)
 }

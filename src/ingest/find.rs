@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use chrono::NaiveDate;
 use encoding_rs::Encoding;
 use futures::StreamExt;
 
@@ -142,11 +143,15 @@ fn missing_or_stale(contract: &Contract, files: &[File], unopened: u64, location
 
 /// Why the run must wait for newer rows of a source that has been read; none when it need not.
 pub fn stale_rows(extract: &Extract, collector: &Collector) -> Option<String> {
-    let contract = &extract.contract;
+    too_old_rows(&extract.contract, extract.snapshot, collector.newest_micros())
+}
+
+/// As [`stale_rows`], by the day of the snapshot that was read and the time of the newest row.
+pub fn too_old_rows(contract: &Contract, snapshot: Option<NaiveDate>, newest_micros: Option<i64>) -> Option<String> {
     let allowed = contract.freshness.newest_row_days?;
     // Rows without a time of their own are as old as their snapshot.
-    let snapshot = extract.snapshot.filter(|_| contract.event_time.is_none()).map(|day| contract.zone.first_moment_of(day));
-    let Some(micros) = snapshot.or_else(|| collector.newest_micros()) else {
+    let snapshot = snapshot.filter(|_| contract.event_time.is_none()).map(|day| contract.zone.first_moment_of(day));
+    let Some(micros) = snapshot.or(newest_micros) else {
         return Some(format!("{}: there is no row before {}", contract.source, contract.as_of_day));
     };
     counting::too_old("the newest row", micros, contract, allowed).map(|why| format!("{}: {why}", contract.source))

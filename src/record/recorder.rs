@@ -147,6 +147,11 @@ impl Recorder {
         write(&mut self.lock());
     }
 
+    /// The record as it is so far.
+    pub fn record(&self) -> RunRecord {
+        self.lock().clone()
+    }
+
     /// The record as it is so far, as who reads it later has it: numbers with a fraction may lose their last bit on the way.
     pub fn as_read(&self) -> Option<RunRecord> {
         serde_json::from_slice(&text_of(&self.lock())).ok()

@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::ingest::{self, Extract};
 use crate::job::{Request, Unchanged};
 use crate::manifest::{self, Base, Commit, Input};
+use crate::openlineage::RunEvents;
 use crate::plan::{self, Plan};
 use crate::project::Definition;
 use crate::publish::marker::{self, Marker};
@@ -50,8 +51,9 @@ impl Prepared {
     /// # Errors
     /// [`crate::error::Error::Project`] for a project, an argument or a destination that cannot be used, [`crate::error::Error::Late`] for
     /// extracts that are late; otherwise as the stores fail.
-    pub async fn new(request: &Request, stores: &Stores, recorder: &Recorder, is_plan: bool) -> Result<Prepared> {
+    pub async fn new(request: &Request, stores: &Stores, recorder: &Recorder, events: &RunEvents, is_plan: bool) -> Result<Prepared> {
         let (plan, destination) = plan_for(request, stores, recorder, is_plan).await?;
+        events.planned(&plan, &destination, &request.environment, || recorder.record());
         recorder.doing().begins("looking for the extracts, and for what is published");
         // Days that a run died over are put right before anything is compared or read.
         if !is_plan {

@@ -3,6 +3,7 @@
 mod address;
 mod below;
 mod client;
+mod dataset;
 mod failure;
 mod glob;
 mod local;
@@ -17,6 +18,7 @@ mod profile;
 mod uploads;
 
 pub use below::Below;
+pub use dataset::{DatasetName, of_folder as dataset_of_folder, of_source as dataset_of_source};
 pub use failure::{broken, failure, failure_within, of_system};
 pub use glob::Glob;
 pub use local::{Hidden, Walked, upload_of};

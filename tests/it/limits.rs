@@ -49,6 +49,8 @@ const BOUNDS: &[(&str, &str)] = &[
     ("ingest/unpack.rs MAX_WINDOW_LOG", "| 2 GiB (`--long=31`)"),
     ("number.rs MOST_DIGITS", "| 100, exponents up to 10,000 |"),
     ("number.rs MOST_EXPONENT", "| 100, exponents up to 10,000 |"),
+    ("openlineage/event.rs MAX_MESSAGE_CHARS", "| a message in a lineage event | 4,000 characters |"),
+    ("openlineage/parent.rs MAX_BYTES", "| `OPENLINEAGE_CONTEXT`, and the names in it | 64 KiB |"),
     ("plan/look_alikes.rs MAX_COMPARED_COLUMNS", "| columns that look-alikes compare | 64 |"),
     ("publish/clean/ours.rs MAX_RECORD_BYTES", "64 MiB for `clean`"),
     ("publish/commit.rs MAX_ATTEMPTS", "| numbers tried for a commit | 100 |"),

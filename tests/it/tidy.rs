@@ -11,7 +11,7 @@ pub const LAYERS: [&[&str]; 9] = [
     &["cli"],
     &["run", "cases", "diff", "explain", "show", "generate", "inspect"],
     &["docs", "execute", "figures", "page", "report", "telemetry"],
-    &["job", "predecessor"],
+    &["job", "openlineage", "predecessor"],
     &["plan", "project", "record"],
     &["native"],
     &["graph", "ingest", "identity", "lineage", "segments", "publish"],
