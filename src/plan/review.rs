@@ -50,7 +50,6 @@ pub async fn review(project: Arc<Project>, values: Values) -> Result<Reviewed> {
     let mut problems = Vec::new();
     let contracts: Vec<Arc<Contract>> = ingest::contracts(&project, &values, &mut problems).into_iter().map(Arc::new).collect();
     check_places(&project, &mut problems);
-    problems.extend(config::review_notifications(&project.file, &project.pipeline.notify));
     problems.extend(needs::same_names(&project));
     let graph = Graph::of(&project, native::steps(&project));
     let Needs { own, orphans } = needs::of(&project, &graph);
@@ -187,8 +186,10 @@ pub(super) fn natives_of(
     natives.filter(|native| checked.has_step(&native.step().name)).collect()
 }
 
-/// Tells of locations that name no place. What they say is shown as it was typed, since variables may hold secrets.
+/// Tells of locations that name no place, and of notifications that reach nobody. What locations say is shown as it was typed, since
+/// variables may hold secrets.
 fn check_places(project: &Project, problems: &mut Vec<Diagnostic>) {
+    problems.extend(config::review_notifications(&project.file, &project.pipeline.notify));
     let sources = project.pipeline.sources.values().map(|source| (&source.location, Stores::unfit_to_read(&source.location.value)));
     let destination = &project.pipeline.outputs.destination;
     for (place, why) in sources.chain([(destination, Stores::unfit_to_write(&destination.value))]) {

@@ -50,7 +50,8 @@ pub fn text(samples: &[Sample]) -> String {
         let _ = writeln!(text, "# HELP {name} {}.\n# TYPE {name} gauge", family.help);
         for sample in of_family {
             let labels: Vec<String> = sample.labels.iter().map(|(label, value)| format!("{label}=\"{}\"", escaped(value))).collect();
-            let _ = writeln!(text, "{name}{{{}}} {}", labels.join(","), sample.value);
+            let (labels, number) = (labels.join(","), sample.value);
+            let _ = writeln!(text, "{name}{{{labels}}} {number}");
         }
     }
     text
