@@ -1,50 +1,14 @@
 //! `segmill version`, `completions` and `man`: what the program says of itself, from the definitions that parse its arguments.
 
-use std::path::PathBuf;
-
-use clap::{Args, CommandFactory};
-use clap_complete::Shell;
+use clap::CommandFactory;
 use serde_json::json;
 
-use super::arguments::{Arguments, CommonFormat};
+use super::about_arguments::{CompletionsArguments, ManArguments};
+use super::arguments::Arguments;
 use super::terminal::Terminal;
 use crate::error::{Error, Message, Result};
 use crate::manifest::FORMAT;
 use crate::{config, storage};
-
-/// What `version` takes.
-#[derive(Debug, Clone, Args)]
-pub struct VersionArguments {
-    /// One JSON document: the same as `--format json`
-    #[arg(long, conflicts_with = "format")]
-    pub json: bool,
-    /// The form of the result
-    #[arg(long, value_enum, default_value_t = CommonFormat::Human)]
-    pub format: CommonFormat,
-}
-
-impl VersionArguments {
-    /// The form that was asked for.
-    pub fn form(&self) -> CommonFormat {
-        if self.json { CommonFormat::Json } else { self.format }
-    }
-}
-
-/// What `completions` takes.
-#[derive(Debug, Clone, Args)]
-pub struct CompletionsArguments {
-    /// The shell
-    #[arg(value_enum)]
-    pub shell: Shell,
-}
-
-/// What `man` takes.
-#[derive(Debug, Clone, Args)]
-pub struct ManArguments {
-    /// Write the pages of all commands into this folder, as `segmill.1`, `segmill-run.1` and so on
-    #[arg(long, short, value_name = "FOLDER")]
-    pub output: Option<PathBuf>,
-}
 
 /// Prints the version, and for programs what it is built of and which files it reads and writes.
 ///

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::about::{CompletionsArguments, ManArguments, VersionArguments};
+use super::about_arguments::{CompletionsArguments, ManArguments, SchemaArguments, VersionArguments};
 pub use super::comparisons::{DiffArguments, PlanArguments};
 use super::days::{DaysArguments, day};
 use super::durations::{duration, some_duration};
@@ -15,7 +15,6 @@ use super::looks::{QUERY_TABLES, QueryArguments, RowsFormat, ShowArguments};
 use super::project_arguments::usual_pipeline;
 pub use super::project_arguments::{ProjectArguments, TIMEOUT_VARIABLE};
 use super::resources::{memory_size, thread_count};
-use super::schema::SchemaArguments;
 use crate::cases::Filters;
 use crate::config::{self, Environment, Project};
 use crate::error::Error;
@@ -50,9 +49,6 @@ Exit codes:
   75  a service was unavailable, a disk was full, or the time was up: try again later
   99  extracts are late: there are too few files, or they are stale: wait
  129  stopped by SIGHUP; 130 by Ctrl-C; 143 by SIGTERM: run the command again";
-
-/// The variable that says where lineage events go.
-const LINEAGE_VARIABLE: &str = "SEGMILL_LINEAGE";
 
 /// A command.
 #[derive(Debug, Subcommand)]
@@ -96,7 +92,7 @@ pub enum Command {
     /// Print the JSON Schema of the pipeline file, for editors
     Schema(SchemaArguments),
     /// Print the version; with `--json` also what it is built of and which versions of files it reads and writes
-    Version(VersionArguments),
+    Version(Formatted<VersionArguments>),
     /// Print the script by which a shell completes commands and arguments
     Completions(CompletionsArguments),
     /// Print the manual page, or write those of all commands into a folder
@@ -195,7 +191,8 @@ impl Command {
             Command::Clean(formatted) => formatted.format.into(),
             Command::Init(formatted) => formatted.format.into(),
             Command::Generate(formatted) => formatted.format.into(),
-            Command::Version(arguments) => arguments.form().into(),
+            Command::Version(formatted) if formatted.arguments.json => Format::Json,
+            Command::Version(formatted) => formatted.format.into(),
             Command::Schema(_) | Command::Completions(_) | Command::Man(_) => Format::Human,
         }
     }
@@ -231,9 +228,8 @@ pub struct RunArguments {
     /// Send none of the notifications of the pipeline file
     #[arg(long)]
     pub no_notify: bool,
-    /// Tell OpenLineage of every run: add its events to this file, or send them to the server at this http(s) URL. Without it, a server is
-    /// told if `OPENLINEAGE_URL` names one. Whatever becomes of the events, the run goes on
-    #[arg(long, value_name = "FILE_OR_URL", env = LINEAGE_VARIABLE, hide_env_values = true)]
+    /// Add OpenLineage events of the run to this file, or send them to this http(s) URL instead of that in `OPENLINEAGE_URL`
+    #[arg(long, value_name = "FILE_OR_URL", env = "SEGMILL_LINEAGE", hide_env_values = true)]
     pub lineage: Option<String>,
     /// Publish to this path or URL instead of the pipeline file's destination
     #[arg(long, value_name = "URL")]

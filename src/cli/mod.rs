@@ -1,6 +1,7 @@
 //! The command line: one file a command. Results go to standard output; progress, warnings and problems to standard error.
 
 mod about;
+mod about_arguments;
 mod arguments;
 mod clean;
 mod comparisons;

@@ -48,7 +48,6 @@ const WRITE_RECORD: Duration = Duration::from_millis(900);
 
 /// How long a run that a signal has stopped may tell of it.
 const TELL_AFTER_SIGNAL: Duration = Duration::from_millis(500);
-
 /// How long a run that has ended waits until its lineage events are sent; when it was stopped, within the time for its record.
 const SEND_EVENTS: Duration = Duration::from_secs(5);
 const SEND_LAST_EVENTS: Duration = Duration::from_millis(850);
@@ -221,12 +220,12 @@ pub struct Job {
     signals: Signals,
     deadline: Deadline,
     log: Option<Arc<Log>>,
-    /// Sends lineage events, if somebody wants them.
-    emitter: Option<Arc<Emitter>>,
     /// Who else is told how a run ended.
     tells: Option<Tells>,
     /// A signal that came when a run had ended.
     heard: Option<Signal>,
+    /// Sends lineage events, if somebody wants them.
+    emitter: Option<Arc<Emitter>>,
 }
 
 /// Who is told how a run ended, beside who reads what the command prints.
@@ -247,7 +246,8 @@ impl Job {
             (Signals::listen()?, Deadline::after(timeout))
         };
         let (stores, progress) = (Arc::new(Stores::new(environment.clone())), Arc::new(Progress::on_terminal(terminal.is_live())));
-        Ok(Job { stores, progress, waiting, signals, deadline, log: terminal.log().cloned(), emitter: None, tells: None, heard: None })
+        let log = terminal.log().cloned();
+        Ok(Job { stores, progress, waiting, signals, deadline, log, tells: None, heard: None, emitter: None })
     }
 
     /// Sends lineage events of the runs where the command line or the variables of OpenLineage's clients ask for them.
@@ -255,7 +255,9 @@ impl Job {
         let mut warnings = Vec::new();
         let settings = openlineage::settings(typed, environment, &mut warnings);
         self.emitter = settings.map(|settings| Arc::new(Emitter::new(settings, self.waiting.handle().clone())));
-        warnings.iter().for_each(|warning| terminal.warn(warning));
+        for warning in warnings {
+            terminal.warn(&warning);
+        }
     }
 
     /// Runs one day until it ends, a signal arrives or the deadline has passed, and tells who is to be told of it.
@@ -264,10 +266,18 @@ impl Job {
         let (stores, progress, watched) = (Arc::clone(&self.stores), Arc::clone(&self.progress), Arc::clone(&recorder));
         let (handle, environment, request) = (runtime.handle().clone(), request.environment.clone(), request.clone());
         let events = Arc::new(self.emitter.as_ref().map_or_else(RunEvents::none, Emitter::run));
-        let told = Arc::clone(&events);
-        let running = move || handle.block_on(run::run(&request, &stores, &progress, &watched, &told));
-        let mut result = self.watch(runtime, &recorder, &events, running);
-        self.end_events(&recorder, &events, &mut result, terminal);
+        let planned = Arc::clone(&events);
+        let running = move || handle.block_on(run::run(&request, &stores, &progress, &watched, &planned));
+        let result = self.watch(runtime, &recorder, &events, running);
+        let ending = match &result {
+            Ok(Done::Published(outcome)) => Ending::Published(&outcome.published.commit),
+            Ok(Done::Unchanged(unchanged)) => Ending::Unchanged(&unchanged.commit),
+            Err(error) => Ending::of(error),
+        };
+        self.waiting.block_on(events.ended(recorder.record(), ending, SEND_EVENTS));
+        if let Some(warning) = events.take_warning() {
+            terminal.warn(&warning);
+        }
         if let Some(Tells { metrics, notifies }) = &self.tells {
             let within = if matches!(result, Err(Error::Stopped(..))) { TELL_AFTER_SIGNAL } else { telemetry::WITHIN };
             let audience = Audience { metrics: metrics.as_deref(), notifies: *notifies, environment: &environment, within };
@@ -287,22 +297,6 @@ impl Job {
             }
         }
         result
-    }
-
-    /// Waits until the events of a run are sent, and warns if they are lost.
-    fn end_events(&self, recorder: &Recorder, events: &RunEvents, result: &mut Result<Done>, terminal: &Terminal) {
-        let ending = match &*result {
-            Ok(Done::Published(outcome)) => Ending::Published(&outcome.published.commit),
-            Ok(Done::Unchanged(unchanged)) => Ending::Unchanged(&unchanged.commit),
-            Err(error) => Ending::of(error),
-        };
-        self.waiting.block_on(events.ended(recorder.record(), ending, SEND_EVENTS));
-        if let Some(warning) = events.take_warning() {
-            match result {
-                Ok(Done::Published(outcome)) => outcome.warnings.push(warning),
-                Ok(Done::Unchanged(_)) | Err(_) => terminal.warn(&warning),
-            }
-        }
     }
 
     /// Plans one day until it is planned, a signal arrives or the deadline has passed.

@@ -1,19 +1,10 @@
 //! `segmill schema`: the JSON Schema of the project's YAML files, by which editors complete and check.
 
-use clap::Args;
-
+use super::about_arguments::SchemaArguments;
 use super::terminal::Terminal;
 use crate::cases;
 use crate::config::{self, Pipeline};
 use crate::error::Result;
-
-/// What `schema` takes.
-#[derive(Debug, Clone, Args)]
-pub struct SchemaArguments {
-    /// Print the schema of the given/expect cases in `tests/models` instead
-    #[arg(long)]
-    pub cases: bool,
-}
 
 /// Runs the command.
 pub fn command(arguments: &SchemaArguments) -> Result<()> {
