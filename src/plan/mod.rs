@@ -2,7 +2,6 @@
 
 mod affinities;
 mod clusters;
-mod column_lineage;
 mod decide;
 mod declared;
 mod declared_input;
@@ -27,7 +26,6 @@ mod review;
 mod traits;
 mod unused;
 
-pub use column_lineage::{ColumnLineage, Deciding};
 pub use dictionary::{Dictionary, Meaning, SegmentColumns};
 pub use look::{Query, look};
 pub use nodes::{Node, Plan, Work};
