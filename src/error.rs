@@ -48,6 +48,8 @@ pub struct Message {
     pub hint: Option<Hint>,
     /// The file of an extract that was refused, if it is about one.
     pub file: Option<String>,
+    /// Whether extracts that are there are too old, of late ones.
+    pub is_stale: bool,
 }
 
 /// The exit status of the command line.
@@ -137,6 +139,12 @@ impl Message {
     /// Says which file of an extract was refused.
     pub fn of_file(mut self, file: impl Into<String>) -> Self {
         self.file = Some(file.into());
+        self
+    }
+
+    /// Says whether extracts that are there are too old.
+    pub fn stale(mut self, is_stale: bool) -> Self {
+        self.is_stale = is_stale;
         self
     }
 

@@ -16,7 +16,7 @@
 //! - [`lineage`]: columns are followed back to sources, and the rows of sources to customers
 //! - [`publish`]: stage, check, commit; [`manifest`]: the files that Segmill keeps at a destination, as types
 //! - [`report`]: what people and programs are told; [`docs`]: the project itself as a page
-//! - [`record`]: what a run read, did and came to
+//! - [`record`]: what a run read, did and came to; [`telemetry`]: metrics, traces and notifications of it
 //! - [`generate`]: sample extracts of any size
 //! - [`engine`]: the DataFusion session; [`functions`]: its functions of our own; [`sql`]: parsed SQL and what is wrong with it
 //! - [`config`]: the project as types; [`storage`]: where files are
@@ -55,6 +55,7 @@ pub mod local_time;
 pub mod manifest;
 pub mod native;
 pub mod number;
+pub mod openlineage;
 pub mod page;
 pub mod parallel;
 pub mod plan;
@@ -70,4 +71,5 @@ pub mod show;
 pub mod shown;
 pub mod sql;
 pub mod storage;
+pub mod telemetry;
 pub mod traits;

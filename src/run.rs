@@ -17,6 +17,7 @@ use std::time::Duration;
 use crate::error::Result;
 use crate::job::{Done, Outcome, Request};
 use crate::manifest::Commit;
+use crate::openlineage::RunEvents;
 use crate::publish::Publications;
 use crate::record::Recorder;
 use crate::report::Progress;
@@ -41,8 +42,8 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// Every kind of [`crate::error::Error`]; whatever fails before the commit, nothing is published.
-pub async fn run(request: &Request, stores: &Stores, progress: &Progress, recorder: &Recorder) -> Result<Done> {
-    let result = attempt(request, stores, progress, recorder).await;
+pub async fn run(request: &Request, stores: &Stores, progress: &Progress, recorder: &Recorder, events: &RunEvents) -> Result<Done> {
+    let result = attempt(request, stores, progress, recorder, events).await;
     if !recorder.is_stopped() {
         tokio::join!(recorder.close(result.as_ref().map(Done::number)), give_up_uploads(stores));
     }
@@ -54,9 +55,9 @@ pub async fn give_up_uploads(stores: &Stores) {
     let _ = tokio::time::timeout(LAST_WORDS, stores.end_uploads(false)).await;
 }
 
-async fn attempt(request: &Request, stores: &Stores, progress: &Progress, recorder: &Recorder) -> Result<Done> {
+async fn attempt(request: &Request, stores: &Stores, progress: &Progress, recorder: &Recorder, events: &RunEvents) -> Result<Done> {
     // The project is planned and the extracts are found, which fixes everything that the outputs depend on.
-    let prepared = Prepared::new(request, stores, recorder, false).await?;
+    let prepared = Prepared::new(request, stores, recorder, events, false).await?;
     if let Some(unchanged) = prepared.unchanged(request, recorder).await? {
         return Ok(Done::Unchanged(Box::new(unchanged)));
     }

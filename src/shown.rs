@@ -127,8 +127,44 @@ pub fn has_query(location: &str) -> bool {
     query_of(location).is_some()
 }
 
-/// A text of the project in which credentials and queries of URLs are covered, each character by one of as many columns.
+/// A text of the project in which credentials and queries of URLs, and webhooks, are covered, each character by one of as many columns.
 pub fn covered(text: &str) -> Cow<'_, str> {
+    match without_webhooks(text) {
+        Cow::Borrowed(text) => without_url_secrets(text),
+        Cow::Owned(text) => Cow::Owned(without_url_secrets(&text).into_owned()),
+    }
+}
+
+/// The key of a pipeline file whose value is a secret as a whole, if no variable gives it.
+const WEBHOOK: &str = "webhook:";
+
+fn without_webhooks(text: &str) -> Cow<'_, str> {
+    if !text.contains(WEBHOOK) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    for (at, part) in text.split(WEBHOOK).enumerate() {
+        if at == 0 {
+            shown.push_str(part);
+            continue;
+        }
+        shown.push_str(WEBHOOK);
+        let value = part.trim_start_matches([' ', '\'', '"']);
+        let before = &part[..part.len() - value.len()];
+        shown.push_str(before);
+        let quote = before.chars().find(|c| *c != ' ');
+        let is_text = !value.starts_with("${");
+        let ends = |c: char| c == '\n' || quote.map_or(c.is_whitespace(), |quote| c == quote);
+        let end = value.find(ends).unwrap_or(value.len());
+        let cover = if is_text { end } else { 0 };
+        // As many bytes, since places are counted in them.
+        shown.push_str(&"*".repeat(cover));
+        shown.push_str(&value[cover..]);
+    }
+    Cow::Owned(shown)
+}
+
+fn without_url_secrets(text: &str) -> Cow<'_, str> {
     if !text.contains("://") {
         return Cow::Borrowed(text);
     }
@@ -257,5 +293,8 @@ mod tests {
         let line = "    location: 'http://ann:pw@host/a?s=1'  # see https://x@y/z, or s3://b/*";
         assert_eq!(covered(line), "    location: 'http://*******host/a****'  # see https://**y/z, or s3://b/*");
         assert_eq!(covered("a: b://"), "a: b://");
+        let line = "  team: {on: [late], webhook: \"https://host/a/b\"}  # webhook: x";
+        assert_eq!(covered(line), "  team: {on: [late], webhook: \"****************\"}  # webhook: *");
+        assert_eq!(covered("webhook: ${WEBHOOK}\nwebhook:\n"), "webhook: ${WEBHOOK}\nwebhook:\n");
     }
 }

@@ -10,6 +10,7 @@ use super::about_arguments::{CompletionsArguments, ManArguments, SchemaArguments
 pub use super::comparisons::{DiffArguments, PlanArguments};
 use super::days::{DaysArguments, day};
 use super::durations::{duration, some_duration};
+use super::log::LogFormat;
 use super::looks::{QUERY_TABLES, QueryArguments, RowsFormat, ShowArguments};
 use super::project_arguments::usual_pipeline;
 pub use super::project_arguments::{ProjectArguments, TIMEOUT_VARIABLE};
@@ -27,7 +28,16 @@ pub struct Arguments {
     /// What to do
     #[command(subcommand)]
     pub command: Command,
+    /// The form of what goes to standard error: progress, warnings, problems and the summary
+    #[arg(long, global = true, value_name = "FORM", value_enum, default_value_t = LogFormat::Text, env = LOG_FORMAT_VARIABLE, hide_env_values = true)]
+    pub log_format: LogFormat,
 }
+
+/// The variable that says in which form messages are, where `--log-format` does not.
+pub const LOG_FORMAT_VARIABLE: &str = "SEGMILL_LOG_FORMAT";
+
+/// The variable that names the file of metrics, where `--metrics` does not.
+const METRICS_VARIABLE: &str = "SEGMILL_METRICS";
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -212,6 +222,15 @@ pub struct RunArguments {
     /// Write the run's record to this local file, too, even if the run fails
     #[arg(long, value_name = "FILE", conflicts_with_all = ["from", "chain"])]
     pub record: Option<PathBuf>,
+    /// Write metrics of the run to this local file, even if the run fails, for the textfile collector of Prometheus' node exporter
+    #[arg(long, value_name = "FILE", env = METRICS_VARIABLE, hide_env_values = true)]
+    pub metrics: Option<PathBuf>,
+    /// Send none of the notifications of the pipeline file
+    #[arg(long)]
+    pub no_notify: bool,
+    /// Add OpenLineage events of the run to this file, or send them to this http(s) URL instead of that in `OPENLINEAGE_URL`
+    #[arg(long, value_name = "FILE_OR_URL", env = "SEGMILL_LINEAGE", hide_env_values = true)]
+    pub lineage: Option<String>,
     /// Publish to this path or URL instead of the pipeline file's destination
     #[arg(long, value_name = "URL")]
     pub destination: Option<String>,

@@ -15,6 +15,7 @@ mod generate;
 mod init;
 mod inspect;
 mod kept_project;
+mod log;
 mod look;
 mod looks;
 mod outputs;
@@ -35,8 +36,10 @@ mod validate;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
+use serde_json::Map;
 use tracing_subscriber::filter::{EnvFilter, filter_fn};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 
@@ -47,7 +50,8 @@ use crate::ingest::is_decoding;
 use crate::shown;
 use crate::storage::Stores;
 pub use arguments::Arguments;
-use arguments::{Command, Format};
+use arguments::{Command, Format, LOG_FORMAT_VARIABLE};
+use log::{Level, Log, LogFormat, LogLayer};
 use runtimes::STACK_BYTES;
 use terminal::Terminal;
 
@@ -71,9 +75,10 @@ fn command() -> ExitCode {
     };
     signals::outlive_file_limit();
     Stores::of_command_line();
-    let terminal = Terminal::new(arguments.command.format(), &environment);
-    keep_panics_discreet();
-    if let Err(error) = start_log(&environment) {
+    let log = (arguments.log_format == LogFormat::Json).then(Arc::<Log>::default);
+    let terminal = Terminal::new(arguments.command.format(), log.clone(), &environment);
+    keep_panics_discreet(log.clone());
+    if let Err(error) = start_log(log, &environment) {
         terminal.fail(&error);
         return error.exit_status().into();
     }
@@ -109,17 +114,22 @@ fn command() -> ExitCode {
 
 /// Prints what is wrong with the arguments, or the help or version that they ask for.
 fn refuse_arguments(error: &clap::Error, environment: &Environment) -> ExitCode {
-    let json = std::env::args_os().collect::<Vec<_>>().windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json")
-        || std::env::args_os().any(|argument| argument == "--format=json");
-    if json && error.use_stderr() {
+    let typed: Vec<_> = std::env::args_os().collect();
+    let asks = |option: &str| {
+        typed.windows(2).any(|pair| pair[0] == option && pair[1] == "json") || typed.iter().any(|one| *one == *format!("{option}=json"))
+    };
+    let is_json_log = asks("--log-format") || environment.get(LOG_FORMAT_VARIABLE).is_some_and(|form| form == "json");
+    let log = is_json_log.then(Arc::<Log>::default);
+    if error.use_stderr() && (asks("--format") || is_json_log) {
         let said = error.to_string();
         let what = said.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        Terminal::new(Format::Json, environment).fail(&Error::argument("invalid-arguments", what));
+        let format = if asks("--format") { Format::Json } else { Format::Human };
+        Terminal::new(format, log, environment).fail(&Error::argument("invalid-arguments", what));
         return ExitStatus::Project.into();
     }
     if error.to_string().chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
         // The message repeats arguments that contain control characters, which a terminal would obey.
-        Terminal::new(Format::Human, environment).say(&error.to_string());
+        Terminal::new(Format::Human, None, environment).say(&error.to_string());
     } else {
         // It is no failure when the reader of the output has gone.
         let _ = error.print();
@@ -130,27 +140,34 @@ fn refuse_arguments(error: &clap::Error, environment: &Environment) -> ExitCode 
 /// The variable that asks for logs.
 const LOG_VARIABLE: &str = "SEGMILL_LOG";
 
-/// Logs go to standard error when [`LOG_VARIABLE`] asks for them (as `SEGMILL_LOG=debug`), apart from messages for people. Only
-/// Segmill's own log lines are printed, whatever the filter says, because those of libraries contain signed requests, plans and values.
+/// Logs go to standard error when [`LOG_VARIABLE`] asks for them (as `SEGMILL_LOG=debug`), apart from messages for people; as JSON lines, the
+/// steps are among them unless it says otherwise. Only Segmill's own log lines are printed, whatever the filter says, because those of libraries contain signed requests, plans and values.
 ///
 /// # Errors
 /// [`Error::Project`] when the variable is no filter.
-fn start_log(environment: &Environment) -> Result<(), Error> {
+fn start_log(log: Option<Arc<Log>>, environment: &Environment) -> Result<(), Error> {
     let asked = environment.get(LOG_VARIABLE).map_or("", String::as_str);
-    let filter = EnvFilter::builder().with_default_directive(tracing::Level::ERROR.into()).parse(asked).map_err(|_| {
+    let otherwise = if log.is_some() { tracing::Level::INFO } else { tracing::Level::ERROR };
+    let filter = EnvFilter::builder().with_default_directive(otherwise.into()).parse(asked).map_err(|_| {
         let problem = Diagnostic::error("invalid-log-filter", format!("the variable `{LOG_VARIABLE}` does not say what to log"));
         Error::from(problem.hint("write it as `debug`, or as `segmill::run=debug`"))
     })?;
     let own = filter_fn(|of| of.target().split("::").next() == Some(env!("CARGO_CRATE_NAME")));
-    let lines = tracing_subscriber::fmt::layer().with_writer(|| LogWriter).with_ansi(std::io::stderr().is_terminal()).with_filter(own);
+    let registry = tracing_subscriber::registry().with(filter);
     // A program that embeds Segmill may have set up its own log, which stays in place.
-    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(filter).with(lines));
+    let _ = match log {
+        Some(log) => tracing::subscriber::set_global_default(registry.with(LogLayer(log).with_filter(own))),
+        None => {
+            let lines = tracing_subscriber::fmt::layer().with_writer(|| LogWriter).with_ansi(std::io::stderr().is_terminal());
+            tracing::subscriber::set_global_default(registry.with(lines.with_filter(own)))
+        }
+    };
     Ok(())
 }
 
 /// Makes a panic print its place and not its message, which may contain values.
-fn keep_panics_discreet() {
-    std::panic::set_hook(Box::new(|panic| {
+fn keep_panics_discreet(log: Option<Arc<Log>>) {
+    std::panic::set_hook(Box::new(move |panic| {
         // A panic in a decoder is caught there, and reported as damage of the file.
         if is_decoding() {
             return;
@@ -162,9 +179,15 @@ fn keep_panics_discreet() {
             });
             format!(" at {file}:{}", at.line())
         });
-        let mut out = std::io::stderr().lock();
-        // If standard error is closed, there is nowhere to report that.
-        let _ = writeln!(out, "defect: Segmill broke off{place}; please report it with the command you ran");
+        let told = format!("defect: Segmill broke off{place}; please report it with the command you ran");
+        match &log {
+            Some(log) => log.line(Level::Error, &told, Map::new()),
+            None => {
+                let mut out = std::io::stderr().lock();
+                // If standard error is closed, there is nowhere to report that.
+                let _ = writeln!(out, "{told}");
+            }
+        }
     }));
 }
 

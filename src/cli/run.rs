@@ -1,6 +1,6 @@
 //! `segmill run`: ingest, join, score, assign, check, publish; for one day, or for several in order.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use super::arguments::RunArguments;
 use super::days::DaysArguments;
 use super::deadline::Deadline;
+use super::log::Log;
 use super::resources::MAX_THREADS;
 use super::runtimes;
 use super::signals::Signals;
@@ -22,6 +23,7 @@ use crate::diagnostic::Diagnostic;
 use crate::engine::{self, Limits, PROGRAM_BYTES};
 use crate::error::{Error, ExitStatus, Message, Result, Signal};
 use crate::job::{Done, Planned, Request};
+use crate::openlineage::{self, Emitter, Ending, RunEvents};
 use crate::publish;
 use crate::record::Recorder;
 
@@ -29,6 +31,7 @@ use crate::report::{self, Progress};
 use crate::run;
 use crate::shown;
 use crate::storage::{self, Stores};
+use crate::telemetry::{self, Audience, Ended};
 
 /// The share of the available memory that a run may use, in percent, after the program's own memory. At its peak a run takes a fifth more.
 const MEMORY_SHARE: usize = 70;
@@ -43,6 +46,12 @@ const MIN_THREAD_BYTES: usize = 4 * MIB;
 const FINISH_PUBLISHING: Duration = Duration::from_millis(900);
 const WRITE_RECORD: Duration = Duration::from_millis(900);
 
+/// How long a run that a signal has stopped may tell of it.
+const TELL_AFTER_SIGNAL: Duration = Duration::from_millis(500);
+/// How long a run that has ended waits until its lineage events are sent; when it was stopped, within the time for its record.
+const SEND_EVENTS: Duration = Duration::from_secs(5);
+const SEND_LAST_EVENTS: Duration = Duration::from_millis(850);
+
 /// Runs the command.
 pub fn command(arguments: RunArguments, environment: Environment, terminal: &Terminal) -> Result<ExitStatus> {
     if arguments.profile {
@@ -51,9 +60,12 @@ pub fn command(arguments: RunArguments, environment: Environment, terminal: &Ter
     }
     let limits = limits(arguments.memory_limit, arguments.threads)?;
     arguments.record.as_deref().map_or(Ok(()), refuse_pipe)?;
+    arguments.metrics.as_deref().map_or(Ok(()), refuse_no_file)?;
     engine::watch_memory(limits.memory_bytes);
     let runtime = runtimes::working(limits.threads)?;
     let mut job = Job::new(&environment, arguments.timeout, terminal)?;
+    job.tells = Some(Tells { metrics: arguments.metrics, notifies: !arguments.no_notify });
+    job.emit_to(arguments.lineage.as_deref(), &environment, terminal);
     let days = if arguments.days.chain { Vec::new() } else { arguments.days.days()? };
     let request = Request {
         parameters: arguments.project.overrides(),
@@ -72,7 +84,7 @@ pub fn command(arguments: RunArguments, environment: Environment, terminal: &Ter
     } else if arguments.days.is_backfill() {
         backfill(&runtime, &mut job, &request, &days, terminal)
     } else {
-        job.run(&runtime, &request, arguments.record).and_then(|done| tell(&done, request.with_report, terminal))
+        job.run(&runtime, &request, arguments.record, terminal).and_then(|done| tell(&done, request.with_report, terminal))
     };
     // Work that a stopped run left behind ends with the process. Shutting the runtime down first would make that work panic.
     std::mem::forget(runtime);
@@ -86,6 +98,11 @@ fn tell(done: &Done, is_report_wanted: bool, terminal: &Terminal) -> Result<Exit
     {
         let day = unchanged.commit.as_of;
         terminal.note(&format!("the publication has no report of its own: `segmill report --as-of {day}` makes it"));
+    }
+    if let (Done::Published(outcome), Some(_)) = (done, terminal.log()) {
+        for warning in report::human_warnings(outcome) {
+            terminal.warn(&warning);
+        }
     }
     match done {
         Done::Published(outcome) => terminal.tell(|| report::human_outcome(outcome), || report::json_outcome(outcome)),
@@ -104,7 +121,7 @@ struct Told {
 impl Told {
     /// Says how a day went; whether a failure would repeat on every day.
     fn day(&mut self, day: NaiveDate, result: &Result<Done>, terminal: &Terminal) -> bool {
-        terminal.say(&match result {
+        let line = || match result {
             Ok(Done::Published(outcome)) => {
                 let published = format!("{day}  published as number {}", outcome.published.commit.number);
                 let warnings = report::human_warnings(outcome);
@@ -113,7 +130,11 @@ impl Told {
             }
             Ok(Done::Unchanged(unchanged)) => format!("{day}  unchanged since number {}", unchanged.commit.number),
             Err(error) => format!("{day}  {}", report::human_error(error, false)),
-        });
+        };
+        match result {
+            Ok(_) => terminal.say(&line()),
+            Err(error) => terminal.say_failure(line, error),
+        }
         self.runs.push(match result {
             Ok(Done::Published(outcome)) => report::json_outcome(outcome),
             Ok(Done::Unchanged(unchanged)) => report::json_unchanged(unchanged),
@@ -130,6 +151,7 @@ impl Told {
 
     /// Says how the command went, when some days were not tried.
     fn end(self, not_tried: usize, terminal: &Terminal) -> Result<ExitStatus> {
+        terminal.log().into_iter().for_each(|log| log.ends());
         let days = self.runs.len() + not_tried;
         let count = |status: &str| self.runs.iter().filter(|told| told["status"] == status).count();
         let (published, unchanged) = (count("published"), count("unchanged"));
@@ -159,7 +181,7 @@ impl Told {
 fn backfill(runtime: &Runtime, job: &mut Job, request: &Request, days: &[NaiveDate], terminal: &Terminal) -> Result<ExitStatus> {
     let mut told = Told::default();
     for day in days {
-        let result = job.run(runtime, &Request { as_of: *day, ..request.clone() }, None);
+        let result = job.run(runtime, &Request { as_of: *day, ..request.clone() }, None, terminal);
         if told.day(*day, &result, terminal) {
             break;
         }
@@ -179,7 +201,8 @@ fn bring_up_to_date(runtime: &Runtime, job: &mut Job, request: &Request, asked: 
         let Some((superseded, left)) = found else { return told.end(0, terminal) };
         let mut parameters = superseded.given_parameters;
         parameters.extend(request.parameters.clone());
-        let result = job.run(runtime, &Request { as_of: superseded.as_of, parameters, ..request.clone() }, None);
+        let day = Request { as_of: superseded.as_of, parameters, ..request.clone() };
+        let result = job.run(runtime, &day, None, terminal);
         told.day(superseded.as_of, &result, terminal);
         if result.is_err() {
             return told.end(left - 1, terminal);
@@ -196,6 +219,19 @@ pub struct Job {
     waiting: Runtime,
     signals: Signals,
     deadline: Deadline,
+    log: Option<Arc<Log>>,
+    /// Who else is told how a run ended.
+    tells: Option<Tells>,
+    /// A signal that came when a run had ended.
+    heard: Option<Signal>,
+    /// Sends lineage events, if somebody wants them.
+    emitter: Option<Arc<Emitter>>,
+}
+
+/// Who is told how a run ended, beside who reads what the command prints.
+struct Tells {
+    metrics: Option<PathBuf>,
+    notifies: bool,
 }
 
 impl Job {
@@ -210,16 +246,57 @@ impl Job {
             (Signals::listen()?, Deadline::after(timeout))
         };
         let (stores, progress) = (Arc::new(Stores::new(environment.clone())), Arc::new(Progress::on_terminal(terminal.is_live())));
-        Ok(Job { stores, progress, waiting, signals, deadline })
+        let log = terminal.log().cloned();
+        Ok(Job { stores, progress, waiting, signals, deadline, log, tells: None, heard: None, emitter: None })
     }
 
-    /// Runs one day until it ends, a signal arrives or the deadline has passed.
-    fn run(&mut self, runtime: &Runtime, request: &Request, record: Option<std::path::PathBuf>) -> Result<Done> {
+    /// Sends lineage events of the runs where the command line or the variables of OpenLineage's clients ask for them.
+    fn emit_to(&mut self, typed: Option<&str>, environment: &Environment, terminal: &Terminal) {
+        let mut warnings = Vec::new();
+        let settings = openlineage::settings(typed, environment, &mut warnings);
+        self.emitter = settings.map(|settings| Arc::new(Emitter::new(settings, self.waiting.handle().clone())));
+        for warning in warnings {
+            terminal.warn(&warning);
+        }
+    }
+
+    /// Runs one day until it ends, a signal arrives or the deadline has passed, and tells who is to be told of it.
+    fn run(&mut self, runtime: &Runtime, request: &Request, record: Option<PathBuf>, terminal: &Terminal) -> Result<Done> {
         let recorder = Arc::new(Recorder::start(request.as_of, request.limits, record));
         let (stores, progress, watched) = (Arc::clone(&self.stores), Arc::clone(&self.progress), Arc::clone(&recorder));
-        let (handle, request) = (runtime.handle().clone(), request.clone());
-        let running = move || handle.block_on(run::run(&request, &stores, &progress, &watched));
-        self.watch(runtime, &recorder, running)
+        let (handle, environment, request) = (runtime.handle().clone(), request.environment.clone(), request.clone());
+        let events = Arc::new(self.emitter.as_ref().map_or_else(RunEvents::none, Emitter::run));
+        let planned = Arc::clone(&events);
+        let running = move || handle.block_on(run::run(&request, &stores, &progress, &watched, &planned));
+        let result = self.watch(runtime, &recorder, &events, running);
+        let ending = match &result {
+            Ok(Done::Published(outcome)) => Ending::Published(&outcome.published.commit),
+            Ok(Done::Unchanged(unchanged)) => Ending::Unchanged(&unchanged.commit),
+            Err(error) => Ending::of(error),
+        };
+        self.waiting.block_on(events.ended(recorder.record(), ending, SEND_EVENTS));
+        if let Some(warning) = events.take_warning() {
+            terminal.warn(&warning);
+        }
+        if let Some(Tells { metrics, notifies }) = &self.tells {
+            let within = if matches!(result, Err(Error::Stopped(..))) { TELL_AFTER_SIGNAL } else { telemetry::WITHIN };
+            let audience = Audience { metrics: metrics.as_deref(), notifies: *notifies, environment: &environment, within };
+            let ended = Ended::now(&recorder, result.as_ref());
+            let signals = &mut self.signals;
+            let told = self.waiting.block_on(async {
+                tokio::select! {
+                    biased;
+                    warnings = telemetry::tell(&ended, audience) => Ok(warnings),
+                    signal = signals.next() => Err(signal),
+                }
+            });
+            match told {
+                Ok(warnings) => warnings.iter().for_each(|warning| terminal.warn(warning)),
+                // How this run ended stays; what would come after it does not begin.
+                Err(signal) => self.heard = Some(signal),
+            }
+        }
+        result
     }
 
     /// Plans one day until it is planned, a signal arrives or the deadline has passed.
@@ -231,18 +308,23 @@ impl Job {
         let (stores, progress, watched) = (Arc::clone(&self.stores), Arc::clone(&self.progress), Arc::clone(&recorder));
         let (handle, request, folder) = (runtime.handle().clone(), request.clone(), folder.to_owned());
         let planning = move || handle.block_on(run::plan(&request, &stores, &progress, &watched, &folder));
-        self.watch(runtime, &recorder, planning)
+        self.watch(runtime, &recorder, &RunEvents::none(), planning)
     }
 
     fn watch<T: Send + 'static>(
         &mut self,
         runtime: &Runtime,
-        recorder: &Recorder,
+        recorder: &Arc<Recorder>,
+        events: &RunEvents,
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        self.log.iter().for_each(|log| log.begins(recorder));
+        if let Some(signal) = self.heard.take() {
+            return Err(stopped(signal, false));
+        }
         // The work has its own thread, so that a step that computes for long does not delay the reaction to a signal.
         let running = runtime.spawn_blocking(work);
-        let until_stopped = run_or_stop(running, &mut self.signals, self.deadline, &self.stores, recorder);
+        let until_stopped = run_or_stop(running, &mut self.signals, self.deadline, &self.stores, recorder, events);
         let result = self.waiting.block_on(until_stopped);
         self.progress.clear();
         result
@@ -256,6 +338,7 @@ async fn run_or_stop<T>(
     deadline: Deadline,
     stores: &Stores,
     recorder: &Recorder,
+    events: &RunEvents,
 ) -> Result<T> {
     let ended = |done: Result<Result<T>, tokio::task::JoinError>| {
         // What it panicked with may hold values.
@@ -278,7 +361,9 @@ async fn run_or_stop<T>(
         End::Memory => engine::memory_exceeded(&recorder.doing().told().map_or_else(|| "the run".to_owned(), |(what, _)| what)),
     };
     // A store that does not answer must not keep the process.
-    let last_words = async { tokio::join!(recorder.close(Err(&error)), stores.end_uploads(true)) };
+    let ending = if matches!(end, End::Memory) { Ending::Failed(&error) } else { Ending::Aborted(&error) };
+    let told = events.ended(recorder.record(), ending, SEND_LAST_EVENTS);
+    let last_words = async { tokio::join!(recorder.close(Err(&error)), stores.end_uploads(true), told) };
     let _ = tokio::time::timeout(WRITE_RECORD, last_words).await;
     Err(error)
 }
@@ -312,6 +397,18 @@ fn refuse_pipe(record: &Path) -> Result<()> {
         Err(error) if storage::why_no_file(&error).is_some_and(|odd| !odd.is_device()) => {
             let odd = storage::why_no_file(&error).map_or("", |odd| odd.0);
             let what = format!("cannot write the record to {}: {odd}", shown::name(&record.to_string_lossy()));
+            Err(Error::argument("not-a-file", what))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses to replace what is no file by the metrics: a device, a pipe or a folder.
+fn refuse_no_file(metrics: &Path) -> Result<()> {
+    match storage::refuse_odd(metrics) {
+        Err(error) if storage::why_no_file(&error).is_some() => {
+            let odd = storage::why_no_file(&error).map_or("", |odd| odd.0);
+            let what = format!("cannot write the metrics to {}: {odd}", shown::name(&metrics.to_string_lossy()));
             Err(Error::argument("not-a-file", what))
         }
         _ => Ok(()),

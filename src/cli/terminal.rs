@@ -1,10 +1,12 @@
 //! The one place that prints.
 
 use std::io::{IsTerminal, Write};
+use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::arguments::Format;
+use super::log::{Level, Log};
 use crate::config::Environment;
 use crate::error::{Error, Message, Result};
 use crate::report;
@@ -17,14 +19,21 @@ pub struct Terminal {
     format: Format,
     live: bool,
     colour: bool,
+    /// Where what would go to standard error goes as JSON lines, if it does.
+    log: Option<Arc<Log>>,
 }
 
 impl Terminal {
-    /// Finds out whether standard error is a terminal.
-    pub fn new(format: Format, environment: &Environment) -> Self {
-        let live = std::io::stderr().is_terminal() && environment.get("TERM").is_none_or(|term| term != "dumb");
+    /// Finds out whether standard error is a terminal. Nothing else than its lines goes there if there is a log.
+    pub fn new(format: Format, log: Option<Arc<Log>>, environment: &Environment) -> Self {
+        let live = log.is_none() && std::io::stderr().is_terminal() && environment.get("TERM").is_none_or(|term| term != "dumb");
         let colour = live && environment.get("NO_COLOR").is_none_or(String::is_empty);
-        Terminal { format, live, colour }
+        Terminal { format, live, colour, log }
+    }
+
+    /// The log of JSON lines, if there is one.
+    pub fn log(&self) -> Option<&Arc<Log>> {
+        self.log.as_ref()
     }
 
     /// The format of results that was asked for.
@@ -66,19 +75,43 @@ impl Terminal {
     /// # Errors
     /// As [`Terminal::give`].
     pub fn tell(&self, human: impl FnOnce() -> String, json: impl FnOnce() -> Value) -> Result<()> {
+        if let Some(log) = &self.log {
+            let summary = json();
+            let told = if self.format == Format::Json { written(&as_document(&summary)) } else { Ok(()) };
+            log.line(Level::Info, "summary", Map::from_iter([("summary".to_owned(), summary)]));
+            return told;
+        }
         match self.format {
             Format::Human | Format::Urls | Format::Redshift | Format::Dbt => {
                 self.write_error(&human());
                 Ok(())
             }
-            Format::Json => written(&shown::json(&shown::without_given(&format!("{:#}", json())))),
+            Format::Json => written(&as_document(&json())),
         }
     }
 
     /// Prints a message for people while work goes on.
     pub fn say(&self, line: &str) {
-        if self.format == Format::Human {
+        if let Some(log) = &self.log {
+            log.line(Level::Info, line, Map::new());
+        } else if self.format == Format::Human {
             self.write_error(line);
+        }
+    }
+
+    /// Prints what somebody should look at, whatever the form of the result.
+    pub fn warn(&self, line: &str) {
+        match &self.log {
+            Some(log) => log.line(Level::Warning, line, Map::new()),
+            None => self.write_error(&format!("warning: {line}")),
+        }
+    }
+
+    /// Prints what is told of an error while work goes on, such as that of one day of several.
+    pub fn say_failure(&self, line: impl FnOnce() -> String, error: &Error) {
+        match &self.log {
+            Some(log) => log_failure(log, error),
+            None => self.say(&line()),
         }
     }
 
@@ -90,7 +123,10 @@ impl Terminal {
 
     /// Prints a message for people, whatever the form of the result: standard output is for that alone.
     pub fn note(&self, line: &str) {
-        self.write_error(line);
+        match &self.log {
+            Some(log) => log.line(Level::Info, line, Map::new()),
+            None => self.write_error(line),
+        }
     }
 
     /// Prints a part of a result as it is; on a terminal without control characters, if it is text. The rest is not wanted if whoever
@@ -110,9 +146,13 @@ impl Terminal {
 
     /// Prints an error in the format that was asked for.
     pub fn fail(&self, error: &Error) {
+        if let Some(log) = &self.log {
+            log_failure(log, error);
+        }
         // If the message cannot be printed, the exit status still reports the failure.
         let _ = match self.format {
-            Format::Json => written(&shown::json(&shown::without_given(&format!("{:#}", report::json_error(error))))),
+            Format::Json => written(&as_document(&report::json_error(error))),
+            _ if self.log.is_some() => Ok(()),
             _ => self.tell(|| report::human_error(error, self.colour), Value::default),
         };
     }
@@ -123,6 +163,22 @@ impl Terminal {
         let text = if self.colour { shown::coloured(&text) } else { shown::lines(&text) };
         let _ = writeln!(std::io::stderr(), "{}", text.trim_end());
     }
+}
+
+/// A result as it is printed.
+fn as_document(result: &Value) -> String {
+    shown::json(&shown::without_given(&format!("{result:#}"))).into_owned()
+}
+
+/// Writes a failure as a line of the log.
+fn log_failure(log: &Log, error: &Error) {
+    let told = error.to_string();
+    let what = told.lines().next().unwrap_or_default();
+    let more = match report::json_error(error) {
+        Value::Object(more) => more,
+        _ => Map::new(),
+    };
+    log.line(Level::Error, what, more);
 }
 
 /// Whoever reads standard output.

@@ -11,6 +11,7 @@ mod load;
 mod look_alike;
 mod member_path;
 mod names;
+mod notify;
 mod parts;
 mod pipeline;
 mod prediction;
@@ -42,6 +43,7 @@ pub use load::{
 };
 pub use look_alike::{LookAlikes, SimilarTo};
 pub use member_path::{MemberPath, NoPath, Step};
+pub use notify::{Event, Notify, is_off as is_notification_off, review as review_notifications};
 pub use parts::Parts;
 pub use pipeline::{
     IdentifierType, Identity, Keep, Outputs, Parameter, Pipeline, ReferenceTable, SchemaChanges, Segment, SegmentSet, SetKind, Standalone,

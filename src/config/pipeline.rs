@@ -12,12 +12,13 @@ use super::check::Check;
 use super::clusters::Clusters;
 use super::column::ColumnType;
 use super::look_alike::LookAlikes;
+use super::notify::Notify;
 use super::prediction::Prediction;
 use super::profile::Profile;
 use super::report::Report;
 use super::schema::{names_of, table_names};
 use super::source::Source;
-use super::spanned::{Literal, Spanned};
+use super::spanned::{Literal, Spanned, blank_if_null};
 use super::traits::Traits;
 
 /// A pipeline: the sources that it reads, its parameters, its segments, and the tables that it publishes.
@@ -84,6 +85,9 @@ pub struct Pipeline {
     /// What must be true of the outputs before they are published.
     #[serde(default)]
     pub checks: Vec<Check>,
+    /// Who is told how a run ended, each by a webhook or a command.
+    #[serde(default)]
+    pub notify: IndexMap<String, Notify>,
     /// What is published, and where.
     pub outputs: Outputs,
 }
@@ -149,11 +153,6 @@ pub struct Identity {
 
 fn yes() -> bool {
     true
-}
-
-/// A text that is there though a variable gives nothing for it, which is not the same as leaving it out.
-fn blank_if_null<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    Option::<String>::deserialize(deserializer).map(|text| Some(text.unwrap_or_default()))
 }
 
 impl Default for Identity {

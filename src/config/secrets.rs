@@ -25,10 +25,11 @@ enum Secret {
 }
 
 /// The keys that may hold secrets; `*` stands for any name.
-const KEYS: [(&[&str], Secret); 3] = [
+const KEYS: [(&[&str], Secret); 4] = [
     (&["identity", "salt"], Secret::Value),
     (&["sources", "*", "location"], Secret::Credentials),
     (&["outputs", "destination"], Secret::Credentials),
+    (&["notify", "*", "webhook"], Secret::Value),
 ];
 
 /// The text of a pipeline file without the secrets that are written in it. A variable of the environment stays, by its name: its value is

@@ -104,6 +104,11 @@ impl fmt::Debug for Text {
     }
 }
 
+/// A text that is there though a variable gives nothing for it, which is not the same as leaving it out.
+pub(super) fn blank_if_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Option::<String>::deserialize(deserializer).map(|text| Some(text.unwrap_or_default()))
+}
+
 /// The schema of a value that is read as text and typed later, by what else the file says: a text, a number, or true or false.
 #[derive(Debug)]
 pub struct Literal;

@@ -5,14 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use arrow::datatypes::Schema;
 use datafusion::common::TableReference;
 
-use super::column_lineage::ColumnLineage;
 use super::nodes::{Kind, Nodes};
 use super::view::{Column, Link};
 use crate::config::Spanned;
 use crate::engine::ColumnPrivacy;
 use crate::graph::{PROFILE, REFERENCE, SOURCES};
 use crate::lineage::TableColumn;
-use crate::plan::Plan;
+use crate::plan::{ColumnLineage, Plan};
 use crate::publish;
 
 /// What is known of a project.

@@ -1,7 +1,6 @@
 //! The project itself as one page: what reads what, what each column means and is made of, rules with their proofs, contracts, parameters,
 //! outputs. No data is read, and nothing that the environment gives is shown.
 
-mod column_lineage;
 mod contracts;
 mod declared;
 mod known;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use chrono::NaiveDate;
 use encoding_rs::Encoding;
 use futures::StreamExt;
 
@@ -26,6 +27,7 @@ use crate::storage::{File, Found, Glob, Stores};
 pub async fn find(project: &Project, contracts: &[Arc<Contract>], stores: &Stores, before: Option<&Commit>) -> Result<Vec<Extract>> {
     let mut extracts = Vec::new();
     let mut missing = Vec::new();
+    let mut is_stale = false;
     let mut refused = Vec::new();
     let mut wrong = Vec::new();
     for contract in contracts {
@@ -46,6 +48,7 @@ pub async fn find(project: &Project, contracts: &[Arc<Contract>], stores: &Store
         };
         if let Some(why) = missing_or_stale(contract, &files, unopened, &glob.shown()).or_else(|| counting::stale(contract, snapshot)) {
             missing.push(format!("{name}: {why}"));
+            is_stale |= files.len() as u64 >= contract.min_files;
             continue;
         }
         let looked = futures::stream::iter(files).map(|file| with_format(source.format, contract.encoding, file)).buffered(FILES_AT_ONCE);
@@ -67,7 +70,7 @@ pub async fn find(project: &Project, contracts: &[Arc<Contract>], stores: &Store
         let first = refused.remove(0);
         return Err(Error::Refused(refused_files::together(first, refused)));
     }
-    if missing.is_empty() { Ok(extracts) } else { Err(not_there_yet(missing)) }
+    if missing.is_empty() { Ok(extracts) } else { Err(not_there_yet(missing, is_stale)) }
 }
 
 /// The locations at which sources have had files: now, or else when the newest publication was made.
@@ -113,13 +116,13 @@ fn not_csv(file: &File) -> Message {
 }
 
 /// The error for extracts that are late, because they are missing or stale: the run must wait for them.
-pub fn not_there_yet(which: Vec<String>) -> Error {
+pub fn not_there_yet(which: Vec<String>, is_stale: bool) -> Error {
     let what = if which.len() == 1 {
         "an extract is missing, or too old".to_owned()
     } else {
         format!("{} extracts are missing, or too old", which.len())
     };
-    let message = Message::new(what).details(which);
+    let message = Message::new(what).details(which).stale(is_stale);
     Error::Late(message.hint("wait for newer files, or correct the source's `location`, `min_files` or `freshness` in the pipeline file"))
 }
 
@@ -140,11 +143,15 @@ fn missing_or_stale(contract: &Contract, files: &[File], unopened: u64, location
 
 /// Why the run must wait for newer rows of a source that has been read; none when it need not.
 pub fn stale_rows(extract: &Extract, collector: &Collector) -> Option<String> {
-    let contract = &extract.contract;
+    too_old_rows(&extract.contract, extract.snapshot, collector.newest_micros())
+}
+
+/// As [`stale_rows`], by the day of the snapshot that was read and the time of the newest row.
+pub fn too_old_rows(contract: &Contract, snapshot: Option<NaiveDate>, newest_micros: Option<i64>) -> Option<String> {
     let allowed = contract.freshness.newest_row_days?;
     // Rows without a time of their own are as old as their snapshot.
-    let snapshot = extract.snapshot.filter(|_| contract.event_time.is_none()).map(|day| contract.zone.first_moment_of(day));
-    let Some(micros) = snapshot.or_else(|| collector.newest_micros()) else {
+    let snapshot = snapshot.filter(|_| contract.event_time.is_none()).map(|day| contract.zone.first_moment_of(day));
+    let Some(micros) = snapshot.or(newest_micros) else {
         return Some(format!("{}: there is no row before {}", contract.source, contract.as_of_day));
     };
     counting::too_old("the newest row", micros, contract, allowed).map(|why| format!("{}: {why}", contract.source))

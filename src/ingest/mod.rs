@@ -40,11 +40,12 @@ mod ways;
 mod whole_rows;
 
 pub use collector::Collector;
+pub use column::ContractColumn;
 pub use contract::{Contract, Fault};
 pub use deduplicate::latest_of;
 use deduplicate::superseded;
 pub use extract::{Extract, inputs};
-pub use find::{find, locations, not_there_yet, stale_rows};
+pub use find::{find, locations, not_there_yet, stale_rows, too_old_rows};
 pub use format::{Packing, foreign, packing};
 pub use parquet::{Peeked, is_decoding, peek};
 pub use refused_files::with_others;

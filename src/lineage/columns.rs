@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::logical_expr::{Aggregate, Expr, Join, JoinType, LogicalPlan};
+use datafusion::logical_expr::{Aggregate, Expr, Join, JoinType, LogicalPlan, WindowFunctionDefinition};
 
 use super::leads::Lead;
-use super::parts::{Parts, TableColumn};
+use super::parts::{MadeOf, Parts, TableColumn, Transformation};
 use super::steps::{ModelPlans, RED_ZONE_BYTES, STACK_BYTES, VISITS_BOUND, bare, equalities, steps};
 use super::unchanged::Unchanged;
 use crate::graph::{PROFILE, REFERENCE, SOURCES};
@@ -70,7 +70,7 @@ pub fn lineage(
             table.strip_prefix(SOURCES).and_then(|rest| rest.strip_prefix('.')).is_some_and(|source| is_consent(source, column))
         };
         let lineage = Lineage {
-            is_consent: !parts.is_unknown && !parts.values.is_empty() && parts.values.iter().all(is_of_consent),
+            is_consent: !parts.is_unknown && !parts.values.is_empty() && parts.values.keys().all(is_of_consent),
             reads_day: parts.reads_day,
             is_relative: parts.is_relative,
             own: own.filter(|own| parts.is_relative && !parts.is_unknown && !own.is_empty()),
@@ -81,28 +81,19 @@ pub fn lineage(
     found
 }
 
-/// For each column of a query, the columns of the tables that it reads that give its value; none where they cannot be followed.
-pub fn made_of(query: &LogicalPlan) -> Vec<Option<BTreeSet<TableColumn>>> {
-    let (plans, fitted_to, all_sources) = (ModelPlans::new(), FittedTo::new(), BTreeSet::new());
-    let of_column = |at: usize| {
-        let mut follower = Follower {
-            plans: &plans,
-            fitted_to: &fitted_to,
-            all_sources: &all_sources,
-            personal: BTreeSet::new(),
-            day: String::new(),
-            keeps_reference: true,
-            columns: BTreeMap::new(),
-            rows: BTreeMap::new(),
-            visits: 0,
-        };
-        let parts = follower.column(query, at);
-        (!parts.is_unknown).then_some(parts.values)
-    };
+/// For each column of a query, the columns of the tables that it reads that give its value, each with what happens to it; none
+/// where they cannot be followed.
+pub fn made_of(query: &LogicalPlan) -> Vec<Option<MadeOf>> {
+    let of_column = |at: usize| Follower::of_one_query().column(query, at).made_of();
     (0..query.schema().fields().len()).map(of_column).collect()
 }
 
-struct Follower<'a> {
+static NO_PLANS: ModelPlans = ModelPlans::new();
+static NOT_FITTED: FittedTo = FittedTo::new();
+static NO_SOURCES: BTreeSet<String> = BTreeSet::new();
+
+/// Follows columns, and what decides which rows there are.
+pub(super) struct Follower<'a> {
     plans: &'a ModelPlans,
     fitted_to: &'a FittedTo,
     all_sources: &'a BTreeSet<String>,
@@ -115,6 +106,23 @@ struct Follower<'a> {
     columns: BTreeMap<TableColumn, Parts>,
     rows: BTreeMap<String, Parts>,
     visits: usize,
+}
+
+impl Follower<'static> {
+    /// Follows columns within one query, to the tables that it reads.
+    pub(super) fn of_one_query() -> Self {
+        Follower {
+            plans: &NO_PLANS,
+            fitted_to: &NOT_FITTED,
+            all_sources: &NO_SOURCES,
+            personal: BTreeSet::new(),
+            day: String::new(),
+            keeps_reference: true,
+            columns: BTreeMap::new(),
+            rows: BTreeMap::new(),
+            visits: 0,
+        }
+    }
 }
 
 impl Follower<'_> {
@@ -234,7 +242,7 @@ impl Follower<'_> {
     }
 
     /// An expression over the columns of either side of a join.
-    fn of_either(&mut self, expr: &Expr, join: &LogicalPlan) -> Parts {
+    pub(super) fn of_either(&mut self, expr: &Expr, join: &LogicalPlan) -> Parts {
         let mut parts = Parts::default();
         for column in expr.column_refs() {
             let place = join.inputs().into_iter().find_map(|input| Some((input, input.schema().maybe_index_of_column(column)?)));
@@ -251,7 +259,7 @@ impl Follower<'_> {
         let (table, column) = &of;
         if let Some(source) = table.strip_prefix(SOURCES).and_then(|rest| rest.strip_prefix('.')) {
             let sources = [source.to_owned()].into();
-            return Parts { values: [of.clone()].into(), sources, ..Parts::default() };
+            return Parts { values: [(of.clone(), Transformation::Identity)].into(), sources, ..Parts::default() };
         }
         if let Some((model, customer)) = self.fitted_to.get(table) {
             return self.column_of_fitted(model, customer, column == CUSTOMER_ID);
@@ -259,7 +267,11 @@ impl Follower<'_> {
         let Some(plan) = self.plans.get(table) else {
             // Of native steps: who is who is a cause of its own. What the pipeline file holds is no data.
             let is_constant = !self.keeps_reference && table.strip_prefix(REFERENCE).is_some_and(|rest| rest.starts_with('.'));
-            return if is_constant { Parts::default() } else { Parts { values: [of.clone()].into(), ..Parts::default() } };
+            return if is_constant {
+                Parts::default()
+            } else {
+                Parts { values: [(of.clone(), Transformation::Identity)].into(), ..Parts::default() }
+            };
         };
         if let Some(known) = self.columns.get(&of) {
             return known.clone();
@@ -294,13 +306,14 @@ impl Follower<'_> {
     }
 
     /// What an expression over a plan's columns is made of.
-    fn expression(&mut self, expr: &Expr, input: &LogicalPlan) -> Parts {
+    pub(super) fn expression(&mut self, expr: &Expr, input: &LogicalPlan) -> Parts {
         let mut parts = Parts::default();
         let (mut columns, mut queries, mut conditions) = (Vec::new(), Vec::new(), Vec::new());
+        let of_row = if matches!(bare(expr), Expr::Column(_)) { Transformation::Identity } else { Transformation::Computed };
         let day = self.day.clone();
         let walked = expr.apply(|part| {
             match part {
-                Expr::Column(column) => columns.push(column.clone()),
+                Expr::Column(column) => columns.push((column.clone(), of_row)),
                 Expr::OuterReferenceColumn(..) => parts.is_unknown = true,
                 Expr::ScalarSubquery(query) => queries.push(Arc::clone(&query.subquery)),
                 Expr::InSubquery(query) => queries.push(Arc::clone(&query.subquery.subquery)),
@@ -308,7 +321,8 @@ impl Follower<'_> {
                 Expr::AggregateFunction(call) => {
                     conditions.extend(call.params.filter.as_deref().cloned());
                     conditions.extend(call.params.order_by.iter().map(|sort| sort.expr.clone()));
-                    columns.extend(call.params.args.iter().flat_map(|arg| arg.column_refs().into_iter().cloned()));
+                    let args = call.params.args.iter().flat_map(|arg| arg.column_refs().into_iter().cloned());
+                    columns.extend(args.map(|column| (column, Transformation::Aggregated)));
                     return Ok(TreeNodeRecursion::Jump);
                 }
                 Expr::Literal(value, _) => parts.reads_day |= value.to_string() == day,
@@ -321,9 +335,9 @@ impl Follower<'_> {
             return self.unknown();
         }
         let mut own = BTreeSet::new();
-        for column in columns {
+        for (column, transformation) in columns {
             let of_column = match input.schema().maybe_index_of_column(&column) {
-                Some(at) => self.column(input, at),
+                Some(at) => self.column(input, at).after(transformation),
                 None => self.unknown(),
             };
             if !of_column.is_relative {
@@ -333,6 +347,7 @@ impl Follower<'_> {
         }
         for condition in conditions {
             let condition = self.expression(&condition, input);
+            parts.decided_by(&condition);
             parts.add_conditions(condition);
         }
         for query in queries {
@@ -341,7 +356,7 @@ impl Follower<'_> {
             // The answer of a query of its own is about more than the customer.
             let mut of_query = Parts { is_relative: true, direct: BTreeSet::new(), own: BTreeSet::new(), ..value };
             of_query.add_conditions(rows);
-            parts.add(of_query);
+            parts.add(of_query.after(Transformation::Computed));
         }
         if parts.is_relative {
             parts.own.extend(own);
@@ -356,9 +371,11 @@ impl Follower<'_> {
             let arg = self.expression(arg, input);
             parts.add(arg);
         }
+        let is_aggregate = matches!(&call.fun, WindowFunctionDefinition::AggregateUDF(_));
+        let mut parts = parts.after(if is_aggregate { Transformation::Aggregated } else { Transformation::Computed });
         for sort in &call.params.order_by {
             let key = self.expression(&sort.expr, input);
-            parts.add(key);
+            parts.add(key.after(Transformation::Computed));
         }
         for key in &call.params.partition_by {
             let key = self.expression(key, input);
@@ -377,7 +394,7 @@ impl Follower<'_> {
     fn is_by_customer(&mut self, keys: &[Expr], input: &LogicalPlan) -> bool {
         keys.iter().any(|key| {
             let key = self.expression(key, input);
-            !key.is_unknown && key.values.iter().any(|value| self.personal.contains(value))
+            !key.is_unknown && key.values.keys().any(|value| self.personal.contains(value))
         })
     }
 

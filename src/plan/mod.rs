@@ -2,6 +2,7 @@
 
 mod affinities;
 mod clusters;
+mod column_lineage;
 mod decide;
 mod declared;
 mod declared_input;
@@ -26,6 +27,7 @@ mod review;
 mod traits;
 mod unused;
 
+pub use column_lineage::{ColumnLineage, Deciding};
 pub use dictionary::{Dictionary, Meaning, SegmentColumns};
 pub use look::{Query, look};
 pub use nodes::{Node, Plan, Work};

@@ -13,7 +13,7 @@ use super::nodes::Plan;
 use super::privacy::PersonalColumns;
 use super::reference::reference_tables;
 use super::{declared, edge_texts, origins, outputs, traits, unused};
-use crate::config::{Project, Values, span_of};
+use crate::config::{self, Project, Values, span_of};
 use crate::diagnostic::{Diagnostic, Level, in_order};
 use crate::engine::Engine;
 use crate::error::{Error, Result, gather};
@@ -186,8 +186,10 @@ pub(super) fn natives_of(
     natives.filter(|native| checked.has_step(&native.step().name)).collect()
 }
 
-/// Tells of locations that name no place. What they say is shown as it was typed, since variables may hold secrets.
+/// Tells of locations that name no place, and of notifications that reach nobody. What locations say is shown as it was typed, since
+/// variables may hold secrets.
 fn check_places(project: &Project, problems: &mut Vec<Diagnostic>) {
+    problems.extend(config::review_notifications(&project.file, &project.pipeline.notify));
     let sources = project.pipeline.sources.values().map(|source| (&source.location, Stores::unfit_to_read(&source.location.value)));
     let destination = &project.pipeline.outputs.destination;
     for (place, why) in sources.chain([(destination, Stores::unfit_to_write(&destination.value))]) {

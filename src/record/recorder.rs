@@ -3,15 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
 
 use super::run_record::{FORMAT, RunRecord, Step, path_of, text_of};
 use crate::clock::{self, Doing, Stopwatch};
+use crate::config::Project;
 use crate::engine::{self, Limits};
 use crate::error::{Error, Message, Result};
+use crate::manifest::Commit;
 use crate::shown;
 use crate::storage::Location;
 
@@ -31,6 +33,10 @@ const STOPPED: u8 = 2;
 pub struct Recorder {
     record: Mutex<RunRecord>,
     destination: Mutex<Option<Location>>,
+    /// The project, once it was read.
+    project: OnceLock<Arc<Project>>,
+    /// The newest commit at the destination when the run began, once it was read.
+    newest: OnceLock<Commit>,
     /// [`RUNNING`], [`PUBLISHING`] or [`STOPPED`].
     state: AtomicU8,
     /// A local file that the record is written to as well.
@@ -79,7 +85,8 @@ impl Recorder {
             unfinished_step: None,
         };
         let (record, destination, state) = (Mutex::new(record), Mutex::default(), AtomicU8::new(RUNNING));
-        Recorder { record, destination, state, local, since: Stopwatch::start(), doing: Doing::default() }
+        let (project, newest) = (OnceLock::new(), OnceLock::new());
+        Recorder { record, destination, project, newest, state, local, since: Stopwatch::start(), doing: Doing::default() }
     }
 
     /// The run's name.
@@ -90,6 +97,38 @@ impl Recorder {
     /// How long the run has gone on.
     pub fn elapsed_ms(&self) -> u64 {
         self.since.elapsed_ms()
+    }
+
+    /// The record as it is so far.
+    pub fn so_far(&self) -> RunRecord {
+        self.lock().clone()
+    }
+
+    /// Keeps the project, for who is told how the run ended. It is not part of the record.
+    pub fn reads(&self, project: &Arc<Project>) {
+        // A run reads one project.
+        let _ = self.project.set(Arc::clone(project));
+    }
+
+    /// The project, once it was read.
+    pub fn project(&self) -> Option<&Arc<Project>> {
+        self.project.get()
+    }
+
+    /// Keeps the newest commit at the destination. It is not part of the record.
+    pub fn finds(&self, newest: &Commit) {
+        let _ = self.newest.set(newest.clone());
+    }
+
+    /// The newest commit at the destination when the run began, once it was read.
+    pub fn newest(&self) -> Option<&Commit> {
+        self.newest.get()
+    }
+
+    /// The name of the run, its pipeline and its day, and the step that is in progress: what tells its log lines from others.
+    pub fn context(&self) -> (String, Option<String>, NaiveDate, Option<String>) {
+        let record = self.lock();
+        (record.run_id.clone(), record.pipeline.clone(), record.as_of, record.unfinished_step.clone())
     }
 
     /// What the run is doing at the moment; not part of the record.
@@ -106,6 +145,11 @@ impl Recorder {
     /// Changes the record.
     pub fn note(&self, write: impl FnOnce(&mut RunRecord)) {
         write(&mut self.lock());
+    }
+
+    /// The record as it is so far.
+    pub fn record(&self) -> RunRecord {
+        self.lock().clone()
     }
 
     /// The record as it is so far, as who reads it later has it: numbers with a fraction may lose their last bit on the way.

@@ -115,6 +115,9 @@ pub struct Step {
     /// The rows that it gave; none for a step that makes no rows, such as `publish`.
     #[serde(default)]
     pub rows: Option<u64>,
+    /// When it began, in milliseconds after the run did.
+    #[serde(default)]
+    pub began_ms: u64,
     /// How long it took.
     pub elapsed_ms: u64,
     /// How long it computed, on all threads together, where the system tells.

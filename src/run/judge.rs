@@ -155,7 +155,7 @@ impl<'a> Judge<'a> {
             return Err(also_of(error, failed));
         }
         if !stale.is_empty() {
-            return Err(also_of(ingest::not_there_yet(stale), failed));
+            return Err(also_of(ingest::not_there_yet(stale, true), failed));
         }
         failed.map_or(Ok(judged), Err)
     }

@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::ingest;
 use crate::job::{ComparedWith, Planned, Request};
 use crate::manifest::{self, Column, Commit, Input};
+use crate::openlineage::RunEvents;
 use crate::project::{self, Changes, Version};
 use crate::publish::{self, Publications};
 use crate::record::Recorder;
@@ -28,7 +29,7 @@ use crate::storage::Stores;
 /// # Errors
 /// Every kind of [`crate::error::Error`], as a run fails.
 pub async fn plan(request: &Request, stores: &Stores, progress: &Progress, recorder: &Recorder, folder: &Path) -> Result<Planned> {
-    let mut prepared = Prepared::new(request, stores, recorder, true).await?;
+    let mut prepared = Prepared::new(request, stores, recorder, &RunEvents::none(), true).await?;
     let own = prepared.published.of(request.as_of).await?;
     let is_unchanged = prepared.unchanged(request, recorder).await?.is_some();
     let is_own = own.is_some();

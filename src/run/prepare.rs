@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::ingest::{self, Extract};
 use crate::job::{Request, Unchanged};
 use crate::manifest::{self, Base, Commit, Input};
+use crate::openlineage::RunEvents;
 use crate::plan::{self, Plan};
 use crate::project::Definition;
 use crate::publish::marker::{self, Marker};
@@ -50,8 +51,9 @@ impl Prepared {
     /// # Errors
     /// [`crate::error::Error::Project`] for a project, an argument or a destination that cannot be used, [`crate::error::Error::Late`] for
     /// extracts that are late; otherwise as the stores fail.
-    pub async fn new(request: &Request, stores: &Stores, recorder: &Recorder, is_plan: bool) -> Result<Prepared> {
+    pub async fn new(request: &Request, stores: &Stores, recorder: &Recorder, events: &RunEvents, is_plan: bool) -> Result<Prepared> {
         let (plan, destination) = plan_for(request, stores, recorder, is_plan).await?;
+        events.planned(&plan, &destination, &request.environment, || recorder.record());
         recorder.doing().begins("looking for the extracts, and for what is published");
         // Days that a run died over are put right before anything is compared or read.
         if !is_plan {
@@ -144,6 +146,7 @@ fn base_for(plan: &Plan, predecessor: Option<&Commit>) -> Option<Base> {
 async fn plan_for(request: &Request, stores: &Stores, recorder: &Recorder, is_plan: bool) -> Result<(Plan, Location)> {
     recorder.doing().begins("reading the project");
     let project = Arc::new(config::load(&request.pipeline, &request.environment)?);
+    recorder.reads(&project);
     let values = config::bind(&project, request.as_of, &request.parameters)?;
     let destination = publish::destination(request.destination.as_deref(), &project, stores)?;
     recorder.note(|record| record.pipeline = Some(project.pipeline.name.value.clone()));
@@ -153,6 +156,7 @@ async fn plan_for(request: &Request, stores: &Stores, recorder: &Recorder, is_pl
     if let (Ok(found), Ok(marker)) = (&found, &marker) {
         marker::admit(&destination, found, marker.as_ref(), &project.pipeline.name.value)?;
     }
+    found.iter().filter_map(Publications::newest).for_each(|newest| recorder.finds(newest));
     let mut days: BTreeSet<NaiveDate> = found.iter().flat_map(|found| found.by_day().into_keys()).collect();
     days.insert(values.as_of);
     publish::refuse_own_outputs(&destination, &project, &days, stores)?;

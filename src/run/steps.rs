@@ -19,6 +19,7 @@ pub struct Steps<'a> {
 /// A step that has begun.
 struct Begun {
     name: String,
+    began_ms: u64,
     since: Stopwatch,
     compute_ms: Option<u64>,
 }
@@ -31,21 +32,22 @@ impl<'a> Steps<'a> {
 
     /// A step begins.
     pub fn begin(&mut self, name: &str) {
-        tracing::debug!("{name} begins");
+        tracing::info!(step = name, "the step begins");
         self.progress.step(name);
         self.recorder.begin_step(name);
-        self.begun = Some(Begun { name: name.to_owned(), since: Stopwatch::start(), compute_ms: engine::compute_ms() });
+        let began_ms = self.recorder.elapsed_ms();
+        self.begun = Some(Begun { name: name.to_owned(), began_ms, since: Stopwatch::start(), compute_ms: engine::compute_ms() });
     }
 
     /// The step that began last has ended, with so many rows if it makes any.
     pub fn end(&mut self, rows: Option<u64>) {
-        let Some(Begun { name, since, compute_ms }) = self.begun.take() else { return };
-        tracing::debug!("{name} ends after {} ms with {} rows", since.elapsed_ms(), rows.unwrap_or(0));
+        let Some(Begun { name, began_ms, since, compute_ms }) = self.begun.take() else { return };
         self.progress.end(&name);
         let done = self.engine.work().take();
         let step = Step {
             name,
             rows,
+            began_ms,
             elapsed_ms: since.elapsed_ms(),
             compute_ms: engine::compute_ms().zip(compute_ms).map(|(now, then)| now.saturating_sub(then)),
             bytes_read: done.bytes_read,
@@ -54,6 +56,8 @@ impl<'a> Steps<'a> {
             peak_memory_bytes: engine::peak_memory(),
             operators: if self.with_operators { done.operators } else { Vec::new() },
         };
+        let (bytes_read, spilled_bytes) = (step.bytes_read, step.spilled_bytes);
+        tracing::info!(step = step.name, rows, elapsed_ms = step.elapsed_ms, bytes_read, spilled_bytes, "the step ended");
         self.recorder.note(|record| {
             record.steps.push(step);
             record.unfinished_step = None;

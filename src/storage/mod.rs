@@ -3,6 +3,7 @@
 mod address;
 mod below;
 mod client;
+mod dataset;
 mod failure;
 mod glob;
 mod local;
@@ -12,10 +13,12 @@ mod open;
 mod pinned;
 mod place;
 mod plain;
+mod post;
 mod profile;
 mod uploads;
 
 pub use below::Below;
+pub use dataset::{DatasetName, of_folder as dataset_of_folder, of_source as dataset_of_source};
 pub use failure::{broken, failure, failure_within, of_system};
 pub use glob::Glob;
 pub use local::{Hidden, Walked, upload_of};
@@ -24,6 +27,7 @@ pub use named_parts::{NamedPart, Token, may_have_key, take_out as named_parts_of
 pub use open::{READ_ONLY, Stores};
 pub use place::PLACES;
 pub use plain::{NoFile, read as read_plain, refuse_odd, why as why_no_file};
+pub use post::{Post, PostError, Poster, server};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -17,6 +17,7 @@ use segmill::config::Environment;
 use segmill::engine::{Limits, TextEncoding};
 use segmill::error::Error;
 use segmill::job::{Done, Request};
+use segmill::openlineage::RunEvents;
 use segmill::record::Recorder;
 use segmill::report::Progress;
 use segmill::run;
@@ -211,7 +212,7 @@ impl Job {
         };
         let recorder = Recorder::start(request.as_of, request.limits, None);
         let progress = Progress::on_terminal(false);
-        run::run(&request, &stores, &progress, &recorder).await
+        run::run(&request, &stores, &progress, &recorder, &RunEvents::none()).await
     }
 
     /// The calls of a run in which nothing goes wrong.

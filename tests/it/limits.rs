@@ -16,6 +16,7 @@ const BOUNDS: &[(&str, &str)] = &[
     ("config/load.rs MAX_PROJECT_BYTES", "| text of a project, in all its files | 64 MiB |"),
     ("config/load.rs MAX_TEXT_BYTES", "| 4 MiB each |"),
     ("config/member_path.rs MAX_STEPS", "| steps of a path | 32 |"),
+    ("config/notify.rs MAX_NOTIFICATIONS", "| notifications | 20 |"),
     ("config/tree.rs MAX_KEYS", "| keys of one mapping | 2,000 |"),
     ("config/tree.rs MAX_PARTS", "| 250,000 |"),
     ("engine/costs.rs MAX_CONSTANT_BYTES", "a constant that is repeated in every row | 16 KiB |"),
@@ -48,6 +49,8 @@ const BOUNDS: &[(&str, &str)] = &[
     ("ingest/unpack.rs MAX_WINDOW_LOG", "| 2 GiB (`--long=31`)"),
     ("number.rs MOST_DIGITS", "| 100, exponents up to 10,000 |"),
     ("number.rs MOST_EXPONENT", "| 100, exponents up to 10,000 |"),
+    ("openlineage/event.rs MAX_MESSAGE_CHARS", "| a message in a lineage event | 4,000 characters |"),
+    ("openlineage/parent.rs MAX_BYTES", "| `OPENLINEAGE_CONTEXT`, and the names in it | 64 KiB |"),
     ("plan/look_alikes.rs MAX_COMPARED_COLUMNS", "| columns that look-alikes compare | 64 |"),
     ("publish/clean/ours.rs MAX_RECORD_BYTES", "64 MiB for `clean`"),
     ("publish/commit.rs MAX_ATTEMPTS", "| numbers tried for a commit | 100 |"),
@@ -77,6 +80,7 @@ const BOUNDS: &[(&str, &str)] = &[
     ("storage/glob.rs MAX_FILES", "| files of a source | 100,000 |"),
     ("storage/named_parts.rs MAX_PARTS", "| named parts of a location | 32 |"),
     ("traits/tally.rs MOST_VALUES", "| different texts of a column with traits | 200 |"),
+    ("telemetry/prometheus.rs MAX_METRICS_BYTES", "an earlier run left | 4 MiB |"),
 ];
 
 /// Those that bound what Segmill itself shows, tries or computes with.

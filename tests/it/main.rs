@@ -77,6 +77,8 @@ mod keys;
 mod late_extracts;
 /// Every limit of the source is in `docs/limits.md`.
 mod limits;
+/// Runs tell catalogues what they read and write, in OpenLineage's words, and whatever becomes of that they go on.
+mod lineage_events;
 /// Local times that happen twice or never are one moment, in every zone, format and representation.
 mod local_times;
 /// Who is like the members of a segment: in tables, summaries, records and cases, and a month later.
@@ -197,3 +199,5 @@ mod values_cases;
 mod values_seen;
 /// Promise 8: what the environment gives for any value of the pipeline file is told as it is typed there.
 mod variables;
+/// Promise 8, and what a run tells other programs: logs, metrics, traces and notifications, however it ends and whoever does not answer.
+mod watching;

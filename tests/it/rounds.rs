@@ -15,6 +15,7 @@ use object_store::{
 use rand::{RngExt, SeedableRng};
 use segmill::error::ExitStatus;
 use segmill::job::Request;
+use segmill::openlineage::RunEvents;
 use segmill::record::Recorder;
 use segmill::report::Progress;
 use segmill::run;
@@ -229,7 +230,7 @@ impl Scene {
                 environment: self.place.environment(),
             };
             let recorder = Recorder::start(request.as_of, limits, None);
-            block_on(run::run(&request, &stores, &Progress::on_terminal(false), &recorder))
+            block_on(run::run(&request, &stores, &Progress::on_terminal(false), &recorder, &RunEvents::none()))
         };
         run(2, &counting).unwrap();
         let writes_bytes = u64::MAX - counting.room_bytes.load(Ordering::SeqCst);

@@ -16,6 +16,7 @@ use segmill::engine::{Engine, Limits, TextEncoding};
 use segmill::error::Error;
 use segmill::job::{Done, Request};
 use segmill::manifest::Commit;
+use segmill::openlineage::RunEvents;
 use segmill::publish::{Publications, Rows, Staging};
 use segmill::record::Recorder;
 use segmill::report::Progress;
@@ -95,7 +96,7 @@ impl Place {
             environment: self.environment(),
         };
         let recorder = Recorder::start(request.as_of, LIMITS, None);
-        run::run(&request, stores, &Progress::on_terminal(false), &recorder).await
+        run::run(&request, stores, &Progress::on_terminal(false), &recorder, &RunEvents::none()).await
     }
 
     /// Any command of the binary, told of the place by its environment.

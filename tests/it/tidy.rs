@@ -10,8 +10,8 @@ use crate::tokens::{functions_of, tokens_of};
 pub const LAYERS: [&[&str]; 9] = [
     &["cli"],
     &["run", "cases", "diff", "explain", "show", "generate", "inspect"],
-    &["docs", "execute", "figures", "page", "report"],
-    &["job", "predecessor"],
+    &["docs", "execute", "figures", "page", "report", "telemetry"],
+    &["job", "openlineage", "predecessor"],
     &["plan", "project", "record"],
     &["native"],
     &["graph", "ingest", "identity", "lineage", "segments", "publish"],
