@@ -376,7 +376,9 @@ fn a_collector_gets_the_metrics_and_a_span_for_each_step() {
     let at = |path: &str| got.iter().find(|got| got.path == path).unwrap();
     assert_eq!(got.len(), 2, "{got:?}");
     assert!(got.iter().all(|got| got.headers.contains("x-key: a b") && got.headers.contains("content-type: application/x-protobuf")));
-    got.iter().for_each(|got| holds_nothing(&String::from_utf8_lossy(&got.body)));
+    for got in &got {
+        holds_nothing(&String::from_utf8_lossy(&got.body));
+    }
 
     let traces = TraceRequest::decode(at("/v1/traces").body.as_slice()).unwrap().resource_spans.remove(0);
     let resource = traces.resource.unwrap().attributes;
@@ -462,7 +464,9 @@ notify:
         holds_nothing(&told(&output));
         let got = kinds.iter().zip(&servers).filter(|(_, server)| !server.got().is_empty());
         let got: BTreeMap<&str, Value> = got.map(|(kind, server)| (*kind, server.document())).collect();
-        got.values().for_each(|document| holds_nothing(&document.to_string()));
+        for document in got.values() {
+            holds_nothing(&document.to_string());
+        }
         (code(&output), got)
     };
     let tiny = project(notify);
