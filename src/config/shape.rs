@@ -13,7 +13,7 @@ use super::repair::Wrong;
 use super::schema::names_a_table;
 use super::tree::Content::{Mapping, Scalar, Sequence};
 use super::tree::{Entry, Node};
-use super::variables::interpolate;
+use super::variables::{interpolate, names_variable};
 use crate::diagnostic::{Diagnostic, SourceFile, Span, list, nearest};
 
 /// Everything in a file that does not have the shape of a schema, and where that is.
@@ -175,6 +175,12 @@ impl<'a> Checker<'a> {
     }
 
     fn scalar(&mut self, node: &Node, text: &str, style: ScalarStyle, branches: &[&Value], place: &Place, about: Option<&str>) {
+        if style == ScalarStyle::DoubleQuoted && names_variable(text) {
+            let problem = Diagnostic::error("quoted-variable", format!("`\"{text}\"` is in quotes, where a variable is not replaced"));
+            let problem = problem.at(self.span(node.bytes.clone())).label("text, as it stands here");
+            self.problems.push(problem.hint("write it without quotes, or in single quotes to mean the text as it is"));
+            return;
+        }
         let interpolated = style == ScalarStyle::Plain && text.contains("${");
         let resolved = if interpolated {
             match interpolate(text, self.environment) {

@@ -17,6 +17,12 @@ pub fn variables(text: &str) -> impl Iterator<Item = &str> {
     named_variables(text).map(|(name, _)| name)
 }
 
+/// Whether a text names a variable as it should be written: `${NAME}` or `${NAME:-default}`.
+pub fn names_variable(text: &str) -> bool {
+    let is_whole = |rest: &str| rest.starts_with('}') || rest.starts_with(":-") && rest.contains('}');
+    named_variables(text).any(|(name, rest)| !name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit()) && is_whole(rest))
+}
+
 /// A plain value with the environment's values in it.
 ///
 /// # Errors

@@ -104,6 +104,7 @@ editors use to complete and check the file: `SEGMILL_BLESS=1 cargo test --test i
 The [tutorial](../tutorial.md) and the [guides](../README.md) explain how the keys work together.
 
 A value may hold `${NAME}` or `${NAME:-default}`, which is replaced by an environment variable after the file has been parsed.
+In quotes it is not replaced: within single quotes it is text, and within double quotes it is refused.
 
 "
     .to_owned();
