@@ -25,7 +25,7 @@ pub fn command(arguments: &OutputsArguments, environment: Environment, terminal:
         let (commit, project) = runtimes::working(1)?.block_on(kept(&destination, arguments))?;
         return kept_project::write(&commit, &project, folder, terminal);
     }
-    let (found, superseded) = runtimes::working(1)?.block_on(find(&destination, arguments))?;
+    let Found { commit: found, superseded, days } = runtimes::working(1)?.block_on(find(&destination, arguments))?;
     let tables = wanted(&found, arguments.table.as_deref())?;
     match terminal.format() {
         Format::Urls => Terminal::print(&tables.iter().map(|(_, table)| load_manifests::urls(&destination, table)).collect::<String>()),
@@ -44,8 +44,12 @@ pub fn command(arguments: &OutputsArguments, environment: Environment, terminal:
         }
         Format::Human | Format::Json => {
             let why = superseded.as_ref().map(ToString::to_string);
-            terminal
-                .give(|| lines(&destination, &found, &tables, why.as_deref()), || document(&destination, &found, &tables, why.as_deref()))
+            let document = || {
+                let mut document = document(&destination, &found, &tables, why.as_deref());
+                document["days"] = days.iter().map(|(day, number)| json!({ "as_of": day, "number": number })).collect();
+                document
+            };
+            terminal.give(|| lines(&destination, &found, &tables, why.as_deref()), document)
         }
     }
 }
@@ -63,12 +67,20 @@ async fn kept(destination: &Location, arguments: &OutputsArguments) -> Result<(C
     Ok((commit, project))
 }
 
-async fn find(destination: &Location, arguments: &OutputsArguments) -> Result<(Commit, Option<Superseded>)> {
+/// The publication that is asked for.
+struct Found {
+    commit: Commit,
+    superseded: Option<Superseded>,
+    /// All days that are published, each with the number of its publication.
+    days: BTreeMap<NaiveDate, u64>,
+}
+
+async fn find(destination: &Location, arguments: &OutputsArguments) -> Result<Found> {
     let known = Publications::read(destination).await?;
     let commit = meant(&known, destination, arguments.as_of).await?;
     damage::whole(destination, &commit).await?;
     let superseded = known.chain(Some(commit.as_of)).await?.superseded().remove(&commit.as_of);
-    Ok((commit, superseded))
+    Ok(Found { commit, superseded, days: known.by_day() })
 }
 
 /// By table and column, what the columns of a publication mean, as the project says that it was made with; nothing where that cannot be
@@ -161,6 +173,7 @@ fn document(destination: &Location, commit: &Commit, tables: &Tables<'_>, supers
         "as_of": commit.as_of,
         "number": commit.number,
         "run_id": commit.run_id,
+        "destination": destination.url(&destination.folder()),
         "commit": publish::commit_shown(destination, commit.number),
         "predecessor": commit.predecessor.as_ref().map(|base| json!({ "as_of": base.as_of, "number": base.number, "run_id": base.run_id })),
         "superseded_predecessor": superseded,

@@ -211,6 +211,14 @@ fn bring_up_to_date(runtime: &Runtime, job: &mut Job, request: &Request, asked: 
     }
 }
 
+/// Warns of what has not become known elsewhere of a run that has ended: in the summary, if there is one.
+fn warn(warnings: impl IntoIterator<Item = String>, of: &mut Result<Done>, terminal: &Terminal) {
+    match of {
+        Ok(Done::Published(outcome)) => outcome.warnings.extend(warnings),
+        Ok(Done::Unchanged(_)) | Err(_) => warnings.into_iter().for_each(|warning| terminal.warn(&warning)),
+    }
+}
+
 /// What the runs of one command share.
 pub struct Job {
     stores: Arc<Stores>,
@@ -268,16 +276,14 @@ impl Job {
         let events = Arc::new(self.emitter.as_ref().map_or_else(RunEvents::none, Emitter::run));
         let planned = Arc::clone(&events);
         let running = move || handle.block_on(run::run(&request, &stores, &progress, &watched, &planned));
-        let result = self.watch(runtime, &recorder, &events, running);
+        let mut result = self.watch(runtime, &recorder, &events, running);
         let ending = match &result {
             Ok(Done::Published(outcome)) => Ending::Published(&outcome.published.commit),
             Ok(Done::Unchanged(unchanged)) => Ending::Unchanged(&unchanged.commit),
             Err(error) => Ending::of(error),
         };
         self.waiting.block_on(events.ended(recorder.record(), ending, SEND_EVENTS));
-        if let Some(warning) = events.take_warning() {
-            terminal.warn(&warning);
-        }
+        warn(events.take_warning(), &mut result, terminal);
         if let Some(Tells { metrics, notifies }) = &self.tells {
             let within = if matches!(result, Err(Error::Stopped(..))) { TELL_AFTER_SIGNAL } else { telemetry::WITHIN };
             let audience = Audience { metrics: metrics.as_deref(), notifies: *notifies, environment: &environment, within };
@@ -291,7 +297,7 @@ impl Job {
                 }
             });
             match told {
-                Ok(warnings) => warnings.iter().for_each(|warning| terminal.warn(warning)),
+                Ok(warnings) => warn(warnings, &mut result, terminal),
                 // How this run ended stays; what would come after it does not begin.
                 Err(signal) => self.heard = Some(signal),
             }

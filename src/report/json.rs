@@ -53,6 +53,7 @@ pub fn unchanged(unchanged: &Unchanged) -> Value {
         "as_of": commit.as_of,
         "number": commit.number,
         "run_id": unchanged.run_id,
+        "published_by": commit.run_id,
         "commit": unchanged.commit_shown,
     })
 }

@@ -47,6 +47,7 @@ fn again_is_free_until_something_changes() {
 
     let (status, again) = run(&tiny, &day);
     assert_eq!((status, &again["status"], &again["number"], commits(&tiny)), (0, &"unchanged".into(), &1.into(), 1), "{again}");
+    assert_eq!(again["published_by"], first["run_id"]);
     let people = tiny.segmill(&["run", "pipelines/tiny.yaml", "--as-of", DAY]);
     let said = String::from_utf8(people.stderr).unwrap();
     assert!(said.contains("nothing has changed since number 1") && said.contains("Nothing was published"), "{said}");
@@ -57,6 +58,11 @@ fn again_is_free_until_something_changes() {
     assert_eq!(&other_value["number"], 3);
     let (_, other_day) = run(&tiny, &["--as-of", "2026-11-02", "--param", "edition=2"]);
     assert_eq!(&other_day["number"], 4);
+    let listed = tiny.segmill(&["outputs", "pipelines/tiny.yaml", "--format", "json"]);
+    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(listed["days"], serde_json::json!([{"as_of": DAY, "number": 3}, {"as_of": "2026-11-02", "number": 4}]));
+    let destination = listed["destination"].as_str().unwrap();
+    assert!(listed["tables"][0]["files"][0]["url"].as_str().unwrap().starts_with(destination), "{listed}");
     tiny.write("sql/customers.sql", &(tiny.read("sql/customers.sql") + "-- changed\n"));
     let (_, other_model) = run(&tiny, &[&day[..], &["--param", "edition=2"]].concat());
     assert_eq!(&other_model["number"], 5);
