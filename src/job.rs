@@ -16,6 +16,7 @@ use crate::likeness;
 use crate::manifest::Commit;
 use crate::predict;
 use crate::publish::Published;
+use crate::publish::delta::CopiedTable;
 use crate::record::Step;
 use crate::segments::movement::Movement;
 use crate::segments::{Avoided, SegmentSize};
@@ -54,6 +55,8 @@ pub struct Outcome {
     pub pipeline: String,
     /// What was published.
     pub published: Published,
+    /// The tables of Delta Lake that it was copied to.
+    pub copied: Vec<CopiedTable>,
     /// The segments with their sizes, by set, in order of the pipeline file.
     pub segments: Vec<SegmentSize>,
     /// How many changes the memory of segments has avoided: those that the rules alone would have made, by set.
@@ -91,6 +94,8 @@ pub struct Unchanged {
     pub commit: Commit,
     /// Where its commit file is.
     pub commit_shown: String,
+    /// The tables of Delta Lake that what is published was copied to.
+    pub copied: Vec<CopiedTable>,
 }
 
 /// What a run came to.

@@ -3,6 +3,7 @@
 mod chain;
 mod checked;
 mod compute;
+mod copies;
 mod definition;
 mod judge;
 mod plan;
@@ -25,6 +26,7 @@ use crate::storage::{Location, Stores};
 pub use chain::first_superseded;
 use checked::{checked, describe};
 use compute::Computed;
+use copies::Copying;
 pub use plan::plan;
 use prepare::Prepared;
 use steps::Steps;
@@ -57,19 +59,27 @@ pub async fn give_up_uploads(stores: &Stores) {
 
 async fn attempt(request: &Request, stores: &Stores, progress: &Progress, recorder: &Recorder, events: &RunEvents) -> Result<Done> {
     // The project is planned and the extracts are found, which fixes everything that the outputs depend on.
-    let prepared = Prepared::new(request, stores, recorder, events, false).await?;
-    if let Some(unchanged) = prepared.unchanged(request, recorder).await? {
+    let mut prepared = Prepared::new(request, stores, recorder, events, false).await?;
+    let copying = std::mem::take(&mut prepared.copying);
+    if let Some(mut unchanged) = prepared.unchanged(request, recorder).await? {
+        unchanged.copied = copying.bring_up_to_date(&prepared.destination, &recorder.run_id(), &unchanged.commit_shown).await?;
         return Ok(Done::Unchanged(Box::new(unchanged)));
     }
     prepared.expect_steps(progress).await;
     // Extracts become rows, rows become customers, customers get their segments; outputs are written, and nobody sees them yet.
     let computed = Box::pin(prepared.compute(request, progress, recorder)).await?;
     // What was written is read back and checked, and published by one commit.
-    let outcome = Box::pin(check_and_publish(request, computed, progress, recorder)).await?;
+    let outcome = Box::pin(check_and_publish(request, computed, &copying, progress, recorder)).await?;
     Ok(Done::Published(Box::new(outcome)))
 }
 
-async fn check_and_publish(request: &Request, mut computed: Computed, progress: &Progress, recorder: &Recorder) -> Result<Outcome> {
+async fn check_and_publish(
+    request: &Request,
+    mut computed: Computed,
+    copying: &Copying,
+    progress: &Progress,
+    recorder: &Recorder,
+) -> Result<Outcome> {
     let destination = computed.staging.destination().clone();
     let (movement, avoided) = (std::mem::take(&mut computed.movement), std::mem::take(&mut computed.avoided));
     let (segments, identity) = (computed.segments.clone(), computed.identity.take());
@@ -91,6 +101,13 @@ async fn check_and_publish(request: &Request, mut computed: Computed, progress: 
     let published = checked.publish(|tables| describe(&description, request, recorder, tables)).await?;
     steps.end(None);
     warnings.extend(note_superseded(&destination, &published.commit, recorder).await);
+    warnings.extend(copying.warning.clone());
+    let mut copied = Vec::new();
+    if copying.is_asked() {
+        steps.begin("copy to Delta Lake");
+        copied = copying.bring_up_to_date(&destination, &recorder.run_id(), &published.commit_shown).await?;
+        steps.end(None);
+    }
 
     Ok(Outcome {
         pipeline,
@@ -106,6 +123,7 @@ async fn check_and_publish(request: &Request, mut computed: Computed, progress: 
         avoided,
         movement,
         published,
+        copied,
         steps: recorder.steps(),
         elapsed_ms: recorder.elapsed_ms(),
     })

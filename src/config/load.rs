@@ -342,7 +342,8 @@ fn blank_variables(file: &Arc<SourceFile>, pipeline: &Pipeline, environment: &En
         return Vec::new();
     }
     let mut problems = Vec::new();
-    for place in pipeline.sources.values().map(|source| &source.location).chain([&pipeline.outputs.destination]) {
+    let copies = pipeline.outputs.delta.as_ref().map(|delta| &delta.location);
+    for place in pipeline.sources.values().map(|source| &source.location).chain([&pipeline.outputs.destination]).chain(copies) {
         let span = yaml::span_of(file, place);
         for (name, rest) in named_variables(&file.text[span.bytes.clone()]) {
             // `${NAME:-default}` has its default for one that is empty.

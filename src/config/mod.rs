@@ -6,6 +6,7 @@ mod check;
 mod clusters;
 mod column;
 mod csv;
+mod delta;
 mod kind;
 mod load;
 mod look_alike;
@@ -37,6 +38,7 @@ pub use check::{AcceptedValues, Change, Check, CheckKind, KINDS, RowBounds, Segm
 pub use clusters::{Clusters, CountRange, GroupCount, MOST_CLUSTERS};
 pub use column::{Column, ColumnType, Consent, DeclaredType, OnError};
 pub use csv::Csv;
+pub use delta::DeltaCopies;
 pub use kind::{Changes, SourceKind};
 pub use load::{
     Lost, Model, PIPELINE_VERSION, Project, Read, Sibling, load, of_texts, of_texts_as_written, read, read_files, usual_pipeline, variables,

@@ -11,6 +11,7 @@ use super::channel::Channel;
 use super::check::Check;
 use super::clusters::Clusters;
 use super::column::ColumnType;
+use super::delta::DeltaCopies;
 use super::look_alike::LookAlikes;
 use super::notify::Notify;
 use super::prediction::Prediction;
@@ -330,6 +331,9 @@ pub struct Outputs {
     /// How the columns of the tables may differ from those of the predecessor publication. By default they may differ in any way.
     #[serde(default)]
     pub schema: SchemaChanges,
+    /// Tables of Delta Lake that outputs are copied to after each publication. By default none are.
+    #[serde(default)]
+    pub delta: Option<DeltaCopies>,
     /// The tables.
     pub tables: IndexMap<String, TableOutput>,
 }

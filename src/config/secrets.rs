@@ -25,10 +25,11 @@ enum Secret {
 }
 
 /// The keys that may hold secrets; `*` stands for any name.
-const KEYS: [(&[&str], Secret); 4] = [
+const KEYS: [(&[&str], Secret); 5] = [
     (&["identity", "salt"], Secret::Value),
     (&["sources", "*", "location"], Secret::Credentials),
     (&["outputs", "destination"], Secret::Credentials),
+    (&["outputs", "delta", "location"], Secret::Credentials),
     (&["notify", "*", "webhook"], Secret::Value),
 ];
 
@@ -75,6 +76,11 @@ pub fn with_secrets_of(kept: &mut Pipeline, today: &Pipeline) {
     }
     if without_credentials(&today.outputs.destination.value) == kept.outputs.destination.value {
         kept.outputs.destination.value.clone_from(&today.outputs.destination.value);
+    }
+    if let (Some(kept), Some(today)) = (&mut kept.outputs.delta, &today.outputs.delta)
+        && without_credentials(&today.location.value) == kept.location.value
+    {
+        kept.location.value.clone_from(&today.location.value);
     }
 }
 

@@ -77,6 +77,7 @@ pub async fn check(project: &Project, values: &Values, checked: &CheckedModels, 
     }
     report::check(project, checked, problems);
     problems.extend(publish::check_problems(project, &outputs));
+    problems.extend(publish::delta::problems(project, &outputs));
     for check in &project.pipeline.checks {
         let Some(query) = &check.sql else { continue };
         let found = check_query(project, values, &engine, check.name.shown(), query, &outputs).await;

@@ -191,8 +191,9 @@ pub(super) fn natives_of(
 fn check_places(project: &Project, problems: &mut Vec<Diagnostic>) {
     problems.extend(config::review_notifications(&project.file, &project.pipeline.notify));
     let sources = project.pipeline.sources.values().map(|source| (&source.location, Stores::unfit_to_read(&source.location.value)));
-    let destination = &project.pipeline.outputs.destination;
-    for (place, why) in sources.chain([(destination, Stores::unfit_to_write(&destination.value))]) {
+    let outputs = &project.pipeline.outputs;
+    let written = std::iter::once(&outputs.destination).chain(outputs.delta.as_ref().map(|delta| &delta.location));
+    for (place, why) in sources.chain(written.map(|place| (place, Stores::unfit_to_write(&place.value)))) {
         if let Some(why) = why {
             let problem = Diagnostic::error("invalid-location", "this is not a location").at(span_of(&project.file, place));
             problems.push(problem.label(why).hint(PLACES));

@@ -92,7 +92,8 @@ pub fn refuse_found_outputs(destination: &Location, project: &Project, found: &[
     if problems.is_empty() { Ok(()) } else { Err(Error::Project(problems)) }
 }
 
-fn reads_own(project: &Project, name: &str, source: &Source) -> Diagnostic {
+/// The problem of a source that would read what the run publishes.
+pub fn reads_own(project: &Project, name: &str, source: &Source) -> Diagnostic {
     Diagnostic::error("reads-own-outputs", format!("the source `{name}` would read what this pipeline publishes"))
         .at(span_of(&project.file, &source.location))
         .hint("publish elsewhere, or narrow the location")

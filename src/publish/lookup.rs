@@ -200,6 +200,14 @@ fn pages(metadata: &ParquetMetaData, group: usize, column: usize, text: &str) ->
     (0..places.page_locations().len()).map(selector).collect()
 }
 
+/// What the footer of a file says.
+///
+/// # Errors
+/// As reading from the store fails, or Parquet cannot be read.
+pub async fn footer(store: &Arc<dyn ObjectStore>, path: &Path, size: u64) -> ParquetResult<Arc<ParquetMetaData>> {
+    Reader { store: Arc::clone(store), path: path.clone(), size, bytes_read: Arc::default() }.get_metadata(None).await
+}
+
 /// Reads a file of a store piece by piece, and counts what it reads.
 struct Reader {
     store: Arc<dyn ObjectStore>,

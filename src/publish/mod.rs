@@ -27,6 +27,7 @@ mod columns;
 mod commit;
 pub mod damage;
 pub mod dbt;
+pub mod delta;
 mod destination;
 mod folders;
 mod layout;

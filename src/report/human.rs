@@ -187,6 +187,10 @@ fn write_outputs(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
             writeln!(text, "  {file_name:<width$} {} {bytes:>12}", rows(Some(file.rows)))?;
         }
     }
+    if let Some(first) = outcome.copied.first() {
+        let folder = first.location.rsplit_once('/').map_or(".", |(folder, _)| folder);
+        writeln!(text, "Copied to {} of Delta Lake in {folder}", counted(outcome.copied.len() as u64, "table"))?;
+    }
     Ok(())
 }
 
@@ -314,8 +318,10 @@ fn write_known(text: &mut String, found: &Counts) -> std::fmt::Result {
 
 /// What is told when a run would publish again what is published.
 pub fn unchanged(unchanged: &Unchanged) -> String {
+    let was_behind = unchanged.copied.iter().any(|table| table.versions_written > 0);
+    let copied = if was_behind { "\nThe copies in Delta Lake were behind, and are up to date now." } else { "" };
     format!(
-        "{} as of {}: nothing has changed since number {}: {}\nNothing was published. `--force` publishes all the same.",
+        "{} as of {}: nothing has changed since number {}: {}\nNothing was published. `--force` publishes all the same.{copied}",
         unchanged.commit.pipeline, unchanged.commit.as_of, unchanged.commit.number, unchanged.commit_shown
     )
 }

@@ -36,6 +36,7 @@ pub fn outcome(outcome: &Outcome) -> Value {
         "avoided_changes": outcome.avoided,
         "movement": super::movement::json(&outcome.movement),
         "outputs": commit.tables.iter().map(table).collect::<Vec<_>>(),
+        "delta_tables": outcome.copied,
         "warnings": outcome.warnings,
         "checks": outcome.published.check_results,
         "steps": outcome.steps,
@@ -55,6 +56,7 @@ pub fn unchanged(unchanged: &Unchanged) -> Value {
         "run_id": unchanged.run_id,
         "published_by": commit.run_id,
         "commit": unchanged.commit_shown,
+        "delta_tables": unchanged.copied,
     })
 }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use chrono::NaiveDate;
 
+use super::copies::Copying;
 use super::schema;
 use crate::config::{self, SchemaChanges};
 use crate::error::Result;
@@ -39,6 +40,8 @@ pub struct Prepared {
     pub fingerprint: String,
     /// By source, a digest of the location at which it has had files.
     pub locations: BTreeMap<String, String>,
+    /// The copies in Delta Lake tables.
+    pub copying: Copying,
     /// Whether nothing will be published: then nothing is written at the destination.
     pub is_plan: bool,
     /// Who would be in which segment by the definition of the predecessor publication, if that has been evaluated already.
@@ -53,6 +56,7 @@ impl Prepared {
     /// extracts that are late; otherwise as the stores fail.
     pub async fn new(request: &Request, stores: &Stores, recorder: &Recorder, events: &RunEvents, is_plan: bool) -> Result<Prepared> {
         let (plan, destination) = plan_for(request, stores, recorder, is_plan).await?;
+        let copying = Copying::of(&plan, &destination, stores)?;
         events.planned(&plan, &destination, &request.environment, || recorder.record());
         recorder.doing().begins("looking for the extracts, and for what is published");
         // Days that a run died over are put right before anything is compared or read.
@@ -85,6 +89,7 @@ impl Prepared {
             definition,
             fingerprint,
             locations,
+            copying,
             is_plan,
             evaluated: Mutex::default(),
         })
@@ -112,7 +117,7 @@ impl Prepared {
         }
         publish::damage::whole(&self.destination, &commit).await?;
         let commit_shown = publish::commit_shown(&self.destination, commit.number);
-        Ok(Some(Unchanged { run_id: recorder.run_id(), commit, commit_shown }))
+        Ok(Some(Unchanged { run_id: recorder.run_id(), commit, commit_shown, copied: Vec::new() }))
     }
 
     /// What a publication was built on, if that day is not published any more, and no later one has come before the publication's own.

@@ -54,6 +54,7 @@ const BOUNDS: &[(&str, &str)] = &[
     ("plan/look_alikes.rs MAX_COMPARED_COLUMNS", "| columns that look-alikes compare | 64 |"),
     ("publish/clean/ours.rs MAX_RECORD_BYTES", "64 MiB for `clean`"),
     ("publish/commit.rs MAX_ATTEMPTS", "| numbers tried for a commit | 100 |"),
+    ("publish/delta/log.rs MAX_LOG_FILE_BYTES", "| a file in the log of a [Delta Lake table](guides/delta.md) | 256 MiB |"),
     ("publish/marker.rs MAX_BYTES", "| 64 KiB |"),
     ("publish/pending.rs MAX_BYTES", "| a pending note | 1 MiB |"),
     ("publish/project.rs MAX_KEPT_PROJECT_BYTES", "| a project that a publication keeps | 512 MiB |"),
@@ -84,7 +85,7 @@ const BOUNDS: &[(&str, &str)] = &[
 ];
 
 /// Those that bound what Segmill itself shows, tries or computes with.
-const OTHERS: [&str; 42] = [
+const OTHERS: [&str; 43] = [
     "engine/exact/double.rs MOST_SHIFT",
     "groups/seeding.rs MOST_CANDIDATES",
     "identity/rules.rs MOST_SHOWN",
@@ -96,6 +97,7 @@ const OTHERS: [&str; 42] = [
     "ingest/refused_files.rs MAX_TOLD",
     "likeness/reasons.rs MOST_REASONS",
     "publish/check/checker.rs MOST_DIGITS",
+    "publish/delta/table.rs MAX_CONFLICTS",
     "publish/layout.rs MAX_NAME_BYTES",
     "publish/folders.rs MAX_ROUNDS",
     "publish/publications.rs MAX_ROUNDS",

@@ -35,6 +35,8 @@ mod damage;
 mod dated;
 /// A movement that comes of an edit of the project is told from others, and a publication keeps the project that it was made with.
 mod definitions;
+/// Copies in Delta Lake tables follow the publications, whatever goes wrong, and no table of somebody else is touched.
+mod delta;
 /// CSV files in every dialect and encoding are read as their settings say, and refused with the settings that would read them.
 mod dialects;
 /// Promise 8: personal values planted in every kind of failure are in nothing that it says or leaves.

@@ -1,0 +1,5 @@
+-- A customer with a name that has spaces.
+select
+    customer_id,
+    days_since_last_order as "days since"
+from customers

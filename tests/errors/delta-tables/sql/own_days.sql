@@ -1,0 +1,5 @@
+-- A customer with the day.
+select
+    customer_id,
+    last_order_date as as_of
+from customers
