@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Runs the examples of examples/warehouse against the real programs, in FOLDER, and compares every value that arrives.
+# Runs the examples of examples/warehouse against the real programs, in FOLDER, and compares every value that arrives; and reads what runs copy to
+# Delta Lake tables, with the package deltalake, DuckDB and ClickHouse. (Spark is left out there: its jars for Delta Lake come from Maven alone.)
 #
 # usage: SEGMILL=PATH tests/warehouse/run.sh [FOLDER [CHECK ...]]
 #
-# The checks are all of postgres, duckdb, frames, sql, clickhouse and spark unless some are named. FOLDER keeps what was installed.
+# The checks are all of postgres, duckdb, frames, sql, delta, delta_clickhouse, clickhouse and spark unless some are named. FOLDER keeps what was installed.
 # It installs from PyPI, and PostgreSQL from Debian if the machine has none; Spark needs Java 17.
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
@@ -14,7 +15,7 @@ mkdir -p "$folder"
 LOADS_FOLDER="$(realpath "$folder")"
 export SEGMILL LOADS_FOLDER
 checks=("${@:2}")
-test ${#checks[@]} -gt 0 || checks=(postgres duckdb frames sql clickhouse spark)
+test ${#checks[@]} -gt 0 || checks=(postgres duckdb frames sql delta delta_clickhouse clickhouse spark)
 
 test -x "$LOADS_FOLDER/uv/bin/uv" || { python3 -m venv "$LOADS_FOLDER/uv" && "$LOADS_FOLDER/uv/bin/pip" install --quiet --disable-pip-version-check uv; }
 
@@ -26,7 +27,7 @@ python() {
 }
 
 quick="$(python requirements)"
-case " ${checks[*]} " in *" clickhouse "* | *" spark "*) engines="$(python requirements-engines)" ;; esac
+case " ${checks[*]} " in *" delta_clickhouse "* | *" clickhouse "* | *" spark "*) engines="$(python requirements-engines)" ;; esac
 case " ${checks[*]} " in *" postgres "*) compgen -G '/usr/lib/postgresql/*/bin/initdb' > /dev/null || apt-get install --quiet --yes postgresql ;; esac
 
 "$quick" "$here/publish.py" "$LOADS_FOLDER"
@@ -34,7 +35,7 @@ echo "published (${SECONDS}s)"
 # The checks touch nothing in common, so they run side by side.
 pids=()
 for check in "${checks[@]}"; do
-    case "$check" in clickhouse | spark) interpreter="$engines" ;; *) interpreter="$quick" ;; esac
+    case "$check" in delta_clickhouse | clickhouse | spark) interpreter="$engines" ;; *) interpreter="$quick" ;; esac
     {
         "$interpreter" "$here/check_$check.py" > "$LOADS_FOLDER/$check.log" 2>&1
         echo "$check holds (${SECONDS}s)"
