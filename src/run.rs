@@ -100,6 +100,7 @@ async fn check_and_publish(
     let pipeline = description.plan.project.pipeline.name.value.clone();
     let published = checked.publish(|tables| describe(&description, request, recorder, tables)).await?;
     steps.end(None);
+    recorder.has_published(published.commit.number, &published.commit_shown);
     warnings.extend(note_superseded(&destination, &published.commit, recorder).await);
     warnings.extend(copying.warning.clone());
     let mut copied = Vec::new();

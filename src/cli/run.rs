@@ -204,7 +204,8 @@ fn bring_up_to_date(runtime: &Runtime, job: &mut Job, request: &Request, asked: 
         let day = Request { as_of: superseded.as_of, parameters, ..request.clone() };
         let result = job.run(runtime, &day, None, terminal);
         told.day(superseded.as_of, &result, terminal);
-        if result.is_err() {
+        // A day whose copies alone are behind is published.
+        if result.is_err_and(|error| !publish::delta::is_behind(&error)) {
             return told.end(left - 1, terminal);
         }
         last = Some(superseded.as_of);
@@ -326,7 +327,7 @@ impl Job {
     ) -> Result<T> {
         self.log.iter().for_each(|log| log.begins(recorder));
         if let Some(signal) = self.heard.take() {
-            return Err(stopped(signal, false));
+            return Err(stopped(signal, &Standing::NotPublished));
         }
         // The work has its own thread, so that a step that computes for long does not delay the reaction to a signal.
         let running = runtime.spawn_blocking(work);
@@ -360,10 +361,14 @@ async fn run_or_stop<T>(
     if !stopped_before && let Ok(done) = tokio::time::timeout(FINISH_PUBLISHING, &mut running).await {
         return ended(done);
     }
+    let standing = match recorder.published() {
+        Some(commit) => Standing::Published(commit.clone()),
+        None if stopped_before => Standing::NotPublished,
+        None => Standing::Unknown,
+    };
     let error = match end {
-        End::Signal(signal) => stopped(signal, !stopped_before),
-        End::Time if stopped_before => deadline.error(recorder.doing(), "nothing was published"),
-        End::Time => deadline.error(recorder.doing(), "whether the commit is there is not known"),
+        End::Signal(signal) => stopped(signal, &standing),
+        End::Time => deadline.error(recorder.doing(), &standing.told()),
         End::Memory => engine::memory_exceeded(&recorder.doing().told().map_or_else(|| "the run".to_owned(), |(what, _)| what)),
     };
     // A store that does not answer must not keep the process.
@@ -381,17 +386,38 @@ enum End {
     Memory,
 }
 
-fn stopped(signal: Signal, publishing: bool) -> Error {
+/// What is known of the commit of a run that was ended from outside.
+enum Standing {
+    NotPublished,
+    Unknown,
+    /// It is there, and only copies of it are not finished.
+    Published(String),
+}
+
+impl Standing {
+    fn told(&self) -> String {
+        match self {
+            Standing::NotPublished => "nothing was published".to_owned(),
+            Standing::Unknown => "whether the commit is there is not known".to_owned(),
+            Standing::Published(commit) => format!("published as {commit}, but the copies in Delta Lake are not up to date"),
+        }
+    }
+}
+
+fn stopped(signal: Signal, standing: &Standing) -> Error {
     let by = match signal {
         Signal::Interrupt => "Ctrl-C",
         Signal::Terminate => "SIGTERM",
         Signal::HangUp => "SIGHUP",
     };
-    let message = if publishing {
-        Message::new(format!("{by} stopped the run while it was publishing; whether the commit is there is not known"))
-            .hint("run again: it publishes only if this run has not")
-    } else {
-        Message::new(format!("{by} stopped the run; nothing was published")).hint("run again")
+    let told = standing.told();
+    let message = match standing {
+        Standing::NotPublished => Message::new(format!("{by} stopped the run; {told}")).hint("run again"),
+        Standing::Unknown => Message::new(format!("{by} stopped the run while it was publishing; {told}"))
+            .hint("run again: it publishes only if this run has not"),
+        Standing::Published(_) => {
+            Message::new(format!("{by} stopped the run: {told}")).hint("run again: it publishes nothing, and brings them up to date")
+        }
     };
     Error::Stopped(signal, message)
 }

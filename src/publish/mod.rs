@@ -63,5 +63,5 @@ use crate::error::Error;
 
 /// Whether an error concerns one day alone, so that other days can still be published.
 pub fn concerns_one_day(error: &Error) -> bool {
-    damage::is_damage(error) || folders::is_foreign(error)
+    damage::is_damage(error) || folders::is_foreign(error) || delta::is_behind(error)
 }

@@ -39,6 +39,8 @@ pub struct Recorder {
     newest: OnceLock<Commit>,
     /// [`RUNNING`], [`PUBLISHING`] or [`STOPPED`].
     state: AtomicU8,
+    /// The commit, for people, once it is there.
+    published: OnceLock<String>,
     /// A local file that the record is written to as well.
     local: Option<PathBuf>,
     since: Stopwatch,
@@ -85,8 +87,8 @@ impl Recorder {
             unfinished_step: None,
         };
         let (record, destination, state) = (Mutex::new(record), Mutex::default(), AtomicU8::new(RUNNING));
-        let (project, newest) = (OnceLock::new(), OnceLock::new());
-        Recorder { record, destination, project, newest, state, local, since: Stopwatch::start(), doing: Doing::default() }
+        let (project, newest, published) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Recorder { record, destination, project, newest, state, published, local, since: Stopwatch::start(), doing: Doing::default() }
     }
 
     /// The run's name.
@@ -188,6 +190,17 @@ impl Recorder {
     pub fn begin_publishing(&self) -> Result<()> {
         let begun = self.state.compare_exchange(RUNNING, PUBLISHING, Ordering::SeqCst, Ordering::SeqCst);
         begun.map(|_| ()).map_err(|_| Error::Conflict(Message::new("the run was stopped; nothing was published")))
+    }
+
+    /// Notes that the commit is there, whatever comes after it.
+    pub fn has_published(&self, number: u64, commit_shown: &str) {
+        self.note(|record| record.publication = Some(number));
+        let _ = self.published.set(commit_shown.to_owned());
+    }
+
+    /// The commit, for people, once it is there.
+    pub fn published(&self) -> Option<&String> {
+        self.published.get()
     }
 
     /// Stops the run before it publishes; false when it has begun to publish.

@@ -187,6 +187,11 @@ impl Glob {
         }
     }
 
+    /// Whether everything that it finds lies in a folder.
+    pub fn is_below(&self, other: &Location, folder: &Path) -> bool {
+        Arc::ptr_eq(&self.place.store, &other.store) && format!("{}/", self.place.folder()).starts_with(&format!("{folder}/"))
+    }
+
     /// Whether a path of another place matches this location.
     pub fn matches(&self, other: &Location, path: &Path) -> bool {
         if !Arc::ptr_eq(&self.place.store, &other.store) {

@@ -267,6 +267,79 @@ fn a_table_of_somebody_else_is_refused() {
     assert!(error.to_string().contains("`rowTracking`"), "{error}");
 }
 
+/// A folder with files of somebody else becomes no table, and keeps no day from being published.
+#[test]
+fn a_folder_with_files_of_others_becomes_no_table() {
+    let tiny = copying("{location: tables, tables: [customers]}");
+    tiny.write("tables/customers/part-0.parquet", "of somebody else");
+    let days = ["run", "pipelines/tiny.yaml", "--format", "json", "--from", DAYS[0], "--to", DAYS[2]];
+    let (status, told) = told(&tiny.segmill(&days));
+    assert_eq!((status, &told["failed"]), (2, &json!(3)), "{told}");
+    for run in told["runs"].as_array().unwrap() {
+        let message = run["problems"][0]["message"].as_str().unwrap();
+        assert_eq!(code(run), "foreign-delta-table", "{run}");
+        assert!(message.contains("has files that are no copies, such as tables/customers/part-0.parquet"), "{message}");
+    }
+    assert!(!tiny.folder.path().join("tables/customers/_delta_log").exists());
+    std::fs::remove_file(tiny.folder.path().join("tables/customers/part-0.parquet")).unwrap();
+    assert_eq!(run(&tiny, DAYS[2], &[]).1["status"], "unchanged");
+    assert_eq!(editions(&tiny), by_day(&[(DAYS[0], "1"), (DAYS[1], "1"), (DAYS[2], "1")]));
+}
+
+/// A table that has more than the destination is told, since later publications would be taken for copied.
+#[test]
+fn a_destination_that_was_restored_is_told() {
+    let tiny = copying("{location: tables, tables: [customers]}");
+    published(&tiny, DAYS[0], "1");
+    published(&tiny, DAYS[1], "1");
+    std::fs::remove_file(tiny.folder.path().join("out/commits/00000002.json")).unwrap();
+    let (status, error) = run(&tiny, DAYS[0], &[]);
+    assert_eq!((status, code(&error)), (2, "delta-table-ahead"), "{error}");
+    assert!(error.to_string().contains("tables/customers has publication number 2, and the newest at out is number 1"), "{error}");
+}
+
+/// Files that others leave in the log are no versions, whatever number their names look like.
+#[test]
+fn names_that_are_no_versions_are_passed_over() {
+    let tiny = copying("{location: tables, tables: [customers]}");
+    published(&tiny, DAYS[0], "1");
+    let log = "tables/customers/_delta_log";
+    for name in ["20261127203000.json", "1700000000.checkpoint.parquet", "99999999999999999999.json", "notes.json"] {
+        tiny.write(&format!("{log}/{name}"), "x");
+    }
+    let (status, result) = run(&tiny, DAYS[0], &["--param", "edition=2"]);
+    assert_eq!((status, &result["status"]), (0, &json!("published")), "{result}");
+    tiny.write(&format!("{log}/00000020261127203000.json"), "x");
+    let (status, error) = run(&tiny, DAYS[0], &["--param", "edition=3"]);
+    assert_eq!((status, code(&error)), (2, "unreadable-delta-table"));
+    assert!(error.to_string().contains("its log lacks version 2"), "{error}");
+}
+
+/// A publication that is damaged is left out, and copied when it has been repaired, even after later ones.
+#[test]
+fn a_damaged_publication_is_copied_when_it_is_whole_again() {
+    let tiny = copying("{location: tables, tables: [customers]}");
+    tiny.write("tables/customers/part-0.parquet", "keeps the first day from being copied");
+    assert_eq!(run(&tiny, DAYS[0], &[]).0, 2);
+    std::fs::remove_file(tiny.folder.path().join("tables/customers/part-0.parquet")).unwrap();
+    let commit: Value = serde_json::from_str(&tiny.read("out/commits/00000001.json")).unwrap();
+    let file = tiny.folder.path().join("out").join(commit["tables"]["customers"]["files"][0]["path"].as_str().unwrap());
+    let whole = std::fs::read(&file).unwrap();
+    for damaged in [None, Some(whole[..whole.len() - 9].to_vec())] {
+        std::fs::remove_file(&file).unwrap();
+        if let Some(bytes) = &damaged {
+            std::fs::write(&file, bytes).unwrap();
+        }
+        assert_eq!(run(&tiny, DAYS[1], &[]).0, 0);
+        assert_eq!(editions(&tiny), by_day(&[(DAYS[1], "1")]));
+        std::fs::write(&file, &whole).unwrap();
+        if damaged.is_some() {
+            assert_eq!(run(&tiny, DAYS[1], &[]).1["status"], "unchanged");
+            assert_eq!(editions(&tiny), by_day(&[(DAYS[0], "1"), (DAYS[1], "1")]));
+        }
+    }
+}
+
 /// Columns come and go with the publication that has them. A type that older days do not have is refused, and the publication stands.
 #[test]
 fn columns_change_with_the_publications() {
@@ -362,7 +435,8 @@ fn withdrawn_days_go_and_checkpoints_are_read() {
     let cleaned = tiny.segmill(&["clean", "pipelines/tiny.yaml", "--remove", "--grace", "0s"]);
     assert!(cleaned.status.success());
     published(&tiny, DAYS[2], "2");
-    let newest = std::fs::read_to_string(log.join("00000000000000000014.json")).unwrap();
+    // What is withdrawn goes first, so that nothing holds it up.
+    let newest = std::fs::read_to_string(log.join("00000000000000000013.json")).unwrap();
     assert!(newest.contains("\"operation\":\"DELETE\"") && newest.contains("as_of=2026-11-01"), "{newest}");
     // A log with a version missing is no log.
     std::fs::remove_file(log.join("00000000000000000012.json")).unwrap();
@@ -410,11 +484,20 @@ fn a_location_is_a_folder_of_its_own() {
         assert_eq!((status, code(&error)), (2, refused), "{location}: {error}");
         assert!(!tiny.folder.path().join("out/commits").exists());
     }
-    let tiny = copying("{location: tables}");
-    let text = tiny.read("pipelines/tiny.yaml").replace("${EXTRACTS:-extracts}/*.csv", "tables/customers/*/*.parquet");
-    tiny.write("pipelines/tiny.yaml", &text);
-    let (status, error) = run(&tiny, DAYS[0], &[]);
-    assert_eq!((status, code(&error)), (2, "reads-own-outputs"), "{error}");
+    for (setting, instead, refused) in [
+        ("${EXTRACTS:-extracts}/*.csv", "tables/customers/*/*.parquet", "reads-own-outputs"),
+        ("${EXTRACTS:-extracts}/*.csv", "tables/customers/extracts/*.csv", "reads-own-outputs"),
+        // VACUUM of the table would remove what the destination holds.
+        ("destination: ${DESTINATION:-out}", "destination: tables/customers/out", "unusable-delta-location"),
+        ("destination: ${DESTINATION:-out}", "destination: tables/customers", "unusable-delta-location"),
+    ] {
+        let tiny = copying("{location: tables}");
+        let text = tiny.read("pipelines/tiny.yaml");
+        assert!(text.contains(setting));
+        tiny.write("pipelines/tiny.yaml", &text.replace(setting, instead));
+        let (status, error) = run(&tiny, DAYS[0], &[]);
+        assert_eq!((status, code(&error)), (2, refused), "{instead}: {error}");
+    }
 }
 
 /// A store that would let two writers write one version is refused.

@@ -39,6 +39,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("nothing-to-adopt", "is told by `clean --adopt`: `ownership` holds it"),
     ("not-a-marker", "needs a destination that was published to: `ownership` holds it"),
     ("foreign-file", "needs files at the destination: `ownership` holds it"),
+    ("delta-table-ahead", "needs a Delta table: `delta` holds it"),
     ("foreign-delta-table", "needs a Delta table: `delta` holds it"),
     ("unreadable-delta-table", "needs a Delta table: `delta` holds it"),
     ("delta-column-type", "needs a Delta table: `delta` holds it"),

@@ -41,7 +41,7 @@ fn lines_of(bytes: Bytes) -> Option<Vec<Line>> {
 /// # Errors
 /// [`Error::Defect`] only.
 pub fn write(state: &State, now_ms: i64) -> Result<(Vec<u8>, usize)> {
-    let is_recent = |removed_ms: Option<i64>| removed_ms.is_some_and(|removed_ms| now_ms - removed_ms < REMOVED_FOR_MS);
+    let is_recent = |removed_ms: Option<i64>| removed_ms.is_some_and(|removed_ms| now_ms.saturating_sub(removed_ms) < REMOVED_FOR_MS);
     let removed = state.removed.values().filter(|remove| is_recent(remove.deletion_timestamp)).cloned().map(Line::from);
     let protocol = state.protocol.iter().cloned().map(Line::from);
     let metadata = state.metadata.iter().cloned().map(Line::from);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use futures::TryStreamExt;
 use object_store::ObjectStoreExt;
 use object_store::buffered::BufWriter;
@@ -9,12 +10,16 @@ use object_store::path::Path;
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 
+use crate::clock;
 use crate::error::{Error, Message, Result};
 use crate::manifest::DataFile;
 use crate::storage::{self, CopiesBy, Location};
 
+/// How old a file may be that a copy has left behind, to be used as it is.
+const LEFT_BEHIND: TimeDelta = TimeDelta::days(1);
+
 /// Copies a file, unless it is there from a copy that died; when it was written, in milliseconds since 1970. None where the file of the
-/// publication is gone.
+/// publication is gone or changed.
 ///
 /// # Errors
 /// As one of the stores fails.
@@ -23,24 +28,33 @@ pub async fn copy(from: &Location, file: &DataFile, to: &Location, to_path: &Pat
     let written = |error| storage::failure("write", &shown, error);
     // Its name holds the run, and a run writes one file for a table.
     match to.store.head(to_path).await {
-        Ok(there) if there.size == file.bytes => return Ok(Some(there.last_modified.timestamp_millis())),
+        // VACUUM may take an old file for one that nothing needs before a version names it.
+        Ok(there) if there.size == file.bytes && clock::now() - there.last_modified < LEFT_BEHIND => {
+            return Ok(Some(there.last_modified.timestamp_millis()));
+        }
         Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
         Err(error) => return Err(written(error)),
     }
     let from_path = from.join(&file.path);
     let is_within = Arc::ptr_eq(&from.store, &to.store);
     let is_copied = match from.copies_by() {
-        CopiesBy::Store { up_to_bytes } if is_within && file.bytes <= up_to_bytes => match from.store.copy(&from_path, to_path).await {
-            Ok(()) => true,
-            Err(object_store::Error::NotFound { .. }) => false,
-            Err(error) => return Err(written(error)),
-        },
+        // On a disk it would be a link, which is as old as the file, and is possible within one file system alone.
+        CopiesBy::Store { up_to_bytes } if is_within && !to.is_local() && file.bytes <= up_to_bytes => {
+            match from.store.copy(&from_path, to_path).await {
+                Ok(()) => true,
+                Err(object_store::Error::NotFound { .. }) => false,
+                Err(error) => return Err(written(error)),
+            }
+        }
         _ => stream(from, &from_path, file, to, to_path).await?,
     };
     if !is_copied {
         return Ok(None);
     }
     let there = to.store.head(to_path).await.map_err(written)?;
+    if there.size != file.bytes {
+        return Ok(None);
+    }
     Ok(Some(there.last_modified.timestamp_millis()))
 }
 

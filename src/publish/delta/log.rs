@@ -74,9 +74,11 @@ impl Log<'_> {
                 state.apply(version, lines.map_err(|why| self.unreadable(&format!("{} {why}", self.location.shown(path))))?);
             }
         }
-        let wanted: Vec<u64> = (from.map_or(0, |version| version + 1)..=newest).collect();
-        let missing = wanted.iter().find(|version| !listing.versions.contains_key(version));
-        if let Some(version) = missing {
+        let start = from.map_or(0, |version| version.saturating_add(1));
+        let wanted: Vec<u64> = listing.versions.range(start..).map(|(version, _)| *version).collect();
+        let expected = (start..).take(wanted.len() + usize::from(wanted.last().copied().or(from) < Some(newest)));
+        let missing = expected.enumerate().find(|(at, version)| wanted.get(*at) != Some(version));
+        if let Some((_, version)) = missing {
             return Err(self.unreadable(&format!("its log lacks version {version}")));
         }
         let mut read = stream::iter(wanted.iter().map(|version| async {
@@ -89,6 +91,22 @@ impl Log<'_> {
             state.apply(version, lines);
         }
         Ok(state)
+    }
+
+    /// A file in the table's folder that no copy has left there.
+    ///
+    /// # Errors
+    /// As the store fails.
+    pub async fn foreign_file(&self) -> Result<Option<Path>> {
+        let folder = format!("{}/", self.location.join(self.table));
+        let is_own = |path: &Path| {
+            let below = path.as_ref().strip_prefix(&folder).unwrap_or_default();
+            let is_copy = |(day, file): (&str, &str)| {
+                day.strip_prefix("as_of=").is_some_and(|day| day.parse::<chrono::NaiveDate>().is_ok()) && file.ends_with(".parquet")
+            };
+            below.starts_with(&format!("{LOG}/")) || below.split_once('/').is_some_and(is_copy)
+        };
+        Ok(self.location.list(self.table).await?.into_iter().map(|file| file.location).find(|path| !is_own(path)))
     }
 
     /// Creates a version; false when another writer has it.
@@ -157,24 +175,26 @@ impl Log<'_> {
         for ObjectMeta { location, .. } in self.location.list(&format!("{}/{LOG}", self.table)).await? {
             let Some(name) = location.filename().filter(|name| self.path(&format!("{LOG}/{name}")) == location) else { continue };
             let parts: Vec<&str> = name.split('.').collect();
-            let number = |text: &str| text.parse::<u64>().ok();
+            let digits = |text: &str, count: usize| text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
+            let version_of = |text: &str| text.parse::<u64>().ok().filter(|_| digits(text, 20));
+            let part_of = |text: &str| text.parse::<u64>().ok().filter(|_| digits(text, 10));
             match parts.as_slice() {
-                [version, "json"] => listing.versions.extend(number(version).map(|version| (version, location.clone()))),
+                [version, "json"] => listing.versions.extend(version_of(version).map(|version| (version, location.clone()))),
                 [version, "checkpoint", "parquet"] => {
-                    if let Some(version) = number(version) {
+                    if let Some(version) = version_of(version) {
                         // A checkpoint in one file goes before one in parts.
                         listing.checkpoints.insert(version, vec![(1, 1, location.clone())]);
                     }
                 }
                 [version, "checkpoint", part, count, "parquet"] => {
-                    if let (Some(version), Some(part), Some(count)) = (number(version), number(part), number(count)) {
+                    if let (Some(version), Some(part), Some(count)) = (version_of(version), part_of(part), part_of(count)) {
                         let parts = listing.checkpoints.entry(version).or_default();
                         if parts.first().is_none_or(|(_, other, _)| *other == count && count > 1) {
                             parts.push((part, count, location.clone()));
                         }
                     }
                 }
-                [version, "checkpoint", _, "parquet" | "json"] if number(version).is_some() => {
+                [version, "checkpoint", _, "parquet" | "json"] if version_of(version).is_some() => {
                     return Err(self.unreadable("its log has checkpoints of version 2, which Segmill does not read"));
                 }
                 _ => {}

@@ -75,7 +75,11 @@ impl Copies {
         if here.starts_with(&there) {
             return Err(unfit("it lies at the destination, where Segmill keeps files of its own"));
         }
-        let tables = review::tables(project, copies).into_iter().map(str::to_owned).collect();
+        let tables: Vec<String> = review::tables(project, copies).into_iter().map(str::to_owned).collect();
+        // VACUUM removes what a table's folder has and its log does not name.
+        if let Some(table) = tables.iter().find(|table| there.starts_with(&format!("{here}{table}/"))) {
+            return Err(unfit(&format!("the destination lies in the folder of the table `{table}`")));
+        }
         Ok(Copies { location, tables, meanings })
     }
 
@@ -90,6 +94,10 @@ impl Copies {
             let copies = self.tables.iter().flat_map(|table| {
                 days.iter().map(move |day| format!("{table}/as_of={day}/{day}-20000101T000000Z-0000000000000000.parquet"))
             });
+            if let Some(table) = self.tables.iter().find(|table| read.is_below(&self.location, &self.location.join(table))) {
+                problems.push(reads_own(project, name, source).label(format!("lies in the folder of the Delta table `{table}`")));
+                continue;
+            }
             if let Some(own) = copies.into_iter().find(|path| read.matches(&self.location, &self.location.join(path))) {
                 problems.push(reads_own(project, name, source).label(format!("matches `{own}` among the copies in Delta Lake")));
             }
@@ -121,6 +129,14 @@ impl Copies {
         }
         failure.map_or(Ok(done), Err)
     }
+}
+
+/// The codes of what somebody must change before a table can be copied to.
+const OF_TABLES: [&str; 4] = ["delta-column-type", "delta-table-ahead", "foreign-delta-table", "unreadable-delta-table"];
+
+/// Whether an error says that copies are behind, for reasons that somebody must change. The publication stands, and other days can be published.
+pub fn is_behind(error: &Error) -> bool {
+    matches!(error, Error::Project(problems) if !problems.is_empty() && problems.iter().all(|problem| OF_TABLES.contains(&problem.code)))
 }
 
 /// Whether the destination of a run is the one that the pipeline file names. The copies follow that one alone.

@@ -1,6 +1,6 @@
 //! The columns of a published table as Delta Lake writes them, and how they may change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit};
 use serde_json::{Map, Value, json};
@@ -107,7 +107,17 @@ pub fn protocol(columns: &Value) -> Protocol {
 /// The protocol of a table whose columns change: it never demands less than before.
 pub fn protocol_after(before: &Protocol, columns: &Value) -> Protocol {
     let wanted = protocol(columns);
-    if wanted.min_writer_version > before.min_writer_version { wanted } else { before.clone() }
+    let named = |features: &Option<Vec<String>>| features.iter().flatten().cloned().collect::<BTreeSet<String>>();
+    if named(&before.writer_features).is_superset(&named(&wanted.writer_features)) {
+        return before.clone();
+    }
+    let both = |one, other| Some(named(one).union(&named(other)).cloned().collect());
+    Protocol {
+        min_reader_version: wanted.min_reader_version.max(before.min_reader_version),
+        min_writer_version: wanted.min_writer_version.max(before.min_writer_version),
+        reader_features: both(&wanted.reader_features, &before.reader_features),
+        writer_features: both(&wanted.writer_features, &before.writer_features),
+    }
 }
 
 /// What a protocol demands that Segmill does not do.
@@ -136,7 +146,7 @@ pub struct Retyped {
     pub after: String,
 }
 
-/// The columns that a table had and has no more, of which older files may still have values, by name with their types.
+/// The columns that a table had and has no more, or of which a part is no more, by name with the types of all that older files may have.
 pub type Former = BTreeMap<String, Value>;
 
 /// What becomes of the columns that are gone when a table gets other columns, whose older files stay.
@@ -145,13 +155,41 @@ pub type Former = BTreeMap<String, Value>;
 /// The first column whose type would change: readers could not read it across old and new files.
 pub fn changed(before: &Value, former: &Former, after: &Value) -> Result<Former, Retyped> {
     let (before, after) = (types(before), types(after));
-    let known: Former = former.iter().chain(&before).map(|(name, data_type)| (name.clone(), data_type.clone())).collect();
+    let mut known = former.clone();
+    for (name, data_type) in &before {
+        let all = known.get(name).map_or_else(|| data_type.clone(), |old| with_parts_of(data_type, old));
+        known.insert(name.clone(), all);
+    }
     for (name, data_type) in &after {
         if let Some(old) = known.get(name).filter(|old| !agree(old, data_type)) {
             return Err(Retyped { column: name.clone(), before: told(old), after: told(data_type) });
         }
     }
-    Ok(known.into_iter().filter(|(name, _)| !after.contains_key(name)).collect())
+    let all_of = |name: &String, old: Value| after.get(name).map_or(old.clone(), |new| with_parts_of(new, &old));
+    let all = known.into_iter().map(|(name, old)| (name.clone(), all_of(&name, old)));
+    Ok(all.filter(|(name, data_type)| after.get(name) != Some(data_type)).collect())
+}
+
+/// A type with the parts of structures that only an older one has.
+fn with_parts_of(data_type: &Value, old: &Value) -> Value {
+    let mut all = data_type.clone();
+    match (old["type"].as_str(), data_type["type"].as_str()) {
+        (Some("array"), Some("array")) => all["elementType"] = with_parts_of(&data_type["elementType"], &old["elementType"]),
+        (Some("struct"), Some("struct")) => {
+            let (parts, older) = (types(data_type), types(old));
+            let fields = data_type["fields"].as_array().into_iter().flatten().cloned().map(|mut field| {
+                if let Some(old) = field["name"].as_str().and_then(|name| older.get(name)) {
+                    field["type"] = with_parts_of(&field["type"], old);
+                }
+                field
+            });
+            let gone = old["fields"].as_array().into_iter().flatten();
+            let gone = gone.filter(|field| field["name"].as_str().is_some_and(|name| !parts.contains_key(name))).cloned();
+            all["fields"] = fields.chain(gone).collect();
+        }
+        _ => {}
+    }
+    all
 }
 
 /// The columns of a table with their types.
@@ -213,6 +251,9 @@ mod tests {
         let local = of(&[("at", list(moment(None)))]);
         assert_eq!(protocol(&local).reader_features, Some(vec![NTZ.to_owned()]));
         assert_eq!(protocol_after(&protocol(&local), &written), protocol(&local), "older files have it still");
+        let raised = Protocol { min_writer_version: 7, writer_features: Some(vec!["appendOnly".to_owned()]), ..protocol(&written) };
+        assert_eq!(protocol_after(&raised, &local).writer_features.unwrap(), ["appendOnly", "invariants", NTZ]);
+        assert_eq!(protocol_after(&raised, &local).min_reader_version, 3);
     }
 
     #[test]
@@ -245,6 +286,12 @@ mod tests {
         let one = part(&[("x", &number)]);
         assert!(changed(&one, &Former::new(), &part(&[("x", &number), ("y", &text)])).is_ok());
         assert!(changed(&one, &Former::new(), &part(&[("x", &text)])).is_err());
+        // A part that is gone keeps its type, for files that have it.
+        let (two, without) = (part(&[("x", &number), ("y", &number)]), part(&[("x", &number)]));
+        let gone = changed(&two, &Former::new(), &without).unwrap();
+        assert!(gone.contains_key("p"));
+        assert!(changed(&without, &gone, &part(&[("x", &number), ("y", &text)])).is_err());
+        assert!(changed(&without, &gone, &two).unwrap().is_empty());
     }
 
     #[test]

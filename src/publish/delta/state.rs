@@ -53,7 +53,7 @@ impl State {
 
     /// The version that comes next.
     pub fn next_version(&self) -> u64 {
-        self.version.map_or(0, |version| version + 1)
+        self.version.map_or(0, |version| version.saturating_add(1))
     }
 
     /// How far an application has come: 0 where it has written nothing.

@@ -33,6 +33,9 @@ pub const APPLICATION: &str = "segmill:";
 /// The setting that keeps which columns a table had, whose older files may have values of them.
 const FORMER: &str = "segmill.formerColumns";
 
+/// The setting that keeps which publications were left out because they are damaged.
+const LEFT_OUT: &str = "segmill.leftOut";
+
 /// How often a table is tried again because another writer was quicker.
 const MAX_CONFLICTS: usize = 100;
 
@@ -67,7 +70,7 @@ pub struct CopiedTable {
 enum Step {
     /// Replaces a day's rows by those of a publication; by none where it does not have the table.
     Replace { commit: Box<Commit>, file: Option<DataFile> },
-    /// Removes the rows of days that are not published any more, as of the newest commit.
+    /// Removes the rows of days that are not published any more; publications up to a number are copied, as before.
     Withdraw { number: u64, published: BTreeSet<NaiveDate> },
 }
 
@@ -85,6 +88,11 @@ impl Table<'_> {
                 let (table, location) = (self.log.table.to_owned(), self.log.shown());
                 return Ok(CopiedTable { table, location, version: state.version, versions_written: versions });
             };
+            if state.version.is_none()
+                && let Some(path) = self.log.foreign_file().await?
+            {
+                return Err(self.occupied(&path));
+            }
             let (version, now_ms) = (state.next_version(), clock::now().timestamp_millis());
             let Some((info, lines)) = self.lines(&state, &step, now_ms, &mut left_out).await? else { continue };
             if self.log.create(version, text(&info, &lines)?).await? {
@@ -131,13 +139,29 @@ impl Table<'_> {
             .into()
     }
 
+    fn occupied(&self, path: &Path) -> Error {
+        let what = format!("{} has files that are no copies, such as {}", self.log.shown(), self.log.location.shown(path));
+        Diagnostic::error("foreign-delta-table", what)
+            .hint("a Delta table takes everything in its folder for its own: copy to a location of its own (`outputs: delta: location:`)")
+            .into()
+    }
+
     /// What is to be done next; nothing where the table is up to date.
     async fn next_step(&self, state: &State, left_out: &mut BTreeSet<u64>) -> Result<Option<Step>> {
         let known = Publications::read(self.destination).await?;
         let done = state.done_by(self.app_id);
+        if done > known.newest_number() {
+            return Err(self.ahead(done, known.newest_number()));
+        }
         let by_day = known.by_day();
+        // First, so that nothing holds up what is withdrawn.
+        let is_over = |day| !by_day.contains_key(&day);
+        if !state.files_where(is_over).is_empty() {
+            return Ok(Some(Step::Withdraw { number: done, published: by_day.into_keys().collect() }));
+        }
+        let earlier = left_out_before(state);
         let mut due: Vec<(u64, NaiveDate)> = by_day.iter().map(|(day, number)| (*number, *day)).collect();
-        due.retain(|(number, _)| *number > done && !left_out.contains(number));
+        due.retain(|(number, _)| (*number > done || earlier.contains(number)) && !left_out.contains(number));
         due.sort_unstable();
         for (number, day) in due {
             let commit = match known.of(day).await {
@@ -154,16 +178,28 @@ impl Table<'_> {
                 return Ok(Some(Step::Replace { commit: Box::new(commit), file }));
             }
         }
-        let is_over = |day| !by_day.contains_key(&day);
-        let is_to_go = !state.files_where(is_over).is_empty();
-        Ok(is_to_go.then(|| Step::Withdraw { number: known.newest_number(), published: by_day.into_keys().collect() }))
+        Ok(None)
+    }
+
+    fn ahead(&self, done: u64, newest: u64) -> Error {
+        let what = format!(
+            "{} has publication number {done}, and the newest at {} is number {newest}",
+            self.log.shown(),
+            self.destination.shown(&self.destination.folder())
+        );
+        let hint = format!(
+            "was the destination restored from a backup? Remove the folder `{}` of the table: the next run copies every published day anew",
+            self.log.table
+        );
+        Diagnostic::error("delta-table-ahead", what).hint(hint).into()
     }
 
     /// The lines of the next version, after the one that says what it is. None where a publication is damaged, which is left out.
     async fn lines(&self, state: &State, step: &Step, now_ms: i64, left_out: &mut BTreeSet<u64>) -> Result<Option<(Value, Vec<Line>)>> {
+        // One that was left out and is copied later has a lower number than others that are.
         let done = |number: u64| Transaction {
             app_id: self.app_id.to_owned(),
-            version: i64::try_from(number).unwrap_or(i64::MAX),
+            version: i64::try_from(number.max(state.done_by(self.app_id))).unwrap_or(i64::MAX),
             last_updated: Some(now_ms),
         };
         let info = |operation: &str, parameters: Value| {
@@ -186,17 +222,21 @@ impl Table<'_> {
             }
             Step::Replace { commit, file: None } => {
                 let mut lines = vec![done(commit.number).into()];
+                lines.extend(still_left_out(state, state.metadata.as_ref(), commit.number, left_out).map(Line::from));
                 lines.extend(gone(state.files_of(commit.as_of)));
                 Ok(Some((info("DELETE", json!({ "predicate": format!("[\"{AS_OF} = '{}'\"]", commit.as_of) })), lines)))
             }
             Step::Replace { commit, file: Some(file) } => {
                 let Some((described, add)) = self.copied(state, commit, file, now_ms).await? else {
-                    tracing::warn!("{} is not copied to {}: a file of its publication is gone", commit.as_of, self.log.shown());
+                    tracing::warn!("{} is not copied to {}: a file of its publication is gone or changed", commit.as_of, self.log.shown());
                     left_out.insert(commit.number);
                     return Ok(None);
                 };
                 let before = state.files_of(commit.as_of).into_iter().filter(|file| file.path != add.path).collect();
-                let mut lines = described;
+                let (mut lines, described) = described.into_iter().partition::<Vec<Line>, _>(|line| line.metadata.is_none());
+                let described = described.into_iter().find_map(|line| line.metadata);
+                let noted = still_left_out(state, described.as_ref().or(state.metadata.as_ref()), commit.number, left_out);
+                lines.extend(noted.or(described).map(Line::from));
                 lines.push(done(commit.number).into());
                 lines.extend(gone(before));
                 lines.push(add.into());
@@ -207,14 +247,17 @@ impl Table<'_> {
         }
     }
 
-    /// Copies the file of a publication: what it changes about the columns, and the file itself. None where the file is gone and the
-    /// publication still names it.
+    /// Copies the file of a publication: what it changes about the columns, and the file itself. None where the file is gone or
+    /// changed and the publication still names it.
     async fn copied(&self, state: &State, commit: &Commit, file: &DataFile, now_ms: i64) -> Result<Option<(Vec<Line>, Add)>> {
         let from = self.destination.join(&file.path);
         let shown = self.destination.shown(&from);
         let footer = match lookup::footer(&self.destination.store, &from, file.bytes).await {
             Ok(footer) => footer,
-            Err(error) => return self.unless_damaged(commit, &from, storage::broken("read", &shown, &error)).await,
+            Err(error) => {
+                let is_damaged = !self.is_whole(file, &from).await;
+                return self.unless_damaged(commit, is_damaged, storage::broken("read", &shown, &error)).await;
+            }
         };
         // The types of the file itself, not those that a reader of Arrow is told besides.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
@@ -222,7 +265,7 @@ impl Table<'_> {
         let described = self.described(state, commit, &read, now_ms)?;
         let path = format!("{AS_OF}={}/{}.parquet", commit.as_of, commit.run_id);
         let Some(modification_time) = files::copy(self.destination, file, self.log.location, &self.log.path(&path)).await? else {
-            return self.unless_damaged(commit, &from, files::gone(&shown)).await;
+            return self.unless_damaged(commit, true, files::gone(&shown)).await;
         };
         let personal = commit.tables.get(self.log.table).and_then(|table| table.personal_columns.as_ref());
         let tag = |name: &str, value: String| (format!("segmill.{name}"), Some(value));
@@ -238,13 +281,20 @@ impl Table<'_> {
         Ok(Some((described, add)))
     }
 
-    /// None where the publication of the day is still this one and its file is not there: then it is damaged.
-    async fn unless_damaged<T>(&self, commit: &Commit, path: &Path, error: Error) -> Result<Option<T>> {
+    /// Whether the file of a publication is there, as large as it was written; also where the store does not say.
+    async fn is_whole(&self, file: &DataFile, path: &Path) -> bool {
         use object_store::ObjectStoreExt;
 
-        let is_gone = matches!(self.destination.store.head(path).await, Err(object_store::Error::NotFound { .. }));
+        match self.destination.store.head(path).await {
+            Ok(there) => there.size == file.bytes,
+            Err(error) => !matches!(error, object_store::Error::NotFound { .. }),
+        }
+    }
+
+    /// None where a file is gone or changed, and the publication of the day is still this one: then it is damaged.
+    async fn unless_damaged<T>(&self, commit: &Commit, is_damaged: bool, error: Error) -> Result<Option<T>> {
         let is_live = Publications::read(self.destination).await?.number_of(commit.as_of) == Some(commit.number);
-        if is_gone && is_live { Ok(None) } else { Err(error) }
+        if is_damaged && is_live { Ok(None) } else { Err(error) }
     }
 
     /// The lines that say which columns the table has from now on; none where they stay.
@@ -306,6 +356,28 @@ impl Table<'_> {
         );
         Diagnostic::error("delta-column-type", what).hint(hint).into()
     }
+}
+
+/// The numbers of publications that were left out because they are damaged, and are due when they are repaired.
+fn left_out_before(state: &State) -> BTreeSet<u64> {
+    let kept = state.metadata.as_ref().and_then(|metadata| metadata.configuration.get(LEFT_OUT)?.as_deref());
+    kept.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+}
+
+/// The metadata with what is left out when a publication has been copied; none where it says so already.
+fn still_left_out(state: &State, metadata: Option<&Metadata>, copied: u64, left_out: &BTreeSet<u64>) -> Option<Metadata> {
+    let before = left_out_before(state);
+    let mut after: BTreeSet<u64> = before.union(left_out).copied().collect();
+    after.remove(&copied);
+    if after == before {
+        return None;
+    }
+    let mut metadata = metadata?.clone();
+    metadata.configuration.remove(LEFT_OUT);
+    if !after.is_empty() {
+        metadata.configuration.insert(LEFT_OUT.to_owned(), Some(json!(after).to_string()));
+    }
+    Some(metadata)
 }
 
 /// A version of the log as text.
