@@ -94,6 +94,19 @@ impl Error {
         }
     }
 
+    /// What it says; none for problems of the project, which are several, each with its place.
+    pub fn message(&self) -> Option<&Message> {
+        match self {
+            Error::Project(_) => None,
+            Error::Refused(message)
+            | Error::Conflict(message)
+            | Error::Unavailable(message)
+            | Error::Late(message)
+            | Error::Stopped(_, message)
+            | Error::Defect(message) => Some(message),
+        }
+    }
+
     /// A problem without a place in a file, such as a wrong argument.
     pub fn argument(code: &'static str, what: impl Into<String>) -> Self {
         Error::Project(vec![Diagnostic::error(code, what)])
@@ -182,12 +195,7 @@ impl fmt::Display for Error {
                 }
                 Ok(())
             }
-            Error::Refused(message)
-            | Error::Conflict(message)
-            | Error::Unavailable(message)
-            | Error::Late(message)
-            | Error::Stopped(_, message)
-            | Error::Defect(message) => write!(f, "{message}"),
+            other => other.message().map_or(Ok(()), |message| write!(f, "{message}")),
         }
     }
 }

@@ -63,16 +63,9 @@ pub fn unchanged(unchanged: &Unchanged) -> Value {
 /// An error, with a place for each of its problems.
 pub fn error(error: &Error) -> Value {
     let exit_code = error.exit_status() as u8;
-    let problems = match error {
+    let problems: Vec<Value> = match error {
         Error::Project(diagnostics) => diagnostics.iter().map(problem).collect(),
-        Error::Refused(message)
-        | Error::Conflict(message)
-        | Error::Unavailable(message)
-        | Error::Late(message)
-        | Error::Stopped(_, message)
-        | Error::Defect(message) => {
-            vec![told(message)]
-        }
+        other => other.message().map(told).into_iter().collect(),
     };
     json!({ "status": error.kind(), "exit_code": exit_code, "problems": problems })
 }

@@ -91,12 +91,7 @@ fn what(error: &Error) -> String {
             Some((first, others)) => format!("{}, and {} more", first.message, others.len()),
             None => "the project is wrong".to_owned(),
         },
-        Error::Refused(message)
-        | Error::Conflict(message)
-        | Error::Unavailable(message)
-        | Error::Late(message)
-        | Error::Stopped(_, message)
-        | Error::Defect(message) => message.what.clone(),
+        other => other.message().map(|message| message.what.clone()).unwrap_or_default(),
     }
 }
 
@@ -106,16 +101,12 @@ fn problems(error: &Error) -> Vec<Value> {
             let told = diagnostics.iter().take(PROBLEMS_SHOWN);
             told.map(|problem| json!({ "code": problem.code, "message": problem.message, "details": [], "hint": problem.hint.as_ref().map(ToString::to_string) })).collect()
         }
-        Error::Refused(message)
-        | Error::Conflict(message)
-        | Error::Unavailable(message)
-        | Error::Late(message)
-        | Error::Stopped(_, message)
-        | Error::Defect(message) => {
-            let details: Vec<&String> = message.details.iter().take(DETAILS_SHOWN).collect();
-            vec![
-                json!({ "code": error.kind(), "message": message.what, "details": details, "hint": message.hint.as_ref().map(ToString::to_string) }),
-            ]
+        other => {
+            let told = other.message().map(|message| {
+                let details: Vec<&String> = message.details.iter().take(DETAILS_SHOWN).collect();
+                json!({ "code": error.kind(), "message": message.what, "details": details, "hint": message.hint.as_ref().map(ToString::to_string) })
+            });
+            told.into_iter().collect()
         }
     }
 }

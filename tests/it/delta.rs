@@ -131,6 +131,10 @@ fn a_day_is_one_version_and_replaces_only_itself() {
         let table = read(&tables, table);
         assert_eq!((table.versions, table.numbers), (4, vec![1, 2, 3, 4]));
     }
+    for path in read(&tables, "customers").files.into_keys() {
+        let links = std::os::unix::fs::MetadataExt::nlink(&std::fs::metadata(tables.join("customers").join(path)).unwrap());
+        assert_eq!(links, 1, "a link is as old as the file, which VACUUM could take for one that nothing needs");
+    }
     let output = tiny.segmill(&["run", "pipelines/tiny.yaml", "--as-of", DAYS[1], "--force"]);
     let human = String::from_utf8(output.stderr.clone()).unwrap();
     assert!(human.contains("Copied to 2 tables of Delta Lake in tables"), "{output:?}");
@@ -265,6 +269,24 @@ fn a_table_of_somebody_else_is_refused() {
     let (status, error) = run(&tiny, DAYS[1], &[]);
     assert_eq!((status, code(&error)), (2, "unreadable-delta-table"), "{error}");
     assert!(error.to_string().contains("`rowTracking`"), "{error}");
+}
+
+/// A run that is ended while it copies says what it has published, and its record has the number.
+#[test]
+fn a_run_whose_time_is_up_while_it_copies_has_published() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let tiny = copying("{location: 's3://bucket/tables', tables: [customers]}");
+    let day = ["run", "pipelines/tiny.yaml", "--as-of", DAYS[0], "--timeout", "6s", "--format", "json", "--record", "record.json"];
+    let endpoint = format!("http://{}", silent.local_addr().unwrap());
+    let variables =
+        [("AWS_ENDPOINT_URL", endpoint.as_str()), ("AWS_ALLOW_HTTP", "true"), ("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")];
+    let (status, error) = told(&tiny.command(&day).envs(variables).output().unwrap());
+    let message = error["problems"][0]["message"].as_str().unwrap();
+    assert_eq!(status, 75, "{error}");
+    assert!(message.contains("the step `copy to Delta Lake` had been going on"), "{message}");
+    assert!(message.ends_with("published as out/commits/00000001.json, but the copies in Delta Lake are not up to date"), "{message}");
+    let record: Value = serde_json::from_str(&tiny.read("record.json")).unwrap();
+    assert_eq!((&record["publication"], &record["unfinished_step"]), (&json!(1), &json!("copy to Delta Lake")), "{record}");
 }
 
 /// A folder with files of somebody else becomes no table, and keeps no day from being published.
