@@ -104,7 +104,8 @@ fn parted() -> impl Iterator<Item = &'static str> {
 }
 
 /// Those that are told as a whole.
-const WHOLE: [&str; 9] = ["name", "description", "time_zone", "null_values", "profile", "identity", "traits", "report", "checks"];
+const WHOLE: [&str; 10] =
+    ["name", "description", "time_zone", "null_values", "profile", "identity", "traits", "report", "notify", "checks"];
 
 /// What has changed from one version of a project to another.
 pub fn changes(old: &Version, new: &Version, environment: &Environment) -> Changes {
