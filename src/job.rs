@@ -96,6 +96,30 @@ pub struct Unchanged {
     pub commit_shown: String,
     /// The tables of Delta Lake that what is published was copied to.
     pub copied: Vec<CopiedTable>,
+    /// Why it would.
+    pub why: WhyUnchanged,
+}
+
+/// Why a run would publish again what is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhyUnchanged {
+    /// Nothing has changed on which the outputs depend.
+    Nothing,
+    /// Only so many files have come, and none of their events is of a day before the as-of day.
+    LaterFiles(u64),
+    /// The extracts have changed, and the outputs came out as they are published, byte by byte.
+    SameOutputs,
+}
+
+impl WhyUnchanged {
+    /// The word for programs.
+    pub fn word(self) -> &'static str {
+        match self {
+            WhyUnchanged::Nothing => "nothing_changed",
+            WhyUnchanged::LaterFiles(_) => "later_files",
+            WhyUnchanged::SameOutputs => "same_outputs",
+        }
+    }
 }
 
 /// What a run came to.

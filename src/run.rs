@@ -12,19 +12,20 @@ mod reported;
 mod schema;
 mod sink;
 mod steps;
+mod unchanged;
 
 use std::time::Duration;
 
 use crate::error::Result;
-use crate::job::{Done, Outcome, Request};
+use crate::job::{Done, Outcome, Request, Unchanged, WhyUnchanged};
 use crate::manifest::Commit;
 use crate::openlineage::RunEvents;
-use crate::publish::Publications;
+use crate::publish::{self, Checked, Publications};
 use crate::record::Recorder;
 use crate::report::Progress;
 use crate::storage::{Location, Stores};
 pub use chain::first_superseded;
-use checked::{checked, describe};
+use checked::{Description, checked, describe};
 use compute::Computed;
 use copies::Copying;
 pub use plan::plan;
@@ -69,8 +70,7 @@ async fn attempt(request: &Request, stores: &Stores, progress: &Progress, record
     // Extracts become rows, rows become customers, customers get their segments; outputs are written, and nobody sees them yet.
     let computed = Box::pin(prepared.compute(request, progress, recorder)).await?;
     // What was written is read back and checked, and published by one commit.
-    let outcome = Box::pin(check_and_publish(request, computed, &copying, progress, recorder)).await?;
-    Ok(Done::Published(Box::new(outcome)))
+    Box::pin(check_and_publish(request, computed, &copying, progress, recorder)).await
 }
 
 async fn check_and_publish(
@@ -79,7 +79,7 @@ async fn check_and_publish(
     copying: &Copying,
     progress: &Progress,
     recorder: &Recorder,
-) -> Result<Outcome> {
+) -> Result<Done> {
     let destination = computed.staging.destination().clone();
     let (movement, avoided) = (std::mem::take(&mut computed.movement), std::mem::take(&mut computed.avoided));
     let (segments, identity) = (computed.segments.clone(), computed.identity.take());
@@ -90,6 +90,13 @@ async fn check_and_publish(
     let (customers, mut warnings) = (computed.customers, std::mem::take(&mut computed.warnings));
     let (mut checked, description, engine) = Box::pin(checked(computed, request, progress, recorder)).await?;
     let mut steps = Steps::new(recorder, progress, &engine, request.timings);
+    if let Some(commit) = published_already(&checked, &description, request, recorder).await? {
+        checked.discard().await;
+        let commit_shown = publish::commit_shown(&destination, commit.number);
+        let copied = copying.bring_up_to_date(&destination, &recorder.run_id(), &commit_shown).await?;
+        let (run_id, why) = (recorder.run_id(), WhyUnchanged::SameOutputs);
+        return Ok(Done::Unchanged(Box::new(Unchanged { run_id, commit, commit_shown, copied, why })));
+    }
     if request.with_report {
         steps.begin("report");
         Box::pin(reported::write(&mut checked, &description, request, recorder)).await?;
@@ -110,7 +117,7 @@ async fn check_and_publish(
         steps.end(None);
     }
 
-    Ok(Outcome {
+    Ok(Done::Published(Box::new(Outcome {
         pipeline,
         customers,
         identity,
@@ -127,7 +134,23 @@ async fn check_and_publish(
         copied,
         steps: recorder.steps(),
         elapsed_ms: recorder.elapsed_ms(),
-    })
+    })))
+}
+
+/// The publication of the day, if what was written is the same to the byte.
+async fn published_already(checked: &Checked, description: &Description, request: &Request, recorder: &Recorder) -> Result<Option<Commit>> {
+    if request.force {
+        return Ok(None);
+    }
+    let published = match checked.seen().of(request.as_of).await {
+        // The day is damaged: it is published again.
+        Err(error) if publish::concerns_one_day(&error) => None,
+        published => published?,
+    };
+    let draft = || checked.draft(|tables| describe(description, request, recorder, tables));
+    let Some(commit) = published.filter(|published| unchanged::is_same(&draft(), published)) else { return Ok(None) };
+    let is_whole = publish::damage::whole(checked.destination(), &commit).await.is_ok();
+    Ok(is_whole.then_some(commit))
 }
 
 /// Notes which days are built on a superseded predecessor now, and warns of them. It is known to the record alone if that cannot be read:

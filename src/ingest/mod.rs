@@ -175,3 +175,13 @@ pub async fn complete(engine: &Engine, extract: &Extract, collector: &Arc<Collec
     count.await.map_err(|error| collector.failure().unwrap_or_else(|| failed(&what(), &error)))?;
     Ok(())
 }
+
+/// Whether no row of an extract's files is of a day before the as-of day, and nothing else is to be said of them: then they change nothing
+/// about the day. Not so if that cannot be told.
+pub async fn is_out_of_window(engine: &Engine, extract: &Extract) -> bool {
+    let collector = Collector::new(&extract.contract, engine);
+    let is_read = complete(engine, extract, &collector).await.is_ok();
+    let ledger = collector.ledger(extract.files.len());
+    let has_faults = !ledger.rejects.is_empty() || ledger.rows_rejected + ledger.values_rejected + ledger.records_without_rows > 0;
+    is_read && !has_faults && ledger.rows_out_of_window == ledger.rows_read
+}

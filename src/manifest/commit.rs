@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
+use super::fingerprint::{MadeFrom, digest};
 use super::ledger::Ledger;
 
 /// The version of the commit file's format.
@@ -30,8 +31,11 @@ pub struct Commit {
     pub project_digest: String,
     /// The parameters' values.
     pub parameters: BTreeMap<String, String>,
-    /// SHA-256 of all that the outputs depend on (see [`super::fingerprint`]).
+    /// SHA-256 of all that the outputs depend on (see [`MadeFrom::fingerprint`]).
     pub fingerprint: String,
+    /// What that is, part by part; none in old commits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_from: Option<MadeFrom>,
     /// The tables, by name.
     pub tables: BTreeMap<String, Table>,
     /// The state that the next publication starts from, by name: files that are no output. It was called `kept`.
@@ -152,6 +156,15 @@ impl Base {
             definition_digest: commit.definition_digest.clone(),
             given_digest: commit.given_digest.clone(),
         }
+    }
+
+    /// SHA-256 of what those that build on it take from it; none where nothing is taken.
+    pub fn digest(&self) -> Option<String> {
+        // The changes say since which day they are.
+        let day = std::iter::once(self.as_of.to_string());
+        let state = self.state.iter().flat_map(|(name, digest)| [name.clone(), digest.clone()]);
+        let said = self.definition_digest.iter().chain(&self.given_digest).cloned();
+        (!self.state.is_empty()).then(|| digest(day.chain(state).chain(said)))
     }
 
     /// Whether those that build on one would make the same on the other.

@@ -10,7 +10,7 @@ mod pending;
 
 pub use account::Account;
 pub use commit::{Base, Column, Commit, DataFile, FORMAT, KeptFile, PublishedSegment, PublishedSet, Table, WrittenFile};
-pub use fingerprint::{Input, fingerprint};
+pub use fingerprint::{Input, MadeFrom, digest};
 pub use kept_project::{KeptProject, KeptText, PROJECT_FORMAT};
 pub use ledger::{Ledger, Overrun, RejectCount, Scope};
 pub use pending::{Pending, Purpose};

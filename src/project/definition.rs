@@ -2,11 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sha2::{Digest, Sha256};
-
 use crate::config::{AS_OF, Environment, Project, Said, variables_in};
 use crate::graph::{DeclaredKind, EDGES, Graph, MEMBERSHIP, REFERENCE, SEGMENTS, SOURCES};
-use crate::manifest::Commit;
+use crate::manifest::{self, Commit};
 use crate::native;
 use crate::sql;
 
@@ -107,10 +105,10 @@ impl Definition {
         let is_read = |name: &str| name != AS_OF && (read_by_models.contains(name) || mentions(&of_rules, name));
         let read = parameters.iter().filter(|(name, _)| is_read(name));
         parts.extend(read.map(|(name, value)| ((Part::Parameter, name.clone()), value.clone())));
-        let digest = digest(parts.iter().flat_map(|((part, name), text)| [part.word(), name, text]));
+        let digest = manifest::digest(parts.iter().flat_map(|((part, name), text)| [part.word(), name, text]));
         let given = given(&parts, environment);
         let given_digest = (!given.is_empty())
-            .then(|| self::digest([digest.as_str()].into_iter().chain(given.into_iter().flat_map(|(name, value)| [name, value]))));
+            .then(|| manifest::digest([digest.as_str()].into_iter().chain(given.into_iter().flat_map(|(name, value)| [name, value]))));
         Definition { digest, given_digest, parts, read_by_models, reads_segments, sets_searched }
     }
 
@@ -200,7 +198,7 @@ fn is_not_of_rows(keys: &[&str]) -> bool {
 }
 
 /// Whether rules mention a parameter.
-fn mentions(rules: &str, parameter: &str) -> bool {
+pub(super) fn mentions(rules: &str, parameter: &str) -> bool {
     let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let mut rest = rules;
     while let Some(at) = rest.find('$') {
@@ -216,15 +214,6 @@ fn mentions(rules: &str, parameter: &str) -> bool {
 fn given<'a>(parts: &'a BTreeMap<(Part, String), String>, environment: &'a Environment) -> BTreeMap<&'a str, &'a str> {
     let texts = parts.iter().filter(|((part, _), _)| *part != Part::Model).map(|(_, text)| text.as_str());
     texts.flat_map(variables_in).filter_map(|name| Some((name, environment.get(name)?.as_str()))).collect()
-}
-
-fn digest<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
-    let mut hash = Sha256::new();
-    for text in texts {
-        hash.update((text.len() as u64).to_le_bytes());
-        hash.update(text.as_bytes());
-    }
-    format!("{:x}", hash.finalize())
 }
 
 #[cfg(test)]

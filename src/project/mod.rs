@@ -2,8 +2,10 @@
 
 mod changes;
 mod definition;
+mod of_outputs;
 mod version;
 
 pub use changes::{Changes, Edit, FileChange, ParameterChange, PartChange, RuleChange, changes};
 pub use definition::{Definition, Difference, Part};
+pub use of_outputs::{digest_of_outputs, digest_of_program};
 pub use version::Version;

@@ -99,6 +99,7 @@ pub async fn withdraw(destination: &Location, run_id: &str, pipeline: &str, days
             sources: Vec::new(),
             parameters: BTreeMap::new(),
             fingerprint: String::new(),
+            made_from: None,
             publications,
             withdrawn: gone.clone(),
             state: BTreeMap::new(),

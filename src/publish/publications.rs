@@ -257,6 +257,7 @@ mod tests {
             project_digest: String::new(),
             parameters: BTreeMap::new(),
             fingerprint: String::new(),
+            made_from: None,
             tables: BTreeMap::new(),
             state: BTreeMap::new(),
             predecessor: None,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 use datafusion::common::ScalarValue;
 use datafusion::execution::SendableRecordBatchStream;
+use object_store::ObjectStoreExt;
 use sha2::{Digest, Sha256};
 use tokio::task::JoinSet;
 
@@ -190,6 +191,21 @@ impl Checked {
         self.staging.destination.put(&self.staging.destination.join(&kept.path), page.into_bytes()).await?;
         self.staging.report = Some(kept);
         Ok(())
+    }
+
+    /// What would be published now, which `describe` fills in.
+    pub fn draft(&self, describe: impl FnOnce(BTreeMap<String, Table>) -> Commit) -> Commit {
+        let Staging { tables, state, project, report, .. } = &self.staging;
+        Commit { state: state.clone(), project: project.clone(), report: report.clone(), ..describe(tables.clone()) }
+    }
+
+    /// Removes what was written, because it is not published. What a store does not remove now, `clean` removes later.
+    pub async fn discard(self) {
+        let Staging { destination, tables, state, project, report, .. } = self.staging;
+        let data = tables.into_values().flat_map(|table| table.files).chain(state.into_values()).map(|file| file.path);
+        for path in data.chain(project.into_iter().chain(report).map(|file| file.path)) {
+            let _ = destination.store.delete(&destination.join(&path)).await;
+        }
     }
 
     /// What would be published, which `describe` fills in, and what was checked.

@@ -66,7 +66,7 @@ pub struct RunRecord {
     pub project_digest: Option<String>,
     /// The parameters' values.
     pub parameters: BTreeMap<String, String>,
-    /// SHA-256 of all that the outputs depend on (see [`crate::manifest::fingerprint`]).
+    /// SHA-256 of all that the outputs depend on (see [`crate::manifest::MadeFrom`]).
     pub fingerprint: Option<String>,
     /// The files of the extracts.
     pub inputs: Vec<Input>,

@@ -9,7 +9,7 @@ use crate::diagnostic::{Level, counted};
 use crate::error::Error;
 use crate::identity::{Counts, NamedBy};
 use crate::ingest::{Ledger, Scope};
-use crate::job::{Outcome, Unchanged};
+use crate::job::{Outcome, Unchanged, WhyUnchanged};
 use crate::publish::{CheckOutcome, CheckResult};
 use crate::record::Step;
 
@@ -320,10 +320,17 @@ fn write_known(text: &mut String, found: &Counts) -> std::fmt::Result {
 pub fn unchanged(unchanged: &Unchanged) -> String {
     let was_behind = unchanged.copied.iter().any(|table| table.versions_written > 0);
     let copied = if was_behind { "\nThe copies in Delta Lake were behind, and are up to date now." } else { "" };
-    format!(
-        "{} as of {}: nothing has changed since number {}: {}\nNothing was published. `--force` publishes all the same.{copied}",
-        unchanged.commit.pipeline, unchanged.commit.as_of, unchanged.commit.number, unchanged.commit_shown
-    )
+    let (pipeline, day, number) = (&unchanged.commit.pipeline, unchanged.commit.as_of, unchanged.commit.number);
+    let what = match unchanged.why {
+        WhyUnchanged::Nothing => format!("nothing has changed since number {number}"),
+        WhyUnchanged::LaterFiles(files) => {
+            let have = if files == 1 { "has" } else { "have" };
+            format!("{} {have} come since number {number}, with events of {day} and later only", counted(files, "file"))
+        }
+        WhyUnchanged::SameOutputs => format!("the extracts have changed, and the outputs are those of number {number}, byte by byte"),
+    };
+    let shown = &unchanged.commit_shown;
+    format!("{pipeline} as of {day}: {what}: {shown}\nNothing was published. `--force` publishes all the same.{copied}")
 }
 
 /// An error with all that it has to say.

@@ -55,6 +55,7 @@ pub fn unchanged(unchanged: &Unchanged) -> Value {
         "number": commit.number,
         "run_id": unchanged.run_id,
         "published_by": commit.run_id,
+        "because": unchanged.why.word(),
         "commit": unchanged.commit_shown,
         "delta_tables": unchanged.copied,
     })

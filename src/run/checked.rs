@@ -7,7 +7,7 @@ use super::steps::Steps;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::job::Request;
-use crate::manifest::{self, Base, Commit, Ledger, Table};
+use crate::manifest::{self, Base, Commit, Ledger, MadeFrom, Table};
 use crate::plan::Plan;
 use crate::project::Definition;
 use crate::publish::Checked;
@@ -20,7 +20,7 @@ pub struct Description {
     /// What was executed.
     pub plan: Plan,
     definition: Definition,
-    fingerprint: String,
+    made_from: MadeFrom,
     base: Option<Base>,
     hash_id: Option<String>,
     locations: BTreeMap<String, String>,
@@ -39,7 +39,7 @@ pub async fn checked(
     progress: &Progress,
     recorder: &Recorder,
 ) -> Result<(Checked, Description, Engine)> {
-    let Computed { plan, staging, definition, fingerprint, base, hash_id, locations, judged, customers, segments: sizes, .. } = computed;
+    let Computed { plan, staging, definition, made_from, base, hash_id, locations, judged, customers, segments: sizes, .. } = computed;
     // Checks read the files: an engine of their own has all the memory that the models held.
     let engine = Engine::with_text_encoding(request.limits, plan.values.zone.name(), request.text_encoding)?;
     engine.hash_with(plan.project.pipeline.identity.salt.as_deref().unwrap_or_default());
@@ -49,7 +49,7 @@ pub async fn checked(
     let report = staged.check(&engine, &plan.project.pipeline).await?;
     steps.end(None);
     recorder.note(|record| record.checks = report.check_results().to_vec());
-    Ok((report.passed()?, Description { plan, definition, fingerprint, base, hash_id, locations, judged, customers, sizes }, engine))
+    Ok((report.passed()?, Description { plan, definition, made_from, base, hash_id, locations, judged, customers, sizes }, engine))
 }
 
 /// The commit of a run, for its tables.
@@ -65,7 +65,8 @@ pub fn describe(of: &Description, request: &Request, recorder: &Recorder, tables
         segmill_version: env!("CARGO_PKG_VERSION").to_owned(),
         project_digest: plan.digest.clone(),
         parameters: plan.values.shown.clone(),
-        fingerprint: of.fingerprint.clone(),
+        fingerprint: of.made_from.fingerprint(),
+        made_from: Some(of.made_from.clone()),
         tables: plan.with_personal_columns(tables),
         state: BTreeMap::new(),
         predecessor: of.base.clone(),

@@ -14,7 +14,7 @@ use crate::identity;
 use crate::ingest::Ledger;
 use crate::job::Request;
 use crate::likeness;
-use crate::manifest::Base;
+use crate::manifest::{Base, MadeFrom};
 use crate::native::Context;
 use crate::plan::Plan;
 use crate::predecessor::Carried;
@@ -40,8 +40,8 @@ pub struct Computed {
     pub staging: Staging,
     /// What the project says of who is in which segment.
     pub definition: Definition,
-    /// A digest of all that the outputs depend on.
-    pub fingerprint: String,
+    /// All that the outputs depend on.
+    pub made_from: MadeFrom,
     /// The publication that it builds on.
     pub base: Option<Base>,
     /// What tells whether identifiers are hashed as before; none for a project without identity step.
@@ -88,7 +88,7 @@ impl Prepared {
         recorder.begin_writing(files_of(&self.plan, &self.destination, &recorder.run_id())).await?;
         let (old_definition, why_unknown) = Box::pin(self.old_definition(request, &engine, &mut steps)).await?;
         let base = self.base();
-        let Prepared { plan, destination, published, extracts, predecessor, definition, fingerprint, locations, is_plan, .. } = self;
+        let Prepared { plan, destination, published, extracts, predecessor, definition, made_from, locations, is_plan, .. } = self;
         let Carried { mut warnings, predecessor, hash_id, .. } = Carried::of(&plan, &published, predecessor.as_ref()).await?;
         warnings.extend(why_unknown);
         let mut staging =
@@ -131,7 +131,7 @@ impl Prepared {
             plan,
             staging,
             definition,
-            fingerprint,
+            made_from,
             base,
             hash_id,
             locations,

@@ -5,13 +5,12 @@ use std::path::Path;
 
 use super::checked::{checked, describe};
 use super::prepare::Prepared;
-use crate::config;
+use super::unchanged::is_same;
 use crate::diff::{self, Known, Question, Side, Told};
 use crate::engine::{Engine, Limits};
 use crate::error::Result;
-use crate::ingest;
 use crate::job::{ComparedWith, Planned, Request};
-use crate::manifest::{self, Column, Commit, Input};
+use crate::manifest::{Column, Commit, MadeFrom};
 use crate::openlineage::RunEvents;
 use crate::project::{self, Changes, Version};
 use crate::publish::{self, Publications};
@@ -31,7 +30,7 @@ use crate::storage::Stores;
 pub async fn plan(request: &Request, stores: &Stores, progress: &Progress, recorder: &Recorder, folder: &Path) -> Result<Planned> {
     let mut prepared = Prepared::new(request, stores, recorder, &RunEvents::none(), true).await?;
     let own = prepared.published.of(request.as_of).await?;
-    let is_unchanged = prepared.unchanged(request, recorder).await?.is_some();
+    let needs_no_run = prepared.unchanged(request, recorder).await?.is_some();
     let is_own = own.is_some();
     let before = own.or_else(|| prepared.predecessor.clone());
     let (changes, note) = match &before {
@@ -68,6 +67,7 @@ pub async fn plan(request: &Request, stores: &Stores, progress: &Progress, recor
         (Some(before), _) if !is_own && movement.since.is_some() => Some(since(before, &commit, &segments, customers, movement)),
         _ => None,
     };
+    let is_unchanged = needs_no_run || before.as_ref().is_some_and(|before| is_own && is_same(&commit, before));
     let columns = before.as_ref().map(|before| publish::column_changes(&before.tables, &columns_of(&commit))).unwrap_or_default();
     Ok(Planned {
         compared_with: before.map(|before| ComparedWith { as_of: before.as_of, number: before.number, is_own }),
@@ -127,7 +127,7 @@ async fn known_causes(
     keeper: &Engine,
 ) -> Result<(Option<Known>, Option<String>)> {
     let detail = changes.map(|changes| changes.definition.join(", ")).unwrap_or_default();
-    let Some(rest) = data_cause(prepared, own, request) else {
+    let Some(rest) = data_cause(prepared, own) else {
         // Only the definition differs.
         let detail = Some(detail).filter(|detail| !detail.is_empty());
         return Ok((Some(Known::All((Cause::Definition, detail))), None));
@@ -145,11 +145,10 @@ async fn known_causes(
 }
 
 /// Why customers would be in other segments under the same definition; none if nothing but the project differs.
-fn data_cause(prepared: &Prepared, own: &Commit, request: &Request) -> Option<Told> {
+fn data_cause(prepared: &Prepared, own: &Commit) -> Option<Told> {
     let base = prepared.base();
-    let inputs: Vec<Input> = prepared.extracts.iter().flat_map(ingest::inputs).collect();
-    let variables = config::variables(&prepared.plan.project, &request.environment);
-    if manifest::fingerprint(&own.project_digest, &variables, &own.parameters, &inputs, base.as_ref()) == own.fingerprint {
+    let is_alike = |own: &MadeFrom| own.extracts == prepared.made_from.extracts && own.predecessor == prepared.made_from.predecessor;
+    if own.made_from.as_ref().is_some_and(is_alike) {
         return None;
     }
     let is_same_base = match (&own.predecessor, &base) {

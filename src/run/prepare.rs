@@ -1,4 +1,4 @@
-//! What a run knows before it reads a row: the plan, the extracts, what is published, and a digest of all that the outputs depend on.
+//! What a run knows before it reads a row: the plan, the extracts, what is published, and all that the outputs depend on.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -10,11 +10,11 @@ use super::schema;
 use crate::config::{self, SchemaChanges};
 use crate::error::Result;
 use crate::ingest::{self, Extract};
-use crate::job::{Request, Unchanged};
-use crate::manifest::{self, Base, Commit, Input};
+use crate::job::Request;
+use crate::manifest::{Base, Commit, Input, MadeFrom};
 use crate::openlineage::RunEvents;
 use crate::plan::{self, Plan};
-use crate::project::Definition;
+use crate::project::{self, Definition};
 use crate::publish::marker::{self, Marker};
 use crate::publish::{self, Publications};
 use crate::record::{self, Recorder};
@@ -36,8 +36,8 @@ pub struct Prepared {
     pub predecessor: Option<Commit>,
     /// What the project says of who is in which segment.
     pub definition: Definition,
-    /// A digest of all that the outputs depend on.
-    pub fingerprint: String,
+    /// All that the outputs depend on.
+    pub made_from: MadeFrom,
     /// By source, a digest of the location at which it has had files.
     pub locations: BTreeMap<String, String>,
     /// The copies in Delta Lake tables.
@@ -78,7 +78,7 @@ impl Prepared {
             schema::refuse_losses(&plan, predecessor)?;
         }
         let base = base_for(&plan, predecessor.as_ref());
-        let fingerprint = note_inputs(request, &plan, &extracts, base.as_ref(), recorder);
+        let made_from = note_inputs(request, &plan, &extracts, base.as_ref(), recorder);
         let definition = Definition::of(&plan.project, &plan.values.shown, &request.environment);
         Ok(Prepared {
             plan,
@@ -87,7 +87,7 @@ impl Prepared {
             extracts,
             predecessor,
             definition,
-            fingerprint,
+            made_from,
             locations,
             copying,
             is_plan,
@@ -98,39 +98,6 @@ impl Prepared {
     /// The publication that the run builds on.
     pub fn base(&self) -> Option<Base> {
         base_for(&self.plan, self.predecessor.as_ref())
-    }
-
-    /// The publication of the day, if a run would make the same again.
-    ///
-    /// # Errors
-    /// [`crate::error::Error::Project`] if that publication is damaged; otherwise as the store fails.
-    pub async fn unchanged(&self, request: &Request, recorder: &Recorder) -> Result<Option<Unchanged>> {
-        if request.force {
-            return Ok(None);
-        }
-        let Some(commit) = self.published.of(request.as_of).await? else { return Ok(None) };
-        // What it was built on may have been withdrawn since, because it is older than what is kept.
-        let is_same = commit.fingerprint == self.fingerprint
-            || self.withdrawn_base(&commit).is_some_and(|base| commit.fingerprint == self.fingerprint_on(request, Some(base)));
-        if !is_same {
-            return Ok(None);
-        }
-        publish::damage::whole(&self.destination, &commit).await?;
-        let commit_shown = publish::commit_shown(&self.destination, commit.number);
-        Ok(Some(Unchanged { run_id: recorder.run_id(), commit, commit_shown, copied: Vec::new() }))
-    }
-
-    /// What a publication was built on, if that day is not published any more, and no later one has come before the publication's own.
-    pub fn withdrawn_base<'a>(&self, commit: &'a Commit) -> Option<&'a Base> {
-        let base = commit.predecessor.as_ref()?;
-        let nearest = self.predecessor.as_ref().map(|predecessor| predecessor.as_of);
-        (nearest < Some(base.as_of)).then_some(base)
-    }
-
-    fn fingerprint_on(&self, request: &Request, base: Option<&Base>) -> String {
-        let inputs: Vec<Input> = self.extracts.iter().flat_map(ingest::inputs).collect();
-        let variables = config::variables(&self.plan.project, &request.environment);
-        manifest::fingerprint(&self.plan.digest, &variables, &self.plan.values.shown, &inputs, base)
     }
 
     /// Takes from the record of the newest run how long each step may take.
@@ -175,18 +142,17 @@ async fn plan_for(request: &Request, stores: &Stores, recorder: &Recorder, is_pl
     Ok((plan, destination))
 }
 
-/// Writes down what the outputs will depend on; its digest.
-fn note_inputs(request: &Request, plan: &Plan, extracts: &[Extract], base: Option<&Base>, recorder: &Recorder) -> String {
+/// Writes down what the outputs will depend on.
+fn note_inputs(request: &Request, plan: &Plan, extracts: &[Extract], base: Option<&Base>, recorder: &Recorder) -> MadeFrom {
     let inputs: Vec<Input> = extracts.iter().flat_map(ingest::inputs).collect();
-    let parameters = plan.values.shown.clone();
-    let variables = config::variables(&plan.project, &request.environment);
-    let fingerprint = manifest::fingerprint(&plan.digest, &variables, &parameters, &inputs, base);
+    let project = project::digest_of_outputs(plan, &request.environment);
+    let made_from = MadeFrom::of(project::digest_of_program(plan), project, &inputs, base.and_then(Base::digest));
     recorder.note(|record| {
         record.project_digest = Some(plan.digest.clone());
-        record.fingerprint = Some(fingerprint.clone());
-        record.parameters = parameters;
+        record.fingerprint = Some(made_from.fingerprint());
+        record.parameters = plan.values.shown.clone();
         record.inputs = inputs;
         record.predecessor = base.cloned();
     });
-    fingerprint
+    made_from
 }

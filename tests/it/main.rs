@@ -195,6 +195,8 @@ mod tokens;
 mod traits;
 /// The shipped extracts, cut up anew.
 mod transform;
+/// What is the same is not published again.
+mod unchanged;
 /// Extracts that have been read wrongly, with what they must give: `tests/values/cases`.
 mod values_cases;
 /// Values that were read wrongly where no cell of the table of meanings is: parameters, freshness, checksums, scans that disagree.

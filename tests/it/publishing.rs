@@ -63,7 +63,7 @@ fn again_is_free_until_something_changes() {
     assert_eq!(listed["days"], serde_json::json!([{"as_of": DAY, "number": 3}, {"as_of": "2026-11-02", "number": 4}]));
     let destination = listed["destination"].as_str().unwrap();
     assert!(listed["tables"][0]["files"][0]["url"].as_str().unwrap().starts_with(destination), "{listed}");
-    tiny.write("sql/customers.sql", &(tiny.read("sql/customers.sql") + "-- changed\n"));
+    tiny.write("sql/customers.sql", &tiny.read("sql/customers.sql").replace("$edition", "$edition + 1"));
     let (_, other_model) = run(&tiny, &[&day[..], &["--param", "edition=2"]].concat());
     assert_eq!(&other_model["number"], 5);
     tiny.write("extracts/more.csv", &orders());

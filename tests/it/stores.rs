@@ -181,6 +181,7 @@ async fn large_table(stores: &Stores, place: &Place, tiny: &Tiny) {
         project_digest: String::new(),
         parameters: BTreeMap::new(),
         fingerprint: String::new(),
+        made_from: None,
         tables,
         state: BTreeMap::new(),
         predecessor: None,

@@ -1,0 +1,63 @@
+//! What a project says of its outputs, however it is written. As long as that stays the same, a day need not be published again.
+
+use std::collections::BTreeMap;
+
+use super::definition::mentions;
+use crate::config::{self, AS_OF, Environment, Said};
+use crate::graph::DeclaredKind;
+use crate::manifest;
+use crate::plan::Plan;
+use crate::sql;
+
+/// Under these keys of the pipeline file it is said who is told of a run, where copies go and how long publications are kept: nothing that
+/// shows in an output. What is said of a parameter counts where something reads it.
+const NOT_OF_OUTPUTS: [&[&str]; 4] = [&["notify"], &["outputs", "delta"], &["outputs", "keep"], &["parameters"]];
+
+/// SHA-256 of what a project says of its outputs, with the values of the parameters and variables that it reads. Comments and layout do
+/// not count, in SQL and YAML.
+pub fn digest_of_outputs(plan: &Plan, environment: &Environment) -> String {
+    let file = &plan.project.file.text;
+    let said = Said::of(file);
+    let pipeline = said.as_ref().and_then(|said| said.part(&[], &|keys| NOT_OF_OUTPUTS.contains(&keys))).unwrap_or_else(|| file.clone());
+    let mut models: Vec<(String, String)> =
+        plan.models().map(|model| (model.parsed.model.name(), sql::canonical(&model.parsed.model.file.text))).collect();
+    models.sort();
+    let is_read = |name: &str| name == AS_OF || mentions(&pipeline, name) || models.iter().any(|(_, text)| mentions(text, name));
+    let read = plan.values.shown.iter().filter(|(name, _)| is_read(name));
+    let declared = |name: &str| said.as_ref()?.part(&["parameters", name], &|_| false);
+    let parameters: Vec<[String; 3]> =
+        read.map(|(name, value)| [name.clone(), value.clone(), declared(name).unwrap_or_default()]).collect();
+    let variables: BTreeMap<&str, &str> = config::variables(&plan.project, environment);
+    // How many there are of each comes first, so that none is taken for one of another kind.
+    let counts = [models.len(), parameters.len(), variables.len()].map(|count| count.to_string());
+    let texts = counts.into_iter().chain([pipeline]).chain(models.into_iter().flat_map(|(name, text)| [name, text]));
+    let texts = texts.chain(parameters.into_iter().flatten());
+    manifest::digest(texts.chain(variables.into_iter().flat_map(|(name, value)| [name.to_owned(), value.to_owned()])))
+}
+
+/// SHA-256 of how Segmill computes what a plan uses: a part that the plan does not use does not count.
+pub fn digest_of_program(plan: &Plan) -> String {
+    let declared = plan.nodes.iter().filter_map(|node| node.declared()).map(|kind| (kind.word(), version_of(kind)));
+    let steps = [(plan.has_identity_step(), IDENTITY), (plan.has_memory(), SEGMENTS)];
+    let steps = steps.into_iter().filter(|(is_used, _)| *is_used).map(|(_, part)| part);
+    let parts: BTreeMap<&str, u32> = ALWAYS.into_iter().chain(steps).chain(declared).collect();
+    manifest::digest(parts.into_iter().flat_map(|(part, version)| [part.to_owned(), version.to_string()]))
+}
+
+/// The versions of the parts that every run uses: contracts to rows, queries (functions, operators and DataFusion), and how outputs are
+/// written. Whoever changes what a part makes of the same extracts and the same project raises its version, so that days are published
+/// again; a change that only makes it quicker leaves the version alone.
+const ALWAYS: [(&str, u32); 3] = [("contracts", 1), ("queries", 1), ("outputs", 1)];
+
+/// The version of how customers are found, as in [`ALWAYS`].
+const IDENTITY: (&str, u32) = ("identity", 1);
+
+/// The version of how segments, their memory and their traits are computed, as in [`ALWAYS`].
+const SEGMENTS: (&str, u32) = ("segments", 1);
+
+/// The version of how a step that the pipeline file declares is computed, as in [`ALWAYS`].
+fn version_of(kind: DeclaredKind) -> u32 {
+    match kind {
+        DeclaredKind::Prediction | DeclaredKind::Clusters | DeclaredKind::LookAlikes | DeclaredKind::Affinity => 1,
+    }
+}
