@@ -96,6 +96,8 @@ pub struct Unchanged {
     pub commit_shown: String,
     /// The tables of Delta Lake that what is published was copied to.
     pub copied: Vec<CopiedTable>,
+    /// What somebody should look at: of the extracts, where they were read, and of what has not become known elsewhere.
+    pub warnings: Vec<String>,
     /// Why it would.
     pub why: WhyUnchanged,
 }

@@ -20,7 +20,7 @@ use crate::error::Result;
 use crate::job::{Done, Outcome, Request, Unchanged, WhyUnchanged};
 use crate::manifest::Commit;
 use crate::openlineage::RunEvents;
-use crate::publish::{self, Checked, Publications};
+use crate::publish::{self, CheckOutcome, Checked, Publications};
 use crate::record::Recorder;
 use crate::report::Progress;
 use crate::storage::{Location, Stores};
@@ -64,6 +64,7 @@ async fn attempt(request: &Request, stores: &Stores, progress: &Progress, record
     let copying = std::mem::take(&mut prepared.copying);
     if let Some(mut unchanged) = prepared.unchanged(request, recorder).await? {
         unchanged.copied = copying.bring_up_to_date(&prepared.destination, &recorder.run_id(), &unchanged.commit_shown).await?;
+        unchanged.warnings.extend(copying.warning.clone());
         return Ok(Done::Unchanged(Box::new(unchanged)));
     }
     prepared.expect_steps(progress).await;
@@ -91,11 +92,13 @@ async fn check_and_publish(
     let (mut checked, description, engine) = Box::pin(checked(computed, request, progress, recorder)).await?;
     let mut steps = Steps::new(recorder, progress, &engine, request.timings);
     if let Some(commit) = published_already(&checked, &description, request, recorder).await? {
-        checked.discard().await;
+        let results = checked.discard().await.into_iter().filter(|result| result.outcome == CheckOutcome::Failed);
+        warnings.extend(results.map(|result| format!("{}: {}", result.check, result.found)));
         let commit_shown = publish::commit_shown(&destination, commit.number);
         let copied = copying.bring_up_to_date(&destination, &recorder.run_id(), &commit_shown).await?;
         let (run_id, why) = (recorder.run_id(), WhyUnchanged::SameOutputs);
-        return Ok(Done::Unchanged(Box::new(Unchanged { run_id, commit, commit_shown, copied, why })));
+        warnings.extend(copying.warning.clone());
+        return Ok(Done::Unchanged(Box::new(Unchanged { run_id, commit, commit_shown, copied, warnings, why })));
     }
     if request.with_report {
         steps.begin("report");

@@ -62,6 +62,7 @@ pub fn canonical(text: &str) -> String {
         match token {
             Token::Whitespace(_) => {}
             Token::Word(word) if word.quote_style.is_none() => told.push(word.value.to_ascii_lowercase()),
+            Token::Placeholder(name) => told.push(name),
             token => told.push(format!("{token:?}")),
         }
     }

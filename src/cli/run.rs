@@ -99,10 +99,8 @@ fn tell(done: &Done, is_report_wanted: bool, terminal: &Terminal) -> Result<Exit
         let day = unchanged.commit.as_of;
         terminal.note(&format!("the publication has no report of its own: `segmill report --as-of {day}` makes it"));
     }
-    if let (Done::Published(outcome), Some(_)) = (done, terminal.log()) {
-        for warning in report::human_warnings(outcome) {
-            terminal.warn(&warning);
-        }
+    if terminal.log().is_some() {
+        report::human_warnings(done).iter().for_each(|warning| terminal.warn(warning));
     }
     match done {
         Done::Published(outcome) => terminal.tell(|| report::human_outcome(outcome), || report::json_outcome(outcome)),
@@ -122,13 +120,14 @@ impl Told {
     /// Says how a day went; whether a failure would repeat on every day.
     fn day(&mut self, day: NaiveDate, result: &Result<Done>, terminal: &Terminal) -> bool {
         let line = || match result {
-            Ok(Done::Published(outcome)) => {
-                let published = format!("{day}  published as number {}", outcome.published.commit.number);
-                let warnings = report::human_warnings(outcome);
-                let warnings = warnings.into_iter().map(|warning| format!("            {warning}"));
-                std::iter::once(published).chain(warnings).collect::<Vec<_>>().join("\n")
+            Ok(done) => {
+                let what = match done {
+                    Done::Published(outcome) => format!("{day}  published as number {}", outcome.published.commit.number),
+                    Done::Unchanged(unchanged) => format!("{day}  unchanged since number {}", unchanged.commit.number),
+                };
+                let warnings = report::human_warnings(done).into_iter().map(|warning| format!("            {warning}"));
+                std::iter::once(what).chain(warnings).collect::<Vec<_>>().join("\n")
             }
-            Ok(Done::Unchanged(unchanged)) => format!("{day}  unchanged since number {}", unchanged.commit.number),
             Err(error) => format!("{day}  {}", report::human_error(error, false)),
         };
         match result {
@@ -216,7 +215,8 @@ fn bring_up_to_date(runtime: &Runtime, job: &mut Job, request: &Request, asked: 
 fn warn(warnings: impl IntoIterator<Item = String>, of: &mut Result<Done>, terminal: &Terminal) {
     match of {
         Ok(Done::Published(outcome)) => outcome.warnings.extend(warnings),
-        Ok(Done::Unchanged(_)) | Err(_) => warnings.into_iter().for_each(|warning| terminal.warn(&warning)),
+        Ok(Done::Unchanged(unchanged)) => unchanged.warnings.extend(warnings),
+        Err(_) => warnings.into_iter().for_each(|warning| terminal.warn(&warning)),
     }
 }
 

@@ -1,6 +1,5 @@
 //! Reads a project from its folder: the pipeline file, then every SQL file of its layers.
 
-use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -305,19 +304,6 @@ impl Lost {
         below.map(|lost| lost[keys.len()].as_str()).collect()
     }
 }
-
-/// The variables that a project's pipeline file reads, with the values that they have; without those that only say who is told of a run,
-/// on which no output depends.
-pub fn variables<'a>(project: &'a Project, environment: &'a Environment) -> BTreeMap<&'a str, &'a str> {
-    let told = yaml::variables_under(&project.file, NOTIFY);
-    let named = || variables::variables(&project.file.text);
-    let often = |name: &str| named().filter(|other| *other == name).count();
-    let reads = named().filter(|name| often(name) > told.iter().filter(|told| told.as_str() == *name).count());
-    reads.filter_map(|name| Some((name, environment.get(name)?.as_str()))).collect()
-}
-
-/// The key of the pipeline file under which it is said who is told how a run ended.
-const NOTIFY: &str = "notify";
 
 /// Reads the pipeline file. For a file of another version only that is reported, because other keys may be right there.
 fn read_pipeline(file: &Arc<SourceFile>, environment: &Environment) -> Parsed<Pipeline> {

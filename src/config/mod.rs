@@ -41,7 +41,7 @@ pub use csv::Csv;
 pub use delta::DeltaCopies;
 pub use kind::{Changes, SourceKind};
 pub use load::{
-    Lost, Model, PIPELINE_VERSION, Project, Read, Sibling, load, of_texts, of_texts_as_written, read, read_files, usual_pipeline, variables,
+    Lost, Model, PIPELINE_VERSION, Project, Read, Sibling, load, of_texts, of_texts_as_written, read, read_files, usual_pipeline,
 };
 pub use look_alike::{LookAlikes, SimilarTo};
 pub use member_path::{MemberPath, NoPath, Step};

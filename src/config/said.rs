@@ -8,11 +8,10 @@ use granit_parser::ScalarStyle;
 use super::tree::{self, Content, Node};
 use crate::sql;
 
-/// The keys whose texts are SQL.
-const SQL_KEYS: [&str; 2] = ["when", "stay"];
-
-/// The key under which every text is SQL.
-const PERMISSIONS: &str = "permissions";
+/// Whether the text under some keys of the whole file, without numbers of items, is SQL: a rule, or a permission of a channel.
+fn is_sql(keys: &[&str]) -> bool {
+    matches!(keys, ["segments", _, "segments", "when" | "stay"] | ["segments", _, "permissions", _])
+}
 
 /// What a pipeline file says, part by part.
 #[derive(Debug)]
@@ -34,7 +33,7 @@ impl Said {
     /// environment stand in it by their names.
     pub fn part(&self, keys: &[&str], is_left_out: &dyn Fn(&[&str]) -> bool) -> Option<String> {
         let mut text = String::new();
-        tell(self.at(keys)?, &mut Vec::new(), keys.last() == Some(&PERMISSIONS), is_left_out, &mut text);
+        tell(self.at(keys)?, &mut keys.to_vec(), &|below| is_left_out(&below[keys.len()..]), &mut text);
         Some(text)
     }
 
@@ -44,19 +43,22 @@ impl Said {
     }
 }
 
-/// Writes what a node says. Each text comes with its length, so that none can be taken for the end of another.
-fn tell<'n>(node: &'n Node, keys: &mut Vec<&'n str>, is_sql: bool, is_left_out: &dyn Fn(&[&str]) -> bool, into: &mut String) {
+/// Writes what a node under some keys of the whole file says. Each text comes with its length, so that none can be taken for the end of another.
+fn tell<'n>(node: &'n Node, keys: &mut Vec<&'n str>, is_left_out: &dyn Fn(&[&str]) -> bool, into: &mut String) {
     match &node.content {
         Content::Scalar(text, style) => {
             let is_none = *style == ScalarStyle::Plain && matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL");
+            let names_variable = text.contains("${");
             // What a variable stands for may be more than one part of a query.
-            let text = if is_sql && !text.contains("${") { sql::canonical(text) } else { text.clone() };
-            let _ = if is_none { write!(into, "none ") } else { write!(into, "{}:{text} ", text.len()) };
+            let text = if is_sql(keys) && !names_variable { sql::canonical(text) } else { text.clone() };
+            // In quotes it stands for itself.
+            let quoted = if names_variable && *style != ScalarStyle::Plain { "quoted " } else { "" };
+            let _ = if is_none { write!(into, "none ") } else { write!(into, "{quoted}{}:{text} ", text.len()) };
         }
         Content::Sequence(items) => {
             into.push('[');
             for item in items {
-                tell(item, keys, is_sql, is_left_out, into);
+                tell(item, keys, is_left_out, into);
             }
             into.push(']');
         }
@@ -66,8 +68,7 @@ fn tell<'n>(node: &'n Node, keys: &mut Vec<&'n str>, is_sql: bool, is_left_out: 
                 keys.push(&entry.key);
                 if !is_left_out(keys) {
                     let _ = write!(into, "{}:{}=", entry.key.len(), entry.key);
-                    let is_sql = is_sql || entry.key == PERMISSIONS || SQL_KEYS.contains(&entry.key.as_str());
-                    tell(&entry.value, keys, is_sql, is_left_out, into);
+                    tell(&entry.value, keys, is_left_out, into);
                 }
                 keys.pop();
             }
@@ -81,32 +82,48 @@ mod tests {
     use super::*;
 
     fn said(text: &str) -> Option<String> {
-        Said::of(text)?.part(&["set"], &|keys| keys.last() == Some(&"description"))
+        Said::of(text)?.part(&["segments"], &|keys| keys.last() == Some(&"description"))
     }
 
     #[test]
     fn how_a_file_is_written_does_not_count() {
-        let one = said("set:\n  kind: exclusive\n  segments:\n    - {name: a, when: \"x > 1\"}\n").unwrap();
+        let one = said("segments:\n  set:\n    kind: exclusive\n    segments:\n      - {name: a, when: \"x > 1\"}\n").unwrap();
         for same in [
-            "set: {kind: 'exclusive', segments: [{name: \"a\", when: x   >  1}]}",
-            "# a comment\nset:\n  description: other words\n  kind: exclusive # why\n  segments:\n  - name: a\n    when: >-\n      x >\n      1\n",
-            "other: 1\nset:\n  kind: &k exclusive\n  segments:\n    - name: a\n      when: X > 1 -- a comment\n",
+            "segments: {set: {kind: 'exclusive', segments: [{name: \"a\", when: x   >  1}]}}",
+            "# a comment\nsegments:\n  set:\n    description: other words\n    kind: exclusive # why\n    segments:\n    - name: a\n      when: >-\n        x >\n        1\n",
+            "other: 1\nsegments:\n  set:\n    kind: &k exclusive\n    segments:\n      - name: a\n        when: X > 1 -- a comment\n",
         ] {
             assert_eq!(said(same).unwrap(), one, "{same}");
         }
         for other in [
-            "set: {kind: partition, segments: [{name: a, when: x > 1}]}",
-            "set: {kind: exclusive, segments: [{name: a, when: x > 2}]}",
-            "set: {kind: exclusive, segments: [{name: a, when: 'x > ''1'''}]}",
-            "set: {kind: exclusive, segments: [{name: A, when: x > 1}]}",
-            "set: {kind: exclusive, segments: [{name: a, when: x > 1}, {name: b, when: x > 1}]}",
-            "set: {kind: exclusive, segments: [{name: a, when: '\"X\" > 1'}]}",
+            "segments: {set: {kind: partition, segments: [{name: a, when: x > 1}]}}",
+            "segments: {set: {kind: exclusive, segments: [{name: a, when: x > 2}]}}",
+            "segments: {set: {kind: exclusive, segments: [{name: a, when: 'x > ''1'''}]}}",
+            "segments: {set: {kind: exclusive, segments: [{name: A, when: x > 1}]}}",
+            "segments: {set: {kind: exclusive, segments: [{name: a, when: x > 1}, {name: b, when: x > 1}]}}",
+            "segments: {set: {kind: exclusive, segments: [{name: a, when: '\"X\" > 1'}]}}",
         ] {
             assert_ne!(said(other).unwrap(), one, "{other}");
         }
-        assert_ne!(said("set: [null]"), said("set: ['null']"));
-        assert_ne!(said("set: [a, b]"), said("set: ['a b']"));
-        assert_eq!(said("set: ${NAME:-x}").unwrap(), "10:${NAME:-x} ");
-        assert!(said("set: {when: \"x > ${NAME:-1}\"}").unwrap().contains("${NAME:-1}"));
+        assert_ne!(said("segments: [null]"), said("segments: ['null']"));
+        assert_ne!(said("segments: [a, b]"), said("segments: ['a b']"));
+        assert_eq!(said("segments: ${NAME:-x}").unwrap(), "10:${NAME:-x} ");
+        assert_ne!(said("segments: ${NAME}"), said("segments: '${NAME}'"), "in quotes it stands for itself");
+        let rule = said("segments: {set: {segments: [{when: \"x > ${NAME:-1}\"}]}}").unwrap();
+        assert!(rule.contains("x > ${NAME:-1}"), "{rule}");
+    }
+
+    #[test]
+    fn only_rules_and_permissions_are_sql() {
+        for (text, is_sql) in [
+            ("segments: {set: {segments: [{stay: A -- b}]}}", true),
+            ("segments: {set: {permissions: {email: A -- b}}}", true),
+            ("segments: {stay: {description: A -- b}}", false),
+            ("segments: {when: {segments: [{description: A -- b}]}}", false),
+            ("sources: {when: {columns: {stay: {from: A -- b}, permissions: {pattern: A -- b}}}}", false),
+        ] {
+            let said = Said::of(text).unwrap().part(&[], &|_| false).unwrap();
+            assert_eq!(said.contains("A -- b"), !is_sql, "{text}: {said}");
+        }
     }
 }

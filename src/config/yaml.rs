@@ -114,16 +114,6 @@ pub fn top_level(file: &Arc<SourceFile>, key: &str) -> Option<(String, Span)> {
     Some((value.text()?.to_owned(), Span { file: Arc::clone(file), bytes: value.bytes.clone() }))
 }
 
-/// The variables that are named under a key of the whole file, each as often as it is.
-pub fn variables_under(file: &Arc<SourceFile>, key: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    let Some(root) = tree::read(&file.text).ok().flatten() else { return found };
-    for entry in root.entries().unwrap_or_default().iter().filter(|entry| entry.key == key) {
-        entry.value.each_given(None, &mut |_, _, text| found.extend(variables(text).map(str::to_owned)));
-    }
-    found
-}
-
 /// Where a value stands in its file.
 pub fn span_of<T>(file: &Arc<SourceFile>, value: &Spanned<T>) -> Span {
     let bytes = with_node(file, value.offset, |node| Some(node.shown(&file.text)));

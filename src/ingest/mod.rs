@@ -183,5 +183,5 @@ pub async fn is_out_of_window(engine: &Engine, extract: &Extract) -> bool {
     let is_read = complete(engine, extract, &collector).await.is_ok();
     let ledger = collector.ledger(extract.files.len());
     let has_faults = !ledger.rejects.is_empty() || ledger.rows_rejected + ledger.values_rejected + ledger.records_without_rows > 0;
-    is_read && !has_faults && ledger.rows_out_of_window == ledger.rows_read
+    is_read && !has_faults && collector.remarks().is_empty() && ledger.rows_out_of_window == ledger.rows_read
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::definition::mentions;
-use crate::config::{self, AS_OF, Environment, Said};
+use crate::config::{AS_OF, Environment, Said, variables_in};
 use crate::graph::DeclaredKind;
 use crate::manifest;
 use crate::plan::Plan;
@@ -13,26 +13,37 @@ use crate::sql;
 /// shows in an output. What is said of a parameter counts where something reads it.
 const NOT_OF_OUTPUTS: [&[&str]; 4] = [&["notify"], &["outputs", "delta"], &["outputs", "keep"], &["parameters"]];
 
+/// With one of these the text of a file counts as it is written: a tag can make a text of a number, or of nothing.
+const TAGS: [&str; 3] = ["!!", "!<", "%TAG"];
+
 /// SHA-256 of what a project says of its outputs, with the values of the parameters and variables that it reads. Comments and layout do
 /// not count, in SQL and YAML.
 pub fn digest_of_outputs(plan: &Plan, environment: &Environment) -> String {
     let file = &plan.project.file.text;
-    let said = Said::of(file);
+    let said = Said::of(file).filter(|_| !TAGS.iter().any(|tag| file.contains(tag)));
     let pipeline = said.as_ref().and_then(|said| said.part(&[], &|keys| NOT_OF_OUTPUTS.contains(&keys))).unwrap_or_else(|| file.clone());
     let mut models: Vec<(String, String)> =
         plan.models().map(|model| (model.parsed.model.name(), sql::canonical(&model.parsed.model.file.text))).collect();
     models.sort();
-    let is_read = |name: &str| name == AS_OF || mentions(&pipeline, name) || models.iter().any(|(_, text)| mentions(text, name));
+    let of_pipeline = values_of(&pipeline, environment);
+    let texts = || models.iter().map(|(_, text)| text.as_str()).chain(of_pipeline.values().copied()).chain([pipeline.as_str()]);
+    let is_read = |name: &str| name == AS_OF || texts().any(|text| mentions(text, name));
+    let declared = |name: &str| said.as_ref().and_then(|said| said.part(&["parameters", name], &|_| false)).unwrap_or_default();
     let read = plan.values.shown.iter().filter(|(name, _)| is_read(name));
-    let declared = |name: &str| said.as_ref()?.part(&["parameters", name], &|_| false);
-    let parameters: Vec<[String; 3]> =
-        read.map(|(name, value)| [name.clone(), value.clone(), declared(name).unwrap_or_default()]).collect();
-    let variables: BTreeMap<&str, &str> = config::variables(&plan.project, environment);
+    let parameters: Vec<[String; 3]> = read.map(|(name, value)| [name.clone(), value.clone(), declared(name)]).collect();
+    let mut variables = of_pipeline.clone();
+    variables.extend(parameters.iter().flat_map(|[.., declared]| values_of(declared, environment)));
     // How many there are of each comes first, so that none is taken for one of another kind.
     let counts = [models.len(), parameters.len(), variables.len()].map(|count| count.to_string());
-    let texts = counts.into_iter().chain([pipeline]).chain(models.into_iter().flat_map(|(name, text)| [name, text]));
-    let texts = texts.chain(parameters.into_iter().flatten());
-    manifest::digest(texts.chain(variables.into_iter().flat_map(|(name, value)| [name.to_owned(), value.to_owned()])))
+    let parts = counts.iter().map(String::as_str).chain([pipeline.as_str()]);
+    let parts = parts.chain(models.iter().flat_map(|(name, text)| [name.as_str(), text]));
+    let parts = parts.chain(parameters.iter().flatten().map(String::as_str));
+    manifest::digest(parts.chain(variables.iter().flat_map(|(name, value)| [*name, *value])))
+}
+
+/// The variables that a text names and that are set, with their values.
+fn values_of<'a>(text: &'a str, environment: &'a Environment) -> BTreeMap<&'a str, &'a str> {
+    variables_in(text).filter_map(|name| Some((name, environment.get(name)?.as_str()))).collect()
 }
 
 /// SHA-256 of how Segmill computes what a plan uses: a part that the plan does not use does not count.

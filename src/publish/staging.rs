@@ -199,13 +199,14 @@ impl Checked {
         Commit { state: state.clone(), project: project.clone(), report: report.clone(), ..describe(tables.clone()) }
     }
 
-    /// Removes what was written, because it is not published. What a store does not remove now, `clean` removes later.
-    pub async fn discard(self) {
+    /// Removes what was written, because it is not published; what was checked. What a store does not remove now, `clean` removes later.
+    pub async fn discard(self) -> Vec<CheckResult> {
         let Staging { destination, tables, state, project, report, .. } = self.staging;
         let data = tables.into_values().flat_map(|table| table.files).chain(state.into_values()).map(|file| file.path);
         for path in data.chain(project.into_iter().chain(report).map(|file| file.path)) {
             let _ = destination.store.delete(&destination.join(&path)).await;
         }
+        self.check_results
     }
 
     /// What would be published, which `describe` fills in, and what was checked.

@@ -9,7 +9,7 @@ use crate::diagnostic::{Level, counted};
 use crate::error::Error;
 use crate::identity::{Counts, NamedBy};
 use crate::ingest::{Ledger, Scope};
-use crate::job::{Outcome, Unchanged, WhyUnchanged};
+use crate::job::{Done, Outcome, Unchanged, WhyUnchanged};
 use crate::publish::{CheckOutcome, CheckResult};
 use crate::record::Step;
 
@@ -31,13 +31,18 @@ pub fn outcome(outcome: &Outcome) -> String {
 }
 
 /// What somebody should look at although the run went through: a line each.
-pub fn warnings(outcome: &Outcome) -> Vec<String> {
+pub fn warnings(done: &Done) -> Vec<String> {
+    let look_at = |warnings: &[String]| warnings.iter().map(|warning| format!("look at: {warning}")).collect::<Vec<_>>();
+    let outcome = match done {
+        Done::Published(outcome) => outcome,
+        Done::Unchanged(unchanged) => return look_at(&unchanged.warnings),
+    };
     let failed = outcome.published.check_results.iter().filter(|result| result.outcome == CheckOutcome::Failed);
     let failed = failed.map(|result| {
         let kept = result.rows_kept_in.as_ref().map_or_else(String::new, |place| format!("; kept in {place}"));
         format!("warning: {}: {}{kept}", result.check, result.found)
     });
-    failed.chain(outcome.warnings.iter().map(|warning| format!("look at: {warning}"))).collect()
+    failed.chain(look_at(&outcome.warnings)).collect()
 }
 
 fn write_outcome(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
@@ -330,7 +335,9 @@ pub fn unchanged(unchanged: &Unchanged) -> String {
         WhyUnchanged::SameOutputs => format!("the extracts have changed, and the outputs are those of number {number}, byte by byte"),
     };
     let shown = &unchanged.commit_shown;
-    format!("{pipeline} as of {day}: {what}: {shown}\nNothing was published. `--force` publishes all the same.{copied}")
+    let warnings: String = unchanged.warnings.iter().map(|warning| format!("\n  {warning}")).collect();
+    let warnings = if warnings.is_empty() { warnings } else { format!("\n\nLook at{warnings}") };
+    format!("{pipeline} as of {day}: {what}: {shown}\nNothing was published. `--force` publishes all the same.{copied}{warnings}")
 }
 
 /// An error with all that it has to say.

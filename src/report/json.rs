@@ -56,6 +56,7 @@ pub fn unchanged(unchanged: &Unchanged) -> Value {
         "run_id": unchanged.run_id,
         "published_by": commit.run_id,
         "because": unchanged.why.word(),
+        "warnings": unchanged.warnings,
         "commit": unchanged.commit_shown,
         "delta_tables": unchanged.copied,
     })

@@ -8,7 +8,7 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::ingest::{self, Extract};
 use crate::job::{Request, Unchanged, WhyUnchanged};
-use crate::manifest::{Base, Commit, DataFile, Input, MadeFrom, Table};
+use crate::manifest::{Base, Commit, DataFile, Input, Ledger, MadeFrom, Table};
 use crate::publish;
 use crate::record::{self, Recorder};
 
@@ -28,9 +28,13 @@ impl Prepared {
             let Some(files) = self.later_files(&commit, request, recorder).await? else { return Ok(None) };
             WhyUnchanged::LaterFiles(files)
         };
-        publish::damage::whole(&self.destination, &commit).await?;
+        match publish::damage::whole(&self.destination, &commit).await {
+            // As with any other change of the extracts, the day is published again.
+            Err(error) if publish::concerns_one_day(&error) && why != WhyUnchanged::Nothing => return Ok(None),
+            whole => whole?,
+        }
         let commit_shown = publish::commit_shown(&self.destination, commit.number);
-        Ok(Some(Unchanged { run_id: recorder.run_id(), commit, commit_shown, copied: Vec::new(), why }))
+        Ok(Some(Unchanged { run_id: recorder.run_id(), commit, commit_shown, copied: Vec::new(), warnings: Vec::new(), why }))
     }
 
     fn is_made_from_the_same(&self, commit: &Commit) -> bool {
@@ -63,7 +67,9 @@ impl Prepared {
         recorder.doing().begins("looking whether files that have come hold events before the as-of day");
         let engine = Engine::with_text_encoding(request.limits, self.plan.values.zone.name(), request.text_encoding)?;
         for extract in added.iter().filter(|extract| !extract.files.is_empty()) {
-            if !ingest::is_out_of_window(&engine, extract).await {
+            // Of a source without a row before the as-of day, a run warns.
+            let has_rows = |ledger: &Ledger| ledger.source == extract.contract.source && ledger.rows_read > ledger.rows_out_of_window;
+            if !commit.sources.iter().any(has_rows) || !ingest::is_out_of_window(&engine, extract).await {
                 return Ok(None);
             }
         }

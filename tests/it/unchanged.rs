@@ -46,6 +46,7 @@ fn how_a_project_is_written_and_what_reaches_no_output_publishes_nothing() {
         ("a comment in a rule", PIPELINE.replace("when: orders > 1", "when: 'orders>1 -- often'")),
         ("who is told", format!("{PIPELINE}notify:\n  desk: {{on: [failed], command: [\"true\"]}}\n")),
         ("how long publications are kept", with("outputs:\n", "  keep: {days: 30}\n")),
+        ("a comment that names a variable", format!("# ${{SEGMILL_TEST_UNSET}}\n{PIPELINE}")),
         ("a parameter that nothing reads", with("parameters:\n", "  idle: {type: integer, default: '1'}\n")),
     ];
     for (what, pipeline) in &pipelines {
@@ -98,6 +99,62 @@ fn whatever_can_reach_an_output_publishes_anew() {
     assert_published(&run(&tiny, &["--param", "edition=2"]), "another value of a parameter that is read");
 }
 
+/// The first segment, with a rule that reads a variable.
+const BUYERS: &str = "name: buyers
+        when: orders > ${SEGMILL_TEST_VALUE:-1}
+        description: Came back
+        action: Thank them
+        channel: email";
+
+/// What a variable or a quoted text stands for counts, whatever keys are called; each edit changes what a run gives.
+#[test]
+fn what_a_text_stands_for_counts_wherever_it_is() {
+    let variable = |value: &str| vec![("SEGMILL_TEST_VALUE", value.to_owned())];
+    let of_rule = PIPELINE.replace("{name: buyers, when: orders > 1, description: Came back, action: Thank them, channel: email}", BUYERS);
+    let with_column = |column: &str| {
+        PIPELINE.replace(
+            "ordered_at: {type: timestamp, required: true}",
+            &format!("ordered_at: {{type: timestamp, required: true}}\n      {column}"),
+        )
+    };
+    let set = |name: &str, description: &str| PIPELINE.replace("  value:\n", &format!("  {name}:\n    description: {description}\n"));
+    type Run = (String, Vec<(&'static str, String)>, Vec<&'static str>);
+    let plain = |pipeline: String| -> Run { (pipeline, Vec::new(), Vec::new()) };
+    let cases: Vec<(&str, Run, Run)> = vec![
+        (
+            "quotes around a variable",
+            (set("value", "${SEGMILL_TEST_VALUE:-x}"), variable("Call them"), Vec::new()),
+            (set("value", "'${SEGMILL_TEST_VALUE:-x}'"), variable("Call them"), Vec::new()),
+        ),
+        ("the value of a variable", (of_rule.clone(), variable("1"), Vec::new()), (of_rule.clone(), variable("0"), Vec::new())),
+        (
+            "a parameter that the value of a variable names",
+            (of_rule.clone(), variable("$edition"), Vec::new()),
+            (of_rule, variable("$edition"), vec!["--param", "edition=0"]),
+        ),
+        (
+            "a column whose name is a key of rules",
+            plain(with_column("stay: {type: string, optional: true, description: A -- b}")),
+            plain(with_column("stay: {type: string, optional: true, description: a -- B}")),
+        ),
+        ("a set whose name is a key of rules", plain(set("stay", "Came back")), plain(set("stay", "CAME back -- twice"))),
+        ("a tag", plain(set("tagged", "!!str null")), plain(set("tagged", "null"))),
+    ];
+    for (what, one, other) in cases {
+        let tiny = Tiny::new();
+        let run = |(pipeline, variables, arguments): &Run| {
+            tiny.write("pipelines/tiny.yaml", pipeline);
+            let all = [&["run", "pipelines/tiny.yaml", "--as-of", DAY, "--format", "json"], &arguments[..]].concat();
+            let output = tiny.command(&all).envs(variables.iter().map(|(name, value)| (name, value))).output().unwrap();
+            assert!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stdout));
+            serde_json::from_slice::<Value>(&output.stdout).unwrap()
+        };
+        assert_published(&run(&one), what);
+        assert_eq!(ended(&run(&one)), unchanged("nothing_changed"), "{what}");
+        assert_published(&run(&other), what);
+    }
+}
+
 #[test]
 fn files_of_later_events_change_nothing_about_a_day() {
     let tiny = Tiny::new();
@@ -113,6 +170,9 @@ fn files_of_later_events_change_nothing_about_a_day() {
     let people = tiny.segmill(&["run", "pipelines/tiny.yaml", "--as-of", DAY]);
     let said = String::from_utf8(people.stderr).unwrap();
     assert!(said.contains("2 files have come since number 1, with events of 2026-11-01 and later only"), "{said}");
+    // A day that is damaged is published again, as with any other change of the extracts.
+    std::fs::remove_file(tiny.folder.path().join(format!("out/runs/{}/customers.parquet", first["run_id"].as_str().unwrap()))).unwrap();
+    assert_published(&run(&tiny, &[]), "a damaged day");
     // What is later for one day is not for the next.
     let output = tiny.segmill(&["run", "pipelines/tiny.yaml", "--as-of", "2026-11-02", "--format", "json"]);
     assert_published(&serde_json::from_slice(&output.stdout).unwrap(), "the next day");
@@ -167,6 +227,20 @@ fn outputs_that_come_out_the_same_are_not_published_again() {
         assert_eq!((&record["status"], &record["publication"]), (&json!("unchanged"), &json!(1)));
     }
     assert_eq!(run(&tiny, &["--force"])["number"], 2);
+}
+
+#[test]
+fn what_a_run_must_warn_of_is_told_though_nothing_is_published() {
+    let tiny = Tiny::new();
+    assert_published(&run(&tiny, &[]), "first");
+    // A column by another case of its name is read, and told.
+    tiny.write("extracts/later.csv", "Customer_ID,ordered_at\nc001,2026-11-05T10:00:00Z\n");
+    let told = run(&tiny, &[]);
+    assert_eq!(ended(&told), unchanged("same_outputs"));
+    assert!(told["warnings"][0].as_str().unwrap().contains("Customer_ID"), "{told}");
+    let people = tiny.segmill(&["run", "pipelines/tiny.yaml", "--as-of", DAY]);
+    let said = String::from_utf8(people.stderr).unwrap();
+    assert!(said.contains("byte by byte") && said.contains("Look at\n") && said.contains("Customer_ID"), "{said}");
 }
 
 /// What somebody does to the files of a source.
