@@ -100,7 +100,9 @@ fn tell(done: &Done, is_report_wanted: bool, terminal: &Terminal) -> Result<Exit
         terminal.note(&format!("the publication has no report of its own: `segmill report --as-of {day}` makes it"));
     }
     if terminal.log().is_some() {
-        report::human_warnings(done).iter().for_each(|warning| terminal.warn(warning));
+        for warning in report::human_warnings(done) {
+            terminal.warn(&warning);
+        }
     }
     match done {
         Done::Published(outcome) => terminal.tell(|| report::human_outcome(outcome), || report::json_outcome(outcome)),

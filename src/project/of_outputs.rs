@@ -6,7 +6,7 @@ use super::definition::mentions;
 use crate::config::{AS_OF, Environment, Said, variables_in};
 use crate::graph::DeclaredKind;
 use crate::manifest;
-use crate::plan::Plan;
+use crate::plan::{Node, Plan};
 use crate::sql;
 
 /// Under these keys of the pipeline file it is said who is told of a run, where copies go and how long publications are kept: nothing that
@@ -48,7 +48,7 @@ fn values_of<'a>(text: &'a str, environment: &'a Environment) -> BTreeMap<&'a st
 
 /// SHA-256 of how Segmill computes what a plan uses: a part that the plan does not use does not count.
 pub fn digest_of_program(plan: &Plan) -> String {
-    let declared = plan.nodes.iter().filter_map(|node| node.declared()).map(|kind| (kind.word(), version_of(kind)));
+    let declared = plan.nodes.iter().filter_map(Node::declared).map(|kind| (kind.word(), version_of(kind)));
     let steps = [(plan.has_identity_step(), IDENTITY), (plan.has_memory(), SEGMENTS)];
     let steps = steps.into_iter().filter(|(is_used, _)| *is_used).map(|(_, part)| part);
     let parts: BTreeMap<&str, u32> = ALWAYS.into_iter().chain(steps).chain(declared).collect();

@@ -91,7 +91,8 @@ fn no_signal_leaves_spilled_rows_behind() {
         // On a busy machine a run may end before the signal comes.
         let signalled = || {
             let tiny = spilling();
-            let mut running = until_it_spills(&tiny, "ulimit -c 0; ");
+            // Whoever started the tests in the background may have had these signals ignored.
+            let mut running = until_it_spills(&tiny, "ulimit -c 0; exec env --default-signal=HUP,INT,QUIT \"$@\"; ");
             signal(&running, name);
             let ended = running.wait().unwrap();
             (!ended.success()).then_some((tiny, ended))

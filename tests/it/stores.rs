@@ -144,7 +144,7 @@ async fn conforms(place: &Place) {
     assert_eq!((published, lost), (1, 3), "{outcomes:?}");
     seen(3).await;
 
-    large_table(&stores, place, &tiny).await;
+    Box::pin(large_table(&stores, place, &tiny)).await;
     seen(3).await;
     let destination = stores.open(&format!("{}/out", place.url), std::path::Path::new("")).unwrap();
     let removed = cleaned(&destination).await;

@@ -99,6 +99,9 @@ fn whatever_can_reach_an_output_publishes_anew() {
     assert_published(&run(&tiny, &["--param", "edition=2"]), "another value of a parameter that is read");
 }
 
+/// A pipeline file, variables of the environment, and arguments.
+type Given = (String, Vec<(&'static str, String)>, Vec<&'static str>);
+
 /// The first segment, with a rule that reads a variable.
 const BUYERS: &str = "name: buyers
         when: orders > ${SEGMILL_TEST_VALUE:-1}
@@ -118,9 +121,8 @@ fn what_a_text_stands_for_counts_wherever_it_is() {
         )
     };
     let set = |name: &str, description: &str| PIPELINE.replace("  value:\n", &format!("  {name}:\n    description: {description}\n"));
-    type Run = (String, Vec<(&'static str, String)>, Vec<&'static str>);
-    let plain = |pipeline: String| -> Run { (pipeline, Vec::new(), Vec::new()) };
-    let cases: Vec<(&str, Run, Run)> = vec![
+    let plain = |pipeline: String| -> Given { (pipeline, Vec::new(), Vec::new()) };
+    let cases: Vec<(&str, Given, Given)> = vec![
         (
             "quotes around a variable",
             (set("value", "${SEGMILL_TEST_VALUE:-x}"), variable("Call them"), Vec::new()),
@@ -142,7 +144,7 @@ fn what_a_text_stands_for_counts_wherever_it_is() {
     ];
     for (what, one, other) in cases {
         let tiny = Tiny::new();
-        let run = |(pipeline, variables, arguments): &Run| {
+        let run = |(pipeline, variables, arguments): &Given| {
             tiny.write("pipelines/tiny.yaml", pipeline);
             let all = [&["run", "pipelines/tiny.yaml", "--as-of", DAY, "--format", "json"], &arguments[..]].concat();
             let output = tiny.command(&all).envs(variables.iter().map(|(name, value)| (name, value))).output().unwrap();
@@ -187,6 +189,9 @@ fn files_of_later_events_change_nothing_about_a_day() {
     assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// A file with its text; none for one that is removed.
+type Written = (&'static str, Option<String>);
+
 #[test]
 fn outputs_that_come_out_the_same_are_not_published_again() {
     let tiny = Tiny::new();
@@ -198,7 +203,7 @@ fn outputs_that_come_out_the_same_are_not_published_again() {
     // A file that grows by a later row, one that goes, and rows that move from one file to another.
     let (header, rows) = orders().split_once('\n').map(|(header, rows)| (header.to_owned(), rows.to_owned())).unwrap();
     let (one, other) = rows.split_at(rows.find("c020").unwrap());
-    let edits: [(&str, Vec<(&str, Option<String>)>); 3] = [
+    let edits: [(&str, Vec<Written>); 3] = [
         ("a growing file", vec![("extracts/orders.csv", Some(orders() + later))]),
         ("a file that goes", vec![("extracts/late.csv", None)]),
         (
