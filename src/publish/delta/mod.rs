@@ -1,8 +1,8 @@
 //! Copies of published tables in tables of Delta Lake, made after the commit, which stays what counts.
 //!
 //! Each output has a table `LOCATION/OUTPUT`, partitioned by `as_of`. A day is one version of its log: what was there of the day goes, and
-//! the publication's file comes. The version names the publication's number (see [`table`]), so a run that finds a table behind brings it
-//! up to date, whatever the run was for.
+//! the publication's file comes. The version names the publication's number (see `delta/table.rs`), so a run that finds a table behind
+//! brings it up to date, whatever the run was for.
 //!
 //! ```text
 //! OUTPUT/as_of=DAY/RUN_ID.parquet               a copy of the publication's file; no part of the table until a version names it
