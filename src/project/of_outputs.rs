@@ -14,7 +14,7 @@ use crate::sql;
 const NOT_OF_OUTPUTS: [&[&str]; 4] = [&["notify"], &["outputs", "delta"], &["outputs", "keep"], &["parameters"]];
 
 /// With one of these the text of a file counts as it is written: a tag can make a text of a number, or of nothing.
-const TAGS: [&str; 3] = ["!!", "!<", "%TAG"];
+const TAGS: [&str; 8] = ["!!", "!<", "%TAG", ": !", "- !", "? !", "[!", ", !"];
 
 /// SHA-256 of what a project says of its outputs, with the values of the parameters and variables that it reads. Comments and layout do
 /// not count, in SQL and YAML.

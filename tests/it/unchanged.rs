@@ -141,6 +141,7 @@ fn what_a_text_stands_for_counts_wherever_it_is() {
         ),
         ("a set whose name is a key of rules", plain(set("stay", "Came back")), plain(set("stay", "CAME back -- twice"))),
         ("a tag", plain(set("tagged", "!!str null")), plain(set("tagged", "null"))),
+        ("a tag of one's own", plain(set("tagged", "!t null")), plain(set("tagged", "null"))),
     ];
     for (what, one, other) in cases {
         let tiny = Tiny::new();
