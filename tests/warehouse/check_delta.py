@@ -6,6 +6,7 @@ write checkpoints, compact and run VACUUM.
 
 import datetime
 import json
+import re
 import shutil
 import sys
 import warnings
@@ -77,7 +78,7 @@ add = pa.table(table.get_add_actions(flatten=True)).to_pylist()
 assert [action["num_records"] for action in sorted(add, key=lambda action: action["partition.as_of"])] == [26, 38], add
 # Personal values are not told, by which the log would keep them.
 logs = "".join(log.read_text() for log in (TABLES / "customers/_delta_log").glob("*.json")).replace("\\", "")
-assert '"orders":2' in logs and '"c0' not in logs
+assert '"orders":2' in logs and not re.search(r'"c\d{3}"', logs)
 app_id = "segmill:" + json.loads((project.folder / "out/segmill.json").read_text())["id"]
 assert table.transaction_version(app_id) == 2, "the number of the publication"
 
