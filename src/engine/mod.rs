@@ -41,6 +41,7 @@ mod rules;
 mod scratch;
 mod session;
 mod sorted;
+mod sorted_lists;
 mod spill_files;
 mod timings;
 mod watch;

@@ -12,6 +12,7 @@ use datafusion::prelude::DataFrame;
 use datafusion::sql::parser::Statement;
 
 use super::parameters::bind;
+use super::sorted_lists::with_sorted_lists;
 use super::{Engine, costs, order};
 
 impl Engine {
@@ -85,7 +86,7 @@ impl Engine {
 
     /// The plan that will run: optimised, and with a total order wherever the result depends on one.
     pub(super) fn optimized(&self, state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
-        let plan = state.optimize(plan)?;
+        let plan = with_sorted_lists(state.optimize(plan)?)?;
         costs::refuse_large_constants(&plan)?;
         order::with_ties_broken(plan, &self.keys.lock().unwrap_or_else(PoisonError::into_inner))
     }
