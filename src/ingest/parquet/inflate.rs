@@ -1,5 +1,6 @@
 //! Decompresses a page into exactly as many bytes as its header says, and never into more.
 
+use std::cell::RefCell;
 use std::io::Read;
 
 use parquet::basic::Compression;
@@ -54,8 +55,19 @@ fn unpack_zstd(packed: &[u8], size: usize, out: &mut Vec<u8>) -> Option<()> {
     let begin = out.len();
     out.resize(begin + size, 0);
     // The output is a slice, so that nothing is written beyond it, and no window is allocated, whatever the frame asks for.
-    let written = zstd::bulk::Decompressor::new().ok()?.decompress_to_buffer(packed, &mut out[begin..]).ok()?;
-    (written == size).then_some(())
+    let written = ZSTD.with_borrow_mut(|kept| {
+        let decompressor = match kept {
+            Some(kept) => kept,
+            none => none.insert(zstd::bulk::Decompressor::new().ok()?),
+        };
+        decompressor.decompress_to_buffer(packed, &mut out[begin..]).ok()
+    });
+    (written? == size).then_some(())
+}
+
+thread_local! {
+    /// The decompressor of a thread. To make one takes as long as to unpack a small page.
+    static ZSTD: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
 /// Reads to the end, which checks what the end has; one byte more than expected is enough to see that there are too many.
@@ -132,6 +144,7 @@ mod tests {
             if codec != Compression::UNCOMPRESSED {
                 assert_eq!(unpack(codec, &packed[..packed.len() - 1], text.len(), &mut Vec::new()), None, "{codec:?} cut short");
             }
+            assert_eq!(unpack(codec, &packed, text.len(), &mut Vec::new()), Some(()), "{codec:?} after a damaged page");
         }
     }
 
