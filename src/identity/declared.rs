@@ -131,7 +131,15 @@ pub fn check_edges(project: &Project, file: &Arc<crate::diagnostic::SourceFile>,
                 } else {
                     format!("`identity.edges` {what} `{name}`, {kind}")
                 };
-                wrong(told, "a row is a pair of identifiers seen together: identifier_type, identifier, other_type, other, source, first_seen_at, last_seen_at, ended_at".to_owned());
+                let hint = match found {
+                    Some((_, found)) if kind == "text" && found.data_type().is_numeric() => {
+                        "identifiers are compared as texts: give the column that it is taken from `type: string` in its contract, or write `cast(… as varchar)`"
+                    }
+                    _ => {
+                        "a row is a pair of identifiers seen together: identifier_type, identifier, other_type, other, source, first_seen_at, last_seen_at, ended_at"
+                    }
+                };
+                wrong(told, hint.to_owned());
             }
         }
     }

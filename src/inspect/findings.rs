@@ -131,6 +131,7 @@ pub fn join(tables: &[Table], paths: Paths, files: usize, places: Vec<usize>, nu
         null_words: null_words.to_vec(),
     };
     let Joined { columns: joined, places } = columns(tables, &main.lists);
+    findings.differences.extend(strangers(tables, &main));
     // What one column tells of day and month holds for the others of the same file.
     let votes: Vec<bool> = joined.iter().filter_map(|column| types::guess(column, &context).day_first).collect();
     context.day_first = votes.first().copied().filter(|first| votes.iter().all(|vote| vote == first));
@@ -152,6 +153,35 @@ pub fn join(tables: &[Table], paths: Paths, files: usize, places: Vec<usize>, nu
     path_columns(&mut findings, &rows, &mut names, &context);
     clocks(&mut findings.columns, &mut names, &context);
     findings
+}
+
+/// What is said of files that have few columns in common with the one that the draft follows, as files of other sources do. Names are compared
+/// as they are drafted; a file without a header has none.
+fn strangers(tables: &[Table], main: &Table) -> Option<String> {
+    let names_of = |table: &Table| -> BTreeSet<String> {
+        let names = table.columns.iter().filter_map(|column| names::of_column(column.name().or(column.label.as_deref())?));
+        if table.format.has_columns() && table.rows > 0 { names.collect() } else { BTreeSet::new() }
+    };
+    let in_main = names_of(main);
+    let is_strange = |table: &&Table| {
+        let own = names_of(table);
+        !in_main.is_empty() && own.intersection(&in_main).count() * 2 < own.len()
+    };
+    let mut strange: Vec<&str> = tables.iter().filter(is_strange).map(|table| table.file.as_str()).collect();
+    let mut main = main.file.as_str();
+    if strange.len() * 2 > tables.len() {
+        // The widest file is the one that does not belong to the others.
+        main = std::mem::replace(&mut strange, vec![main]).first().copied()?;
+    }
+    let (first, others) = strange.split_first()?;
+    let (who, have) = match others {
+        [] => ((*first).to_owned(), "has"),
+        [second] => (format!("{first} and {second}"), "have"),
+        more => (format!("{first} and {} more files", more.len()), "have"),
+    };
+    Some(format!(
+        "{who} {have} few columns in common with {main}: if they are of other sources, name the files without quotes around a glob, and each kind gets a draft of its own"
+    ))
 }
 
 /// The path of a column within the elements that are rows.

@@ -273,6 +273,36 @@ fn files_that_differ_are_told() {
 }
 
 /// The guide shows the draft of the file that it shows.
+/// Files of several sources under one glob in quotes: the shell would have named them one by one.
+#[test]
+fn files_of_other_sources_are_told_first() {
+    let rows = |header: &str, row: &str| format!("{header}\n{}", format!("{row}\n").repeat(30)).into_bytes();
+    let contacts = rows("contact_id,email,city,country,updated_at", "1,a@example.com,Rome,IT,2026-11-01T10:00:00Z");
+    let orders = rows("order_id,contact_id,amount,ordered_at", "7,1,12.50,2026-11-02T10:00:00Z");
+    let visits = rows("visitor,page,occurred_at", "v1,/home,2026-11-03T10:00:00Z");
+    let of_a_column_less = rows("contact_id,email,city,updated_at", "2,b@example.com,Oslo,2026-11-01T10:00:00Z");
+    let files =
+        [("x/contacts.csv", &contacts), ("x/orders.csv", &orders), ("x/visits.csv", &visits), ("x/contacts-2.csv", &of_a_column_less)];
+    let mixed = folder(&files.map(|(path, bytes)| (path, bytes.as_slice())));
+    let found = source(&mixed, "x/*");
+    let first = found["differences"][0].as_str().unwrap();
+    assert!(first.starts_with("x/orders.csv and x/visits.csv have few columns in common with x/contacts.csv:"), "{first}");
+    let each = inspect(&mixed, &["x/contacts.csv", "x/orders.csv", "x/visits.csv"]);
+    assert!(!yaml(&each).contains("in common"), "{}", yaml(&each));
+    let alike = source(&mixed, "x/contacts*.csv");
+    assert!(!alike["differences"].to_string().contains("in common"), "{alike}");
+
+    // The same columns under other names, and without names.
+    let named = rows("Contact ID,E-Mail,Updated At", "3,c@example.com,2026-11-01T10:00:00Z");
+    let other_names = rows("contact_id,e_mail,updated_at", "4,d@example.com,2026-11-01T10:00:00Z");
+    let unnamed = b"5,e@example.com,2026-11-01T10:00:00Z\n".repeat(30);
+    for files in [[&named, &other_names], [&named, &unnamed]] {
+        let folder = folder(&[("y/1.csv", files[0]), ("y/2.csv", files[1])]);
+        let found = source(&folder, "y/*");
+        assert!(!found["differences"].to_string().contains("in common"), "{found}");
+    }
+}
+
 #[test]
 fn the_guide_shows_what_is_drafted() {
     let blocks = document("docs/guides/drafting.md").blocks();
