@@ -7,13 +7,13 @@ use chrono::NaiveDate;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::about_arguments::{CompletionsArguments, ManArguments, SchemaArguments, VersionArguments};
-pub use super::comparisons::{DiffArguments, PlanArguments};
+pub use super::comparisons::{DiffArguments, PlanArguments, TellWhen};
 use super::days::{DaysArguments, day};
 use super::durations::{duration, some_duration};
 use super::log::LogFormat;
 use super::looks::{QUERY_TABLES, QueryArguments, RowsFormat, ShowArguments};
 use super::project_arguments::usual_pipeline;
-pub use super::project_arguments::{ProjectArguments, TIMEOUT_VARIABLE};
+pub use super::project_arguments::{METRICS_VARIABLE, ProjectArguments, TIMEOUT_VARIABLE};
 use super::resources::{memory_size, thread_count};
 use crate::cases::Filters;
 use crate::config::{self, Environment, Project};
@@ -35,9 +35,6 @@ pub struct Arguments {
 
 /// The variable that says in which form messages are, where `--log-format` does not.
 pub const LOG_FORMAT_VARIABLE: &str = "SEGMILL_LOG_FORMAT";
-
-/// The variable that names the file of metrics, where `--metrics` does not.
-const METRICS_VARIABLE: &str = "SEGMILL_METRICS";
 
 const EXIT_CODES: &str = "\
 Exit codes:

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::NaiveDate;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::days::day;
 use super::durations::some_duration;
@@ -58,4 +58,19 @@ pub struct PlanArguments {
     /// End the command after this time, such as `90s`, `30m` or `2h`: it says which step was running, and exits with 75
     #[arg(long, value_name = "TIME", value_parser = some_duration, env = TIMEOUT_VARIABLE)]
     pub timeout: Option<Duration>,
+    /// If the plan fails, tell of it as a run that fails in the same way: by the notifications of the pipeline file, metrics and traces
+    #[arg(long, value_name = "WHEN", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "failed")]
+    pub notify: Option<TellWhen>,
+    /// The local file of the metrics that `--notify` writes [default: the one that `SEGMILL_METRICS` names]
+    #[arg(long, value_name = "FILE", requires = "notify")]
+    pub metrics: Option<PathBuf>,
+}
+
+/// When a plan tells others that it has failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TellWhen {
+    /// Whenever it fails
+    Failed,
+    /// Unless extracts are late: for who looks again until they have come
+    UnlessLate,
 }

@@ -1,7 +1,9 @@
 //! `segmill plan`: everything that a run does but publishing, and how the result differs from what is published.
 
-use super::arguments::PlanArguments;
-use super::run::{Job, limits};
+use std::path::PathBuf;
+
+use super::arguments::{METRICS_VARIABLE, PlanArguments, TellWhen};
+use super::run::{Job, Tells, limits, refuse_no_file};
 use super::runtimes;
 use super::terminal::Terminal;
 use super::text_encoding;
@@ -15,9 +17,14 @@ use crate::storage;
 /// Runs the command.
 pub fn command(arguments: PlanArguments, environment: Environment, terminal: &Terminal) -> Result<ExitStatus> {
     let limits = limits(arguments.memory_limit, arguments.threads)?;
+    // A plan that tells nobody does not ask where metrics go.
+    let named = || environment.get(METRICS_VARIABLE).filter(|named| !named.is_empty()).map(PathBuf::from);
+    let metrics = arguments.notify.and_then(|_| arguments.metrics.or_else(named));
+    metrics.as_deref().map_or(Ok(()), refuse_no_file)?;
     engine::watch_memory(limits.memory_bytes);
     let runtime = runtimes::working(limits.threads)?;
     let mut job = Job::new(&environment, arguments.timeout, terminal)?;
+    job.tells = arguments.notify.map(|when| Tells { metrics, notifies: true, tells_late: when == TellWhen::Failed });
     let request = Request {
         parameters: arguments.project.overrides(),
         pipeline: arguments.project.pipeline,
@@ -35,7 +42,7 @@ pub fn command(arguments: PlanArguments, environment: Environment, terminal: &Te
         let what = format!("no temporary folder was created: {}", storage::of_system(&error));
         Error::Unavailable(Message::new(what).hint("free some space where temporary files go, or name another place in TMPDIR"))
     })?;
-    let result = job.plan(&runtime, &request, folder.path());
+    let result = job.plan(&runtime, &request, folder.path(), terminal);
     // As in a run, work that was left behind ends with the process.
     std::mem::forget(runtime);
     let planned = result?;

@@ -7,6 +7,9 @@ use clap::Args;
 
 use crate::config;
 
+/// The variable that names the file of metrics, where `--metrics` does not.
+pub const METRICS_VARIABLE: &str = "SEGMILL_METRICS";
+
 /// The variable that says how long a command may take, where `--timeout` does not.
 pub const TIMEOUT_VARIABLE: &str = "SEGMILL_TIMEOUT";
 

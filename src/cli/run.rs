@@ -64,7 +64,7 @@ pub fn command(arguments: RunArguments, environment: Environment, terminal: &Ter
     engine::watch_memory(limits.memory_bytes);
     let runtime = runtimes::working(limits.threads)?;
     let mut job = Job::new(&environment, arguments.timeout, terminal)?;
-    job.tells = Some(Tells { metrics: arguments.metrics, notifies: !arguments.no_notify });
+    job.tells = Some(Tells { metrics: arguments.metrics, notifies: !arguments.no_notify, tells_late: true });
     job.emit_to(arguments.lineage.as_deref(), &environment, terminal);
     let days = if arguments.days.chain { Vec::new() } else { arguments.days.days()? };
     let request = Request {
@@ -231,8 +231,8 @@ pub struct Job {
     signals: Signals,
     deadline: Deadline,
     log: Option<Arc<Log>>,
-    /// Who else is told how a run ended.
-    tells: Option<Tells>,
+    /// Who else is told how a run ended, or a plan that failed.
+    pub tells: Option<Tells>,
     /// A signal that came when a run had ended.
     heard: Option<Signal>,
     /// Sends lineage events, if somebody wants them.
@@ -240,9 +240,19 @@ pub struct Job {
 }
 
 /// Who is told how a run ended, beside who reads what the command prints.
-struct Tells {
-    metrics: Option<PathBuf>,
-    notifies: bool,
+pub struct Tells {
+    /// The file of the metrics.
+    pub metrics: Option<PathBuf>,
+    /// Whether the notifications of the pipeline file are sent.
+    pub notifies: bool,
+    /// Whether a plan tells that extracts are late.
+    pub tells_late: bool,
+}
+
+impl Tells {
+    fn is_told(&self, error: &Error) -> bool {
+        self.tells_late || !matches!(error, Error::Late(_))
+    }
 }
 
 impl Job {
@@ -287,37 +297,51 @@ impl Job {
         };
         self.waiting.block_on(events.ended(recorder.record(), ending, SEND_EVENTS));
         warn(events.take_warning(), &mut result, terminal);
-        if let Some(Tells { metrics, notifies }) = &self.tells {
-            let within = if matches!(result, Err(Error::Stopped(..))) { TELL_AFTER_SIGNAL } else { telemetry::WITHIN };
-            let audience = Audience { metrics: metrics.as_deref(), notifies: *notifies, environment: &environment, within };
-            let ended = Ended::now(&recorder, result.as_ref());
-            let signals = &mut self.signals;
-            let told = self.waiting.block_on(async {
-                tokio::select! {
-                    biased;
-                    warnings = telemetry::tell(&ended, audience) => Ok(warnings),
-                    signal = signals.next() => Err(signal),
-                }
-            });
-            match told {
-                Ok(warnings) => warn(warnings, &mut result, terminal),
-                // How this run ended stays; what would come after it does not begin.
-                Err(signal) => self.heard = Some(signal),
-            }
-        }
+        let warnings = self.tell(&recorder, result.as_ref(), &environment);
+        warn(warnings, &mut result, terminal);
         result
     }
 
-    /// Plans one day until it is planned, a signal arrives or the deadline has passed.
+    /// Tells who is to be told how a run ended, or a plan that failed; what somebody should know if that did not succeed.
+    fn tell(&mut self, recorder: &Recorder, result: Result<&Done, &Error>, environment: &Environment) -> Vec<String> {
+        let Some(Tells { metrics, notifies, .. }) = &self.tells else { return Vec::new() };
+        let within = if matches!(result, Err(Error::Stopped(..))) { TELL_AFTER_SIGNAL } else { telemetry::WITHIN };
+        let audience = Audience { metrics: metrics.as_deref(), notifies: *notifies, environment, within };
+        let ended = Ended::now(recorder, result);
+        let signals = &mut self.signals;
+        let told = self.waiting.block_on(async {
+            tokio::select! {
+                biased;
+                warnings = telemetry::tell(&ended, audience) => Ok(warnings),
+                signal = signals.next() => Err(signal),
+            }
+        });
+        told.unwrap_or_else(|signal| {
+            // How this run ended stays; what would come after it does not begin.
+            self.heard = Some(signal);
+            Vec::new()
+        })
+    }
+
+    /// Plans one day until it is planned, a signal arrives or the deadline has passed, and tells who is to be told if that fails.
     ///
     /// # Errors
     /// As a run fails.
-    pub fn plan(&mut self, runtime: &Runtime, request: &Request, folder: &Path) -> Result<Planned> {
+    pub fn plan(&mut self, runtime: &Runtime, request: &Request, folder: &Path, terminal: &Terminal) -> Result<Planned> {
         let recorder = Arc::new(Recorder::start(request.as_of, request.limits, None));
         let (stores, progress, watched) = (Arc::clone(&self.stores), Arc::clone(&self.progress), Arc::clone(&recorder));
-        let (handle, request, folder) = (runtime.handle().clone(), request.clone(), folder.to_owned());
+        let (handle, environment, request) = (runtime.handle().clone(), request.environment.clone(), request.clone());
+        let folder = folder.to_owned();
         let planning = move || handle.block_on(run::plan(&request, &stores, &progress, &watched, &folder));
-        self.watch(runtime, &recorder, &RunEvents::none(), planning)
+        let result = self.watch(runtime, &recorder, &RunEvents::none(), planning);
+        if let Err(error) = &result
+            && self.tells.as_ref().is_some_and(|tells| tells.is_told(error))
+        {
+            for warning in self.tell(&recorder, Err(error), &environment) {
+                terminal.warn(&warning);
+            }
+        }
+        result
     }
 
     fn watch<T: Send + 'static>(
@@ -438,7 +462,10 @@ fn refuse_pipe(record: &Path) -> Result<()> {
 }
 
 /// Refuses to replace what is no file by the metrics: a device, a pipe or a folder.
-fn refuse_no_file(metrics: &Path) -> Result<()> {
+///
+/// # Errors
+/// The place of the metrics, as a wrong argument.
+pub fn refuse_no_file(metrics: &Path) -> Result<()> {
     match storage::refuse_odd(metrics) {
         Err(error) if storage::why_no_file(&error).is_some() => {
             let odd = storage::why_no_file(&error).map_or("", |odd| odd.0);

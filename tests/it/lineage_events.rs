@@ -9,7 +9,7 @@ use std::time::Duration;
 use segmill::clock::Stopwatch;
 use serde_json::{Value, json};
 
-use crate::support::{SAMPLE_AS_OF, default_sample, package};
+use crate::support::{CLOSED, SAMPLE_AS_OF, default_sample, package};
 use crate::tiny::{PIPELINE, Tiny};
 
 const DAY: &str = "2026-11-01";
@@ -370,12 +370,11 @@ fn each_day_of_a_backfill_is_a_run() {
 
 #[test]
 fn whatever_becomes_of_events_the_run_publishes() {
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (slow, broken) = (Recorder::start(Manner::NeverAnswers), Recorder::start(Manner::Refuses(500)));
     let (forbids, moves) = (Recorder::start(Manner::Refuses(403)), Recorder::start(Manner::Refuses(307)));
     let secret = "?token=hush-4711";
     for (target, words, most_seconds) in [
-        (format!("http://{closed}{secret}"), "no connection could be made", 3),
+        (format!("http://{CLOSED}{secret}"), "no connection could be made", 3),
         (slow.url.clone(), "did not answer within 3000 ms", 7),
         (broken.url.clone(), "the server answered with status 500", 3),
         (forbids.url.clone(), "the server answered with status 403", 3),

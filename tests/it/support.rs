@@ -22,6 +22,9 @@ pub const OUTPUTS: [&str; 8] = [
     "unmatched_opt_outs",
 ];
 
+/// Where nobody listens: a port that no test is given, unlike one that another test has just given back.
+pub const CLOSED: &str = "127.0.0.1:1";
+
 /// The folder of the package.
 pub fn package() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

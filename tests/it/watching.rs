@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::markdown::document;
 use crate::marks::holds;
+use crate::support::CLOSED;
 use crate::tiny::{PIPELINE, Tiny, orders};
 
 const DAY: &str = "2026-11-01";
@@ -542,11 +543,59 @@ fn a_command_gets_the_document_on_standard_input_and_is_no_reason_to_fail() {
     assert_eq!((code(&planned), tiny.folder.path().join("told.json").exists()), (0, false), "a plan tells nobody");
 }
 
+/// A scheduler plans before it runs, so what a plan finds is not found by a run any more.
+#[cfg(unix)]
+#[test]
+fn a_plan_that_fails_tells_as_a_run_would_where_it_is_asked_to() {
+    let notify = "notify:
+  team: {on: [published, refused, late, failed], command: [tee, told.json]}
+";
+    let plan = |tiny: &Tiny, more: &[&str]| {
+        // Without `--notify` it does not even look whether that is a file.
+        let metrics = if more.is_empty() { "extracts" } else { "m.prom" };
+        let mut command = tiny.command(&["plan", "pipelines/tiny.yaml", "--as-of", DAY]);
+        let output = command.args(more).env("SEGMILL_METRICS", metrics).output().unwrap();
+        holds_nothing(&told(&output));
+        let document = std::fs::read_to_string(tiny.folder.path().join("told.json")).ok();
+        let document: Option<Value> = document.map(|text| serde_json::from_str(&text).unwrap());
+        for file in ["told.json", "m.prom"].map(|name| tiny.folder.path().join(name)).iter().filter(|file| file.exists()) {
+            std::fs::remove_file(file).unwrap();
+        }
+        (code(&output), document.map(|document| (document["events"].to_string(), document["status"].to_string())))
+    };
+    let told_as = |event: &str, status: &str| Some((format!("[\"{event}\"]"), format!("\"{status}\"")));
+    let tiny = project(notify);
+    assert_eq!(plan(&tiny, &["--notify"]), (0, None), "what a plan that succeeds has to say a run says");
+    tiny.write("extracts/orders.csv", &broken());
+    assert_eq!(plan(&tiny, &[]), (3, None));
+    assert_eq!(plan(&tiny, &["--notify"]), (3, told_as("refused", "refused")));
+    assert_eq!(plan(&tiny, &["--notify=unless-late"]), (3, told_as("refused", "refused")));
+    std::fs::remove_file(tiny.folder.path().join("extracts/orders.csv")).unwrap();
+    tiny.write("sql/customers.sql", "select nonsense");
+    assert_eq!(plan(&tiny, &["--notify=unless-late"]), (2, told_as("failed", "project")));
+
+    let tiny = project(notify);
+    assert_eq!(code(&run(&tiny, &["--no-notify", "--metrics", "m.prom"], &[])), 0);
+    std::fs::remove_file(tiny.folder.path().join("extracts/orders.csv")).unwrap();
+    let look = |more: &[&str]| {
+        let output = tiny.command(&["plan", "pipelines/tiny.yaml", "--as-of", DAY, "--metrics", "m.prom"]).args(more).output().unwrap();
+        assert_eq!(code(&output), 99, "{}", told(&output));
+    };
+    look(&["--notify=unless-late"]);
+    assert_eq!(
+        (metric(&tiny, "segmill_run_exit_code{pipeline=\"tiny\"}"), tiny.folder.path().join("told.json").exists()),
+        (Some(0.0), false)
+    );
+    look(&["--notify"]);
+    assert_eq!(metric(&tiny, "segmill_run_exit_code{pipeline=\"tiny\"}"), Some(99.0));
+    assert_eq!(metric(&tiny, "segmill_publication_number{pipeline=\"tiny\"}"), Some(1.0), "what is published stays");
+    assert!(tiny.read("told.json").contains("\"late\""));
+}
+
 /// Servers that are down, fail, or never answer cost seconds and a warning.
 #[test]
 fn servers_that_do_not_answer_are_no_reason_to_fail() {
     let (slow, failing) = (Server::that(Answers::Never), Server::that(Answers::Status("500 Internal Server Error")));
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let notify = "notify:
   slow:
     on: [published]
@@ -560,7 +609,7 @@ fn servers_that_do_not_answer_are_no_reason_to_fail() {
 ";
     let tiny = project(notify);
     let url = |address: &str| format!("http://{address}/{SECRET}?{SECRET}");
-    let (slow_url, failing_url, down_url) = (url(&slow.address), url(&failing.address), url(&closed));
+    let (slow_url, failing_url, down_url) = (url(&slow.address), url(&failing.address), url(CLOSED));
     let endpoint = format!("http://{}", slow.address);
     let environment = [
         ("SLOW", slow_url.as_str()),

@@ -64,7 +64,7 @@ def main() -> None:
         install(shell, blocks["Install"])
         first_day(shell, blocks["A project, and its first day"])
         watch(shell, blocks["What to keep an eye on"])
-        schedule(shell, folder / "shop", blocks["Schedule it"])
+        schedule(shell, folder / "shop", blocks["Schedule it"], blocks["A bad night"])
         load(shell, blocks["Look at what was loaded"])
     print("The guide to a nightly refresh was followed.")
 
@@ -97,13 +97,14 @@ def watch(shell: Shell, blocks: list[str]) -> None:
     print("told of a late extract")
 
 
-def schedule(shell: Shell, project: Path, blocks: list[str]) -> None:
-    """The scheduler publishes both nights, and all tasks succeed."""
-    setting, standalone, unpause, asking = blocks
+def schedule(shell: Shell, project: Path, blocks: list[str], of_bad_night: list[str]) -> None:
+    """The scheduler publishes both nights, and all tasks succeed; a night that cannot be read is told."""
+    setting, standalone, second, unpause, asking = blocks
     shell.run(setting)
     print("installed Airflow")
     number = shell.start(standalone.removeprefix("$ ").strip())
     try:
+        shell.run(second)
         unpaused = unpause.removeprefix("$ ").strip()
         wait(lambda: "is_paused" in shell.run(f"{unpaused} --yes 2>&1 || true"), "the DAG to be known", 5.0)
         wait(lambda: published(project) == ["2011-12-08", "2011-12-09", "2011-12-10"], "both nights to be published", 1.0)
@@ -111,9 +112,24 @@ def schedule(shell: Shell, project: Path, blocks: list[str]) -> None:
         wait(lambda: states(shell.run(done)) == ["success", "success"], "both nights to end", 5.0)
         printed = shell.run(asking)
         assert "'as_of': '2011-12-08', 'number': 1" in printed and "'as_of': '2011-12-10', 'number': 3" in printed, printed
+        bad_night(shell, project, of_bad_night)
     finally:
         os.killpg(number, signal.SIGTERM)
     print("both nights by the scheduler")
+
+
+def bad_night(shell: Shell, project: Path, blocks: list[str]) -> None:
+    """A run whose extract cannot be read fails, and says so to whoever watches."""
+    breaking, looking = blocks
+    told = project / "watch/last-failure.json"
+    told.unlink()
+    shell.run(breaking)
+    wait(lambda: told.exists() and told.stat().st_size > 0, "the refusal to be told", 1.0)
+    printed = shell.run(looking)
+    assert '"status":"refused"' in printed and '"as_of":"2011-12-10"' in printed, printed
+    assert 'segmill_run_exit_code{pipeline="customer_segments"} 3' in printed, printed
+    assert published(project) == ["2011-12-08", "2011-12-09", "2011-12-10"]
+    print("told of a refused night")
 
 
 def published(project: Path) -> list[str]:

@@ -48,6 +48,19 @@ class Place:
     def segmill(self, *arguments: str):
         subprocess.run(["segmill", *arguments], cwd=self.project, check=True, capture_output=True)
 
+    def watch(self):
+        """Lets the project tell how its runs end."""
+        pipeline = self.project / "pipelines/customer_segments.yaml"
+        team = "{on: [failed, refused, late], command: [sh, -c, 'cat >> told.json; echo >> told.json']}"
+        pipeline.write_text(f"{pipeline.read_text()}\nnotify:\n  team: {team}\n")
+        self.env["SEGMILL_METRICS"] = str(self.folder / "segmill.prom")
+
+    def told(self) -> list[str]:
+        """What notifications told, and the exit code in the metrics."""
+        told = [json.loads(line)["status"] for line in (self.project / "told.json").read_text().splitlines()]
+        metrics = (self.folder / "segmill.prom").read_text()
+        return told + re.findall(r"^segmill_run_exit_code\{.*\} (\d+)$", metrics, re.MULTILINE)
+
     def test_dag(self, day: str, *more: str) -> str:
         """Run the DAG by `airflow dags test` for the data interval that ends on the day. Its log."""
         command = ["airflow", "dags", "test", "customer_segments", f"{day}T04:15:00+00:00", *more]
@@ -137,7 +150,8 @@ def good_day(place: Place):
 
 
 def late_extracts(place: Place):
-    """Skips a day whose extracts have not come in time, after having looked more than once."""
+    """Skips a day whose extracts have not come in time, after having looked more than once, and tells it once."""
+    place.watch()
     place.segmill("run", "--as-of", "2011-12-08")
     for file in (place.project / "examples/data/survey").iterdir():
         file.unlink()
@@ -145,11 +159,13 @@ def late_extracts(place: Place):
     equal(place.states(), all_states("skipped"), "states")
     if log.count("segmill plan") < 2:
         raise SystemExit("the sensor did not look again")
+    equal(place.told(), ["late", "99"], "what was told")
     equal(place.published(), ["2011-12-08"], "published days")
 
 
 def bad_data(place: Place):
-    """Fails at once, without a retry, when the data is refused."""
+    """Fails at once, without a retry, when the data is refused, and tells it."""
+    place.watch()
     contacts = next((place.project / "examples/data/crm").glob("*.csv"))
     contacts.write_text(re.sub(r",\d{4}-\d\d-\d\dT[\d:]+Z,", ",yesterday,", contacts.read_text(), count=400))
     log = place.test_dag("2011-12-09")
@@ -157,6 +173,7 @@ def bad_data(place: Place):
     equal(place.tries("refresh.plan"), 1, "tries")
     if "exit code 3: the extracts break their contracts" not in log:
         raise SystemExit("the log does not say why the data was refused")
+    equal(place.told(), ["refused", "3"], "what was told")
     equal(place.published(), [], "published days")
 
 

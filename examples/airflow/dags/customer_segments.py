@@ -30,7 +30,8 @@ MOVEMENT_LIMIT = 0.10
 
 @dag(
     schedule=CronDataIntervalTimetable("15 4 * * *", timezone=TIME_ZONE),
-    # These are the last two days of the sample's extracts. A project of your own needs no end date.
+    # These are the last two days of the sample's extracts. For a project of your own, start with the first night that
+    # you want, because the scheduler catches up from there on, and leave out the end.
     start_date=datetime(2011, 12, 8),
     end_date=datetime(2011, 12, 10),
     # Days that were missed are published, oldest first; `airflow backfill create` does the same for days before. Each

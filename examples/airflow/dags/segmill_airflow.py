@@ -143,6 +143,9 @@ class SegmillPlanSensor(SegmillCommand, BaseSensorOperator):
 
     Missing extracts are found before any row is read, so looking again costs little. If they have not come within
     `timeout`, the day is skipped. `soft_fail` would not do: it also skips a day whose data was refused.
+
+    After a plan that fails there is no run, so the plan tells what the run would: by the notifications of the pipeline
+    file, and by metrics. That extracts are late it tells once, when it waits no longer.
     """
 
     template_fields: Sequence[str] = ("pipeline", "as_of", "options", "project", "env")
@@ -167,15 +170,19 @@ class SegmillPlanSensor(SegmillCommand, BaseSensorOperator):
     def execute(self, context: Context):
         try:
             return super().execute(context)
-        except AirflowSensorTimeout as late:
-            raise AirflowSkipException("the extracts have not come") from late
+        except AirflowSensorTimeout:
+            return self.look("--notify").xcom_value
 
     def poke(self, context: Context) -> PokeReturnValue:
-        exit_code, document = self.segmill(
-            "plan", self.pipeline, "--as-of", self.as_of, *self.options, project=self.project, env=self.env
-        )
-        if exit_code == EXTRACTS_ARE_LATE:
+        try:
+            return self.look("--notify=unless-late")
+        except AirflowSkipException:
             return PokeReturnValue(is_done=False)
+
+    def look(self, notify: str) -> PokeReturnValue:
+        exit_code, document = self.segmill(
+            "plan", self.pipeline, "--as-of", self.as_of, notify, *self.options, project=self.project, env=self.env
+        )
         self.raise_for(exit_code, document)
         return PokeReturnValue(is_done=True, xcom_value={**summary(document), **movement(document)})
 
