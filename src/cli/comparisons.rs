@@ -71,6 +71,6 @@ pub struct PlanArguments {
 pub enum TellWhen {
     /// Whenever it fails
     Failed,
-    /// Unless extracts are late: for who looks again until they have come
+    /// Whenever it fails, unless extracts are late: for a command that is repeated until they have come
     UnlessLate,
 }
