@@ -89,6 +89,13 @@ pub fn without_columns(file: &Arc<SourceFile>) -> Diagnostic {
     problem.hint("name them behind `select`, or write `select *` for all")
 }
 
+/// A query that uses rows which an `unnest` has repeated, while the engine takes their keys for unique.
+pub fn repeated_keys(file: &Arc<SourceFile>) -> Diagnostic {
+    let why = "this `unnest` repeats the keys of grouped rows, and the engine would take them for unique in the rest of this query";
+    let problem = Diagnostic::error("repeated-keys", why).at(call_of(file, "unnest")).label("the result could be wrong");
+    problem.hint("end the query with this `unnest`, and group, join, sort or count its rows in a model that reads this one")
+}
+
 /// An error of a query that is understood, and that the engine has no way to run; none if the error is another.
 pub fn unsupported(file: &Arc<SourceFile>, error: &DataFusionError) -> Option<Diagnostic> {
     const CODE: &str = "sql-unsupported";

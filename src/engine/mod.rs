@@ -44,6 +44,7 @@ mod sorted;
 mod sorted_lists;
 mod spill_files;
 mod timings;
+mod unnested;
 mod watch;
 
 pub use crate::parallel::parallel;
@@ -72,6 +73,7 @@ pub use privacy::{ColumnPrivacy, KnownColumns, Privacy, privacy};
 pub use reservation::{Reservation, within_limit};
 pub use scratch::Scratch;
 pub use timings::{Operator, Work, compute_ms};
+pub use unnested::{RepeatedKeys, repeated_keys};
 pub use watch::{PROGRAM_BYTES, expect_to_read, memory_is_exceeded, watch_memory};
 
 use std::collections::BTreeMap;

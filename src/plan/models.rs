@@ -13,7 +13,7 @@ use super::predicted::PredictedColumns;
 use super::privacy::PersonalColumns;
 use crate::config::Values;
 use crate::diagnostic::Diagnostic;
-use crate::engine::{self, Dependence, Engine};
+use crate::engine::{self, Dependence, Engine, RepeatedKeys};
 use crate::error::{Error, Result};
 use crate::graph::{SOURCES, Step, Vertex};
 use crate::ingest::{Contract, RequiredColumns};
@@ -138,6 +138,10 @@ pub(super) async fn check_models(
         if is_look || engine::is_correlated(&planned).map_err(|error| Error::defect(error.to_string()))? {
             problems.extend(engine.check_runs(&planned).await.err().and_then(|error| sql::unsupported(&node.model.file, &error)));
         }
+        let repeated_keys = engine::repeated_keys(&planned).map_err(|error| Error::defect(error.to_string()))?;
+        if repeated_keys == RepeatedKeys::Used {
+            problems.push(sql::repeated_keys(&node.model.file));
+        }
         let schema = engine::answer_schema(planned.schema().as_arrow());
         if schema.fields().is_empty() {
             problems.push(sql::without_columns(&node.model.file));
@@ -145,9 +149,8 @@ pub(super) async fn check_models(
         }
         let parts = Engine::parts(&planned).map_err(|error| Error::defect(error.to_string()))?;
         let cost = Cost { size: sql::size(&node.statement), parts };
-        let breaks_ties = engine::breaks_ties(&planned).map_err(|error| Error::defect(error.to_string()))?;
-        let order = engine::own_order(&planned);
-        let of_query = OfQuery { is_row_by_row: engine::is_row_by_row(&planned), takes_any_rows: !any_rows.is_empty(), breaks_ties, order };
+        let (takes_any_rows, repeats_keys) = (!any_rows.is_empty(), repeated_keys != RepeatedKeys::None);
+        let of_query = of_query(&planned, takes_any_rows, repeats_keys).map_err(|error| Error::defect(error.to_string()))?;
         checked.count(&planned, optimized.as_ref()).map_err(|error| Error::defect(error.to_string()))?;
         checked.personal.add(&name, &planned);
         checked.predicted.add(&name, &planned);
@@ -155,6 +158,16 @@ pub(super) async fn check_models(
         checked.checked.push(Checked::Model(Box::new(PlannedModel { parsed: node, schema, query: Arc::new(planned), cost, of_query })));
     }
     Ok(checked)
+}
+
+fn of_query(planned: &LogicalPlan, takes_any_rows: bool, repeats_keys: bool) -> Result<OfQuery, DataFusionError> {
+    Ok(OfQuery {
+        is_row_by_row: engine::is_row_by_row(planned),
+        takes_any_rows,
+        breaks_ties: engine::breaks_ties(planned)?,
+        repeats_keys,
+        order: engine::own_order(planned),
+    })
 }
 
 /// What models read of each source that some model reads.

@@ -201,3 +201,41 @@ group by customer_id
     let output = tiny.segmill(&["run", "pipelines/tiny.yaml", "--as-of", "2026-11-01"]);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+/// Above an `unnest` of grouped rows the engine takes repeated keys for unique, so a query that uses them there is refused, and one that
+/// returns them is a table for the models that read it.
+#[test]
+fn rows_that_an_unnest_repeats_are_counted_in_another_model() {
+    let tiny = Tiny::new();
+    // Odd customers have two orders, on days 1 and 2, and the others one, on day 1.
+    let grouped = "select customer_id, array_agg(ordered_at order by ordered_at) as times from sources.orders group by customer_id";
+    tiny.write("sql/staging/orders.sql", &format!("-- An order.\nselect customer_id, unnest(times) as ordered_at from ({grouped})\n"));
+    for (query, expected) in [
+        ("select customer_id, ordered_at, count(*) as n from staging.orders group by 1, 2 order by 1, 2 desc", 75),
+        ("select distinct customer_id, ordered_at from staging.orders order by 1, 2 desc", 75),
+        ("select customer_id, count(*) as n from staging.orders group by customer_id order by 1", 50),
+    ] {
+        let output = tiny.segmill(&["query", query, "pipelines/tiny.yaml", "--as-of", "2026-11-01", "--format", "csv", "--limit", "1000"]);
+        let told = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(told.lines().count(), expected + 1, "{query}\n{told}{}", String::from_utf8_lossy(&output.stderr));
+        let row = match expected {
+            50 => "c001,2",
+            _ => "c001,2026-10-02",
+        };
+        let first = told.lines().find(|line| line.starts_with("c001")).unwrap();
+        assert!(first.starts_with(row), "{told}");
+    }
+    let rows = format!("select customer_id, unnest(times) as ordered_at from ({grouped})");
+    for wrong in [
+        format!("select customer_id, ordered_at, count(*) as orders from ({rows}) group by customer_id, ordered_at"),
+        format!("select distinct customer_id, ordered_at from ({rows})"),
+        format!("select customer_id, ordered_at from ({rows}) order by customer_id, ordered_at"),
+        format!("select customer_id, row_number() over (order by customer_id) as n from ({rows})"),
+        format!("select o.customer_id from sources.orders as o left join ({rows}) as r on r.customer_id = o.customer_id"),
+        format!("select customer_id from sources.orders where ordered_at = (select ordered_at from ({rows}) where customer_id = 'c1')"),
+    ] {
+        let output = tiny.segmill(&["query", &wrong, "pipelines/tiny.yaml", "--as-of", "2026-11-01"]);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && told.contains("error[repeated-keys]"), "{wrong}\n{told}");
+    }
+}

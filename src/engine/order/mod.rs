@@ -5,6 +5,7 @@
 //! ([`dependent_on_order`]). The tables below list every aggregate and window function. A function that a later version of DataFusion adds
 //! is refused until it is listed.
 
+mod computed;
 mod keys;
 mod ties;
 

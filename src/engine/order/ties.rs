@@ -12,6 +12,7 @@ use datafusion::error::Result;
 use datafusion::logical_expr::logical_plan::{Aggregate, Projection, Window};
 use datafusion::logical_expr::{Expr, LogicalPlan, Sort, SortExpr, WindowFrame, WindowFrameUnits, WindowFunctionDefinition};
 
+use super::computed::with_computed_keys;
 use super::keys::{Keys, tell_apart};
 use super::{Aggregating, Need, aggregating, frame_of_rows, need};
 use crate::engine::names::named_as;
@@ -94,6 +95,7 @@ fn unaliased(expr: &Expr) -> &Expr {
 
 /// All ordered aggregates of a node get the same sort keys in the same order, so that they choose the same rows.
 fn in_aggregate(aggregate: Aggregate, tables: &Keys) -> Result<LogicalPlan> {
+    let aggregate = with_computed_keys(aggregate)?;
     let grouped: HashSet<Column> = aggregate.group_expr.iter().filter_map(|expr| expr.try_as_col().cloned()).collect();
     let mut orders: Vec<Vec<SortExpr>> = aggregate.aggr_expr.iter().filter_map(order_of).collect();
     orders.sort_by_key(|order| std::cmp::Reverse(order.len()));
