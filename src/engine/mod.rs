@@ -37,6 +37,7 @@ mod privacy;
 mod rebound;
 mod recursion;
 mod reservation;
+mod row_hash;
 mod rules;
 mod scratch;
 mod session;

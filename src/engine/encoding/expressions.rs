@@ -13,6 +13,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable, Operator, SortExpr, Volatili
 use super::dictionary::Dictionary;
 use super::functions::{self, MAPPED, Mapping};
 use super::table::is_text;
+use crate::engine::digest::{ROW_DIGEST, row_digest_of_codes};
 
 /// The columns that an expression may refer to: their schema before the rewrite, and which of them are codes now.
 pub(super) struct Scope {
@@ -130,6 +131,12 @@ impl Expressions<'_> {
                     let else_expr = case.else_expr.map(|expr| self.value(*expr, scope).map(Box::new)).transpose()?;
                     let case = Case { expr: base.map(Box::new), when_then_expr: branches, else_expr };
                     Ok(Transformed::new(Expr::Case(case), true, TreeNodeRecursion::Jump))
+                }
+                Expr::ScalarFunction(call) if call.name() == ROW_DIGEST => {
+                    let args = self.codes_or_values(call.args, scope)?;
+                    let is_code = |arg: &Expr| matches!(arg, Expr::Column(column) if scope.code(column).is_some());
+                    let digest = row_digest_of_codes(self.dictionary, args.iter().map(is_code).collect());
+                    Ok(Transformed::new(digest.call(args), true, TreeNodeRecursion::Jump))
                 }
                 // The codes are enough to count texts.
                 Expr::AggregateFunction(mut call) if call.func.name() == "count" => {

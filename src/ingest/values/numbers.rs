@@ -138,7 +138,11 @@ fn decimals(array: &ArrayRef, precision: u8, scale: i8) -> Result<ArrayRef> {
         held => match Kind::of(held) {
             Kind::Float => {
                 let floats = wide_floats(array)?;
-                let read = |value: f64| number::decimal(&value.to_string(), precision, scale);
+                let ten = power_of_ten(scale);
+                let read = |value: f64| {
+                    let few = ten.and_then(|ten| units_of_few_digits(value, ten)).filter(&fits);
+                    few.or_else(|| number::decimal(&value.to_string(), precision, scale))
+                };
                 floats.iter().map(|value| value.and_then(read)).collect()
             }
             Kind::Decimal | Kind::Integer => {
@@ -150,6 +154,27 @@ fn decimals(array: &ArrayRef, precision: u8, scale: i8) -> Result<ArrayRef> {
         },
     };
     Ok(Arc::new(decimals.with_data_type(DataType::Decimal128(precision, scale))))
+}
+
+/// The powers of ten that a double holds exactly.
+const POWERS_OF_TEN: [f64; 23] =
+    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22];
+
+fn power_of_ten(exponent: i8) -> Option<f64> {
+    POWERS_OF_TEN.get(usize::try_from(exponent).ok()?).copied()
+}
+
+/// The units of a double that is written with at most 15 digits, in tenths, hundredths and so on as `ten` says; none of any other.
+///
+/// A division of two whole numbers that doubles hold exactly gives the double that is nearest to the decimal. No other decimal of at most 15
+/// digits has the same nearest double, so this is the decimal that the double is written as.
+#[allow(clippy::cast_possible_truncation, reason = "a whole number within the limit is exact")]
+fn units_of_few_digits(value: f64, ten: f64) -> Option<i128> {
+    const FEW: f64 = 1e15;
+    let units = (value * ten).round();
+    #[allow(clippy::float_cmp, reason = "the very double is meant")]
+    let is_exact = units.abs() < FEW && units / ten == value;
+    is_exact.then_some(units as i128)
 }
 
 #[allow(clippy::cast_precision_loss, reason = "it is compared with what came of it")]
@@ -247,4 +272,35 @@ fn rescaled(value: i256, from: i8, to: i8) -> Option<i256> {
 
 pub(super) fn safe_cast(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
     crate::cast::safely(array, to).map_err(defect)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Whatever a double is, the fast way knows it as what it is written as, or not at all.
+        #[test]
+        fn units_of_few_digits_are_those_of_the_written_number(bits: u64, whole in -(10_i64.pow(16))..10_i64.pow(16), off in -2..3_i64, scale in 0..23_i8) {
+            let ten = power_of_ten(scale).unwrap();
+            let near = |value: f64| f64::from_bits(value.to_bits().wrapping_add_signed(off));
+            #[allow(clippy::cast_precision_loss, reason = "any double will do")]
+            let nearest = whole as f64;
+            let quotient = nearest / ten;
+            for value in [f64::from_bits(bits), quotient, near(quotient), nearest, near(nearest)] {
+                if let Some(units) = units_of_few_digits(value, ten) {
+                    prop_assert_eq!(number::decimal(&value.to_string(), 38, scale), Some(units), "{} of scale {}", value, scale);
+                }
+            }
+        }
+
+        #[test]
+        fn decimals_of_few_digits_are_known(units in -(10_i64.pow(15) - 1)..10_i64.pow(15), scale in 0..16_i8) {
+            #[allow(clippy::cast_precision_loss, reason = "it has at most 15 digits")]
+            let value = units as f64 / power_of_ten(scale).unwrap();
+            prop_assert_eq!(units_of_few_digits(value, power_of_ten(scale).unwrap()), Some(i128::from(units)));
+        }
+    }
 }
