@@ -3,6 +3,7 @@
 mod bounds;
 mod calls;
 mod failure;
+mod misread;
 mod order;
 mod place;
 mod placeholders;
@@ -12,6 +13,7 @@ mod syntax;
 pub use bounds::{Size, size};
 pub use calls::{Argument, arguments};
 pub use failure::{Kind, discreet, kind, places, suspects};
+pub use misread::{of_condition, unsound};
 pub use order::{dependent, samples};
 pub use place::{span_of, whole};
 pub use placeholders::{mentions_parameter, placeholder, placeholders};
@@ -87,13 +89,6 @@ pub fn unrepeatable(file: &Arc<SourceFile>, name: &str) -> Diagnostic {
 pub fn without_columns(file: &Arc<SourceFile>) -> Diagnostic {
     let problem = Diagnostic::error("no-columns", "this query selects no columns").at(whole(file)).label("which columns?");
     problem.hint("name them behind `select`, or write `select *` for all")
-}
-
-/// A query that uses rows which an `unnest` has repeated, while the engine takes their keys for unique.
-pub fn repeated_keys(file: &Arc<SourceFile>) -> Diagnostic {
-    let why = "this `unnest` repeats the keys of grouped rows, and the engine would take them for unique in the rest of this query";
-    let problem = Diagnostic::error("repeated-keys", why).at(call_of(file, "unnest")).label("the result could be wrong");
-    problem.hint("end the query with this `unnest`, and group, join, sort or count its rows in a model that reads this one")
 }
 
 /// An error of a query that is understood, and that the engine has no way to run; none if the error is another.

@@ -28,6 +28,7 @@ use datafusion::optimizer::AnalyzerRule;
 use super::encoding::is_text;
 use super::exact::fits_precision;
 use super::growth;
+use super::mended::rounded;
 
 /// Replaces DataFusion's arithmetic by checked arithmetic everywhere in a plan.
 #[derive(Debug)]
@@ -99,6 +100,16 @@ pub fn checked(expr: Expr, schema: &DFSchema, max_bytes: usize) -> Result<Transf
             }
             _ => Ok(Transformed::no(Expr::Negative(inner))),
         },
+        Expr::Cast(cast) => {
+            let rounded =
+                cast.expr.get_type(schema).ok().and_then(|of| rounded(&of, cast.field.data_type(), cast.expr.as_ref().clone(), false));
+            Ok(rounded.map_or_else(|| Transformed::no(Expr::Cast(cast)), Transformed::yes))
+        }
+        Expr::TryCast(cast) => {
+            let rounded =
+                cast.expr.get_type(schema).ok().and_then(|of| rounded(&of, cast.field.data_type(), cast.expr.as_ref().clone(), true));
+            Ok(rounded.map_or_else(|| Transformed::no(Expr::TryCast(cast)), Transformed::yes))
+        }
         Expr::AggregateFunction(mut call) if call.func.name() == "median" => {
             let changed = with_one_nan(&mut call.params.args, schema);
             Ok(Transformed::new_transformed(Expr::AggregateFunction(call), changed))

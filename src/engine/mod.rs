@@ -27,6 +27,7 @@ mod local_date;
 mod machine;
 mod materialise;
 mod materialised_table;
+mod mended;
 mod names;
 mod order;
 mod own_order;
@@ -45,7 +46,7 @@ mod sorted;
 mod sorted_lists;
 mod spill_files;
 mod timings;
-mod unnested;
+mod unsound;
 mod watch;
 
 pub use crate::parallel::parallel;
@@ -74,7 +75,7 @@ pub use privacy::{ColumnPrivacy, KnownColumns, Privacy, privacy};
 pub use reservation::{Reservation, within_limit};
 pub use scratch::Scratch;
 pub use timings::{Operator, Work, compute_ms};
-pub use unnested::{RepeatedKeys, repeated_keys};
+pub use unsound::{Unsound, unsound};
 pub use watch::{PROGRAM_BYTES, expect_to_read, memory_is_exceeded, watch_memory};
 
 use std::collections::BTreeMap;

@@ -11,6 +11,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::DataFrame;
 use datafusion::sql::parser::Statement;
 
+use super::mended::with_missing_values;
 use super::parameters::bind;
 use super::sorted_lists::with_sorted_lists;
 use super::{Engine, costs, order};
@@ -25,16 +26,16 @@ impl Engine {
         let plan = self.state.statement_to_plan(bound).await?;
         costs::parts(&plan)?;
         read_only().verify_plan(&plan)?;
-        Ok(plan)
+        with_missing_values(plan)
     }
 
-    /// Checks the types of a planned query. Planning alone does not check them.
+    /// A planned query with its types checked, and made to agree: planning alone does neither.
     ///
     /// # Errors
     /// DataFusion's own.
-    pub fn check_types(&self, plan: &LogicalPlan) -> Result<(), DataFusionError> {
+    pub fn typed(&self, plan: &LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
         // The passes of the optimiser would take most of the time and check nothing more.
-        self.state.analyzer().execute_and_check(plan.clone(), self.state.config_options(), |_, _| {}).map(|_| ())
+        self.state.analyzer().execute_and_check(plan.clone(), self.state.config_options(), |_, _| {})
     }
 
     /// A planned query as it will run. Its types are checked.

@@ -36,8 +36,7 @@ pub(super) fn decide(
                     model.parsed.model.schema.as_deref() == Some(LAYERS[0]) || inputs().next().is_some_and(|input| input.streamed);
                 let sorted_by = inputs().find_map(|input| input.sorted_by.clone()).into_iter().collect();
                 let is_split = is_look && model.of_query.breaks_ties;
-                let is_streamed =
-                    may_stream && reads.get(&name) == Some(&1) && !published.contains(&name) && !is_split && !model.of_query.repeats_keys;
+                let is_streamed = may_stream && reads.get(&name) == Some(&1) && !published.contains(&name) && !is_split;
                 let (reads, makes) = (model.parsed.reads.clone(), vec![name.clone()]);
                 let work = if is_streamed { Work::Streamed(*model) } else { Work::Materialised { model: *model, sorted_by } };
                 Node { name, work, reads, makes, releases: Vec::new() }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
 
@@ -13,7 +13,7 @@ use super::predicted::PredictedColumns;
 use super::privacy::PersonalColumns;
 use crate::config::Values;
 use crate::diagnostic::Diagnostic;
-use crate::engine::{self, Dependence, Engine, RepeatedKeys};
+use crate::engine::{self, Dependence, Engine};
 use crate::error::{Error, Result};
 use crate::graph::{SOURCES, Step, Vertex};
 use crate::ingest::{Contract, RequiredColumns};
@@ -117,10 +117,9 @@ pub(super) async fn check_models(
         let planned = engine.plan(&node.statement, &values.parameters).await;
         // Which columns of a source are wanted shows once what nothing uses is gone; elsewhere only the types are looked at.
         let reads_source = node.reads.iter().any(|read| read.starts_with(SOURCES) && read[SOURCES.len()..].starts_with('.'));
-        let checked_types =
-            |plan: &LogicalPlan| if reads_source { engine.optimize(plan).map(Some) } else { engine.check_types(plan).map(|()| None) };
-        let (planned, optimized) = match planned.and_then(|planned| Ok((checked_types(&planned)?, planned))) {
-            Ok((optimized, planned)) => (planned, optimized),
+        let typed = |plan: &LogicalPlan| if reads_source { engine.optimize(plan) } else { engine.typed(plan) };
+        let (planned, typed) = match planned.and_then(|planned| Ok((typed(&planned)?, planned))) {
+            Ok((typed, planned)) => (planned, typed),
             Err(error) => {
                 problems.extend(sql::problems(&node.model.file, &error));
                 continue;
@@ -135,23 +134,21 @@ pub(super) async fn check_models(
         let (any_rows, dependent): (Vec<_>, Vec<_>) =
             dependent.into_iter().partition(|dependence| is_look && *dependence == Dependence::Limit);
         problems.extend(dependent.iter().flat_map(|dependence| sql::dependent(&node.model.file, &node.statement, dependence)));
-        if is_look || engine::is_correlated(&planned).map_err(|error| Error::defect(error.to_string()))? {
+        let unsound = engine::unsound(&planned).map_err(|error| Error::defect(error.to_string()))?;
+        let is_sound = unsound.is_empty();
+        problems.extend(unsound.into_iter().map(|part| sql::unsound(&node.model.file, &node.statement, part)));
+        if is_sound && (is_look || engine::is_correlated(&planned).map_err(|error| Error::defect(error.to_string()))?) {
             problems.extend(engine.check_runs(&planned).await.err().and_then(|error| sql::unsupported(&node.model.file, &error)));
         }
-        let repeated_keys = engine::repeated_keys(&planned).map_err(|error| Error::defect(error.to_string()))?;
-        if repeated_keys == RepeatedKeys::Used {
-            problems.push(sql::repeated_keys(&node.model.file));
-        }
-        let schema = engine::answer_schema(planned.schema().as_arrow());
+        let schema = engine::answer_schema(&typed_schema(&planned, &typed));
         if schema.fields().is_empty() {
             problems.push(sql::without_columns(&node.model.file));
             continue;
         }
         let parts = Engine::parts(&planned).map_err(|error| Error::defect(error.to_string()))?;
         let cost = Cost { size: sql::size(&node.statement), parts };
-        let (takes_any_rows, repeats_keys) = (!any_rows.is_empty(), repeated_keys != RepeatedKeys::None);
-        let of_query = of_query(&planned, takes_any_rows, repeats_keys).map_err(|error| Error::defect(error.to_string()))?;
-        checked.count(&planned, optimized.as_ref()).map_err(|error| Error::defect(error.to_string()))?;
+        let of_query = of_query(&planned, !any_rows.is_empty()).map_err(|error| Error::defect(error.to_string()))?;
+        checked.count(&planned, Some(&typed).filter(|_| reads_source)).map_err(|error| Error::defect(error.to_string()))?;
         checked.personal.add(&name, &planned);
         checked.predicted.add(&name, &planned);
         engine.register(&name, empty(Arc::clone(&schema)))?;
@@ -160,12 +157,18 @@ pub(super) async fn check_models(
     Ok(checked)
 }
 
-fn of_query(planned: &LogicalPlan, takes_any_rows: bool, repeats_keys: bool) -> Result<OfQuery, DataFusionError> {
+/// The columns of a planned query, with the types that they have once all types agree.
+fn typed_schema(planned: &LogicalPlan, agreed: &LogicalPlan) -> Schema {
+    let types = agreed.schema().fields().iter().map(|field| field.data_type().clone());
+    let fields = planned.schema().fields().iter().zip(types).map(|(field, data_type)| field.as_ref().clone().with_data_type(data_type));
+    Schema::new(fields.collect::<Vec<_>>())
+}
+
+fn of_query(planned: &LogicalPlan, takes_any_rows: bool) -> Result<OfQuery, DataFusionError> {
     Ok(OfQuery {
         is_row_by_row: engine::is_row_by_row(planned),
         takes_any_rows,
         breaks_ties: engine::breaks_ties(planned)?,
-        repeats_keys,
         order: engine::own_order(planned),
     })
 }

@@ -11,7 +11,7 @@ use super::report;
 
 use crate::config::{Model, Project, Spanned, Values, key_span, placed, span_of};
 use crate::diagnostic::{Diagnostic, SourceFile};
-use crate::engine::Engine;
+use crate::engine::{self, Engine};
 use crate::error::Result;
 use crate::graph::{self, CHANGES, MEMBERSHIP, PROFILE, PUBLISHED_COLUMNS, TRAITS};
 use crate::native;
@@ -113,6 +113,9 @@ async fn check_query(
     if depends || !problems.is_empty() {
         return problems;
     }
-    let planned = engine.plan(&statement, &values.parameters).await.and_then(|plan| engine.check_types(&plan));
-    planned.err().map(|error| sql::problems(&file, &error)).unwrap_or_default()
+    let planned = engine.plan(&statement, &values.parameters).await.and_then(|plan| engine.typed(&plan).map(|_| plan));
+    match planned.and_then(|plan| engine::unsound(&plan)) {
+        Ok(unsound) => unsound.into_iter().map(|part| sql::unsound(&file, &statement, part)).collect(),
+        Err(error) => sql::problems(&file, &error),
+    }
 }

@@ -36,8 +36,6 @@ pub struct OfQuery {
     pub takes_any_rows: bool,
     /// Whether its rows may depend on which of its columns are read.
     pub breaks_ties: bool,
-    /// Whether a query that reads it must read a table, because DataFusion would take repeated keys for keys.
-    pub repeats_keys: bool,
     /// The columns by which the query itself orders its rows, as far as they are columns of the result.
     pub order: Vec<OrderedBy>,
 }

@@ -72,6 +72,10 @@ fn parse(engine: &Engine, file: &Arc<SourceFile>, parameters: &BTreeMap<String, 
     }
     let parsed = engine.parse_rule(text).map_err(|error| vec![sql::rule_syntax(file, &error)])?;
     refuse_unknown_parameters(file, &parsed, parameters)?;
+    let misread = sql::of_condition(file, &parsed);
+    if !misread.is_empty() {
+        return Err(misread);
+    }
     if matches!(parsed.visit(&mut Subqueries), ControlFlow::Break(())) {
         let problem = Diagnostic::error("rule-subquery", "a rule looks at one customer and cannot query a table");
         let whole = Span { file: Arc::clone(file), bytes: 0..text.len() };

@@ -110,13 +110,12 @@ pub async fn rows(setting: &Setting, wanted: &Wanted, stores: &Stores, take: &mu
     let limit = wanted.limit.map(|limit| usize::try_from(limit).unwrap_or(ALL).min(ALL));
     let frame = frame(&prepared, &engine, chosen, is_row_by_row, limit).await.map_err(failed)?;
     let personal = engine::privacy(frame.logical_plan(), &|table, column| prepared.privacy_of(table, column));
-    let schema = engine::answer_schema(frame.schema().as_arrow());
+    let mut stream = engine.stream(frame).await.map_err(failed)?;
     let personal = if wanted.unmask { vec![Privacy::Open; personal.len()] } else { personal };
-    let mask = Mask::new(&prepared.plan.project.pipeline, personal, &schema);
+    let mask = Mask::new(&prepared.plan.project.pipeline, personal, &stream.schema());
     seen.is_masked = mask.masks();
     take.begin(mask.schema())?;
     let mut left = limit;
-    let mut stream = engine.stream(frame).await.map_err(failed)?;
     while let Some(batch) = stream.next().await.transpose().map_err(failed)? {
         let some = batch.num_rows().min(left.unwrap_or(usize::MAX));
         if some > 0 {

@@ -56,6 +56,7 @@ pub fn parse(file: &Arc<SourceFile>) -> Result<(Statement, Vec<Diagnostic>), Dia
             let statement = Statement::Statement(statement);
             let mut problems = not_read(file, &tokens, &statement);
             problems.extend(super::bounds::problems(file, &statement));
+            problems.extend(super::misread::problems(file, &statement));
             Ok((statement, problems))
         }
         _ => {
