@@ -1,6 +1,6 @@
 //! Parts of queries that DataFusion 55.2 would get wrong in silence, and that cannot be mended from outside (`mended`). They are refused.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ScalarValue};
@@ -87,10 +87,12 @@ fn walk(expr: &Expr, asked: Asked, schema: &DFSchema, found: &mut BTreeSet<Unsou
         Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::And | Operator::Or), right }) => {
             // Where only the truth is asked, false is as good as null.
             let matters = *op == Operator::Or || asked == Asked::Value;
-            found.extend((matters && has_contrary_lists(expr, *op)).then_some(Unsound::ContraryLists));
+            let mut parts = Vec::new();
+            add_parts(left, *op, &mut parts);
+            add_parts(right, *op, &mut parts);
+            found.extend((matters && has_contrary_lists(&parts, *op)).then_some(Unsound::ContraryLists));
             let asked = if *op == Operator::And { asked } else { below };
-            walk(left, asked, schema, found)?;
-            walk(right, asked, schema, found)?;
+            parts.into_iter().try_for_each(|part| walk(part, asked, schema, found))?;
         }
         Expr::Not(inner) => match inner.as_ref() {
             Expr::InSubquery(within) => of_in(within, !within.negated, asked, schema, found)?,
@@ -253,36 +255,107 @@ fn passes_over_too_few(call: &WindowFunction) -> bool {
         && !is_one(call.params.args.get(1))
 }
 
-/// Whether two lists about the same expression leave nothing of each other: one of values and another without any of them, or the like.
-fn has_contrary_lists(expr: &Expr, op: Operator) -> bool {
-    let lists: Vec<&InList> =
-        parts_of(expr, op).into_iter().filter_map(|part| if let Expr::InList(list) = part { Some(list) } else { None }).collect();
-    let is_literal = |list: &InList| list.list.iter().all(|value| matches!(value, Expr::Literal(..)));
+/// Whether two lists about the same expression, among the parts that are joined by an operator, leave nothing of each other: one of values and
+/// another without any of them, or the like.
+fn has_contrary_lists(parts: &[&Expr], op: Operator) -> bool {
     // Of `and`, what the lists allow is intersected; of `or`, what they exclude.
     let excludes = op == Operator::Or;
-    lists.iter().enumerate().any(|(at, one)| {
-        lists[at + 1..].iter().any(|other| {
-            if one.expr != other.expr || !is_literal(one) || !is_literal(other) {
-                return false;
-            }
-            match (one.negated == excludes, other.negated == excludes) {
-                (true, true) => one.list.iter().all(|value| !other.list.contains(value)),
-                (true, false) => one.list.iter().all(|value| other.list.contains(value)),
-                (false, true) => other.list.iter().all(|value| one.list.contains(value)),
+    let mut by_expr: HashMap<&Expr, Vec<(bool, HashSet<&ScalarValue>)>> = HashMap::new();
+    for part in parts {
+        let Expr::InList(list) = part else { continue };
+        let values = list.list.iter().map(|value| if let Expr::Literal(value, _) = value { Some(value) } else { None });
+        if let Some(values) = values.collect::<Option<HashSet<_>>>() {
+            by_expr.entry(&list.expr).or_default().push((list.negated == excludes, values));
+        }
+    }
+    by_expr.values().any(|lists| {
+        lists.iter().enumerate().any(|(at, (is_kept, values))| {
+            lists[at + 1..].iter().any(|(is_other_kept, others)| match (is_kept, is_other_kept) {
+                (true, true) => values.is_disjoint(others),
+                (true, false) => values.is_subset(others),
+                (false, true) => others.is_subset(values),
                 (false, false) => false,
-            }
+            })
         })
     })
 }
 
-/// The parts that are joined by one operator.
-fn parts_of(expr: &Expr, joined_by: Operator) -> Vec<&Expr> {
+/// Adds the parts that are joined by an operator.
+fn add_parts<'e>(expr: &'e Expr, joined_by: Operator, parts: &mut Vec<&'e Expr>) {
     match expr {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) if *op == joined_by => {
-            let mut parts = parts_of(left, joined_by);
-            parts.extend(parts_of(right, joined_by));
-            parts
+            add_parts(left, joined_by, parts);
+            add_parts(right, joined_by, parts);
         }
-        other => vec![other],
+        other => parts.push(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Engine, Limits};
+
+    /// What is right is not refused, however near it is to what is not.
+    const SOUND: &[&str] = &[
+        "select id from t where k in (select k from u) or i = 1",
+        "select id from t where k not in (select k from u) and i = 1",
+        "select id from t where not (k in (select k from u))",
+        "select case when k in (select k from u) then 1 else 0 end as n from t",
+        "select (k in (select k from u)) is true as q from t",
+        "select t.id from t join u on t.id = u.id and t.k not in (select k from u)",
+        "select id from t where i in (select max(u.i) from u where u.k = t.k)",
+        "select id from t where 0 = (select count(*) from u where u.k = t.k)",
+        "select id from t where exists (select 1 from u left join t as v on v.id = u.id where u.k = t.k)",
+        "select id from t where k in ('a', null)",
+        "select id from t where k in ('a', 'b') and k in ('c')",
+        "select id from t where k not in ('a') and k not in ('b')",
+        "select id from t where k in ('a') or k in ('b')",
+        "select id from t order by id limit 3",
+        "select id from t order by id offset 3",
+        "select lag(i) ignore nulls over (order by id) as l, lead(i, 2) over (order by id) as m from t",
+        "select b.id from t as a right join u as b on a.id = b.id and a.k = b.k",
+        "select id from t left join u using (id)",
+    ];
+
+    const WRONG: &[(&str, Unsound)] = &[
+        ("select id from t where k not in (select k from u) or i = 1", Unsound::NullOfIn),
+        ("select id from t where (k in (select k from u)) is null", Unsound::NullOfIn),
+        ("select id from t where not (k in (select k from u) and i = 1)", Unsound::NullOfIn),
+        ("select k in (select k from u) as q from t", Unsound::NullOfIn),
+        ("select id from t where nullif(id, 1) not in (select id from u)", Unsound::NullOfIn),
+        ("select id from t where i not in (select u.i from u where u.id > t.id)", Unsound::NullOfIn),
+        ("select b.id from t as a right join u as b on a.id = b.id and a.i < b.i", Unsound::OuterCondition),
+        ("select b.id from t as a full join u as b on a.id = b.id and a.i = 1", Unsound::OuterCondition),
+        ("select id from t right join u using (id)", Unsound::OuterUsing),
+        ("select id from t natural full join u", Unsound::OuterUsing),
+        ("select id from t order by id limit 3 offset 2", Unsound::SkippedRows),
+        ("select id from t where i in (select max(u.i) over () from u where u.k = t.k)", Unsound::CorrelatedWindow),
+        (
+            "select x.n from t cross join lateral (select row_number() over (order by u.id) as n from u where u.k = t.k) as x",
+            Unsound::CorrelatedWindow,
+        ),
+        ("select id from t where exists (select 1 from u left join t as v on v.id = u.id and v.k = t.k)", Unsound::CorrelatedOuterJoin),
+        ("select id from t where exists (select max(u.i) from u where u.k = t.k)", Unsound::CorrelatedTotal),
+        ("select id from t where 0 in (select count(*) from u where u.k = t.k)", Unsound::CorrelatedTotal),
+        ("select lead(i, 2) ignore nulls over (order by id) as l from t", Unsound::IgnoredNulls),
+        ("select id from t where k not in ('a') or k not in ('b')", Unsound::ContraryLists),
+        ("select id from t where not (k in ('a') and i = 1 and k in ('b', 'c'))", Unsound::ContraryLists),
+        ("select (k in ('a') and k not in ('b', 'a')) is null as q from t", Unsound::ContraryLists),
+        ("select id from t where k not in ('a', null)", Unsound::NullInList),
+        ("select k in ('a', null) as q from t", Unsound::NullInList),
+    ];
+
+    #[tokio::test]
+    async fn what_would_be_wrong_is_told_from_what_is_right() {
+        let engine = Engine::new(Limits { threads: 1, memory_bytes: 1 << 28 }, "UTC").unwrap();
+        for table in ["t", "u"] {
+            let rows = "select nullif(id, 0) as id, k, i from (values (1, 'a', 1), (2, null, null)) as v(id, k, i)";
+            engine.materialise(table, engine.query(rows).await.unwrap()).await.unwrap();
+        }
+        for (query, expected) in SOUND.iter().map(|query| (query, None)).chain(WRONG.iter().map(|(query, part)| (query, Some(*part)))) {
+            let plan = engine.query(query).await.unwrap().into_unoptimized_plan();
+            assert_eq!(unsound(&plan).unwrap(), expected.into_iter().collect(), "{query}");
+        }
     }
 }

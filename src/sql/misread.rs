@@ -4,9 +4,11 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::{self, BinaryOperator, Expr, SetOperator, SetQuantifier, Spanned, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{
+    self, BinaryOperator, Expr, FunctionArguments, JoinConstraint, JoinOperator, SetOperator, SetQuantifier, Spanned, Visit, Visitor,
+};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::{self, Token, TokenWithSpan, Tokenizer};
 
 use super::place::{span_of, whole};
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
@@ -106,11 +108,8 @@ fn binds_less(right: &Expr) -> bool {
 /// A part of a query that the engine would get wrong, with what to write instead.
 pub fn unsound(file: &Arc<SourceFile>, statement: &Statement, part: Unsound) -> Diagnostic {
     let (what, why, hint, places) = told(part);
-    let place = match part {
-        Unsound::CorrelatedWindow | Unsound::CorrelatedOuterJoin | Unsound::CorrelatedTotal => subquery(file, statement, part),
-        _ => None,
-    };
-    let place = place.or_else(|| places.iter().find_map(|place| words(file, place))).unwrap_or_else(|| whole(file));
+    let place =
+        place_of(file, statement, part).or_else(|| places.iter().find_map(|place| words(file, place))).unwrap_or_else(|| whole(file));
     let problem = Diagnostic::error("unsound-query", what).at(place).hint(hint);
     if why.is_empty() { problem } else { problem.label(why) }
 }
@@ -128,13 +127,13 @@ fn told(part: Unsound) -> (&'static str, &'static str, &'static str, &'static [&
             "conditions on the result of this join could be asked of the wrong side",
             "joined by more than equal columns",
             "turn the sides around and write `left join`, or compare in a common table expression before",
-            &[&["right", "join"], &["right", "outer", "join"], &["full", "join"], &["full", "outer", "join"]],
+            &[],
         ),
         Unsound::OuterUsing => (
             "the common column would be null where only the right side has a row",
             "a right or full join by names",
             "write `on …` and `coalesce` of both columns",
-            &[&["right", "join"], &["right", "outer", "join"], &["full", "join"], &["full", "outer", "join"], &["natural"]],
+            &[],
         ),
         Unsound::SkippedRows => (
             "`limit` with `offset` could skip rows twice",
@@ -164,60 +163,137 @@ fn told(part: Unsound) -> (&'static str, &'static str, &'static str, &'static [&
             "this would pass over too few nulls",
             "more than one row, without nulls",
             "leave out the nulls in a common table expression, and take `lag` or `lead` of the others",
-            &[&["lag"], &["lead"]],
+            &[],
         ),
         Unsound::ContraryLists => (
             "these lists leave nothing of each other, and null would count as false",
             "",
             "write one list with the values that are meant",
-            &[&["in", "(", VALUE]],
+            &[],
         ),
         Unsound::NullInList => (
             "no value is equal to the null in this list",
             "is null what is meant?",
             "leave out the null, and write `… is null` beside the list",
-            &[&["null"]],
+            &[],
         ),
     }
 }
 
-/// It stands for a constant among words.
-const VALUE: &str = "'…'";
-
-/// The first line of the first subquery in a condition or a list of columns that has such a part.
-fn subquery(file: &Arc<SourceFile>, statement: &Statement, part: Unsound) -> Option<Span> {
-    let mut subqueries = Subqueries(Vec::new());
+/// The first line of the first part of a parsed query that may be meant.
+fn place_of(file: &Arc<SourceFile>, statement: &Statement, part: Unsound) -> Option<Span> {
+    let mut search = Search { part, lists: Vec::new(), found: None };
     if let Statement::Statement(statement) = statement {
-        let _ = statement.visit(&mut subqueries);
+        let _ = statement.visit(&mut search);
     }
-    let has_part = |query: &ast::Query| {
-        let text = query.to_string().to_uppercase();
-        match part {
-            Unsound::CorrelatedWindow => text.contains(" OVER "),
-            Unsound::CorrelatedOuterJoin => ["LEFT ", "RIGHT ", "FULL "].iter().any(|kind| text.contains(kind)),
-            _ => text.contains('('),
-        }
-    };
-    let query = subqueries.0.iter().find(|query| has_part(query))?;
-    let Span { file, bytes } = span_of(file, query.span())?;
+    let Span { file, bytes } = span_of(file, search.found?)?;
     let end = file.text[bytes.clone()].find('\n').map_or(bytes.end, |end| bytes.start + end);
     Some(Span { bytes: bytes.start..end, file })
 }
 
-struct Subqueries(Vec<ast::Query>);
+/// A search for a part of a query.
+struct Search {
+    part: Unsound,
+    /// What the lists of constants so far are about.
+    lists: Vec<Expr>,
+    found: Option<tokenizer::Span>,
+}
 
-impl Visitor for Subqueries {
+impl Search {
+    fn is_meant(&mut self, expr: &Expr) -> Option<tokenizer::Span> {
+        match (self.part, expr) {
+            (Unsound::NullInList, Expr::InList { list, .. }) => {
+                let is_null = |value: &&Expr| matches!(value, Expr::Value(value) if value.value == ast::Value::Null);
+                list.iter().find(is_null).map(Spanned::span)
+            }
+            (Unsound::ContraryLists, Expr::InList { expr: about, list, .. })
+                if list.iter().all(|value| matches!(value, Expr::Value(_))) =>
+            {
+                if self.lists.contains(about) {
+                    return Some(expr.span());
+                }
+                self.lists.push(about.as_ref().clone());
+                None
+            }
+            (Unsound::IgnoredNulls, Expr::Function(call)) => {
+                let arguments = if let FunctionArguments::List(list) = &call.args { list.args.len() } else { 0 };
+                (is_one_of(&call.name, &["lag", "lead"]) && arguments > 1).then(|| call.name.span())
+            }
+            (_, Expr::InSubquery { subquery, .. } | Expr::Exists { subquery, .. } | Expr::Subquery(subquery)) => {
+                let mut holds = Holds { part: self.part, is_found: false };
+                let _ = subquery.visit(&mut holds);
+                holds.is_found.then(|| subquery.span())
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Visitor for Search {
     type Break = ();
 
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
-        match expr {
-            Expr::InSubquery { subquery, .. } | Expr::Exists { subquery, .. } | Expr::Subquery(subquery) => {
-                self.0.push(subquery.as_ref().clone());
-            }
-            _ => {}
+    fn pre_visit_query(&mut self, query: &ast::Query) -> ControlFlow<()> {
+        // Where the outer join is that of a subquery, the subquery is the place.
+        if let ast::SetExpr::Select(select) = query.body.as_ref()
+            && self.part != Unsound::CorrelatedOuterJoin
+        {
+            let meant = select.from.iter().flat_map(|from| &from.joins).find(|join| is_meant(self.part, &join.join_operator));
+            self.found = self.found.or_else(|| meant.map(|join| join.relation.span()));
         }
         ControlFlow::Continue(())
     }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        if self.found.is_none() {
+            self.found = self.is_meant(expr);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Whether a subquery has the part that is meant.
+struct Holds {
+    part: Unsound,
+    is_found: bool,
+}
+
+impl Visitor for Holds {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &ast::Query) -> ControlFlow<()> {
+        if let (Unsound::CorrelatedOuterJoin, ast::SetExpr::Select(select)) = (self.part, query.body.as_ref()) {
+            self.is_found |= select.from.iter().flat_map(|from| &from.joins).any(|join| is_meant(self.part, &join.join_operator));
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        if let Expr::Function(call) = expr {
+            self.is_found |= match self.part {
+                Unsound::CorrelatedWindow => call.over.is_some(),
+                Unsound::CorrelatedTotal => call.over.is_none() && is_one_of(&call.name, &["count", "sum", "min", "max", "avg"]),
+                _ => false,
+            };
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn is_meant(part: Unsound, join: &JoinOperator) -> bool {
+    let is_by_name = |constraint: &JoinConstraint| matches!(constraint, JoinConstraint::Using(_) | JoinConstraint::Natural);
+    match join {
+        JoinOperator::Right(constraint) | JoinOperator::RightOuter(constraint) | JoinOperator::FullOuter(constraint) => match part {
+            Unsound::OuterUsing => is_by_name(constraint),
+            Unsound::OuterCondition => !is_by_name(constraint),
+            other => other == Unsound::CorrelatedOuterJoin,
+        },
+        JoinOperator::Left(_) | JoinOperator::LeftOuter(_) => part == Unsound::CorrelatedOuterJoin,
+        _ => false,
+    }
+}
+
+fn is_one_of(name: &ast::ObjectName, names: &[&str]) -> bool {
+    names.iter().any(|known| name.to_string().eq_ignore_ascii_case(known))
 }
 
 /// The first place where words stand one behind the other, comments aside.
@@ -227,7 +303,6 @@ fn words(file: &Arc<SourceFile>, wanted: &[&str]) -> Option<Span> {
     let is = |token: &TokenWithSpan, word: &str| match &token.token {
         Token::Word(found) => found.quote_style.is_none() && found.value.eq_ignore_ascii_case(word),
         Token::LParen => word == "(",
-        Token::SingleQuotedString(_) | Token::Number(..) => word == VALUE,
         _ => false,
     };
     let found = tokens.windows(wanted.len()).find(|window| window.iter().zip(wanted).all(|(token, word)| is(token, word)))?;
