@@ -5,6 +5,8 @@ const BATCH_ROWS: std::ops::RangeInclusive<usize> = 512..=8192;
 /// The memory of a thread that is planned for each row of a batch: several operators hold a few batches each, and rows may have many
 /// columns.
 const BYTES_PER_BATCH_ROW: usize = 32 * 1024;
+/// The fewest partitions of a join that sorts, however few threads there are: each sorts a batch of wide rows in its least share of the memory.
+pub(super) const LEAST_PARTITIONS: usize = 2;
 
 /// What a run may use.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +20,6 @@ pub struct Limits {
 impl Limits {
     /// The most rows of a batch; fewer if there is little memory. No output depends on it.
     pub(super) fn batch_rows(self) -> usize {
-        (self.memory_bytes / self.threads.max(1) / BYTES_PER_BATCH_ROW).clamp(*BATCH_ROWS.start(), *BATCH_ROWS.end())
+        (self.memory_bytes / self.threads.max(LEAST_PARTITIONS) / BYTES_PER_BATCH_ROW).clamp(*BATCH_ROWS.start(), *BATCH_ROWS.end())
     }
 }

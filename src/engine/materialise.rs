@@ -13,6 +13,7 @@ use datafusion::prelude::DataFrame;
 use futures::StreamExt;
 
 use super::encoding::{decoded_schema, is_text};
+use super::limits::LEAST_PARTITIONS;
 use super::materialised_table::{MaterialisedProvider, MaterialisedTable};
 use super::{Engine, failure, order};
 
@@ -41,7 +42,7 @@ impl Engine {
                 let options = state.config_mut().options_mut();
                 options.optimizer.prefer_hash_join = false;
                 // With one partition DataFusion would plan a hash join all the same.
-                options.execution.target_partitions = options.execution.target_partitions.max(2);
+                options.execution.target_partitions = options.execution.target_partitions.max(LEAST_PARTITIONS);
                 self.fill(state.query_planner().create_physical_plan(&encoded, &state).await?).await?
             }
             filled => filled?,

@@ -1,11 +1,12 @@
 //! The memory pool of a run. Operators that can spill get equal shares of what the other consumers leave.
 
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation};
 
+use super::reservation::Reservations;
 use super::watch;
 use crate::shown::size;
 
@@ -22,6 +23,8 @@ const LEFT_BYTES: usize = 4 << 20;
 pub struct Pool {
     limit: usize,
     state: Mutex<State>,
+    /// Whose tables go to disk before a query is ended for want of memory.
+    tables: OnceLock<Weak<Reservations>>,
 }
 
 #[derive(Debug, Default)]
@@ -62,7 +65,24 @@ impl Pool {
 
     /// A pool of which nothing is reserved.
     pub fn new(limit: usize) -> Self {
-        Pool { limit, state: Mutex::default() }
+        Pool { limit, state: Mutex::default(), tables: OnceLock::new() }
+    }
+
+    /// Lets tables go to disk, however small they are together, before a query is ended for want of memory.
+    pub fn make_room_from(&self, reservations: &Arc<Reservations>) {
+        let _ = self.tables.set(Arc::downgrade(reservations));
+    }
+
+    /// Grants memory without which a query would end: tables go to disk until it fits.
+    fn give_at_last(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
+        loop {
+            watch::release_unused(true);
+            let given = self.give(reservation, additional);
+            let Some(tables) = self.tables.get().and_then(Weak::upgrade).filter(|_| given.is_err()) else { return given };
+            if !tables.spill_largest(|| true)? {
+                return given;
+            }
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -122,8 +142,12 @@ impl MemoryPool for Pool {
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
         self.give(reservation, additional).or_else(|_| {
+            // An operator that has nothing yet cannot make room by spilling.
+            if reservation.size() == 0 || !reservation.consumer().can_spill() {
+                return self.give_at_last(reservation, additional);
+            }
             // The allocator keeps memory that is not in use. Returning it to the system may be enough.
-            watch::release_unused();
+            watch::release_unused(false);
             self.give(reservation, additional)
         })
     }
@@ -146,9 +170,10 @@ fn exhausted(reservation: &MemoryReservation, additional: usize, left: usize) ->
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
     use super::*;
+    use crate::engine::reservation::{Reservation, Spillable};
 
     const LIMIT: usize = 320 << 20;
 
@@ -173,5 +198,51 @@ mod tests {
         assert!(error.contains("a join has 40MiB and needs 320MiB more, but only 0B are left"), "{error}");
         drop((one, other, fixed, late));
         assert_eq!(pool.reserved(), 0);
+    }
+
+    /// A table of which everything is in memory until it goes to disk.
+    #[derive(Debug)]
+    struct Table(Reservation, AtomicUsize);
+
+    impl Spillable for Table {
+        fn in_memory(&self) -> usize {
+            self.1.load(Relaxed)
+        }
+
+        fn spill(&self) -> Result<()> {
+            self.0.shrink(self.1.swap(0, Relaxed));
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn tables_go_to_disk_before_a_query_ends_for_want_of_memory() {
+        let own = Arc::new(Pool::new(LIMIT));
+        let pool: Arc<dyn MemoryPool> = Arc::clone(&own) as Arc<dyn MemoryPool>;
+        let reservations = Reservations::of(&pool, LIMIT);
+        let tables: Vec<Arc<Table>> = [LIMIT / 4, LIMIT / 8, LIMIT / 8]
+            .map(|bytes| {
+                let table = Arc::new(Table(reservations.reservation(), AtomicUsize::new(bytes)));
+                table.0.grow(bytes).unwrap();
+                reservations.may_spill(Arc::downgrade(&table) as Weak<dyn Spillable>);
+                table
+            })
+            .to_vec();
+        let in_memory = || tables.iter().map(|table| table.in_memory()).collect::<Vec<_>>();
+        let join = MemoryConsumer::new("a join").register(&pool);
+        assert!(join.try_grow(LIMIT / 2 + 1).is_err(), "nobody has said yet which tables there are");
+        own.make_room_from(&reservations);
+        // What fits moves nothing, and no more is moved than is needed.
+        join.try_grow(LIMIT / 4).unwrap();
+        assert_eq!(in_memory(), [LIMIT / 4, LIMIT / 8, LIMIT / 8]);
+        join.try_grow(LIMIT / 2).unwrap();
+        assert_eq!(in_memory(), [0, LIMIT / 8, LIMIT / 8]);
+        // A sort that can spill by itself moves no table.
+        let sort = MemoryConsumer::new("a sort").with_can_spill(true).register(&pool);
+        sort.try_grow(1).unwrap();
+        assert!(sort.try_grow(LIMIT / 8).is_err());
+        assert_eq!(in_memory(), [0, LIMIT / 8, LIMIT / 8]);
+        assert!(join.try_grow(LIMIT / 2).is_err(), "more than there is");
+        assert_eq!(in_memory(), [0, 0, 0]);
     }
 }

@@ -67,17 +67,26 @@ impl Reservations {
     /// Spills tables, the largest first, until the reservations take no more than half of the limit or only small tables are left.
     fn make_room(&self) -> Result<(), DataFusionError> {
         let wanted = self.limit / 2;
+        while self.reservation.size() > wanted && self.spill_largest(|| self.reservation.size() > wanted)? {}
+        Ok(())
+    }
+
+    /// Spills the largest table, if that is still needed; whether there was one that is not small.
+    ///
+    /// # Errors
+    /// When the table cannot be written.
+    pub fn spill_largest(&self, is_needed: impl Fn() -> bool) -> Result<bool, DataFusionError> {
         // Threads that need memory while a table is being spilled wait here for the spill to finish.
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
-        while self.reservation.size() > wanted {
-            tables.retain(|table| table.strong_count() > 0);
-            let in_memory = tables.iter().filter_map(Weak::upgrade).map(|table| (table.in_memory(), table));
-            match in_memory.max_by_key(|(bytes, _)| *bytes) {
-                Some((bytes, table)) if bytes > self.limit / WORTH_A_FILE => table.spill()?,
-                _ => break,
-            }
+        if !is_needed() {
+            return Ok(true);
         }
-        Ok(())
+        tables.retain(|table| table.strong_count() > 0);
+        let in_memory = tables.iter().filter_map(Weak::upgrade).map(|table| (table.in_memory(), table));
+        match in_memory.max_by_key(|(bytes, _)| *bytes) {
+            Some((bytes, table)) if bytes > self.limit / WORTH_A_FILE => table.spill().map(|()| true),
+            _ => Ok(false),
+        }
     }
 
     /// A new reservation of no bytes.

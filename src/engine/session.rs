@@ -39,8 +39,11 @@ impl Engine {
     /// # Errors
     /// [`Error::Defect`] when DataFusion refuses its configuration.
     pub fn with_text_encoding(limits: Limits, time_zone: &str, text_encoding: TextEncoding) -> Result<Self> {
-        let pool: Arc<dyn MemoryPool> = Arc::new(Pool::new(limits.memory_bytes));
+        let pool = Arc::new(Pool::new(limits.memory_bytes));
+        let tables_go_to_disk = Arc::clone(&pool);
+        let pool: Arc<dyn MemoryPool> = pool;
         let (reservations, files) = (Reservations::of(&pool, limits.memory_bytes), NamelessFiles::default());
+        tables_go_to_disk.make_room_from(&reservations);
         let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).with_disk_manager_builder(files.disk()).build_arc();
         let runtime = runtime.map_err(|error| Error::defect(format!("the engine did not start: {error}")))?;
         let state = SessionStateBuilder::new()

@@ -1,7 +1,7 @@
 //! Measures the memory that the process really uses while it runs, since not everything is reserved from the pool.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Mutex, Once, OnceLock};
+use std::sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::machine::size_of_process;
@@ -32,6 +32,8 @@ static REST_UNTIL_MS: AtomicU64 = AtomicU64::new(0);
 static LIMIT: AtomicUsize = AtomicUsize::new(usize::MAX);
 /// The largest measurement.
 static MOST: AtomicUsize = AtomicUsize::new(0);
+/// Held by the thread that measures.
+static MEASURING: Mutex<()> = Mutex::new(());
 /// Whether memory is about to be refused, in which case the allocator first returns what is not in use.
 static REFUSING: AtomicBool = AtomicBool::new(false);
 /// The largest amount of memory that was refused, including what was reserved at that time.
@@ -110,11 +112,17 @@ pub(super) fn measured() -> Option<(u64, usize)> {
     Some((COUNT.load(Relaxed), BYTES.load(Relaxed)))
 }
 
-/// Lets the allocator return memory to the system and measures the process again, before memory is refused.
-pub(super) fn release_unused() {
+/// Lets the allocator return memory to the system and measures the process again, before memory is refused. Where a refusal only makes an
+/// operator spill, that may be left out, because it takes time; where it ends a query, it is done in any case.
+pub(super) fn release_unused(ends_query: bool) {
     if COUNT.load(Relaxed) > 0 {
         REFUSING.store(true, Relaxed);
-        measure();
+        if ends_query {
+            REST_UNTIL_MS.store(0, Relaxed);
+            measure_holding(MEASURING.lock().unwrap_or_else(PoisonError::into_inner));
+        } else {
+            measure();
+        }
     }
 }
 
@@ -139,11 +147,15 @@ pub(super) fn max_bytes(limit: usize) -> usize {
     (limit / 5 * 6).saturating_sub(ON_ITS_WAY_BYTES.min(limit / 6))
 }
 
-/// Measures the process. If the limit is near, the allocator first returns to the system what is not in use.
+/// Measures the process, unless another thread is measuring at this moment: its result serves all.
 fn measure() {
-    static MEASURING: Mutex<()> = Mutex::new(());
-    // Another thread is measuring at this moment, and its result serves all.
-    let Ok(_measuring) = MEASURING.try_lock() else { return };
+    if let Ok(measuring) = MEASURING.try_lock() {
+        measure_holding(measuring);
+    }
+}
+
+/// Measures the process. If the limit is near, the allocator first returns to the system what is not in use.
+fn measure_holding(_measuring: MutexGuard<'_, ()>) {
     let Some(mut bytes) = counted_bytes() else { return };
     let limit = LIMIT.load(Relaxed);
     let now = || SINCE.get().map_or(0, |since| since.elapsed_ms());
