@@ -6,6 +6,8 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, Volatility};
 
+use super::mended::OR_NULL;
+
 /// The columns that an optimised query reads of each table.
 ///
 /// # Errors
@@ -152,6 +154,7 @@ pub fn unrepeatable(expressions: &[Expr]) -> Vec<String> {
         let walked = expression.apply(|part| {
             if let Expr::ScalarFunction(function) = part
                 && function.func.signature().volatility != Volatility::Immutable
+                && function.func.name() != OR_NULL
             {
                 names.push(function.func.name().to_owned());
             }

@@ -412,6 +412,6 @@ mod tests {
         };
         let (rows, sum, sorted) = keep(1 << 30).await;
         assert_eq!((rows, sorted), (500_000, false));
-        assert_eq!(keep(24 << 20).await, (rows, sum, true));
+        assert_eq!(keep(16 << 20).await, (rows, sum, true));
     }
 }

@@ -11,7 +11,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::DataFrame;
 use datafusion::sql::parser::Statement;
 
-use super::mended::with_missing_values;
+use super::mended::mended;
 use super::parameters::bind;
 use super::sorted_lists::with_sorted_lists;
 use super::{Engine, costs, order};
@@ -26,7 +26,7 @@ impl Engine {
         let plan = self.state.statement_to_plan(bound).await?;
         costs::parts(&plan)?;
         read_only().verify_plan(&plan)?;
-        with_missing_values(plan)
+        mended(plan)
     }
 
     /// A planned query with its types checked, and made to agree: planning alone does neither.

@@ -1,31 +1,33 @@
 //! Parts of queries that DataFusion 55.2 would get wrong in silence, and that cannot be mended from outside (`mended`). They are refused.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::common::{DFSchema, DFSchemaRef, ScalarValue};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::{InList, InSubquery, NullTreatment, WindowFunction};
-use datafusion::logical_expr::logical_plan::{FetchType, JoinConstraint, SkipType};
-use datafusion::logical_expr::utils::{merge_schema, split_conjunction};
+use datafusion::logical_expr::logical_plan::{JoinConstraint, SkipType};
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Aggregate, BinaryExpr, Expr, ExprSchemable, Join, JoinType, LogicalPlan, Operator, Subquery};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 
 /// A part of a query whose result would be wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Unsound {
     /// `in` over a subquery where it matters whether it is false or null: a null among the values makes it null, and it would be false.
     NullOfIn,
-    /// A right or full join on something else than equal columns: conditions above it may be asked of the wrong side.
-    OuterCondition,
     /// `using` or `natural` in a right or full join: the common column would be null where only the right side has a row.
     OuterUsing,
-    /// `limit` with `offset`: rows may be skipped twice.
+    /// `offset`: rows may be skipped twice, in no order, or of all subqueries together.
     SkippedRows,
     /// A subquery with a window over rows that depend on the row outside: the window would see the rows of all of them.
     CorrelatedWindow,
     /// A subquery with an outer join whose other side or condition depends on the row outside: rows without a match would be lost.
     CorrelatedOuterJoin,
-    /// `exists` or `in` over an aggregate of all rows that depend on the row outside: of no rows there would be no row.
+    /// An aggregate of all rows that depend on the row outside: of no rows there would be no row. That is right for a value that is null then,
+    /// but not for `exists`, `in`, `having` and a value that does not depend on the rows, such as `count(*) is null`.
     CorrelatedTotal,
     /// `lag` or `lead` over more than one row that passes over nulls: it would pass over too few.
     IgnoredNulls,
@@ -46,20 +48,14 @@ pub fn unsound(plan: &LogicalPlan) -> Result<BTreeSet<Unsound>> {
             LogicalPlan::Join(join) => found.extend(of_join(join)),
             LogicalPlan::Limit(limit) => {
                 let skips = !matches!(limit.get_skip_type()?, SkipType::Literal(0));
-                let fetches = !matches!(limit.get_fetch_type()?, FetchType::Literal(None));
-                found.extend((skips && fetches).then_some(Unsound::SkippedRows));
+                found.extend(skips.then_some(Unsound::SkippedRows));
             }
             // Below a lateral join.
             LogicalPlan::Subquery(subquery) => of_subquery(subquery, TotalOf::Value, &mut found)?,
             _ => {}
         }
         let schema = merge_schema(&node.inputs());
-        let asked = match node {
-            LogicalPlan::Filter(_) => Asked::AllOf,
-            LogicalPlan::Join(join) if join.join_type == JoinType::Inner => Asked::AllOf,
-            LogicalPlan::Join(_) => Asked::Truth,
-            _ => Asked::Value,
-        };
+        let asked = Asked::of(node);
         node.apply_expressions(|expr| {
             walk(expr, asked, &schema, &mut found)?;
             Ok(TreeNodeRecursion::Continue)
@@ -71,7 +67,7 @@ pub fn unsound(plan: &LogicalPlan) -> Result<BTreeSet<Unsound>> {
 
 /// What is asked of an expression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asked {
+pub(super) enum Asked {
     /// Whether it is true, as one of the conditions that all must be.
     AllOf,
     /// Whether it is true.
@@ -80,8 +76,25 @@ enum Asked {
     Value,
 }
 
+impl Asked {
+    /// What a node of a plan asks of its expressions.
+    pub fn of(node: &LogicalPlan) -> Asked {
+        match node {
+            LogicalPlan::Filter(_) => Asked::AllOf,
+            LogicalPlan::Join(join) if join.join_type == JoinType::Inner => Asked::AllOf,
+            LogicalPlan::Join(_) => Asked::Truth,
+            _ => Asked::Value,
+        }
+    }
+
+    /// What is asked of a part that is false or null where the whole is.
+    pub fn below(self) -> Asked {
+        if self == Asked::Value { Asked::Value } else { Asked::Truth }
+    }
+}
+
 fn walk(expr: &Expr, asked: Asked, schema: &DFSchema, found: &mut BTreeSet<Unsound>) -> Result<()> {
-    let below = if asked == Asked::Value { Asked::Value } else { Asked::Truth };
+    let below = asked.below();
     match expr {
         Expr::Alias(alias) => walk(&alias.expr, asked, schema, found)?,
         Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::And | Operator::Or), right }) => {
@@ -142,13 +155,22 @@ fn walk(expr: &Expr, asked: Asked, schema: &DFSchema, found: &mut BTreeSet<Unsou
 /// A condition that a value is, or is not, one of those of a subquery.
 fn of_in(within: &InSubquery, is_negated: bool, asked: Asked, schema: &DFSchema, found: &mut BTreeSet<Unsound>) -> Result<()> {
     walk(&within.expr, Asked::Value, schema, found)?;
-    let has_nulls = within.subquery.subquery.schema().fields().iter().any(|field| field.is_nullable());
-    let may_be_null = has_nulls || within.expr.nullable(schema).unwrap_or(true);
+    found.extend((!is_right(within, is_negated, asked, schema)).then_some(Unsound::NullOfIn));
+    of_subquery(&within.subquery, TotalOf::Values, found)
+}
+
+/// Whether DataFusion gets such a condition right.
+pub(super) fn is_right(within: &InSubquery, is_negated: bool, asked: Asked, schema: &DFSchema) -> bool {
+    let [value, others] = may_be_null(within, schema);
     // Whether a computed value is null is not looked at, nor which rows of a subquery belong to the row outside.
     let is_plain = matches!(within.expr.as_ref(), Expr::Column(_)) && within.subquery.outer_ref_columns.is_empty();
-    let is_right = if is_negated { asked == Asked::AllOf && is_plain } else { asked != Asked::Value };
-    found.extend((may_be_null && !is_right).then_some(Unsound::NullOfIn));
-    of_subquery(&within.subquery, TotalOf::Values, found)
+    !(value || others) || if is_negated { asked == Asked::AllOf && is_plain } else { asked != Asked::Value }
+}
+
+/// Whether the value may be null, and whether one of those of the subquery may be.
+pub(super) fn may_be_null(within: &InSubquery, schema: &DFSchema) -> [bool; 2] {
+    let others = within.subquery.subquery.schema().fields().iter().any(|field| field.is_nullable());
+    [within.expr.nullable(schema).unwrap_or(true), others]
 }
 
 /// What is asked of a subquery.
@@ -183,6 +205,13 @@ fn of_subquery(subquery: &Subquery, asked: TotalOf, found: &mut BTreeSet<Unsound
                 };
                 found.extend((matters && depends(&total.input)?).then_some(Unsound::CorrelatedTotal));
             }
+            LogicalPlan::Filter(having) => {
+                found.extend(depends_on_total(&having.input)?.then_some(Unsound::CorrelatedTotal));
+            }
+            LogicalPlan::Projection(projection) if depends_on_total(&projection.input)? => {
+                let is_fixed = projection.expr.iter().any(|expr| is_fixed(expr, projection.input.schema()));
+                found.extend(is_fixed.then_some(Unsound::CorrelatedTotal));
+            }
             LogicalPlan::Join(join) => {
                 let other_side = match join.join_type {
                     JoinType::Left | JoinType::LeftAnti | JoinType::LeftMark => depends(&join.right)?,
@@ -201,6 +230,21 @@ fn of_subquery(subquery: &Subquery, asked: TotalOf, found: &mut BTreeSet<Unsound
     Ok(())
 }
 
+/// Whether a plan is an aggregate of all rows that depend on the row outside.
+fn depends_on_total(plan: &LogicalPlan) -> Result<bool> {
+    match plan {
+        LogicalPlan::Aggregate(total) if total.group_expr.is_empty() => depends(&total.input),
+        _ => Ok(false),
+    }
+}
+
+/// Whether an expression comes to a constant.
+fn is_fixed(expr: &Expr, schema: &DFSchemaRef) -> bool {
+    let simplifier = ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::clone(schema)).build());
+    let simple = simplifier.coerce(expr.clone(), schema).and_then(|expr| simplifier.simplify(expr));
+    simple.is_ok_and(|simple| simple.column_refs().is_empty())
+}
+
 /// Whether something in a plan depends on the row outside.
 fn depends(plan: &LogicalPlan) -> Result<bool> {
     plan.exists(own_depends)
@@ -216,25 +260,8 @@ fn own_depends(node: &LogicalPlan) -> Result<bool> {
 }
 
 fn of_join(join: &Join) -> Option<Unsound> {
-    if !matches!(join.join_type, JoinType::Right | JoinType::Full) {
-        return None;
-    }
-    if join.join_constraint == JoinConstraint::Using {
-        return Some(Unsound::OuterUsing);
-    }
-    let is_of = |expr: &Expr, schema: &DFSchema| {
-        let columns = expr.column_refs();
-        !columns.is_empty() && columns.into_iter().all(|column| schema.has_column(column))
-    };
-    let (left, right) = (join.left.schema(), join.right.schema());
-    let is_equality = |condition: &Expr| match condition {
-        Expr::BinaryExpr(BinaryExpr { left: one, op: Operator::Eq, right: other }) => {
-            is_of(one, left) && is_of(other, right) || is_of(one, right) && is_of(other, left)
-        }
-        _ => false,
-    };
-    let others = join.filter.as_ref().is_some_and(|filter| !split_conjunction(filter).into_iter().all(is_equality));
-    others.then_some(Unsound::OuterCondition)
+    let is_outer = matches!(join.join_type, JoinType::Right | JoinType::Full);
+    (is_outer && join.join_constraint == JoinConstraint::Using).then_some(Unsound::OuterUsing)
 }
 
 fn has_null(list: &InList) -> bool {
@@ -312,9 +339,11 @@ mod tests {
         "select id from t where k not in ('a') and k not in ('b')",
         "select id from t where k in ('a') or k in ('b')",
         "select id from t order by id limit 3",
-        "select id from t order by id offset 3",
+        "select id, (select coalesce(sum(u.i), 0) + 1 from u where u.k = t.k) as n from t",
+        "select id, (select case when count(*) > 0 then max(u.i) end from u where u.k = t.k) as n from t",
+        "select k, count(*) as n from t group by k having count(*) > 1",
         "select lag(i) ignore nulls over (order by id) as l, lead(i, 2) over (order by id) as m from t",
-        "select b.id from t as a right join u as b on a.id = b.id and a.k = b.k",
+        "select b.id from t as a full join u as b on a.id = b.id and a.i < b.i",
         "select id from t left join u using (id)",
     ];
 
@@ -325,11 +354,13 @@ mod tests {
         ("select k in (select k from u) as q from t", Unsound::NullOfIn),
         ("select id from t where nullif(id, 1) not in (select id from u)", Unsound::NullOfIn),
         ("select id from t where i not in (select u.i from u where u.id > t.id)", Unsound::NullOfIn),
-        ("select b.id from t as a right join u as b on a.id = b.id and a.i < b.i", Unsound::OuterCondition),
-        ("select b.id from t as a full join u as b on a.id = b.id and a.i = 1", Unsound::OuterCondition),
         ("select id from t right join u using (id)", Unsound::OuterUsing),
         ("select id from t natural full join u", Unsound::OuterUsing),
         ("select id from t order by id limit 3 offset 2", Unsound::SkippedRows),
+        ("select id from t order by id offset 3", Unsound::SkippedRows),
+        ("select id, (select count(*) is not null from u where u.k = t.k) as q from t", Unsound::CorrelatedTotal),
+        ("select id, (select case when count(*) is null then 1 else 2 end from u where u.k = t.k) as q from t", Unsound::CorrelatedTotal),
+        ("select id, (select 'x' from u where u.k = t.k having count(*) = 0) as q from t", Unsound::CorrelatedTotal),
         ("select id from t where i in (select max(u.i) over () from u where u.k = t.k)", Unsound::CorrelatedWindow),
         (
             "select x.n from t cross join lateral (select row_number() over (order by u.id) as n from u where u.k = t.k) as x",

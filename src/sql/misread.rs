@@ -40,6 +40,7 @@ impl Visitor for Misread<'_> {
     type Break = ();
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        self.look_at_operator(expr);
         if let Expr::IsDistinctFrom(_, right) | Expr::IsNotDistinctFrom(_, right) = expr
             && binds_less(right)
         {
@@ -58,6 +59,21 @@ impl Visitor for Misread<'_> {
 }
 
 impl Misread<'_> {
+    /// Operators that bind or mean something else than in PostgreSQL.
+    fn look_at_operator(&mut self, expr: &Expr) {
+        let (what, hint) = match expr {
+            Expr::IsNull(asked) | Expr::IsNotNull(asked) if matches!(asked.as_ref(), Expr::Exists { negated: true, .. }) => {
+                ("`not exists` would be asked whether it is null, and it never is", "leave out what is asked of it")
+            }
+            Expr::BinaryOp { op: BinaryOperator::BitwiseXor, .. } => {
+                ("`^` would be the exclusive or of bits, and not a power", "write `power(a, b)`")
+            }
+            _ => return,
+        };
+        let place = span_of(self.file, expr.span()).unwrap_or_else(|| whole(self.file));
+        self.found.push(Diagnostic::error("sql-ambiguous", what).at(place).hint(hint));
+    }
+
     /// Looks at sets of rows. The sets within a query in parentheses are looked at when that query is visited.
     fn look(&mut self, body: &ast::SetExpr) {
         let ast::SetExpr::SetOperation { op, set_quantifier, left, right } = body else { return };
@@ -123,12 +139,6 @@ fn told(part: Unsound) -> (&'static str, &'static str, &'static str, &'static [&
             "write `exists (select 1 from … where … = …)` or `not exists`, or ask for `not in` alone, beside `and`",
             &[&["not", "in", "(", "select"], &["in", "(", "select"], &["in"]],
         ),
-        Unsound::OuterCondition => (
-            "conditions on the result of this join could be asked of the wrong side",
-            "joined by more than equal columns",
-            "turn the sides around and write `left join`, or compare in a common table expression before",
-            &[],
-        ),
         Unsound::OuterUsing => (
             "the common column would be null where only the right side has a row",
             "a right or full join by names",
@@ -136,7 +146,7 @@ fn told(part: Unsound) -> (&'static str, &'static str, &'static str, &'static [&
             &[],
         ),
         Unsound::SkippedRows => (
-            "`limit` with `offset` could skip rows twice",
+            "`offset` could skip other rows than the first",
             "skips rows",
             "number the rows with `row_number() over (order by …)`, and keep those between two numbers",
             &[&["offset"]],
@@ -156,7 +166,7 @@ fn told(part: Unsound) -> (&'static str, &'static str, &'static str, &'static [&
         Unsound::CorrelatedTotal => (
             "this subquery would have no row where the aggregate is of no rows",
             "an aggregate of rows that depend on the row outside",
-            "compare the aggregate itself, as in `0 = (select count(*) …)`",
+            "take the aggregate alone from the subquery, and ask it outside, as in `0 = (select count(*) …)`",
             &[],
         ),
         Unsound::IgnoredNulls => (
@@ -284,7 +294,6 @@ fn is_meant(part: Unsound, join: &JoinOperator) -> bool {
     match join {
         JoinOperator::Right(constraint) | JoinOperator::RightOuter(constraint) | JoinOperator::FullOuter(constraint) => match part {
             Unsound::OuterUsing => is_by_name(constraint),
-            Unsound::OuterCondition => !is_by_name(constraint),
             other => other == Unsound::CorrelatedOuterJoin,
         },
         JoinOperator::Left(_) | JoinOperator::LeftOuter(_) => part == Unsound::CorrelatedOuterJoin,

@@ -47,13 +47,35 @@ fn may_have_no_row(plan: &LogicalPlan) -> bool {
     }
 }
 
+/// Whether a column of a plan has one value, as `1` in `select 1 from …`.
+fn is_constant(plan: &LogicalPlan, column: usize) -> bool {
+    match plan {
+        LogicalPlan::Projection(node) => match node.expr[column].clone().unalias() {
+            Expr::Column(of) => node.input.schema().maybe_index_of_column(&of).is_some_and(|at| is_constant(&node.input, at)),
+            expr => expr.column_refs().is_empty(),
+        },
+        LogicalPlan::SubqueryAlias(node) => is_constant(&node.input, column),
+        LogicalPlan::Filter(node) => is_constant(&node.input, column),
+        LogicalPlan::Sort(node) => is_constant(&node.input, column),
+        LogicalPlan::Limit(node) => is_constant(&node.input, column),
+        _ => false,
+    }
+}
+
 fn or_null(subquery: Subquery) -> Result<Subquery> {
     let (qualifier, field) = subquery.subquery.schema().qualified_field(0);
     let column = Expr::Column(Column::new(qualifier.cloned(), field.name()));
-    let value = ScalarUDF::from(OrNull::default()).call(vec![column]).alias_qualified(qualifier.cloned(), field.name());
+    // The function of a constant would be computed once for all rows, also where there are none.
+    let volatility = if is_constant(&subquery.subquery, 0) { Volatility::Volatile } else { Volatility::Immutable };
+    let value = ScalarUDF::from(OrNull { signature: Signature::any(1, volatility) })
+        .call(vec![column])
+        .alias_qualified(qualifier.cloned(), field.name());
     let plan = LogicalPlan::Projection(Projection::try_new(vec![value], Arc::clone(&subquery.subquery))?);
     Ok(subquery.with_plan(Arc::new(plan)))
 }
+
+/// The name of the function that a subquery gets.
+pub const OR_NULL: &str = "or_null";
 
 /// Its argument, which may be null as far as anybody knows.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -61,15 +83,9 @@ struct OrNull {
     signature: Signature,
 }
 
-impl Default for OrNull {
-    fn default() -> Self {
-        OrNull { signature: Signature::any(1, Volatility::Immutable) }
-    }
-}
-
 impl ScalarUDFImpl for OrNull {
     fn name(&self) -> &'static str {
-        "or_null"
+        OR_NULL
     }
 
     fn signature(&self) -> &Signature {

@@ -142,10 +142,28 @@ fn in_window(window: Window, tables: &Keys) -> Result<LogicalPlan> {
     if !free.is_empty() {
         plan = LogicalPlan::Window(Window::try_new(free.into_iter().cloned().collect(), Arc::new(plan))?);
     }
-    let broken = ordered.into_iter().map(|expr| broken(expr, &plan, tables)).collect::<Result<_>>()?;
-    plan = LogicalPlan::Window(Window::try_new(broken, Arc::new(plan))?);
+    // A frame by values keeps the order as it is, so that there may be several orders now.
+    let mut by_order: Vec<(Vec<SortExpr>, Vec<Expr>)> = Vec::new();
+    for expr in ordered {
+        let broken = broken(expr, &plan, tables)?;
+        let order = window_order(&broken);
+        match by_order.iter_mut().find(|(same, _)| *same == order) {
+            Some((_, exprs)) => exprs.push(broken),
+            None => by_order.push((order, vec![broken])),
+        }
+    }
+    for (_, exprs) in by_order {
+        plan = LogicalPlan::Window(Window::try_new(exprs, Arc::new(plan))?);
+    }
     let columns = window.schema.columns().into_iter().map(Expr::Column).collect();
     Ok(LogicalPlan::Projection(Projection::try_new_with_schema(columns, Arc::new(plan), window.schema)?))
+}
+
+fn window_order(expr: &Expr) -> Vec<SortExpr> {
+    match unaliased(expr) {
+        Expr::WindowFunction(call) => call.params.order_by.clone(),
+        _ => Vec::new(),
+    }
 }
 
 fn broken(expr: &Expr, input: &LogicalPlan, tables: &Keys) -> Result<Expr> {

@@ -3,7 +3,6 @@ with paid as (
     select customer_id, country, amount, order_date
     from staging.orders
     where country not in ('ES', null)
-        or customer_id not in (select customer_id from staging.orders where country = 'FR')
 ),
 
 known as (
@@ -39,7 +38,7 @@ all_of_them as (
 rising as (
     select l.customer_id
     from few as f
-    right join later as l on l.customer_id = f.customer_id and l.customer_id > f.customer_id
+    left join later as l on l.customer_id = f.customer_id and l.customer_id not in (select customer_id from others)
 )
 
 select
