@@ -15,7 +15,7 @@ use super::first_rows::CompareByAllKeys;
 use super::limits::Limits;
 use super::local_date::LocalDates;
 use super::materialised_table::MaterialisedTable;
-use super::mended::{self, RelationsWithoutKeys};
+use super::mended::{self, RefreshOuterColumns, RelationsWithoutKeys};
 use super::pool::Pool;
 use super::recursion::CountRounds;
 use super::reservation::{Reservation, Reservations};
@@ -53,6 +53,7 @@ impl Engine {
             .with_optimizer_rules(mended::rules())
             .with_physical_optimizer_rules(mended::physical_rules())
             .with_relation_planners(vec![Arc::new(RelationsWithoutKeys)])
+            .with_analyzer_rule(Arc::new(RefreshOuterColumns))
             .with_analyzer_rule(Arc::new(Checks { max_bytes: growth::max_bytes(limits) }))
             .with_optimizer_rule(Arc::new(LocalDates::default()))
             .with_physical_optimizer_rule(Arc::new(CountRounds))

@@ -59,7 +59,7 @@ impl Visitor for Misread<'_> {
 }
 
 impl Misread<'_> {
-    /// Operators that bind or mean something else than in PostgreSQL.
+    /// Operators that bind or mean something else than in standard SQL.
     fn look_at_operator(&mut self, expr: &Expr) {
         let (what, hint) = match expr {
             Expr::IsNull(asked) | Expr::IsNotNull(asked) if matches!(asked.as_ref(), Expr::Exists { negated: true, .. }) => {

@@ -53,7 +53,7 @@ impl PhysicalOptimizerRule for ForgetConstants {
 fn join_type(node: &Arc<dyn ExecutionPlan>) -> Option<JoinType> {
     let hash = node.downcast_ref::<HashJoinExec>().map(|join| *join.join_type());
     let nested = || node.downcast_ref::<NestedLoopJoinExec>().map(|join| *join.join_type());
-    let merge = || node.downcast_ref::<SortMergeJoinExec>().map(|join| join.join_type());
+    let merge = || node.downcast_ref::<SortMergeJoinExec>().map(SortMergeJoinExec::join_type);
     hash.or_else(nested).or_else(merge)
 }
 

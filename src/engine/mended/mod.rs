@@ -7,6 +7,7 @@
 //! - It compares the argument of a cast in place of its rounded result (`roundings`).
 //! - It takes `in` over a subquery for false where it is null (`on_subqueries`).
 //! - It takes a column that is constant on one side of an outer join for one that is constant behind it (`missing_rows`).
+//! - It compares columns of the row outside as if they had the type of the first query of a union (`outer_columns`).
 //! - It subtracts row numbers without a sign (`signed`).
 //! - It moves limits past windows that still need the rows, and asks conditions above right and full joins of the wrong side. These rules
 //!   are left out; the second one is for files that DataFusion reads itself.
@@ -15,6 +16,7 @@ mod keys;
 mod missing_rows;
 mod no_row;
 mod on_subqueries;
+mod outer_columns;
 mod roundings;
 mod signed;
 mod totals;
@@ -29,6 +31,7 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 
 pub use keys::RelationsWithoutKeys;
 pub use no_row::OR_NULL;
+pub use outer_columns::RefreshOuterColumns;
 pub use roundings::rounded;
 
 use keys::{ForgetKeys, KeepSureKeys};

@@ -23,8 +23,12 @@ pub fn with_missing_values(plan: LogicalPlan) -> Result<LogicalPlan> {
     let mended = plan.transform_up_with_subqueries(|node| {
         node.map_expressions(|expr| {
             expr.transform_up(|part| match part {
-                Expr::ScalarSubquery(subquery) if is_never_null(&subquery.subquery) && may_have_no_row(&subquery.subquery) => {
-                    Ok(Transformed::yes(Expr::ScalarSubquery(or_null(subquery)?)))
+                Expr::ScalarSubquery(subquery) if may_have_no_row(&subquery.subquery) => {
+                    let is_constant = is_constant(&subquery.subquery, 0);
+                    if !is_constant && !is_never_null(&subquery.subquery) {
+                        return Ok(Transformed::no(Expr::ScalarSubquery(subquery)));
+                    }
+                    Ok(Transformed::yes(Expr::ScalarSubquery(or_null(subquery, is_constant)?)))
                 }
                 other => Ok(Transformed::no(other)),
             })
@@ -62,11 +66,11 @@ fn is_constant(plan: &LogicalPlan, column: usize) -> bool {
     }
 }
 
-fn or_null(subquery: Subquery) -> Result<Subquery> {
+fn or_null(subquery: Subquery, is_constant: bool) -> Result<Subquery> {
     let (qualifier, field) = subquery.subquery.schema().qualified_field(0);
     let column = Expr::Column(Column::new(qualifier.cloned(), field.name()));
     // The function of a constant would be computed once for all rows, also where there are none.
-    let volatility = if is_constant(&subquery.subquery, 0) { Volatility::Volatile } else { Volatility::Immutable };
+    let volatility = if is_constant { Volatility::Volatile } else { Volatility::Immutable };
     let value = ScalarUDF::from(OrNull { signature: Signature::any(1, volatility) })
         .call(vec![column])
         .alias_qualified(qualifier.cloned(), field.name());

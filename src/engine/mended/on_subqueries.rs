@@ -38,14 +38,14 @@ pub fn with_conditions_on_subqueries(plan: LogicalPlan) -> Result<LogicalPlan> {
     if !unsound(&plan)?.contains(&Unsound::NullOfIn) && !has_conditions_in_columns(&plan)? {
         return Ok(plan);
     }
-    let moved = Cell::new(0);
+    let count_moved = Cell::new(0);
     let mended = plan.transform_up_with_subqueries(|node| {
         if matches!(node, LogicalPlan::Join(_)) {
             return Ok(Transformed::yes(node.recompute_schema()?));
         }
         let (schema, asked, names) = (merge_schema(&node.inputs()), Asked::of(&node), NamePreserver::new(&node));
         let counts = !matches!(node, LogicalPlan::Filter(_));
-        let moves = matches!(node, LogicalPlan::Aggregate(_) | LogicalPlan::Window(_)).then_some(&moved);
+        let moves = matches!(node, LogicalPlan::Aggregate(_) | LogicalPlan::Window(_)).then_some(&count_moved);
         let place = Place { schema: &schema, counts, moves, below: RefCell::default() };
         let mended = node.map_expressions(|expr| {
             let name = names.save(&expr);

@@ -129,6 +129,15 @@ const ANSWERS: &[(&str, &str)] = &[
         "select id, row_number() over (order by id) - row_number() over (order by id desc) as d from t order by id",
         "1 -5; 2 -3; 3 -1; 4 1; 5 3; 6 5",
     ),
+    ("select (select split_part('y', 'a', 1) from e) as q", "null"),
+    (
+        "select w.c from (select n as c from t union all select cast(i as decimal(12,4)) as c from u) as w where exists (select 1 from t where t.n = w.c) order by w.c",
+        "-1.5000; 0.4000; 1.5000; 2.4900; 2.5000",
+    ),
+    (
+        "select w.c, (select count(*) from u where u.i = w.c) as q from (select id as c from t where id < 3 union all select i as c from t where id > 3) as w where not exists (select 1 from u where u.id = w.c) or w.c is null order by w.c nulls last",
+        "5 0; null 0",
+    ),
 ];
 
 async fn engine(threads: usize, encoding: TextEncoding) -> Engine {
