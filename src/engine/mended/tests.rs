@@ -138,6 +138,14 @@ const ANSWERS: &[(&str, &str)] = &[
         "select w.c, (select count(*) from u where u.i = w.c) as q from (select id as c from t where id < 3 union all select i as c from t where id > 3) as w where not exists (select 1 from u where u.id = w.c) or w.c is null order by w.c nulls last",
         "5 0; null 0",
     ),
+    (
+        "with recursive w as (select 3 as id, 1 as round union select w.id, w.round + 1 from w join u on u.id = w.id where w.round < 3) select id from w",
+        "3; 3; 3",
+    ),
+    (
+        "with recursive w as (select 3 as id, 1 as round union select w.id, w.round % 2 + 1 from w join u on u.id = w.id) select count(*) as n from w",
+        "2",
+    ),
 ];
 
 async fn engine(threads: usize, encoding: TextEncoding) -> Engine {
