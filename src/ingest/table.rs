@@ -1,6 +1,6 @@
 //! A source as a table that DataFusion scans: its pieces are distributed over the threads, and a scan reads only the columns it needs.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -241,10 +241,11 @@ impl SourceTable {
     fn partitions(&self, scan: Scan, metrics: &ExecutionPlanMetricsSet) -> Vec<Arc<dyn PartitionStream>> {
         let partitions = self.units.len().clamp(1, self.threads).min(self.groups_at_once(&scan.projection));
         let scan = Arc::new(scan);
-        let queue = Arc::new(Mutex::new(self.units.iter().cloned().enumerate().collect::<VecDeque<_>>()));
+        let queue = Arc::new(Queue { units: self.units.clone(), next: Mutex::default() });
         let partition = |number| {
             let compute = MetricBuilder::new(metrics).elapsed_compute(number);
-            Arc::new(Partition { scan: Arc::clone(&scan), queue: Arc::clone(&queue), compute }) as Arc<dyn PartitionStream>
+            let (scan, queue) = (Arc::clone(&scan), Arc::clone(&queue));
+            Arc::new(Partition { scan, queue, rounds: AtomicUsize::new(0), compute }) as Arc<dyn PartitionStream>
         };
         (0..partitions).map(partition).collect()
     }
@@ -259,10 +260,32 @@ impl PlacedRows for SourceTable {
     }
 }
 
+/// The units of a scan, which the threads take one after the other. A recursive query scans once in every round.
+struct Queue {
+    units: Vec<Unit>,
+    /// By round, the number of the unit that comes next.
+    next: Mutex<Vec<usize>>,
+}
+
+impl Queue {
+    fn next(&self, round: usize) -> Option<(usize, Unit)> {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        if next.len() <= round {
+            next.resize(round + 1, 0);
+        }
+        let piece = next[round];
+        let unit = self.units.get(piece)?.clone();
+        next[round] += 1;
+        Some((piece, unit))
+    }
+}
+
 /// One thread's share of a scan: whatever unit comes next.
 struct Partition {
     scan: Arc<Scan>,
-    queue: Arc<Mutex<VecDeque<(usize, Unit)>>>,
+    queue: Arc<Queue>,
+    /// How often it has been executed.
+    rounds: AtomicUsize,
     /// How long it has worked, without the time that it waited for bytes or for somebody to take its rows.
     compute: Time,
 }
@@ -281,10 +304,10 @@ impl PartitionStream for Partition {
     fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
         let mut builder = RecordBatchReceiverStream::builder(Arc::clone(self.schema()), BATCHES_AHEAD);
         let (scan, queue, sink, compute) = (Arc::clone(&self.scan), Arc::clone(&self.queue), builder.tx(), self.compute.clone());
+        let round = self.rounds.fetch_add(1, Relaxed);
         builder.spawn(async move {
             loop {
-                let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-                let Some((piece, unit)) = next else { return Ok(()) };
+                let Some((piece, unit)) = queue.next(round) else { return Ok(()) };
                 let mut reading = std::pin::pin!(scan.read(piece, unit, &sink));
                 let read = std::future::poll_fn(|context| {
                     let _working = compute.timer();

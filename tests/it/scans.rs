@@ -108,6 +108,15 @@ async fn every_scan_of_a_source_gives_the_same_rows_and_the_later_ones_read_less
     assert!(first - second > texts as u64, "{second} of {first} bytes");
     assert_eq!(last, second);
     assert_eq!(one_more, first);
+
+    // A recursive query reads the source again in every round, and counts no row twice.
+    let leads = "with recursive leads as (select visitor, pages from sources.visits where pages = 10
+        union all select next.visitor, next.pages from leads inner join sources.visits as next on next.pages = leads.pages + 7 and next.pages < 70)
+        select visitor, pages from leads order by pages";
+    let (_, batches) = engine.collect(engine.query(leads).await.unwrap()).await.unwrap();
+    let led: Vec<Vec<String>> = (10..70).step_by(7).map(|row| vec![visitor(row).unwrap_or_default(), row.to_string()]).collect();
+    assert_eq!(crate::support::rows(&batches), led);
+
     let ledger = collector.ledger(1);
     assert_eq!((ledger.rows_read, ledger.rows_kept), (ROWS as u64, expected.len() as u64));
     assert_eq!(ledger.rows_out_of_window, (0..ROWS).filter(|row| is_out_of_window(*row)).count() as u64);

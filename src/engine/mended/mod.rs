@@ -8,7 +8,6 @@
 //! - It takes `in` over a subquery for false where it is null (`on_subqueries`).
 //! - It takes a column that is constant on one side of an outer join for one that is constant behind it (`missing_rows`).
 //! - It compares columns of the row outside as if they had the type of the first query of a union (`outer_columns`).
-//! - It leaves columns out of recursive queries with `union` (`recursive_unions`).
 //! - It subtracts row numbers without a sign (`signed`).
 //! - It moves limits past windows that still need the rows, and asks conditions above right and full joins of the wrong side. These rules
 //!   are left out; the second one is for files that DataFusion reads itself.
@@ -18,7 +17,6 @@ mod missing_rows;
 mod no_row;
 mod on_subqueries;
 mod outer_columns;
-mod recursive_unions;
 mod roundings;
 mod signed;
 mod totals;
@@ -40,7 +38,6 @@ use keys::{ForgetKeys, KeepSureKeys};
 use missing_rows::ForgetConstants;
 use no_row::with_missing_values;
 use on_subqueries::with_conditions_on_subqueries;
-use recursive_unions::with_whole_rows;
 use signed::with_signed_differences;
 use totals::KeepAboveTotals;
 
@@ -79,7 +76,7 @@ pub fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
 /// # Errors
 /// DataFusion's own.
 pub fn mended(plan: LogicalPlan) -> Result<LogicalPlan> {
-    with_conditions_on_subqueries(with_missing_values(with_signed_differences(with_whole_rows(plan)?)?)?)
+    with_conditions_on_subqueries(with_missing_values(with_signed_differences(plan)?)?)
 }
 
 #[cfg(test)]
