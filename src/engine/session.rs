@@ -25,6 +25,9 @@ use super::timings::Work;
 use super::{Engine, exact, growth};
 use crate::error::{Error, Result};
 
+/// Memory is tight when what is held is more than this part of the limit.
+const TIGHT: usize = 4;
+
 impl Engine {
     /// An engine without tables, in the default text encoding.
     ///
@@ -119,6 +122,11 @@ impl Engine {
     /// The bytes of all memory reservations, which do not include the operators of queries.
     pub fn reserved_bytes(&self) -> usize {
         self.reservations.bytes()
+    }
+
+    /// Whether what is held leaves little memory for several things at once.
+    pub fn is_tight(&self) -> bool {
+        self.reserved_bytes() > self.memory_limit() / TIGHT
     }
 
     /// How tables and operators represent texts.

@@ -29,6 +29,8 @@ pub struct Staging {
     pub(super) seen: Publications,
     pub(super) tables: BTreeMap<String, Table>,
     pub(super) state: BTreeMap<String, DataFile>,
+    /// The tables of the state that are being written.
+    pub(super) begun: JoinSet<Result<(String, DataFile)>>,
     /// The project that the publication is made with, once it is written.
     pub(super) project: Option<KeptFile>,
     /// The report of the publication, once it is written.
@@ -87,6 +89,7 @@ impl Staging {
             seen,
             tables: BTreeMap::new(),
             state: BTreeMap::new(),
+            begun: JoinSet::new(),
             project: None,
             report: None,
             personal: None,

@@ -18,7 +18,7 @@ use super::publications::Publications;
 use super::staging::Staging;
 use super::{damage, write};
 use crate::engine::Reservation;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::manifest::{Commit, DataFile};
 use crate::storage;
 
@@ -43,22 +43,35 @@ pub struct StateTable {
 }
 
 impl Staging {
-    /// Writes a state table for the next publication; how many rows it has.
+    /// Begins to write a state table for the next publication. It is written beside whatever the run does until [`Staging::finish_state`].
+    pub fn begin_state(&mut self, table: StateTable) {
+        let StateTable { name, schema, key, rows, memory } = table;
+        let path = state_path(&self.run_id, &name);
+        let location = self.destination.join(&path);
+        let shown = self.destination.shown(&location);
+        let rows = RecordBatchStreamAdapter::new(schema, rows);
+        let columns = key.iter().map(|column| (*column).to_owned()).collect();
+        let key = write::Key { columns, may_repeat: false, may_be_told: vec![false; key.len()] };
+        let store = Arc::clone(&self.destination.store);
+        self.begun.spawn(async move {
+            let written = write::parquet(store, location, &shown, &name, &key, Box::pin(rows)).await?;
+            drop(memory);
+            Ok((name, DataFile { path, bytes: written.bytes, rows: written.rows, sha256: written.sha256 }))
+        });
+    }
+
+    /// Waits until the state tables that were begun are written; how many rows they have.
     ///
     /// # Errors
     /// As writing to the store fails.
-    pub async fn write_state(&mut self, table: StateTable) -> Result<u64> {
-        let path = state_path(&self.run_id, &table.name);
-        let location = self.destination.join(&path);
-        let shown = self.destination.shown(&location);
-        let rows = RecordBatchStreamAdapter::new(table.schema, table.rows);
-        let columns = table.key.iter().map(|column| (*column).to_owned()).collect();
-        let key = write::Key { columns, may_repeat: false, may_be_told: vec![false; table.key.len()] };
-        let store = Arc::clone(&self.destination.store);
-        let written = write::parquet(store, location, &shown, &table.name, &key, Box::pin(rows)).await?;
-        let (count, written) = (written.rows, DataFile { path, bytes: written.bytes, rows: written.rows, sha256: written.sha256 });
-        self.state.insert(table.name, written);
-        Ok(count)
+    pub async fn finish_state(&mut self) -> Result<u64> {
+        let mut rows = 0;
+        while let Some(written) = self.begun.join_next().await {
+            let (name, file) = written.map_err(|error| Error::defect(format!("a state table was not written: {error}")))??;
+            rows += file.rows;
+            self.state.insert(name, file);
+        }
+        Ok(rows)
     }
 }
 

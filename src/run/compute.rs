@@ -29,9 +29,6 @@ use crate::shown;
 use crate::storage::Location;
 use crate::traits;
 
-/// Outputs are sorted and written one by one when what is held is more than this part of the memory limit.
-const TIGHT: usize = 4;
-
 /// A run whose outputs are written.
 pub struct Computed {
     /// What was executed.
@@ -183,8 +180,8 @@ fn withdrawn(identity: Option<&identity::Counts>) -> Option<String> {
 async fn write_outputs(execution: &Execution<'_>, inputs: &Inputs, staging: &mut Staging, steps: &mut Steps<'_>) -> Result<()> {
     let (plan, engine) = (execution.plan, execution.engine);
     steps.begin("write outputs");
-    // Each is sorted and written on its own where what is kept leaves little memory for several at once.
-    let is_tight = engine.reserved_bytes() > engine.memory_limit() / TIGHT;
+    // Each is sorted and written on its own where memory is tight.
+    let is_tight = engine.is_tight();
     let mut tables = Vec::new();
     let mut rows = 0;
     for (name, output) in &plan.project.pipeline.outputs.tables {
@@ -197,6 +194,9 @@ async fn write_outputs(execution: &Execution<'_>, inputs: &Inputs, staging: &mut
         }
     }
     rows += staging.write(tables).await?;
+    steps.end(Some(rows));
+    steps.begin("write state");
+    let rows = staging.finish_state().await?;
     steps.end(Some(rows));
     Ok(())
 }

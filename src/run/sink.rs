@@ -119,12 +119,11 @@ impl Sink for RunSink<'_, '_> {
     }
 
     async fn keep(&mut self, make_state: MakeState) -> Result<()> {
-        self.steps.begin("write state");
-        let mut rows = 0;
-        for table in make_state(self.engine)? {
-            rows += self.staging.write_state(table).await?;
-        }
-        self.steps.end(Some(rows));
+        self.steps.begin("make state");
+        make_state(self.engine)?.into_iter().for_each(|table| self.staging.begin_state(table));
+        // It is written beside the steps that follow, unless what is held leaves little memory for both.
+        let rows = if self.engine.is_tight() { Some(self.staging.finish_state().await?) } else { None };
+        self.steps.end(rows);
         Ok(())
     }
 }

@@ -127,8 +127,8 @@ fn every_model_is_computed_once() {
     let steps = sample().result["steps"].as_array().unwrap();
     let mut names: Vec<&str> = steps.iter().map(|step| step["name"].as_str().unwrap()).collect();
     assert!(names.contains(&"identity.customers") && names.contains(&"staging.orders"), "{names:?}");
-    // Each native step writes what the next publication builds on.
-    names.retain(|name| *name != "write state");
+    // Each native step makes what the next publication builds on.
+    names.retain(|name| *name != "make state");
     let all = names.len();
     names.sort_unstable();
     names.dedup();
