@@ -6,7 +6,7 @@
 
 use std::fmt::Write;
 
-use arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType, UInt32Type};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -128,9 +128,7 @@ impl Rows<'_> {
             };
             numbers.push(Some(number));
         }
-        let texts = dictionary.decode(&UInt32Array::from(different), &DataType::Utf8)?;
-        let texts = texts.as_string::<i32>();
-        let hashes: Vec<[u8; 16]> = (0..texts.len()).map(|at| hash_of(texts.value(at).as_bytes()).to_le_bytes()).collect();
+        let hashes: Vec<[u8; 16]> = dictionary.of_each(&different, |text| hash_of(text).to_le_bytes())?;
         self.put(numbers.into_iter().map(|number| number.map_or([0; 16], |number| hashes[number])));
         Ok(())
     }

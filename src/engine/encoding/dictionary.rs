@@ -196,6 +196,19 @@ impl Dictionary {
         if text_type == &DataType::Utf8 { Ok(Arc::new(texts)) } else { Ok(arrow::compute::cast(&texts, text_type)?) }
     }
 
+    /// What `make` makes of the bytes of the text of each code.
+    ///
+    /// # Errors
+    /// When no text has one of the codes.
+    pub fn of_each<T>(&self, codes: &[u32], make: impl Fn(&[u8]) -> T) -> Result<Vec<T>, DataFusionError> {
+        let known: [RwLockReadGuard<'_, Texts>; SHARDS] = std::array::from_fn(|shard| read(&self.shards.0[shard]));
+        // In steps, as in `decode`.
+        let places = codes.iter().map(|code| known[*code as usize % SHARDS].place(*code)).collect::<Result<Vec<u32>, _>>()?;
+        let text = |(code, place): (&u32, u32)| known[*code as usize % SHARDS].bytes(place);
+        let texts = codes.iter().zip(places).map(text).collect::<Result<Vec<&[u8]>, _>>()?;
+        Ok(texts.into_iter().map(make).collect())
+    }
+
     fn encode_all<'a>(&self, texts: impl Iterator<Item = Option<&'a str>>) -> Result<UInt32Array, DataFusionError> {
         // Equal texts often follow each other. Only the first of them is looked up.
         let mut wanted: Vec<(u32, &str)> = Vec::with_capacity(texts.size_hint().0);
