@@ -37,6 +37,17 @@ impl HashIndex {
         }
     }
 
+    /// The bytes that it takes.
+    pub fn bytes(&self) -> usize {
+        self.slots.capacity() * size_of::<u64>()
+    }
+
+    /// Forgets all numbers, and keeps the room for as many.
+    pub fn clear(&mut self) {
+        self.slots.fill(FREE);
+        self.numbers = 0;
+    }
+
     /// The content of the slot at the position of a hash.
     pub fn slot(&self, hash: u32) -> Slot {
         Slot(self.slots.get(self.place(hash)).copied().unwrap_or(FREE))

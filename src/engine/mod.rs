@@ -42,6 +42,7 @@ mod row_hash;
 mod rules;
 mod scratch;
 mod session;
+mod sharded;
 mod sorted;
 mod sorted_lists;
 mod spill_files;

@@ -20,6 +20,7 @@ use super::pool::Pool;
 use super::recursion::CountRounds;
 use super::reservation::{Reservation, Reservations};
 use super::scratch::Scratch;
+use super::sharded::GroupInShards;
 use super::spill_files::NamelessFiles;
 use super::timings::Work;
 use super::{Engine, exact, growth};
@@ -61,6 +62,7 @@ impl Engine {
             .with_optimizer_rule(Arc::new(LocalDates::default()))
             .with_physical_optimizer_rule(Arc::new(CountRounds))
             .with_physical_optimizer_rule(Arc::new(CompareByAllKeys))
+            .with_physical_optimizer_rule(Arc::new(GroupInShards::within(limits)))
             .build();
         let context = SessionContext::new_with_state(state);
         for function in crate::functions::all() {

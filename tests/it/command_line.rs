@@ -66,7 +66,7 @@ fn timings_tell_what_every_step_cost_and_what_its_operators_did() {
     let steps = told["steps"].as_array().unwrap();
     let of = |name: &str| steps.iter().find(|step| step["name"] == name).unwrap();
     let operators = of("customers")["operators"].as_array().unwrap();
-    let aggregates: Vec<_> = operators.iter().filter(|operator| operator["name"] == "AggregateExec").collect();
+    let aggregates: Vec<_> = operators.iter().filter(|operator| operator["name"] == "ShardedAggregateExec").collect();
     assert_eq!(aggregates[0]["rows"], 50, "{operators:#?}");
     let scan = operators.iter().find(|operator| operator["name"] == "EstimatedExec").unwrap();
     assert_eq!(scan["rows"].as_u64().unwrap(), orders().lines().count() as u64 - 1, "the scan tells what it read");
