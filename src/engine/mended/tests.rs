@@ -39,6 +39,10 @@ const ANSWERS: &[(&str, &str)] = &[
         "select n, count(*) as c from t group by n order by cast(n as decimal(10,0)), n desc nulls last",
         "-1.50 1; 0.40 1; 2.49 1; 1.50 1; 2.50 1; null 1",
     ),
+    (
+        "with w as (select true as c from t group by cube (k) having k is null) select 1 as one from w where 1 not in (select 2 as two from w)",
+        "1; 1",
+    ),
     ("select count(*) as c from t having (select count(*) from e) > 0", ""),
     ("select count(*) as c from t having (select count(*) from e) = 0", "6"),
     ("select t.id from (select max(id) as m from t) as a left join t on false where t.i > 2", ""),

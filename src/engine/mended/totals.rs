@@ -29,12 +29,18 @@ impl OptimizerRule for KeepAboveTotals {
 
     fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
         match &plan {
-            LogicalPlan::Filter(filter) if matches!(filter.input.as_ref(), LogicalPlan::Aggregate(aggregate) if has_total(aggregate)) => {
-                Ok(Transformed::no(plan))
-            }
+            LogicalPlan::Filter(filter) if is_above_total(&filter.input) => Ok(Transformed::no(plan)),
             _ => self.0.rewrite(plan, config),
         }
     }
+}
+
+/// Whether a condition would be moved below such an aggregate: at once, or after it was put together with conditions below it.
+fn is_above_total(mut plan: &LogicalPlan) -> bool {
+    while let LogicalPlan::Filter(filter) = plan {
+        plan = &filter.input;
+    }
+    matches!(plan, LogicalPlan::Aggregate(aggregate) if has_total(aggregate))
 }
 
 /// Whether an aggregate makes a row of all rows together, also if there are none.

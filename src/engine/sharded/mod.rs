@@ -39,14 +39,14 @@ pub struct GroupInShards {
     own_bytes: usize,
 }
 
-/// The most bytes of a table that a thread has for itself, and all of them together as a part of the memory limit.
-const MOST_OWN_BYTES: usize = 4 << 20;
+/// The bytes up to which a thread has a table for itself, and the part of the memory limit up to which all of them have.
+const OWN_BYTES: usize = 4 << 20;
 const OWN_PART: usize = 32;
 
 impl GroupInShards {
     /// The rule of an engine with such limits.
     pub fn within(limits: Limits) -> Self {
-        GroupInShards { own_bytes: (limits.memory_bytes / OWN_PART / limits.threads.max(1)).min(MOST_OWN_BYTES) }
+        GroupInShards { own_bytes: (limits.memory_bytes / OWN_PART / limits.threads.max(1)).min(OWN_BYTES) }
     }
 }
 
