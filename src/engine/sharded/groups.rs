@@ -44,8 +44,8 @@ impl Argument {
 }
 
 impl Rows {
-    /// The rows divided into so many parts, a power of two, by their hashes: by the bits that so many parts in each of the former divisions
-    /// have left, and by none that tell the place in an index. Where each part begins and ends.
+    /// Divides the rows by their hashes into `parts` parts, a power of two, and says where each begins and ends. Earlier divisions have made
+    /// `divided_before` parts of them in all: the bits of hashes that told those apart are passed over. Places in an index depend on others.
     ///
     /// # Errors
     /// Arrow's own.
