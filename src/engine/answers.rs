@@ -106,7 +106,7 @@ impl Engine {
         let encoded = self.texts.encoded(&state, self.optimized(&state, &plan)?)?;
         let plan = state.query_planner().create_physical_plan(&encoded.plan, &state).await?;
         self.work.add_query(&plan);
-        let schema = answer_schema(&decoded_schema(&plan.schema(), &encoded.columns));
+        let schema = answer_schema(&decoded_schema(&plan.schema(), &encoded.texts_of_codes()));
         Ok(Answer { plan, schema, texts: self.texts.clone() })
     }
 }

@@ -11,6 +11,7 @@ use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
 
 use super::Engine;
+use super::encoding::HasTexts;
 use super::failure::failed;
 use super::materialised_table::{MaterialisedProvider, MaterialisedTable};
 use crate::error::{Error, Result};
@@ -73,6 +74,16 @@ impl Engine {
     /// As [`Engine::register`].
     pub fn register_stored(&self, name: &str, schema: SchemaRef, encoded: Arc<dyn TableProvider>) -> Result<()> {
         self.register(name, self.texts.table(schema, encoded))
+    }
+
+    /// As [`Engine::register_stored`], for a table that has texts as they are, too. The prints of texts are made with `secret`, unless another
+    /// such table came before.
+    ///
+    /// # Errors
+    /// As [`Engine::register`].
+    pub fn register_with_texts<T: HasTexts + 'static>(&self, name: &str, schema: SchemaRef, table: Arc<T>, secret: [u8; 16]) -> Result<()> {
+        self.texts.print_with(secret);
+        self.register(name, self.texts.table_with_texts(schema, table))
     }
 
     /// As [`Engine::register_stored`], for batches, which become a materialised table.

@@ -54,7 +54,7 @@ pub use crate::parallel::parallel;
 pub use costs::MAX_PARTS;
 pub use demand::{Answers, Asked, Demand, Demands, Known, Needs, add, demands, is_monotone};
 pub use digest::{DIGEST, DIGEST_VERSION, digest_of, digest_sum, digests, row_digest};
-pub use encoding::{CODE, ChunkCodes, CodeSet, Dictionary, TextEncoding, TextSnapshot, answer_schema};
+pub use encoding::{CODE, ChunkCodes, CodeSet, Dictionary, HasTexts, TextEncoding, TextSnapshot, answer_schema};
 pub use estimated::estimated;
 pub use facts::{Facts, facts};
 pub use failure::{failed, is_out_of_resources, memory_exceeded};
@@ -63,7 +63,7 @@ pub use halves::{lower_half, upper_half};
 pub use implied::with_implied;
 pub use index::{HashIndex, Slot};
 pub use inspect::{
-    breaks_ties, columns_read, columns_used_in_all_rows, is_correlated, is_row_by_row, reads, unrepeatable, unrepeatable_in,
+    breaks_ties, cannot_fail, columns_read, columns_used_in_all_rows, is_correlated, is_row_by_row, reads, unrepeatable, unrepeatable_in,
 };
 pub use key_values::KeyValues;
 pub use known_failure::{KnownFailure, overflow};

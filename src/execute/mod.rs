@@ -1,4 +1,4 @@
-//! Executes the nodes of a plan in order: a streamed query becomes a view, another one a materialised table, and a native step runs. A run,
+//! Executes the nodes of a plan in order: a query becomes a view if it streams, otherwise a materialised table, and a native step runs. A run,
 //! the project's cases, `explain`, `show` and `query` execute the same nodes with other inputs. A run takes what it reports and keeps through a sink; the others read
 //! the tables afterwards.
 
@@ -24,8 +24,8 @@ pub trait Sink {
     /// A source is about to be read, or a node to be computed. Views, which cost nothing, are passed over.
     fn begin(&mut self, _name: &str) {}
 
-    /// What began last has ended, with so many rows.
-    fn end(&mut self, _rows: u64) {}
+    /// What began last has ended, with so many rows, unless its rows are computed where they are read.
+    fn end(&mut self, _rows: Option<u64>) {}
 
     /// No node reads a source any more: all that will be read of it has been read.
     ///
@@ -73,17 +73,24 @@ impl Execution<'_> {
         self.engine.hash_with(self.plan.project.pipeline.identity.salt.as_deref().unwrap_or_default());
         self.register_given(inputs, |_| true)?;
         self.register_sources(inputs, sink).await?;
-        for node in &self.plan.nodes {
+        let mut releases = self.plan.releases(&BTreeSet::new());
+        let mut materialised = BTreeSet::new();
+        for (position, node) in self.plan.nodes.iter().enumerate() {
             if !self.is_needed(node, inputs) {
                 continue;
             }
             let found = self.compute(node, inputs, sink).await.map_err(|error| self.failure_of(node.told_as(), inputs, &error))?;
+            if matches!(found, Done::Few) {
+                materialised.insert(node.name.clone());
+                releases = self.plan.releases(&materialised);
+            }
+            let found = found.found();
             // What is given stands also in the place of some of the tables that a native step makes.
             self.register_given(inputs, |table| node.makes.iter().any(|made| made == table))?;
             if let Some(found) = &found {
                 sink.found(&found.findings);
             }
-            for table in &node.releases {
+            for table in &releases[position] {
                 if let Some(source) = source_of(table) {
                     sink.source_ended(source).await?;
                 }
@@ -120,7 +127,7 @@ impl Execution<'_> {
             let required = self.plan.required_columns.get(&source.extract.contract.source).cloned().unwrap_or_default();
             sink.begin(&name);
             if let Some(rows) = source.register(self.engine, &required).await? {
-                sink.end(rows);
+                sink.end(Some(rows));
             }
         }
         // All of them have been opened, so that a bad one does not keep the others from being counted.
@@ -134,12 +141,19 @@ impl Execution<'_> {
         self.needed.as_ref().is_none_or(|needed| needed.contains(table))
     }
 
-    async fn compute(&self, node: &Node, inputs: &mut Inputs, sink: &mut impl Sink) -> Result<Option<Found>, DataFusionError> {
+    async fn compute(&self, node: &Node, inputs: &mut Inputs, sink: &mut impl Sink) -> Result<Done, DataFusionError> {
         match &node.work {
             Work::Streamed(model) => {
                 let query = self.engine.plan(&model.parsed.statement, &self.plan.values.parameters).await?;
                 self.engine.register_view(&node.name, query).map_err(|error| DataFusionError::External(Box::new(error)))?;
-                Ok(None)
+                Ok(Done::Table)
+            }
+            Work::RowByRow { model, readers } => {
+                let query = self.engine.plan(&model.parsed.statement, &self.plan.values.parameters).await?;
+                sink.begin(&node.name);
+                let rows = self.engine.materialise_few(&node.name, query, *readers).await?;
+                sink.end(rows);
+                Ok(if rows.is_some() { Done::Few } else { Done::Table })
             }
             Work::Materialised { model, sorted_by } => {
                 let query = self.engine.plan(&model.parsed.statement, &self.plan.values.parameters).await?;
@@ -150,8 +164,8 @@ impl Execution<'_> {
                 } else {
                     self.engine.materialise_sorted(&node.name, frame, sorted_by).await?
                 };
-                sink.end(rows);
-                Ok(None)
+                sink.end(Some(rows));
+                Ok(Done::Table)
             }
             Work::Native(native) => {
                 sink.begin(&node.name);
@@ -162,9 +176,28 @@ impl Execution<'_> {
                         sample.keep_memory(&mut inputs.context, self.plan.clusters());
                     }
                 }
-                sink.end(found.rows);
-                Ok(Some(found))
+                sink.end(Some(found.rows));
+                Ok(Done::Native(Box::new(found)))
             }
+        }
+    }
+}
+
+/// What has been done for a node.
+enum Done {
+    /// Its table is there.
+    Table,
+    /// Its few rows were materialised, though they might have been computed where they are read.
+    Few,
+    /// Its native step has run.
+    Native(Box<Found>),
+}
+
+impl Done {
+    fn found(self) -> Option<Found> {
+        match self {
+            Done::Native(found) => Some(*found),
+            Done::Table | Done::Few => None,
         }
     }
 }

@@ -58,6 +58,17 @@ impl HeldCodes {
         }
     }
 
+    /// Whether codes of a column are held, of any piece.
+    pub fn has(&self, column: usize) -> bool {
+        self.columns.lock().unwrap_or_else(PoisonError::into_inner).keys().any(|(_, held)| *held == column)
+    }
+
+    /// Holds none any more.
+    pub fn clear(&self) {
+        let columns = std::mem::take(&mut *self.columns.lock().unwrap_or_else(PoisonError::into_inner));
+        self.memory.shrink(columns.values().map(|batches| bytes_of(batches)).sum());
+    }
+
     /// Holds the codes of a column of a piece that was read to its end.
     ///
     /// # Errors

@@ -96,7 +96,7 @@ pub async fn register(
 ) -> Result<Option<u64>> {
     let contract = &extract.contract;
     let failed = |error: DataFusionError| collector.failure().unwrap_or_else(|| failed(&format!("the source {name}"), &error));
-    let mut table = SourceTable::open(extract, Arc::clone(collector), engine, required.scans).await?;
+    let mut table = SourceTable::open(extract, Arc::clone(collector), engine, required.scans + required.again).await?;
     let columns: Vec<usize> = (0..contract.width()).filter(|at| required.columns.contains(&contract.columns[*at].name)).collect();
     let (mut rows, mut is_key) = (None, false);
     if !contract.key.is_empty() {
@@ -108,7 +108,7 @@ pub async fn register(
     table = table.with_texts_of(&required.passed_on);
     let has_plain_texts = engine.text_encoding() == TextEncoding::Plain;
     if table.is_columnar() || (required.scans <= 1 && (table.has_row_groups() || has_plain_texts)) {
-        engine.register_stored(name, Arc::clone(&contract.schema), Arc::new(table))?;
+        engine.register_with_texts(name, Arc::clone(&contract.schema), Arc::new(table), seed_of(extract))?;
     } else if required.scans <= 1 {
         // The texts of a source that is read once get codes only where they are compared.
         engine.register(name, Arc::new(table.with_texts()))?;
@@ -154,6 +154,8 @@ fn seed_of(extract: &Extract) -> [u8; 16] {
 pub struct RequiredColumns {
     /// How often it is read.
     pub scans: usize,
+    /// How often more, if reading it again costs little.
+    pub again: usize,
     /// The columns that are read.
     pub columns: BTreeSet<String>,
     /// Those among them whose values models only pass on, and only for some rows. Their texts get codes where that happens, not in every row.

@@ -28,7 +28,7 @@ use super::parquet;
 use super::remarks;
 use super::scan::{Scan, Unit, carried};
 use crate::config::SourceFormat;
-use crate::engine::{CODE, Dictionary, Engine, Reservation, Work, estimated};
+use crate::engine::{CODE, Dictionary, Engine, HasTexts, Reservation, Work, estimated};
 use crate::error::{Error, Message, Result};
 use crate::storage::File;
 
@@ -46,7 +46,7 @@ const TIMES_UNPACKED: u64 = 20;
 const PART_OF_LIMIT: usize = 4;
 
 /// A source that can be scanned, with its texts as the engine holds them unless it is asked for [`SourceTable::with_texts`].
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct SourceTable {
     contract: Arc<Contract>,
     schema: SchemaRef,
@@ -54,10 +54,10 @@ pub struct SourceTable {
     dictionary: Arc<Dictionary>,
     work: Arc<Work>,
     held: Arc<HeldCodes>,
-    scans_left: AtomicUsize,
-    units: Vec<Unit>,
+    scans_left: Arc<AtomicUsize>,
+    units: Arc<[Unit]>,
     /// What the footers of its files take.
-    footers: Reservation,
+    footers: Arc<Reservation>,
     rows: Precision<usize>,
     superseded: Option<Arc<Superseded>>,
     needles: Option<Arc<Needles>>,
@@ -107,7 +107,7 @@ impl SourceTable {
         let rows = Precision::Inexact(usize::try_from(most_rows.saturating_mul(UNFILTERED)).unwrap_or(usize::MAX));
         let schema = engine.stored_schema(&extract.contract.schema);
         let (dictionary, work) = (Arc::clone(engine.dictionary()), Arc::clone(engine.work()));
-        let (contract, scans_left) = (Arc::clone(&extract.contract), AtomicUsize::new(scans));
+        let (contract, scans_left) = (Arc::clone(&extract.contract), Arc::new(AtomicUsize::new(scans)));
         let held = Arc::new(HeldCodes::within(engine.reservation()));
         let (superseded, threads, batch_rows) = (None, engine.threads(), engine.batch_rows());
         let blocks_that_fit = engine.memory_limit() / BYTES_A_BLOCK;
@@ -119,8 +119,8 @@ impl SourceTable {
             work,
             held,
             scans_left,
-            units,
-            footers,
+            units: units.into(),
+            footers: Arc::new(footers),
             rows,
             superseded,
             needles: None,
@@ -155,6 +155,12 @@ impl SourceTable {
         };
         let fields: Vec<Arc<Field>> = self.schema.fields().iter().zip(self.contract.schema.fields()).map(field).collect();
         SourceTable { schema: Arc::new(Schema::new(fields)), ..self }
+    }
+
+    /// Whether a column is text of which no codes are at hand: files have it row by row, and no scan has looked it up.
+    fn is_without_codes(&self, column: usize) -> bool {
+        let is_plain = |unit: &Unit| matches!(unit, Unit::RowGroup(group) if group.is_plain_text(column, &self.contract.schema));
+        self.units.iter().all(is_plain) && !self.held.has(column)
     }
 
     /// Whether some of it may be texts that the file has as keys, which get their codes at once.
@@ -241,13 +247,39 @@ impl SourceTable {
     fn partitions(&self, scan: Scan, metrics: &ExecutionPlanMetricsSet) -> Vec<Arc<dyn PartitionStream>> {
         let partitions = self.units.len().clamp(1, self.threads).min(self.groups_at_once(&scan.projection));
         let scan = Arc::new(scan);
-        let queue = Arc::new(Queue { units: self.units.clone(), next: Mutex::default() });
+        let queue = Arc::new(Queue { units: Arc::clone(&self.units), next: Mutex::default() });
         let partition = |number| {
             let compute = MetricBuilder::new(metrics).elapsed_compute(number);
             let (scan, queue) = (Arc::clone(&scan), Arc::clone(&queue));
             Arc::new(Partition { scan, queue, rounds: AtomicUsize::new(0), compute }) as Arc<dyn PartitionStream>
         };
         (0..partitions).map(partition).collect()
+    }
+}
+
+impl HasTexts for SourceTable {
+    fn is_cheap_to_read(&self) -> bool {
+        self.is_columnar()
+    }
+
+    fn for_a_look(&self) -> Arc<dyn HasTexts> {
+        let (held, scans_left) = (HeldCodes::within(self.held.another()), AtomicUsize::new(1));
+        Arc::new(SourceTable { held: Arc::new(held), scans_left: Arc::new(scans_left), ..self.clone() })
+    }
+
+    fn expect_fewer(&self, scans: usize) {
+        let fewer = |left: usize| left.saturating_sub(scans);
+        let before = self.scans_left.fetch_update(Relaxed, Relaxed, |left| Some(fewer(left))).unwrap_or(0);
+        if fewer(before) == 0 {
+            self.held.clear();
+        }
+    }
+
+    fn with_texts_of(&self, columns: &BTreeSet<&str>) -> Option<Arc<dyn TableProvider>> {
+        let fields = self.contract.schema.fields().iter().enumerate();
+        let chosen = fields.filter(|(at, field)| columns.contains(field.name().as_str()) && self.is_without_codes(*at));
+        let chosen: BTreeSet<String> = chosen.map(|(_, field)| field.name().clone()).collect();
+        (!chosen.is_empty()).then(|| Arc::new(self.clone().with_texts_of(&chosen)) as Arc<dyn TableProvider>)
     }
 }
 
@@ -262,7 +294,7 @@ impl PlacedRows for SourceTable {
 
 /// The units of a scan, which the threads take one after the other. A recursive query scans once in every round.
 struct Queue {
-    units: Vec<Unit>,
+    units: Arc<[Unit]>,
     /// By round, the number of the unit that comes next.
     next: Mutex<Vec<usize>>,
 }

@@ -45,7 +45,7 @@ impl ColumnLineage {
 
     fn add(&mut self, node: &Node) {
         match &node.work {
-            Work::Streamed(model) | Work::Materialised { model, .. } => {
+            Work::Streamed(model) | Work::RowByRow { model, .. } | Work::Materialised { model, .. } => {
                 let fields = model.schema.fields().iter().map(|field| (node.name.clone(), field.name().clone()));
                 self.made_of.extend(fields.zip(lineage::made_of(&model.query)));
             }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::models::{Checked, CheckedModels};
-use super::nodes::{Node, Work};
+use super::nodes::{Node, Work, last_readers};
 use super::planned_model::Cost;
 use super::privacy::PersonalColumns;
 use crate::graph::{LAYERS, SEGMENTS, Step};
@@ -36,9 +36,16 @@ pub(super) fn decide(
                     model.parsed.model.schema.as_deref() == Some(LAYERS[0]) || inputs().next().is_some_and(|input| input.streamed);
                 let sorted_by = inputs().find_map(|input| input.sorted_by.clone()).into_iter().collect();
                 let is_split = is_look && model.of_query.breaks_ties;
-                let is_streamed = may_stream && reads.get(&name) == Some(&1) && !published.contains(&name) && !is_split;
+                let may_stream = may_stream && !published.contains(&name) && !is_split;
+                let times = reads.get(&name).copied().unwrap_or(0);
                 let (reads, makes) = (model.parsed.reads.clone(), vec![name.clone()]);
-                let work = if is_streamed { Work::Streamed(*model) } else { Work::Materialised { model: *model, sorted_by } };
+                let work = if may_stream && times == 1 {
+                    Work::Streamed(*model)
+                } else if may_stream && !is_look && model.may_be_read_again(times) {
+                    Work::RowByRow { model: *model, readers: times }
+                } else {
+                    Work::Materialised { model: *model, sorted_by }
+                };
                 Node { name, work, reads, makes, releases: Vec::new() }
             }
             Checked::Native(step) => {
@@ -78,7 +85,7 @@ fn materialise_what_would_cost_too_much(nodes: &mut [Node]) {
             let together = cost.over(of_read);
             if together.fits() {
                 cost = together;
-            } else if let Work::Streamed(model) = nodes[streamed].work.clone() {
+            } else if let Work::Streamed(model) | Work::RowByRow { model, .. } = nodes[streamed].work.clone() {
                 nodes[streamed].work = Work::Materialised { model, sorted_by: Vec::new() };
             }
         }
@@ -90,21 +97,7 @@ fn materialise_what_would_cost_too_much(nodes: &mut [Node]) {
 
 /// Releases every table after the last node that reads it, if nothing publishes it.
 fn release_after_last_reader(nodes: &mut [Node], published: &BTreeSet<String>) {
-    let mut last_reader: BTreeMap<String, usize> = BTreeMap::new();
-    // A node that reads a streamed one reads what that one reads.
-    let mut behind: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for (position, node) in nodes.iter().enumerate() {
-        let mut all = node.reads.clone();
-        for read in &node.reads {
-            all.extend(behind.get(read).into_iter().flatten().cloned());
-        }
-        if node.is_streamed() {
-            behind.insert(node.name.clone(), all);
-        } else {
-            last_reader.extend(all.into_iter().map(|read| (read, position)));
-        }
-    }
-    for (table, position) in last_reader {
+    for (table, position) in last_readers(nodes, Node::is_streamed) {
         if table != SEGMENTS && !published.contains(&table) {
             nodes[position].releases.push(table);
         }

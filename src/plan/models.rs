@@ -69,6 +69,13 @@ impl CheckedModels {
         declared.flat_map(|step| &step.makes).map(|table| (table.name.clone(), Arc::clone(&table.schema)))
     }
 
+    /// How often more than once a source may be read for each model that takes its rows from the source's.
+    fn read_again(&self, source: &str) -> usize {
+        let times = |model: &PlannedModel| self.reads.get(&model.parsed.model.name()).copied().unwrap_or(0);
+        let again = |model: &PlannedModel| if model.may_be_read_again(times(model)) { times(model) - 1 } else { 0 };
+        self.models().filter(|model| model.parsed.reads.contains(source)).map(again).sum()
+    }
+
     /// Counts what a model reads. A source that turns out not to be read, for a condition that never holds, is read no times.
     fn count(&mut self, planned: &LogicalPlan, optimized: Option<&LogicalPlan>) -> Result<(), DataFusionError> {
         let really = optimized.map(engine::reads).transpose()?;
@@ -147,7 +154,7 @@ pub(super) async fn check_models(
         }
         let parts = Engine::parts(&planned).map_err(|error| Error::defect(error.to_string()))?;
         let cost = Cost { size: sql::size(&node.statement), parts };
-        let of_query = of_query(&planned, !any_rows.is_empty()).map_err(|error| Error::defect(error.to_string()))?;
+        let of_query = of_query(&planned, &typed, !any_rows.is_empty()).map_err(|error| Error::defect(error.to_string()))?;
         checked.count(&planned, Some(&typed).filter(|_| reads_source)).map_err(|error| Error::defect(error.to_string()))?;
         checked.personal.add(&name, &planned);
         checked.predicted.add(&name, &planned);
@@ -164,9 +171,10 @@ fn typed_schema(planned: &LogicalPlan, agreed: &LogicalPlan) -> Schema {
     Schema::new(fields.collect::<Vec<_>>())
 }
 
-fn of_query(planned: &LogicalPlan, takes_any_rows: bool) -> Result<OfQuery, DataFusionError> {
+fn of_query(planned: &LogicalPlan, typed: &LogicalPlan, takes_any_rows: bool) -> Result<OfQuery, DataFusionError> {
     Ok(OfQuery {
         is_row_by_row: engine::is_row_by_row(planned),
+        cannot_fail: engine::cannot_fail(typed),
         takes_any_rows,
         breaks_ties: engine::breaks_ties(planned)?,
         order: engine::own_order(planned),
@@ -179,10 +187,11 @@ pub(super) fn required_columns(contracts: &[Arc<Contract>], checked: &CheckedMod
     for contract in contracts {
         let name = format!("{SOURCES}.{}", contract.source);
         let Some(&scans) = checked.reads.get(&name) else { continue };
+        let again = checked.read_again(&name);
         let columns = checked.columns.get(&name).cloned().unwrap_or_default();
         let used = checked.used.get(&name).cloned().unwrap_or_default();
         let passed_on = columns.difference(&used).cloned().collect();
-        required.insert(contract.source.clone(), RequiredColumns { scans, columns, passed_on });
+        required.insert(contract.source.clone(), RequiredColumns { scans, again, columns, passed_on });
     }
     required
 }

@@ -68,6 +68,18 @@ impl Plan {
         needed
     }
 
+    /// The tables that are released after each node, once some nodes that might have been streamed are materialised.
+    pub fn releases(&self, materialised: &BTreeSet<String>) -> Vec<Vec<String>> {
+        let unpublished: BTreeSet<&String> = self.nodes.iter().flat_map(|node| &node.releases).collect();
+        let mut releases = vec![Vec::new(); self.nodes.len()];
+        for (table, position) in last_readers(&self.nodes, |node| node.is_streamed() && !materialised.contains(&node.name)) {
+            if unpublished.contains(&table) {
+                releases[position].push(table);
+            }
+        }
+        releases
+    }
+
     /// Whether it has what makes a table.
     pub fn makes(&self, table: &str) -> bool {
         self.maker(table).is_some()
@@ -119,6 +131,14 @@ pub struct Node {
 pub enum Work {
     /// A query that is computed as a part of the node that reads it.
     Streamed(PlannedModel),
+    /// A query that takes each of its rows from one row of a source, and that several nodes read. If it takes few of the rows they are
+    /// materialised, otherwise it is computed as a part of each of these nodes: to hold most of a source costs more than to read it again.
+    RowByRow {
+        /// The query.
+        model: PlannedModel,
+        /// How many queries read it.
+        readers: usize,
+    },
     /// A query whose rows are materialised as a table.
     Materialised {
         /// The query.
@@ -134,7 +154,7 @@ impl Node {
     /// The model, of a node that has one.
     pub fn model(&self) -> Option<&PlannedModel> {
         match &self.work {
-            Work::Streamed(model) | Work::Materialised { model, .. } => Some(model),
+            Work::Streamed(model) | Work::RowByRow { model, .. } | Work::Materialised { model, .. } => Some(model),
             Work::Native(_) => None,
         }
     }
@@ -142,7 +162,7 @@ impl Node {
     /// The tables that it makes, with their columns.
     pub fn tables(&self) -> Vec<(String, SchemaRef)> {
         let schemas = match &self.work {
-            Work::Streamed(model) | Work::Materialised { model, .. } => vec![Arc::clone(&model.schema)],
+            Work::Streamed(model) | Work::RowByRow { model, .. } | Work::Materialised { model, .. } => vec![Arc::clone(&model.schema)],
             Work::Native(native) => native.step().makes.iter().map(|table| Arc::clone(&table.schema)).collect(),
         };
         self.makes.iter().cloned().zip(schemas).collect()
@@ -152,7 +172,7 @@ impl Node {
     pub fn told_as(&self) -> &str {
         match &self.work {
             Work::Native(_) => self.reads.first().unwrap_or(&self.name),
-            Work::Streamed(_) | Work::Materialised { .. } => &self.name,
+            Work::Streamed(_) | Work::RowByRow { .. } | Work::Materialised { .. } => &self.name,
         }
     }
 
@@ -160,12 +180,30 @@ impl Node {
     pub fn declared(&self) -> Option<DeclaredKind> {
         match &self.work {
             Work::Native(native) => native.step().declared,
-            Work::Streamed(_) | Work::Materialised { .. } => None,
+            Work::Streamed(_) | Work::RowByRow { .. } | Work::Materialised { .. } => None,
         }
     }
 
-    /// Whether it is computed as a part of the node that reads it.
+    /// Whether it is computed, or may be, as a part of the nodes that read it.
     pub fn is_streamed(&self) -> bool {
-        matches!(self.work, Work::Streamed(_))
+        matches!(self.work, Work::Streamed(_) | Work::RowByRow { .. })
     }
+}
+
+/// By table, the position of the last node that reads it. A node that reads a streamed one reads what that one reads.
+pub(super) fn last_readers(nodes: &[Node], is_streamed: impl Fn(&Node) -> bool) -> BTreeMap<String, usize> {
+    let mut last_reader: BTreeMap<String, usize> = BTreeMap::new();
+    let mut behind: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (position, node) in nodes.iter().enumerate() {
+        let mut all = node.reads.clone();
+        for read in &node.reads {
+            all.extend(behind.get(read).into_iter().flatten().cloned());
+        }
+        if is_streamed(node) {
+            behind.insert(node.name.clone(), all);
+        } else {
+            last_reader.extend(all.into_iter().map(|read| (read, position)));
+        }
+    }
+    last_reader
 }

@@ -76,8 +76,8 @@ impl Sink for RunSink<'_, '_> {
         self.steps.begin(name);
     }
 
-    fn end(&mut self, rows: u64) {
-        self.steps.end(Some(rows));
+    fn end(&mut self, rows: Option<u64>) {
+        self.steps.end(rows);
     }
 
     async fn source_ended(&mut self, source: &str) -> Result<()> {

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::sync::Arc;
 
@@ -50,7 +50,11 @@ fn is_at_fault(row: i64) -> bool {
 
 /// An extract that stores every text as it is, and no keys of a dictionary.
 fn extract() -> Vec<u8> {
-    let rows = || 0..ROWS;
+    extract_of(ROWS)
+}
+
+fn extract_of(rows: i64) -> Vec<u8> {
+    let rows = || 0..rows;
     let at = rows().map(|row| if is_out_of_window(row) { AS_OF + row } else { AS_OF - 1 - row });
     let columns: Vec<(&str, ArrayRef)> = vec![
         ("visitor", Arc::new(rows().map(visitor).collect::<StringArray>())),
@@ -147,7 +151,7 @@ async fn texts_that_are_passed_on_give_the_same_rows_as_codes() {
             let engine = Engine::new(Limits { threads: 2, memory_bytes: 256 << 20 }, "UTC").unwrap();
             let collector = Collector::new(&extracts[0].contract, &engine);
             let columns = ["visitor", "pages"].map(str::to_owned).into();
-            let required = RequiredColumns { scans, columns, passed_on: passed_on.iter().cloned().collect() };
+            let required = RequiredColumns { scans, columns, passed_on: passed_on.iter().cloned().collect(), ..RequiredColumns::default() };
             ingest::register(&engine, "sources.visits", &extracts[0], &required, &collector).await.unwrap();
             let sql =
                 "select one.visitor, count(distinct case when two.pages > 2 then two.visitor end) as others, max(two.visitor) as greatest
@@ -160,5 +164,82 @@ async fn texts_that_are_passed_on_give_the_same_rows_as_codes() {
             found.push(rows);
         }
         assert!(found[0] == found[1], "{file}, read {scans} times");
+    }
+}
+
+/// The dictionary keeps no text of a column that queries only count, and counts are as exact as with codes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn texts_that_are_only_counted_are_not_kept() {
+    let project = Tiny::new();
+    project.write("pipelines/scans.yaml", PIPELINE);
+    project.write("sql/staging/orders.sql", "-- A visitor.\nselect visitor from sources.visits\n");
+    project.write("sql/customers.sql", "-- A customer.\nselect distinct visitor as customer_id from staging.orders\n");
+    std::fs::write(project.folder.path().join("visits.parquet"), extract()).unwrap();
+    let loaded = Arc::new(config::load(&project.folder.path().join("pipelines/scans.yaml"), &Environment::new()).unwrap());
+    let values = config::bind(&loaded, "2026-11-01".parse().unwrap(), &BTreeMap::new()).unwrap();
+    let plan = plan::plan(loaded, values).await.unwrap();
+    let extracts = ingest::find(&plan.project, &plan.contracts, &Stores::new(Environment::new()), None).await.unwrap();
+    let engine = Engine::new(Limits { threads: 2, memory_bytes: 256 << 20 }, "UTC").unwrap();
+    let collector = Collector::new(&extracts[0].contract, &engine);
+    let required = RequiredColumns { scans: 3, columns: ["visitor", "pages"].map(str::to_owned).into(), ..RequiredColumns::default() };
+    ingest::register(&engine, "sources.visits", &extracts[0], &required, &collector).await.unwrap();
+
+    let mut expected: BTreeMap<i64, (BTreeSet<String>, BTreeSet<String>)> = BTreeMap::new();
+    for row in (0..ROWS).filter(|row| !is_out_of_window(*row) && !is_at_fault(*row)) {
+        let (all, some) = expected.entry(row % 100).or_default();
+        all.extend(visitor(row));
+        some.extend(visitor(row).filter(|_| row > 30_000));
+    }
+    let expected: Vec<Vec<String>> =
+        expected.iter().map(|(part, (all, some))| vec![part.to_string(), all.len().to_string(), some.len().to_string()]).collect();
+    let sql =
+        "select pages % 100 as part, count(distinct visitor) as of_all, count(distinct visitor) filter (where pages > 30000) as of_some
+        from sources.visits group by part order by part";
+    for is_coded in [false, true] {
+        if is_coded {
+            engine.collect(engine.query("select max(visitor), visitor as v from sources.visits group by v").await.unwrap()).await.unwrap();
+        }
+        let (_, batches) = engine.collect(engine.query(sql).await.unwrap()).await.unwrap();
+        assert_eq!(crate::support::rows(&batches), expected);
+        let texts = format!("{:?}", engine.dictionary());
+        assert_eq!(texts == "a dictionary of 0 texts", !is_coded, "{texts}");
+    }
+}
+
+/// A staging model with several readers is held only where it takes few rows of its source. What is published is the same as of one that is held
+/// in any case, because it computes what may fail.
+#[test]
+fn a_staging_model_with_several_readers_is_held_if_it_takes_few_rows() {
+    for (condition, is_held) in [("pages >= 1000", false), ("visitor < 'visitor 13'", true)] {
+        let mut published = Vec::new();
+        for (pages, is_held) in [("pages", is_held), ("pages + 0", true)] {
+            let project = Tiny::new();
+            std::fs::remove_file(project.folder.path().join("sql/staging/orders.sql")).unwrap();
+            project.write("pipelines/tiny.yaml", &PIPELINE.replace("    columns:", "    reject_budget: {share: 0.01}\n    columns:"));
+            std::fs::write(project.folder.path().join("visits.parquet"), extract_of(4 * ROWS)).unwrap();
+            let visits = format!("select visitor, {pages} as pages from sources.visits where visitor is not null and {condition}");
+            project.write("sql/staging/visits.sql", &format!("-- A visit.\n{visits}\n"));
+            project
+                .write("sql/features/seen.sql", "-- A visitor.\nselect visitor, count(*) as visits from staging.visits group by visitor\n");
+            project.write(
+                "sql/features/most.sql",
+                "-- A visitor.\nselect visitor, max(pages) as pages from staging.visits group by visitor\n",
+            );
+            let customers = "select seen.visitor as customer_id, seen.visits, most.pages from features.seen as seen
+                inner join features.most as most on most.visitor = seen.visitor";
+            project.write("sql/customers.sql", &format!("-- A customer.\n{customers}\n"));
+            let arguments = ["run", "pipelines/tiny.yaml", "--as-of", "2026-11-01", "--format", "json", "--threads", "2"];
+            let output = project.segmill(&arguments);
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            let steps = result["steps"].as_array().unwrap();
+            let step = steps.iter().find(|step| step["name"] == "staging.visits").unwrap();
+            assert_eq!(step["rows"].is_u64(), is_held, "{condition}, {pages}: {step}");
+            let rows_read = &result["sources"][0]["rows_read"];
+            assert_eq!(rows_read, &serde_json::json!(4 * ROWS), "{result}");
+            let run = std::fs::read_dir(project.folder.path().join("out/runs")).unwrap().next().unwrap().unwrap();
+            published.push(std::fs::read(run.path().join("customers.parquet")).unwrap());
+        }
+        assert!(published[0] == published[1], "{condition}");
     }
 }

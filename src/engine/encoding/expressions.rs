@@ -12,18 +12,33 @@ use datafusion::logical_expr::{Expr, ExprSchemable, Operator, SortExpr, Volatili
 
 use super::dictionary::Dictionary;
 use super::functions::{self, MAPPED, Mapping};
+use super::prints::{PRINT, Secret, count_prints, print_of};
+use super::stand::Stand;
 use super::table::is_text;
 use crate::engine::digest::{ROW_DIGEST, row_digest_of_codes};
 
 /// The columns that an expression may refer to: their schema before the rewrite, and which of them are codes now.
 pub(super) struct Scope {
     pub(super) schema: DFSchemaRef,
-    pub(super) columns: Vec<Option<DataType>>,
+    pub(super) columns: Vec<Option<Stand>>,
 }
 
 impl Scope {
-    fn code(&self, column: &Column) -> Option<&DataType> {
+    fn stand(&self, column: &Column) -> Option<&Stand> {
         self.columns.get(self.schema.maybe_index_of_column(column)?)?.as_ref()
+    }
+
+    fn code(&self, column: &Column) -> Option<&DataType> {
+        self.stand(column)?.text_of_code()
+    }
+
+    /// Whether an expression is a column of prints.
+    pub(super) fn is_print(&self, expr: &Expr) -> bool {
+        match expr {
+            Expr::Alias(alias) => self.is_print(&alias.expr),
+            Expr::Column(column) => self.stand(column) == Some(&Stand::Print),
+            _ => false,
+        }
     }
 }
 
@@ -31,6 +46,7 @@ impl Scope {
 pub(super) struct Expressions<'a> {
     pub(super) state: &'a SessionState,
     pub(super) dictionary: &'a Arc<Dictionary>,
+    pub(super) secret: &'a Secret,
 }
 
 impl Expressions<'_> {
@@ -138,12 +154,8 @@ impl Expressions<'_> {
                     let digest = row_digest_of_codes(self.dictionary, args.iter().map(is_code).collect());
                     Ok(Transformed::new(digest.call(args), true, TreeNodeRecursion::Jump))
                 }
-                // The codes are enough to count texts.
-                Expr::AggregateFunction(mut call) if call.func.name() == "count" => {
-                    call.params.args = self.codes_or_values(call.params.args, scope)?;
-                    call.params.filter = call.params.filter.map(|filter| self.value(*filter, scope).map(Box::new)).transpose()?;
-                    let call = Expr::AggregateFunction(AggregateFunction { ..call });
-                    Ok(Transformed::new(call, true, TreeNodeRecursion::Jump))
+                Expr::AggregateFunction(call) if call.func.name() == "count" => {
+                    Ok(Transformed::new(self.count(call, scope)?, true, TreeNodeRecursion::Jump))
                 }
                 Expr::WindowFunction(call) => {
                     let mut call: WindowFunction = *call;
@@ -158,6 +170,45 @@ impl Expressions<'_> {
             }
         });
         rewritten.map(|rewritten| rewritten.data)
+    }
+
+    /// The codes are enough to count texts. Different texts without codes are counted by their prints.
+    fn count(&self, mut call: AggregateFunction, scope: &Scope) -> Result<Expr> {
+        call.params.filter = call.params.filter.map(|filter| self.value(*filter, scope).map(Box::new)).transpose()?;
+        match call.params.args.as_slice() {
+            [arg] if call.params.distinct && call.params.order_by.is_empty() && is_text(&expr_type(arg, scope)?) => {
+                if let Some(code) = self.code(arg, scope)? {
+                    call.params.args = vec![code];
+                } else {
+                    call.params.args = vec![self.print(arg, scope)?];
+                    call.params.distinct = false;
+                    call.func = Arc::new(count_prints());
+                }
+            }
+            _ => call.params.args = self.codes_or_values(call.params.args, scope)?,
+        }
+        Ok(Expr::AggregateFunction(call))
+    }
+
+    /// An expression that returns the print of the result of a text expression.
+    pub(super) fn print(&self, expr: &Expr, scope: &Scope) -> Result<Expr> {
+        Ok(match expr {
+            Expr::Alias(alias) => self.print(&alias.expr, scope)?,
+            Expr::Column(_) if scope.is_print(expr) => expr.clone(),
+            Expr::Cast(cast) if is_text(cast.field.data_type()) && is_text(&expr_type(&cast.expr, scope)?) => {
+                self.print(&cast.expr, scope)?
+            }
+            Expr::Case(case) if case.expr.is_none() => {
+                let branch = |(when, then): &(Box<Expr>, Box<Expr>)| {
+                    Ok((Box::new(self.value(when.as_ref().clone(), scope)?), Box::new(self.print(then, scope)?)))
+                };
+                let when_then_expr = case.when_then_expr.iter().map(branch).collect::<Result<_>>()?;
+                let else_expr = case.else_expr.as_ref().map(|expr| self.print(expr, scope).map(Box::new)).transpose()?;
+                Expr::Case(Case { expr: None, when_then_expr, else_expr })
+            }
+            Expr::Literal(value, _) if value.is_null() => Expr::Literal(ScalarValue::try_new_null(&PRINT)?, None),
+            expr => print_of(self.secret).call(vec![self.value(expr.clone(), scope)?]),
+        })
     }
 
     fn codes_or_values(&self, exprs: Vec<Expr>, scope: &Scope) -> Result<Vec<Expr>> {

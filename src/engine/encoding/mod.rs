@@ -6,10 +6,16 @@
 mod dictionary;
 mod expressions;
 mod functions;
+mod prints;
 mod rewrite;
+mod stand;
 mod table;
+#[cfg(test)]
+mod tests;
 mod texts;
+mod uses;
 
 pub use dictionary::{CODE, ChunkCodes, CodeSet, Dictionary, TextSnapshot};
-pub use table::{answer_schema, decoded_schema, is_text};
+pub use prints::COUNT_PRINTS;
+pub use table::{EncodedTable, HasTexts, answer_schema, decoded_schema, is_text};
 pub use texts::{TextEncoding, Texts};

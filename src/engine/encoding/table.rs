@@ -1,5 +1,6 @@
 //! Tables and batches with codes instead of texts, and back. SQL sees texts; a rewritten plan reads the codes.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
@@ -17,6 +18,7 @@ use datafusion::prelude::ident;
 use super::dictionary::{CODE, Dictionary};
 use super::functions;
 pub use crate::cast::is_text;
+use crate::engine::materialised_table::MaterialisedProvider;
 
 /// A schema with codes instead of texts.
 pub fn encoded_schema(schema: &Schema) -> SchemaRef {
@@ -74,18 +76,63 @@ pub fn decoded_batch(dictionary: &Dictionary, schema: &SchemaRef, batch: &Record
     Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
 }
 
+/// A table with codes that can give texts as they are, too.
+pub trait HasTexts: TableProvider {
+    /// Whether reading it again costs less than holding its rows.
+    fn is_cheap_to_read(&self) -> bool;
+
+    /// The table for a scan that may be given up: it is none of those that are expected, and leaves no codes behind.
+    fn for_a_look(&self) -> Arc<dyn HasTexts>;
+
+    /// So many of the scans that are expected will not come.
+    fn expect_fewer(&self, scans: usize);
+
+    /// The table with the texts of some columns as they are, or of those of them of which that costs less than codes; none if there are none.
+    fn with_texts_of(&self, columns: &BTreeSet<&str>) -> Option<Arc<dyn TableProvider>>;
+}
+
 /// A table in which SQL sees texts and that stores the codes of some or all of them.
 #[derive(Debug)]
 pub struct EncodedTable {
     schema: SchemaRef,
     encoded: Arc<dyn TableProvider>,
+    texts: Option<Arc<dyn HasTexts>>,
     dictionary: Arc<Dictionary>,
 }
 
 impl EncodedTable {
     /// A table with the columns of `schema`, for whose texts `encoded` has codes, or the texts themselves.
     pub fn new(schema: SchemaRef, encoded: Arc<dyn TableProvider>, dictionary: Arc<Dictionary>) -> Self {
-        EncodedTable { schema, encoded, dictionary }
+        EncodedTable { schema, encoded, texts: None, dictionary }
+    }
+
+    /// As [`EncodedTable::new`], for a table that also has texts.
+    pub fn with_texts<T: HasTexts + 'static>(schema: SchemaRef, encoded: Arc<T>, dictionary: Arc<Dictionary>) -> Self {
+        EncodedTable { schema, texts: Some(Arc::clone(&encoded) as Arc<dyn HasTexts>), encoded, dictionary }
+    }
+
+    /// Whether reading it again costs less than holding its rows.
+    pub fn is_cheap_to_read(&self) -> bool {
+        self.texts.as_ref().map_or_else(|| self.encoded.is::<MaterialisedProvider>(), |table| table.is_cheap_to_read())
+    }
+
+    /// The table for a scan that may be given up, if that is another one.
+    pub fn for_a_look(&self) -> Option<Self> {
+        let texts = self.texts.as_ref()?.for_a_look();
+        let (schema, dictionary) = (Arc::clone(&self.schema), Arc::clone(&self.dictionary));
+        Some(EncodedTable { schema, encoded: Arc::clone(&texts) as Arc<dyn TableProvider>, texts: Some(texts), dictionary })
+    }
+
+    /// So many of the scans that are expected will not come.
+    pub fn expect_fewer(&self, scans: usize) {
+        if let Some(table) = &self.texts {
+            table.expect_fewer(scans);
+        }
+    }
+
+    /// The table with codes, but with the texts of some columns as they are.
+    pub fn with_texts_of(&self, columns: &BTreeSet<&str>) -> Option<Arc<dyn TableProvider>> {
+        self.texts.as_ref().filter(|_| !columns.is_empty())?.with_texts_of(columns)
     }
 
     /// The table with codes.

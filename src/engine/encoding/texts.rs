@@ -11,8 +11,9 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 
 use super::dictionary::Dictionary;
+use super::prints::Secret;
 use super::rewrite::{Encoded, Encoder};
-use super::table::{self, EncodedTable};
+use super::table::{self, EncodedTable, HasTexts};
 use crate::engine::reservation::Reservation;
 
 /// A column of views is compacted if its texts use less than one part in so many of its buffers.
@@ -33,12 +34,13 @@ pub enum TextEncoding {
 pub struct Texts {
     encoding: TextEncoding,
     dictionary: Arc<Dictionary>,
+    secret: Secret,
 }
 
 impl Texts {
     /// A dictionary without texts, which reserves what it takes in `memory`.
     pub fn new(encoding: TextEncoding, memory: Reservation) -> Self {
-        Texts { encoding, dictionary: Arc::new(Dictionary::within(memory)) }
+        Texts { encoding, dictionary: Arc::new(Dictionary::within(memory)), secret: Secret::default() }
     }
 
     /// How tables and operators represent texts.
@@ -49,6 +51,11 @@ impl Texts {
     /// The dictionary of the codes.
     pub fn dictionary(&self) -> &Arc<Dictionary> {
         &self.dictionary
+    }
+
+    /// Sets the secret of prints, unless they have one.
+    pub fn print_with(&self, secret: [u8; 16]) {
+        self.secret.get_or_init(|| secret);
     }
 
     /// The schema in which a table is stored.
@@ -79,13 +86,21 @@ impl Texts {
         }
     }
 
+    /// A stored table that also has texts as they are, as SQL sees it. With codes SQL sees the columns of `schema`.
+    pub fn table_with_texts<T: HasTexts + 'static>(&self, schema: SchemaRef, stored: Arc<T>) -> Arc<dyn TableProvider> {
+        match self.encoding {
+            TextEncoding::Dictionary => Arc::new(EncodedTable::with_texts(schema, stored, Arc::clone(&self.dictionary))),
+            TextEncoding::Plain => stored,
+        }
+    }
+
     /// An optimised plan that works on codes if texts are encoded, with the columns that still have codes in its result.
     ///
     /// # Errors
     /// DataFusion's own.
     pub fn encoded(&self, state: &SessionState, plan: LogicalPlan) -> Result<Encoded> {
         match self.encoding {
-            TextEncoding::Dictionary => Encoder::new(state, &self.dictionary).rewrite(plan),
+            TextEncoding::Dictionary => Encoder::new(state, &self.dictionary, &self.secret).whole(plan),
             TextEncoding::Plain => Ok(Encoded::plain(plan)),
         }
     }
@@ -96,7 +111,7 @@ impl Texts {
     /// DataFusion's own.
     pub fn stored_plan(&self, state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan> {
         match self.encoding {
-            TextEncoding::Dictionary => Encoder::new(state, &self.dictionary).encoded(plan),
+            TextEncoding::Dictionary => Encoder::new(state, &self.dictionary, &self.secret).encoded(plan),
             TextEncoding::Plain => Ok(plan),
         }
     }

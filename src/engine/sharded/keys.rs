@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int32Array, Int64Array, UInt32Array, UInt64Array};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, FixedSizeBinaryArray, Int32Array, Int64Array, UInt32Array, UInt64Array};
 use arrow::buffer::NullBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int32Type, Int64Type, Schema, UInt32Type, UInt64Type};
@@ -32,6 +32,8 @@ enum Kind {
     Signed64,
     Unsigned32,
     Unsigned64,
+    /// So many bytes.
+    Bytes(i32),
 }
 
 impl Kind {
@@ -43,6 +45,8 @@ impl Kind {
             DataType::Int64 | DataType::Timestamp(..) => Kind::Signed64,
             DataType::UInt8 | DataType::UInt16 | DataType::UInt32 => Kind::Unsigned32,
             DataType::UInt64 => Kind::Unsigned64,
+            // Of 16 bytes the place of the bit for null would be beyond the number.
+            DataType::FixedSizeBinary(width @ 1..=15) => Kind::Bytes(*width),
             _ => return None,
         })
     }
@@ -52,6 +56,7 @@ impl Kind {
             Kind::Truth => 1,
             Kind::Signed32 | Kind::Unsigned32 => u32::BITS,
             Kind::Signed64 | Kind::Unsigned64 => u64::BITS,
+            Kind::Bytes(width) => u8::BITS * width.unsigned_abs(),
         }
     }
 
@@ -63,6 +68,7 @@ impl Kind {
             Kind::Signed64 => DataType::Int64,
             Kind::Unsigned32 => DataType::UInt32,
             Kind::Unsigned64 => DataType::UInt64,
+            Kind::Bytes(width) => DataType::FixedSizeBinary(width),
         }
     }
 }
@@ -124,18 +130,21 @@ impl Place {
                 self.put(keys, values.iter().copied().map(u64::from), nulls.as_ref());
             }
             Kind::Unsigned64 => self.put(keys, column.as_primitive::<UInt64Type>().values().iter().copied(), nulls.as_ref()),
+            Kind::Bytes(_) => {
+                self.put(keys, column.as_fixed_size_binary().iter().map(|value| number(value.unwrap_or_default())), nulls.as_ref());
+            }
         }
         Ok(())
     }
 
-    fn put(&self, keys: &mut [u128], values: impl Iterator<Item = u64>, nulls: Option<&NullBuffer>) {
+    fn put(&self, keys: &mut [u128], values: impl Iterator<Item = impl Into<u128>>, nulls: Option<&NullBuffer>) {
         let bits = self.kind.bits() + u32::from(self.may_be_null);
         match nulls {
-            None => keys.iter_mut().zip(values).for_each(|(key, value)| *key = *key << bits | u128::from(value)),
+            None => keys.iter_mut().zip(values).for_each(|(key, value)| *key = *key << bits | value.into()),
             Some(nulls) => {
                 let null = 1_u128 << self.kind.bits();
                 for ((key, value), is_there) in keys.iter_mut().zip(values).zip(nulls) {
-                    *key = *key << bits | if is_there { u128::from(value) } else { null };
+                    *key = *key << bits | if is_there { value.into() } else { null };
                 }
             }
         }
@@ -153,6 +162,11 @@ impl Place {
             Kind::Signed64 => Arc::new(Int64Array::new(values.map(u64::cast_signed).collect(), nulls)),
             Kind::Unsigned32 => Arc::new(UInt32Array::new(values.map(lower_half).collect(), nulls)),
             Kind::Unsigned64 => Arc::new(UInt64Array::new(values.collect(), nulls)),
+            Kind::Bytes(width) => {
+                let bytes: Vec<u8> =
+                    keys.iter().flat_map(|key| key.to_le_bytes().into_iter().take(width.unsigned_abs() as usize)).collect();
+                Arc::new(FixedSizeBinaryArray::try_new(width, bytes.into(), nulls)?)
+            }
         };
         let taken = bits + u32::from(self.may_be_null);
         for key in keys.iter_mut() {
@@ -160,6 +174,11 @@ impl Place {
         }
         Ok(if *stored.data_type() == self.data_type { stored } else { cast(&stored, &self.data_type)? })
     }
+}
+
+/// Some bytes as a number, of which the first is the lowest.
+fn number(bytes: &[u8]) -> u128 {
+    bytes.iter().rev().fold(0, |number, byte| number << u8::BITS | u128::from(*byte))
 }
 
 /// The lowest 64 bits.
@@ -198,6 +217,11 @@ mod tests {
         let columns: Vec<ArrayRef> = vec![Arc::new(moments), Arc::new(Int32Array::from(vec![-5, 0, 5, 6, i32::MIN]))];
         let of_moments = layout_of(&columns);
         assert_eq!(&of_moments.unpack(of_moments.pack(&columns, 5).unwrap()).unwrap(), &columns);
+        let bytes = [Some([0; 11]), None, Some([255; 11]), Some([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11])];
+        let prints = FixedSizeBinaryArray::try_from_sparse_iter_with_size(bytes.iter().map(Option::as_ref), 11).unwrap();
+        let columns: Vec<ArrayRef> = vec![Arc::new(UInt32Array::from(vec![None, Some(u32::MAX), Some(5), Some(0)])), Arc::new(prints)];
+        let of_prints = layout_of(&columns);
+        assert_eq!(&of_prints.unpack(of_prints.pack(&columns, 4).unwrap()).unwrap(), &columns);
         // All 128 bits.
         let columns: Vec<ArrayRef> =
             vec![Arc::new(Int64Array::from(vec![i64::MIN, -1, 0])), Arc::new(UInt64Array::from(vec![u64::MAX, 0, 1]))];

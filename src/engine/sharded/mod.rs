@@ -31,6 +31,7 @@ use keys::KeyLayout;
 use shards::Grouping;
 
 use super::Limits;
+use super::encoding::COUNT_PRINTS;
 
 /// A physical optimiser rule that groups in shards where keys fit into a number.
 #[derive(Debug)]
@@ -99,7 +100,7 @@ fn in_two_steps(node: &Arc<dyn ExecutionPlan>) -> Option<(&AggregateExec, &Aggre
 /// takes long to say how large its lists are; counts of different values do not.
 fn is_supported(aggregate: &AggregateFunctionExpr) -> bool {
     let has_lists = || aggregate.state_fields().map_or(true, |fields| fields.iter().any(|field| field.data_type().is_nested()));
-    let is_count = aggregate.fun().name() == "count";
+    let is_count = ["count", COUNT_PRINTS].contains(&aggregate.fun().name());
     aggregate.order_bys().is_empty() && aggregate.groups_accumulator_supported() && (is_count || !has_lists())
 }
 
